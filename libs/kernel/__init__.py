@@ -1,0 +1,1 @@
+"""What every layer may use: ids, clock, events and errors. Standard library only."""

@@ -1,0 +1,21 @@
+"""What caused the work at hand: the event or the request. Every event staged names it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_cause: ContextVar[str | None] = ContextVar("cause", default=None)
+
+
+@contextmanager
+def caused_by(identifier: str) -> Iterator[None]:
+    """Events staged inside carry `identifier` as their CloudEvents `causationid`."""
+    token = _cause.set(identifier)
+    try:
+        yield
+    finally:
+        _cause.reset(token)
+
+
+def current_cause() -> str | None:
+    return _cause.get()

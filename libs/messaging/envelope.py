@@ -1,0 +1,80 @@
+"""CloudEvents 1.0 in structured JSON: the whole event is in the body.
+
+The management UI's "Get messages" then shows everything, and nothing depends on AMQP headers.
+"""
+
+from dataclasses import fields
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from libs.kernel.events import DomainEvent, PurchaseEvent
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class View(BaseModel):
+    """A consumer's own view of a peer's `data`: names only the fields it uses.
+
+    Unknown fields are tolerated; a field used has no default, so that its absence is noticed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Data = TypeVar("Data", bound=View)
+
+
+class Received(BaseModel, Generic[Data]):
+    """An event as a reaction sees it: the envelope, with `data` parsed into the view asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: UUID
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    tenant_id: str = Field(alias="tenantid")
+    sequence: int
+    data: Data
+
+
+def encode(
+    event: DomainEvent,
+    *,
+    event_id: UUID,
+    source: str,
+    time: datetime,
+    cause: str | None,
+    traceparent: str | None,
+) -> bytes:
+    """The event as it goes on the wire. Attributes with no value are left out (CloudEvents 1.0)."""
+    subject = str(event.subject)
+    envelope: dict[str, object] = {
+        "specversion": "1.0",
+        "id": event_id,
+        "source": source,
+        "type": event.type,
+        "subject": subject,
+        "time": time,
+        "datacontenttype": "application/json",
+        "dataschema": f"urn:mercado-veiculo:{event.type}",
+        "tenantid": event.tenant_id,
+        "sequence": event.sequence,
+    }
+    if isinstance(event, PurchaseEvent):
+        envelope["correlationid"] = subject
+    if cause is not None:
+        envelope["causationid"] = cause
+    if traceparent is not None:
+        envelope["traceparent"] = traceparent
+    envelope["data"] = {name: getattr(event, name) for name in _data_fields(type(event))}
+    return to_json(envelope)
+
+
+def _data_fields(event_type: type[DomainEvent]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(event_type) if field.name != "sequence")

@@ -1,0 +1,95 @@
+"""The outbox: events are rows of the same transaction as the change they state."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from opentelemetry.propagate import inject
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.kernel.clock import Clock, utc_now
+from libs.kernel.events import DomainEvent
+from libs.kernel.ids import IdFactory, uuid7
+from libs.messaging.causation import current_cause
+from libs.messaging.envelope import encode
+from libs.messaging.tables import MessagingTables
+
+MAX_MESSAGE_BYTES = 128 * 1024
+
+
+class MessageTooLarge(Exception):
+    """The event's envelope is larger than a message may be; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event ready to be written: encoded, with its cause and trace context taken down."""
+
+    id: UUID
+    subject: str
+    type: str
+    body: bytes
+    traceparent: str | None
+
+
+class Outbox:
+    """Writes a service's events into the caller's transaction. Never commits."""
+
+    def __init__(
+        self,
+        service: str,
+        tables: MessagingTables,
+        *,
+        clock: Clock = utc_now,
+        ids: IdFactory = uuid7,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        self.service = service
+        self.tables = tables
+        self._clock = clock
+        self._ids = ids
+        self._max_message_bytes = max_message_bytes
+
+    def stage(self, event: DomainEvent) -> OutboxRow:
+        """Encode `event` now, under the current cause and trace; raises MessageTooLarge."""
+        carrier: dict[str, str] = {}
+        inject(carrier)
+        traceparent = carrier.get("traceparent")
+        event_id = self._ids()
+        body = encode(
+            event,
+            event_id=event_id,
+            source=self.service,
+            time=self._clock(),
+            cause=current_cause(),
+            traceparent=traceparent,
+        )
+        if len(body) > self._max_message_bytes:
+            raise MessageTooLarge(
+                f"{event.type} is {len(body)} bytes, the limit is {self._max_message_bytes}"
+            )
+        return OutboxRow(event_id, str(event.subject), event.type, body, traceparent)
+
+    async def write(self, connection: AsyncConnection, rows: Sequence[OutboxRow]) -> None:
+        """Insert staged rows in order. The caller holds the lock of each row's aggregate, so that
+        the numbers (`seq`) of one subject commit in the order they were given out.
+        """
+        if rows:
+            await connection.execute(
+                insert(self.tables.outbox),
+                [
+                    {
+                        "id": row.id,
+                        "subject": row.subject,
+                        "type": row.type,
+                        "body": row.body,
+                        "traceparent": row.traceparent,
+                    }
+                    for row in rows
+                ],
+            )
+
+    async def add(self, connection: AsyncConnection, *events: DomainEvent) -> None:
+        """Write events into the caller's transaction, after the aggregate is locked."""
+        await self.write(connection, [self.stage(event) for event in events])

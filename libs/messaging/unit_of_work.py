@@ -1,0 +1,74 @@
+"""One transaction: domain rows and outbox events together, or neither."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from libs.kernel.events import DomainEvent
+from libs.messaging.outbox import Outbox, OutboxRow
+
+RETRIED = frozenset({"40001", "40P01"})
+"""SQLSTATEs after which the same work may run again: serialization failure, deadlock."""
+
+ATTEMPTS = 3
+
+
+class UnitOfWork:
+    """A transaction in progress. A service's own subclass adds its repositories.
+
+    Nothing here commits: `Transactions.run` does, once, when the work returns.
+    """
+
+    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+        self.connection = connection
+        self._outbox = outbox
+        self.staged: list[OutboxRow] = []
+
+    def publish(self, *events: DomainEvent) -> None:
+        """State events in this transaction; they are written just before it commits."""
+        self.staged.extend(self._outbox.stage(event) for event in events)
+
+
+Unit = TypeVar("Unit", bound=UnitOfWork)
+Result = TypeVar("Result")
+
+
+class Transactions(Generic[Unit]):
+    """Runs work in a transaction: opens it, writes the outbox, commits, wakes the relay."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        outbox: Outbox,
+        unit_of_work: Callable[[AsyncConnection, Outbox], Unit],
+        *,
+        after_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.engine = engine
+        self.outbox = outbox
+        self._unit_of_work = unit_of_work
+        self._after_commit = after_commit
+
+    async def run(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
+        """Run `work` and commit. After a deadlock or a serialization failure the whole work runs
+        again, at most three times in all. A commit whose outcome is unknown is never repeated.
+        """
+        attempt = 1
+        while True:
+            try:
+                return await self._once(work)
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) not in RETRIED or attempt == ATTEMPTS:
+                    raise
+            attempt += 1
+
+    async def _once(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
+        async with self.engine.begin() as connection:
+            unit = self._unit_of_work(connection, self.outbox)
+            result = await work(unit)
+            await self.outbox.write(connection, unit.staged)
+        if unit.staged:
+            self._after_commit()
+        return result
