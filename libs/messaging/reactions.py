@@ -1,5 +1,7 @@
 """How a service says what it hears: one reaction per event, each with a queue of its own."""
 
+from __future__ import annotations  # pydantic's generic models are no generics at run time
+
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
