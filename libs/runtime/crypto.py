@@ -1,0 +1,128 @@
+"""Sensitive columns: AES-256-GCM in the application, and a keyed index to find them again.
+
+A sealed value names the key it was sealed with, so that keys can be changed one value at a time.
+Its context (table, column, row) is authenticated: a value copied to another place does not open.
+"""
+
+import hashlib
+import hmac
+import secrets
+from base64 import b64decode, b64encode
+from binascii import Error as MalformedBase64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic import BeforeValidator, InstanceOf
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class CannotDecrypt(Exception):
+    """The value was sealed with a key we do not have, for another place, or was tampered with."""
+
+
+class Cipher:
+    """Seals with the current key, opens with any of `keys` (id -> 32 bytes)."""
+
+    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._current = current
+
+    def encrypt(self, plaintext: bytes, context: str) -> bytes:
+        """One byte length of the key id, the key id, a 12 byte nonce, the ciphertext and its tag.
+
+        `context` says where the value stands, such as `vehicles.plate:UUID`.
+        """
+        key_id = self._current.encode()
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = self._ciphers[self._current].encrypt(nonce, plaintext, context.encode())
+        return bytes([len(key_id)]) + key_id + nonce + sealed
+
+    def decrypt(self, sealed: bytes, context: str) -> bytes:
+        """Raises CannotDecrypt, whose message holds neither the value nor a key."""
+        start = 1 + sealed[0] if sealed else 0
+        key_id = sealed[1:start].decode(errors="replace")
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise CannotDecrypt(f"no key of id {key_id!r}")
+        nonce, rest = sealed[start : start + NONCE_BYTES], sealed[start + NONCE_BYTES :]
+        try:
+            return cipher.decrypt(nonce, rest, context.encode())
+        except (InvalidTag, ValueError) as error:
+            raise CannotDecrypt(f"a value of {context.split(':')[0]} does not open") from error
+
+
+@dataclass(frozen=True)
+class DataKeys:
+    """A key per record, kept beside it wrapped by the master keys: destroying it erases the record
+    in every copy of the table that does not hold the wrapped key as well.
+    """
+
+    master: Cipher
+
+    def create(self, context: str) -> bytes:
+        """A new data key, wrapped; store it and `open` it."""
+        return self.master.encrypt(secrets.token_bytes(KEY_BYTES), context)
+
+    def open(self, wrapped: bytes, context: str) -> Cipher:
+        """The cipher of one record. Raises CannotDecrypt."""
+        key = self.master.decrypt(wrapped, context)
+        key_id = hashlib.sha256(key).hexdigest()[:8]
+        return Cipher({key_id: key}, key_id)
+
+
+class BlindIndex:
+    """A keyed digest: equal values are found and kept unique, and none can be guessed back
+    without the key. Normalize values first. `label` parts keep tenants and columns apart.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def of(self, value: str, *label: str) -> bytes:
+        """32 bytes."""
+        parts = [part.encode() for part in (*label, value)]
+        message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        return hmac.digest(self._key, message, "sha256")
+
+
+def new_key() -> str:
+    """A random key, as the settings below expect it."""
+    return b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+
+
+def parse_cipher(text: object) -> Cipher:
+    """`ID:BASE64,ID:BASE64`, the current key first. Raises ValueError, never repeating the text."""
+    if isinstance(text, Cipher):
+        return text
+    entries = [entry.partition(":") for entry in str(text).split(",")]
+    keys = {key_id.strip(): _parse_key(encoded) for key_id, _, encoded in entries}
+    if "" in keys or len(keys) != len(entries) or any(len(key_id) > 255 for key_id in keys):
+        raise ValueError("expected ID:BASE64[,ID:BASE64...], each id once, the current key first")
+    return Cipher(keys, next(iter(keys)))
+
+
+def parse_blind_index(text: object) -> BlindIndex:
+    """One BASE64 key. Raises ValueError, never repeating the text."""
+    return text if isinstance(text, BlindIndex) else BlindIndex(_parse_key(str(text)))
+
+
+def _parse_key(encoded: str) -> bytes:
+    try:
+        key = b64decode(encoded.strip(), validate=True)
+    except MalformedBase64:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"expected keys of {KEY_BYTES} bytes in base64")
+    return key
+
+
+CipherSetting = Annotated[InstanceOf[Cipher], BeforeValidator(parse_cipher)]
+"""A setting such as DATA_KEYS=`k2:BASE64,k1:BASE64`."""
+
+BlindIndexSetting = Annotated[InstanceOf[BlindIndex], BeforeValidator(parse_blind_index)]
+"""A setting such as INDEX_KEY=`BASE64`."""
