@@ -1,0 +1,148 @@
+"""Who is calling: JWTs signed with an asymmetric key, or everyone where AUTH=off."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+import jwt
+from fastapi import Depends, Header, Request
+
+from libs.kernel.errors import Forbidden
+from libs.runtime.jwks import KeySet, KeysUnavailable
+from libs.runtime.problems import BadRequest, Refusal, Unavailable
+from libs.runtime.settings import ServiceSettings
+
+ROLES = frozenset({"buyer", "seller", "operator", "admin"})
+ALGORITHMS = ("ES256", "EdDSA")
+"""Asymmetric only: a symmetric key, or none, is never accepted."""
+LEEWAY_SECONDS = 5
+DEFAULT_TENANT = "default"
+MAX_TOKEN = 4096
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The party a request is made for. `customer_id` is the buyer's own customer record."""
+
+    tenant_id: str
+    subject: str
+    roles: frozenset[str]
+    customer_id: UUID | None
+
+    def may(self, *roles: str) -> bool:
+        """Whether the caller has one of these roles."""
+        return not self.roles.isdisjoint(roles)
+
+    def require(self, *roles: str) -> None:
+        """Raises Forbidden unless the caller has one of these roles."""
+        if not self.may(*roles):
+            raise Forbidden(f"this needs the role {' or '.join(roles)}")
+
+    def owns_customer(self, customer_id: UUID | None) -> bool:
+        """Whether that is the caller's own record; with AUTH=off it never is, the roles decide."""
+        return customer_id is not None and self.customer_id == customer_id
+
+
+class Unauthenticated(Refusal):
+    def __init__(self, detail: str, *, error: str | None = "invalid_token") -> None:
+        challenge = f'Bearer error="{error}"' if error else "Bearer"
+        super().__init__(401, "unauthenticated", detail, headers={"WWW-Authenticate": challenge})
+
+
+class Authenticator:
+    """Tells callers apart by their bearer token; `keys` is None where AUTH=off."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.keys = KeySet(settings.jwks_url) if settings.auth == "on" else None
+        self._issuer = settings.jwt_issuer
+        self._audience = settings.jwt_audience
+
+    async def caller(self, authorization: str | None, tenant: str | None) -> Caller:
+        """Raises Unauthenticated, BadRequest (tenant), Forbidden (another tenant's token)."""
+        if tenant is not None and not _TENANT.fullmatch(tenant):
+            raise BadRequest(
+                "X-Tenant-Id must be 1 to 64 letters, digits, '.', '_' or '-'", field="X-Tenant-Id"
+            )
+        if self.keys is None:
+            return Caller(tenant or DEFAULT_TENANT, "anonymous", ROLES, None)
+        caller = _caller_of(await self._claims(self.keys, _bearer(authorization)))
+        if tenant is not None and tenant != caller.tenant_id:
+            raise Forbidden("the token is for another tenant", field="X-Tenant-Id")
+        return caller
+
+    async def _claims(self, keys: KeySet, token: str) -> dict[str, Any]:
+        try:
+            header = jwt.get_unverified_header(token)
+            algorithm, kid = header.get("alg"), header.get("kid")
+            if algorithm not in ALGORITHMS or not isinstance(kid, str):
+                raise Unauthenticated("the token is not signed in a way we accept")
+            key = await keys.key(kid)
+            if key is None or key.algorithm_name != algorithm:
+                raise Unauthenticated("the token is signed with an unknown key")
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["iss", "aud", "exp", "sub"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("the token has expired") from None
+        except jwt.PyJWTError:
+            raise Unauthenticated("the token is not valid") from None
+        except KeysUnavailable as error:
+            raise Unavailable("tokens cannot be checked just now") from error
+        return claims
+
+
+def _bearer(authorization: str | None) -> str:
+    if authorization is None:
+        raise Unauthenticated("a bearer token is required", error=None)
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN:
+        raise Unauthenticated("the Authorization header holds no bearer token")
+    return token.strip()
+
+
+def _caller_of(claims: dict[str, Any]) -> Caller:
+    tenant, roles, customer_id = (
+        claims.get("tenant"),
+        claims.get("roles"),
+        claims.get("customer_id"),
+    )
+    try:
+        if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+            raise ValueError("tenant")
+        if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+            raise ValueError("roles")
+        customer = UUID(customer_id) if customer_id is not None else None
+    except (ValueError, AttributeError, TypeError):
+        raise Unauthenticated("the token's claims are incomplete") from None
+    return Caller(tenant, claims["sub"], ROLES.intersection(roles), customer)
+
+
+async def _caller(
+    request: Request,
+    authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+    x_tenant_id: Annotated[str | None, Header()] = None,
+) -> Caller:
+    authenticator: Authenticator = request.app.state.authenticator
+    return await authenticator.caller(authorization, x_tenant_id)
+
+
+async def _tenant_caller(
+    caller: Annotated[Caller, Depends(_caller)],
+    x_tenant_id: Annotated[str | None, Header()] = None,
+) -> Caller:
+    if x_tenant_id is None:
+        raise BadRequest("the header X-Tenant-Id is required", field="X-Tenant-Id")
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+TenantCallerDep = Annotated[Caller, Depends(_tenant_caller)]

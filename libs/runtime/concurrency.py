@@ -1,0 +1,51 @@
+"""Optimistic locking: `If-Match` carries the version the caller acted on (RFC 9110, 13.1.1)."""
+
+import re
+from typing import Annotated
+
+from fastapi import Depends, Header
+
+from libs.kernel.errors import StaleVersion
+from libs.runtime.problems import BadRequest, Refusal
+
+_VERSION = re.compile(r'"?(\d{1,18})"?')
+_ENTITY_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def parse_if_match(value: str) -> int:
+    """`1` and `"1"` are version 1. A weak tag, or one we never gave out, matches nothing: 412.
+
+    `*` and lists name no single version: 400, as anything malformed.
+    """
+    value = value.strip()
+    match = _VERSION.fullmatch(value)
+    if match and value.count('"') != 1:
+        return int(match[1])
+    if _ENTITY_TAG.fullmatch(value):
+        raise StaleVersion("If-Match names no version of this object", field="If-Match")
+    raise BadRequest('If-Match must be one version, as in If-Match: "1"', field="If-Match")
+
+
+def _optional(
+    if_match: Annotated[str | None, Header(description='The version read, as in `"1"`')] = None,
+) -> int | None:
+    return None if if_match is None else parse_if_match(if_match)
+
+
+def _required(version: Annotated[int | None, Depends(_optional)]) -> int:
+    if version is None:
+        raise Refusal(
+            428,
+            "precondition-required",
+            "If-Match with the version you read is required",
+            field="If-Match",
+        )
+    return version
+
+
+OptionalIfMatchDep = Annotated[int | None, Depends(_optional)]
+IfMatchDep = Annotated[int, Depends(_required)]

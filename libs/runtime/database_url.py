@@ -1,0 +1,38 @@
+"""Database URLs as people write them, mapped to what SQLAlchemy with asyncpg takes."""
+
+from sqlalchemy import URL, make_url
+
+DRIVERS = frozenset(
+    {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg"}
+)
+
+
+def asyncpg_url(text: str) -> URL:
+    """`postgresql://`, `+psycopg`, `+psycopg2` and `+asyncpg` become asyncpg; libpq's `sslmode`
+    becomes asyncpg's `ssl`, which takes the same words.
+
+    Raises ValueError or sqlalchemy's ArgumentError for anything else, never naming the password.
+    """
+    try:
+        url = make_url(text)
+    except ValueError:
+        raise ValueError("the port is not a number") from None
+    if url.drivername not in DRIVERS:
+        raise ValueError(f"{url.drivername}:// is not a Postgres URL")
+    if not url.database:
+        raise ValueError("names no database")
+    query = dict(url.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def url_from_parts(*, user: str, password: str, host: str, port: int, database: str) -> URL:
+    return URL.create(
+        "postgresql+asyncpg",
+        username=user,
+        password=password,
+        host=host,
+        port=port,
+        database=database,
+    )

@@ -1,0 +1,101 @@
+"""Every error a request can end in, turned into a problem, in one place."""
+
+from typing import Any
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from libs.kernel.errors import DomainError
+from libs.messaging.outbox import MessageTooLarge
+from libs.runtime.problems import Refusal, Unavailable, of_domain_error, of_refusal, problem
+
+log = structlog.get_logger(__name__)
+
+MAX_ERRORS = 20
+MAX_NAME = 100
+BAD_DATA = "22"
+"""SQLSTATE class: text or a number that Postgres cannot hold."""
+TEMPORARY = ("08", "25P03", "40001", "40P01", "53", "55P03", "57")
+"""SQLSTATEs that pass: connection, transaction timeout, serialization failure, deadlock,
+resources, lock timeout, shutdown."""
+
+CODES = {400: "malformed-request", 404: "no-such-path", 405: "method-not-allowed"}
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers below on `app`."""
+    app.exception_handler(Refusal)(_refusal)
+    app.exception_handler(DomainError)(_domain_error)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    app.exception_handler(HTTPException)(_http_exception)
+    app.exception_handler(MessageTooLarge)(_message_too_large)
+    app.exception_handler(DBAPIError)(_database_error)
+    for trouble in (PoolTimeout, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        app.exception_handler(trouble)(_no_database)
+
+
+async def _refusal(_: Request, error: Refusal) -> Response:
+    return of_refusal(error)
+
+
+async def _domain_error(_: Request, error: DomainError) -> Response:
+    return of_domain_error(error)
+
+
+async def _message_too_large(_: Request, __: MessageTooLarge) -> Response:
+    return problem(422, "message-too-large", "the request leads to an event that is too large")
+
+
+async def _http_exception(_: Request, error: HTTPException) -> Response:
+    code = CODES.get(error.status_code, "http-error")
+    return problem(error.status_code, code, str(error.detail), headers=error.headers)
+
+
+async def _validation_error(_: Request, error: RequestValidationError) -> Response:
+    found = error.errors()
+    if found and found[0]["type"] == "json_invalid":
+        return problem(400, "malformed-json", "the body is not JSON", field="body")
+    return problem(
+        422,
+        "invalid-input",
+        "some of the input is not acceptable",
+        errors=[
+            {"field": _field(detail["loc"]), "message": _message(detail)}
+            for detail in found[:MAX_ERRORS]
+        ],
+    )
+
+
+def _field(location: tuple[Any, ...]) -> str:
+    """`totalCents`, `lines.0.price`; `body` for the body as a whole."""
+    return ".".join(str(part) for part in location[1:] or location)[:MAX_NAME]
+
+
+def _message(detail: dict[str, Any]) -> str:
+    """What is wrong, without the value that is wrong: it may be personal."""
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return message.partition(",")[0] if detail["type"] == "uuid_parsing" else message
+
+
+async def _database_error(_: Request, error: DBAPIError) -> Response:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state.startswith(BAD_DATA):
+        return problem(422, "invalid-input", "the input holds a value that cannot be stored")
+    if error.connection_invalidated or state.startswith(TEMPORARY):
+        return _unavailable(error)
+    raise error
+
+
+async def _no_database(_: Request, error: Exception) -> Response:
+    return _unavailable(error)
+
+
+def _unavailable(error: Exception) -> Response:
+    log.warning("database unavailable", error=type(error).__name__)
+    return of_refusal(Unavailable("the database is not available just now"))

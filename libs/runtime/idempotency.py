@@ -1,0 +1,283 @@
+"""Idempotency-Key: the first answer again, word for word, for 24 hours.
+
+The key's row and the effect are one transaction. Two requests with one key meet at an advisory
+lock that is tried, not waited for; should both pass it, the primary key decides.
+"""
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel
+from pydantic_core import to_json
+from sqlalchemy import (
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import Response
+
+from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.runtime.auth import CallerDep
+from libs.runtime.concurrency import etag
+from libs.runtime.problems import BadRequest, Refusal
+
+MAX_KEY = 255
+KEPT = text("interval '24 hours'")
+
+Unit = TypeVar("Unit", bound=UnitOfWork)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a use case's endpoint answers; `version` becomes the ETag."""
+
+    status: int
+    body: BaseModel | None
+    version: int | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class IdempotentCall:
+    """One request as its key sees it. `fingerprint` covers method, path and parsed body."""
+
+    key: str | None
+    tenant_id: str
+    subject: str
+    fingerprint: bytes
+
+    @property
+    def lock(self) -> int:
+        """A signed 64-bit number for the advisory lock."""
+        name = json.dumps(["idempotency", self.tenant_id, self.subject, self.key])
+        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An answer as it is stored and sent: bytes, so that a replay differs in nothing."""
+
+    status: int
+    body: bytes
+    etag: str | None
+    location: str | None
+
+    def response(self, *, replayed: bool = False) -> Response:
+        headers = {}
+        if self.etag is not None:
+            headers["ETag"] = self.etag
+        if self.location is not None:
+            headers["Location"] = self.location
+        if replayed:
+            headers["Idempotency-Replayed"] = "true"
+        media_type = "application/json" if self.body else None
+        return Response(self.body, self.status, headers, media_type)
+
+
+def idempotency_table(metadata: MetaData) -> Table:
+    """Define the keys' table in a service's metadata; the first migration creates it."""
+    return Table(
+        "idempotency_keys",
+        metadata,
+        Column("tenant_id", Text, primary_key=True),
+        Column("subject", Text, primary_key=True),
+        Column("key", Text, primary_key=True),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("status", SmallInteger, nullable=False),
+        Column("body", LargeBinary, nullable=False),
+        Column("etag", Text),
+        Column("location", Text),
+        Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+        Index("idempotency_keys_created_at", "created_at"),
+    )
+
+
+def respond(answer: Answer) -> Response:
+    """The response of an endpoint without idempotency."""
+    return _kept(answer).response()
+
+
+class Idempotency(Generic[Unit]):
+    """Runs a creating request at most once for each key of a caller."""
+
+    def __init__(self, transactions: Transactions[Unit], table: Table) -> None:
+        self.table = table
+        self._transactions = transactions
+        self._find = (
+            select(
+                func.pg_try_advisory_xact_lock(bindparam("lock")).label("free"),
+                table.c.fingerprint,
+                table.c.status,
+                table.c.body,
+                table.c.etag,
+                table.c.location,
+            )
+            .select_from(select(literal(1)).subquery())
+            .outerjoin(
+                table,
+                (table.c.tenant_id == bindparam("tenant_id"))
+                & (table.c.subject == bindparam("subject"))
+                & (table.c.key == bindparam("key"))
+                & (table.c.created_at > func.now() - KEPT),
+            )
+        )
+        row = insert(table)
+        self._keep = row.on_conflict_do_update(
+            index_elements=[table.c.tenant_id, table.c.subject, table.c.key],
+            set_={**{name: row.excluded[name] for name in _STORED}, "created_at": func.now()},
+            where=table.c.created_at <= func.now() - KEPT,
+        ).returning(literal(1))
+
+    async def run(
+        self, call: IdempotentCall, work: Callable[[Unit], Awaitable[Answer]]
+    ) -> Response:
+        """Do `work` and keep its answer with the key, in one transaction; or replay.
+
+        Refused: another payload under the key (422), the first request still running (409).
+        An answer that is not 2xx, and any error, is not kept.
+        """
+
+        async def once(unit: Unit) -> Response:
+            replay = await self._replay(unit.connection, call)
+            if replay is not None:
+                return replay
+            kept = _kept(await work(unit))
+            if 200 <= kept.status < 300:
+                await self._store(unit.connection, call, kept)
+            return kept.response()
+
+        async def plain(unit: Unit) -> Response:
+            return respond(await work(unit))
+
+        return await self._transactions.run(plain if call.key is None else once)
+
+    async def delete_expired(self) -> bool:
+        """Forget keys older than 24 hours, by database time; True when there may be more."""
+        expired = (
+            select(self.table.c.tenant_id, self.table.c.subject, self.table.c.key)
+            .where(self.table.c.created_at <= func.now() - KEPT)
+            .limit(1000)
+        )
+        async with self._transactions.engine.begin() as connection:
+            done = await connection.execute(
+                delete(self.table).where(tuple_(*self.table.primary_key.columns).in_(expired))
+            )
+        return done.rowcount == 1000
+
+    async def _replay(self, connection: AsyncConnection, call: IdempotentCall) -> Response | None:
+        found = (
+            await connection.execute(
+                self._find,
+                {
+                    "lock": call.lock,
+                    "tenant_id": call.tenant_id,
+                    "subject": call.subject,
+                    "key": call.key,
+                },
+            )
+        ).one()
+        if found.fingerprint is None:
+            if not found.free:
+                raise _in_flight()
+            return None
+        if found.fingerprint != call.fingerprint:
+            raise Refusal(
+                422,
+                "idempotency-key-reused",
+                "this Idempotency-Key was used for another request",
+                field="Idempotency-Key",
+            )
+        return _Kept(found.status, found.body, found.etag, found.location).response(replayed=True)
+
+    async def _store(self, connection: AsyncConnection, call: IdempotentCall, kept: _Kept) -> None:
+        stored = await connection.execute(
+            self._keep,
+            {
+                "tenant_id": call.tenant_id,
+                "subject": call.subject,
+                "key": call.key,
+                "fingerprint": call.fingerprint,
+                "status": kept.status,
+                "body": kept.body,
+                "etag": kept.etag,
+                "location": kept.location,
+            },
+        )
+        if stored.first() is None:
+            # The other request committed between our look and our lock.
+            raise _in_flight()
+
+
+_STORED = ("fingerprint", "status", "body", "etag", "location")
+
+
+def _in_flight() -> Refusal:
+    return Refusal(
+        409,
+        "idempotency-key-in-flight",
+        "a request with this Idempotency-Key is being worked on",
+        field="Idempotency-Key",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _kept(answer: Answer) -> _Kept:
+    return _Kept(
+        answer.status,
+        b"" if answer.body is None else to_json(answer.body, by_alias=True),
+        None if answer.version is None else etag(answer.version),
+        answer.location,
+    )
+
+
+async def _call(
+    request: Request,
+    caller: CallerDep,
+    idempotency_key: Annotated[str | None, Header(description="At most 255 characters")] = None,
+) -> IdempotentCall:
+    if idempotency_key is None:
+        return IdempotentCall(None, caller.tenant_id, caller.subject, b"")
+    if not (1 <= len(idempotency_key) <= MAX_KEY and idempotency_key.isprintable()):
+        raise BadRequest(
+            f"Idempotency-Key must be 1 to {MAX_KEY} printable characters", field="Idempotency-Key"
+        )
+    fingerprint = _fingerprint(request, await request.body())
+    return IdempotentCall(idempotency_key, caller.tenant_id, caller.subject, fingerprint)
+
+
+def _fingerprint(request: Request, body: bytes) -> bytes:
+    try:
+        parsed = json.loads(body) if body else None
+        payload = json.dumps(parsed, sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        raise BadRequest("the body is not JSON", field="body", code="malformed-json") from None
+    described = "\n".join((request.method, request.url.path, payload))
+    return hashlib.sha256(described.encode()).digest()
+
+
+async def _required_call(call: Annotated[IdempotentCall, Depends(_call)]) -> IdempotentCall:
+    if call.key is None:
+        raise BadRequest("the header Idempotency-Key is required", field="Idempotency-Key")
+    return call
+
+
+IdempotentCallDep = Annotated[IdempotentCall, Depends(_call)]
+RequiredIdempotentCallDep = Annotated[IdempotentCall, Depends(_required_call)]

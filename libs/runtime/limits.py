@@ -1,0 +1,115 @@
+"""What stands before the application: body limit, content type, a bounded number of requests.
+
+Pure ASGI. The body is read before a place is taken, so that slow clients hold no place.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from libs.runtime.problems import Refusal, Unavailable, of_refusal
+
+BODY_SECONDS = 10.0
+PLACE_SECONDS = 2.0
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+JSON = (b"content-type", b"application/json")
+
+
+class RequestLimits:
+    """`places` bounds the requests inside the application at once: each uses one connection of the
+    pool at most, so none waits long for one. `closed` answers why no writing request is taken
+    just now, None when all are. Paths in `free` skip both.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_body_bytes: int,
+        places: int,
+        closed: Callable[[], str | None],
+        free: frozenset[str],
+    ) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._places = asyncio.Semaphore(places)
+        self._closed = closed
+        self._free = free
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._free:
+            return await self._app(scope, receive, send)
+        try:
+            if scope["method"] not in READING and (reason := self._closed()) is not None:
+                raise Unavailable(reason, retry_after=5, code="outbox-backlog")
+            receive = await self._with_body(scope, receive)
+            await self._take_place()
+        except Refusal as refusal:
+            return await of_refusal(refusal)(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._places.release()
+
+    async def _take_place(self) -> None:
+        if not self._places.locked():
+            await self._places.acquire()
+            return
+        try:
+            async with asyncio.timeout(PLACE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Unavailable("too many requests are being worked on", code="busy") from None
+
+    async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
+        """The whole body, read and bounded, as the one message `receive` gives first."""
+        headers = dict(scope["headers"])
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Refusal(415, "unsupported-encoding", "send the body without Content-Encoding")
+        length = headers.get(b"content-length")
+        if length is None and b"transfer-encoding" not in headers:
+            return receive
+        if length is not None and int(length) > self._max_body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await self._read(receive)
+        except TimeoutError:
+            raise Refusal(408, "request-timeout", "the body took too long to arrive") from None
+        _call_it_json(scope)
+        return _replay({"type": "http.request", "body": body, "more_body": False}, receive)
+
+    async def _read(self, receive: Receive) -> bytes:
+        body = bytearray()
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if len(body) > self._max_body_bytes:
+                raise self._too_large()
+            if not message.get("more_body", False):
+                return bytes(body)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413,
+            "body-too-large",
+            f"the body may be {self._max_body_bytes} bytes at most",
+            field="body",
+            headers={"Connection": "close"},
+        )
+
+
+def _call_it_json(scope: Scope) -> None:
+    """JSON is all we take, so it is parsed whatever the Content-Type says (curl's default too)."""
+    scope["headers"] = [header for header in scope["headers"] if header[0] != b"content-type"]
+    scope["headers"].append(JSON)
+
+
+def _replay(first: Message, receive: Receive) -> Receive:
+    pending: list[Message] = [first]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed

@@ -1,0 +1,62 @@
+"""The addresses every service has: /health, /ready, /metrics, and /docs without internet."""
+
+from importlib.resources import files
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from libs.runtime.metrics import exposition
+from libs.runtime.readiness import Readiness
+
+ASSETS = "/docs/assets"
+FREE = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi"})
+"""Addresses that need no place among the requests at work."""
+
+pages = APIRouter(include_in_schema=False)
+
+
+@pages.get("/health")
+async def health() -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+@pages.get("/ready")
+async def ready(request: Request) -> Response:
+    readiness: Readiness = request.app.state.readiness
+    well, checks = await readiness.report()
+    content = {
+        "status": "ready" if well else "not ready",
+        "checks": checks,
+        "outbox": {
+            "rows": readiness.outbox_rows,
+            "oldest_seconds": round(readiness.outbox_seconds, 3),
+        },
+    }
+    return JSONResponse(content, 200 if well else 503)
+
+
+@pages.get("/metrics")
+async def metrics(request: Request) -> Response:
+    registry: CollectorRegistry = request.app.state.registry
+    return Response(exposition(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@pages.get("/docs")
+async def docs(request: Request) -> HTMLResponse:
+    return get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title=f"{request.app.title} API",
+        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{ASSETS}/favicon.png",
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Add the addresses above to `app`."""
+    app.include_router(pages)
+    assets = str(files("fastapi_offline") / "static")
+    app.mount(ASSETS, StaticFiles(directory=assets), name="docs-assets")

@@ -1,0 +1,44 @@
+"""Bases of what clients send and get."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+
+MAX_INTEGER = 2**63 - 1
+
+Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
+"""Money in whole cents; text, fractions and booleans are refused."""
+
+
+class Body(BaseModel):
+    """What a client sends. Unknown fields are refused, and so is what Postgres cannot hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("must not contain the NUL character")
+        if isinstance(value, int) and abs(value) > MAX_INTEGER:
+            raise ValueError("is too large a number")
+        return value
+
+
+class CamelBody(Body):
+    """A body whose fields are camelCase on the wire."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
+
+
+class Out(BaseModel):
+    """What a client gets."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CamelOut(Out):
+    """An answer whose fields are camelCase on the wire; made with snake_case names."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)

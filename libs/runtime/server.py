@@ -1,0 +1,95 @@
+"""The process: checks at start that each end in one line, then uvicorn until SIGTERM."""
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+import uvloop
+
+from libs.runtime.database import check_database
+from libs.runtime.failure import StartFailure
+from libs.runtime.jwks import KeySet, KeysUnavailable
+from libs.runtime.logging import configure_logging
+from libs.runtime.settings import ServiceSettings
+from libs.runtime.telemetry import records_spans, start_recording
+
+if TYPE_CHECKING:
+    from libs.runtime.service import Service
+
+KEEP_ALIVE_SECONDS = 30
+MAX_CONNECTIONS = 1000
+
+
+def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> None:
+    """Run until SIGTERM or Ctrl-C; raises StartFailure for what the operator can mend."""
+    configure_logging(settings.service, settings.log_level)
+    if records_spans():
+        start_recording(settings.service)
+    signal.signal(signal.SIGTERM, _leave)
+    listener = _listen(settings.host, settings.port)
+    try:
+        uvloop.run(_serve(settings, build, listener))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    finally:
+        listener.close()
+
+
+async def _serve(
+    settings: ServiceSettings, build: Callable[[], "Service[Any]"], listener: socket.socket
+) -> None:
+    from libs.runtime.service import create_app
+
+    await check_database(settings)
+    await _check_keys(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(build()),
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+    )
+    await server.serve(sockets=[listener])
+    if not server.started:
+        raise StartFailure(f"{settings.service} did not start, see the log above")
+
+
+async def _check_keys(settings: ServiceSettings) -> None:
+    if settings.auth == "on":
+        try:
+            await KeySet(settings.jwks_url).load()
+        except KeysUnavailable as error:
+            raise StartFailure(str(error)) from None
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StartFailure(f"port {port} on {host} is in use: set PORT") from None
+        raise StartFailure(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener
+
+
+def _leave(*_: object) -> None:
+    """SIGTERM before the server runs, or uvicorn passing it on when it has stopped in order."""
+    logging.shutdown()
+    raise SystemExit(0)

@@ -1,0 +1,82 @@
+"""A service as a process: the web application, and by its role the relay, subscriber and loops."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from fastapi import APIRouter, FastAPI
+from prometheus_client import CollectorRegistry
+
+from libs.messaging.participant import Participant
+from libs.messaging.tables import MessagingTables
+from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.runtime import handlers, pages
+from libs.runtime.auth import Authenticator
+from libs.runtime.database import OVERFLOW
+from libs.runtime.failure import one_line_errors
+from libs.runtime.limits import RequestLimits
+from libs.runtime.loops import Loop
+from libs.runtime.metrics import PoolUse
+from libs.runtime.readiness import Readiness
+from libs.runtime.running import running
+from libs.runtime.settings import ServiceSettings, read_settings
+from libs.runtime.telemetry import RequestContext, records_spans
+
+Unit = TypeVar("Unit", bound=UnitOfWork)
+S = TypeVar("S", bound=ServiceSettings)
+
+RESERVED_CONNECTIONS = 4
+"""Of the pool, for the relay, the subscriber, the loops and the sampler."""
+
+
+@dataclass(frozen=True)
+class Service(Generic[Unit]):
+    """Everything a service's main.py wires together."""
+
+    settings: ServiceSettings
+    participant: Participant
+    tables: MessagingTables
+    transactions: Transactions[Unit]
+    routers: Sequence[APIRouter]
+    loops: Sequence[Loop] = ()
+
+
+def create_app(service: Service[Any]) -> FastAPI:
+    """The web application of every role; its lifespan runs what the role asks for."""
+    settings, engine = service.settings, service.transactions.engine
+    readiness = Readiness(engine, service.tables, settings)
+    app = FastAPI(
+        title=settings.service,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lambda app: running(service, app, readiness),
+        telemetry={"tracing": records_spans(), "metrics": False, "logs": False},
+    )
+    app.state.settings = settings
+    app.state.readiness = readiness
+    app.state.authenticator = Authenticator(settings)
+    app.state.registry = CollectorRegistry()
+    app.state.registry.register(PoolUse(engine))
+    handlers.install(app)
+    pages.install(app)
+    if settings.serves_api:
+        for router in service.routers:
+            app.include_router(router)
+    app.add_middleware(
+        RequestLimits,
+        max_body_bytes=settings.max_body_bytes,
+        places=settings.pool_size + OVERFLOW - RESERVED_CONNECTIONS,
+        closed=readiness.overload,
+        free=pages.FREE,
+    )
+    app.add_middleware(RequestContext)
+    return app
+
+
+def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
+    """Run the service until SIGTERM or Ctrl-C; a trouble at start is one line and exit code 2."""
+    from libs.runtime.server import serve
+
+    with one_line_errors():
+        settings = read_settings(settings_type)
+        serve(settings, lambda: build(settings))

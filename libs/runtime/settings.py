@@ -1,0 +1,158 @@
+"""A service's settings: read once in its main.py, from the environment and `.env`."""
+
+import secrets
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+from sqlalchemy.exc import ArgumentError
+
+from libs.runtime.database_url import asyncpg_url, url_from_parts
+from libs.runtime.failure import StartFailure
+
+Role = Literal["all", "api", "worker", "relay"]
+
+
+class ServiceSettings(BaseSettings):
+    """What every service reads. A service adds its own fields in a subclass and sets `service`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    service: str
+    role: Role = "all"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+    database_url: str = Field(default="", repr=False)
+    """Wins over the POSTGRES_* parts. `postgresql://` of any driver is mapped to asyncpg."""
+    postgres_user: str = ""
+    postgres_password: str = Field(default="", repr=False)
+    postgres_db: str = ""
+    postgres_host: str = "127.0.0.1"
+    postgres_port: int = Field(default=5432, ge=1, le=65535)
+    pool_size: int = Field(default=10, ge=5, le=10)
+    """Connections kept; up to five more under load."""
+
+    rabbitmq_url: str = Field(default="", repr=False)
+
+    auth: Literal["on", "off"] = "off"
+    auth_off_bind_any: bool = False
+    """Containers publish their ports on the host's loopback, so the plain compose file may bind
+    every address with tokens off. Anywhere else that would be an open door."""
+    jwks_url: str = ""
+    """Where the public keys are: http(s)://, file:// or a path."""
+    jwt_issuer: str = "mercado-veiculo"
+    jwt_audience: str = "mercado-veiculo"
+    cursor_secret: str = Field(default="", repr=False)
+    """Signs page cursors; the same for every process of a service."""
+
+    outbox_retention_days: int = Field(default=0, ge=0, le=365)
+    """0: delivered events are deleted; else they are kept in the archive for replay."""
+    outbox_high_water_rows: int = Field(default=100_000, ge=1)
+    outbox_high_water_seconds: float = Field(default=900.0, gt=0)
+    """Above either, writing requests are answered 503 until the relay has caught up."""
+
+    max_body_bytes: int = Field(default=64 * 1024, ge=1024)
+    shutdown_seconds: int = Field(default=20, ge=1)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_auth()
+        if not self.rabbitmq_url and self.role != "api":
+            raise ValueError("RABBITMQ_URL is not set")
+        if not self.cursor_secret and self.serves_api and not self.binds_loopback:
+            raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
+        self._check_database()
+        return self
+
+    def _check_auth(self) -> None:
+        if self.auth == "on" and not self.jwks_url:
+            raise ValueError("JWKS_URL is not set (needed with AUTH=on)")
+        open_door = self.auth == "off" and self.serves_api and not self.binds_loopback
+        if open_door and not self.auth_off_bind_any:
+            raise ValueError(
+                f"AUTH=off serves loopback only and HOST is {self.host}: set AUTH=on"
+                " (or AUTH_OFF_BIND_ANY=true where the port is published on loopback)"
+            )
+
+    def _check_database(self) -> None:
+        try:
+            _ = self.asyncpg_url
+        except (ArgumentError, ValueError) as error:
+            raise ValueError(f"DATABASE_URL: {error}") from None
+
+    @property
+    def serves_api(self) -> bool:
+        return self.role in ("all", "api")
+
+    @property
+    def works(self) -> bool:
+        """Whether this process hears events and runs the loops."""
+        return self.role in ("all", "worker")
+
+    @property
+    def relays(self) -> bool:
+        return self.role in ("all", "relay")
+
+    @property
+    def binds_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @cached_property
+    def asyncpg_url(self) -> URL:
+        if self.database_url:
+            return asyncpg_url(self.database_url)
+        missing = [
+            name
+            for name in ("postgres_user", "postgres_password", "postgres_db")
+            if not getattr(self, name)
+        ]
+        if missing:
+            names = ", ".join(name.upper() for name in missing)
+            raise ValueError(f"not set, and neither is {names}")
+        return url_from_parts(
+            user=self.postgres_user,
+            password=self.postgres_password,
+            host=self.postgres_host,
+            port=self.postgres_port,
+            database=self.postgres_db,
+        )
+
+    @cached_property
+    def cursor_key(self) -> bytes:
+        """On loopback without a secret: a random key, so cursors end with the process."""
+        return self.cursor_secret.encode() or secrets.token_bytes(32)
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def read_settings(settings_type: type[S]) -> S:
+    """Read the environment and `.env`; raises StartFailure naming each setting in trouble."""
+    try:
+        return settings_type()
+    except ValidationError as error:
+        raise StartFailure("; ".join(_line(detail) for detail in error.errors())) from None
+
+
+def _line(detail: object) -> str:
+    assert isinstance(detail, dict)  # noqa: S101
+    name = ".".join(str(part) for part in detail["loc"]).upper()
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message
