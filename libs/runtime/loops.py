@@ -40,8 +40,6 @@ class Loop:
             if not more:
                 pause = min(self.every * 2**failures, self.every + BACKOFF_SECONDS)
                 await self._pause(stopping, pause)
-                    stopping, min(self.every * 2**failures, BACKOFF_SECONDS + self.every)
-                )
 
     async def _pause(self, stopping: asyncio.Event, seconds: float) -> None:
         waits = {asyncio.ensure_future(stopping.wait()), asyncio.ensure_future(self._bell.wait())}
