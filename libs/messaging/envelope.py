@@ -40,6 +40,7 @@ class Received(BaseModel, Generic[Data]):
     time: datetime
     tenant_id: str = Field(alias="tenantid")
     sequence: int
+    traceparent: str | None = None
     data: Data
 
 

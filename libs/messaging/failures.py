@@ -1,0 +1,57 @@
+"""Whose fault a failure is: the servers' (wait and try again) or the work's own (give it up)."""
+
+import random
+import traceback
+
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from libs.kernel.errors import DomainError
+
+_TROUBLE_CLASSES = frozenset(
+    {
+        "08",  # connection
+        "40",  # rolled back: deadlock, serialization
+        "53",  # out of memory, disk, connections
+        "55",  # lock not available, object in use
+        "57",  # shutting down, cancelled by a timeout
+        "58",  # system error
+    }
+)
+_READ_ONLY = "25006"  # a standby after a failover
+
+
+def is_trouble(error: BaseException) -> bool:
+    """The database or the network failed, not the work: the same work may succeed later."""
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        state = sqlstate(error)
+        if state is None:
+            return isinstance(error, InterfaceError)
+        return state[:2] in _TROUBLE_CLASSES or state == _READ_ONLY
+    return isinstance(error, (OSError, PoolTimeout))
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def describe(error: BaseException) -> str:
+    """The failure in one line without its values: messages of errors may hold personal data."""
+    text = type(error).__name__
+    if isinstance(error, DomainError):
+        text += f" ({error.code}): {error}"
+    elif isinstance(error, DBAPIError):
+        text += f" (SQLSTATE {sqlstate(error)})"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    if ours:
+        text += f" in {ours[-1].name}, line {ours[-1].lineno} of {ours[-1].filename}"
+    return text
+
+
+def backoff(attempt: int, *, first: float = 0.1, most: float = 5.0) -> float:
+    """Seconds to wait before attempt `attempt` (from 1): exponential, with jitter."""
+    longest: float = min(most, first * 2.0 ** min(attempt - 1, 30))
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - jitter needs no secrecy

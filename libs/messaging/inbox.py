@@ -1,0 +1,115 @@
+"""The inbox: one row for each message a consumer has dealt with, in the reaction's transaction.
+
+A message that comes twice, from a relay or from the broker, meets the row of its first copy.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    LargeBinary,
+    Select,
+    Table,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.kernel.ids import time_of
+
+
+class Verdict(Enum):
+    """What the inbox says of a message: handle it, handled before, or same id, other content."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    TAMPERED = "tampered"
+
+
+@dataclass(frozen=True)
+class InboxWindow:
+    """The ages at which a message is accepted: inside it a first copy would still be known."""
+
+    past: timedelta = timedelta(days=30)
+    ahead: timedelta = timedelta(hours=1)
+
+    def holds(self, made_at: datetime, now: datetime) -> bool:
+        return now - self.past <= made_at <= now + self.ahead
+
+
+class Inbox:
+    """Asks and tells in one statement for any number of messages."""
+
+    def __init__(self, inbox: Table) -> None:
+        uuids: ARRAY[UUID] = ARRAY(Uuid())
+        times: ARRAY[datetime] = ARRAY(DateTime(timezone=True))
+        rows = (
+            func.unnest(
+                bindparam("ids", type_=uuids),
+                bindparam("times", type_=times),
+                bindparam("hashes", type_=ARRAY(LargeBinary())),
+            )
+            .table_valued(
+                column("message_id", Uuid),
+                column("made_at", DateTime(timezone=True)),
+                column("payload_hash", LargeBinary),
+            )
+            .render_derived()
+        )
+        self._insert = (
+            insert(inbox)
+            .from_select(
+                ["consumer", "message_id", "made_at", "payload_hash"],
+                select(
+                    bindparam("consumer"), rows.c.message_id, rows.c.made_at, rows.c.payload_hash
+                ),
+            )
+            .on_conflict_do_nothing()
+            .returning(inbox.c.message_id)
+        )
+        self._hashes: Select[tuple[UUID, bytes]] = select(
+            inbox.c.message_id, inbox.c.payload_hash
+        ).where(
+            inbox.c.consumer == bindparam("consumer"),
+            inbox.c.message_id == func.any(bindparam("ids", type_=uuids)),
+            inbox.c.made_at == func.any(bindparam("times", type_=times)),
+        )
+
+    async def admit(
+        self, connection: AsyncConnection, consumer: str, messages: Sequence[tuple[UUID, bytes]]
+    ) -> list[Verdict]:
+        """Write down `(id, payload hash)` of each message; one verdict each, in the same order.
+
+        Ids are UUIDs of version 7. A second copy waits for the transaction that holds the first.
+        """
+        first = dict(reversed(messages))  # of copies in one batch the earliest counts
+        ids = sorted(first)  # one order for all, so that two batches do not deadlock
+        times = [time_of(identifier) for identifier in ids]
+        values: dict[str, Any] = {"consumer": consumer, "ids": ids, "times": times}
+        hashes = [first[identifier] for identifier in ids]
+        result = await connection.execute(self._insert, {**values, "hashes": hashes})
+        new = set(result.scalars())
+        known = dict(first)
+        if len(new) < len(ids):
+            found = await connection.execute(self._hashes, values)
+            known.update({row.message_id: row.payload_hash for row in found})
+        verdicts = []
+        for identifier, payload_hash in messages:
+            if known[identifier] != payload_hash:
+                verdicts.append(Verdict.TAMPERED)
+            elif identifier in new:
+                new.remove(identifier)
+                verdicts.append(Verdict.NEW)
+            else:
+                verdicts.append(Verdict.DUPLICATE)
+        return verdicts

@@ -1,0 +1,23 @@
+"""What the subscriber measures, by queue."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+HANDLED = Counter("messaging_handled", "Messages whose reaction committed", ["queue"])
+DUPLICATES = Counter("messaging_duplicates", "Messages the inbox had seen before", ["queue"])
+RETRIES = Counter("messaging_retries", "Reactions that failed and will run again", ["queue"])
+HELD = Gauge(
+    "messaging_held", "1 while a queue waits for the database or the broker to come back", ["queue"]
+)
+REFUSED = Counter("messaging_dead_letters", "Messages sent to the dead letters", ["queue", "why"])
+DURATION = Histogram(
+    "messaging_batch_seconds",
+    "Time of one transaction, with its reactions and its commit",
+    ["queue"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30),
+)
+LAG = Histogram(
+    "messaging_lag_seconds",
+    "From an event's time to the commit of its reaction",
+    ["queue"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600),
+)

@@ -1,0 +1,83 @@
+"""Sends a message a service gives up to its `SERVICE.dead` queue: mandatory and confirmed."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage, DeliveryMode
+
+from libs.messaging.topology import dead_letter_exchange
+
+HEADER_QUEUE = "x-origin-queue"
+HEADER_ERROR = "x-error"
+HEADER_ATTEMPTS = "x-attempts"
+HEADER_USER = "x-origin-user"
+HEADER_REFUSED_AT = "x-refused-at"
+
+
+class Refusals:
+    """Opens a connection of its own when there is something to refuse: a memory alarm blocks
+    connections that publish, and the one that consumes must go on acknowledging.
+    """
+
+    def __init__(self, service: str, rabbitmq_url: str, *, timeout: float = 5.0) -> None:
+        self._service = service
+        self._url = rabbitmq_url
+        self._timeout = timeout
+        self._connection: aio_pika.abc.AbstractConnection | None = None
+        self._exchange: aio_pika.abc.AbstractExchange | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def send(
+        self, message: AbstractIncomingMessage, *, queue: str, error: str, attempts: int
+    ) -> None:
+        """Returns when the broker has taken it into a queue; raises otherwise (try again)."""
+        copy = _copy(message, queue=queue, error=error, attempts=attempts)
+        async with self._one_at_a_time:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    exchange = self._exchange or await self._open()
+                    await exchange.publish(copy, queue, mandatory=True)
+            except BaseException:
+                await self.close()
+                raise
+
+    async def _open(self) -> aio_pika.abc.AbstractExchange:
+        self._connection = await aio_pika.connect(
+            self._url, client_properties={"connection_name": f"{self._service} dead letters"}
+        )
+        channel = await self._connection.channel(on_return_raises=True)
+        self._exchange = await channel.get_exchange(
+            dead_letter_exchange(self._service), ensure=False
+        )
+        return self._exchange
+
+    async def close(self) -> None:
+        connection, self._connection, self._exchange = self._connection, None, None
+        if connection is not None:
+            await connection.close()
+
+
+def _copy(
+    message: AbstractIncomingMessage, *, queue: str, error: str, attempts: int
+) -> aio_pika.Message:
+    headers: dict[str, Any] = {
+        **message.headers,
+        HEADER_QUEUE: queue,
+        HEADER_ERROR: error[:1000],
+        HEADER_ATTEMPTS: attempts,
+        HEADER_REFUSED_AT: datetime.now(UTC),
+    }
+    if message.user_id is not None:
+        headers.setdefault(HEADER_USER, message.user_id)
+    return aio_pika.Message(
+        message.body,
+        headers=headers,
+        content_type=message.content_type,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=message.message_id,
+        timestamp=message.timestamp,
+        type=message.type,
+        app_id=message.app_id,
+    )

@@ -1,0 +1,137 @@
+"""Hears the broker: one FastStream subscription per reaction, each feeding an intake."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Generic
+
+import structlog
+from aio_pika.exceptions import AMQPError
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream.rabbit.schemas import QueueType
+from faststream.rabbit.subscriber.usecase import RabbitSubscriber
+from yarl import URL
+
+from libs.messaging.failures import backoff, describe
+from libs.messaging.inbox import Inbox, InboxWindow
+from libs.messaging.intake import BATCH, Intake
+from libs.messaging.participant import Participant
+from libs.messaging.refusals import Refusals
+from libs.messaging.tables import MessagingTables
+from libs.messaging.unit_of_work import Transactions, Unit
+
+PREFETCH = 2 * BATCH
+"""Messages the broker hands out ahead, per queue: one batch at work, one arriving."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass
+class _Subscription(Generic[Unit]):
+    intake: Intake[Unit]
+    subscriber: RabbitSubscriber
+    channel: Channel
+
+
+class Subscriber(Generic[Unit]):
+    """All reactions of one service. `start` returns at once; it consumes as soon as it can."""
+
+    def __init__(
+        self,
+        participant: Participant,
+        transactions: Transactions[Unit],
+        tables: MessagingTables,
+        rabbitmq_url: str,
+        *,
+        window: InboxWindow | None = None,
+    ) -> None:
+        self._broker = RabbitBroker(
+            URL(rabbitmq_url).update_query(name=f"{participant.name} subscriber"),
+            apply_types=False,
+            logger=None,
+            reconnect_interval=1,
+        )
+        self._refusals = Refusals(participant.name, rabbitmq_url)
+        inbox = Inbox(tables.inbox)
+        window = window or InboxWindow()
+        self._subscriptions = [
+            self._subscription(Intake(reaction, transactions, inbox, self._refusals, window=window))
+            for reaction in participant.reacts_to
+        ]
+        self._starting: list[asyncio.Task[None]] = []
+        self._running: list[asyncio.Task[None]] = []
+        self._connecting = asyncio.Lock()
+
+    def _subscription(self, intake: Intake[Unit]) -> _Subscription[Unit]:
+        channel = Channel(prefetch_count=PREFETCH)
+        subscriber = self._broker.subscriber(
+            RabbitQueue(intake.queue, queue_type=QueueType.QUORUM, declare=False),
+            channel=channel,
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            decoder=_undecoded,
+        )
+
+        async def take(message: RabbitMessage) -> None:
+            intake.take(message.raw_message)
+
+        subscriber(take)
+        return _Subscription(intake, subscriber, channel)
+
+    async def start(self) -> None:
+        for subscription in self._subscriptions:
+            self._running.append(asyncio.create_task(subscription.intake.run()))
+            self._starting.append(asyncio.create_task(self._subscribe(subscription)))
+
+    async def _subscribe(self, subscription: _Subscription[Unit]) -> None:
+        """Until the broker is there and holds the queue; afterwards aio-pika brings it back."""
+        attempt = 0
+        while True:
+            try:
+                async with self._connecting:
+                    await self._broker.connect()
+                await subscription.subscriber.start()
+            except (AMQPError, OSError) as error:
+                attempt += 1
+                queue = subscription.intake.queue
+                _log.warning("cannot consume yet", queue=queue, error=describe(error))
+                await asyncio.sleep(backoff(attempt))
+            else:
+                return
+
+    async def ready(self) -> bool:
+        """Every queue has its consumer at this moment."""
+        for subscription in self._subscriptions:
+            if not await self._consumes(subscription):
+                return False
+        return True
+
+    async def _consumes(self, subscription: _Subscription[Unit]) -> bool:
+        if not subscription.subscriber.running:
+            return False
+        manager: Any = self._broker.config.channel_manager
+        channel = await manager.get_channel(subscription.channel)
+        try:
+            async with asyncio.timeout(0.2):
+                return bool((await channel.get_underlay_channel()).consumers)
+        except (TimeoutError, AMQPError, OSError):
+            return False
+
+    async def stop(self) -> None:
+        """Stop the intake, finish and acknowledge what is in hand, close."""
+        for task in self._starting:
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for subscription in self._subscriptions:
+            try:
+                await subscription.subscriber.stop()
+            except (AMQPError, OSError) as error:
+                _log.info("broker gone while stopping", error=describe(error))
+            subscription.intake.stop()
+        await asyncio.gather(*self._running)
+        await self._refusals.close()
+        await self._broker.stop()
+
+
+def _undecoded(message: RabbitMessage) -> RabbitMessage:
+    return message

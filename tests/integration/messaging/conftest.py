@@ -1,0 +1,36 @@
+"""The sample choreography on servers of its own: a database, a vhost with its topology."""
+
+from collections.abc import AsyncIterator
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from libs.messaging import topology
+from tests.integration.messaging import sample
+
+
+@pytest.fixture
+async def engine(database: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on a database that holds the library's tables and the sample's."""
+    engine = create_async_engine(database)
+    await sample.create_tables(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def broker(vhost: str) -> str:
+    """The URL of a vhost that holds the sample's topology."""
+    participants = [sample.shop(), sample.credit()]
+    await topology.apply(vhost, topology.topology_of(participants))
+    return vhost
+
+
+@pytest.fixture
+async def channel(broker: str) -> AsyncIterator[AbstractChannel]:
+    """A channel on which an unroutable mandatory message raises."""
+    connection = await aio_pika.connect(broker)
+    async with connection:
+        yield await connection.channel(on_return_raises=True)
