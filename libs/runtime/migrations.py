@@ -6,29 +6,45 @@ A service's `migrations/env.py` is `run(metadata)`. MIGRATOR_DATABASE_URL wins o
 """
 
 import asyncio
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+import asyncpg
 from alembic import context
-from sqlalchemy import Connection, MetaData, text
+from alembic.config import CommandLine, Config
+from alembic.util import CommandError
+from pydantic import AliasChoices, Field
+from sqlalchemy import URL, Connection, MetaData, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from libs.messaging.partitions import include_name
+from libs.runtime.database import describe
+from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.settings import DatabaseSettings, read_settings
 
-SERVICES = Path("services")
+SERVICES = Path(__file__).parents[2] / "services"
+
+
+class MigrationSettings(DatabaseSettings):
+    """The migrator's own URL, else the service's."""
+
+    database_url: str = Field(
+        default="",
+        repr=False,
+        validation_alias=AliasChoices("migrator_database_url", "database_url"),
+    )
 
 
 def run(metadata: MetaData) -> None:
     """What a service's env.py does: connect, become the tables' owner, migrate."""
-    connection = context.config.attributes.get("connection")
-    if connection is not None:
-        _migrate(connection, metadata)
-    else:
-        asyncio.run(_connect_and_migrate(metadata))
+    asyncio.run(_connect_and_migrate(context.config.attributes["url"], metadata))
 
 
-async def _connect_and_migrate(metadata: MetaData) -> None:
-    engine = create_async_engine(context.config.attributes["url"], poolclass=NullPool)
+async def _connect_and_migrate(url: URL, metadata: MetaData) -> None:
+    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_migrate, metadata)
@@ -51,9 +67,51 @@ def _migrate(connection: Connection, metadata: MetaData) -> None:
 
 def _become_owner(connection: Connection) -> None:
     """SERVICE_migrator creates as SERVICE_owner, so that tables belong to a role without login."""
-    user = connection.scalar(text("SELECT current_user"))
-    owner = f"{str(user).removesuffix('_migrator')}_owner"
+    user = str(connection.scalar(text("SELECT current_user")))
+    owner = user.removesuffix("_migrator") + "_owner"
     known = text("SELECT 1 FROM pg_roles WHERE rolname = :name AND pg_has_role(oid, 'MEMBER')")
-    if owner != user and connection.scalar(known, {"name": owner}):
+    if user.endswith("_migrator") and connection.scalar(known, {"name": owner}):
         connection.exec_driver_sql(f'SET ROLE "{owner}"')
     connection.commit()
+
+
+def configuration(service: str, url: URL) -> Config:
+    """Alembic's configuration for one service; raises StartFailure for an unknown one."""
+    script = SERVICES / service / "infrastructure" / "migrations"
+    if not service.isidentifier() or not (script / "env.py").is_file():
+        known = sorted(
+            path.parents[2].name for path in SERVICES.glob("*/infrastructure/migrations/env.py")
+        )
+        raise StartFailure(f"no service {service!r} with migrations; there are {', '.join(known)}")
+    config = Config(attributes={"url": url})
+    config.set_main_option("script_location", str(script).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def migrate(service: str, url: URL, *arguments: str) -> None:
+    """Run one Alembic command, as in `migrate("orders", url, "upgrade", "head")`."""
+    config = configuration(service, url)
+    line = CommandLine(prog=f"migrations {service}")
+    options = line.parser.parse_args(["--raiseerr", *arguments])
+    if not hasattr(options, "cmd"):
+        raise StartFailure("say what to do: upgrade head, downgrade -1, history, current, check")
+    config.cmd_opts = options
+    try:
+        line.run_cmd(config, options)
+    except CommandError as error:
+        raise StartFailure(f"{service}: {error}") from None
+    except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StartFailure(describe(error, url)) from error
+
+
+def main(arguments: Sequence[str]) -> None:
+    with one_line_errors():
+        if not arguments or arguments[0].startswith("-"):
+            raise StartFailure("usage: python -m libs.runtime.migrations SERVICE COMMAND …")
+        settings = read_settings(MigrationSettings)
+        migrate(arguments[0], settings.asyncpg_url, *arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -16,8 +16,8 @@ from libs.runtime.failure import StartFailure
 Role = Literal["all", "api", "worker", "relay"]
 
 
-class ServiceSettings(BaseSettings):
-    """What every service reads. A service adds its own fields in a subclass and sets `service`."""
+class DatabaseSettings(BaseSettings):
+    """Where the database is: a URL, or the parts of one."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -28,11 +28,6 @@ class ServiceSettings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    service: str
-    role: Role = "all"
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-
     database_url: str = Field(default="", repr=False)
     """Wins over the POSTGRES_* parts. `postgresql://` of any driver is mapped to asyncpg."""
     postgres_user: str = ""
@@ -40,6 +35,44 @@ class ServiceSettings(BaseSettings):
     postgres_db: str = ""
     postgres_host: str = "127.0.0.1"
     postgres_port: int = Field(default=5432, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _database_named(self) -> Self:
+        try:
+            _ = self.asyncpg_url
+        except (ArgumentError, ValueError) as error:
+            raise ValueError(f"DATABASE_URL: {error}") from None
+        return self
+
+    @cached_property
+    def asyncpg_url(self) -> URL:
+        if self.database_url:
+            return asyncpg_url(self.database_url)
+        missing = [
+            name
+            for name in ("postgres_user", "postgres_password", "postgres_db")
+            if not getattr(self, name)
+        ]
+        if missing:
+            names = ", ".join(name.upper() for name in missing)
+            raise ValueError(f"not set, and neither is {names}")
+        return url_from_parts(
+            user=self.postgres_user,
+            password=self.postgres_password,
+            host=self.postgres_host,
+            port=self.postgres_port,
+            database=self.postgres_db,
+        )
+
+
+class ServiceSettings(DatabaseSettings):
+    """What every service reads. A service adds its own fields in a subclass and sets `service`."""
+
+    service: str
+    role: Role = "all"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
     pool_size: int = Field(default=10, ge=5, le=10)
     """Connections kept; up to five more under load."""
 
@@ -73,7 +106,6 @@ class ServiceSettings(BaseSettings):
             raise ValueError("RABBITMQ_URL is not set")
         if not self.cursor_secret and self.serves_api and not self.binds_loopback:
             raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
-        self._check_database()
         return self
 
     def _check_auth(self) -> None:
@@ -85,12 +117,6 @@ class ServiceSettings(BaseSettings):
                 f"AUTH=off serves loopback only and HOST is {self.host}: set AUTH=on"
                 " (or AUTH_OFF_BIND_ANY=true where the port is published on loopback)"
             )
-
-    def _check_database(self) -> None:
-        try:
-            _ = self.asyncpg_url
-        except (ArgumentError, ValueError) as error:
-            raise ValueError(f"DATABASE_URL: {error}") from None
 
     @property
     def serves_api(self) -> bool:
@@ -113,26 +139,6 @@ class ServiceSettings(BaseSettings):
             return ip_address(self.host).is_loopback
         except ValueError:
             return False
-
-    @cached_property
-    def asyncpg_url(self) -> URL:
-        if self.database_url:
-            return asyncpg_url(self.database_url)
-        missing = [
-            name
-            for name in ("postgres_user", "postgres_password", "postgres_db")
-            if not getattr(self, name)
-        ]
-        if missing:
-            names = ", ".join(name.upper() for name in missing)
-            raise ValueError(f"not set, and neither is {names}")
-        return url_from_parts(
-            user=self.postgres_user,
-            password=self.postgres_password,
-            host=self.postgres_host,
-            port=self.postgres_port,
-            database=self.postgres_db,
-        )
 
     @cached_property
     def cursor_key(self) -> bytes:
