@@ -79,7 +79,8 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
         "postgres",
         "--encoding=UTF8",
     ]
-    command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"]
+    command += ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--no-sync"]
+    command.append(f"--pwfile={secret}")
     try:
         done = subprocess.run(
             command,
