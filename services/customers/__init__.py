@@ -1,0 +1,1 @@
+"""Buyers, their personal data and their credit."""

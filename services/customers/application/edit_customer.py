@@ -1,0 +1,25 @@
+"""Name, e-mail and phone may change; the document is who the customer is, and stays."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.customers.application.ports import CustomersUnitOfWork
+from services.customers.domain.customer import Customer
+
+
+async def edit_customer(
+    uow: CustomersUnitOfWork,
+    *,
+    tenant_id: str,
+    customer_id: UUID,
+    expected_version: int,
+    changes: dict[str, str],
+    now: datetime,
+) -> Customer:
+    """`changes` in normal form. Raises CustomerNotFound, StaleVersion."""
+    customer = await uow.customers.lock(tenant_id, customer_id)
+    customer.require_version(expected_version)
+    if events := customer.edit(changes, now):
+        uow.publish(*events)
+        await uow.customers.save(customer)
+    return customer

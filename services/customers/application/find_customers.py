@@ -1,0 +1,16 @@
+"""Look-up by a document or an e-mail, as a person writes them."""
+
+from collections.abc import Sequence
+
+from services.customers.application.ports import CustomersUnitOfWork
+from services.customers.domain.customer import Customer
+from services.customers.domain.personal_data import normal_document, normal_email
+
+
+async def find_customers(
+    uow: CustomersUnitOfWork, *, tenant_id: str, document: str | None, email: str | None
+) -> Sequence[Customer]:
+    """Exactly one of both is given. Raises InvalidPersonalData when it cannot be one."""
+    if document is not None:
+        return await uow.customers.find_by_document(tenant_id, normal_document(document))
+    return await uow.customers.find_by_email(tenant_id, normal_email(email or ""))

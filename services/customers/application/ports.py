@@ -1,0 +1,85 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.customers.domain.credit_reservation import CreditReservation, Refusal
+from services.customers.domain.customer import Customer
+
+
+class Hold(Enum):
+    """What became of a wish to hold credit for a purchase."""
+
+    HELD = "held"
+    NOT_HELD = "not held"
+    DECIDED_BEFORE = "decided before"
+
+
+class CustomerRepository(Protocol):
+    async def add(self, customer: Customer) -> None:
+        """Raises DocumentTaken when the tenant has a customer with this document."""
+
+    async def get(self, tenant_id: str, customer_id: UUID) -> Customer:
+        """Raises CustomerNotFound, also when erased."""
+
+    async def lock(self, tenant_id: str, customer_id: UUID) -> Customer:
+        """Like `get`, and nobody else changes it until we are done."""
+
+    async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
+        """Raises CustomerNotFound only where there never was one."""
+
+    async def save(self, customer: Customer) -> None:
+        """Write back a locked customer."""
+
+    async def find_by_document(self, tenant_id: str, document: str) -> Sequence[Customer]:
+        """None or one; `document` in normal form."""
+
+    async def find_by_email(self, tenant_id: str, email: str) -> Sequence[Customer]:
+        """Oldest first; `email` in normal form."""
+
+
+class ReservationRepository(Protocol):
+    async def add_holding_credit(self, reservation: CreditReservation) -> Hold:
+        """Add the record where there is none, then take its total from what is available."""
+
+    async def why_not_held(self, reservation: CreditReservation) -> Refusal:
+        """The reason after NOT_HELD."""
+
+    async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
+        """Add the tombstone where there is no record (None), else lock the record and return it."""
+
+    async def give_back(self, reservation: CreditReservation) -> None:
+        """Make the total available again that a RESERVED or CONSUMED record holds."""
+
+    async def save(self, reservation: CreditReservation) -> None:
+        """Write back a locked or just added record."""
+
+    async def consume(self, order_id: UUID) -> None:
+        """RESERVED -> CONSUMED with its credit; any other record, or none: nothing."""
+
+    async def mark_closed(self, order_id: UUID) -> None:
+        """Note that the order is closed; no record: nothing."""
+
+    async def any_open(self, customer_id: UUID) -> bool:
+        """Whether a record is RESERVED, or CONSUMED with its order not closed."""
+
+
+class CustomersUnitOfWork(Protocol):
+    @property
+    def customers(self) -> CustomerRepository: ...
+
+    @property
+    def reservations(self) -> ReservationRepository: ...
+
+    def publish(self, *events: DomainEvent) -> None: ...
+
+
+class ErasureLedger(Protocol):
+    """Outside the database and its dumps: replayed after a restore, which brings rows back."""
+
+    async def record(self, tenant_id: str, customer_id: UUID, erased_at: datetime) -> None:
+        """Durable when this returns."""

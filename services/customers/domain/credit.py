@@ -1,0 +1,29 @@
+"""A customer's credit, in cents: `available + reserved + consumed = limit`, always."""
+
+from dataclasses import dataclass
+
+from services.customers.domain.errors import CreditLimitBelowUse
+
+
+@dataclass(frozen=True)
+class Credit:
+    limit_cents: int
+    reserved_cents: int = 0
+    consumed_cents: int = 0
+
+    @property
+    def in_use_cents(self) -> int:
+        return self.reserved_cents + self.consumed_cents
+
+    @property
+    def available_cents(self) -> int:
+        return self.limit_cents - self.in_use_cents
+
+    def with_limit(self, limit_cents: int) -> "Credit":
+        """Raises CreditLimitBelowUse, which names the least possible limit."""
+        if limit_cents < self.in_use_cents:
+            raise CreditLimitBelowUse(
+                f"the limit must be at least {self.in_use_cents} cents: so much is in use",
+                field="limit_cents",
+            )
+        return Credit(limit_cents, self.reserved_cents, self.consumed_cents)

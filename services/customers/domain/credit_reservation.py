@@ -1,0 +1,87 @@
+"""This service's record of one purchase: the credit it holds, or held."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.customers.domain.events import (
+    CreditReleased,
+    CreditReservationFailed,
+    CreditReserved,
+)
+
+
+class ReservationState(StrEnum):
+    RESERVED = "RESERVED"
+    REFUSED = "REFUSED"
+    RELEASED = "RELEASED"
+    CONSUMED = "CONSUMED"
+
+
+class Refusal(StrEnum):
+    """The `reason` of credit.reservation_failed."""
+
+    CREDIT_TOO_LOW = "credit_too_low"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    CUSTOMER_ERASED = "customer_erased"
+
+
+@dataclass
+class CreditReservation:
+    """A new one is RESERVED, and its first event says so, or REFUSED in its place."""
+
+    order_id: UUID
+    tenant_id: str
+    customer_id: UUID | None
+    total_cents: int
+    state: ReservationState = ReservationState.RESERVED
+    sequence: int = 1
+
+    @classmethod
+    def tombstone(cls, order_id: UUID, tenant_id: str) -> "CreditReservation":
+        """Written where a release finds no record: a late confirmation then does nothing."""
+        return cls(order_id, tenant_id, None, 0, ReservationState.RELEASED)
+
+    @property
+    def holds_credit(self) -> bool:
+        return self.state in (ReservationState.RESERVED, ReservationState.CONSUMED)
+
+    def reserved(self, customer_id: UUID, vehicle_id: UUID) -> list[DomainEvent]:
+        return [
+            CreditReserved(
+                tenant_id=self.tenant_id,
+                sequence=self.sequence,
+                order_id=self.order_id,
+                customer_id=customer_id,
+                vehicle_id=vehicle_id,
+                total_cents=self.total_cents,
+            )
+        ]
+
+    def refuse(self, customer_id: UUID, reason: Refusal) -> list[DomainEvent]:
+        self.state = ReservationState.REFUSED
+        return [
+            CreditReservationFailed(
+                tenant_id=self.tenant_id,
+                sequence=self.sequence,
+                order_id=self.order_id,
+                customer_id=customer_id,
+                reason=reason,
+            )
+        ]
+
+    def release(self) -> list[DomainEvent]:
+        self.state = ReservationState.RELEASED
+        self.sequence += 1
+        return self.released()
+
+    def released(self) -> list[DomainEvent]:
+        return [
+            CreditReleased(
+                tenant_id=self.tenant_id,
+                sequence=self.sequence,
+                order_id=self.order_id,
+                customer_id=self.customer_id,
+            )
+        ]

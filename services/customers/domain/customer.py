@@ -1,0 +1,94 @@
+"""A customer: personal data until it is erased, and credit."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from libs.kernel.errors import StaleVersion
+from libs.kernel.events import DomainEvent
+from services.customers.domain.credit import Credit
+from services.customers.domain.errors import CustomerNotFound
+from services.customers.domain.events import (
+    CustomerErased,
+    CustomerRegistered,
+    CustomerUpdated,
+)
+from services.customers.domain.personal_data import PersonalData
+
+
+@dataclass
+class Customer:
+    """`personal` is None once erased. `version` counts client writes (the ETag); `sequence` counts
+    events. Reservations move the credit and touch neither: they are the purchase's own.
+    """
+
+    id: UUID
+    tenant_id: str
+    personal: PersonalData | None
+    credit: Credit
+    created_at: datetime
+    updated_at: datetime
+    version: int = 1
+    sequence: int = 0
+
+    @property
+    def is_erased(self) -> bool:
+        return self.personal is None
+
+    def present(self) -> PersonalData:
+        """Raises CustomerNotFound when erased: to the outside there is no such customer."""
+        if self.personal is None:
+            raise CustomerNotFound("no such customer")
+        return self.personal
+
+    def require_version(self, expected: int) -> None:
+        """Raises StaleVersion when the caller has seen another version."""
+        if expected != self.version:
+            raise StaleVersion(f"the customer is at version {self.version}, not {expected}")
+
+    def register(self) -> list[DomainEvent]:
+        self.sequence += 1
+        return [
+            CustomerRegistered(
+                tenant_id=self.tenant_id, sequence=self.sequence, customer_id=self.id
+            )
+        ]
+
+    def edit(self, changes: dict[str, str], now: datetime) -> list[DomainEvent]:
+        """`changes`: fields of PersonalData in normal form. None that differs: no event."""
+        personal = self.present()
+        changed = tuple(sorted(n for n in changes if getattr(personal, n) != changes[n]))
+        if not changed:
+            return []
+        self.personal = replace(personal, **changes)
+        return self._updated(changed, now)
+
+    def change_limit(self, limit_cents: int, now: datetime) -> list[DomainEvent]:
+        """Raises CreditLimitBelowUse. The limit it has already: no event."""
+        if limit_cents == self.credit.limit_cents:
+            return []
+        self.credit = self.credit.with_limit(limit_cents)
+        return self._updated(("credit_limit_cents",), now)
+
+    def erase(self, now: datetime) -> list[DomainEvent]:
+        self.personal = None
+        self._touch(now)
+        return [
+            CustomerErased(tenant_id=self.tenant_id, sequence=self.sequence, customer_id=self.id)
+        ]
+
+    def _updated(self, changed: tuple[str, ...], now: datetime) -> list[DomainEvent]:
+        self._touch(now)
+        return [
+            CustomerUpdated(
+                tenant_id=self.tenant_id,
+                sequence=self.sequence,
+                customer_id=self.id,
+                changed=changed,
+            )
+        ]
+
+    def _touch(self, now: datetime) -> None:
+        self.version += 1
+        self.sequence += 1
+        self.updated_at = now

@@ -1,0 +1,86 @@
+"""Personal data: checked and brought to one form on the way in, masked on the way out."""
+
+from dataclasses import dataclass, field
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from validate_docbr import CNPJ, CPF
+
+from services.customers.domain.errors import InvalidPersonalData
+
+MAX_NAME = 200
+
+
+@dataclass(frozen=True)
+class PersonalData:
+    """In normal form (see the functions below). Its repr is empty: it ends up in logs."""
+
+    name: str = field(repr=False)
+    email: str = field(repr=False)
+    phone: str = field(repr=False)
+    document: str = field(repr=False)
+
+    def masked(self) -> "PersonalData":
+        """What a reader without a right to the full data may see."""
+        return PersonalData(
+            name=" ".join(word[0] + "***" for word in self.name.split()),
+            email=_mask_email(self.email),
+            phone="*" * (len(self.phone) - 4) + self.phone[-4:],
+            document=_mask_document(self.document),
+        )
+
+
+def normal_name(text: str) -> str:
+    """Single spaces, at most 200 characters. Raises InvalidPersonalData."""
+    name = " ".join(text.split())
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidPersonalData(f"a name has 1 to {MAX_NAME} printable characters", field="name")
+    return name
+
+
+def normal_email(text: str) -> str:
+    """Lower case. The domain's existence is not asked for. Raises InvalidPersonalData."""
+    try:
+        return validate_email(text, check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        raise InvalidPersonalData("this is no e-mail address", field="email") from error
+
+
+def normal_phone(text: str) -> str:
+    """E.164, such as `+5511912345678`; without a country code: Brazil.
+
+    Raises InvalidPersonalData.
+    """
+    try:
+        number = phonenumbers.parse(text, "BR")
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_valid_number(number):
+        raise InvalidPersonalData("this is no phone number", field="phone")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def normal_document(text: str) -> str:
+    """The 11 digits of a CPF or the 14 digits or letters of a CNPJ, without punctuation.
+
+    Raises InvalidPersonalData, also where the check digits are wrong.
+    """
+    document = "".join(character for character in text if character not in " .-/").upper()
+    # CPF.validate fills up short numbers with zeros, so the length is checked here.
+    is_cpf = len(document) == 11 and CPF().validate(document)
+    is_cnpj = len(document) == 14 and CNPJ().validate(document)
+    if not (is_cpf or is_cnpj):
+        raise InvalidPersonalData("this is no CPF and no CNPJ", field="document")
+    return document
+
+
+def _mask_email(email: str) -> str:
+    local, _, domain = email.rpartition("@")
+    return f"{local[0]}***@{domain[0]}***.{domain.rpartition('.')[2]}"
+
+
+def _mask_document(document: str) -> str:
+    """As customary in Brazil: the middle of a CPF, the branch of a CNPJ."""
+    if len(document) == 11:
+        return f"***.{document[3:6]}.***-**"
+    return f"**.***.***/{document[8:12]}-**"

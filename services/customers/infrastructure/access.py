@@ -1,0 +1,44 @@
+"""Who may do what to customers. With AUTH=off every caller has every role."""
+
+from uuid import UUID
+
+from libs.kernel.errors import Forbidden
+from libs.runtime.auth import Caller
+from services.customers.domain.errors import CustomerNotFound
+
+ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
+
+
+def may_register(caller: Caller, credit_limit_cents: int) -> None:
+    """A buyer registers only as himself and takes no limit along; an admin registers anyone."""
+    if caller.may(ADMIN):
+        return
+    caller.require(BUYER)
+    if caller.customer_id is not None:
+        raise Forbidden("you are registered already")
+    if credit_limit_cents:
+        raise Forbidden("this needs the role admin", field="credit_limit_cents")
+
+
+def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
+    """Another buyer's customer does not exist for a buyer: ids cannot be tried out."""
+    if full:
+        caller.require(ADMIN)
+    if not (caller.may(OPERATOR, ADMIN) or _is_own(caller, customer_id)):
+        _refuse(caller)
+
+
+def may_edit(caller: Caller, customer_id: UUID) -> None:
+    if not (caller.may(ADMIN) or _is_own(caller, customer_id)):
+        _refuse(caller)
+
+
+def _is_own(caller: Caller, customer_id: UUID) -> bool:
+    return caller.may(BUYER) and caller.owns_customer(customer_id)
+
+
+def _refuse(caller: Caller) -> None:
+    if caller.may(OPERATOR):
+        raise Forbidden("this needs the role admin")
+    caller.require(BUYER)
+    raise CustomerNotFound("no such customer")

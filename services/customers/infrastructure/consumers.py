@@ -1,0 +1,89 @@
+"""What this service hears: its own views of peers' events, and what it does about them."""
+
+from uuid import UUID
+
+from libs.messaging.envelope import Received, View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+from services.customers.application.consume_credit import consume_credit
+from services.customers.application.note_order_closed import note_order_closed
+from services.customers.application.release_credit import release_credit
+from services.customers.application.reserve_credit import reserve_credit
+from services.customers.domain.events import (
+    CreditReleased,
+    CreditReservationFailed,
+    CreditReserved,
+    CustomerErased,
+    CustomerRegistered,
+    CustomerUpdated,
+)
+from services.customers.infrastructure.postgres import CustomersUnitOfWork
+
+
+class OrderConfirmed(View):
+    order_id: UUID
+    customer_id: UUID
+    vehicle_id: UUID
+    total_cents: int
+
+
+class Purchase(View):
+    """Of the other events it is enough to know which purchase they are about."""
+
+    order_id: UUID
+
+
+def reactions() -> Reactions[CustomersUnitOfWork]:
+    on = Reactions[CustomersUnitOfWork]("customers")
+
+    @on.forward(
+        "order.confirmed.v1",
+        OrderConfirmed,
+        compensated_by=["vehicle.released.v1", "vehicle.reservation_failed.v1"],
+    )
+    async def reserve_credit_when_order_confirmed(
+        uow: CustomersUnitOfWork, event: Received[OrderConfirmed]
+    ) -> None:
+        await reserve_credit(uow, tenant_id=event.tenant_id, **dict(event.data))
+
+    @on.backward("vehicle.reservation_failed.v1", Purchase)
+    async def release_credit_when_vehicle_reservation_failed(
+        uow: CustomersUnitOfWork, event: Received[Purchase]
+    ) -> None:
+        await release_credit(uow, tenant_id=event.tenant_id, order_id=event.data.order_id)
+
+    @on.backward("vehicle.released.v1", Purchase)
+    async def release_credit_when_vehicle_released(
+        uow: CustomersUnitOfWork, event: Received[Purchase]
+    ) -> None:
+        await release_credit(uow, tenant_id=event.tenant_id, order_id=event.data.order_id)
+
+    @on.forward("order.completed.v1", Purchase, compensated_by=["vehicle.released.v1"])
+    async def consume_credit_when_order_completed(
+        uow: CustomersUnitOfWork, event: Received[Purchase]
+    ) -> None:
+        await consume_credit(uow, order_id=event.data.order_id)
+
+    @on.view("order.closed.v1", Purchase)
+    async def note_closing_when_order_closed(
+        uow: CustomersUnitOfWork, event: Received[Purchase]
+    ) -> None:
+        await note_order_closed(uow, order_id=event.data.order_id)
+
+    return on
+
+
+def participant() -> Participant:
+    return Participant(
+        "customers",
+        publishes=(
+            CreditReserved,
+            CreditReservationFailed,
+            CreditReleased,
+            CustomerRegistered,
+            CustomerUpdated,
+            CustomerErased,
+        ),
+        reactions=reactions(),
+        final=frozenset({CustomerRegistered.type, CustomerUpdated.type, CustomerErased.type}),
+    )

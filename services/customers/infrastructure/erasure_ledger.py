@@ -1,0 +1,53 @@
+"""The erasure ledger: one JSON line for each erased customer, in a file outside the database."""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+
+@dataclass(frozen=True)
+class Erasure:
+    tenant_id: str
+    customer_id: UUID
+    erased_at: datetime
+
+
+class FileErasureLedger:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def record(self, tenant_id: str, customer_id: UUID, erased_at: datetime) -> None:
+        line = {
+            "tenant_id": tenant_id,
+            "customer_id": str(customer_id),
+            "erased_at": erased_at.isoformat(),
+        }
+        await asyncio.to_thread(self._append, json.dumps(line).encode() + b"\n")
+
+    def entries(self) -> Iterator[Erasure]:
+        """Oldest first; none where the file is not there. Raises ValueError on a broken line."""
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8") as lines:
+            for line in lines:
+                entry = json.loads(line)
+                yield Erasure(
+                    entry["tenant_id"],
+                    UUID(entry["customer_id"]),
+                    datetime.fromisoformat(entry["erased_at"]),
+                )
+
+    def _append(self, line: bytes) -> None:
+        """One write to a file opened for appending: lines of several processes do not mix."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, line)
+            os.fsync(file)
+        finally:
+            os.close(file)

@@ -1,0 +1,156 @@
+"""HTTP: parse, call the use case, answer."""
+
+from functools import partial
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import Table
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import CallerDep
+from libs.runtime.concurrency import IfMatchDep
+from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
+from libs.runtime.pagination import PageDep
+from services.customers.application.change_credit_limit import change_credit_limit
+from services.customers.application.edit_customer import edit_customer
+from services.customers.application.erase_customer import erase_customer
+from services.customers.application.find_customers import find_customers
+from services.customers.application.ports import ErasureLedger
+from services.customers.application.register_customer import register_customer
+from services.customers.domain.customer import Customer
+from services.customers.infrastructure import access
+from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.schemas import (
+    CreditLimitIn,
+    CustomerChanges,
+    CustomerIn,
+    CustomerOut,
+    CustomerSearch,
+    CustomersOut,
+)
+
+
+def router(
+    transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
+) -> APIRouter:
+    routes = APIRouter(tags=["customers"])
+    _add_writes(routes, transactions, Idempotency(transactions, keys), ledger)
+    _add_reads(routes, transactions)
+    return routes
+
+
+def _add_writes(
+    routes: APIRouter,
+    transactions: Transactions[CustomersUnitOfWork],
+    idempotency: Idempotency[CustomersUnitOfWork],
+    ledger: ErasureLedger,
+) -> None:
+    @routes.post("/customers", status_code=201, response_model=CustomerOut)
+    async def register(body: CustomerIn, caller: CallerDep, call: IdempotentCallDep) -> Response:
+        """Register a customer. Only an admin may give a credit limit along."""
+        access.may_register(caller, body.credit_limit_cents)
+
+        async def work(uow: CustomersUnitOfWork) -> Answer:
+            customer = await register_customer(
+                uow,
+                customer_id=uuid7(),
+                tenant_id=caller.tenant_id,
+                personal=body.personal(),
+                credit_limit_cents=body.credit_limit_cents,
+                now=utc_now(),
+            )
+            return _answer(customer, status=201, location=f"/customers/{customer.id}")
+
+        return await idempotency.run(call, work)
+
+    @routes.patch("/customers/{customer_id}", response_model=CustomerOut)
+    async def edit(
+        customer_id: UUID, body: CustomerChanges, caller: CallerDep, version: IfMatchDep
+    ) -> Response:
+        """Change name, e-mail or phone. The document cannot change."""
+        access.may_edit(caller, customer_id)
+        work = partial(
+            edit_customer,
+            tenant_id=caller.tenant_id,
+            customer_id=customer_id,
+            expected_version=version,
+            changes=body.normal(),
+            now=utc_now(),
+        )
+        return respond(_answer(await transactions.run(work)))
+
+    @routes.put("/customers/{customer_id}/credit-limit", response_model=CustomerOut)
+    async def set_limit(
+        customer_id: UUID, body: CreditLimitIn, caller: CallerDep, version: IfMatchDep
+    ) -> Response:
+        """Set the credit limit; not below what is reserved and consumed. Admin."""
+        caller.require(access.ADMIN)
+        work = partial(
+            change_credit_limit,
+            tenant_id=caller.tenant_id,
+            customer_id=customer_id,
+            expected_version=version,
+            limit_cents=body.limit_cents,
+            now=utc_now(),
+        )
+        return respond(_answer(await transactions.run(work)))
+
+    @routes.delete("/customers/{customer_id}", status_code=204)
+    async def erase(customer_id: UUID, caller: CallerDep) -> Response:
+        """Destroy the personal data, for good. Not while a purchase is open. Admin."""
+        caller.require(access.ADMIN)
+        work = partial(
+            erase_customer,
+            ledger=ledger,
+            tenant_id=caller.tenant_id,
+            customer_id=customer_id,
+            now=utc_now(),
+        )
+        await transactions.run(work)
+        return Response(status_code=204)
+
+
+def _add_reads(routes: APIRouter, transactions: Transactions[CustomersUnitOfWork]) -> None:
+    @routes.get("/customers")
+    async def page(request: Request, caller: CallerDep, page: PageDep) -> Response:
+        """The tenant's customers, newest first, masked. Operator or admin."""
+        caller.require(access.OPERATOR, access.ADMIN)
+        after = None if page.after is None else UUID(page.after[0])
+        found = await transactions.run(
+            lambda uow: uow.customers.page(caller.tenant_id, after, page.limit + 1)
+        )
+        shown = found[: page.limit]
+        next_after = (shown[-1].id,) if len(found) > page.limit else None
+        return page.answer([CustomerOut.of(customer) for customer in shown], next_after, request)
+
+    @routes.post("/customers/search", response_model=CustomersOut)
+    async def search(body: CustomerSearch, caller: CallerDep) -> CustomersOut:
+        """Find by the exact document or e-mail, masked. Operator or admin."""
+        caller.require(access.OPERATOR, access.ADMIN)
+        work = partial(
+            find_customers, tenant_id=caller.tenant_id, document=body.document, email=body.email
+        )
+        return CustomersOut(items=[CustomerOut.of(found) for found in await transactions.run(work)])
+
+    @routes.get("/customers/{customer_id}", response_model=CustomerOut)
+    async def show(
+        customer_id: UUID,
+        caller: CallerDep,
+        full: Annotated[bool, Query(description="Unmasked; admin only.")] = False,
+    ) -> Response:
+        """One customer, masked: a buyer's own, or any of the tenant for an operator or admin."""
+        access.may_read(caller, customer_id, full=full)
+        customer = await transactions.run(
+            lambda uow: uow.customers.get(caller.tenant_id, customer_id)
+        )
+        return respond(_answer(customer, full=full))
+
+
+def _answer(
+    customer: Customer, *, status: int = 200, full: bool = False, location: str | None = None
+) -> Answer:
+    body = CustomerOut.of(customer, full=full)
+    return Answer(status=status, body=body, version=customer.version, location=location)

@@ -1,0 +1,133 @@
+"""Customers in Postgres, and the unit of work with both repositories."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, RowMapping, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import UnitOfWork
+from services.customers.domain.credit import Credit
+from services.customers.domain.customer import Customer
+from services.customers.domain.errors import CustomerNotFound, DocumentTaken
+from services.customers.infrastructure.reservations import PostgresReservations
+from services.customers.infrastructure.tables import customers
+from services.customers.infrastructure.vault import Vault
+
+ERASED: dict[str, None] = dict.fromkeys(
+    ("name", "email", "phone", "document", "data_key", "document_index", "email_index")
+)
+
+
+class PostgresCustomers:
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
+        self._connection = connection
+        self._vault = vault
+
+    async def add(self, customer: Customer) -> None:
+        added = await self._connection.execute(
+            insert(customers)
+            .values(id=customer.id, tenant_id=customer.tenant_id, **self._columns(customer))
+            .on_conflict_do_nothing(index_elements=["tenant_id", "document_index"])
+            .returning(customers.c.id)
+        )
+        if added.one_or_none() is None:
+            raise DocumentTaken("another customer has this document", field="document")
+
+    async def get(self, tenant_id: str, customer_id: UUID) -> Customer:
+        customer = await self._one(tenant_id, customer_id, for_update=False)
+        customer.present()
+        return customer
+
+    async def lock(self, tenant_id: str, customer_id: UUID) -> Customer:
+        customer = await self.lock_even_erased(tenant_id, customer_id)
+        customer.present()
+        return customer
+
+    async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
+        return await self._one(tenant_id, customer_id, for_update=True)
+
+    async def save(self, customer: Customer) -> None:
+        await self._connection.execute(
+            update(customers).where(customers.c.id == customer.id).values(self._columns(customer))
+        )
+
+    async def page(self, tenant_id: str, after: UUID | None, limit: int) -> list[Customer]:
+        """Newest first (ids are made in time), those before the customer `after`."""
+        query = (
+            select(customers)
+            .where(customers.c.tenant_id == tenant_id, customers.c.erased_at.is_(None))
+            .order_by(customers.c.id.desc())
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(customers.c.id < after)
+        rows = await self._connection.execute(query)
+        return [self._customer(row) for row in rows.mappings()]
+
+    async def find_by_document(self, tenant_id: str, document: str) -> Sequence[Customer]:
+        index = self._vault.document_index(tenant_id, document)
+        return await self._find(tenant_id, customers.c.document_index == index)
+
+    async def find_by_email(self, tenant_id: str, email: str) -> Sequence[Customer]:
+        index = self._vault.email_index(tenant_id, email)
+        return await self._find(tenant_id, customers.c.email_index == index)
+
+    async def _find(self, tenant_id: str, matches: ColumnElement[bool]) -> list[Customer]:
+        rows = await self._connection.execute(
+            select(customers)
+            .where(customers.c.tenant_id == tenant_id, matches)
+            .order_by(customers.c.id)
+        )
+        return [self._customer(row) for row in rows.mappings()]
+
+    async def _one(self, tenant_id: str, customer_id: UUID, *, for_update: bool) -> Customer:
+        query = select(customers).where(
+            customers.c.id == customer_id, customers.c.tenant_id == tenant_id
+        )
+        rows = await self._connection.execute(query.with_for_update() if for_update else query)
+        row = rows.mappings().one_or_none()
+        if row is None:
+            raise CustomerNotFound("no such customer")
+        return self._customer(row)
+
+    def _columns(self, customer: Customer) -> dict[str, Any]:
+        """All but the keys. Credit too: it is the locked row's, so nobody moved it meanwhile."""
+        personal = (
+            {**ERASED, "erased_at": customer.updated_at}
+            if customer.personal is None
+            else self._vault.seal(customer.tenant_id, customer.id, customer.personal)
+        )
+        return {
+            **personal,
+            "version": customer.version,
+            "sequence": customer.sequence,
+            "limit_cents": customer.credit.limit_cents,
+            "reserved_cents": customer.credit.reserved_cents,
+            "consumed_cents": customer.credit.consumed_cents,
+            "available_cents": customer.credit.available_cents,
+            "created_at": customer.created_at,
+            "updated_at": customer.updated_at,
+        }
+
+    def _customer(self, row: RowMapping) -> Customer:
+        return Customer(
+            id=row["id"],
+            tenant_id=row["tenant_id"],
+            personal=self._vault.open(row),
+            credit=Credit(row["limit_cents"], row["reserved_cents"], row["consumed_cents"]),
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            version=row["version"],
+            sequence=row["sequence"],
+        )
+
+
+class CustomersUnitOfWork(UnitOfWork):
+    def __init__(self, connection: AsyncConnection, outbox: Outbox, vault: Vault) -> None:
+        super().__init__(connection, outbox)
+        self.customers = PostgresCustomers(connection, vault)
+        self.reservations = PostgresReservations(connection)

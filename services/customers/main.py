@@ -1,0 +1,59 @@
+"""The customers service as a process: the only wiring.
+
+python -m services.customers.main                     serve (ROLE: all, api, worker, relay)
+python -m services.customers.main replay-erasures     after a restore, before serving
+"""
+
+import asyncio
+import sys
+from functools import partial
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.failure import one_line_errors
+from libs.runtime.service import Service, main
+from libs.runtime.settings import read_settings
+from services.customers.infrastructure.consumers import participant
+from services.customers.infrastructure.erasure_ledger import FileErasureLedger
+from services.customers.infrastructure.http import router
+from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.replay_erasures import replay_erasures
+from services.customers.infrastructure.settings import CustomersSettings
+from services.customers.infrastructure.tables import IDEMPOTENCY, TABLES
+from services.customers.infrastructure.vault import Vault
+
+
+def connect(settings: CustomersSettings) -> Transactions[CustomersUnitOfWork]:
+    vault = Vault(settings.data_keys, settings.index_key)
+    return Transactions(
+        create_engine(settings),
+        Outbox(settings.service, TABLES),
+        partial(CustomersUnitOfWork, vault=vault),
+    )
+
+
+def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
+    transactions = connect(settings)
+    ledger = FileErasureLedger(settings.erasure_ledger)
+    return Service(
+        settings=settings,
+        participant=participant(),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[router(transactions, IDEMPOTENCY, ledger)],
+    )
+
+
+def replay() -> None:
+    with one_line_errors():
+        settings = read_settings(CustomersSettings)
+        ledger = FileErasureLedger(settings.erasure_ledger)
+        print(asyncio.run(replay_erasures(connect(settings), ledger)))  # noqa: T201
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["replay-erasures"]:
+        replay()
+    else:
+        main(CustomersSettings, build)
