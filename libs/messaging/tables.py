@@ -1,6 +1,11 @@
 """The library's tables. They stand in the database of each service, beside its own.
 
-`install` and `uninstall` are for the service's first Alembic migration.
+`migrations.install` makes them in the service's first Alembic migration.
+
+A row of the outbox is in one of three states. *Fresh*: never tried; relays look for these by
+`seq`. *Failing*: tried in vain (`attempts` > 0); it comes back at `due_at`. *Parked* (`due_at` is
+infinity): it waits behind a row of its subject, and no relay looks at it until it is its turn; a
+failing row that is parked waits for a person (see `error`).
 """
 
 from dataclasses import dataclass
@@ -46,7 +51,10 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         Column("error", Text),
     )
     Index("outbox_subject_seq", outbox.c.subject, outbox.c.seq)
-    Index("outbox_unparked", outbox.c.seq, postgresql_where=text("due_at < 'infinity'"))
+    Index(
+        "outbox_fresh", outbox.c.seq, postgresql_where=text("attempts = 0 AND due_at < 'infinity'")
+    )
+    Index("outbox_failing", outbox.c.due_at, postgresql_where=text("attempts > 0"))
     outbox_archive = Table(
         "outbox_archive",
         metadata,

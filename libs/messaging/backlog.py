@@ -1,0 +1,36 @@
+"""How much waits in the outbox: for readiness, for metrics, to refuse work in time."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from libs.messaging.database import Connection
+
+_BACKLOG = """
+SELECT
+    (SELECT count(*) FROM (SELECT FROM outbox LIMIT 100000) AS counted) AS rows,
+    coalesce(extract(epoch FROM now() -
+        (SELECT created_at FROM outbox ORDER BY seq LIMIT 1)), 0)::float AS age,
+    (SELECT count(*) FROM (
+        SELECT FROM outbox WHERE attempts > 0 LIMIT 100000) AS counted) AS failing,
+    (SELECT error FROM outbox WHERE attempts > 0 ORDER BY due_at DESC LIMIT 1) AS error
+"""
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Rows waiting (counted up to 100,000), the oldest one's age in seconds, how many of them
+    failed at least once, and the error of one of those.
+    """
+
+    rows: int
+    age: float
+    failing: int
+    error: str | None
+
+    def exceeds(self, rows: int, age: timedelta) -> bool:
+        """True above a high-water mark: the service had better take no more work."""
+        return self.rows >= rows or self.age >= age.total_seconds()
+
+
+async def backlog(connection: Connection) -> Backlog:
+    return Backlog(*await connection.fetchrow(_BACKLOG))

@@ -1,0 +1,254 @@
+"""Publishes to RabbitMQ and knows what became of each message.
+
+aiormq rather than a framework above it: this is where the throughput of the whole is decided.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import aiormq
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelClosed,
+    ChannelInvalidStateError,
+    ChannelLockedResource,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    DeliveryError,
+    PublishError,
+)
+from pamqp.commands import Basic
+from yarl import URL
+
+from libs.messaging.claims import Message, Run
+from libs.messaging.envelope import CONTENT_TYPE
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 10
+
+RUN_SECONDS = 0.25
+"""A run stops after so long, so that a batch does not wait for one subject. The rest goes next."""
+
+
+class BrokerUnavailable(Exception):
+    """Nothing can be published now; no row is to blame. The message says why."""
+
+
+class Publisher:
+    """A connection of its own, one confirming channel, reopened when it is gone.
+
+    `timeout` (seconds) bounds each call of `publish`. Types in `final` go out without the
+    mandatory flag. `expected_queues` names the queues that must be there for each event type.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        url: str,
+        *,
+        final: Collection[str] = (),
+        expected_queues: Mapping[str, Sequence[str]] | None = None,
+        timeout: float = 5.0,
+    ) -> None:
+        self.service = service
+        self.missing_queues: dict[str, list[str]] = {}
+        self._final = frozenset(final)
+        self._expected = dict(expected_queues or {})
+        self._timeout = timeout
+        target = URL(url)
+        self._user = target.user
+        self._url = target.update_query(name=f"{service} relay", heartbeat=HEARTBEAT_SECONDS)
+        self._connection: aiormq.Connection | None = None
+        self._channel: AbstractChannel | None = None
+
+    async def open(self) -> None:
+        """Make sure there is an open channel and the broker takes messages.
+
+        After a reconnect, look whether exchange and queues are there. Raises BrokerUnavailable.
+        """
+        connection = self._connection
+        if self._channel is not None and not self._channel.is_closed and connection is not None:
+            await self._unblocked(connection)
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                if connection is None or not connection.is_opened:
+                    await self.close()
+                    connection = aiormq.Connection(self._url)
+                    await connection.connect()
+                    self._connection = connection
+                    await self.check_topology()
+                self._channel = await connection.channel(publisher_confirms=True)
+        except BrokerUnavailable:
+            await self.close()
+            raise
+        except _LOST as error:
+            await self.close()
+            raise BrokerUnavailable(_reason(error)) from error
+
+    async def check_topology(self) -> None:
+        """Refresh `missing_queues`. Raises BrokerUnavailable when the exchange is not there."""
+        if self._connection is None or not self._connection.is_opened:
+            raise BrokerUnavailable("not connected")
+        if not await self._there("exchange", self.service):
+            raise BrokerUnavailable(f"exchange {self.service} is missing")
+        missing = {
+            event_type: [queue for queue in queues if not await self._there("queue", queue)]
+            for event_type, queues in self._expected.items()
+        }
+        self.missing_queues = {kind: queues for kind, queues in missing.items() if queues}
+
+    async def _there(self, kind: str, name: str) -> bool:
+        if self._connection is None:
+            raise BrokerUnavailable("not connected")
+        channel = await self._connection.channel(publisher_confirms=False)
+        try:
+            if kind == "exchange":
+                await channel.exchange_declare(name, passive=True)
+            else:
+                await channel.queue_declare(name, passive=True)
+        except ChannelNotFoundEntity:
+            return False
+        await channel.close()
+        return True
+
+    async def _unblocked(self, connection: aiormq.Connection) -> None:
+        try:
+            async with asyncio.timeout(0.05):
+                await connection.ready()
+        except TimeoutError:
+            raise BrokerUnavailable("the broker blocks publishers (memory or disk alarm)") from None
+
+    async def publish(self, runs: Sequence[Run]) -> None:
+        """Publish all runs at once, each run one after another; note in each how far it got.
+
+        Raises BrokerUnavailable when channel or connection broke; what was confirmed until then
+        is noted. When the broker closes the channel over one message, the others go again one by
+        one, to find out which.
+        """
+        if self._channel is None:
+            raise BrokerUnavailable("the channel is closed")
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        offence = await self._together(self._channel, runs, deadline)
+        if offence is None:
+            return
+        log.error("%s: the broker closed the channel: %s", self.service, offence)
+        for run in runs:
+            if run.error is not None or run.done:
+                continue
+            if self._connection is None or asyncio.get_running_loop().time() > deadline:
+                raise BrokerUnavailable(offence)
+            channel = await self._connection.channel(publisher_confirms=True)
+            run.error = await self._together(channel, [run], deadline)
+            if not channel.is_closed:
+                await channel.close()
+
+    async def _together(
+        self, channel: AbstractChannel, runs: Sequence[Run], deadline: float
+    ) -> str | None:
+        """None, or why the broker closed the channel over a message, whichever it was."""
+        loop = asyncio.get_running_loop()
+        tasks = [
+            loop.create_task(
+                self._send(channel, run.messages[0])
+                if len(run.messages) == 1
+                else self._in_turn(channel, run, loop.time() + RUN_SECONDS)
+            )
+            for run in runs
+        ]
+        late = False
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.gather(*tasks, return_exceptions=True)
+        except TimeoutError:
+            late = True
+        lost: BaseException | None = None
+        for run, task in zip(runs, tasks, strict=True):
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                if len(run.messages) == 1:
+                    run.confirmed = 1
+            elif not isinstance(error, _LOST) or isinstance(error, DeliveryError):
+                run.error = _reason(error)
+            elif late:
+                run.error = f"no confirm within {self._timeout:g} s"
+            elif lost is None or isinstance(error, ChannelClosed):
+                lost = error
+        if late:
+            await self._drop(channel)
+        return _offence(lost)
+
+    def _send(self, channel: AbstractChannel, message: Message) -> Coroutine[Any, Any, Any]:
+        return channel.basic_publish(
+            message.body,
+            exchange=self.service,
+            routing_key=message.type,
+            mandatory=message.type not in self._final,
+            properties=Basic.Properties(
+                content_type=CONTENT_TYPE,
+                delivery_mode=2,
+                message_id=str(message.id),
+                message_type=message.type,
+                user_id=self._user,
+                app_id=self.service,
+                headers={"traceparent": message.traceparent} if message.traceparent else None,
+            ),
+            wait=False,
+        )
+
+    async def _in_turn(self, channel: AbstractChannel, run: Run, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        for message in run.messages[run.confirmed :]:
+            await self._send(channel, message)
+            run.confirmed += 1
+            if loop.time() > until:
+                return
+
+    async def _drop(self, channel: AbstractChannel) -> None:
+        if self._channel is channel:
+            self._channel = None
+        try:
+            async with asyncio.timeout(1):
+                await channel.close()
+        except _LOST:
+            await self.close()
+
+    async def close(self) -> None:
+        self._channel = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*_LOST):
+                async with asyncio.timeout(2):
+                    await connection.close()
+
+
+_LOST = (
+    AMQPError,
+    ChannelInvalidStateError,
+    OSError,
+    EOFError,
+    TimeoutError,
+    asyncio.CancelledError,  # aiormq's way to say that it closed under us
+)
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case PublishError():
+            return f"returned: {error.args[0]}"
+        case DeliveryError():
+            return "nacked by the broker"
+    return f"{type(error).__name__}: {error}"
+
+
+def _offence(lost: BaseException | None) -> str | None:
+    if lost is None:
+        return None
+    if isinstance(lost, ChannelPreconditionFailed | ChannelLockedResource):
+        return _reason(lost)
+    raise BrokerUnavailable(_reason(lost)) from lost
