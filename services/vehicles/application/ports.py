@@ -1,0 +1,100 @@
+"""What the use cases need of the outside. Postgres stands behind all of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.vehicles.domain.papers import Papers
+from services.vehicles.domain.reservation import Reservation
+from services.vehicles.domain.vehicle import Vehicle
+
+
+class Status(StrEnum):
+    FOR_SALE = "for_sale"
+    SOLD = "sold"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A vehicle with its papers in clear: mask them before they leave."""
+
+    vehicle: Vehicle
+    papers: Papers
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which vehicles of a tenant, by price. Make and model match whole, in any case."""
+
+    tenant_id: str
+    status: Status
+    make: str | None = None
+    model: str | None = None
+    year_min: int | None = None
+    year_max: int | None = None
+    price_min: int | None = None
+    price_max: int | None = None
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """A record with the vehicle it is about, both locked. No vehicle: a tombstone, or unknown."""
+
+    reservation: Reservation
+    vehicle: Vehicle | None
+
+
+class VehicleRepository(Protocol):
+    async def add(self, vehicle: Vehicle, papers: Papers) -> None:
+        """Raises VehicleAlreadyListed."""
+
+    async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+        """Raises VehicleNotFound."""
+        ...
+
+    async def lock(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+        """The same, and nobody else writes it until the transaction ends."""
+        ...
+
+    async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
+        """Without `papers` the ones it has stay. Raises VehicleAlreadyListed."""
+
+    async def search(
+        self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    ) -> Sequence[Listing]:
+        """At most `limit` of them, those that follow (price_cents, id) `after`."""
+        ...
+
+    async def is_listed_again(self, vehicle: Vehicle) -> bool:
+        """Whether another vehicle on the market carries one of the papers of this one."""
+        ...
+
+
+class ReservationRepository(Protocol):
+    async def open(self, reservation: Reservation) -> Held | None:
+        """Write the record and lock its vehicle. None where the purchase has a record already."""
+        ...
+
+    async def lock(self, order_id: UUID) -> Held | None:
+        """None where the purchase has no record."""
+        ...
+
+    async def lock_or_create(self, tombstone: Reservation) -> Held | None:
+        """None where `tombstone` was written, because the purchase had no record."""
+        ...
+
+    async def save(self, held: Held) -> None:
+        """The record's state and its vehicle's, in that order of locks."""
+
+
+class VehiclesUnitOfWork(Protocol):
+    @property
+    def vehicles(self) -> VehicleRepository: ...
+    @property
+    def reservations(self) -> ReservationRepository: ...
+
+    def publish(self, *events: DomainEvent) -> None: ...

@@ -1,0 +1,14 @@
+from uuid import UUID
+
+from services.vehicles.application.ports import VehiclesUnitOfWork
+
+
+async def sell_vehicle(uow: VehiclesUnitOfWork, order_id: UUID) -> None:
+    """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Else nothing."""
+    held = await uow.reservations.lock(order_id)
+    if held is None:
+        return
+    event = held.reservation.sell(held.vehicle)
+    if event is not None:
+        await uow.reservations.save(held)
+        uow.publish(event)

@@ -1,0 +1,1 @@
+"""Vehicles, their papers, and the record each purchase leaves here."""

@@ -1,0 +1,82 @@
+"""The papers of a vehicle: plate, chassis number (VIN) and RENAVAM. Sensitive, all three."""
+
+import re
+from dataclasses import dataclass, field
+
+from validate_docbr import RENAVAM
+from vininfo import Vin
+from vininfo.exceptions import ValidationError
+
+from libs.kernel.errors import Invalid
+
+OLD_PLATE = re.compile(r"[A-Z]{3}[0-9]{4}")
+MERCOSUL_PLATE = re.compile(r"[A-Z]{3}[0-9][A-Z][0-9]{2}")
+CHECK_DIGIT_REGIONS = frozenset("1245L")
+"""First characters of a chassis number whose ninth is a check digit by law: the United States
+and Canada (49 CFR 565, CMVSS 115) and China (GB 16735). Elsewhere, Brazil included (NBR 6066),
+ISO 3779 leaves the ninth character to the maker."""
+
+
+@dataclass(frozen=True)
+class Papers:
+    """Checked and in one spelling. They stay out of `repr`, and so out of logs and tracebacks."""
+
+    plate: str = field(repr=False)
+    chassis_number: str = field(repr=False)
+    renavam: str = field(repr=False)
+
+    @classmethod
+    def checked(cls, *, plate: str, chassis_number: str, renavam: str) -> "Papers":
+        """Raises Invalid with `field` for the first paper that breaks a rule."""
+        return cls(_plate(plate), _chassis_number(chassis_number), _renavam(renavam))
+
+    @property
+    def unique_plate(self) -> str:
+        """The plate in its Mercosul form: a vehicle that changed from ABC1234 to ABC1C34 keeps
+        its letters and digits, the fifth character alone is respelt (0-9 become A-J)."""
+        if MERCOSUL_PLATE.fullmatch(self.plate):
+            return self.plate
+        return self.plate[:4] + "ABCDEFGHIJ"[int(self.plate[4])] + self.plate[5:]
+
+    def masked(self) -> "Papers":
+        """As anyone but an admin and the seller sees them."""
+        return Papers(
+            _masked(self.plate, shown=2),
+            _masked(self.chassis_number, shown=4),
+            _masked(self.renavam, shown=2),
+        )
+
+
+def _masked(value: str, *, shown: int) -> str:
+    return "*" * (len(value) - shown) + value[-shown:]
+
+
+def _plate(value: str) -> str:
+    plate = value.strip().upper().replace("-", "", 1)
+    if not (OLD_PLATE.fullmatch(plate) or MERCOSUL_PLATE.fullmatch(plate)):
+        raise Invalid("A plate reads ABC1234 or, since Mercosul, ABC1D23.", field="plate")
+    return plate
+
+
+def _chassis_number(value: str) -> str:
+    try:
+        number = str(Vin.validate(value))
+    except ValidationError:
+        raise Invalid(
+            "A chassis number has 17 letters and digits, none of them I, O or Q.",
+            field="chassis_number",
+        ) from None
+    if number[0] in CHECK_DIGIT_REGIONS and not Vin(number).verify_checksum(check_year=False):
+        raise Invalid("The check digit of the chassis number is wrong.", field="chassis_number")
+    return number
+
+
+def _renavam(value: str) -> str:
+    """Eleven digits, the last a check digit. Older ones have nine: they are filled with zeros."""
+    digits = value.strip().replace("-", "", 1)
+    number = digits.zfill(11)
+    if not re.fullmatch(r"[0-9]{9,11}", digits) or not int(digits):
+        raise Invalid("A RENAVAM has eleven digits.", field="renavam")
+    if not RENAVAM().validate(number):
+        raise Invalid("The check digit of the RENAVAM is wrong.", field="renavam")
+    return number

@@ -1,0 +1,170 @@
+"""A vehicle on the market: what it is, what it costs, and whether it can be had."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from libs.kernel.errors import Invalid, StaleVersion
+from services.vehicles.domain.errors import (
+    NotYourVehicle,
+    VehicleIsReserved,
+    VehicleIsSold,
+    VehicleIsWithdrawn,
+)
+from services.vehicles.domain.events import VehicleListed, VehicleUpdated, VehicleWithdrawn
+
+FIRST_YEAR = 1886
+LONGEST_TEXT = 60
+HIGHEST_PRICE_CENTS = 100_000_000_000
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a listing says, apart from the papers. Money in integer cents."""
+
+    make: str
+    model: str
+    year: int
+    colour: str
+    price_cents: int
+
+    def checked(self, *, this_year: int) -> "Details":
+        """In one spelling. Raises Invalid with `field`. Next year's models are sold this year."""
+        if not FIRST_YEAR <= self.year <= this_year + 1:
+            raise Invalid(f"The year is between {FIRST_YEAR} and {this_year + 1}.", field="year")
+        if not 0 < self.price_cents <= HIGHEST_PRICE_CENTS:
+            raise Invalid(
+                f"The price is between 1 and {HIGHEST_PRICE_CENTS} cents.", field="price_cents"
+            )
+        return replace(
+            self,
+            make=plain_text(self.make, "make"),
+            model=plain_text(self.model, "model"),
+            colour=plain_text(self.colour, "colour"),
+        )
+
+
+def plain_text(value: str, field: str) -> str:
+    """One line of printable characters, single spaces. Raises Invalid."""
+    text = " ".join(value.split())
+    if not text or len(text) > LONGEST_TEXT or not text.isprintable():
+        raise Invalid(f"{field} is 1 to {LONGEST_TEXT} printable characters.", field=field)
+    return text
+
+
+@dataclass
+class Vehicle:
+    """`version` counts the writes of clients (the ETag), `sequence` the events it caused.
+
+    The flags are the seed's: a vehicle is for sale while none of the three is set. `is_reserved`
+    goes with a RESERVED record; a vehicle may be withdrawn meanwhile.
+    """
+
+    id: UUID
+    tenant_id: str
+    seller_id: UUID
+    details: Details
+    is_reserved: bool = False
+    is_sold: bool = False
+    withdrawn: bool = False
+    version: int = 1
+    sequence: int = 0
+
+    @property
+    def is_for_sale(self) -> bool:
+        return not (self.is_reserved or self.is_sold or self.withdrawn)
+
+    def list(self) -> VehicleListed:
+        return VehicleListed(
+            tenant_id=self.tenant_id,
+            sequence=self._next_sequence(),
+            vehicle_id=self.id,
+            seller_id=self.seller_id,
+            make=self.details.make,
+            model=self.details.model,
+            year=self.details.year,
+            colour=self.details.colour,
+            price_cents=self.details.price_cents,
+        )
+
+    def require_seller(self, acting_seller: str | None) -> None:
+        """Raises NotYourVehicle. None acts for every seller: an admin."""
+        if acting_seller is not None and acting_seller != str(self.seller_id):
+            raise NotYourVehicle
+
+    def require_version(self, version: int | None) -> None:
+        """Raises StaleVersion where the caller has seen another version. None: any will do."""
+        if version is not None and version != self.version:
+            raise StaleVersion(f"The vehicle is at version {self.version}.")
+
+    def edit(self, details: Details, *, new_papers: bool) -> VehicleUpdated | None:
+        """While RESERVED only the colour may change: the purchase is about this vehicle, at this
+        price. An edit that changes nothing is no event and no new version.
+        """
+        self._require_on_market()
+        if details == self.details and not new_papers:
+            return None
+        same_but_colour = replace(details, colour=self.details.colour) == self.details
+        if self.is_reserved and (new_papers or not same_but_colour):
+            raise VehicleIsReserved
+        self.details = details
+        return self._updated()
+
+    def mark_as_sold(self) -> VehicleUpdated:
+        """Sold by hand, outside any purchase. Not while a purchase holds it."""
+        self._require_on_market()
+        if self.is_reserved:
+            raise VehicleIsReserved
+        self.is_sold = True
+        return self._updated()
+
+    def withdraw(self) -> VehicleWithdrawn:
+        """Allowed while RESERVED: the payment of that purchase then finds no vehicle to sell."""
+        self._require_on_market()
+        self.withdrawn = True
+        self.version += 1
+        return VehicleWithdrawn(
+            tenant_id=self.tenant_id,
+            sequence=self._next_sequence(),
+            vehicle_id=self.id,
+            seller_id=self.seller_id,
+        )
+
+    def reserve(self) -> None:
+        self.is_reserved = True
+
+    def sell(self) -> None:
+        self.is_reserved = False
+        self.is_sold = True
+
+    def let_go(self, *, listed_again: bool) -> None:
+        """For sale again, unless withdrawn. `listed_again`: a buyer who has it already listed it
+        anew before the sale was undone; one vehicle is on the market once, so this listing ends.
+        """
+        self.is_reserved = False
+        self.is_sold = False
+        self.withdrawn = self.withdrawn or listed_again
+
+    def _require_on_market(self) -> None:
+        if self.is_sold:
+            raise VehicleIsSold
+        if self.withdrawn:
+            raise VehicleIsWithdrawn
+
+    def _updated(self) -> VehicleUpdated:
+        self.version += 1
+        return VehicleUpdated(
+            tenant_id=self.tenant_id,
+            sequence=self._next_sequence(),
+            vehicle_id=self.id,
+            seller_id=self.seller_id,
+            make=self.details.make,
+            model=self.details.model,
+            year=self.details.year,
+            colour=self.details.colour,
+            price_cents=self.details.price_cents,
+            is_sold=self.is_sold,
+        )
+
+    def _next_sequence(self) -> int:
+        self.sequence += 1
+        return self.sequence

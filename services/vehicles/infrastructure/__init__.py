@@ -1,0 +1,1 @@
+"""HTTP, RabbitMQ and Postgres at the edge of this service."""

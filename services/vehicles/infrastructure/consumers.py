@@ -1,0 +1,105 @@
+"""What this service hears, and what it does then. It states its own events in `PUBLISHES`."""
+
+from uuid import UUID
+
+from libs.messaging.envelope import Received, View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+from services.vehicles.application.release_vehicle import release_vehicle
+from services.vehicles.application.reserve_vehicle import reserve_vehicle
+from services.vehicles.application.sell_vehicle import sell_vehicle
+from services.vehicles.domain import events
+from services.vehicles.domain.reservation import Purchase
+from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
+
+PUBLISHES = (
+    events.VehicleReserved,
+    events.VehicleReservationFailed,
+    events.VehicleReleased,
+    events.VehicleSold,
+    events.VehicleSaleFailed,
+    events.VehicleListed,
+    events.VehicleUpdated,
+    events.VehicleWithdrawn,
+)
+NOBODY_HEARS_YET = frozenset(
+    event.type for event in (events.VehicleListed, events.VehicleUpdated, events.VehicleWithdrawn)
+)
+
+
+class CreditReserved(View):
+    order_id: UUID
+    customer_id: UUID
+    vehicle_id: UUID
+    total_cents: int
+
+
+class PaymentEnded(View):
+    order_id: UUID
+
+
+class PaymentFailed(View):
+    order_id: UUID
+    reason: str
+
+
+def reactions() -> Reactions[VehiclesUnitOfWork]:
+    on = Reactions[VehiclesUnitOfWork]("vehicles")
+
+    @on.forward(
+        "credit.reserved.v1",
+        CreditReserved,
+        compensated_by=[
+            "payment.code_generation_failed.v1",
+            "payment.failed.v1",
+            "payment.expired.v1",
+            "payment.voided.v1",
+            "payment.refunded.v1",
+        ],
+    )
+    async def reserve_vehicle_when_credit_reserved(
+        uow: VehiclesUnitOfWork, event: Received[CreditReserved]
+    ) -> None:
+        await reserve_vehicle(uow, Purchase(tenant_id=event.tenant_id, **dict(event.data)))
+
+    @on.forward("payment.processed.v1", PaymentEnded, compensated_by=["payment.refunded.v1"])
+    async def sell_vehicle_when_payment_processed(
+        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+    ) -> None:
+        await sell_vehicle(uow, event.data.order_id)
+
+    @on.backward("payment.code_generation_failed.v1", PaymentFailed)
+    async def release_vehicle_when_code_generation_failed(
+        uow: VehiclesUnitOfWork, event: Received[PaymentFailed]
+    ) -> None:
+        await release_vehicle(uow, event.data.order_id, event.tenant_id, event.data.reason)
+
+    @on.backward("payment.failed.v1", PaymentFailed)
+    async def release_vehicle_when_payment_failed(
+        uow: VehiclesUnitOfWork, event: Received[PaymentFailed]
+    ) -> None:
+        await release_vehicle(uow, event.data.order_id, event.tenant_id, event.data.reason)
+
+    @on.backward("payment.expired.v1", PaymentEnded)
+    async def release_vehicle_when_payment_expired(
+        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+    ) -> None:
+        await release_vehicle(uow, event.data.order_id, event.tenant_id, "payment_expired")
+
+    @on.backward("payment.voided.v1", PaymentEnded)
+    async def release_vehicle_when_payment_voided(
+        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+    ) -> None:
+        await release_vehicle(uow, event.data.order_id, event.tenant_id, "payment_voided")
+
+    @on.backward("payment.refunded.v1", PaymentEnded)
+    async def release_vehicle_when_payment_refunded(
+        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+    ) -> None:
+        await release_vehicle(uow, event.data.order_id, event.tenant_id, "payment_refunded")
+
+    return on
+
+
+def participant() -> Participant:
+    return Participant("vehicles", PUBLISHES, reactions(), final=NOBODY_HEARS_YET)

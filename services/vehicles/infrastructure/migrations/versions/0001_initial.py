@@ -1,0 +1,123 @@
+"""Vehicles, reservations, and the tables of the libraries."""
+
+import sqlalchemy as sa
+from alembic import op
+from alembic.operations import Operations
+
+from libs.messaging import migrations as messaging
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+ON_MARKET = sa.text("NOT is_sold AND NOT withdrawn")
+LISTINGS = (("for_sale", ON_MARKET), ("sold", sa.text("is_sold")))
+
+
+def upgrade() -> None:
+    messaging.install(Operations(op.get_context()))
+    _create_idempotency_keys()
+    _create_vehicles()
+    _create_reservations()
+
+
+def downgrade() -> None:
+    op.drop_table("reservations")
+    op.drop_table("vehicles")
+    op.drop_table("idempotency_keys")
+    messaging.uninstall(Operations(op.get_context()))
+
+
+def _create_idempotency_keys() -> None:
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("tenant_id", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        sa.Column("status", sa.SmallInteger, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("etag", sa.Text),
+        sa.Column("location", sa.Text),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            server_default=sa.func.now(),
+        ),
+    )
+    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
+
+
+def _create_vehicles() -> None:
+    op.create_table(
+        "vehicles",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("tenant_id", sa.Text, nullable=False),
+        sa.Column("seller_id", sa.Uuid, nullable=False),
+        sa.Column("make", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("year", sa.SmallInteger, nullable=False),
+        sa.Column("colour", sa.Text, nullable=False),
+        sa.Column("price_cents", sa.BigInteger, nullable=False),
+        sa.Column("plate", sa.LargeBinary, nullable=False),
+        sa.Column("plate_index", sa.LargeBinary, nullable=False),
+        sa.Column("chassis_number", sa.LargeBinary, nullable=False),
+        sa.Column("chassis_number_index", sa.LargeBinary, nullable=False),
+        sa.Column("renavam", sa.LargeBinary, nullable=False),
+        sa.Column("renavam_index", sa.LargeBinary, nullable=False),
+        sa.Column("is_reserved", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("is_sold", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("withdrawn", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.CheckConstraint("price_cents > 0", name="vehicles_price_check"),
+        sa.CheckConstraint("NOT (is_reserved AND is_sold)", name="vehicles_reserved_or_sold_check"),
+    )
+    # Room on each page for a reserved vehicle's new version: it then needs no new index entries.
+    op.execute("ALTER TABLE vehicles SET (fillfactor = 80)")
+    for paper in ("plate", "chassis_number", "renavam"):
+        op.create_index(
+            f"vehicles_{paper}_once_on_market",
+            "vehicles",
+            [f"{paper}_index"],
+            unique=True,
+            postgresql_where=ON_MARKET,
+        )
+    for name, condition in LISTINGS:
+        for by, first in (("price", ()), ("make", ("make",)), ("model", ("model",))):
+            op.create_index(
+                f"vehicles_{name}_by_{by}",
+                "vehicles",
+                [
+                    "tenant_id",
+                    *(sa.func.lower(sa.column(column)) for column in first),
+                    "price_cents",
+                    "id",
+                ],
+                postgresql_where=condition,
+            )
+
+
+def _create_reservations() -> None:
+    op.create_table(
+        "reservations",
+        sa.Column("order_id", sa.Uuid, primary_key=True),
+        sa.Column("tenant_id", sa.Text, nullable=False),
+        sa.Column("vehicle_id", sa.Uuid),
+        sa.Column("customer_id", sa.Uuid),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        sa.CheckConstraint(
+            "state IN ('RESERVED', 'REFUSED', 'RELEASED', 'SOLD', 'SALE_FAILED')",
+            name="reservations_state_check",
+        ),
+    )
+    op.create_index(
+        "reservations_one_holds_a_vehicle",
+        "reservations",
+        ["vehicle_id"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('RESERVED', 'SOLD')"),
+    )

@@ -1,0 +1,126 @@
+"""What clients send and get. Money in integer cents, papers masked unless the caller may see."""
+
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field, field_validator
+
+from libs.runtime.schemas import Body, Cents, Out
+from services.vehicles.application.ports import Listing, Search, Status
+from services.vehicles.domain.papers import Papers
+from services.vehicles.domain.vehicle import Details, plain_text
+
+Year = Annotated[int, Field(strict=True, ge=0, le=9999)]
+
+
+class NewVehicle(Body):
+    make: str
+    model: str
+    year: Year
+    colour: str
+    price_cents: Cents
+    plate: str
+    chassis_number: str
+    renavam: str
+    seller_id: UUID
+
+    @property
+    def details(self) -> Details:
+        return Details(self.make, self.model, self.year, self.colour, self.price_cents)
+
+    @property
+    def papers(self) -> Papers:
+        """Raises Invalid."""
+        return Papers.checked(
+            plate=self.plate, chassis_number=self.chassis_number, renavam=self.renavam
+        )
+
+
+class VehicleChanges(Body):
+    """Only the fields sent are changed; none of them can be emptied."""
+
+    make: str | None = None
+    model: str | None = None
+    year: Year | None = None
+    colour: str | None = None
+    price_cents: Cents | None = None
+    plate: str | None = None
+    chassis_number: str | None = None
+    renavam: str | None = None
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("leave a field out to keep it; it cannot be null")
+        return value
+
+
+class VehicleOut(Out):
+    id: UUID
+    make: str
+    model: str
+    year: int
+    colour: str
+    price_cents: int
+    plate: str
+    chassis_number: str
+    renavam: str
+    seller_id: UUID
+    is_reserved: bool
+    is_sold: bool
+    withdrawn: bool
+
+    @classmethod
+    def of(cls, listing: Listing, *, in_full: bool) -> Self:
+        vehicle, details = listing.vehicle, listing.vehicle.details
+        papers = listing.papers if in_full else listing.papers.masked()
+        return cls(
+            id=vehicle.id,
+            make=details.make,
+            model=details.model,
+            year=details.year,
+            colour=details.colour,
+            price_cents=details.price_cents,
+            plate=papers.plate,
+            chassis_number=papers.chassis_number,
+            renavam=papers.renavam,
+            seller_id=vehicle.seller_id,
+            is_reserved=vehicle.is_reserved,
+            is_sold=vehicle.is_sold,
+            withdrawn=vehicle.withdrawn,
+        )
+
+
+class VehiclePage(Out):
+    """Documents the shape of a page; `next` is the cursor of the page after."""
+
+    items: list[VehicleOut]
+    next: str | None
+
+
+class Filters(BaseModel):
+    """The query of a listing. Prices in cents, both ends of a range included."""
+
+    status: Status = Status.FOR_SALE
+    make: str | None = None
+    model: str | None = None
+    year_min: Annotated[int | None, Field(ge=0, le=9999)] = None
+    year_max: Annotated[int | None, Field(ge=0, le=9999)] = None
+    price_min: Annotated[int | None, Field(ge=0, le=10**12)] = None
+    price_max: Annotated[int | None, Field(ge=0, le=10**12)] = None
+    order: Literal["price", "-price"] = "price"
+
+    def search(self, tenant_id: str) -> Search:
+        """Raises Invalid for a make or model that no vehicle can have."""
+        return Search(
+            tenant_id=tenant_id,
+            status=self.status,
+            make=None if self.make is None else plain_text(self.make, "make"),
+            model=None if self.model is None else plain_text(self.model, "model"),
+            year_min=self.year_min,
+            year_max=self.year_max,
+            price_min=self.price_min,
+            price_max=self.price_max,
+            descending=self.order == "-price",
+        )

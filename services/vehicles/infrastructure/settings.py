@@ -1,0 +1,15 @@
+from pydantic import Field
+
+from libs.runtime.crypto import BlindIndexSetting, CipherSetting
+from libs.runtime.settings import ServiceSettings
+
+
+class VehiclesSettings(ServiceSettings):
+    """Both keys are required: without them no paper can be written or read."""
+
+    service: str = "vehicles"
+    port: int = Field(default=8081, ge=0, le=65535)
+    data_keys: CipherSetting = Field(repr=False)
+    """DATA_KEYS=`ID:BASE64[,ID:BASE64]`, the current key first: they seal the papers."""
+    index_key: BlindIndexSetting = Field(repr=False)
+    """INDEX_KEY=`BASE64`: it keeps papers unique without opening them. It never changes."""

@@ -1,0 +1,112 @@
+"""The tables of this service, beside those of the messaging library."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    false,
+    func,
+    text,
+)
+
+from libs.messaging.tables import messaging_tables
+from libs.runtime.idempotency import idempotency_table
+from services.vehicles.domain.reservation import HOLDING, State
+
+metadata = MetaData()
+TABLES = messaging_tables(metadata)
+idempotency_keys = idempotency_table(metadata)
+
+vehicles = Table(
+    "vehicles",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("seller_id", Uuid, nullable=False),
+    Column("make", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("year", SmallInteger, nullable=False),
+    Column("colour", Text, nullable=False),
+    Column("price_cents", BigInteger, nullable=False),
+    Column("plate", LargeBinary, nullable=False),
+    Column("plate_index", LargeBinary, nullable=False),
+    Column("chassis_number", LargeBinary, nullable=False),
+    Column("chassis_number_index", LargeBinary, nullable=False),
+    Column("renavam", LargeBinary, nullable=False),
+    Column("renavam_index", LargeBinary, nullable=False),
+    Column("is_reserved", Boolean, nullable=False, server_default=false()),
+    Column("is_sold", Boolean, nullable=False, server_default=false()),
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),
+    Column("version", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    CheckConstraint("price_cents > 0", name="vehicles_price_check"),
+    CheckConstraint("NOT (is_reserved AND is_sold)", name="vehicles_reserved_or_sold_check"),
+)
+# `is_reserved` is in no index and in no index's condition, so that reserving a vehicle writes no
+# index at all (a heap-only update); a listing skips the few that are reserved as it reads.
+ON_MARKET = text("NOT is_sold AND NOT withdrawn")
+SOLD = text("is_sold")
+
+PAPERS = ("plate", "chassis_number", "renavam")
+for paper in PAPERS:
+    # A vehicle may be listed again once it was sold or withdrawn.
+    Index(
+        f"vehicles_{paper}_once_on_market",
+        vehicles.c[f"{paper}_index"],
+        unique=True,
+        postgresql_where=ON_MARKET,
+    )
+for name, condition in (("for_sale", ON_MARKET), ("sold", SOLD)):
+    Index(
+        f"vehicles_{name}_by_price",
+        vehicles.c.tenant_id,
+        vehicles.c.price_cents,
+        vehicles.c.id,
+        postgresql_where=condition,
+    )
+    Index(
+        f"vehicles_{name}_by_make",
+        vehicles.c.tenant_id,
+        func.lower(vehicles.c.make),
+        vehicles.c.price_cents,
+        vehicles.c.id,
+        postgresql_where=condition,
+    )
+    Index(
+        f"vehicles_{name}_by_model",
+        vehicles.c.tenant_id,
+        func.lower(vehicles.c.model),
+        vehicles.c.price_cents,
+        vehicles.c.id,
+        postgresql_where=condition,
+    )
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("vehicle_id", Uuid),
+    Column("customer_id", Uuid),
+    Column("state", Text, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    CheckConstraint(
+        "state IN ({})".format(", ".join(f"'{state}'" for state in State)),
+        name="reservations_state_check",
+    ),
+)
+Index(
+    "reservations_one_holds_a_vehicle",
+    reservations.c.vehicle_id,
+    unique=True,
+    postgresql_where=text("state IN ({})".format(", ".join(f"'{state}'" for state in HOLDING))),
+)

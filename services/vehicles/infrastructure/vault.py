@@ -1,0 +1,45 @@
+"""The papers as they are stored: sealed, each with a keyed index to keep it unique."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from libs.runtime.crypto import BlindIndex, Cipher
+from services.vehicles.domain.papers import Papers
+from services.vehicles.infrastructure.tables import PAPERS
+
+
+@dataclass(frozen=True)
+class Vault:
+    cipher: Cipher
+    index: BlindIndex
+
+    def seal(self, papers: Papers, tenant_id: str, vehicle_id: UUID) -> dict[str, bytes]:
+        """The six columns. A plate is indexed in its Mercosul form, so that it is one plate in
+        either spelling; an index belongs to one tenant and one column."""
+        unique = {
+            "plate": papers.unique_plate,
+            "chassis_number": papers.chassis_number,
+            "renavam": papers.renavam,
+        }
+        columns = {}
+        for paper in PAPERS:
+            clear = getattr(papers, paper).encode()
+            columns[paper] = self.cipher.encrypt(clear, _context(paper, vehicle_id))
+            columns[f"{paper}_index"] = self.index.of(unique[paper], tenant_id, paper)
+        return columns
+
+    def open(self, row: Row[Any]) -> Papers:
+        """Raises CannotDecrypt, for a key we do not have or a value from another row."""
+        return Papers(
+            **{
+                paper: self.cipher.decrypt(getattr(row, paper), _context(paper, row.id)).decode()
+                for paper in PAPERS
+            }
+        )
+
+
+def _context(paper: str, vehicle_id: UUID) -> str:
+    return f"vehicles.{paper}:{vehicle_id}"

@@ -1,0 +1,153 @@
+"""Vehicles with their papers, and the listings by price."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.vehicles.application.ports import Listing, Search, Status
+from services.vehicles.domain.errors import VehicleAlreadyListed, VehicleNotFound
+from services.vehicles.domain.papers import Papers
+from services.vehicles.domain.vehicle import Details, Vehicle
+from services.vehicles.infrastructure.tables import PAPERS, vehicles
+from services.vehicles.infrastructure.vault import Vault
+
+
+class PostgresVehicles:
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
+        self._connection = connection
+        self._vault = vault
+
+    async def add(self, vehicle: Vehicle, papers: Papers) -> None:
+        sealed = self._vault.seal(papers, vehicle.tenant_id, vehicle.id)
+        with _each_paper_once():
+            await self._connection.execute(insert(vehicles), {**_columns(vehicle), **sealed})
+
+    async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+        return await self._one(select(vehicles), tenant_id, vehicle_id)
+
+    async def lock(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+        return await self._one(select(vehicles).with_for_update(), tenant_id, vehicle_id)
+
+    async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
+        values = _columns(vehicle)
+        if papers is not None:
+            values |= self._vault.seal(papers, vehicle.tenant_id, vehicle.id)
+        with _each_paper_once():
+            await self._connection.execute(
+                update(vehicles).where(vehicles.c.id == vehicle.id).values(values)
+            )
+
+    async def search(
+        self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    ) -> Sequence[Listing]:
+        rows = await self._connection.execute(search_statement(search, after=after, limit=limit))
+        return [self._listing(row) for row in rows]
+
+    async def is_listed_again(self, vehicle: Vehicle) -> bool:
+        own = vehicles.alias("own")
+        same = or_(*(vehicles.c[f"{paper}_index"] == own.c[f"{paper}_index"] for paper in PAPERS))
+        again = select(vehicles.c.id).where(
+            own.c.id == vehicle.id, same, vehicles.c.id != own.c.id, _on_market()
+        )
+        return (await self._connection.execute(again.limit(1))).first() is not None
+
+    async def _one(
+        self, statement: Select[*tuple[Any, ...]], tenant_id: str, vehicle_id: UUID
+    ) -> Listing:
+        row = (
+            await self._connection.execute(
+                statement.where(vehicles.c.id == vehicle_id, vehicles.c.tenant_id == tenant_id)
+            )
+        ).one_or_none()
+        if row is None:
+            raise VehicleNotFound
+        return self._listing(row)
+
+    def _listing(self, row: Row[Any]) -> Listing:
+        vehicle = Vehicle(
+            id=row.id,
+            tenant_id=row.tenant_id,
+            seller_id=row.seller_id,
+            details=Details(row.make, row.model, row.year, row.colour, row.price_cents),
+            is_reserved=row.is_reserved,
+            is_sold=row.is_sold,
+            withdrawn=row.withdrawn,
+            version=row.version,
+            sequence=row.sequence,
+        )
+        return Listing(vehicle, self._vault.open(row))
+
+
+def search_statement(
+    search: Search, *, after: tuple[int, UUID] | None, limit: int
+) -> Select[*tuple[Any, ...]]:
+    """Keyset pagination: (price, id) is unique and the tail of each index it may run on."""
+    key = (vehicles.c.price_cents, vehicles.c.id)
+    statement = select(vehicles).where(
+        vehicles.c.tenant_id == search.tenant_id, *_conditions(search)
+    )
+    if after is not None:
+        position = tuple_(*key)
+        statement = statement.where(position < after if search.descending else position > after)
+    order = [column.desc() if search.descending else column.asc() for column in key]
+    return statement.order_by(*order).limit(limit)
+
+
+def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
+    if search.status is Status.SOLD:
+        yield vehicles.c.is_sold
+    else:
+        yield _on_market()
+        yield ~vehicles.c.is_reserved
+    if search.make is not None:
+        yield func.lower(vehicles.c.make) == func.lower(search.make)
+    if search.model is not None:
+        yield func.lower(vehicles.c.model) == func.lower(search.model)
+    if search.year_min is not None:
+        yield vehicles.c.year >= search.year_min
+    if search.year_max is not None:
+        yield vehicles.c.year <= search.year_max
+    if search.price_min is not None:
+        yield vehicles.c.price_cents >= search.price_min
+    if search.price_max is not None:
+        yield vehicles.c.price_cents <= search.price_max
+
+
+def _on_market() -> ColumnElement[bool]:
+    return and_(~vehicles.c.is_sold, ~vehicles.c.withdrawn)
+
+
+@contextmanager
+def _each_paper_once() -> Iterator[None]:
+    """Raises VehicleAlreadyListed where a unique index says so. The transaction is lost with it."""
+    try:
+        yield
+    except IntegrityError as error:
+        for paper in PAPERS:
+            if f"vehicles_{paper}_once_on_market" in str(error.orig):
+                raise VehicleAlreadyListed(paper) from None
+        raise
+
+
+def _columns(vehicle: Vehicle) -> dict[str, Any]:
+    details = vehicle.details
+    return {
+        "id": vehicle.id,
+        "tenant_id": vehicle.tenant_id,
+        "seller_id": vehicle.seller_id,
+        "make": details.make,
+        "model": details.model,
+        "year": details.year,
+        "colour": details.colour,
+        "price_cents": details.price_cents,
+        "is_reserved": vehicle.is_reserved,
+        "is_sold": vehicle.is_sold,
+        "withdrawn": vehicle.withdrawn,
+        "version": vehicle.version,
+        "sequence": vehicle.sequence,
+    }

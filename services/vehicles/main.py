@@ -1,0 +1,35 @@
+"""The vehicles service, wired. `python -m services.vehicles.main` runs it."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.service import Service, main
+from services.vehicles.infrastructure.consumers import participant
+from services.vehicles.infrastructure.http import router
+from services.vehicles.infrastructure.postgres import TABLES, VehiclesUnitOfWork
+from services.vehicles.infrastructure.settings import VehiclesSettings
+from services.vehicles.infrastructure.vault import Vault
+
+
+def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
+    vault = Vault(settings.data_keys, settings.index_key)
+
+    def unit_of_work(connection: AsyncConnection, outbox: Outbox) -> VehiclesUnitOfWork:
+        return VehiclesUnitOfWork(connection, outbox, vault)
+
+    transactions = Transactions(
+        create_engine(settings), Outbox(settings.service, TABLES), unit_of_work
+    )
+    return Service(
+        settings=settings,
+        participant=participant(),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[router(transactions)],
+    )
+
+
+if __name__ == "__main__":
+    main(VehiclesSettings, build)
