@@ -1,0 +1,90 @@
+"""A database per service and the three roles on it. Doing it again changes nothing but passwords.
+
+- `SERVICE_owner` cannot log in; the database and everything in it belong to it.
+- `SERVICE_migrator` changes the schema, always as the owner.
+- `SERVICE_app` reads and writes rows, of tables made later too, and changes nothing else.
+
+Everybody else (PUBLIC) has nothing, not even a connection.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,50}")
+
+
+@dataclass(frozen=True)
+class DatabaseAccounts:
+    """Of one service; its database is named like it."""
+
+    service: str
+    migrator_password: str = field(repr=False)
+    app_password: str = field(repr=False)
+
+
+async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> None:
+    """Make the databases and roles of these services; `admin_url` is a superuser's.
+
+    Raises ValueError for a name that cannot be a role's.
+    """
+    for account in accounts:
+        if not IDENTIFIER.fullmatch(account.service):
+            raise ValueError(f"{account.service!r} cannot name a database")
+    connection = await asyncpg.connect(admin_url)
+    try:
+        await connection.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        for account in accounts:
+            await _make_roles(connection, account)
+            await _make_database(connection, account.service)
+    finally:
+        await connection.close()
+    for account in accounts:
+        await _grant(admin_url, account.service)
+
+
+async def _make_roles(connection: asyncpg.Connection, account: DatabaseAccounts) -> None:
+    service = account.service
+    known = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
+    for role in (f"{service}_owner", f"{service}_migrator", f"{service}_app"):
+        if role not in known:
+            await connection.execute(f"CREATE ROLE {role}")
+    await connection.execute(f"ALTER ROLE {service}_owner NOLOGIN")
+    passwords = {"migrator": account.migrator_password, "app": account.app_password}
+    for name, password in passwords.items():
+        secret = await connection.fetchval("SELECT quote_literal($1)", password)
+        await connection.execute(f"ALTER ROLE {service}_{name} LOGIN PASSWORD {secret}")
+    await connection.execute(f"GRANT {service}_owner TO {service}_migrator")
+    # What the migrator makes belongs to the owner, so default privileges apply to it.
+    await connection.execute(f"ALTER ROLE {service}_migrator SET role = '{service}_owner'")
+
+
+async def _make_database(connection: asyncpg.Connection, service: str) -> None:
+    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", service):
+        await connection.execute(f"CREATE DATABASE {service} OWNER {service}_owner")
+    await connection.execute(f"REVOKE ALL ON DATABASE {service} FROM PUBLIC")
+    await connection.execute(
+        f"GRANT CONNECT ON DATABASE {service} TO {service}_migrator, {service}_app"
+    )
+
+
+async def _grant(admin_url: str, service: str) -> None:
+    owner, app = f"{service}_owner", f"{service}_app"
+    by_default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner}"
+    connection = await asyncpg.connect(admin_url, database=service)
+    try:
+        await connection.execute(
+            f"""
+            REVOKE ALL ON SCHEMA public FROM PUBLIC;
+            GRANT USAGE ON SCHEMA public TO {app};
+            {by_default} REVOKE ALL ON FUNCTIONS FROM PUBLIC;
+            {by_default} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {app};
+            {by_default} GRANT USAGE, SELECT ON SEQUENCES TO {app};
+            {by_default} GRANT EXECUTE ON FUNCTIONS TO {app};
+            """
+        )
+    finally:
+        await connection.close()

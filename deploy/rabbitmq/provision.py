@@ -1,0 +1,61 @@
+"""The vhost and a user per service, over the management API. Doing it again changes nothing.
+
+A service's user declares nothing, writes to the exchanges of its own service, and reads the queues
+of its own service. `guest` is removed.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+NOTHING = "^$"
+
+
+@dataclass(frozen=True)
+class BrokerAccount:
+    """Of one service. `publishes` are the types of its events, which are their routing keys."""
+
+    service: str
+    password: str = field(repr=False)
+    publishes: Sequence[str]
+
+
+async def provision(management_url: str, vhost: str, accounts: Sequence[BrokerAccount]) -> None:
+    """Make vhost, users and permissions; `management_url` holds an administrator's credentials.
+
+    Raises httpx.HTTPError when the broker cannot be reached or refuses.
+    """
+    administrator = urlsplit(management_url).username or ""
+    async with httpx.AsyncClient(base_url=management_url, timeout=30) as client:
+        place = quote(vhost, safe="")
+        await _put(client, f"/api/vhosts/{place}", {})
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        await _put(client, f"/api/permissions/{place}/{administrator}", everything)
+        for account in accounts:
+            await _make_user(client, place, account)
+        if administrator != "guest":
+            removed = await client.delete("/api/users/guest")
+            if removed.status_code != httpx.codes.NOT_FOUND:
+                removed.raise_for_status()
+
+
+async def _make_user(client: httpx.AsyncClient, place: str, account: BrokerAccount) -> None:
+    user = account.service
+    name = re.escape(user)
+    await _put(client, f"/api/users/{user}", {"password": account.password, "tags": ""})
+    permissions = {
+        "configure": NOTHING,
+        "write": rf"^{name}(\.dlx|\.redrive)?$",
+        "read": rf"^{name}\.(on\..+|dead)$",
+    }
+    await _put(client, f"/api/permissions/{place}/{user}", permissions)
+    subjects = sorted({re.escape(event.split(".")[0]) for event in account.publishes})
+    topics = {"exchange": user, "write": rf"^({'|'.join(subjects)})\.", "read": NOTHING}
+    await _put(client, f"/api/topic-permissions/{place}/{user}", topics)
+
+
+async def _put(client: httpx.AsyncClient, path: str, body: dict[str, str]) -> None:
+    (await client.put(path, json=body)).raise_for_status()

@@ -1,0 +1,109 @@
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from deploy.postgres.provision import DatabaseAccounts, provision
+from tests.fixtures.servers import PostgresServer
+
+
+def connected(
+    server: PostgresServer, database: str, role: str
+) -> AbstractAsyncContextManager[asyncpg.Connection]:
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[asyncpg.Connection]:
+        place = urlsplit(server.url)
+        netloc = f"{role}:secret@{place.hostname}:{place.port}"
+        opened = await asyncpg.connect(urlunsplit(place._replace(netloc=netloc, path=database)))
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+    return connection()
+
+
+@pytest.fixture
+async def services(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, str]]:
+    """Two services as provisioned, each with a table its migrator made."""
+    mark = uuid.uuid4().hex[:8]
+    names = (f"first_{mark}", f"second_{mark}")
+    accounts = [DatabaseAccounts(name, "secret", "secret") for name in names]
+    try:
+        await provision(postgres_server.url, accounts)
+        await provision(postgres_server.url, accounts)
+        for name in names:
+            async with connected(postgres_server, name, f"{name}_migrator") as migrator:
+                await migrator.execute("CREATE TABLE rows (id serial PRIMARY KEY, what text)")
+        yield names
+    finally:
+        admin = await asyncpg.connect(postgres_server.url)
+        for name in names:
+            await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            for role in ("app", "migrator", "owner"):
+                await admin.execute(f"DROP ROLE IF EXISTS {name}_{role}")
+        await admin.close()
+
+
+async def test_application_reads_and_writes_rows_of_its_tables(
+    postgres_server: PostgresServer, services: tuple[str, str]
+) -> None:
+    own, _ = services
+    async with connected(postgres_server, own, f"{own}_app") as app:
+        await app.execute("INSERT INTO rows (what) VALUES ('a')")
+        await app.execute("UPDATE rows SET what = 'b'")
+        assert await app.fetchval("SELECT what FROM rows") == "b"
+        await app.execute("DELETE FROM rows")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE mine ()",
+        "CREATE TEMP TABLE mine ()",
+        "CREATE SCHEMA mine",
+        "DROP TABLE rows",
+        "ALTER TABLE rows ADD mine int",
+        "TRUNCATE rows",
+        "SET ROLE {own}_owner",
+    ],
+)
+async def test_application_cannot_change_the_schema(
+    postgres_server: PostgresServer, services: tuple[str, str], statement: str
+) -> None:
+    own, _ = services
+    async with connected(postgres_server, own, f"{own}_app") as app:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await app.execute(statement.format(own=own))
+
+
+@pytest.mark.parametrize("role", ["app", "migrator"])
+async def test_roles_of_one_service_cannot_enter_the_database_of_another(
+    postgres_server: PostgresServer, services: tuple[str, str], role: str
+) -> None:
+    own, other = services
+    for database in (other, "postgres"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with connected(postgres_server, database, f"{own}_{role}"):
+                pass
+
+
+async def test_tables_belong_to_the_owner_who_cannot_log_in(
+    postgres_server: PostgresServer, services: tuple[str, str]
+) -> None:
+    own, _ = services
+    async with connected(postgres_server, own, f"{own}_migrator") as migrator:
+        owner = await migrator.fetchval("SELECT tableowner FROM pg_tables WHERE tablename = 'rows'")
+        can_log_in = await migrator.fetchval(
+            "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1", owner
+        )
+
+    assert (owner, can_log_in) == (f"{own}_owner", False)
+
+
+async def test_name_that_is_no_identifier_is_refused(postgres_server: PostgresServer) -> None:
+    with pytest.raises(ValueError, match="cannot name a database"):
+        await provision(postgres_server.url, [DatabaseAccounts('x"; DROP', "a", "b")])

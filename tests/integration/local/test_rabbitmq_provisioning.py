@@ -1,0 +1,112 @@
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+import aiormq
+import httpx
+import pytest
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import ChannelAccessRefused
+
+from deploy.rabbitmq.provision import BrokerAccount, provision
+from tests.fixtures.servers import RabbitMQServer
+
+
+@dataclass(frozen=True)
+class Market:
+    """Two provisioned services; `own` publishes orders and hears the credit events of `peer`."""
+
+    own: str
+    peer: str
+    url: str
+
+    @property
+    def queue(self) -> str:
+        return f"{self.own}.on.credit.reserved.v1"
+
+
+@pytest.fixture
+async def market(rabbitmq_server: RabbitMQServer, vhost: str) -> AsyncIterator[Market]:
+    mark = uuid.uuid4().hex[:8]
+    place = urlsplit(vhost)
+    own, peer = f"own-{mark}", f"peer-{mark}"
+    accounts = [
+        BrokerAccount(own, "secret", ["order.confirmed.v1"]),
+        BrokerAccount(peer, "secret", ["credit.reserved.v1"]),
+    ]
+    netloc = f"{own}:secret@{place.hostname}:{place.port}"
+    market = Market(own, peer, urlunsplit(place._replace(netloc=netloc)))
+    try:
+        for _ in range(2):
+            await provision(rabbitmq_server.management_url, place.path[1:], accounts)
+        await declare(vhost, market)
+        yield market
+    finally:
+        async with httpx.AsyncClient(base_url=rabbitmq_server.management_url) as client:
+            for name in (own, peer):
+                (await client.delete(f"/api/users/{name}")).raise_for_status()
+
+
+async def declare(vhost: str, market: Market) -> None:
+    connection = await aiormq.connect(vhost)
+    channel = await connection.channel()
+    for name in (market.own, market.peer):
+        await channel.exchange_declare(name, exchange_type="topic", durable=True)
+        for suffix in (".dlx", ".redrive"):
+            await channel.exchange_declare(name + suffix, durable=True)
+        await channel.queue_declare(f"{name}.dead", durable=True)
+    await channel.queue_declare(market.queue, durable=True)
+    await connection.close()
+
+
+@pytest.fixture
+async def channel(market: Market) -> AsyncIterator[AbstractChannel]:
+    connection = await aiormq.connect(market.url)
+    yield await connection.channel()
+    await connection.close()
+
+
+async def test_service_publishes_its_events_and_hears_its_queues(
+    market: Market, channel: AbstractChannel
+) -> None:
+    await channel.basic_publish(b"", exchange=market.own, routing_key="order.confirmed.v1")
+    for suffix in (".dlx", ".redrive"):
+        await channel.basic_publish(b"", exchange=market.own + suffix, routing_key=market.queue)
+    for queue in (market.queue, f"{market.own}.dead"):
+        await channel.basic_get(queue)
+
+
+async def test_service_may_look_whether_exchange_and_queues_are_there(
+    market: Market, channel: AbstractChannel
+) -> None:
+    await channel.exchange_declare(market.own, passive=True)
+    await channel.queue_declare(market.queue, passive=True)
+
+
+REFUSED: dict[str, Callable[[AbstractChannel, Market], Awaitable[object]]] = {
+    "declare a queue": lambda channel, market: channel.queue_declare(f"{market.own}.on.more"),
+    "delete its queue": lambda channel, market: channel.queue_delete(market.queue),
+    "declare an exchange": lambda channel, market: channel.exchange_declare(f"{market.own}.more"),
+    "bind its queue": lambda channel, market: channel.queue_bind(
+        market.queue, market.peer, "credit.reserved.v1"
+    ),
+    "publish as a peer": lambda channel, market: channel.basic_publish(
+        b"", exchange=market.peer, routing_key="credit.reserved.v1"
+    ),
+    "publish an event of a peer": lambda channel, market: channel.basic_publish(
+        b"", exchange=market.own, routing_key="credit.reserved.v1"
+    ),
+    "publish to a queue": lambda channel, market: channel.basic_publish(
+        b"", routing_key=market.queue
+    ),
+    "read the queue of a peer": lambda channel, market: channel.basic_get(f"{market.peer}.dead"),
+}
+
+
+@pytest.mark.parametrize("deed", REFUSED)
+async def test_service_is_refused_what_is_not_its_own(
+    market: Market, channel: AbstractChannel, deed: str
+) -> None:
+    with pytest.raises(ChannelAccessRefused):
+        await REFUSED[deed](channel, market)
