@@ -1,0 +1,82 @@
+"""What happened to a purchase: every event of it, read from the archives of all outboxes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from rich.table import Table
+
+WAY_BACK = frozenset(
+    {
+        "credit.reservation_failed.v1",
+        "credit.released.v1",
+        "vehicle.reservation_failed.v1",
+        "vehicle.released.v1",
+        "vehicle.sale_failed.v1",
+        "payment.code_generation_failed.v1",
+        "payment.failed.v1",
+        "payment.expired.v1",
+        "payment.voided.v1",
+        "payment.refunded.v1",
+        "payment.refund_failed.v1",
+        "order.cancellation_requested.v1",
+        "order.failed.v1",
+        "order.cancelled.v1",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Happened:
+    time: datetime
+    service: str
+    event_type: str
+    reason: str | None
+
+
+async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> list[Happened]:
+    """All events about these purchases, oldest first. `databases` are asyncpg URLs by service."""
+    happened: list[Happened] = []
+    subjects = [str(order_id) for order_id in order_ids]
+    for url in databases.values():
+        connection = await asyncpg.connect(url)
+        try:
+            rows = await connection.fetch(
+                "SELECT body FROM outbox_archive WHERE subject = ANY($1)"
+                " UNION ALL SELECT body FROM outbox WHERE subject = ANY($1)",
+                subjects,
+            )
+        finally:
+            await connection.close()
+        happened += [_happened(row["body"]) for row in rows]
+    return sorted(happened, key=lambda event: event.time)
+
+
+def draw(happened: Sequence[Happened]) -> Table:
+    """A line for each event: milliseconds since the first one, the service, the event."""
+    table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=False)
+    table.add_column(justify="right", style="dim")
+    for _ in range(2):
+        table.add_column()
+    for event in happened:
+        since_start = (event.time - happened[0].time).total_seconds() * 1000
+        colour = "yellow" if event.event_type in WAY_BACK else "green"
+        name = event.event_type.removesuffix(".v1")
+        reason = f"  [dim]{event.reason}[/dim]" if event.reason else ""
+        table.add_row(
+            f"{since_start:,.0f} ms", event.service, f"[{colour}]{name}[/{colour}]{reason}"
+        )
+    return table
+
+
+def _happened(body: bytes) -> Happened:
+    envelope = json.loads(body)
+    return Happened(
+        datetime.fromisoformat(envelope["time"]),
+        envelope["source"],
+        envelope["type"],
+        envelope["data"].get("reason"),
+    )
