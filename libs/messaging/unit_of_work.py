@@ -49,7 +49,7 @@ class Transactions(Generic[Unit]):
         self.engine = engine
         self.outbox = outbox
         self._unit_of_work = unit_of_work
-        self._after_commit = after_commit
+        self.after_commit = after_commit
 
     async def run(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
         """Run `work` and commit. After a deadlock or a serialization failure the whole work runs
@@ -70,5 +70,5 @@ class Transactions(Generic[Unit]):
             result = await work(unit)
             await self.outbox.write(connection, unit.staged)
         if unit.staged:
-            self._after_commit()
+            self.after_commit()
         return result

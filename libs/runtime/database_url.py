@@ -36,3 +36,11 @@ def url_from_parts(*, user: str, password: str, host: str, port: int, database: 
         port=port,
         database=database,
     )
+
+
+def plain_dsn(url: URL) -> str:
+    """The same place as asyncpg and libpq read it, password included."""
+    query = dict(url.query)
+    if "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    return url.set(drivername="postgresql", query=query).render_as_string(hide_password=False)

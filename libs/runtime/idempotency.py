@@ -31,7 +31,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.responses import Response
 
 from libs.messaging.unit_of_work import Transactions, UnitOfWork
@@ -39,7 +39,9 @@ from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import etag
 from libs.runtime.problems import BadRequest, Refusal
 
+IDEMPOTENCY_KEYS = "idempotency_keys"
 MAX_KEY = 255
+EXPIRED_AT_ONCE = 1000
 KEPT = text("interval '24 hours'")
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
@@ -95,7 +97,7 @@ class _Kept:
 def idempotency_table(metadata: MetaData) -> Table:
     """Define the keys' table in a service's metadata; the first migration creates it."""
     return Table(
-        "idempotency_keys",
+        IDEMPOTENCY_KEYS,
         metadata,
         Column("tenant_id", Text, primary_key=True),
         Column("subject", Text, primary_key=True),
@@ -108,6 +110,19 @@ def idempotency_table(metadata: MetaData) -> Table:
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Index("idempotency_keys_created_at", "created_at"),
     )
+
+
+async def delete_expired(engine: AsyncEngine, table: Table) -> bool:
+    """Forget keys older than 24 hours, by database time; True when there may be more."""
+    key = tuple_(*table.primary_key.columns)
+    expired = (
+        select(*table.primary_key.columns)
+        .where(table.c.created_at <= func.now() - KEPT)
+        .limit(EXPIRED_AT_ONCE)
+    )
+    async with engine.begin() as connection:
+        deleted = await connection.execute(delete(table).where(key.in_(expired)))
+    return deleted.rowcount == EXPIRED_AT_ONCE
 
 
 def respond(answer: Answer) -> Response:
@@ -168,19 +183,6 @@ class Idempotency(Generic[Unit]):
             return respond(await work(unit))
 
         return await self._transactions.run(plain if call.key is None else once)
-
-    async def delete_expired(self) -> bool:
-        """Forget keys older than 24 hours, by database time; True when there may be more."""
-        expired = (
-            select(self.table.c.tenant_id, self.table.c.subject, self.table.c.key)
-            .where(self.table.c.created_at <= func.now() - KEPT)
-            .limit(1000)
-        )
-        async with self._transactions.engine.begin() as connection:
-            done = await connection.execute(
-                delete(self.table).where(tuple_(*self.table.primary_key.columns).in_(expired))
-            )
-        return done.rowcount == 1000
 
     async def _replay(self, connection: AsyncConnection, call: IdempotentCall) -> Response | None:
         found = (

@@ -31,8 +31,9 @@ async def ready(request: Request) -> Response:
         "status": "ready" if well else "not ready",
         "checks": checks,
         "outbox": {
-            "rows": readiness.outbox_rows,
-            "oldest_seconds": round(readiness.outbox_seconds, 3),
+            "rows": readiness.backlog.rows,
+            "oldest_seconds": round(readiness.backlog.age, 3),
+            "failing": readiness.backlog.failing,
         },
     }
     return JSONResponse(content, 200 if well else 503)

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import cast
 
 import structlog
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from libs.messaging.tables import MessagingTables
+from libs.messaging.backlog import Backlog, backlog
+from libs.messaging.database import Connection
 from libs.runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -19,33 +21,27 @@ Check = Callable[[], Awaitable[bool]]
 
 
 class Readiness:
-    """Looks at the database and the outbox each second, in the background; the checks of the
-    broker's side are asked when /ready is."""
+    """Looks at the database and the outbox each second, in the background. `checks` are asked
+    when /ready is: the parts that this process runs."""
 
-    def __init__(
-        self, engine: AsyncEngine, tables: MessagingTables, settings: ServiceSettings
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, settings: ServiceSettings) -> None:
         self.checks: dict[str, Check] = {}
-        self.outbox_rows = 0
-        self.outbox_seconds = 0.0
+        self.backlog = Backlog(0, 0.0, 0, None)
         self._database = False
         self._engine = engine
         self._max_rows = settings.outbox_high_water_rows
-        self._max_seconds = settings.outbox_high_water_seconds
-        outbox = tables.outbox
-        # Counted no further than the mark: at a million rows a full count is not free.
-        counted = select(outbox.c.seq).limit(self._max_rows + 1).subquery()
-        head = select(outbox.c.created_at).order_by(outbox.c.seq).limit(1).scalar_subquery()
-        self._sample = select(
-            select(func.count()).select_from(counted).scalar_subquery(),
-            func.coalesce(func.extract("epoch", func.now() - head), 0.0),
-        )
+        self._max_age = timedelta(seconds=settings.outbox_high_water_seconds)
 
     def overload(self) -> str | None:
-        """Why no writing request is taken just now; None when all are."""
-        if self.outbox_rows > self._max_rows:
+        """Why no writing request is taken just now; None when all are.
+
+        An event the broker refuses grows old, but only its own purchase waits for it: while some
+        fail, age says nothing about the rest, and the count alone decides.
+        """
+        age = timedelta(0) if self.backlog.failing else timedelta(seconds=self.backlog.age)
+        if self.backlog.rows >= self._max_rows:
             return "too many events wait for the broker"
-        if self.outbox_seconds > self._max_seconds:
+        if age >= self._max_age:
             return "events have waited too long for the broker"
         return None
 
@@ -68,14 +64,12 @@ class Readiness:
     async def sample(self) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS), self._engine.connect() as connection:
-                rows, seconds = (await connection.execute(self._sample)).one()
+                self.backlog = await backlog(await _asyncpg_of(connection))
+                self._database = True
         except Exception as error:  # whatever is wrong with it, the database is not usable
             if self._database:
                 log.warning("database lost", error=type(error).__name__)
             self._database = False
-            return
-        self._database = True
-        self.outbox_rows, self.outbox_seconds = rows, float(seconds)
 
     async def _ask(self, name: str) -> bool:
         try:
@@ -83,3 +77,7 @@ class Readiness:
                 return await self.checks[name]()
         except Exception:
             return False
+
+
+async def _asyncpg_of(connection: AsyncConnection) -> Connection:
+    return cast("Connection", (await connection.get_raw_connection()).driver_connection)

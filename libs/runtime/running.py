@@ -3,11 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
 
+from libs.messaging.relay import Relay
 from libs.messaging.subscriber import Subscriber
+from libs.messaging.wakeup import Bell, Listener, Notifier
+from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
 from libs.runtime.readiness import Readiness
 
@@ -22,21 +26,85 @@ async def running(
     """Starts relay, subscriber and loops as the role asks. At the end, in this order: stop the
     intake and finish what is in hand, finish the loops, flush the relay, close the pool.
     """
-    settings = service.settings
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.transactions.engine.dispose)
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))
-        if settings.works:
-            await stack.enter_async_context(_looping(service.loops))
-            subscriber = Subscriber(
-                service.participant, service.transactions, service.tables, settings.rabbitmq_url
-            )
-            stack.push_async_callback(subscriber.stop)
-            await subscriber.start()
-            readiness.checks["subscriber"] = subscriber.ready
+        await stack.enter_async_context(_relaying(service, readiness))
+        if service.settings.works:
+            await stack.enter_async_context(_looping([*service.loops, *_own_loops(service)]))
+            await stack.enter_async_context(_subscribing(service, readiness))
         yield
+
+
+@asynccontextmanager
+async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+    """The relay itself, or a way to wake the one in another process."""
+    settings = service.settings
+    if not settings.relays:
+        notifier = Notifier(settings.database_dsn)
+        service.transactions.after_commit = notifier.ring
+        async with _started(notifier):
+            yield
+        return
+    bell = Bell()
+    service.transactions.after_commit = bell.ring
+    days = settings.outbox_retention_days
+    relay = Relay(
+        settings.service,
+        database_dsn=settings.database_dsn,
+        rabbitmq_url=settings.rabbitmq_url,
+        bell=bell,
+        final_types=service.participant.final,
+        retention=timedelta(days=days) if days else None,
+    )
+
+    async def flowing() -> bool:
+        return relay.ready
+
+    readiness.checks["relay"] = flowing
+    async with AsyncExitStack() as stack:
+        if settings.role == "relay":
+            await stack.enter_async_context(_started(Listener(settings.database_dsn, bell)))
+        await stack.enter_async_context(_started(relay))
+        yield
+
+
+@asynccontextmanager
+async def _subscribing(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+    subscriber = Subscriber(
+        service.participant,
+        service.transactions,
+        service.tables,
+        service.settings.rabbitmq_url,
+    )
+    readiness.checks["subscriber"] = subscriber.ready
+    async with _started(subscriber):
+        yield
+
+
+class _Part(Protocol):
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+@asynccontextmanager
+async def _started(part: _Part) -> AsyncIterator[None]:
+    await part.start()
+    try:
+        yield
+    finally:
+        await part.stop()
+
+
+def _own_loops(service: "Service[Any]") -> list[Loop]:
+    """Expired idempotency keys go, in each service that has some."""
+    table = service.tables.outbox.metadata.tables.get(IDEMPOTENCY_KEYS)
+    if table is None:
+        return []
+    engine = service.transactions.engine
+    return [Loop("idempotency keys", 600.0, lambda: delete_expired(engine, table))]
 
 
 @asynccontextmanager

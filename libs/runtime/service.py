@@ -44,7 +44,7 @@ class Service(Generic[Unit]):
 def create_app(service: Service[Any]) -> FastAPI:
     """The web application of every role; its lifespan runs what the role asks for."""
     settings, engine = service.settings, service.transactions.engine
-    readiness = Readiness(engine, service.tables, settings)
+    readiness = Readiness(engine, settings)
     app = FastAPI(
         title=settings.service,
         docs_url=None,

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 
-from libs.runtime.database_url import asyncpg_url, url_from_parts
+from libs.runtime.database_url import asyncpg_url, plain_dsn, url_from_parts
 from libs.runtime.failure import StartFailure
 
 Role = Literal["all", "api", "worker", "relay"]
@@ -64,6 +64,11 @@ class DatabaseSettings(BaseSettings):
             database=self.postgres_db,
         )
 
+    @property
+    def database_dsn(self) -> str:
+        """For asyncpg itself, password included."""
+        return plain_dsn(self.asyncpg_url)
+
 
 class ServiceSettings(DatabaseSettings):
     """What every service reads. A service adds its own fields in a subclass and sets `service`."""
@@ -91,7 +96,7 @@ class ServiceSettings(DatabaseSettings):
 
     outbox_retention_days: int = Field(default=0, ge=0, le=365)
     """0: delivered events are deleted; else they are kept in the archive for replay."""
-    outbox_high_water_rows: int = Field(default=100_000, ge=1)
+    outbox_high_water_rows: int = Field(default=50_000, ge=1, le=100_000)
     outbox_high_water_seconds: float = Field(default=900.0, gt=0)
     """Above either, writing requests are answered 503 until the relay has caught up."""
 
