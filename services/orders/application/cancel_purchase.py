@@ -1,0 +1,19 @@
+from datetime import datetime
+from uuid import UUID
+
+from services.orders.application.ports import OrdersUnitOfWork, Scope
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.order import Order
+
+
+async def cancel_purchase(
+    uow: OrdersUnitOfWork, scope: Scope, order_id: UUID, *, deadlines: Deadlines, now: datetime
+) -> Order:
+    """The buyer gives up, at any moment until the order is closed.
+
+    Raises OrderNotFound, PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed.
+    """
+    order = await uow.orders.lock(scope, order_id)
+    uow.publish(*order.cancel(now, deadlines))
+    await uow.orders.save(order)
+    return order

@@ -1,0 +1,27 @@
+from datetime import datetime
+from uuid import UUID
+
+from services.orders.application.ports import OrdersUnitOfWork, Scope
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.order import Order
+
+
+async def close_order(
+    uow: OrdersUnitOfWork,
+    scope: Scope,
+    order_id: UUID,
+    *,
+    expected_version: int | None,
+    deadlines: Deadlines,
+    now: datetime,
+) -> Order:
+    """The vehicle was picked up; from here on nothing is cancelled.
+
+    Raises OrderNotFound, StaleVersion, OrderNotConfirmed, OrderAlreadyClosed,
+    PurchaseNotCompleted.
+    """
+    order = await uow.orders.lock(scope, order_id)
+    order.check_version(expected_version)
+    uow.publish(*order.close(now, deadlines))
+    await uow.orders.save(order)
+    return order

@@ -1,0 +1,28 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.orders.application.ports import OrdersUnitOfWork
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.states import State
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """What one look found: how many were due, and which are stuck on the way back."""
+
+    due: int
+    stuck: Sequence[UUID]
+
+
+async def give_up_overdue_purchases(
+    uow: OrdersUnitOfWork, *, most: int, deadlines: Deadlines, now: datetime
+) -> Overdue:
+    """Turn round every purchase past its deadline. One resting on the way back is only named."""
+    purchases = await uow.purchases.lock_due(most)
+    stuck = [each.order_id for each in purchases if each.state is State.COMPENSATING]
+    for purchase in purchases:
+        uow.publish(*purchase.run_out_of_time(now, deadlines))
+        await uow.purchases.save(purchase)
+    return Overdue(len(purchases), stuck)

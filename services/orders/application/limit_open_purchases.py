@@ -1,0 +1,15 @@
+from uuid import UUID
+
+from services.orders.application.ports import OrdersUnitOfWork
+from services.orders.domain.errors import TooManyOpenPurchases
+
+
+async def limit_open_purchases(
+    uow: OrdersUnitOfWork, tenant_id: str, customer_id: UUID, most: int
+) -> None:
+    """Raises TooManyOpenPurchases when the customer has `most` of them already.
+
+    Concurrent requests of one customer queue up here, so that together they cannot pass the limit.
+    """
+    if await uow.purchases.count_open(tenant_id, customer_id) >= most:
+        raise TooManyOpenPurchases(f"The customer has {most} open purchases: pay or cancel one.")

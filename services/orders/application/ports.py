@@ -1,0 +1,69 @@
+"""What the use cases need from outside: repositories, and a place to state events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.orders.domain.order import Order
+from services.orders.domain.purchase import Purchase
+from services.orders.domain.states import State
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose orders the caller may touch: all of a tenant's, or one customer's among them.
+
+    What lies outside is not found, as if it did not exist.
+    """
+
+    tenant_id: str
+    customer_id: UUID | None = None
+
+
+class OrderRepository(Protocol):
+    async def add(self, order: Order) -> None:
+        """Insert a new order, with its purchase where it has one."""
+
+    async def get(self, scope: Scope, order_id: UUID) -> Order:
+        """Raises OrderNotFound."""
+
+    async def lock(self, scope: Scope, order_id: UUID) -> Order:
+        """The order, locked until the transaction ends. Raises OrderNotFound."""
+
+    async def save(self, order: Order) -> None:
+        """Write what changed to the row locked before."""
+
+    async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
+        """At most `limit` orders older than `after`, newest first."""
+
+
+class PurchaseRepository(Protocol):
+    async def get(self, scope: Scope, order_id: UUID) -> Purchase:
+        """Raises PurchaseNotFound."""
+
+    async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
+        """The purchase, its order's row locked. Raises PurchaseNotFound."""
+
+    async def save(self, purchase: Purchase) -> None:
+        """Write what changed to the row locked before."""
+
+    async def page(
+        self, scope: Scope, limit: int, after: UUID | None, state: State | None
+    ) -> Sequence[Purchase]:
+        """At most `limit` purchases older than `after`, newest first."""
+
+    async def lock_due(self, limit: int) -> Sequence[Purchase]:
+        """Purchases whose time has come by the database's clock, locked; skips locked ones."""
+
+    async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
+        """Open purchases of a customer. Until the transaction ends nobody else counts them."""
+
+
+class OrdersUnitOfWork(Protocol):
+    orders: OrderRepository
+    purchases: PurchaseRepository
+
+    def publish(self, *events: DomainEvent) -> None:
+        """State events in this transaction."""

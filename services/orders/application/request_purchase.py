@@ -1,0 +1,33 @@
+from datetime import datetime
+from uuid import UUID
+
+from services.orders.application.limit_open_purchases import limit_open_purchases
+from services.orders.application.ports import OrdersUnitOfWork
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.order import Order
+
+
+async def request_purchase(
+    uow: OrdersUnitOfWork,
+    *,
+    order_id: UUID,
+    tenant_id: str,
+    customer_id: UUID,
+    vehicle_id: UUID,
+    total_cents: int,
+    most_open: int,
+    deadlines: Deadlines,
+    now: datetime,
+) -> Order:
+    """Create and confirm in one step, one insert. Raises TooManyOpenPurchases."""
+    await limit_open_purchases(uow, tenant_id, customer_id, most_open)
+    order = Order(
+        id=order_id,
+        tenant_id=tenant_id,
+        customer_id=customer_id,
+        vehicle_id=vehicle_id,
+        created_at=now,
+    )
+    uow.publish(*order.confirm(total_cents, now, deadlines))
+    await uow.orders.add(order)
+    return order

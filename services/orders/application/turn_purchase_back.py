@@ -1,0 +1,19 @@
+from uuid import UUID
+
+from services.orders.application.ports import OrdersUnitOfWork, Scope
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.history import Fact
+
+
+async def turn_purchase_back(
+    uow: OrdersUnitOfWork,
+    tenant_id: str,
+    order_id: UUID,
+    reason: str | None,
+    fact: Fact,
+    deadlines: Deadlines,
+) -> None:
+    """A peer failed, or undid its step. Raises PurchaseNotFound."""
+    purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
+    purchase.turn_back(reason, fact, deadlines)
+    await uow.purchases.save(purchase)

@@ -1,0 +1,1 @@
+"""Orders, the purchases they start, and the rules both obey."""

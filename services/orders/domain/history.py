@@ -1,0 +1,14 @@
+"""The history of a purchase: which events it has caused or heard."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event of a purchase. `sequence` counts within the service that stated it."""
+
+    type: str
+    service: str
+    sequence: int
+    time: datetime

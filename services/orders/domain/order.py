@@ -1,0 +1,95 @@
+"""An order: a draft, then confirmed, then closed. With customer and vehicle it is a purchase."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from libs.kernel.errors import StaleVersion
+from libs.kernel.events import PurchaseEvent
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.errors import (
+    IncompletePurchase,
+    OrderAlreadyClosed,
+    OrderNotConfirmed,
+    OrderNotDraft,
+    PurchaseNotFound,
+)
+from services.orders.domain.events import OrderClosed
+from services.orders.domain.purchase import Purchase
+from services.orders.domain.states import Status
+
+
+@dataclass(kw_only=True)
+class Order:
+    """`version` counts the client's writes: it is the ETag. What peers do never changes it."""
+
+    id: UUID
+    tenant_id: str
+    customer_id: UUID | None
+    vehicle_id: UUID | None
+    created_at: datetime
+    total_cents: int | None = None
+    status: Status = Status.DRAFT
+    version: int = 1
+    purchase: Purchase | None = None
+
+    def __post_init__(self) -> None:
+        if (self.customer_id is None) != (self.vehicle_id is None):
+            raise IncompletePurchase("A customer and a vehicle are named together, or neither.")
+
+    def check_version(self, expected: int | None) -> None:
+        """Raises StaleVersion when the caller saw another version than the current one."""
+        if expected is not None and expected != self.version:
+            raise StaleVersion(f"The order is at version {self.version}, not {expected}.")
+
+    def confirm(self, total_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """Raises OrderNotDraft. Without customer and vehicle nothing begins, and nobody is told."""
+        if self.status is not Status.DRAFT:
+            raise OrderNotDraft(f"The order is {self.status}: only a draft can be confirmed.")
+        self.status, self.total_cents = Status.CONFIRMED, total_cents
+        self.version += 1
+        if self.customer_id is None or self.vehicle_id is None:
+            return []
+        self.purchase = Purchase(
+            order_id=self.id,
+            tenant_id=self.tenant_id,
+            customer_id=self.customer_id,
+            vehicle_id=self.vehicle_id,
+            total_cents=total_cents,
+        )
+        return self.purchase.request(now, deadlines)
+
+    def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
+        if self.status is Status.CLOSED:
+            raise OrderAlreadyClosed("The order is closed already.")
+        if self.total_cents is None:
+            raise OrderNotConfirmed("The order is a draft: confirm it first.")
+        if self.purchase is None:
+            events: list[PurchaseEvent] = [self._closed_without_purchase(self.total_cents)]
+        else:
+            events = self.purchase.close(now, deadlines)
+        self.status = Status.CLOSED
+        self.version += 1
+        return events
+
+    def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed."""
+        if self.purchase is None:
+            raise PurchaseNotFound("This order has started no purchase.")
+        already = self.purchase.cancelled_by_buyer
+        events = self.purchase.cancel(now, deadlines)
+        self.version += 0 if already else 1
+        return events
+
+    def _closed_without_purchase(self, total_cents: int) -> OrderClosed:
+        """The only event such an order ever causes, hence its number. It triggers no payout."""
+        return OrderClosed(
+            order_id=self.id,
+            tenant_id=self.tenant_id,
+            sequence=1,
+            customer_id=None,
+            vehicle_id=None,
+            seller_id=None,
+            total_cents=total_cents,
+        )

@@ -1,0 +1,216 @@
+"""The purchase an order started, as orders sees it: a state machine fed by the events of peers.
+
+Events arrive in any order and more than once. The rules that make every purchase end well all the
+same: forward events only raise the state; a failure, a cancellation or a deadline turns it round
+for good; the release of the credit, the last step of the way back, ends it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from libs.kernel.events import PurchaseEvent
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.errors import (
+    OrderAlreadyClosed,
+    PurchaseAlreadyFailed,
+    PurchaseNotCompleted,
+)
+from services.orders.domain.events import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderClosed,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderFailed,
+)
+from services.orders.domain.history import Fact
+from services.orders.domain.states import ENDED, FORWARD, State
+
+CANCELLED_BY_BUYER = "cancelled_by_buyer"
+DEADLINE_PASSED = "deadline_passed"
+
+
+@dataclass(kw_only=True)
+class Purchase:
+    """`sequence` counts the events orders stated about it. `due` is when it must be looked at: an
+    instant, or a time from the database's now that becomes one when the purchase is saved.
+    """
+
+    order_id: UUID
+    tenant_id: str
+    customer_id: UUID
+    vehicle_id: UUID
+    total_cents: int
+    state: State = State.REQUESTED
+    sequence: int = 0
+    reason: str | None = None
+    cancelled_by_buyer: bool = False
+    seller_id: UUID | None = None
+    payment_code: str | None = None
+    code_expires_at: datetime | None = None
+    due: datetime | timedelta | None = None
+    history: list[Fact] = field(default_factory=list)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the last thing payments said is that a refund failed."""
+        latest = max(
+            (fact for fact in self.history if fact.service == "payments"),
+            key=lambda fact: fact.sequence,
+            default=None,
+        )
+        return latest is not None and latest.type == "payment.refund_failed.v1"
+
+    def request(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        self._enter(State.REQUESTED, deadlines)
+        return [
+            OrderConfirmed(
+                order_id=self.order_id,
+                tenant_id=self.tenant_id,
+                sequence=self._next(OrderConfirmed.type, now),
+                customer_id=self.customer_id,
+                vehicle_id=self.vehicle_id,
+                total_cents=self.total_cents,
+            )
+        ]
+
+    def reach(self, state: State, fact: Fact, deadlines: Deadlines) -> None:
+        """A peer did its step: the state rises to `state`, or stays where it is."""
+        self.note(fact)
+        self._rise(state, deadlines)
+
+    def receive_code(
+        self, code: str, expires_at: datetime, fact: Fact, deadlines: Deadlines
+    ) -> None:
+        """Payments made the code the buyer pays with; it is kept whatever the state."""
+        self.payment_code, self.code_expires_at = code, expires_at
+        self.reach(State.AWAITING_PAYMENT, fact, deadlines)
+
+    def complete(
+        self, seller_id: UUID, fact: Fact, now: datetime, deadlines: Deadlines
+    ) -> list[PurchaseEvent]:
+        """The vehicle is sold: the last step forward."""
+        self.note(fact)
+        self.seller_id = seller_id
+        if not self._rise(State.COMPLETED, deadlines):
+            return []
+        return [
+            OrderCompleted(
+                order_id=self.order_id,
+                tenant_id=self.tenant_id,
+                sequence=self._next(OrderCompleted.type, now),
+                customer_id=self.customer_id,
+                vehicle_id=self.vehicle_id,
+                seller_id=seller_id,
+                total_cents=self.total_cents,
+            )
+        ]
+
+    def turn_back(self, reason: str | None, fact: Fact, deadlines: Deadlines) -> None:
+        """A peer failed, or undid its step: the way back has begun. The first reason stays."""
+        self.note(fact)
+        if self.state is State.CLOSED:
+            return
+        self.reason = self.reason or reason
+        if self.state in FORWARD:
+            self._enter(State.COMPENSATING, deadlines)
+
+    def end(
+        self, reason: str | None, fact: Fact, now: datetime, deadlines: Deadlines
+    ) -> list[PurchaseEvent]:
+        """Nothing is reserved any more: cancelled where the buyer gave up, else failed."""
+        self.turn_back(reason, fact, deadlines)
+        if self.state in ENDED:
+            return []
+        self._enter(State.CANCELLED if self.cancelled_by_buyer else State.FAILED, deadlines)
+        event = OrderCancelled if self.cancelled_by_buyer else OrderFailed
+        return [
+            event(
+                order_id=self.order_id,
+                tenant_id=self.tenant_id,
+                sequence=self._next(event.type, now),
+                customer_id=self.customer_id,
+                vehicle_id=self.vehicle_id,
+                total_cents=self.total_cents,
+                reason=self.reason,
+            )
+        ]
+
+    def note(self, fact: Fact) -> None:
+        """Keep a peer's event in the history, once."""
+        if fact not in self.history:
+            self.history.append(fact)
+
+    def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """The buyer gives up. While the way back is under way this only decides how it ends.
+
+        Raises OrderAlreadyClosed and PurchaseAlreadyFailed. Cancelling twice is cancelling once.
+        """
+        if self.state is State.CLOSED:
+            raise OrderAlreadyClosed("The order is closed: it can no longer be cancelled.")
+        if self.state is State.FAILED:
+            raise PurchaseAlreadyFailed("The purchase has failed: there is nothing to cancel.")
+        if self.cancelled_by_buyer:
+            return []
+        self.cancelled_by_buyer = True
+        if self.state is State.COMPENSATING:
+            return []
+        return [self._give_up(CANCELLED_BY_BUYER, now, deadlines)]
+
+    def run_out_of_time(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """Its time has come. On the way back nothing is given up: `due` only moves on."""
+        if self.state is State.COMPENSATING:
+            self.due = deadlines.compensating
+            return []
+        return [self._give_up(DEADLINE_PASSED, now, deadlines)]
+
+    def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """The buyer picked the vehicle up. Raises PurchaseNotCompleted."""
+        if self.state is not State.COMPLETED:
+            raise PurchaseNotCompleted(
+                f"The purchase is {self.state}: only a COMPLETED one closes."
+            )
+        self._enter(State.CLOSED, deadlines)
+        return [
+            OrderClosed(
+                order_id=self.order_id,
+                tenant_id=self.tenant_id,
+                sequence=self._next(OrderClosed.type, now),
+                customer_id=self.customer_id,
+                vehicle_id=self.vehicle_id,
+                seller_id=self.seller_id,
+                total_cents=self.total_cents,
+            )
+        ]
+
+    def _give_up(self, reason: str, now: datetime, deadlines: Deadlines) -> PurchaseEvent:
+        self.reason = self.reason or reason
+        self._enter(State.COMPENSATING, deadlines)
+        return OrderCancellationRequested(
+            order_id=self.order_id,
+            tenant_id=self.tenant_id,
+            sequence=self._next(OrderCancellationRequested.type, now),
+            customer_id=self.customer_id,
+            vehicle_id=self.vehicle_id,
+            total_cents=self.total_cents,
+            reason=reason,
+        )
+
+    def _rise(self, state: State, deadlines: Deadlines) -> bool:
+        """Whether the state rose to `state`; it never falls, and never leaves the way back."""
+        if self.state not in FORWARD or FORWARD.index(state) <= FORWARD.index(self.state):
+            return False
+        self._enter(state, deadlines)
+        return True
+
+    def _enter(self, state: State, deadlines: Deadlines) -> None:
+        self.state = state
+        if state not in (State.CREDIT_RESERVED, State.VEHICLE_RESERVED):
+            self.due = deadlines.on_entering(state, self.code_expires_at)
+
+    def _next(self, event_type: str, now: datetime) -> int:
+        """The number of the next event orders states; it goes into the history as well."""
+        self.sequence += 1
+        self.history.append(Fact(event_type, "orders", self.sequence, now))
+        return self.sequence

@@ -1,0 +1,1 @@
+"""Where orders meets HTTP, RabbitMQ and Postgres."""

@@ -1,0 +1,192 @@
+"""What orders hears: its own views of peers' events, and its reactions."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from libs.kernel.clock import Clock, utc_now
+from libs.messaging.envelope import Received, View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+from services.orders.application.advance_purchase import advance_purchase
+from services.orders.application.complete_purchase import complete_purchase
+from services.orders.application.end_purchase import end_purchase
+from services.orders.application.note_event import note_event
+from services.orders.application.show_payment_code import show_payment_code
+from services.orders.application.turn_purchase_back import turn_purchase_back
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.events import (
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderClosed,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderFailed,
+)
+from services.orders.domain.history import Fact
+from services.orders.domain.states import State
+from services.orders.infrastructure.postgres import OrdersUnitOfWork
+
+PUBLISHES = (
+    OrderConfirmed,
+    OrderCancellationRequested,
+    OrderCompleted,
+    OrderFailed,
+    OrderCancelled,
+    OrderClosed,
+)
+USUAL_DEADLINES = Deadlines()
+NOBODY_REACTS_YET = frozenset({OrderFailed.type, OrderCancelled.type})
+
+
+class Happened(View):
+    order_id: UUID
+
+
+class Failed(View):
+    order_id: UUID
+    reason: str
+
+
+class CodeGenerated(View):
+    order_id: UUID
+    code: str
+    expires_at: datetime
+
+
+class VehicleSold(View):
+    order_id: UUID
+    seller_id: UUID
+
+
+def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersUnitOfWork]:
+    """A peer's step raises the purchase, its failure turns it round, the credit's release ends it.
+
+    Nothing here is undone by orders itself, so all but the first and last steps are views.
+    """
+    on = Reactions[OrdersUnitOfWork]("orders")
+
+    @on.view("credit.reserved.v1", Happened)
+    async def advance_purchase_when_credit_reserved(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        state, fact = State.CREDIT_RESERVED, _fact(event)
+        await advance_purchase(uow, event.tenant_id, event.data.order_id, state, fact, deadlines)
+
+    @on.backward("credit.reservation_failed.v1", Failed)
+    async def end_purchase_when_credit_reservation_failed(
+        uow: OrdersUnitOfWork, event: Received[Failed]
+    ) -> None:
+        order_id, fact = event.data.order_id, _fact(event)
+        await end_purchase(
+            uow, event.tenant_id, order_id, event.data.reason, fact, deadlines, clock()
+        )
+
+    @on.view("vehicle.reserved.v1", Happened)
+    async def advance_purchase_when_vehicle_reserved(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        state, fact = State.VEHICLE_RESERVED, _fact(event)
+        await advance_purchase(uow, event.tenant_id, event.data.order_id, state, fact, deadlines)
+
+    @on.view("vehicle.reservation_failed.v1", Failed)
+    async def turn_purchase_back_when_vehicle_reservation_failed(
+        uow: OrdersUnitOfWork, event: Received[Failed]
+    ) -> None:
+        reason, fact = event.data.reason, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("payment.code_generated.v1", CodeGenerated)
+    async def show_payment_code_when_code_generated(
+        uow: OrdersUnitOfWork, event: Received[CodeGenerated]
+    ) -> None:
+        code, expires_at, fact = event.data.code, event.data.expires_at, _fact(event)
+        await show_payment_code(
+            uow, event.tenant_id, event.data.order_id, code, expires_at, fact, deadlines
+        )
+
+    @on.view("payment.code_generation_failed.v1", Failed)
+    async def turn_purchase_back_when_code_generation_failed(
+        uow: OrdersUnitOfWork, event: Received[Failed]
+    ) -> None:
+        reason, fact = event.data.reason, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("payment.processed.v1", Happened)
+    async def advance_purchase_when_payment_processed(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        state, fact = State.PAID, _fact(event)
+        await advance_purchase(uow, event.tenant_id, event.data.order_id, state, fact, deadlines)
+
+    @on.view("payment.failed.v1", Failed)
+    async def turn_purchase_back_when_payment_failed(
+        uow: OrdersUnitOfWork, event: Received[Failed]
+    ) -> None:
+        reason, fact = event.data.reason, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("payment.expired.v1", Happened)
+    async def turn_purchase_back_when_payment_expired(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        reason, fact = "payment_expired", _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("payment.voided.v1", Happened)
+    async def turn_purchase_back_when_payment_voided(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        reason, fact = None, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("payment.refunded.v1", Happened)
+    async def turn_purchase_back_when_payment_refunded(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        reason, fact = None, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("payment.refund_failed.v1", Happened)
+    async def note_when_refund_failed(uow: OrdersUnitOfWork, event: Received[Happened]) -> None:
+        await note_event(uow, event.tenant_id, event.data.order_id, _fact(event))
+
+    @on.forward("vehicle.sold.v1", VehicleSold, compensated_by=["credit.released.v1"])
+    async def complete_purchase_when_vehicle_sold(
+        uow: OrdersUnitOfWork, event: Received[VehicleSold]
+    ) -> None:
+        seller_id, fact = event.data.seller_id, _fact(event)
+        await complete_purchase(
+            uow, event.tenant_id, event.data.order_id, seller_id, fact, deadlines, clock()
+        )
+
+    @on.view("vehicle.sale_failed.v1", Failed)
+    async def turn_purchase_back_when_sale_failed(
+        uow: OrdersUnitOfWork, event: Received[Failed]
+    ) -> None:
+        reason, fact = event.data.reason, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.view("vehicle.released.v1", Happened)
+    async def turn_purchase_back_when_vehicle_released(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        reason, fact = None, _fact(event)
+        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+
+    @on.backward("credit.released.v1", Happened)
+    async def end_purchase_when_credit_released(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        order_id, fact = event.data.order_id, _fact(event)
+        await end_purchase(uow, event.tenant_id, order_id, None, fact, deadlines, clock())
+
+    return on
+
+
+def participant(deadlines: Deadlines = USUAL_DEADLINES) -> Participant:
+    return Participant("orders", PUBLISHES, reactions(deadlines), final=NOBODY_REACTS_YET)
+
+
+def _fact(event: Received[Any]) -> Fact:
+    return Fact(event.type, event.source, event.sequence, event.time)

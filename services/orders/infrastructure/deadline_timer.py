@@ -1,0 +1,43 @@
+"""The deadline of purchases: rows with a due time, looked at again and again."""
+
+import structlog
+from prometheus_client import Counter
+
+from libs.kernel.clock import utc_now
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.loops import Loop
+from services.orders.application.give_up_overdue_purchases import (
+    Overdue,
+    give_up_overdue_purchases,
+)
+from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.settings import OrdersSettings
+
+AT_ONCE = 50
+"""Purchases in one transaction."""
+
+STUCK = Counter(
+    "orders_compensating_too_long",
+    "Times a purchase was found resting on its way back for longer than allowed",
+)
+
+log = structlog.get_logger(__name__)
+
+
+def deadline_timer(transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings) -> Loop:
+    """Gives up what is overdue. A purchase stuck on its way back raises an alert instead."""
+    deadlines = settings.deadlines
+
+    async def look(uow: OrdersUnitOfWork) -> Overdue:
+        return await give_up_overdue_purchases(
+            uow, most=AT_ONCE, deadlines=deadlines, now=utc_now()
+        )
+
+    async def work() -> bool:
+        overdue = await transactions.run(look)
+        for order_id in overdue.stuck:
+            STUCK.inc()
+            log.warning("purchase is compensating for too long", order_id=str(order_id))
+        return overdue.due == AT_ONCE
+
+    return Loop("deadlines", settings.deadline_scan_seconds, work)

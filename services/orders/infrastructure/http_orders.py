@@ -1,0 +1,119 @@
+"""`/orders`: draft, confirm, close, read. The tenant must be named."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import TenantCallerDep
+from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
+from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
+from libs.runtime.pagination import PageDep
+from services.orders.application.close_order import close_order
+from services.orders.application.confirm_order import confirm_order
+from services.orders.application.create_order import create_order
+from services.orders.domain.order import Order
+from services.orders.infrastructure import access
+from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.schemas import Confirmation, NewOrder, OrderOut, OrderPage
+from services.orders.infrastructure.settings import OrdersSettings
+from services.orders.infrastructure.tables import IDEMPOTENCY
+
+
+def orders_router(
+    transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+) -> APIRouter:
+    routes = APIRouter(prefix="/orders", tags=["orders"])
+    _add_writes(routes, transactions, settings)
+    _add_reads(routes, transactions)
+    return routes
+
+
+def _add_writes(
+    routes: APIRouter, transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+) -> None:
+    idempotency = Idempotency(transactions, IDEMPOTENCY)
+    deadlines, most_open = settings.deadlines, settings.max_open_purchases
+
+    @routes.post("", status_code=201, response_model=OrderOut)
+    async def create(
+        body: NewOrder, caller: TenantCallerDep, call: RequiredIdempotentCallDep
+    ) -> Response:
+        """Create a draft."""
+        access.may_order(caller, body.customer_id)
+
+        async def work(uow: OrdersUnitOfWork) -> Answer:
+            order = await create_order(
+                uow,
+                order_id=uuid7(),
+                tenant_id=caller.tenant_id,
+                customer_id=body.customer_id,
+                vehicle_id=body.vehicle_id,
+                now=utc_now(),
+            )
+            return _answer(order, status=201, location=f"/orders/{order.id}")
+
+        return await idempotency.run(call, work)
+
+    @routes.patch("/{order_id}/confirm", response_model=OrderOut)
+    async def confirm(
+        order_id: UUID, body: Confirmation, caller: TenantCallerDep, version: IfMatchDep
+    ) -> Response:
+        """Confirm a draft; with a customer and a vehicle the purchase begins."""
+        scope = access.writable(caller)
+
+        async def work(uow: OrdersUnitOfWork) -> Order:
+            return await confirm_order(
+                uow,
+                scope,
+                order_id,
+                expected_version=version,
+                total_cents=body.total_cents,
+                most_open=most_open,
+                deadlines=deadlines,
+                now=utc_now(),
+            )
+
+        return respond(_answer(await transactions.run(work)))
+
+    @routes.post("/{order_id}/close", response_model=OrderOut)
+    async def close(
+        order_id: UUID, caller: TenantCallerDep, version: OptionalIfMatchDep
+    ) -> Response:
+        """The vehicle was picked up: nothing can be cancelled any more."""
+        scope = access.closable(caller)
+
+        async def work(uow: OrdersUnitOfWork) -> Order:
+            return await close_order(
+                uow,
+                scope,
+                order_id,
+                expected_version=version,
+                deadlines=deadlines,
+                now=utc_now(),
+            )
+
+        return respond(_answer(await transactions.run(work)))
+
+
+def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
+    @routes.get("", response_model=OrderPage)
+    async def find(request: Request, caller: TenantCallerDep, page: PageDep) -> Response:
+        """Newest first."""
+        scope = access.readable(caller)
+        after = None if page.after is None else UUID(page.after[0])
+        found = await transactions.run(lambda uow: uow.orders.page(scope, page.limit + 1, after))
+        orders = found[: page.limit]
+        following = (orders[-1].id,) if len(found) > page.limit else None
+        return page.answer([OrderOut.of(order) for order in orders], following, request)
+
+    @routes.get("/{order_id}", response_model=OrderOut)
+    async def show(order_id: UUID, caller: TenantCallerDep) -> Response:
+        scope = access.readable(caller)
+        return respond(_answer(await transactions.run(lambda uow: uow.orders.get(scope, order_id))))
+
+
+def _answer(order: Order, *, status: int = 200, location: str | None = None) -> Answer:
+    return Answer(status, OrderOut.of(order), version=order.version, location=location)

@@ -1,0 +1,112 @@
+"""`/purchase`, `/saga-states` and `/purchases`: buying in one step, watching it, giving up."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import CallerDep
+from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
+from libs.runtime.pagination import PageDep
+from services.orders.application.cancel_purchase import cancel_purchase
+from services.orders.application.request_purchase import request_purchase
+from services.orders.domain.order import Order
+from services.orders.domain.states import State
+from services.orders.infrastructure import access
+from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.schemas import (
+    PurchaseOut,
+    PurchasePage,
+    PurchaseRequest,
+    SagaState,
+)
+from services.orders.infrastructure.settings import OrdersSettings
+from services.orders.infrastructure.tables import IDEMPOTENCY
+
+
+def purchases_router(
+    transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+) -> APIRouter:
+    routes = APIRouter(tags=["purchases"])
+    _add_writes(routes, transactions, settings)
+    _add_reads(routes, transactions)
+    return routes
+
+
+def _add_writes(
+    routes: APIRouter, transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+) -> None:
+    idempotency = Idempotency(transactions, IDEMPOTENCY)
+    deadlines, most_open = settings.deadlines, settings.max_open_purchases
+
+    @routes.post("/purchase", status_code=202, response_model=PurchaseOut)
+    async def purchase(
+        body: PurchaseRequest, caller: CallerDep, call: RequiredIdempotentCallDep
+    ) -> Response:
+        """Order and confirm in one step. The purchase goes on by itself: watch it at Location."""
+        access.may_order(caller, body.customer_id)
+
+        async def work(uow: OrdersUnitOfWork) -> Answer:
+            order = await request_purchase(
+                uow,
+                order_id=uuid7(),
+                tenant_id=caller.tenant_id,
+                customer_id=body.customer_id,
+                vehicle_id=body.vehicle_id,
+                total_cents=body.total_cents,
+                most_open=most_open,
+                deadlines=deadlines,
+                now=utc_now(),
+            )
+            return _accepted(order)
+
+        return await idempotency.run(call, work)
+
+    @routes.post("/purchases/{transaction_id}/cancel", status_code=202, response_model=PurchaseOut)
+    async def cancel(transaction_id: UUID, caller: CallerDep) -> Response:
+        """Give the purchase up: possible until the order is closed, also after paying."""
+        scope = access.cancellable(caller)
+
+        async def work(uow: OrdersUnitOfWork) -> Answer:
+            order = await cancel_purchase(
+                uow, scope, transaction_id, deadlines=deadlines, now=utc_now()
+            )
+            return _accepted(order)
+
+        return respond(await transactions.run(work))
+
+
+def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
+    @routes.get("/saga-states/{transaction_id}", response_model=SagaState)
+    async def show(transaction_id: UUID, caller: CallerDep) -> Response:
+        """Where a purchase stands, with all its events."""
+        scope = access.readable(caller)
+        found = await transactions.run(lambda uow: uow.purchases.get(scope, transaction_id))
+        return respond(Answer(200, SagaState.of(found)))
+
+    @routes.get("/purchases", response_model=PurchasePage)
+    async def find(
+        request: Request,
+        caller: CallerDep,
+        page: PageDep,
+        customer: Annotated[UUID | None, Query()] = None,
+        state: Annotated[State | None, Query()] = None,
+    ) -> Response:
+        """Newest first."""
+        scope = access.readable(caller, customer)
+        after = None if page.after is None else UUID(page.after[0])
+        found = await transactions.run(
+            lambda uow: uow.purchases.page(scope, page.limit + 1, after, state)
+        )
+        purchases = found[: page.limit]
+        following = (purchases[-1].order_id,) if len(found) > page.limit else None
+        return page.answer([PurchaseOut.of(each) for each in purchases], following, request)
+
+
+def _accepted(order: Order) -> Answer:
+    assert order.purchase is not None  # noqa: S101 (both use cases answer orders that have one)
+    location = f"/saga-states/{order.id}"
+    return Answer(202, PurchaseOut.of(order.purchase), location=location)

@@ -1,0 +1,220 @@
+"""The repositories of orders and its unit of work.
+
+An order and its purchase are one row: one insert begins a purchase, and whoever closes, cancels
+or hears an event of it locks the same thing.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import UnitOfWork
+from services.orders.application.ports import OrderRepository, PurchaseRepository, Scope
+from services.orders.domain.errors import OrderNotFound, PurchaseNotFound
+from services.orders.domain.history import Fact
+from services.orders.domain.order import Order
+from services.orders.domain.purchase import Purchase
+from services.orders.domain.states import OPEN, State, Status
+from services.orders.infrastructure.tables import ORDERS
+
+_LOCK_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtextextended(:customer, 0))")
+"""Taken until the commit: requests of one customer are counted one after the other."""
+
+_COUNT_OPEN = select(func.count()).where(
+    ORDERS.c.tenant_id == bindparam("tenant_id"),
+    ORDERS.c.customer_id == bindparam("customer_id"),
+    ORDERS.c.state.in_(OPEN),
+)
+
+_DUE = (
+    select(ORDERS)
+    .where(ORDERS.c.due_at <= func.now())
+    .order_by(ORDERS.c.due_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+"""Two workers never take the same purchase; the database's clock decides what is due."""
+
+
+class PostgresOrders:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, order: Order) -> None:
+        await self._connection.execute(insert(ORDERS).values(_values_of_order(order)))
+
+    async def get(self, scope: Scope, order_id: UUID) -> Order:
+        return await self._one(_within(scope).where(ORDERS.c.id == order_id))
+
+    async def lock(self, scope: Scope, order_id: UUID) -> Order:
+        return await self._one(_within(scope).where(ORDERS.c.id == order_id).with_for_update())
+
+    async def save(self, order: Order) -> None:
+        values = _values_of_order(order)
+        await self._connection.execute(update(ORDERS).where(ORDERS.c.id == order.id).values(values))
+
+    async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
+        rows = await self._connection.execute(_page(_within(scope), limit, after))
+        return [_order(row) for row in rows.mappings()]
+
+    async def _one(self, query: Select[Any]) -> Order:
+        row = (await self._connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise OrderNotFound("There is no such order.")
+        return _order(row)
+
+
+class PostgresPurchases:
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def get(self, scope: Scope, order_id: UUID) -> Purchase:
+        return await self._one(_purchases(scope).where(ORDERS.c.id == order_id))
+
+    async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
+        return await self._one(_purchases(scope).where(ORDERS.c.id == order_id).with_for_update())
+
+    async def save(self, purchase: Purchase) -> None:
+        values = _values_of_purchase(purchase)
+        await self._connection.execute(
+            update(ORDERS).where(ORDERS.c.id == purchase.order_id).values(values)
+        )
+
+    async def page(
+        self, scope: Scope, limit: int, after: UUID | None, state: State | None
+    ) -> Sequence[Purchase]:
+        query = _purchases(scope)
+        if state is not None:
+            query = query.where(ORDERS.c.state == state)
+        rows = await self._connection.execute(_page(query, limit, after))
+        return [_purchase(row) for row in rows.mappings()]
+
+    async def lock_due(self, limit: int) -> Sequence[Purchase]:
+        rows = await self._connection.execute(_DUE, {"most": limit})
+        return [_purchase(row) for row in rows.mappings()]
+
+    async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
+        customer = f"open purchases of {tenant_id} {customer_id}"
+        await self._connection.execute(_LOCK_CUSTOMER, {"customer": customer})
+        found = await self._connection.execute(
+            _COUNT_OPEN, {"tenant_id": tenant_id, "customer_id": customer_id}
+        )
+        return int(found.scalar_one())
+
+    async def _one(self, query: Select[Any]) -> Purchase:
+        row = (await self._connection.execute(query)).mappings().one_or_none()
+        if row is None:
+            raise PurchaseNotFound("There is no such purchase.")
+        return _purchase(row)
+
+
+class OrdersUnitOfWork(UnitOfWork):
+    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+        super().__init__(connection, outbox)
+        self.orders: OrderRepository = PostgresOrders(connection)
+        self.purchases: PurchaseRepository = PostgresPurchases(connection)
+
+
+def _within(scope: Scope) -> Select[Any]:
+    query = select(ORDERS).where(ORDERS.c.tenant_id == scope.tenant_id)
+    if scope.customer_id is not None:
+        query = query.where(ORDERS.c.customer_id == scope.customer_id)
+    return query
+
+
+def _purchases(scope: Scope) -> Select[Any]:
+    return _within(scope).where(ORDERS.c.state.is_not(None))
+
+
+def _page(query: Select[Any], limit: int, after: UUID | None) -> Select[Any]:
+    """Newest first: identifiers sort by the time they were made, so new rows never shift a page."""
+    if after is not None:
+        query = query.where(ORDERS.c.id < after)
+    return query.order_by(ORDERS.c.id.desc()).limit(limit)
+
+
+def _values_of_order(order: Order) -> Mapping[str, object]:
+    own = {
+        "id": order.id,
+        "tenant_id": order.tenant_id,
+        "customer_id": order.customer_id,
+        "vehicle_id": order.vehicle_id,
+        "total_cents": order.total_cents,
+        "status": order.status,
+        "version": order.version,
+        "created_at": order.created_at,
+    }
+    return own if order.purchase is None else {**own, **_values_of_purchase(order.purchase)}
+
+
+def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
+    return {
+        "state": purchase.state,
+        "sequence": purchase.sequence,
+        "reason": purchase.reason,
+        "cancelled_by_buyer": purchase.cancelled_by_buyer,
+        "seller_id": purchase.seller_id,
+        "payment_code": purchase.payment_code,
+        "code_expires_at": purchase.code_expires_at,
+        "due_at": _instant(purchase.due),
+        "history": [
+            [fact.type, fact.service, fact.sequence, fact.time.isoformat()]
+            for fact in purchase.history
+        ],
+    }
+
+
+def _instant(due: datetime | timedelta | None) -> datetime | ColumnElement[datetime] | None:
+    """A waiting time begins at the database's now, whatever this machine's clock says."""
+    return func.now() + due if isinstance(due, timedelta) else due
+
+
+def _order(row: RowMapping) -> Order:
+    return Order(
+        id=row["id"],
+        tenant_id=row["tenant_id"],
+        customer_id=row["customer_id"],
+        vehicle_id=row["vehicle_id"],
+        total_cents=row["total_cents"],
+        status=Status(row["status"]),
+        version=row["version"],
+        created_at=row["created_at"],
+        purchase=None if row["state"] is None else _purchase(row),
+    )
+
+
+def _purchase(row: RowMapping) -> Purchase:
+    return Purchase(
+        order_id=row["id"],
+        tenant_id=row["tenant_id"],
+        customer_id=row["customer_id"],
+        vehicle_id=row["vehicle_id"],
+        total_cents=row["total_cents"],
+        state=State(row["state"]),
+        sequence=row["sequence"],
+        reason=row["reason"],
+        cancelled_by_buyer=row["cancelled_by_buyer"],
+        seller_id=row["seller_id"],
+        payment_code=row["payment_code"],
+        code_expires_at=row["code_expires_at"],
+        due=row["due_at"],
+        history=[
+            Fact(name, service, sequence, datetime.fromisoformat(time))
+            for name, service, sequence, time in row["history"]
+        ],
+    )

@@ -1,0 +1,127 @@
+"""What clients send and get. `/orders` speaks camelCase, purchases snake_case."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from libs.runtime.schemas import Body, CamelBody, CamelOut, Cents, Out
+from services.orders.domain.order import Order
+from services.orders.domain.purchase import Purchase
+from services.orders.domain.states import State, Status
+
+Total = Annotated[Cents, Field(ge=1)]
+
+
+class NewOrder(CamelBody):
+    """Customer and vehicle together make it a purchase; without them it reserves nothing."""
+
+    customer_id: UUID | None = None
+    vehicle_id: UUID | None = None
+
+
+class Confirmation(CamelBody):
+    total_cents: Total
+
+
+class PurchaseRequest(Body):
+    customer_id: UUID
+    vehicle_id: UUID
+    total_cents: Total
+
+
+class OrderOut(CamelOut):
+    """`state` is where the purchase stands, null without one."""
+
+    id: UUID
+    status: Status
+    version: int
+    total_cents: int | None
+    customer_id: UUID | None
+    vehicle_id: UUID | None
+    state: State | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, order: Order) -> "OrderOut":
+        return cls(
+            id=order.id,
+            status=order.status,
+            version=order.version,
+            total_cents=order.total_cents,
+            customer_id=order.customer_id,
+            vehicle_id=order.vehicle_id,
+            state=None if order.purchase is None else order.purchase.state,
+            created_at=order.created_at,
+        )
+
+
+class OrderPage(CamelOut):
+    items: list[OrderOut]
+    next: str | None
+
+
+class PurchaseOut(Out):
+    """`transaction_id` is the order's id. `needs_attention`: a refund keeps failing."""
+
+    transaction_id: UUID
+    state: State
+    customer_id: UUID
+    vehicle_id: UUID
+    total_cents: int
+    reason: str | None
+    cancelled_by_buyer: bool
+    needs_attention: bool
+    payment_code: str | None
+    payment_code_expires_at: datetime | None
+
+    @classmethod
+    def of(cls, purchase: Purchase) -> "PurchaseOut":
+        return cls(**_shown(purchase))
+
+
+class PurchasePage(Out):
+    items: list[PurchaseOut]
+    next: str | None
+
+
+class HistoryEntry(Out):
+    """One event; `sequence` counts within the service that stated it."""
+
+    type: str
+    service: str
+    sequence: int
+    time: datetime
+
+
+class SagaState(PurchaseOut):
+    """A purchase with every event it caused or heard, oldest first."""
+
+    history: list[HistoryEntry]
+
+    @classmethod
+    def of(cls, purchase: Purchase) -> "SagaState":
+        facts = sorted(purchase.history, key=lambda fact: fact.time)
+        history = [
+            HistoryEntry(
+                type=fact.type, service=fact.service, sequence=fact.sequence, time=fact.time
+            )
+            for fact in facts
+        ]
+        return cls(**_shown(purchase), history=history)
+
+
+def _shown(purchase: Purchase) -> dict[str, object]:
+    return {
+        "transaction_id": purchase.order_id,
+        "state": purchase.state,
+        "customer_id": purchase.customer_id,
+        "vehicle_id": purchase.vehicle_id,
+        "total_cents": purchase.total_cents,
+        "reason": purchase.reason,
+        "cancelled_by_buyer": purchase.cancelled_by_buyer,
+        "needs_attention": purchase.needs_attention,
+        "payment_code": purchase.payment_code,
+        "payment_code_expires_at": purchase.code_expires_at,
+    }

@@ -1,0 +1,62 @@
+"""The tables of orders, and those the libraries keep beside them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from libs.messaging.tables import messaging_tables
+from libs.runtime.idempotency import idempotency_table
+from services.orders.domain.states import State, Status
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+TABLES = messaging_tables(METADATA)
+IDEMPOTENCY = idempotency_table(METADATA)
+
+ORDERS = Table(
+    "orders",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("customer_id", Uuid),
+    Column("vehicle_id", Uuid),
+    Column("total_cents", BigInteger),
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("state", Text),
+    Column("sequence", Integer, nullable=False, server_default=text("0")),
+    Column("reason", Text),
+    Column("cancelled_by_buyer", Boolean, nullable=False, server_default=text("false")),
+    Column("seller_id", Uuid),
+    Column("payment_code", Text),
+    Column("code_expires_at", DateTime(timezone=True)),
+    Column("due_at", DateTime(timezone=True)),
+    Column("history", JSONB, nullable=False, server_default=text("'[]'")),
+    CheckConstraint("(customer_id IS NULL) = (vehicle_id IS NULL)", name="both_or_neither"),
+    CheckConstraint(
+        "state IS NULL OR (vehicle_id IS NOT NULL AND total_cents IS NOT NULL)", name="purchase"
+    ),
+    CheckConstraint(f"status IN ({', '.join(repr(each.value) for each in Status)})", name="status"),
+    CheckConstraint(f"state IN ({', '.join(repr(each.value) for each in State)})", name="state"),
+)
+Index(None, ORDERS.c.tenant_id, ORDERS.c.id)
+Index(None, ORDERS.c.tenant_id, ORDERS.c.customer_id, ORDERS.c.id)
+Index(None, ORDERS.c.due_at, postgresql_where=ORDERS.c.due_at.is_not(None))

@@ -1,0 +1,32 @@
+"""The orders service, wired. `python -m services.orders.main` runs it (ROLE: all, api, worker,
+relay)."""
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.service import Service, main
+from services.orders.infrastructure.consumers import participant
+from services.orders.infrastructure.deadline_timer import deadline_timer
+from services.orders.infrastructure.http_orders import orders_router
+from services.orders.infrastructure.http_purchases import purchases_router
+from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.settings import OrdersSettings
+from services.orders.infrastructure.tables import TABLES
+
+
+def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
+    transactions = Transactions(
+        create_engine(settings), Outbox(settings.service, TABLES), OrdersUnitOfWork
+    )
+    return Service(
+        settings=settings,
+        participant=participant(settings.deadlines),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[orders_router(transactions, settings), purchases_router(transactions, settings)],
+        loops=[deadline_timer(transactions, settings)],
+    )
+
+
+if __name__ == "__main__":
+    main(OrdersSettings, build)

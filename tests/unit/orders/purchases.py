@@ -1,0 +1,84 @@
+"""Purchases for the tests: a fixed clock, one order, and a unit of work that keeps it in memory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.orders.application.ports import Scope
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.errors import PurchaseNotFound
+from services.orders.domain.history import Fact
+from services.orders.domain.purchase import Purchase
+from services.orders.domain.states import State
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+DEADLINES = Deadlines()
+ORDER, CUSTOMER, VEHICLE, SELLER, PAYMENT = (UUID(int=n) for n in range(1, 6))
+
+
+def requested() -> Purchase:
+    """A purchase just requested: order.confirmed is stated."""
+    purchase = Purchase(
+        order_id=ORDER,
+        tenant_id="tenant-1",
+        customer_id=CUSTOMER,
+        vehicle_id=VEHICLE,
+        total_cents=5_000_000,
+    )
+    purchase.request(NOW, DEADLINES)
+    return purchase
+
+
+def in_state(state: State) -> Purchase:
+    purchase = requested()
+    purchase.state = state
+    return purchase
+
+
+def fact(event_type: str, sequence: int = 1) -> Fact:
+    service = {"credit": "customers", "vehicle": "vehicles", "payment": "payments"}
+    return Fact(event_type, service[event_type.split(".")[0]], sequence, NOW)
+
+
+def copy(purchase: Purchase) -> Purchase:
+    return replace(purchase, history=list(purchase.history))
+
+
+@dataclass
+class InMemoryPurchases:
+    """One purchase; what is saved is what the next lock returns."""
+
+    purchase: Purchase
+
+    async def get(self, scope: Scope, order_id: UUID) -> Purchase:
+        if (scope.tenant_id, order_id) != (self.purchase.tenant_id, self.purchase.order_id):
+            raise PurchaseNotFound("There is no such purchase.")
+        return copy(self.purchase)
+
+    async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
+        return await self.get(scope, order_id)
+
+    async def save(self, purchase: Purchase) -> None:
+        self.purchase = purchase
+
+    async def page(
+        self, scope: Scope, limit: int, after: UUID | None, state: State | None
+    ) -> Sequence[Purchase]:
+        raise NotImplementedError
+
+    async def lock_due(self, limit: int) -> Sequence[Purchase]:
+        return [copy(self.purchase)]
+
+    async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
+        return 1
+
+
+@dataclass
+class InMemoryUnitOfWork:
+    purchases: InMemoryPurchases
+    published: list[DomainEvent] = field(default_factory=list)
+
+    def publish(self, *events: DomainEvent) -> None:
+        self.published.extend(events)

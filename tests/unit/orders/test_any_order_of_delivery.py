@@ -1,0 +1,128 @@
+"""Every purchase ends well under any order of delivery, any duplicates and a cancellation at any
+moment: explored exhaustively, then with events no peer would ever send together."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.orders.domain.states import ENDED, FORWARD, State
+from tests.unit.orders.world import World, beginning, moves, redelivered
+
+RESTING = {State.COMPLETED, *ENDED}
+ACTING = {"PENDING", "PROCESSING", "REFUNDING", "REFUND_FAILED"}
+NOTHING_SOLD: tuple[set[str | None], ...] = (
+    {"REFUSED", "RELEASED"},
+    {None, "REFUSED", "RELEASED"},
+    {None, "FAILED", "EXPIRED", "VOIDED", "REFUNDED"},
+)
+SOLD: tuple[set[str | None], ...] = ({"CONSUMED"}, {"SOLD"}, {"PROCESSED"})
+
+
+@pytest.mark.slow
+def test_every_reachable_purchase_is_consistent_and_ends() -> None:
+    """Also: a step only rises or turns round, and each event heard once more changes nothing."""
+    first = beginning()
+    seen, waiting = {first.key}, [first]
+    ends: Counter[State] = Counter()
+    while waiting:
+        world = waiting.pop()
+        _check_duplicates(world)
+        _check_at_rest(world)
+        after = list(moves(world))
+        if not after:
+            ends[world.purchase.state] += 1
+        for what, next_world in after:
+            assert _may_follow(world.purchase.state, next_world.purchase.state), what
+            if next_world.key not in seen:
+                seen.add(next_world.key)
+                waiting.append(next_world)
+    assert set(ends) == ENDED
+    assert len(seen) > 7_000
+
+
+def _may_follow(before: State, after: State) -> bool:
+    if before is after:
+        return True
+    if before in ENDED:
+        return False
+    if after in FORWARD:
+        return before in FORWARD and FORWARD.index(after) > FORWARD.index(before)
+    if after is State.CLOSED:
+        return before is State.COMPLETED
+    return after is not State.COMPENSATING or before in FORWARD
+
+
+def _check_duplicates(world: World) -> None:
+    for fact in world.purchase.history:
+        if fact.service != "orders":
+            again = redelivered(world, fact.type.removesuffix(".v1"), fact.sequence)
+            assert again.key == world.key, fact
+
+
+def _check_at_rest(world: World) -> None:
+    """With nothing in flight and nobody about to act, all services agree on how it stands."""
+    if world.in_flight or world.payments[0] in ACTING:
+        return
+    purchase = world.purchase
+    assert purchase.state in RESTING
+    records = (world.customers[0], world.vehicles[0], world.payments[0])
+    sold = purchase.state in (State.COMPLETED, State.CLOSED)
+    expected = SOLD if sold else NOTHING_SOLD
+    assert all(record in allowed for record, allowed in zip(records, expected, strict=True))
+    if not sold:
+        assert (purchase.state is State.CANCELLED) == purchase.cancelled_by_buyer
+        assert purchase.reason is not None
+    own = [fact.sequence for fact in purchase.history if fact.service == "orders"]
+    assert own == list(range(1, len(own) + 1))
+
+
+EVENTS = [
+    "credit.reserved",
+    "credit.reservation_failed",
+    "credit.released",
+    "vehicle.reserved",
+    "vehicle.reservation_failed",
+    "vehicle.sold",
+    "vehicle.sale_failed",
+    "vehicle.released",
+    "payment.code_generated",
+    "payment.code_generation_failed",
+    "payment.processed",
+    "payment.failed",
+    "payment.expired",
+    "payment.voided",
+    "payment.refunded",
+    "payment.refund_failed",
+]
+HEARD = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 3)), max_size=25)
+
+
+@given(HEARD)
+def test_whatever_is_heard_the_state_only_rises_turns_round_and_ends(
+    heard: list[tuple[str, int]],
+) -> None:
+    world = beginning()
+    for event, sequence in heard:
+        after = redelivered(world, event, sequence)
+        assert _may_follow(world.purchase.state, after.purchase.state)
+        world = after
+    stated = Counter(fact.type for fact in world.purchase.history if fact.service == "orders")
+    assert set(stated.values()) <= {1}
+    ended = any(event in ("credit.released", "credit.reservation_failed") for event, _ in heard)
+    assert (world.purchase.state in ENDED) == ended
+
+
+@given(HEARD, st.randoms())
+def test_hearing_everything_again_in_another_order_changes_nothing(
+    heard: list[tuple[str, int]], random: object
+) -> None:
+    world = beginning()
+    for event, sequence in heard:
+        world = redelivered(world, event, sequence)
+    settled = world.key
+    random.shuffle(heard)  # type: ignore[attr-defined]
+    for event, sequence in heard:
+        world = redelivered(world, event, sequence)
+    assert world.key == settled

@@ -1,0 +1,224 @@
+"""Peers reduced to the table of the choreography, around the real purchase and its reactions.
+
+A world is one purchase somewhere between its request and its end: the record of each service and
+the events not yet delivered. `moves` lists everything that may happen next, in any order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from libs.messaging.envelope import Received
+from services.orders.domain.purchase import Purchase
+from services.orders.domain.states import FORWARD, State
+from services.orders.infrastructure.consumers import reactions
+from tests.unit.orders.purchases import (
+    DEADLINES,
+    NOW,
+    ORDER,
+    SELLER,
+    InMemoryPurchases,
+    InMemoryUnitOfWork,
+    copy,
+    requested,
+)
+
+REACTIONS = reactions(DEADLINES, clock=lambda: NOW).by_event
+PRODUCER = {"order": "orders", "credit": "customers", "vehicle": "vehicles", "payment": "payments"}
+RELEASES_VEHICLE = {
+    f"payment.{end}"
+    for end in ("code_generation_failed", "failed", "expired", "voided", "refunded")
+}
+RELEASES_CREDIT = {"vehicle.released", "vehicle.reservation_failed"}
+HEARD_BY_PEERS = {
+    "customers": {"order.confirmed", "order.completed", *RELEASES_CREDIT},
+    "vehicles": {"credit.reserved", "payment.processed", *RELEASES_VEHICLE},
+    "payments": {"vehicle.reserved", "order.cancellation_requested", "vehicle.sale_failed"},
+}
+
+Peer = tuple[str | None, int]
+"""State and sequence of a peer's record; None: no record."""
+
+Message = tuple[str, str, int]
+"""Who hears it, the event's type without version, its sequence."""
+
+
+@dataclass(frozen=True)
+class World:
+    purchase: Purchase
+    customers: Peer = (None, 0)
+    vehicles: Peer = (None, 0)
+    payments: Peer = (None, 0)
+    remembered: bool = False
+    in_flight: frozenset[Message] = frozenset()
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Two worlds with one key have the same future."""
+        one = self.purchase
+        heard = frozenset((each.type, each.sequence) for each in one.history)
+        own = (one.state, one.cancelled_by_buyer, one.reason, one.needs_attention, heard)
+        return own, self.customers, self.vehicles, self.payments, self.remembered, self.in_flight
+
+
+def beginning() -> World:
+    return World(requested(), in_flight=frozenset({("customers", "order.confirmed", 1)}))
+
+
+def moves(world: World) -> Iterator[tuple[str, World]]:
+    """Everything that may happen next: a delivery, the buyer, the gateway, a timer."""
+    for message in world.in_flight:
+        to, event, sequence = message
+        rest = replace(world, in_flight=world.in_flight - {message})
+        if to == "orders":
+            yield f"orders hears {event}", _orders(rest, event, sequence)
+        else:
+            for after in getattr(_Peers, to)(rest, event):
+                yield f"{to} hears {event}", after
+    yield from _gateway_and_buyer(world)
+    yield from _orders_own(world)
+
+
+def redelivered(world: World, event: str, sequence: int) -> World:
+    """The same event once more: it must change nothing."""
+    return _orders(world, event, sequence)
+
+
+def _tell(world: World, service: str, sequence: int, event: str) -> World:
+    hearers = [peer for peer, events in HEARD_BY_PEERS.items() if event in events]
+    if f"{event}.v1" in REACTIONS:
+        hearers.append("orders")
+    assert service == PRODUCER[event.split(".")[0]]
+    sent = {(to, event, sequence) for to in hearers}
+    return replace(world, in_flight=world.in_flight | sent)
+
+
+def _step(world: World, service: str, state: str, *events: str) -> World:
+    """The peer's record enters `state` and states `events`."""
+    sequence = getattr(world, service)[1]
+    for event in events:
+        sequence += 1
+        world = _tell(world, service, sequence, event)
+    record: dict[str, Any] = {service: (state, sequence)}
+    return replace(world, **record)
+
+
+class _Peers:
+    @staticmethod
+    def customers(world: World, event: str) -> Iterator[World]:
+        state = world.customers[0]
+        if event == "order.confirmed" and state is None:
+            yield _step(world, "customers", "RESERVED", "credit.reserved")
+            yield _step(world, "customers", "REFUSED", "credit.reservation_failed")
+        elif event == "order.completed" and state == "RESERVED":
+            yield _step(world, "customers", "CONSUMED")
+        elif event in RELEASES_CREDIT and state in (None, "RESERVED", "CONSUMED"):
+            yield _step(world, "customers", "RELEASED", "credit.released")
+        else:
+            yield world
+
+    @staticmethod
+    def vehicles(world: World, event: str) -> Iterator[World]:
+        state = world.vehicles[0]
+        if event == "credit.reserved" and state is None:
+            yield _step(world, "vehicles", "RESERVED", "vehicle.reserved")
+            yield _step(world, "vehicles", "REFUSED", "vehicle.reservation_failed")
+        elif event == "payment.processed" and state == "RESERVED":
+            yield _step(world, "vehicles", "SOLD", "vehicle.sold")
+            yield _step(world, "vehicles", "SALE_FAILED", "vehicle.sale_failed")
+        elif event in RELEASES_VEHICLE and state in (None, "RESERVED", "SOLD", "SALE_FAILED"):
+            yield _step(world, "vehicles", "RELEASED", "vehicle.released")
+        else:
+            yield world
+
+    @staticmethod
+    def payments(world: World, event: str) -> Iterator[World]:
+        state = world.payments[0]
+        cancelled = event == "order.cancellation_requested"
+        if event == "vehicle.reserved" and state is None:
+            yield _step(world, "payments", "PENDING", "payment.code_generated")
+            yield _step(world, "payments", "FAILED", "payment.code_generation_failed")
+        elif cancelled and state in (None, "PENDING"):
+            yield _step(world, "payments", "VOIDED", "payment.voided")
+        elif cancelled and state == "PROCESSING":
+            yield replace(world, remembered=True)
+        elif event != "vehicle.reserved" and state == "PROCESSED":
+            yield _step(world, "payments", "REFUNDING")
+        else:
+            yield world
+
+
+def _gateway_and_buyer(world: World) -> Iterator[tuple[str, World]]:
+    match world.payments[0]:
+        case "PENDING":
+            yield "the buyer pays", _step(world, "payments", "PROCESSING")
+            yield "the code expires", _step(world, "payments", "EXPIRED", "payment.expired")
+        case "PROCESSING":
+            after = "REFUNDING" if world.remembered else "PROCESSED"
+            yield "the gateway approves", _step(world, "payments", after, "payment.processed")
+            yield "the gateway declines", _step(world, "payments", "FAILED", "payment.failed")
+        case "REFUNDING":
+            yield (
+                "the refund fails",
+                _step(world, "payments", "REFUND_FAILED", "payment.refund_failed"),
+            )
+            yield "the refund succeeds", _step(world, "payments", "REFUNDED", "payment.refunded")
+        case "REFUND_FAILED":
+            yield "the refund succeeds", _step(world, "payments", "REFUNDED", "payment.refunded")
+
+
+def _orders_own(world: World) -> Iterator[tuple[str, World]]:
+    state = world.purchase.state
+    if state in (*FORWARD, State.COMPENSATING) and not world.purchase.cancelled_by_buyer:
+        yield "the buyer cancels", _act(world, "cancel")
+    if state in FORWARD and state is not State.COMPLETED:
+        yield "the deadline passes", _act(world, "run_out_of_time")
+    if state is State.COMPLETED:
+        yield "the buyer picks the vehicle up", _act(world, "close")
+
+
+def _act(world: World, action: str) -> World:
+    purchase = copy(world.purchase)
+    events = getattr(purchase, action)(NOW, DEADLINES)
+    world = replace(world, purchase=purchase)
+    for event in events:
+        world = _tell(world, "orders", event.sequence, event.type.removesuffix(".v1"))
+    return world
+
+
+def _orders(world: World, event: str, sequence: int) -> World:
+    """The service's real reaction, over a purchase kept in memory."""
+    reaction = REACTIONS[f"{event}.v1"]
+    uow: Any = InMemoryUnitOfWork(InMemoryPurchases(world.purchase))
+    data = {
+        "order_id": ORDER,
+        "reason": event,
+        "seller_id": SELLER,
+        "code": "MV-1",
+        "expires_at": NOW,
+    }
+    received = Received[Any].model_construct(
+        id=UUID(int=sequence),
+        source=PRODUCER[event.split(".")[0]],
+        type=f"{event}.v1",
+        subject=str(ORDER),
+        time=NOW,
+        tenant_id="tenant-1",
+        sequence=sequence,
+        data=reaction.view.model_validate(data),
+    )
+    _run(reaction.handler(uow, received))
+    world = replace(world, purchase=uow.purchases.purchase)
+    for stated in uow.published:
+        world = _tell(world, "orders", stated.sequence, stated.type.removesuffix(".v1"))
+    return world
+
+
+def _run(coroutine: Any) -> None:
+    """Nothing in memory ever waits, so a coroutine runs to its end in one go."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("a reaction waited for something")
