@@ -1,0 +1,152 @@
+"""The ports in memory, by the same rules as in Postgres."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.customers.application.ports import Hold
+from services.customers.domain.credit import Credit
+from services.customers.domain.credit_reservation import (
+    CreditReservation,
+    Refusal,
+    ReservationState,
+)
+from services.customers.domain.customer import Customer
+from services.customers.domain.errors import CustomerNotFound, DocumentTaken
+from services.customers.domain.personal_data import PersonalData
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ANA = PersonalData("Ana Souza", "ana@example.com", "+5511912345678", "52998224725")
+TENANT = "default"
+
+
+def a_customer(customer_id: UUID, limit_cents: int = 10_000) -> Customer:
+    return Customer(customer_id, TENANT, ANA, Credit(limit_cents), created_at=NOW, updated_at=NOW)
+
+
+@dataclass
+class CustomersInMemory:
+    rows: dict[UUID, Customer] = field(default_factory=dict)
+
+    async def add(self, customer: Customer) -> None:
+        document = customer.present().document
+        if await self.find_by_document(customer.tenant_id, document):
+            raise DocumentTaken("another customer has this document", field="document")
+        self.rows[customer.id] = customer
+
+    async def get(self, tenant_id: str, customer_id: UUID) -> Customer:
+        customer = await self.lock_even_erased(tenant_id, customer_id)
+        customer.present()
+        return customer
+
+    lock = get
+
+    async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
+        customer = self.rows.get(customer_id)
+        if customer is None or customer.tenant_id != tenant_id:
+            raise CustomerNotFound("no such customer")
+        return customer
+
+    async def save(self, customer: Customer) -> None:
+        self.rows[customer.id] = customer
+
+    async def find_by_document(self, tenant_id: str, document: str) -> list[Customer]:
+        return [c for c in self._of(tenant_id) if c.present().document == document]
+
+    async def find_by_email(self, tenant_id: str, email: str) -> list[Customer]:
+        return [c for c in self._of(tenant_id) if c.present().email == email]
+
+    def _of(self, tenant_id: str) -> list[Customer]:
+        return [c for c in self.rows.values() if c.tenant_id == tenant_id and not c.is_erased]
+
+
+@dataclass
+class ReservationsInMemory:
+    customers: dict[UUID, Customer]
+    rows: dict[UUID, CreditReservation] = field(default_factory=dict)
+    closed: set[UUID] = field(default_factory=set)
+
+    async def add_holding_credit(self, reservation: CreditReservation) -> Hold:
+        if reservation.order_id in self.rows:
+            return Hold.DECIDED_BEFORE
+        self.rows[reservation.order_id] = reservation
+        customer = self._customer(reservation)
+        if customer is None or customer.is_erased:
+            return Hold.NOT_HELD
+        if customer.credit.available_cents < reservation.total_cents:
+            return Hold.NOT_HELD
+        self._move(customer, reserved=reservation.total_cents)
+        return Hold.HELD
+
+    async def why_not_held(self, reservation: CreditReservation) -> Refusal:
+        customer = self._customer(reservation)
+        if customer is None:
+            return Refusal.UNKNOWN_CUSTOMER
+        return Refusal.CUSTOMER_ERASED if customer.is_erased else Refusal.CREDIT_TOO_LOW
+
+    async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
+        earlier = self.rows.get(tombstone.order_id)
+        if earlier is None:
+            self.rows[tombstone.order_id] = tombstone
+        return earlier
+
+    async def give_back(self, reservation: CreditReservation) -> None:
+        customer = self._customer(reservation)
+        assert customer is not None
+        if reservation.state is ReservationState.RESERVED:
+            self._move(customer, reserved=-reservation.total_cents)
+        else:
+            self._move(customer, consumed=-reservation.total_cents)
+
+    async def save(self, reservation: CreditReservation) -> None:
+        self.rows[reservation.order_id] = reservation
+
+    async def consume(self, order_id: UUID) -> None:
+        record = self.rows.get(order_id)
+        if record is not None and record.state is ReservationState.RESERVED:
+            record.state = ReservationState.CONSUMED
+            customer = self._customer(record)
+            assert customer is not None
+            self._move(customer, reserved=-record.total_cents, consumed=record.total_cents)
+
+    async def mark_closed(self, order_id: UUID) -> None:
+        if order_id in self.rows:
+            self.closed.add(order_id)
+
+    async def any_open(self, customer_id: UUID) -> bool:
+        return any(
+            row.customer_id == customer_id and row.holds_credit and row.order_id not in self.closed
+            for row in self.rows.values()
+        )
+
+    def _customer(self, reservation: CreditReservation) -> Customer | None:
+        assert reservation.customer_id is not None
+        return self.customers.get(reservation.customer_id)
+
+    @staticmethod
+    def _move(customer: Customer, *, reserved: int = 0, consumed: int = 0) -> None:
+        credit = customer.credit
+        customer.credit = replace(
+            credit,
+            reserved_cents=credit.reserved_cents + reserved,
+            consumed_cents=credit.consumed_cents + consumed,
+        )
+
+
+class UnitOfWorkInMemory:
+    def __init__(self, *customers: Customer) -> None:
+        self.customers = CustomersInMemory({customer.id: customer for customer in customers})
+        self.reservations = ReservationsInMemory(self.customers.rows)
+        self.events: list[DomainEvent] = []
+
+    def publish(self, *events: DomainEvent) -> None:
+        self.events.extend(events)
+
+
+@dataclass
+class LedgerInMemory:
+    entries: list[tuple[str, UUID, datetime]] = field(default_factory=list)
+
+    async def record(self, tenant_id: str, customer_id: UUID, erased_at: datetime) -> None:
+        self.entries.append((tenant_id, customer_id, erased_at))
