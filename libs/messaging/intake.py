@@ -85,7 +85,10 @@ class Intake(Generic[Unit]):
             await self._wait()
             if self._waiting:
                 taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-                await self._settle_batch(await self._read(taken))
+                # One order for all batches, so that two queues' batches do not deadlock over the
+                # same purchases; within a purchase the order of arrival stays.
+                deliveries = sorted(await self._read(taken), key=lambda each: each.event.subject)
+                await self._settle_batch(deliveries)
             elif self._stopping:
                 return
             for delivery in self._due_again():
