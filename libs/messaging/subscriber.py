@@ -133,5 +133,6 @@ class Subscriber(Generic[Unit]):
         await self._broker.stop()
 
 
-def _undecoded(message: RabbitMessage) -> RabbitMessage:
+async def _undecoded(message: RabbitMessage) -> RabbitMessage:
+    """The intake reads the body itself. (A decoder that is no coroutine would get a thread.)"""
     return message

@@ -1,0 +1,262 @@
+"""The command line: topology, outbox, dead letters, choreography.
+
+The actions are functions of their own modules; here are only arguments and words.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import asyncpg
+import typer
+from aio_pika.exceptions import AMQPError
+from rich.console import Console
+from rich.table import Table
+from yarl import URL
+
+from libs.messaging import asyncapi, choreography, discovery, replay, topology
+from libs.messaging.backlog import backlog
+from libs.messaging.database import Connection
+from libs.messaging.dead_letters import DeadLetter, DeadLetterError, DeadLetters, WouldStrand
+from libs.messaging.participant import Participant
+
+Result = TypeVar("Result")
+
+Participants = Annotated[
+    list[str] | None,
+    typer.Option(help="module:function of each; else [tool.messaging] in pyproject.toml."),
+]
+RabbitUrl = Annotated[
+    str, typer.Option(envvar="RABBITMQ_URL", help="amqp:// URL of an administrator.")
+]
+ManagementUrl = Annotated[
+    str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="http:// URL with user and password.")
+]
+DatabaseUrl = Annotated[
+    str, typer.Option(envvar="DATABASE_URL", help="postgresql:// URL of the service's database.")
+]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+topology_app = typer.Typer(no_args_is_help=True, help="Exchanges, queues and bindings.")
+outbox_app = typer.Typer(no_args_is_help=True, help="What waits to be published.")
+dead_app = typer.Typer(no_args_is_help=True, help="Messages a service gave up.")
+app.add_typer(topology_app, name="topology")
+app.add_typer(outbox_app, name="outbox")
+app.add_typer(dead_app, name="dead")
+
+_FAILURES = (
+    topology.TopologyError,
+    choreography.ChoreographyError,
+    discovery.UnknownParticipant,
+    DeadLetterError,
+    AMQPError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+
+
+def main() -> None:
+    """One clear line and exit 1 for everything that can be expected to go wrong."""
+    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
+    try:
+        app()
+    except _FAILURES as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        sys.exit(f"error: {reason}")
+
+
+def _load(names: list[str] | None) -> list[Participant]:
+    return discovery.load(discovery.named_participants(names or []))
+
+
+def _run(work: Awaitable[Result]) -> Result:
+    async def waiting() -> Result:
+        return await work
+
+    return asyncio.run(waiting())
+
+
+def _finish(problems: list[str], well: str) -> None:
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo(well)
+
+
+@topology_app.command("apply")
+def topology_apply(rabbitmq_url: RabbitUrl, participants: Participants = None) -> None:
+    """Declare everything; doing it again changes nothing, and nothing is ever deleted."""
+    wanted = topology.topology_of(_load(participants))
+    _run(topology.apply(rabbitmq_url, wanted))
+    typer.echo(f"declared {len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues")
+
+
+@topology_app.command("check")
+def topology_check(
+    rabbitmq_url: RabbitUrl, management_url: ManagementUrl, participants: Participants = None
+) -> None:
+    """Compare the broker with what it should hold; exit 1 when something is missing or differs."""
+    vhost = URL(rabbitmq_url).path.removeprefix("/") or "/"
+    wanted = topology.topology_of(_load(participants))
+    _finish(_run(topology.check(management_url, vhost, wanted)), "all as it should be")
+
+
+@topology_app.command("show")
+def topology_show(participants: Participants = None) -> None:
+    """What the broker should hold."""
+    wanted = topology.topology_of(_load(participants))
+    for exchange in wanted.exchanges:
+        typer.echo(f"exchange {exchange.name} ({exchange.kind})")
+    for queue in wanted.queues:
+        typer.echo(f"queue    {queue.name}")
+    for binding in wanted.bindings:
+        typer.echo(f"binding  {binding.exchange} --{binding.routing_key}--> {binding.queue}")
+
+
+@topology_app.command("replay")
+def topology_replay(
+    queue: str,
+    rabbitmq_url: RabbitUrl,
+    database_url: DatabaseUrl,
+    hours: Annotated[float, typer.Option(help="How far back to go.")] = 24 * 7,
+) -> None:
+    """Send a queue's events again from the publishing service's archive, to that queue only."""
+
+    async def work() -> int:
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        database = await _database(database_url)
+        try:
+            return await replay.replay(rabbitmq_url, database, queue, since)
+        finally:
+            await database.close()
+
+    typer.echo(f"sent {_run(work())} events to {queue}")
+
+
+async def _database(url: str) -> Connection:
+    return await asyncpg.connect(url.replace("+asyncpg", "", 1), timeout=10)
+
+
+@outbox_app.command("status")
+def outbox_status(database_url: DatabaseUrl) -> None:
+    """How many events wait, how long the oldest has waited, and why."""
+
+    async def work() -> None:
+        database = await _database(database_url)
+        try:
+            state = await backlog(database)
+        finally:
+            await database.close()
+        typer.echo(f"{state.rows} waiting, the oldest for {state.age:.1f} s")
+        if state.failing:
+            typer.echo(f"{state.failing} failing, for example: {state.error}")
+
+    _run(work())
+
+
+@dead_app.command("list")
+def dead_list(
+    rabbitmq_url: RabbitUrl,
+    service: Annotated[str | None, typer.Argument(help="All services if left out.")] = None,
+    participants: Participants = None,
+) -> None:
+    """One line for each message, however many copies of it there are."""
+    letters = _run(DeadLetters(_load(participants), rabbitmq_url).listed(service))
+    table = Table("id", "queue", "error", "attempts", "copies", "since", box=None)
+    for each in letters:
+        table.add_row(
+            each.id, each.queue, each.error, str(each.attempts), str(each.copies), each.refused_at
+        )
+    if letters:
+        Console(soft_wrap=True).print(table)
+    typer.echo(f"{len(letters)} dead letters")
+
+
+@dead_app.command("show")
+def dead_show(
+    service: str, identifier: str, rabbitmq_url: RabbitUrl, participants: Participants = None
+) -> None:
+    """One message in full."""
+    letters = _run(DeadLetters(_load(participants), rabbitmq_url).listed(service))
+    found = [each for each in letters if each.id == identifier]
+    if not found:
+        raise DeadLetterError(f"no dead letter with id {identifier}")
+    for each in found:
+        for name, value in vars(each).items():
+            typer.echo(f"{name}: {value}")
+
+
+@dead_app.command("redrive")
+def dead_redrive(
+    service: str,
+    rabbitmq_url: RabbitUrl,
+    identifiers: Annotated[list[str] | None, typer.Argument()] = None,
+    all_: Annotated[bool, typer.Option("--all")] = False,
+    participants: Participants = None,
+) -> None:
+    """Send messages to the one queue each came from."""
+    if bool(identifiers) == all_:
+        raise DeadLetterError("name the ids to redrive, or --all")
+    letters = DeadLetters(_load(participants), rabbitmq_url)
+    _report("sent again", _run(letters.redrive(service, identifiers or None)))
+
+
+@dead_app.command("discard")
+def dead_discard(
+    service: str,
+    identifiers: list[str],
+    rabbitmq_url: RabbitUrl,
+    yes: Annotated[bool, typer.Option("--yes", help="Even if it strands a purchase.")] = False,
+    participants: Participants = None,
+) -> None:
+    """Throw messages away for good."""
+    letters = DeadLetters(_load(participants), rabbitmq_url)
+    try:
+        _report("discarded", _run(letters.discard(service, identifiers, stranding=yes)))
+    except WouldStrand as error:
+        raise DeadLetterError(f"{error} (--yes if this is meant)") from None
+
+
+def _report(what: str, letters: list[DeadLetter]) -> None:
+    for each in letters:
+        typer.echo(f"{what}: {each.id} {each.queue}")
+    typer.echo(f"{len(letters)} {what}")
+
+
+@app.command("choreography")
+def choreography_command(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; compare.")] = False,
+    participants: Participants = None,
+) -> None:
+    """Check that the services fit together; draw them into the READMEs and docs/asyncapi."""
+    loaded = _load(participants)
+    root = Path.cwd()
+    wanted = {
+        **choreography.sections(loaded, root),
+        **asyncapi.files(loaded, root / "docs" / "asyncapi"),
+    }
+    problems = choreography.check(loaded)
+    for path, text in wanted.items():
+        if path.exists() and path.read_text() == text:
+            continue
+        if check:
+            problems.append(f"{path.relative_to(root)} is stale: run ./taskw choreography")
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    _finish(problems, "the services fit together")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""AsyncAPI 3 documents, derived from the participants by FastStream's generator."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+from uuid import UUID
+
+from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange, RabbitQueue
+from faststream.rabbit.schemas import QueueType
+from faststream.specification.asyncapi import AsyncAPI
+from pydantic import BaseModel, create_model
+
+from libs.kernel.events import DomainEvent
+from libs.messaging.envelope import Received
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reaction
+
+SYSTEM = "system"
+
+
+class _Published(BaseModel):
+    """The CloudEvents attributes every event goes out with."""
+
+    specversion: Literal["1.0"]
+    id: UUID
+    subject: str
+    time: datetime
+    datacontenttype: Literal["application/json"]
+    dataschema: str
+    tenantid: str
+    sequence: int
+    correlationid: str | None = None
+    causationid: str | None = None
+    traceparent: str | None = None
+
+
+def document(participant: Participant, participants: Sequence[Participant]) -> dict[str, Any]:
+    """One service: what it receives (its own views) and what it sends."""
+    return _document(participant.name, [participant], participants)
+
+
+def system_document(participants: Sequence[Participant]) -> dict[str, Any]:
+    """All services in one."""
+    return _document(SYSTEM, participants, participants)
+
+
+def documents(participants: Sequence[Participant]) -> dict[str, dict[str, Any]]:
+    """Every document by its name: each service's, and `system`."""
+    each = {one.name: document(one, participants) for one in participants}
+    return {**each, SYSTEM: system_document(participants)}
+
+
+def files(participants: Sequence[Participant], folder: Path) -> dict[Path, str]:
+    """Each document's file as it should read now, by path."""
+    return {
+        folder / f"{name}.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        for name, content in documents(participants).items()
+    }
+
+
+def _document(
+    title: str, described: Sequence[Participant], participants: Sequence[Participant]
+) -> dict[str, Any]:
+    publishers = {event.type: each.name for each in participants for event in each.publishes}
+    broker = RabbitBroker("amqp://localhost/", logger=None, description="RabbitMQ")
+    for participant in described:
+        for reaction in participant.reacts_to:
+            _describe_reaction(broker, reaction, publishers.get(reaction.event_type, ""))
+        for event in participant.publishes:
+            _describe_event(broker, participant.name, event)
+    specification = AsyncAPI(broker, title=title, version="1").to_specification()
+    described_as: dict[str, Any] = json.loads(specification.to_json())
+    return described_as
+
+
+def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher: str) -> None:
+    # Two services may call different views by one name; in one document they must not meet.
+    prefix = reaction.service.capitalize()
+    view: Any = create_model(f"{prefix}{reaction.view.__name__}", __base__=reaction.view)
+    base: Any = Received.__class_getitem__(view)
+    received: Any = create_model(f"{prefix}On{_name(reaction.event_type)}", __base__=base)
+
+    async def receive(event: received) -> None:
+        del event
+
+    broker.subscriber(
+        RabbitQueue(
+            reaction.queue,
+            queue_type=QueueType.QUORUM,
+            routing_key=reaction.event_type,
+            declare=False,
+        ),
+        _exchange(publisher),
+        title=reaction.queue,
+        description=f"{reaction.handler.__name__.replace('_', ' ')} ({reaction.step.value})",
+    )(receive)
+
+
+def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]) -> None:
+    hints = get_type_hints(event)
+    content: dict[str, Any] = {
+        field.name: (hints[field.name], ...) for field in fields(event) if field.name != "sequence"
+    }
+    data = create_model(f"{event.__name__}Data", **content)
+    attributes: dict[str, Any] = {
+        "source": (Literal[service], ...),
+        "type": (Literal[event.type], ...),
+        "data": (data, ...),
+    }
+    broker.publisher(
+        routing_key=event.type,
+        exchange=_exchange(service),
+        persist=True,
+        schema=create_model(event.__name__, __base__=_Published, **attributes),
+        title=event.type,
+        description=(event.__doc__ or "").strip().partition("\n")[0],
+    )
+
+
+def _exchange(name: str) -> RabbitExchange:
+    return RabbitExchange(name, type=ExchangeType.TOPIC, durable=True, declare=False)
+
+
+def _name(event_type: str) -> str:
+    return "".join(part.capitalize() for part in event_type.replace("_", ".").split("."))

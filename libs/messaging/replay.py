@@ -1,0 +1,61 @@
+"""Sends messages to one queue only, through its service's redrive exchange."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
+
+from libs.messaging.archive import archived
+from libs.messaging.database import Connection
+from libs.messaging.envelope import CONTENT_TYPE
+from libs.messaging.topology import redrive_exchange
+
+PUBLISH_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def connected(rabbitmq_url: str, name: str) -> AsyncIterator[AbstractConnection]:
+    connection = await aio_pika.connect(
+        rabbitmq_url, timeout=10, client_properties={"connection_name": name}
+    )
+    async with connection:
+        yield connection
+
+
+async def send_to_queue(channel: AbstractChannel, message: aio_pika.Message, queue: str) -> None:
+    """Returns when the broker has taken it into exactly this queue. `channel` must be one that
+    raises on returned messages.
+    """
+    service = queue.partition(".")[0]
+    exchange = await channel.get_exchange(redrive_exchange(service), ensure=False)
+    await exchange.publish(message, queue, mandatory=True, timeout=PUBLISH_SECONDS)
+
+
+async def replay(
+    rabbitmq_url: str,
+    database: Connection,
+    queue: str,
+    since: datetime,
+) -> int:
+    """Send a queue's events again from the archive in the publishing service's database.
+
+    Returns how many. What the queue's service had handled meets its inbox and has no effect.
+    """
+    event_type = queue.partition(".on.")[2]
+    count = 0
+    async with connected(rabbitmq_url, "replay") as connection:
+        channel = await connection.channel(on_return_raises=True)
+        async for event in archived(database, [event_type], since):
+            message = aio_pika.Message(
+                event.body,
+                content_type=CONTENT_TYPE,
+                delivery_mode=DeliveryMode.PERSISTENT,
+                message_id=str(event.id),
+                type=event.type,
+                headers={"traceparent": event.traceparent} if event.traceparent else None,
+            )
+            await send_to_queue(channel, message, queue)
+            count += 1
+    return count
