@@ -1,0 +1,45 @@
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from services.payments.application.ports import PaymentsUnitOfWork
+from services.payments.domain.code import code_from
+from services.payments.domain.payment import Payment, State
+
+
+@dataclass(frozen=True)
+class CodeTerms:
+    """How long a code lives, and the largest amount (cents) the gateway takes."""
+
+    lifetime: timedelta
+    gateway_limit_cents: int
+
+
+async def generate_payment_code(
+    uow: PaymentsUnitOfWork,
+    *,
+    tenant_id: str,
+    order_id: UUID,
+    customer_id: UUID,
+    amount_cents: int,
+    payment_id: UUID,
+    code_number: int,
+    terms: CodeTerms,
+) -> None:
+    """Begin the payment of a reserved vehicle. A purchase with a record, whatever its state, was
+    begun or cancelled before: nothing happens.
+    """
+    payment = Payment(
+        order_id=order_id,
+        tenant_id=tenant_id,
+        payment_id=payment_id,
+        state=State.PENDING,
+        customer_id=customer_id,
+        amount_cents=amount_cents,
+    )
+    if 0 < amount_cents <= terms.gateway_limit_cents:
+        payment.code = code_from(code_number)
+    else:
+        payment.state, payment.reason = State.FAILED, "amount_not_payable"
+    if await uow.payments.add(payment, code_lives=terms.lifetime):
+        uow.publish(payment.begun())

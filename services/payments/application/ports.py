@@ -1,0 +1,70 @@
+"""What the use cases need from outside: the record of payments, the gateway, a way to speak."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.payments.domain.gateway import Approved, Declined
+from services.payments.domain.payment import Payment
+
+
+class PaymentRepository(Protocol):
+    """Every lock is held until the transaction ends. Time is the database's."""
+
+    async def add(self, payment: Payment, *, code_lives: timedelta) -> bool:
+        """Insert it and set its `expires_at`; False when the purchase has a record already."""
+
+    async def lock_or_add(self, tombstone: Payment) -> Payment:
+        """The purchase's record, locked; the tombstone itself where there was none."""
+
+    async def lock(self, order_id: UUID) -> Payment | None: ...
+
+    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None: ...
+
+    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
+        """With it: whether its time is over."""
+
+    async def lock_overdue(self, limit: int) -> Sequence[Payment]:
+        """Pending ones past their time, except those somebody holds."""
+
+    async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
+        """Those whose call of the gateway is due, except those somebody holds. Each counts as an
+        attempt, gets a claim of its own, and is due again when the lease ends.
+        """
+
+    async def save(self, *payments: Payment) -> None: ...
+
+    async def find(self, tenant_id: str, payment_id: UUID) -> Payment | None: ...
+
+    async def find_by_code(self, tenant_id: str, code: str) -> Payment | None: ...
+
+    async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None: ...
+
+    async def page(
+        self, tenant_id: str, state: str | None, after: UUID | None, limit: int
+    ) -> Sequence[Payment]:
+        """In the order of their ids, which is the order they were made in."""
+
+
+class PaymentsUnitOfWork(Protocol):
+    @property
+    def payments(self) -> PaymentRepository: ...
+
+    def publish(self, *events: DomainEvent) -> None: ...
+
+
+class Gateway(Protocol):
+    """Moves money. The same key gives the first result again, whatever became of its answer.
+
+    Both calls may also fail in any way, or not return: then nobody knows whether money moved.
+    """
+
+    async def charge(
+        self, key: str, *, order_id: UUID, amount_cents: int, method: str
+    ) -> Approved | Declined: ...
+
+    async def refund(
+        self, key: str, *, charge_reference: str, amount_cents: int
+    ) -> Approved | Declined: ...

@@ -1,0 +1,19 @@
+from uuid import UUID
+
+from services.payments.application.ports import PaymentsUnitOfWork
+from services.payments.domain.gateway import Answer, RetryPolicy
+
+
+async def record_charge(
+    uow: PaymentsUnitOfWork,
+    *,
+    order_id: UUID,
+    answer: Answer,
+    claim: UUID | None,
+    policy: RetryPolicy,
+) -> None:
+    """What became of the call made under `claim`. Recorded twice, the first answer stands."""
+    payment = await uow.payments.lock(order_id)
+    if payment is not None:
+        uow.publish(*payment.charge_answered(answer, claim, policy))
+        await uow.payments.save(payment)

@@ -1,0 +1,1 @@
+"""What a payment is: its states, its events, its refusals."""

@@ -1,0 +1,210 @@
+"""A payment: one purchase's code, charge and refund, from the first event to the last."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from services.payments.domain import events
+from services.payments.domain.errors import (
+    PaymentCodeExpired,
+    PaymentCodeVoided,
+    RefundInFlight,
+    RefundNotFailed,
+    StalePayment,
+)
+from services.payments.domain.gateway import Answer, Approved, Declined, RetryPolicy, Unanswered
+
+AT_ONCE = timedelta(0)
+
+
+class State(StrEnum):
+    PENDING = "PENDING"
+    PROCESSING = "PROCESSING"
+    PROCESSED = "PROCESSED"
+    FAILED = "FAILED"
+    EXPIRED = "EXPIRED"
+    VOIDED = "VOIDED"
+    REFUNDING = "REFUNDING"
+    REFUND_FAILED = "REFUND_FAILED"
+    REFUNDED = "REFUNDED"
+
+
+AWAITING_REFUND = frozenset({State.REFUNDING, State.REFUND_FAILED})
+AWAITING_GATEWAY = AWAITING_REFUND | {State.PROCESSING}
+
+
+@dataclass(kw_only=True)
+class Payment:
+    """The record of one purchase. Methods return the events they cause; `sequence` is the
+    number of the last one, `version` counts what clients wrote. Amount, code and customer are
+    unknown (None) on a tombstone.
+    """
+
+    order_id: UUID
+    tenant_id: str
+    payment_id: UUID
+    state: State
+    customer_id: UUID | None = None
+    amount_cents: int | None = None
+    code: str | None = None
+    expires_at: datetime | None = None
+    """Set by the database when the payment is added: its clock alone decides."""
+    method: str | None = None
+    """The gateway's token for the card, never a card number."""
+    cancellation_requested: bool = False
+    charge_reference: str | None = None
+    refund_reference: str | None = None
+    settled_by: str | None = None
+    settlement_note: str | None = None
+    reason: str | None = None
+    """Why it failed, or why the money goes back."""
+    refund_error: str | None = None
+    """Why the last try to refund did not go through."""
+    attempts: int = 0
+    """Calls of the gateway for the charge, or for this episode of the refund."""
+    claim: UUID | None = None
+    """Set while a worker asks the gateway, or when it died while it did."""
+    call_in: timedelta | None = None
+    """When the gateway is called next, from now. None leaves what was decided before."""
+    version: int = 1
+    sequence: int = 1
+
+    @classmethod
+    def cancelled_before_it_began(
+        cls, *, order_id: UUID, tenant_id: str, payment_id: UUID
+    ) -> "Payment":
+        """A tombstone: whatever would begin this payment later finds it and does nothing."""
+        return cls(
+            order_id=order_id, tenant_id=tenant_id, payment_id=payment_id, state=State.VOIDED
+        )
+
+    def begun(self) -> events.PaymentEvent:
+        """What the new record states: the event of its first sequence number."""
+        if self.state is State.VOIDED:
+            return self._event(events.PaymentVoided)
+        if self.state is State.FAILED:
+            return self._event(events.PaymentCodeGenerationFailed, reason=self.reason)
+        return self._event(events.PaymentCodeGenerated, code=self.code, expires_at=self.expires_at)
+
+    def pay(self, method: str, *, overdue: bool) -> None:
+        """Accept the code. Paid before: nothing changes, the answer is the same again."""
+        if self.state is State.EXPIRED or (self.state is State.PENDING and overdue):
+            raise PaymentCodeExpired
+        if self.state is State.VOIDED:
+            raise PaymentCodeVoided
+        if self.state is State.PENDING:
+            self.state = State.PROCESSING
+            self.method = method
+            self.call_in = AT_ONCE
+            self.version += 1
+
+    def expire(self) -> list[events.PaymentEvent]:
+        if self.state is not State.PENDING:
+            return []
+        self.state = State.EXPIRED
+        return self._next(events.PaymentExpired)
+
+    def cancel(self) -> list[events.PaymentEvent]:
+        """The purchase is cancelled: void the code, or see that the money goes back."""
+        if self.state is State.PENDING:
+            self.state = State.VOIDED
+            return self._next(events.PaymentVoided)
+        if self.state is State.PROCESSING:
+            self.cancellation_requested = True
+        elif self.state is State.PROCESSED:
+            self._begin_refund("cancelled")
+        return []
+
+    def refund_failed_sale(self) -> None:
+        if self.state is State.PROCESSED:
+            self._begin_refund("sale_failed")
+
+    def charge_answered(
+        self, answer: Answer, claim: UUID | None, policy: RetryPolicy
+    ) -> list[events.PaymentEvent]:
+        """Only the first answer counts, and silence only to the claim that stands. A charge
+        approved after the purchase was cancelled is refunded and never stated as processed: so
+        no vehicle is sold for it, not even briefly.
+        """
+        if self.state is not State.PROCESSING:
+            return []
+        match answer:
+            case Unanswered():
+                if claim == self.claim:
+                    self.claim, self.call_in = None, policy.delay(self.attempts)
+                return []
+            case Declined(reason):
+                self.claim, self.state, self.reason = None, State.FAILED, reason
+                return self._next(events.PaymentFailed, reason=reason)
+            case Approved(reference):
+                self.claim, self.charge_reference = None, reference
+        if self.cancellation_requested:
+            self._begin_refund("cancelled")
+            return []
+        self.state = State.PROCESSED
+        return self._next(events.PaymentProcessed)
+
+    def refund_answered(
+        self, answer: Answer, claim: UUID | None, policy: RetryPolicy
+    ) -> list[events.PaymentEvent]:
+        """A failing refund is stated once an episode, and retried for as long as it takes. A
+        failure counts only to the claim that stands: a later call may be under way.
+        """
+        if self.state not in AWAITING_REFUND:
+            return []
+        if isinstance(answer, Approved):
+            return self._refunded(answer.reference)
+        if claim != self.claim:
+            return []
+        self.claim, self.refund_error = None, answer.reason
+        self.call_in = policy.delay(self.attempts)
+        if self.state is State.REFUND_FAILED or self.attempts < policy.refund_tries:
+            return []
+        self.state = State.REFUND_FAILED
+        return self._next(events.PaymentRefundFailed, reason=answer.reason)
+
+    def retry_refund(self) -> None:
+        """A person begins a new episode; a call already under way is its first."""
+        if self.state is not State.REFUND_FAILED:
+            raise RefundNotFailed
+        self.state = State.REFUNDING
+        self.attempts = 1 if self.claim else 0
+        self.call_in = None if self.claim else AT_ONCE
+        self.version += 1
+
+    def settle_refund(self, *, reference: str, note: str, by: str) -> list[events.PaymentEvent]:
+        """A person paid the money back outside the gateway. Never beside a call under way: the
+        gateway might still say yes, and the money would go back twice.
+        """
+        if self.state is not State.REFUND_FAILED:
+            raise RefundNotFailed
+        if self.claim:
+            raise RefundInFlight
+        self.settled_by, self.settlement_note = by, note
+        self.version += 1
+        return self._refunded(reference)
+
+    def check_version(self, expected: int | None) -> None:
+        if expected is not None and expected != self.version:
+            raise StalePayment
+
+    def _begin_refund(self, reason: str) -> None:
+        self.state, self.reason = State.REFUNDING, reason
+        self.attempts = 0
+        self.call_in = AT_ONCE
+
+    def _refunded(self, reference: str) -> list[events.PaymentEvent]:
+        self.claim, self.state, self.refund_reference = None, State.REFUNDED, reference
+        return self._next(events.PaymentRefunded)
+
+    def _next(self, event: type[events.PaymentEvent], **data: Any) -> list[events.PaymentEvent]:
+        self.sequence += 1
+        return [self._event(event, **data)]
+
+    def _event(self, event: type[events.PaymentEvent], **data: Any) -> events.PaymentEvent:
+        data |= {"payment_id": self.payment_id, "amount_cents": self.amount_cents}
+        return event(
+            tenant_id=self.tenant_id, sequence=self.sequence, order_id=self.order_id, **data
+        )

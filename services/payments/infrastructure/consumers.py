@@ -1,0 +1,85 @@
+"""What payments hears, in views of its own, and how it reacts."""
+
+import secrets
+from uuid import UUID
+
+from libs.kernel.ids import uuid7
+from libs.messaging.envelope import Received, View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+from services.payments.application.cancel_payment import cancel_payment
+from services.payments.application.generate_payment_code import CodeTerms, generate_payment_code
+from services.payments.application.refund_failed_sale import refund_failed_sale
+from services.payments.domain import events
+from services.payments.domain.code import RANDOM_BITS
+from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork as Unit
+
+
+class VehicleReserved(View):
+    order_id: UUID
+    customer_id: UUID
+    price_cents: int
+
+
+class OrderCancellationRequested(View):
+    order_id: UUID
+
+
+class VehicleSaleFailed(View):
+    order_id: UUID
+
+
+def reactions(terms: CodeTerms) -> Reactions[Unit]:
+    on = Reactions[Unit]("payments")
+
+    @on.forward(
+        "vehicle.reserved.v1",
+        VehicleReserved,
+        compensated_by=["order.cancellation_requested.v1", "vehicle.sale_failed.v1"],
+    )
+    async def generate_payment_code_when_vehicle_reserved(
+        uow: Unit, event: Received[VehicleReserved]
+    ) -> None:
+        await generate_payment_code(
+            uow,
+            tenant_id=event.tenant_id,
+            order_id=event.data.order_id,
+            customer_id=event.data.customer_id,
+            amount_cents=event.data.price_cents,
+            payment_id=uuid7(),
+            code_number=secrets.randbits(RANDOM_BITS),
+            terms=terms,
+        )
+
+    @on.backward("order.cancellation_requested.v1", OrderCancellationRequested)
+    async def cancel_payment_when_order_cancellation_requested(
+        uow: Unit, event: Received[OrderCancellationRequested]
+    ) -> None:
+        await cancel_payment(
+            uow, tenant_id=event.tenant_id, order_id=event.data.order_id, payment_id=uuid7()
+        )
+
+    @on.backward("vehicle.sale_failed.v1", VehicleSaleFailed)
+    async def refund_when_vehicle_sale_failed(
+        uow: Unit, event: Received[VehicleSaleFailed]
+    ) -> None:
+        await refund_failed_sale(uow, order_id=event.data.order_id)
+
+    return on
+
+
+def participant(terms: CodeTerms) -> Participant:
+    return Participant(
+        "payments",
+        publishes=(
+            events.PaymentCodeGenerated,
+            events.PaymentCodeGenerationFailed,
+            events.PaymentProcessed,
+            events.PaymentFailed,
+            events.PaymentExpired,
+            events.PaymentVoided,
+            events.PaymentRefunded,
+            events.PaymentRefundFailed,
+        ),
+        reactions=reactions(terms),
+    )

@@ -1,0 +1,97 @@
+"""Calls the gateway for what is due: claims in one transaction, records in another, none between.
+
+A worker killed at any point leaves its claims to the lease: the call is repeated with its key.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+from prometheus_client import Counter
+
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.loops import Loop
+from services.payments.application.call_gateway import call_gateway
+from services.payments.application.ports import Gateway
+from services.payments.application.record_charge import record_charge
+from services.payments.application.record_refund import record_refund
+from services.payments.domain.gateway import RetryPolicy, Unanswered
+from services.payments.domain.payment import Payment, State
+from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
+
+EVERY_SECONDS = 1.0
+STRAGGLER_SECONDS = 0.25
+"""A call slower than this goes on beside the next claim, so that a silent gateway, or one slow
+payment, does not hold up the others."""
+ALERT_AFTER = 5
+"""Calls without an answer; from then on each is an error in the log."""
+
+log = structlog.get_logger()
+answers = Counter(
+    "payments_gateway_answers_total", "Answers of the payment gateway", ["call", "answer"]
+)
+
+
+@dataclass(frozen=True)
+class GatewayTerms:
+    """`lease` must be longer than `patience`, the longest a call may take."""
+
+    concurrency: int
+    patience: timedelta
+    lease: timedelta
+    policy: RetryPolicy
+
+
+class GatewayWorker:
+    def __init__(
+        self,
+        transactions: Transactions[PostgresPaymentsUnitOfWork],
+        gateway: Gateway,
+        terms: GatewayTerms,
+    ) -> None:
+        self._transactions = transactions
+        self._gateway = gateway
+        self._terms = terms
+        self._calls: set[asyncio.Task[None]] = set()
+        self.loop = Loop("gateway", EVERY_SECONDS, self.work)
+
+    async def work(self) -> bool:
+        """Claim what is due and call the gateway for it. True: there may be more."""
+        free = self._terms.concurrency - len(self._calls)
+        if free == 0:
+            return False
+        claimed = await self._transactions.run(
+            lambda uow: uow.payments.claim_calls(free, self._terms.lease)
+        )
+        calls = {asyncio.create_task(self._call(payment)) for payment in claimed}
+        self._calls |= calls
+        for call in calls:
+            call.add_done_callback(self._calls.discard)
+        if calls:
+            await asyncio.wait(calls, timeout=STRAGGLER_SECONDS)
+        return len(claimed) == free
+
+    async def _call(self, payment: Payment) -> None:
+        try:
+            await self._call_and_record(payment)
+        except Exception:
+            log.exception("gateway answer not recorded", order_id=str(payment.order_id))
+
+    async def _call_and_record(self, payment: Payment) -> None:
+        answer = await call_gateway(self._gateway, payment, self._terms.patience)
+        charging = payment.state is State.PROCESSING
+        record = record_charge if charging else record_refund
+        await self._transactions.run(
+            lambda uow: record(
+                uow,
+                order_id=payment.order_id,
+                answer=answer,
+                claim=payment.claim,
+                policy=self._terms.policy,
+            )
+        )
+        answers.labels("charge" if charging else "refund", type(answer).__name__.lower()).inc()
+        if isinstance(answer, Unanswered):
+            say = log.error if payment.attempts >= ALERT_AFTER else log.warning
+            say("gateway silent", order_id=str(payment.order_id), attempts=payment.attempts)

@@ -1,0 +1,249 @@
+"""HTTP: parse, one use case, status code. `README.md` says who may call what."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
+
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import Caller, CallerDep
+from libs.runtime.concurrency import OptionalIfMatchDep
+from libs.runtime.idempotency import (
+    Answer,
+    Idempotency,
+    IdempotentCallDep,
+    RequiredIdempotentCallDep,
+    respond,
+)
+from libs.runtime.pagination import PageDep
+from libs.runtime.schemas import Body, Out
+from services.payments.application.pay_code import pay_code
+from services.payments.application.retry_refund import retry_refund
+from services.payments.application.settle_refund import Settlement, settle_refund
+from services.payments.domain.code import parse_code
+from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
+from services.payments.domain.payment import Payment, State
+from services.payments.infrastructure.postgres import IDEMPOTENCY, PostgresPaymentsUnitOfWork
+
+Code = Annotated[str, Field(min_length=1, max_length=64, examples=["7K3M-9QXA-2B4C-D5EF"])]
+
+
+class CodeRequest(Body):
+    order_id: UUID
+
+
+class PaymentRequest(Body):
+    code: Code
+    method: Annotated[
+        str,
+        Field(
+            pattern="^[a-z][a-z0-9_]{0,63}$",
+            description="The gateway's token for the card. Card numbers are not accepted.",
+            examples=["tok_approve"],
+        ),
+    ]
+
+
+class SettlementRequest(Body):
+    reference: Annotated[str, Field(min_length=1, max_length=100)]
+    note: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class CodeOut(Out):
+    code: str
+    payment_id: UUID
+    order_id: UUID
+    amount_cents: int
+    expires_at: datetime
+    state: State
+
+
+class AcceptedOut(Out):
+    """The same for a code paid again; how it went on is at `GET /payments/{payment_id}`."""
+
+    payment_id: UUID
+    order_id: UUID
+    code: str
+    amount_cents: int
+
+
+class PaymentOut(Out):
+    payment_id: UUID
+    order_id: UUID
+    customer_id: UUID | None
+    state: State
+    amount_cents: int | None
+    code: str | None
+    expires_at: datetime | None
+    cancellation_requested: bool
+    charge_reference: str | None
+    refund_reference: str | None
+    refund_error: str | None
+    settled_by: str | None
+    settlement_note: str | None
+    reason: str | None
+    attempts: int
+
+
+class Endpoints:
+    def __init__(
+        self,
+        transactions: Transactions[PostgresPaymentsUnitOfWork],
+        wake_gateway: Callable[[], None],
+    ) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
+        self._wake_gateway = wake_gateway
+
+    async def request_code(
+        self, body: CodeRequest, caller: CallerDep, call: IdempotentCallDep
+    ) -> Response:
+        """The code of a purchase: there is one as soon as the vehicle is reserved."""
+        may_see = _may_see(caller)
+
+        async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
+            payment = await uow.payments.find_by_order(caller.tenant_id, body.order_id)
+            if payment is None or payment.code is None or not may_see(payment):
+                raise PaymentCodeNotFound("order_id")
+            return _code_answer(payment)
+
+        return await self._idempotency.run(call, work)
+
+    async def read_code(
+        self, code: Annotated[str, Path(max_length=64)], caller: CallerDep
+    ) -> Response:
+        may_see, typed = _may_see(caller), parse_code(code)
+        payment = await self._transactions.run(
+            lambda uow: uow.payments.find_by_code(caller.tenant_id, typed)
+        )
+        if payment is None or not may_see(payment):
+            raise PaymentCodeNotFound("code")
+        return respond(_code_answer(payment))
+
+    async def pay(
+        self, body: PaymentRequest, caller: CallerDep, call: RequiredIdempotentCallDep
+    ) -> Response:
+        """Pay a code. The gateway is asked after the answer; paying twice charges once."""
+        may_see = _may_see(caller)
+
+        async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
+            payment = await pay_code(
+                uow,
+                tenant_id=caller.tenant_id,
+                code=body.code,
+                method=body.method,
+                may_see=may_see,
+            )
+            accepted = AcceptedOut.model_validate(payment, from_attributes=True)
+            return Answer(202, accepted, payment.version, f"/payments/{payment.payment_id}")
+
+        response = await self._idempotency.run(call, work)
+        self._wake_gateway()
+        return response
+
+    async def read_payment(self, payment_id: UUID, caller: CallerDep) -> Response:
+        may_see = _may_see(caller)
+        payment = await self._transactions.run(
+            lambda uow: uow.payments.find(caller.tenant_id, payment_id)
+        )
+        if payment is None or not may_see(payment):
+            raise PaymentNotFound
+        return respond(_payment_answer(payment))
+
+    async def list_payments(
+        self, request: Request, caller: CallerDep, page: PageDep, state: State | None = None
+    ) -> Response:
+        """All payments of the tenant, oldest first."""
+        caller.require("operator")
+        after = UUID(page.after[0]) if page.after else None
+        found = await self._transactions.run(
+            lambda uow: uow.payments.page(caller.tenant_id, state, after, page.limit + 1)
+        )
+        shown = [_out(payment) for payment in found[: page.limit]]
+        more = len(found) > page.limit
+        return page.answer(shown, (shown[-1].payment_id,) if more else None, request)
+
+    async def retry(
+        self,
+        payment_id: UUID,
+        caller: CallerDep,
+        version: OptionalIfMatchDep,
+        call: IdempotentCallDep,
+    ) -> Response:
+        """Ask the gateway for a failed refund again, now."""
+        caller.require("operator")
+
+        async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
+            return _payment_answer(
+                await retry_refund(
+                    uow, tenant_id=caller.tenant_id, payment_id=payment_id, version=version
+                ),
+                status=202,
+            )
+
+        response = await self._idempotency.run(call, work)
+        self._wake_gateway()
+        return response
+
+    async def settle(
+        self,
+        payment_id: UUID,
+        body: SettlementRequest,
+        caller: CallerDep,
+        version: OptionalIfMatchDep,
+        call: IdempotentCallDep,
+    ) -> Response:
+        """Record that a person paid a failed refund outside the gateway."""
+        caller.require("operator")
+        settlement = Settlement(reference=body.reference, note=body.note, by=caller.subject)
+
+        async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
+            return _payment_answer(
+                await settle_refund(
+                    uow,
+                    tenant_id=caller.tenant_id,
+                    payment_id=payment_id,
+                    version=version,
+                    settlement=settlement,
+                )
+            )
+
+        return await self._idempotency.run(call, work)
+
+
+def router(
+    transactions: Transactions[PostgresPaymentsUnitOfWork], wake_gateway: Callable[[], None]
+) -> APIRouter:
+    routes, to = APIRouter(), Endpoints(transactions, wake_gateway)
+    routes.post("/payment-codes", response_model=CodeOut)(to.request_code)
+    routes.get("/payment-codes/{code}", response_model=CodeOut)(to.read_code)
+    routes.post("/payments", status_code=202, response_model=AcceptedOut)(to.pay)
+    routes.get("/payments")(to.list_payments)
+    routes.get("/payments/{payment_id}", response_model=PaymentOut)(to.read_payment)
+    refund = "/payments/{payment_id}/refund"
+    routes.post(f"{refund}/retry", status_code=202, response_model=PaymentOut)(to.retry)
+    routes.post(f"{refund}/settle", response_model=PaymentOut)(to.settle)
+    return routes
+
+
+def _may_see(caller: Caller) -> Callable[[Payment], bool]:
+    """Operators see every payment of the tenant, a buyer his own: others' do not exist for him."""
+    caller.require("buyer", "operator")
+    if caller.may("operator"):
+        return lambda _: True
+    return lambda payment: caller.owns_customer(payment.customer_id)
+
+
+def _code_answer(payment: Payment) -> Answer:
+    return Answer(200, CodeOut.model_validate(payment, from_attributes=True), payment.version)
+
+
+def _payment_answer(payment: Payment, status: int = 200) -> Answer:
+    return Answer(status, _out(payment), payment.version)
+
+
+def _out(payment: Payment) -> PaymentOut:
+    return PaymentOut.model_validate(payment, from_attributes=True)

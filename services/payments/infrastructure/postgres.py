@@ -1,0 +1,248 @@
+"""The payments database: tables, the repository, the unit of work."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    Interval,
+    MetaData,
+    RowMapping,
+    Select,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    null,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.tables import messaging_tables
+from libs.messaging.unit_of_work import UnitOfWork
+from libs.runtime.idempotency import idempotency_table
+from services.payments.domain.payment import AWAITING_GATEWAY, Payment, State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+TABLES = messaging_tables(metadata)
+IDEMPOTENCY = idempotency_table(metadata)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("payment_id", Uuid, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("customer_id", Uuid),
+    Column("amount_cents", BigInteger),
+    Column("code", Text, unique=True),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("method", Text),
+    Column("cancellation_requested", Boolean, nullable=False),
+    Column("charge_reference", Text),
+    Column("refund_reference", Text),
+    Column("settled_by", Text),
+    Column("settlement_note", Text),
+    Column("reason", Text),
+    Column("refund_error", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("claim", Uuid),
+    Column("next_attempt", DateTime(timezone=True)),
+    Column("version", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
+    CheckConstraint(
+        "(next_attempt IS NOT NULL) = (state IN ('PROCESSING', 'REFUNDING', 'REFUND_FAILED'))",
+        name="next_attempt",
+    ),
+    Index("ix_payments_tenant_id_payment_id", "tenant_id", "payment_id", unique=True),
+    Index("ix_payments_pending", "expires_at", postgresql_where=text("state = 'PENDING'")),
+    Index("ix_payments_due", "next_attempt", postgresql_where=text("next_attempt IS NOT NULL")),
+)
+
+_FIELDS = tuple(field.name for field in fields(Payment) if field.name != "call_in")
+_COLUMNS = [payments.c[name] for name in _FIELDS]
+_ADD = (
+    insert(payments)
+    .values(expires_at=func.now() + bindparam("code_lives", type_=Interval))
+    .on_conflict_do_nothing(index_elements=[payments.c.order_id])
+    .returning(payments.c.expires_at)
+)
+_TOMBSTONE = insert(payments)
+# An update that changes nothing locks the row that is there, in the same round trip.
+_LOCK_OR_ADD = _TOMBSTONE.on_conflict_do_update(
+    index_elements=[payments.c.order_id], set_={"order_id": _TOMBSTONE.excluded.order_id}
+).returning(*_COLUMNS)
+_NEXT_ATTEMPT = case(
+    (
+        bindparam("awaits_gateway", type_=Boolean),
+        func.coalesce(func.now() + bindparam("call_in", type_=Interval), payments.c.next_attempt),
+    ),
+    else_=null(),
+)
+_FIXED = ("order_id", "payment_id", "tenant_id", "customer_id", "amount_cents", "code")
+_SAVE = (
+    update(payments)
+    .where(payments.c.order_id == bindparam("key"))
+    .values(
+        {name: bindparam(name) for name in _FIELDS if name not in (*_FIXED, "expires_at")}
+        | {"next_attempt": _NEXT_ATTEMPT, "updated_at": func.now()}
+    )
+)
+
+
+class PostgresPayments:
+    """See PaymentRepository. One statement each."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add(self, payment: Payment, *, code_lives: timedelta) -> bool:
+        values = _values(payment) | {"code_lives": code_lives}
+        del values["expires_at"]
+        row = (await self._connection.execute(_ADD, values)).first()
+        if row is not None:
+            payment.expires_at = row.expires_at
+        return row is not None
+
+    async def lock_or_add(self, tombstone: Payment) -> Payment:
+        result = await self._connection.execute(_LOCK_OR_ADD, _values(tombstone))
+        stored = _payment(result.mappings().one())
+        return tombstone if stored.payment_id == tombstone.payment_id else stored
+
+    async def lock(self, order_id: UUID) -> Payment | None:
+        return await self._one(_all().where(payments.c.order_id == order_id).with_for_update())
+
+    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None:
+        return await self._one(_by_id(tenant_id, payment_id).with_for_update())
+
+    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
+        overdue = (payments.c.expires_at <= func.now()).label("overdue")
+        query = _by_code(tenant_id, code).add_columns(overdue).with_for_update()
+        row = (await self._connection.execute(query)).mappings().first()
+        return None if row is None else (_payment(row), row["overdue"])
+
+    async def lock_overdue(self, limit: int) -> Sequence[Payment]:
+        return await self._many(
+            _all()
+            .where(payments.c.state == text("'PENDING'"), payments.c.expires_at <= func.now())
+            .order_by(payments.c.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+
+    async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
+        due = (
+            select(payments.c.order_id)
+            .where(payments.c.next_attempt <= func.now())
+            .order_by(payments.c.next_attempt)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        claim = (
+            update(payments)
+            .where(payments.c.order_id == due.c.order_id)
+            .values(
+                attempts=payments.c.attempts + 1,
+                claim=func.gen_random_uuid(),
+                next_attempt=func.now() + bindparam("lease", lease, type_=Interval),
+            )
+            .returning(*_COLUMNS)
+        )
+        result = await self._connection.execute(claim)
+        return [_payment(row) for row in result.mappings()]
+
+    async def save(self, *changed: Payment) -> None:
+        if changed:
+            await self._connection.execute(_SAVE, [_changes(payment) for payment in changed])
+
+    async def find(self, tenant_id: str, payment_id: UUID) -> Payment | None:
+        return await self._one(_by_id(tenant_id, payment_id))
+
+    async def find_by_code(self, tenant_id: str, code: str) -> Payment | None:
+        return await self._one(_by_code(tenant_id, code))
+
+    async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None:
+        return await self._one(
+            _all().where(payments.c.tenant_id == tenant_id, payments.c.order_id == order_id)
+        )
+
+    async def page(
+        self, tenant_id: str, state: str | None, after: UUID | None, limit: int
+    ) -> Sequence[Payment]:
+        query = _all().where(payments.c.tenant_id == tenant_id)
+        if state is not None:
+            query = query.where(payments.c.state == state)
+        if after is not None:
+            query = query.where(payments.c.payment_id > after)
+        return await self._many(query.order_by(payments.c.payment_id).limit(limit))
+
+    async def _one(self, query: Select[Any]) -> Payment | None:
+        row = (await self._connection.execute(query)).mappings().first()
+        return None if row is None else _payment(row)
+
+    async def _many(self, query: Select[Any]) -> Sequence[Payment]:
+        return [_payment(row) for row in (await self._connection.execute(query)).mappings()]
+
+
+class PostgresPaymentsUnitOfWork(UnitOfWork):
+    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+        super().__init__(connection, outbox)
+        self.payments = PostgresPayments(connection)
+
+
+def _all() -> Select[Any]:
+    return select(*_COLUMNS)
+
+
+def _by_id(tenant_id: str, payment_id: UUID) -> Select[Any]:
+    return _all().where(payments.c.tenant_id == tenant_id, payments.c.payment_id == payment_id)
+
+
+def _by_code(tenant_id: str, code: str) -> Select[Any]:
+    return _all().where(payments.c.tenant_id == tenant_id, payments.c.code == code)
+
+
+def _payment(row: RowMapping) -> Payment:
+    return Payment(**{name: row[name] for name in _FIELDS} | {"state": State(row["state"])})
+
+
+def _values(payment: Payment) -> dict[str, Any]:
+    return {name: getattr(payment, name) for name in _FIELDS}
+
+
+def _changes(payment: Payment) -> dict[str, Any]:
+    values = _values(payment)
+    for name in _FIXED:
+        del values[name]
+    del values["expires_at"]
+    return values | {
+        "key": payment.order_id,
+        "awaits_gateway": payment.state in AWAITING_GATEWAY,
+        "call_in": payment.call_in,
+    }

@@ -1,0 +1,40 @@
+"""The payments service: the only place where its parts are put together."""
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.loops import Loop
+from libs.runtime.service import Service, main
+from services.payments.application.expire_payment_codes import expire_payment_codes
+from services.payments.infrastructure.consumers import participant
+from services.payments.infrastructure.gateway_worker import GatewayWorker
+from services.payments.infrastructure.http import router
+from services.payments.infrastructure.postgres import TABLES, PostgresPaymentsUnitOfWork
+from services.payments.infrastructure.sandbox_gateway import SandboxGateway
+from services.payments.infrastructure.settings import PaymentsSettings
+
+EXPIRED_AT_ONCE = 200
+
+
+def build(settings: PaymentsSettings) -> Service[PostgresPaymentsUnitOfWork]:
+    engine = create_engine(settings)
+    outbox = Outbox(settings.service, TABLES)
+    transactions = Transactions(engine, outbox, PostgresPaymentsUnitOfWork)
+    gateway = SandboxGateway(engine, latency=settings.sandbox_latency_seconds)
+    worker = GatewayWorker(transactions, gateway, settings.gateway_terms)
+
+    async def expire() -> bool:
+        return await transactions.run(lambda uow: expire_payment_codes(uow, limit=EXPIRED_AT_ONCE))
+
+    return Service(
+        settings=settings,
+        participant=participant(settings.code_terms),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[router(transactions, worker.loop.wake)],
+        loops=[worker.loop, Loop("expiry", 1.0, expire)],
+    )
+
+
+if __name__ == "__main__":
+    main(PaymentsSettings, build)

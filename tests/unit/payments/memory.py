@@ -1,0 +1,143 @@
+"""The ports in memory, for tests: time is a number of seconds that the test moves."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from libs.kernel.events import DomainEvent
+from services.payments.domain.gateway import Approved, Declined
+from services.payments.domain.payment import AWAITING_GATEWAY, Payment, State
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class MemoryPayments:
+    """Stores copies, so that a change which is not saved is lost as it is in a database."""
+
+    now: datetime = START
+    rows: dict[UUID, Payment] = field(default_factory=dict)
+    due: dict[UUID, datetime] = field(default_factory=dict)
+
+    async def add(self, payment: Payment, *, code_lives: timedelta) -> bool:
+        if payment.order_id in self.rows:
+            return False
+        payment.expires_at = self.now + code_lives
+        self.rows[payment.order_id] = copy(payment)
+        return True
+
+    async def lock_or_add(self, tombstone: Payment) -> Payment:
+        if tombstone.order_id not in self.rows:
+            self.rows[tombstone.order_id] = copy(tombstone)
+            return tombstone
+        return copy(self.rows[tombstone.order_id])
+
+    async def lock(self, order_id: UUID) -> Payment | None:
+        return copy(self.rows.get(order_id))
+
+    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None:
+        return next(
+            (
+                copy(row)
+                for row in self.rows.values()
+                if (row.tenant_id, row.payment_id) == (tenant_id, payment_id)
+            ),
+            None,
+        )
+
+    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
+        for row in self.rows.values():
+            if (row.tenant_id, row.code) == (tenant_id, code) and row.expires_at:
+                return copy(row), row.expires_at <= self.now
+        return None
+
+    async def lock_overdue(self, limit: int) -> Sequence[Payment]:
+        return [
+            copy(row)
+            for row in self.rows.values()
+            if row.state is State.PENDING and row.expires_at and row.expires_at <= self.now
+        ][:limit]
+
+    async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
+        claimed = [self.rows[key] for key, due in self.due.items() if due <= self.now][:limit]
+        for row in claimed:
+            row.attempts += 1
+            row.claim = uuid4()
+            self.due[row.order_id] = self.now + lease
+        return [copy(row) for row in claimed]
+
+    async def save(self, *payments: Payment) -> None:
+        for payment in payments:
+            if payment.state not in AWAITING_GATEWAY:
+                self.due.pop(payment.order_id, None)
+            elif payment.call_in is not None:
+                self.due[payment.order_id] = self.now + payment.call_in
+            payment.call_in = None
+            self.rows[payment.order_id] = copy(payment)
+
+    async def find(self, tenant_id: str, payment_id: UUID) -> Payment | None:
+        return await self.lock_by_id(tenant_id, payment_id)
+
+    async def find_by_code(self, tenant_id: str, code: str) -> Payment | None:
+        found = await self.lock_by_code(tenant_id, code)
+        return found and found[0]
+
+    async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None:
+        return await self.lock(order_id)
+
+    async def page(
+        self, tenant_id: str, state: str | None, after: UUID | None, limit: int
+    ) -> Sequence[Payment]:
+        return list(self.rows.values())[:limit]
+
+
+@dataclass
+class MemoryUnitOfWork:
+    payments: MemoryPayments = field(default_factory=MemoryPayments)
+    published: list[DomainEvent] = field(default_factory=list)
+
+    def publish(self, *events: DomainEvent) -> None:
+        self.published.extend(events)
+
+
+@dataclass
+class MemoryGateway:
+    """Books by key; `moods` says, call by call: approve, decline, silent before, silent after."""
+
+    moods: list[str] = field(default_factory=list)
+    results: dict[str, Approved | Declined] = field(default_factory=dict)
+
+    async def charge(
+        self, key: str, *, order_id: UUID, amount_cents: int, method: str
+    ) -> Approved | Declined:
+        mood = self._mood()
+        if mood == "decline":
+            return self.results.setdefault(key, Declined("card_declined"))
+        return self._approve(key, mood)
+
+    async def refund(
+        self, key: str, *, charge_reference: str, amount_cents: int
+    ) -> Approved | Declined:
+        mood = self._mood()
+        if mood == "decline" and key not in self.results:
+            return Declined("refund_refused")
+        return self._approve(key, mood)
+
+    def _approve(self, key: str, mood: str) -> Approved | Declined:
+        if mood == "silent_before":
+            raise ConnectionError
+        result = self.results.setdefault(key, Approved(key))
+        if mood == "silent_after":
+            raise TimeoutError
+        return result
+
+    def _mood(self) -> str:
+        return self.moods.pop(0) if self.moods else "approve"
+
+    def approved(self, kind: str) -> int:
+        return sum(
+            key.startswith(kind) and isinstance(result, Approved)
+            for key, result in self.results.items()
+        )
