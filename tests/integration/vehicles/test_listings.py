@@ -1,0 +1,102 @@
+"""Listings by price: for sale and sold, filtered, page by page."""
+
+from typing import Any
+
+import pytest
+
+from tests.integration.vehicles.conftest import Vehicles
+
+
+async def prices(vehicles: Vehicles, query: str = "") -> list[int]:
+    answer = await vehicles.client.get(f"/vehicles?{query}", headers=vehicles.admin)
+    assert answer.status_code == 200, answer.text
+    return [item["price_cents"] for item in answer.json()["items"]]
+
+
+async def test_vehicles_are_listed_by_price_up_or_down(vehicles: Vehicles) -> None:
+    for price in (300, 100, 200):
+        await vehicles.listed(price_cents=price)
+    assert await prices(vehicles) == [100, 200, 300]
+    assert await prices(vehicles, "order=-price") == [300, 200, 100]
+
+
+async def test_only_vehicles_to_be_had_are_for_sale(vehicles: Vehicles) -> None:
+    for_sale, reserved, sold, gone, bought = [
+        await vehicles.listed(price_cents=price) for price in (1, 2, 3, 4, 5)
+    ]
+    await vehicles.hears_credit_reserved(reserved)
+    await vehicles.client.patch(f"/vehicles/{sold['id']}/mark_as_sold", headers=vehicles.admin)
+    await vehicles.client.post(f"/vehicles/{gone['id']}/withdraw", headers=vehicles.admin)
+    order_id = await vehicles.hears_credit_reserved(bought)
+    await vehicles.hears("payment.processed.v1", order_id=order_id)
+    assert await prices(vehicles) == [for_sale["price_cents"]]
+    assert await prices(vehicles, "status=for_sale") == [1]
+    assert await prices(vehicles, "status=sold") == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("make=FIAT", [100, 200]),
+        ("make=fiat&model=uno", [100]),
+        ("model=Uno", [100]),
+        ("make=Fia", []),
+        ("year_min=2015", [200, 300]),
+        ("year_max=2015", [100, 200]),
+        ("year_min=2015&year_max=2015", [200]),
+        ("price_min=200", [200, 300]),
+        ("price_max=200", [100, 200]),
+        ("price_min=200&price_max=200&order=-price", [200]),
+    ],
+)
+async def test_listing_is_filtered(vehicles: Vehicles, query: str, expected: list[int]) -> None:
+    await vehicles.listed(price_cents=100, make="Fiat", model="Uno", year=2010)
+    await vehicles.listed(price_cents=200, make="Fiat", model="Palio", year=2015)
+    await vehicles.listed(price_cents=300, make="Ford", model="Ka", year=2020)
+    assert await prices(vehicles, query) == expected
+
+
+@pytest.mark.parametrize("order", ["price", "-price"])
+async def test_pages_hold_each_vehicle_once_also_where_prices_are_equal(
+    vehicles: Vehicles, order: str
+) -> None:
+    listed = [await vehicles.listed(price_cents=100 + number // 3) for number in range(7)]
+    seen: list[dict[str, Any]] = []
+    path: str | None = f"/vehicles?order={order}&limit=2"
+    while path:
+        answer = await vehicles.client.get(path, headers=vehicles.admin)
+        seen += answer.json()["items"]
+        assert ("next" in answer.links) == (answer.json()["next"] is not None)
+        path = answer.links["next"]["url"] if "next" in answer.links else None
+    assert {item["id"] for item in seen} == {item["id"] for item in listed}
+    shown = [item["price_cents"] for item in seen]
+    assert shown == sorted(shown, reverse=order == "-price")
+    assert len(seen) == 7
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=withdrawn",
+        "order=year",
+        "year_min=x",
+        "price_min=-1",
+        "price_max=99999999999999999999",
+        "make=",
+        "model=%00",
+    ],
+)
+async def test_filter_that_cannot_be_is_refused(vehicles: Vehicles, query: str) -> None:
+    answer = await vehicles.client.get(f"/vehicles?{query}", headers=vehicles.admin)
+    assert answer.status_code == 422
+    assert query.partition("=")[0] in answer.text
+
+
+async def test_cursor_is_good_for_its_own_filters_only(vehicles: Vehicles) -> None:
+    for price in (1, 2):
+        await vehicles.listed(price_cents=price)
+    first = await vehicles.client.get("/vehicles?limit=1", headers=vehicles.admin)
+    cursor = first.json()["next"]
+    for query in (f"cursor={cursor}x", f"cursor={cursor}&order=-price", "limit=0"):
+        answer = await vehicles.client.get(f"/vehicles?{query}", headers=vehicles.admin)
+        assert answer.status_code == 400

@@ -1,0 +1,94 @@
+"""The ports of vehicles in memory, for tests of the use cases alone."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.vehicles.application.ports import Held, Listing, Search
+from services.vehicles.domain.errors import VehicleAlreadyListed, VehicleNotFound
+from services.vehicles.domain.papers import Papers
+from services.vehicles.domain.reservation import Reservation
+from services.vehicles.domain.vehicle import Vehicle
+
+
+class MemoryVehicles:
+    def __init__(self) -> None:
+        self.by_id: dict[UUID, Listing] = {}
+
+    async def add(self, vehicle: Vehicle, papers: Papers) -> None:
+        if any(vehicle.tenant_id == other.tenant_id for other in self._carrying(vehicle, papers)):
+            raise VehicleAlreadyListed("plate")
+        self.by_id[vehicle.id] = Listing(vehicle, papers)
+
+    async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+        listing = self.by_id.get(vehicle_id)
+        if listing is None or listing.vehicle.tenant_id != tenant_id:
+            raise VehicleNotFound
+        return deepcopy(listing)
+
+    lock = find
+
+    async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
+        self.by_id[vehicle.id] = Listing(vehicle, papers or self.by_id[vehicle.id].papers)
+
+    async def search(
+        self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    ) -> Sequence[Listing]:
+        raise NotImplementedError
+
+    async def is_listed_again(self, vehicle: Vehicle) -> bool:
+        return bool(self._carrying(vehicle, self.by_id[vehicle.id].papers))
+
+    def _carrying(self, vehicle: Vehicle, papers: Papers) -> list[Vehicle]:
+        return [
+            other.vehicle
+            for other in self.by_id.values()
+            if other.vehicle.id != vehicle.id
+            and not (other.vehicle.is_sold or other.vehicle.withdrawn)
+            and other.papers.unique_plate == papers.unique_plate
+        ]
+
+
+class MemoryReservations:
+    def __init__(self, vehicles: MemoryVehicles) -> None:
+        self.by_order: dict[UUID, Reservation] = {}
+        self._vehicles = vehicles
+
+    async def open(self, reservation: Reservation) -> Held | None:
+        if reservation.order_id in self.by_order:
+            return None
+        self.by_order[reservation.order_id] = deepcopy(reservation)
+        held = self._held(reservation)
+        if held.vehicle is not None and held.vehicle.tenant_id != reservation.tenant_id:
+            return Held(reservation, None)
+        return held
+
+    async def lock(self, order_id: UUID) -> Held | None:
+        reservation = self.by_order.get(order_id)
+        return None if reservation is None else self._held(deepcopy(reservation))
+
+    async def lock_or_create(self, tombstone: Reservation) -> Held | None:
+        held = await self.lock(tombstone.order_id)
+        if held is None:
+            self.by_order[tombstone.order_id] = deepcopy(tombstone)
+        return held
+
+    async def save(self, held: Held) -> None:
+        self.by_order[held.reservation.order_id] = held.reservation
+        if held.vehicle is not None:
+            await self._vehicles.save(held.vehicle)
+
+    def _held(self, reservation: Reservation) -> Held:
+        listing = reservation.vehicle_id and self._vehicles.by_id.get(reservation.vehicle_id)
+        return Held(reservation, deepcopy(listing.vehicle) if listing else None)
+
+
+class MemoryUnitOfWork:
+    def __init__(self) -> None:
+        self.vehicles = MemoryVehicles()
+        self.reservations = MemoryReservations(self.vehicles)
+        self.published: list[DomainEvent] = []
+
+    def publish(self, *events: DomainEvent) -> None:
+        self.published.extend(events)
