@@ -1,6 +1,7 @@
 """What payments hears, in views of its own, and how it reacts."""
 
 import secrets
+from datetime import timedelta
 from uuid import UUID
 
 from libs.kernel.ids import uuid7
@@ -68,7 +69,10 @@ def reactions(terms: CodeTerms) -> Reactions[Unit]:
     return on
 
 
-def participant(terms: CodeTerms) -> Participant:
+USUAL_TERMS = CodeTerms(timedelta(minutes=15), gateway_limit_cents=1_000_000_000)
+
+
+def participant(terms: CodeTerms = USUAL_TERMS) -> Participant:
     return Participant(
         "payments",
         publishes=(
