@@ -42,6 +42,7 @@ def start_postgres(children: Children, port: int, password: str, *, durable: boo
     children.start(
         "postgres",
         [programs / "postgres", "-D", data, "-p", str(port), *arguments],
+        rank=1,
         env=_environment(),
         cwd=data,
         user=user,

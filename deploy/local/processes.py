@@ -8,7 +8,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 
 import psutil
@@ -23,9 +25,13 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """Names one process for good: a process id alone is given to another process some day."""
+    """Names one process for good: a process id alone is given to another process some day.
+
+    Those of a higher `rank` need those below, and are stopped before them.
+    """
 
     name: str
+    rank: int
     pid: int
     started: float
     stop_signal: int
@@ -71,6 +77,7 @@ class Children:
         name: str,
         command: Sequence[str | Path],
         *,
+        rank: int,
         env: Mapping[str, str],
         cwd: Path | None = None,
         user: str | None = None,
@@ -78,7 +85,7 @@ class Children:
     ) -> None:
         """Start `command` in a session of its own, with `logs/NAME.log` as its output."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with log_of(self.folder, name).open("ab") as log:
+        with log_of(self.folder, name).open("wb") as log:
             child = subprocess.Popen(
                 command,
                 env=dict(env),
@@ -94,7 +101,7 @@ class Children:
             )
         self._started[name] = child
         started = psutil.Process(child.pid).create_time()
-        record = Record(name, child.pid, started, stop_signal)
+        record = Record(name, rank, child.pid, started, stop_signal)
         _record_of(self.folder, name).write_text(json.dumps(asdict(record)))
 
     def wait_until(self, name: str, ready: Callable[[], bool], timeout: float = 60.0) -> None:
@@ -112,29 +119,29 @@ class Children:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop all, the last one started first."""
-        for name in reversed(self._started):
-            stop_recorded(self.folder, name)
+        """Stop all of them."""
+        stop_recorded(self.folder)
         for child in self._started.values():
             child.wait()
         self._started.clear()
 
 
 def recorded(folder: Path) -> list[Record]:
-    """What was started for this folder, the oldest first, whether it still runs or not."""
+    """What was started for this folder, whether it still runs or not, in the order of stopping."""
     files = (folder / "run").glob("*.json")
     records = [Record(**json.loads(file.read_text())) for file in files]
-    return sorted(records, key=lambda record: record.started)
+    return sorted(records, key=lambda record: (-record.rank, record.name))
 
 
-def stop_recorded(folder: Path, name: str | None = None) -> list[str]:
-    """Stop what was started for this folder (or `name` of it) and answer the names that ran."""
+def stop_recorded(folder: Path) -> list[str]:
+    """Stop what was started for this folder, and answer the names of what still ran."""
     stopped = []
-    for record in reversed(recorded(folder)):
-        if name in (None, record.name):
-            if record.process():
-                stopped.append(record.name)
-            record.stop()
+    for _, rank in groupby(recorded(folder), key=lambda record: record.rank):
+        records = list(rank)
+        stopped += [record.name for record in records if record.process()]
+        with ThreadPoolExecutor(len(records)) as pool:
+            list(pool.map(Record.stop, records))
+        for record in records:
             _record_of(folder, record.name).unlink()
     return stopped
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local.packages import install_without_starting
 from deploy.local.ports import Ports
-from deploy.local.processes import Children, StartFailed
+from deploy.local.processes import Children
 
 # Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -37,12 +38,15 @@ class Broker:
         return f"http://{self.user}:{self.password}@127.0.0.1:{self.management_port}"
 
 
-def server_program() -> Path | None:
-    """The program of the machine's RabbitMQ, if it is installed."""
-    if SERVER.exists():
-        return SERVER
-    found = shutil.which("rabbitmq-server")
-    return Path(found) if found else None
+def installed_rabbitmq() -> Path:
+    """The machine's program, installed now when it is missing and we are root on Debian.
+
+    Raises StartFailed saying what to install.
+    """
+    found = SERVER if SERVER.exists() else shutil.which("rabbitmq-server")
+    if found is None:
+        install_without_starting("rabbitmq-server")
+    return Path(found or SERVER)
 
 
 def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable: bool) -> None:
@@ -51,11 +55,7 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
     The user is made with the first start; there never is a `guest`. A node that need not be
     `durable` is killed at the end: an orderly stop takes six seconds.
     """
-    program = server_program()
-    if program is None:
-        raise StartFailed(
-            "rabbitmq-server is missing: run `apt-get install rabbitmq-server` as root"
-        )
+    program = installed_rabbitmq()
     home = children.folder.absolute() / "rabbitmq"
     home.mkdir(mode=0o700, exist_ok=True)
     epmd = ports.pick()
@@ -64,9 +64,13 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
     (home / "enabled_plugins").write_text(PLUGINS)
     env = _environment(home, epmd, ports.pick())
     command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
-    children.start("epmd", command, env=env, cwd=home)
+    children.start("epmd", command, rank=0, env=env, cwd=home)
     stop_signal = signal.SIGTERM if durable else signal.SIGKILL
-    children.start("rabbitmq", [program], env=env, cwd=home, stop_signal=stop_signal)
+    children.start("rabbitmq", [program], rank=1, env=env, cwd=home, stop_signal=stop_signal)
+
+
+def wait_for_rabbitmq(children: Children, broker: Broker) -> None:
+    """Until it serves its clients, which takes some seconds."""
     children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120)
 
 

@@ -1,0 +1,98 @@
+"""One running system seen from outside: where its servers are, and who may enter them as whom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.passwords import Passwords
+from deploy.postgres import provision as postgres
+from deploy.rabbitmq import provision as rabbitmq
+from deploy.services import SERVICES, ServiceSpec
+from libs.messaging.participant import Participant
+
+SUPERUSER = "postgres"
+ADMINISTRATOR = "administrator"
+VHOST = "mercado"
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The addresses are `HOST:PORT`. `files` is where services keep what is not in databases."""
+
+    postgres: str
+    rabbitmq: str
+    management: str
+    passwords: Passwords
+    files: Path
+
+    def database_url(self, database: str, role: str) -> str:
+        return f"postgresql://{role}:{self.passwords.password(role)}@{self.postgres}/{database}"
+
+    @property
+    def superuser_url(self) -> str:
+        return self.database_url("postgres", SUPERUSER)
+
+    def broker_url(self, user: str) -> str:
+        password = self.passwords.password(f"rabbitmq {user}")
+        return f"amqp://{user}:{password}@{self.rabbitmq}/{VHOST}"
+
+    @property
+    def management_url(self) -> str:
+        password = self.passwords.password(f"rabbitmq {ADMINISTRATOR}")
+        return f"http://{ADMINISTRATOR}:{password}@{self.management}"
+
+    def administration(self) -> dict[str, str]:
+        """The environment of `python -m libs.messaging`."""
+        return {
+            "RABBITMQ_URL": self.broker_url(ADMINISTRATOR),
+            "RABBITMQ_MANAGEMENT_URL": self.management_url,
+        }
+
+    def migration(self, service: str) -> dict[str, str]:
+        """The environment of `python -m libs.runtime.migrations`."""
+        return {"MIGRATOR_DATABASE_URL": self.database_url(service, f"{service}_migrator")}
+
+    def settings(self, spec: ServiceSpec, host: str, port: int) -> dict[str, str]:
+        """The environment of `python -m services.NAME.main`."""
+        settings = {
+            "DATABASE_URL": self.database_url(spec.name, f"{spec.name}_app"),
+            "RABBITMQ_URL": self.broker_url(spec.name),
+            "HOST": host,
+            "PORT": str(port),
+            "CURSOR_SECRET": self.passwords.password(f"{spec.name} cursors"),
+            # Kept for replay, and for the check that every event was heard.
+            "OUTBOX_RETENTION_DAYS": "7",
+        }
+        if spec.seals_personal_data:
+            settings["DATA_KEYS"] = f"1:{self.passwords.key(f'{spec.name} data')}"
+            settings["INDEX_KEY"] = self.passwords.key(f"{spec.name} index")
+            settings["ERASURE_LEDGER"] = str(self.files / f"{spec.name}-erasures.jsonl")
+        return settings
+
+    async def provision_postgres(self) -> None:
+        await postgres.provision(
+            self.superuser_url,
+            [
+                postgres.DatabaseAccounts(
+                    spec.name,
+                    self.passwords.password(f"{spec.name}_migrator"),
+                    self.passwords.password(f"{spec.name}_app"),
+                )
+                for spec in SERVICES
+            ],
+        )
+
+    async def provision_rabbitmq(self, participants: Sequence[Participant]) -> None:
+        await rabbitmq.provision(
+            self.management_url,
+            VHOST,
+            [
+                rabbitmq.BrokerAccount(
+                    participant.name,
+                    self.passwords.password(f"rabbitmq {participant.name}"),
+                    [event.type for event in participant.publishes],
+                )
+                for participant in participants
+            ],
+        )

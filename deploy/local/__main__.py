@@ -1,0 +1,166 @@
+"""python -m deploy.local COMMAND: the whole system on this machine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from deploy.installation import ADMINISTRATOR
+from deploy.local import logs as log_files
+from deploy.local.engine import choose_runtime
+from deploy.local.postgres import data_folder
+from deploy.local.processes import StartFailed, recorded, stop_recorded
+from deploy.local.state import FOLDER, ROOT, NotUp, State, exclusive, forget_state, load_state
+from deploy.services import service_named
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command()
+def up(
+    follow: Annotated[bool, typer.Option(help="Then show the logs; Ctrl-C stops all.")] = False,
+) -> None:
+    """Start Postgres, RabbitMQ and every service, and print their addresses."""
+    with exclusive():
+        state = _running()
+        if state:
+            print("already up")
+        else:
+            state = _start()
+        _print_addresses(state)
+    if follow:
+        try:
+            log_files.show(FOLDER, [], follow=True)
+        finally:
+            down()
+
+
+@app.command()
+def down() -> None:
+    """Stop everything; the data stays."""
+    with exclusive():
+        _stop()
+
+
+@app.command()
+def clean() -> None:
+    """Stop everything and delete its data, its passwords and its logs."""
+    with exclusive():
+        _stop()
+        shutil.rmtree(data_folder(FOLDER), ignore_errors=True)
+        shutil.rmtree(FOLDER)
+
+
+@app.command()
+def status() -> None:
+    """Say what runs, and where; exit 1 when something that was started does not run any more."""
+    state = load_state()
+    lost = [record.name for record in recorded(FOLDER) if not record.process()]
+    _print_addresses(state)
+    if lost:
+        sys.exit(f"not running any more: {', '.join(lost)} (./taskw up starts all again)")
+
+
+@app.command()
+def logs(
+    names: Annotated[list[str] | None, typer.Argument(help="All if left out.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
+) -> None:
+    """Print the logs of services and servers."""
+    log_files.show(FOLDER, names or [], follow=follow)
+
+
+@app.command(context_settings=FORWARDED)
+def migrate(context: typer.Context, service: str) -> None:
+    """Run Alembic for a service: migrate orders upgrade head."""
+    environment = load_state().installation().migration(service_named(service).name)
+    _become(["libs.runtime.migrations", service, *context.args], environment)
+
+
+@app.command(context_settings=FORWARDED)
+def messaging(
+    context: typer.Context,
+    service: Annotated[str | None, typer.Option(help="Whose database is meant.")] = None,
+) -> None:
+    """Topology, outbox and dead letters, as the broker's administrator."""
+    installation = load_state().installation()
+    environment = installation.administration()
+    if service:
+        role = f"{service_named(service).name}_app"
+        environment["DATABASE_URL"] = installation.database_url(service, role)
+    _become(["libs.messaging", *context.args], environment)
+
+
+def _become(module: list[str], environment: dict[str, str]) -> None:
+    os.chdir(ROOT)
+    command = [sys.executable, "-m", *module]
+    os.execve(sys.executable, command, {**os.environ, **environment})  # noqa: S606
+
+
+def _running() -> State | None:
+    try:
+        state = load_state()
+    except NotUp:
+        return None
+    records = recorded(FOLDER)
+    return state if records and all(record.process() for record in records) else None
+
+
+def _start() -> State:
+    left = stop_recorded(FOLDER)
+    if left:
+        print(f"stopped what an earlier run had left: {', '.join(left)}")
+    choice = choose_runtime()
+    print(f"starting as {choice.runtime.value} processes: {choice.reason}", flush=True)
+    from deploy.local import private  # seconds of imports, of use to this command only
+
+    try:
+        state = private.start(FOLDER)
+    except private.EXPECTED as error:
+        raise StartFailed(str(error)) from None
+    state.save()
+    return state
+
+
+def _stop() -> None:
+    stopped = stop_recorded(FOLDER)
+    forget_state()
+    print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _print_addresses(state: State) -> None:
+    for name in state.services:
+        print(f"{name:12}{state.service_url(name)}/docs")
+    print(f"{'RabbitMQ':12}http://127.0.0.1:{state.management}   user {ADMINISTRATOR}, password in")
+    print(f"{'':12}{FOLDER / 'secrets.json'} (rabbitmq {ADMINISTRATOR})")
+    print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was begun is stopped undisturbed
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """One clear message and a non-zero exit for everything that can be expected to go wrong."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _interrupt)
+    try:
+        app(standalone_mode=False)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (typer.Abort, subprocess.TimeoutExpired) as error:
+        sys.exit(f"error: {error}")
+    except (StartFailed, NotUp, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Debian packages a fresh machine lacks."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.local.processes import StartFailed
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+SYSTEMD = Path("/run/systemd/system")
+
+
+def install_without_starting(package: str) -> None:
+    """Install a server's package and leave the system's own instance of it off.
+
+    Raises StartFailed, in one line, where that cannot be done.
+    """
+    if shutil.which("apt-get") is None:
+        raise StartFailed(f"{package} is missing: install it with this machine's package manager")
+    if os.geteuid() != 0:
+        raise StartFailed(f"{package} is missing: run `sudo apt-get install {package}` once")
+    print(f"installing {package} (about a minute)", flush=True)
+    with _services_stay_off():
+        _apt_get("update")
+        _apt_get("install", "--yes", "--no-install-recommends", package)
+    if SYSTEMD.exists():  # else it would come up with the next boot
+        subprocess.run(["systemctl", "disable", "--quiet", package], check=False)
+
+
+@contextmanager
+def _services_stay_off() -> Iterator[None]:
+    """Debian starts a server as it is installed, unless this file says no (101)."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
+
+
+def _apt_get(*arguments: str) -> None:
+    done = subprocess.run(
+        ["apt-get", "--quiet", "-o", "DPkg::Lock::Timeout=300", *arguments],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = "\n".join((done.stdout + done.stderr).splitlines()[-5:])
+        raise StartFailed(f"apt-get {arguments[0]} did not work:\n{last}")

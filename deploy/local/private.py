@@ -1,0 +1,108 @@
+"""The whole system as processes of this machine."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.local.engine import Runtime
+from deploy.local.ports import Ports
+from deploy.local.postgres import start_postgres
+from deploy.local.processes import Children
+from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
+from deploy.local.state import ROOT, State
+from deploy.prepare import prepare_broker, prepare_databases
+from deploy.services import SERVICES
+from libs.messaging.discovery import UnknownParticipant
+from libs.messaging.topology import TopologyError
+from libs.runtime.failure import StartFailure
+
+# What may go wrong with servers that have just started; each says it in its own words.
+EXPECTED = (
+    StartFailure,
+    TopologyError,
+    UnknownParticipant,
+    asyncpg.PostgresError,
+    httpx.HTTPError,
+    OSError,
+)
+POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
+
+
+def start(folder: Path) -> State:
+    """Start servers, prepare them, start every service, and wait until all are ready.
+
+    Raises StartFailed with all of it stopped again.
+    """
+    children, ports = Children(folder, tied=False), Ports()
+    state = State(
+        runtime=Runtime.LOCAL,
+        postgres=ports.pick(POSTGRES_PORT),
+        rabbitmq=ports.pick(RABBITMQ_PORT),
+        management=ports.pick(MANAGEMENT_PORT),
+        services={spec.name: ports.pick(spec.port) for spec in SERVICES},
+    )
+    installation = state.installation(folder)
+    installation.files.mkdir(mode=0o700, exist_ok=True)
+    try:
+        _start_servers(children, ports, state, installation)
+        _start_services(children, state, installation)
+    except BaseException:
+        print("stopping what was started", flush=True)
+        children.stop()
+        raise
+    return state
+
+
+def _start_servers(
+    children: Children, ports: Ports, state: State, installation: Installation
+) -> None:
+    passwords = installation.passwords
+    secret = passwords.password(f"rabbitmq {ADMINISTRATOR}")
+    broker = Broker(state.rabbitmq, state.management, ADMINISTRATOR, secret)
+    start_rabbitmq(children, ports, broker, durable=True)
+    with _step("Postgres"):
+        start_postgres(children, state.postgres, passwords.password(SUPERUSER), durable=True)
+    with _step("databases, roles, migrations"):
+        prepare_databases(installation)
+    with _step("RabbitMQ"):
+        wait_for_rabbitmq(children, broker)
+    with _step("vhost, users, exchanges, queues"):
+        prepare_broker(installation)
+
+
+def _start_services(children: Children, state: State, installation: Installation) -> None:
+    for spec in SERVICES:
+        settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
+        command = [sys.executable, "-m", f"services.{spec.name}.main"]
+        environment = {**os.environ, **settings}
+        children.start(spec.name, command, rank=2, env=environment, cwd=ROOT)
+    for spec in SERVICES:
+        with _step(spec.name):
+            url = f"{state.service_url(spec.name)}/ready"
+            children.wait_until(spec.name, lambda url=url: _is_ready(url))  # type: ignore[misc]
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    print(f"  {name} …", end="", flush=True)
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print(" failed", flush=True)
+        raise
+    print(f" {time.monotonic() - started:.1f} s", flush=True)

@@ -1,0 +1,72 @@
+"""What runs for this checkout, and where: `.local/state.json`."""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deploy.installation import Installation
+from deploy.local.engine import Runtime
+from deploy.passwords import Passwords
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / ".local"
+
+
+class NotUp(Exception):
+    """The command needs a running system. `str(error)` is for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Ports on the loopback; `services` by name."""
+
+    runtime: Runtime
+    postgres: int
+    rabbitmq: int
+    management: int
+    services: Mapping[str, int]
+
+    def service_url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.services[name]}"
+
+    def installation(self, folder: Path = FOLDER) -> Installation:
+        return Installation(
+            postgres=f"127.0.0.1:{self.postgres}",
+            rabbitmq=f"127.0.0.1:{self.rabbitmq}",
+            management=f"127.0.0.1:{self.management}",
+            passwords=Passwords(folder / "secrets.json"),
+            files=folder / "files",
+        )
+
+    def save(self, folder: Path = FOLDER) -> None:
+        text = json.dumps({**asdict(self), "runtime": self.runtime.value}, indent=2)
+        (folder / "state.json").write_text(text + "\n")
+
+
+def load_state(folder: Path = FOLDER) -> State:
+    """Raises NotUp when nothing was started, or it was stopped."""
+    try:
+        found = json.loads((folder / "state.json").read_text())
+    except FileNotFoundError:
+        raise NotUp("nothing is up: start it with ./taskw up") from None
+    return State(**{**found, "runtime": Runtime(found["runtime"])})
+
+
+def forget_state(folder: Path = FOLDER) -> None:
+    (folder / "state.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(folder: Path = FOLDER) -> Iterator[None]:
+    """One `up` or `down` at a time; raises NotUp when another is at work."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)  # root's Postgres runs as another user
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotUp("another up, down or clean is at work: wait for it") from None
+        yield

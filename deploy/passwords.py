@@ -1,0 +1,35 @@
+"""Passwords and keys of one installation, made up when they are first asked for."""
+
+import base64
+import json
+import secrets
+from pathlib import Path
+
+
+class Passwords:
+    """Kept in one file that only its owner can read. Never written anywhere else but to servers."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+
+    def password(self, name: str) -> str:
+        """Of an account; safe in URLs, SQL and shells."""
+        return self._get_or_make(name, secrets.token_hex(20))
+
+    def key(self, name: str) -> str:
+        """32 random bytes as BASE64. Without it, what was sealed with it is lost."""
+        return self._get_or_make(name, base64.b64encode(secrets.token_bytes(32)).decode())
+
+    def _get_or_make(self, name: str, fresh: str) -> str:
+        if name not in self._known:
+            self._known[name] = fresh
+            self._write()
+        return self._known[name]
+
+    def _write(self) -> None:
+        draft = self._path.with_suffix(".draft")
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(self._known, indent=2) + "\n")
+        draft.replace(self._path)

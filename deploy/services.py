@@ -1,0 +1,30 @@
+"""The services of the system: the one list that everything which starts, provisions or addresses
+them reads."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServiceSpec:
+    """`port` is where it serves when nobody else has that port."""
+
+    name: str
+    port: int
+    seals_personal_data: bool = False
+
+
+SERVICES = (
+    ServiceSpec("orders", 8000),
+    ServiceSpec("customers", 8080, seals_personal_data=True),
+    ServiceSpec("vehicles", 8081, seals_personal_data=True),
+    ServiceSpec("payments", 8082),
+)
+
+
+def service_named(name: str) -> ServiceSpec:
+    """Raises ValueError, naming those there are."""
+    for spec in SERVICES:
+        if spec.name == name:
+            return spec
+    known = ", ".join(spec.name for spec in SERVICES)
+    raise ValueError(f"there is no service {name!r}: there are {known}")
