@@ -5,7 +5,7 @@ does as much as it can.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -72,6 +72,16 @@ CLOSE = text(
     UPDATE credit_reservations SET order_closed = true
     FROM turn WHERE order_id = CAST(:order_id AS uuid)
     """  # noqa: S608 - TURN is a constant
+)
+
+ANY_OPEN = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM credit_reservations
+        WHERE customer_id = CAST(:customer_id AS uuid)
+            AND (state = 'RESERVED' OR (state = 'CONSUMED' AND NOT order_closed))
+    )
+    """
 )
 
 HELD_IN = {
@@ -156,13 +166,8 @@ class PostgresReservations:
         await self._connection.execute(CLOSE, {"order_id": order_id})
 
     async def any_open(self, customer_id: UUID) -> bool:
-        table = credit_reservations
-        open_ones = exists().where(
-            table.c.customer_id == customer_id,
-            table.c.state.in_([ReservationState.RESERVED.value, ReservationState.CONSUMED.value]),
-            ~table.c.order_closed,
-        )
-        return bool((await self._connection.execute(select(open_ones))).scalar_one())
+        found = await self._connection.execute(ANY_OPEN, {"customer_id": customer_id})
+        return bool(found.scalar_one())
 
 
 def _columns(reservation: CreditReservation) -> dict[str, Any]:

@@ -81,5 +81,5 @@ credit_reservations = Table(
 Index(
     "ix_credit_reservations_open",
     credit_reservations.c.customer_id,
-    postgresql_where=text("state IN ('RESERVED', 'CONSUMED') AND NOT order_closed"),
+    postgresql_where=text("state = 'RESERVED' OR (state = 'CONSUMED' AND NOT order_closed)"),
 )

@@ -116,8 +116,10 @@ class ReservationsInMemory:
 
     async def any_open(self, customer_id: UUID) -> bool:
         return any(
-            row.customer_id == customer_id and row.holds_credit and row.order_id not in self.closed
+            row.state is ReservationState.RESERVED
+            or (row.state is ReservationState.CONSUMED and row.order_id not in self.closed)
             for row in self.rows.values()
+            if row.customer_id == customer_id
         )
 
     def _customer(self, reservation: CreditReservation) -> Customer | None:

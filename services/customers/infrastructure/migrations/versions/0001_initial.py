@@ -61,7 +61,7 @@ CREATE TABLE credit_reservations (
     CONSTRAINT ck_credit_reservations_total CHECK (total_cents >= 0)
 );
 CREATE INDEX ix_credit_reservations_open ON credit_reservations (customer_id)
-    WHERE state IN ('RESERVED', 'CONSUMED') AND NOT order_closed;
+    WHERE state = 'RESERVED' OR (state = 'CONSUMED' AND NOT order_closed);
 
 CREATE TABLE idempotency_keys (
     tenant_id text NOT NULL,
@@ -75,7 +75,7 @@ CREATE TABLE idempotency_keys (
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
 );
-CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
+CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 """
 
 

@@ -1,0 +1,122 @@
+"""The customers service on a database of the test's own, copied from one migrated once."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from libs.runtime.migrations import migrate
+from libs.runtime.tokens import Issuer
+from services.customers.infrastructure.settings import CustomersSettings
+from services.customers.main import build
+from tests.fixtures.servers import PostgresServer
+from tests.fixtures.services import ServiceClient, serving
+
+MASTER_KEY = "k1:" + "A" * 43 + "="
+INDEX_KEY = "B" * 42 + "A="
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _database_url(server: PostgresServer, name: str) -> str:
+    place = urlsplit(server.url)._replace(scheme="postgresql+asyncpg", path=f"/{name}")
+    return urlunsplit(place)
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of a database with this service's newest schema."""
+    name = f"test_{uuid.uuid4().hex}"
+    asyncio.run(_execute(postgres_server.url, f"CREATE DATABASE {name}"))
+    try:
+        migrate("customers", make_url(_database_url(postgres_server, name)), "upgrade", "head")
+        yield name
+    finally:
+        asyncio.run(_execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def customers_database(postgres_server: PostgresServer, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    await _execute(postgres_server.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield _database_url(postgres_server, name)
+    finally:
+        await _execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "ledger" / "erasures.jsonl"
+
+
+Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
+
+
+@pytest.fixture
+def serve(customers_database: str, ledger: Path) -> Serve:
+    """Serve the API on this test's database, with further settings."""
+
+    def start(**settings: Any) -> AbstractAsyncContextManager[ServiceClient]:
+        chosen: dict[str, Any] = {
+            "_env_file": None,
+            "database_url": customers_database,
+            "role": "api",
+            "data_keys": MASTER_KEY,
+            "index_key": INDEX_KEY,
+            "erasure_ledger": ledger,
+            **settings,
+        }
+        return serving(build(CustomersSettings(**chosen)))
+
+    return start
+
+
+@pytest.fixture
+async def customers(serve: Serve) -> AsyncIterator[ServiceClient]:
+    """The API with AUTH=off: every caller has every role."""
+    async with serve() as client:
+        yield client
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer(tmp_path / "tokens")
+
+
+@pytest.fixture
+async def guarded(serve: Serve, issuer: Issuer) -> AsyncIterator[ServiceClient]:
+    """The API with AUTH=on, accepting the issuer's tokens."""
+    async with serve(auth="on", jwks_url=str(issuer.jwks)) as client:
+        yield client
+
+
+@pytest.fixture
+def deadlocks(customers_database: str) -> Callable[[], Awaitable[int]]:
+    """How many deadlocks Postgres has broken in this test's database."""
+
+    async def count() -> int:
+        connection = await asyncpg.connect(customers_database.replace("+asyncpg", ""))
+        try:
+            return int(
+                await connection.fetchval(
+                    "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+                )
+            )
+        finally:
+            await connection.close()
+
+    return count

@@ -1,0 +1,133 @@
+"""Erasing a customer: when it is refused, what is left, and how it survives a restore."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from libs.kernel.ids import uuid7
+from services.customers.infrastructure.erasure_ledger import FileErasureLedger
+from services.customers.infrastructure.replay_erasures import replay_erasures
+from services.customers.infrastructure.tables import customers as table
+from services.customers.main import connect
+from tests.fixtures.services import ServiceClient
+from tests.integration.customers.conftest import Serve
+from tests.integration.customers.purchases import (
+    ANA,
+    closed,
+    completed,
+    confirmed,
+    deliver,
+    events,
+    register,
+    released,
+)
+
+
+async def test_an_erased_customer_leaves_no_sealed_value_and_no_key(
+    customers: ServiceClient, ledger: Path
+) -> None:
+    address = f"/customers/{(await register(customers))['id']}"
+    assert (await customers.delete(address)).status_code == 204
+    async with customers.service.transactions.engine.connect() as connection:
+        row = (await connection.execute(table.select())).mappings().one()
+    left = {name for name, value in row.items() if isinstance(value, bytes)}
+    assert left == set()
+    assert (await customers.get(address)).status_code == 404
+    assert (await customers.get("/customers")).json()["items"] == []
+    found = await customers.post("/customers/search", json={"email": ANA["email"]})
+    assert found.json() == {"items": []}
+    assert (await events(customers))[-1]["type"] == "customer.erased.v1"
+    (entry,) = FileErasureLedger(ledger).entries()
+    assert str(entry.customer_id) == address.removeprefix("/customers/")
+
+
+async def test_erasing_again_is_no_error_and_another_customer_may_have_the_document(
+    customers: ServiceClient, ledger: Path
+) -> None:
+    address = f"/customers/{(await register(customers))['id']}"
+    for _ in range(2):
+        assert (await customers.delete(address)).status_code == 204
+    assert len(list(FileErasureLedger(ledger).entries())) == 1
+    await register(customers)
+
+
+async def test_an_erased_customer_is_neither_edited_nor_given_credit(
+    customers: ServiceClient,
+) -> None:
+    address = f"/customers/{(await register(customers))['id']}"
+    await customers.delete(address)
+    headers = {"If-Match": "2"}
+    edit = await customers.patch(address, json={"name": "Ana"}, headers=headers)
+    limit = await customers.put(address + "/credit-limit", json={"limit_cents": 1}, headers=headers)
+    assert (edit.status_code, limit.status_code) == (404, 404)
+
+
+async def test_an_open_purchase_stands_in_the_way_until_it_is_closed(
+    customers: ServiceClient, ledger: Path
+) -> None:
+    customer, order = (await register(customers))["id"], uuid7()
+    for step in (confirmed(order, customer), completed(order)):
+        await deliver(customers, step)
+        refused = await customers.delete(f"/customers/{customer}")
+        assert refused.status_code == 409
+        assert refused.json()["type"].endswith(":customer-has-open-purchases")
+    assert list(FileErasureLedger(ledger).entries()) == []
+    await deliver(customers, closed(order))
+    assert (await customers.delete(f"/customers/{customer}")).status_code == 204
+
+
+async def test_a_closing_heard_before_the_completion_counts(customers: ServiceClient) -> None:
+    customer, order = (await register(customers))["id"], uuid7()
+    await deliver(customers, confirmed(order, customer))
+    await deliver(customers, closed(order))
+    assert (await customers.delete(f"/customers/{customer}")).status_code == 409
+    await deliver(customers, completed(order))
+    assert (await customers.delete(f"/customers/{customer}")).status_code == 204
+
+
+async def test_a_released_purchase_does_not_stand_in_the_way(customers: ServiceClient) -> None:
+    customer, order = (await register(customers))["id"], uuid7()
+    await deliver(customers, confirmed(order, customer), released(order))
+    assert (await customers.delete(f"/customers/{customer}")).status_code == 204
+
+
+async def test_nothing_is_erased_when_the_ledger_cannot_be_written(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    async with serve(erasure_ledger=tmp_path / "file" / "erasures.jsonl") as customers:
+        address = f"/customers/{(await register(customers))['id']}"
+        assert (await customers.delete(address)).status_code >= 500
+        assert (await customers.get(address)).status_code == 200
+
+
+async def test_the_ledger_erases_again_what_a_restore_brought_back(
+    customers: ServiceClient, ledger: Path
+) -> None:
+    customer = (await register(customers))["id"]
+    engine = customers.service.transactions.engine
+    async with engine.begin() as connection:
+        await connection.execute(text("CREATE TABLE dump AS TABLE customers"))
+    await customers.delete(f"/customers/{customer}")
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM customers"))
+        await connection.execute(text("INSERT INTO customers TABLE dump"))
+    assert (await customers.get(f"/customers/{customer}")).status_code == 200
+    for expected in ("1 erasures in the ledger, 1 customers", "1 erasures in the ledger, 0 custom"):
+        line = await replay_erasures(
+            connect(customers.service.settings),  # type: ignore[arg-type]
+            FileErasureLedger(ledger),
+        )
+        assert line.startswith(expected)
+    assert (await customers.get(f"/customers/{customer}")).status_code == 404
+
+
+async def test_a_ledger_that_is_not_there_replays_nothing(tmp_path: Path) -> None:
+    assert list(FileErasureLedger(tmp_path / "none").entries()) == []
+
+
+async def test_a_ledger_with_a_broken_line_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "ledger").write_text('{"tenant_id": "defa', encoding="utf-8")
+    with pytest.raises(ValueError, match="line 1 column"):
+        list(FileErasureLedger(tmp_path / "ledger").entries())
