@@ -12,3 +12,11 @@ class Fact:
     service: str
     sequence: int
     time: datetime
+
+    def repeats(self, other: "Fact") -> bool:
+        """Whether both are the same event of the same service."""
+        return (self.service, self.sequence, self.type) == (
+            other.service,
+            other.sequence,
+            other.type,
+        )

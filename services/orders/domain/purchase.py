@@ -139,7 +139,7 @@ class Purchase:
 
     def note(self, fact: Fact) -> None:
         """Keep a peer's event in the history, once."""
-        if fact not in self.history:
+        if not any(fact.repeats(known) for known in self.history):
             self.history.append(fact)
 
     def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:

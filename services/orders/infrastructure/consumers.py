@@ -148,7 +148,9 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
         await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
 
     @on.view("payment.refund_failed.v1", Happened)
-    async def note_when_refund_failed(uow: OrdersUnitOfWork, event: Received[Happened]) -> None:
+    async def ask_for_a_person_when_refund_failed(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
         await note_event(uow, event.tenant_id, event.data.order_id, _fact(event))
 
     @on.forward("vehicle.sold.v1", VehicleSold, compensated_by=["credit.released.v1"])

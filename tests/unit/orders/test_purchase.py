@@ -1,5 +1,6 @@
 """The rules of a purchase, one by one."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -186,6 +187,7 @@ def test_an_older_refund_failure_never_overwrites_the_refund() -> None:
 
 def test_an_event_heard_twice_stands_once_in_the_history() -> None:
     purchase = requested()
-    for _ in range(2):
-        purchase.reach(State.CREDIT_RESERVED, fact("credit.reserved.v1"), DEADLINES)
+    heard = fact("credit.reserved.v1")
+    for again in (heard, replace(heard, time=NOW + timedelta(seconds=1))):
+        purchase.reach(State.CREDIT_RESERVED, again, DEADLINES)
     assert [each.type for each in purchase.history] == ["order.confirmed.v1", "credit.reserved.v1"]

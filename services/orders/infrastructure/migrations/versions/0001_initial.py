@@ -59,7 +59,7 @@ CREATE TABLE idempotency_keys (
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
 );
-CREATE INDEX ix_idempotency_keys_created_at ON idempotency_keys (created_at);
+CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 """
 
 

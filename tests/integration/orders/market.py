@@ -1,0 +1,146 @@
+"""What the tests of orders do: buy, hear a peer's event, look."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from sqlalchemy import select, text
+
+from libs.kernel.ids import uuid7
+from libs.messaging.envelope import Received
+from services.orders.infrastructure.tables import TABLES
+from tests.fixtures.services import ServiceClient
+
+TENANT = "tenant-1"
+PRODUCER = {"credit": "customers", "vehicle": "vehicles", "payment": "payments"}
+WAY_FORWARD = (
+    "credit.reserved.v1",
+    "vehicle.reserved.v1",
+    "payment.code_generated.v1",
+    "payment.processed.v1",
+    "vehicle.sold.v1",
+)
+
+
+def headers(
+    key: str | None = None, *, tenant: str = TENANT, version: object = None
+) -> dict[str, str]:
+    given = {"X-Tenant-Id": tenant}
+    if key is not None:
+        given["Idempotency-Key"] = key
+    if version is not None:
+        given["If-Match"] = str(version)
+    return given
+
+
+def new_key() -> dict[str, str]:
+    return headers(uuid4().hex)
+
+
+async def draft(orders: ServiceClient, tenant: str = TENANT, **body: object) -> dict[str, Any]:
+    answer = await orders.post("/orders", headers=headers(uuid4().hex, tenant=tenant), json=body)
+    assert answer.status_code == 201, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
+
+
+async def confirm(orders: ServiceClient, order_id: object, version: int = 1) -> httpx.Response:
+    return await orders.patch(
+        f"/orders/{order_id}/confirm", headers=headers(version=version), json={"totalCents": 5000}
+    )
+
+
+async def buy(orders: ServiceClient, customer: UUID | None = None, *, tenant: str = TENANT) -> UUID:
+    """Request a purchase; its transaction id."""
+    body = {
+        "customer_id": str(customer or uuid4()),
+        "vehicle_id": str(uuid4()),
+        "total_cents": 5_000_000,
+    }
+    answer = await orders.post("/purchase", headers=headers(uuid4().hex, tenant=tenant), json=body)
+    assert answer.status_code == 202, answer.text
+    return UUID(answer.json()["transaction_id"])
+
+
+async def hear(
+    orders: ServiceClient,
+    event_type: str,
+    order_id: UUID,
+    *,
+    sequence: int = 1,
+    tenant: str = TENANT,
+    expires_at: datetime | None = None,
+) -> None:
+    """Run the reaction to a peer's event in a transaction, as the subscriber does."""
+    service = orders.service
+    reaction = service.participant.reactions.by_event[event_type]
+    data = {
+        "order_id": order_id,
+        "reason": event_type.removesuffix(".v1"),
+        "seller_id": UUID(int=7),
+        "code": "MV-1",
+        "expires_at": expires_at or datetime.now(UTC) + timedelta(minutes=30),
+    }
+    received = Received[Any](
+        id=uuid7(),
+        source=PRODUCER[event_type.split(".")[0]],
+        type=event_type,
+        subject=str(order_id),
+        time=datetime.now(UTC),
+        tenantid=tenant,
+        sequence=sequence,
+        data=reaction.view.model_validate(data),
+    )
+    await service.transactions.run(lambda uow: reaction.handler(uow, received))
+
+
+async def completed(orders: ServiceClient, customer: UUID | None = None) -> UUID:
+    order_id = await buy(orders, customer)
+    for sequence, event_type in enumerate(WAY_FORWARD, 1):
+        await hear(orders, event_type, order_id, sequence=sequence)
+    return order_id
+
+
+async def look(orders: ServiceClient, order_id: UUID) -> dict[str, Any]:
+    answer = await orders.get(f"/saga-states/{order_id}", headers=headers())
+    assert answer.status_code == 200, answer.text
+    state: dict[str, Any] = answer.json()
+    return state
+
+
+async def stated(orders: ServiceClient, order_id: object) -> list[str]:
+    """The types of the events staged about an order, in the order of the outbox."""
+    outbox = TABLES.outbox
+    query = select(outbox.c.type).where(outbox.c.subject == str(order_id)).order_by(outbox.c.seq)
+    async with orders.service.transactions.engine.connect() as connection:
+        return list((await connection.execute(query)).scalars())
+
+
+async def overdue(orders: ServiceClient, order_id: UUID) -> None:
+    """Let a purchase's deadline pass, by the database's clock."""
+    async with orders.service.transactions.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE orders SET due_at = now() - interval '1 second' WHERE id = :id"),
+            {"id": order_id},
+        )
+
+
+async def due_in_seconds(orders: ServiceClient, order_id: UUID) -> float | None:
+    async with orders.service.transactions.engine.connect() as connection:
+        found = await connection.execute(
+            text("SELECT extract(epoch FROM due_at - now()) FROM orders WHERE id = :id"),
+            {"id": order_id},
+        )
+        seconds = found.scalar_one()
+    return None if seconds is None else float(seconds)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The answer is that refusal, in the shape every refusal has."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert body["type"].rpartition(":")[2] == code, body
+    assert body["status"] == status
+    return body

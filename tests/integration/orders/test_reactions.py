@@ -1,0 +1,112 @@
+"""What orders does with the events of its peers, on the real tables."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from uuid import uuid4
+
+import pytest
+
+from services.orders.domain.errors import PurchaseNotFound
+from tests.fixtures.services import ServiceClient
+from tests.integration.orders.market import (
+    WAY_FORWARD,
+    buy,
+    completed,
+    hear,
+    look,
+    stated,
+)
+
+
+async def test_the_way_forward_ends_completed_with_its_whole_history(
+    orders: ServiceClient,
+) -> None:
+    order_id = await completed(orders)
+    state = await look(orders, order_id)
+    assert (state["state"], state["payment_code"], state["reason"]) == ("COMPLETED", "MV-1", None)
+    assert [(each["service"], each["type"]) for each in state["history"]] == [
+        ("orders", "order.confirmed.v1"),
+        ("customers", "credit.reserved.v1"),
+        ("vehicles", "vehicle.reserved.v1"),
+        ("payments", "payment.code_generated.v1"),
+        ("payments", "payment.processed.v1"),
+        ("vehicles", "vehicle.sold.v1"),
+        ("orders", "order.completed.v1"),
+    ]
+    assert await stated(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
+
+
+async def test_the_steps_forward_complete_the_purchase_in_any_order(orders: ServiceClient) -> None:
+    for steps in list(permutations(WAY_FORWARD))[::7]:
+        order_id = await buy(orders)
+        for event_type in steps:
+            await hear(orders, event_type, order_id)
+            await hear(orders, event_type, order_id)
+        state = await look(orders, order_id)
+        assert (state["state"], state["payment_code"]) == ("COMPLETED", "MV-1"), steps
+        assert len(state["history"]) == 7
+        assert await stated(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "reason"),
+    [
+        ("vehicle.reservation_failed.v1", "vehicle.reservation_failed"),
+        ("vehicle.sale_failed.v1", "vehicle.sale_failed"),
+        ("payment.code_generation_failed.v1", "payment.code_generation_failed"),
+        ("payment.failed.v1", "payment.failed"),
+        ("payment.expired.v1", "payment_expired"),
+        ("payment.voided.v1", None),
+        ("payment.refunded.v1", None),
+        ("vehicle.released.v1", None),
+    ],
+)
+async def test_a_failure_turns_back_and_the_release_of_the_credit_ends_it(
+    orders: ServiceClient, event_type: str, reason: str | None
+) -> None:
+    order_id = await buy(orders)
+    await hear(orders, event_type, order_id, sequence=2)
+    assert (await look(orders, order_id))["state"] == "COMPENSATING"
+    await hear(orders, "vehicle.sold.v1", order_id)
+    await hear(orders, "credit.released.v1", order_id)
+    await hear(orders, "credit.released.v1", order_id)
+    state = await look(orders, order_id)
+    assert (state["state"], state["reason"]) == ("FAILED", reason)
+    assert await stated(orders, order_id) == ["order.confirmed.v1", "order.failed.v1"]
+
+
+async def test_refused_credit_ends_the_purchase_at_once(orders: ServiceClient) -> None:
+    order_id = await buy(orders)
+    await hear(orders, "credit.reservation_failed.v1", order_id)
+    state = await look(orders, order_id)
+    assert (state["state"], state["reason"]) == ("FAILED", "credit.reservation_failed")
+
+
+async def test_a_failed_refund_asks_for_a_person_until_the_refund_succeeds(
+    orders: ServiceClient,
+) -> None:
+    order_id = await completed(orders)
+    await hear(orders, "payment.refund_failed.v1", order_id, sequence=5)
+    assert (await look(orders, order_id))["needs_attention"] is True
+    await hear(orders, "payment.refunded.v1", order_id, sequence=6)
+    await hear(orders, "payment.refund_failed.v1", order_id, sequence=5)
+    assert (await look(orders, order_id))["needs_attention"] is False
+
+
+async def test_an_event_of_another_tenant_or_an_unknown_purchase_changes_nothing(
+    orders: ServiceClient,
+) -> None:
+    order_id = await buy(orders)
+    with pytest.raises(PurchaseNotFound):
+        await hear(orders, "credit.reserved.v1", order_id, tenant="tenant-2")
+    with pytest.raises(PurchaseNotFound):
+        await hear(orders, "credit.reserved.v1", uuid4())
+    assert (await look(orders, order_id))["state"] == "REQUESTED"
+
+
+async def test_the_code_and_its_expiry_are_shown(orders: ServiceClient) -> None:
+    order_id = await buy(orders)
+    expires = datetime.now(UTC) + timedelta(minutes=30)
+    await hear(orders, "payment.code_generated.v1", order_id, expires_at=expires)
+    shown = (await look(orders, order_id))["payment_code_expires_at"]
+    assert datetime.fromisoformat(shown) == expires
