@@ -5,7 +5,18 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +26,19 @@ from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, Vehicle
 from services.vehicles.infrastructure.tables import PAPERS, vehicles
 from services.vehicles.infrastructure.vault import Vault
+
+_own = vehicles.alias("own")
+_LISTED_AGAIN = (
+    select(vehicles.c.id)
+    .where(
+        _own.c.id == bindparam("vehicle_id"),
+        or_(*(vehicles.c[f"{paper}_index"] == _own.c[f"{paper}_index"] for paper in PAPERS)),
+        vehicles.c.id != _own.c.id,
+        ~vehicles.c.is_sold,
+        ~vehicles.c.withdrawn,
+    )
+    .limit(1)
+)
 
 
 class PostgresVehicles:
@@ -49,12 +73,8 @@ class PostgresVehicles:
         return [self._listing(row) for row in rows]
 
     async def is_listed_again(self, vehicle: Vehicle) -> bool:
-        own = vehicles.alias("own")
-        same = or_(*(vehicles.c[f"{paper}_index"] == own.c[f"{paper}_index"] for paper in PAPERS))
-        again = select(vehicles.c.id).where(
-            own.c.id == vehicle.id, same, vehicles.c.id != own.c.id, _on_market()
-        )
-        return (await self._connection.execute(again.limit(1))).first() is not None
+        found = await self._connection.execute(_LISTED_AGAIN, {"vehicle_id": vehicle.id})
+        return found.first() is not None
 
     async def _one(
         self, statement: Select[*tuple[Any, ...]], tenant_id: str, vehicle_id: UUID
@@ -102,8 +122,7 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
     if search.status is Status.SOLD:
         yield vehicles.c.is_sold
     else:
-        yield _on_market()
-        yield ~vehicles.c.is_reserved
+        yield from (~vehicles.c.is_sold, ~vehicles.c.withdrawn, ~vehicles.c.is_reserved)
     if search.make is not None:
         yield func.lower(vehicles.c.make) == func.lower(search.make)
     if search.model is not None:
@@ -116,10 +135,6 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
         yield vehicles.c.price_cents >= search.price_min
     if search.price_max is not None:
         yield vehicles.c.price_cents <= search.price_max
-
-
-def _on_market() -> ColumnElement[bool]:
-    return and_(~vehicles.c.is_sold, ~vehicles.c.withdrawn)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from libs.kernel.ids import uuid7
+from services.vehicles.application.release_vehicle import release_vehicle
 from services.vehicles.infrastructure.consumers import participant
+from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
 from tests.integration.vehicles.conftest import Vehicles
 
 RELEASES = {
@@ -180,6 +183,30 @@ async def test_edit_of_the_price_and_reservation_at_once_agree(vehicles: Vehicle
         )
         expected = "REFUSED" if edited.status_code == 200 else "RESERVED"
         assert await vehicles.state(order_id) == expected
+
+
+async def test_two_batches_that_meet_in_a_deadlock_both_end(vehicles: Vehicles) -> None:
+    """Several reactions share a transaction, so two may want two vehicles in opposite order."""
+    listed = [await vehicles.listed(), await vehicles.listed()]
+    orders = [await vehicles.hears_credit_reserved(vehicle) for vehicle in listed]
+    met = asyncio.Barrier(2)
+
+    async def release_both(first: UUID, second: UUID) -> None:
+        waited = False
+
+        async def work(uow: VehiclesUnitOfWork) -> None:
+            nonlocal waited
+            await release_vehicle(uow, first, vehicles.tenant, "payment_voided")
+            if not waited:
+                waited = True
+                await met.wait()
+            await release_vehicle(uow, second, vehicles.tenant, "payment_voided")
+
+        await vehicles.transactions.run(work)
+
+    await asyncio.gather(release_both(*orders), release_both(*reversed(orders)))
+    for order_id in orders:
+        assert (await vehicles.types(order_id)).count("vehicle.released.v1") == 1
 
 
 async def test_database_itself_refuses_a_second_holder(vehicles: Vehicles) -> None:
