@@ -33,4 +33,5 @@ class Backlog:
 
 
 async def backlog(connection: Connection) -> Backlog:
-    return Backlog(*await connection.fetchrow(_BACKLOG))
+    (row,) = await connection.fetch(_BACKLOG)
+    return Backlog(*row)

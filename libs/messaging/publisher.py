@@ -5,12 +5,11 @@ aiormq rather than a framework above it: this is where the throughput of the who
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 
 import aiormq
-from aiormq.abc import AbstractChannel
+from aiormq.channel import Channel
 from aiormq.exceptions import (
     AMQPError,
     ChannelClosed,
@@ -21,11 +20,10 @@ from aiormq.exceptions import (
     DeliveryError,
     PublishError,
 )
-from pamqp.commands import Basic
 from yarl import URL
 
-from libs.messaging.claims import Message, Run
-from libs.messaging.envelope import CONTENT_TYPE
+from libs.messaging.claims import Run
+from libs.messaging.properties import Properties
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +59,10 @@ class Publisher:
         self._expected = dict(expected_queues or {})
         self._timeout = timeout
         target = URL(url)
-        self._user = target.user
+        self._properties = Properties(service, target.user or "guest")
         self._url = target.update_query(name=f"{service} relay", heartbeat=HEARTBEAT_SECONDS)
         self._connection: aiormq.Connection | None = None
-        self._channel: AbstractChannel | None = None
+        self._channel: Channel | None = None
 
     async def open(self) -> None:
         """Make sure there is an open channel and the broker takes messages.
@@ -83,7 +81,7 @@ class Publisher:
                     await connection.connect()
                     self._connection = connection
                     await self.check_topology()
-                self._channel = await connection.channel(publisher_confirms=True)
+                self._channel = await _confirming_channel(connection)
         except BrokerUnavailable:
             await self.close()
             raise
@@ -143,24 +141,16 @@ class Publisher:
                 continue
             if self._connection is None or asyncio.get_running_loop().time() > deadline:
                 raise BrokerUnavailable(offence)
-            channel = await self._connection.channel(publisher_confirms=True)
+            channel = await _confirming_channel(self._connection)
             run.error = await self._together(channel, [run], deadline)
             if not channel.is_closed:
                 await channel.close()
 
-    async def _together(
-        self, channel: AbstractChannel, runs: Sequence[Run], deadline: float
-    ) -> str | None:
+    async def _together(self, channel: Channel, runs: Sequence[Run], deadline: float) -> str | None:
         """None, or why the broker closed the channel over a message, whichever it was."""
         loop = asyncio.get_running_loop()
-        tasks = [
-            loop.create_task(
-                self._send(channel, run.messages[0])
-                if len(run.messages) == 1
-                else self._in_turn(channel, run, loop.time() + RUN_SECONDS)
-            )
-            for run in runs
-        ]
+        until = loop.time() + RUN_SECONDS
+        tasks = [loop.create_task(self._in_turn(channel, run, until)) for run in runs]
         late = False
         try:
             async with asyncio.timeout_at(deadline):
@@ -171,9 +161,8 @@ class Publisher:
         for run, task in zip(runs, tasks, strict=True):
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
-                if len(run.messages) == 1:
-                    run.confirmed = 1
-            elif not isinstance(error, _LOST) or isinstance(error, DeliveryError):
+                continue
+            if not isinstance(error, _LOST) or isinstance(error, DeliveryError):
                 run.error = _reason(error)
             elif late:
                 run.error = f"no confirm within {self._timeout:g} s"
@@ -183,33 +172,21 @@ class Publisher:
             await self._drop(channel)
         return _offence(lost)
 
-    def _send(self, channel: AbstractChannel, message: Message) -> Coroutine[Any, Any, Any]:
-        return channel.basic_publish(
-            message.body,
-            exchange=self.service,
-            routing_key=message.type,
-            mandatory=message.type not in self._final,
-            properties=Basic.Properties(
-                content_type=CONTENT_TYPE,
-                delivery_mode=2,
-                message_id=str(message.id),
-                message_type=message.type,
-                user_id=self._user,
-                app_id=self.service,
-                headers={"traceparent": message.traceparent} if message.traceparent else None,
-            ),
-            wait=False,
-        )
-
-    async def _in_turn(self, channel: AbstractChannel, run: Run, until: float) -> None:
-        loop = asyncio.get_running_loop()
-        for message in run.messages[run.confirmed :]:
-            await self._send(channel, message)
+    async def _in_turn(self, channel: Channel, run: Run, until: float) -> None:
+        for message in run.messages:
+            await channel.basic_publish(
+                message.body,
+                exchange=self.service,
+                routing_key=message.type,
+                mandatory=message.type not in self._final,
+                properties=self._properties.of(message),
+                wait=False,
+            )
             run.confirmed += 1
-            if loop.time() > until:
+            if asyncio.get_running_loop().time() > until:
                 return
 
-    async def _drop(self, channel: AbstractChannel) -> None:
+    async def _drop(self, channel: Channel) -> None:
         if self._channel is channel:
             self._channel = None
         try:
@@ -235,6 +212,13 @@ _LOST = (
     TimeoutError,
     asyncio.CancelledError,  # aiormq's way to say that it closed under us
 )
+
+
+async def _confirming_channel(connection: aiormq.Connection) -> Channel:
+    channel = await connection.channel(publisher_confirms=True)
+    if not isinstance(channel, Channel):  # the interface does not know `wait`
+        raise TypeError(f"aiormq made a {type(channel).__name__}")
+    return channel
 
 
 def _reason(error: BaseException) -> str:

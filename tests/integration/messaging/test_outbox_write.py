@@ -1,0 +1,69 @@
+"""Events are rows of the caller's transaction, in the order they were stated."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import MetaData, text
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from libs.kernel.events import PurchaseEvent
+from libs.messaging.outbox import MessageTooLarge, Outbox
+from libs.messaging.tables import messaging_tables
+from tests.integration.messaging.relaying import install
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderNoted(PurchaseEvent):
+    type: ClassVar[str] = "order.noted.v1"
+    note: str
+
+
+def _noted(order_id: UUID, sequence: int, note: str = "") -> OrderNoted:
+    return OrderNoted(tenant_id="default", sequence=sequence, order_id=order_id, note=note)
+
+
+@pytest.fixture
+async def engine(database: str) -> AsyncEngine:
+    await install(database)
+    return create_async_engine(database)
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    return Outbox("orders", messaging_tables(MetaData()), max_message_bytes=2000)
+
+
+async def test_events_are_numbered_in_the_order_they_were_stated(
+    engine: AsyncEngine, outbox: Outbox
+) -> None:
+    order = uuid4()
+    async with engine.begin() as connection:
+        await outbox.add(connection, *(_noted(order, n) for n in range(1, 201)))
+    async with engine.begin() as connection:
+        rows = await connection.execute(
+            text("SELECT convert_from(body, 'UTF8')::json ->> 'sequence' FROM outbox ORDER BY seq")
+        )
+        assert [int(row[0]) for row in rows] == list(range(1, 201))
+    await engine.dispose()
+
+
+async def test_nothing_is_written_when_the_caller_rolls_back(
+    engine: AsyncEngine, outbox: Outbox
+) -> None:
+    async with engine.connect() as connection:
+        await outbox.add(connection, _noted(uuid4(), 1))
+        await connection.rollback()
+        assert await connection.scalar(text("SELECT count(*) FROM outbox")) == 0
+    await engine.dispose()
+
+
+async def test_a_message_over_the_limit_is_refused_before_anything_is_written(
+    engine: AsyncEngine, outbox: Outbox
+) -> None:
+    async with engine.begin() as connection:
+        with pytest.raises(MessageTooLarge, match=r"order\.noted\.v1 is \d+ bytes"):
+            await outbox.add(connection, _noted(uuid4(), 1), _noted(uuid4(), 1, "x" * 2000))
+        assert await connection.scalar(text("SELECT count(*) FROM outbox")) == 0
+    await engine.dispose()

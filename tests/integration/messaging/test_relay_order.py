@@ -1,0 +1,112 @@
+"""Order per subject, and no row forgotten, whoever writes and however many relays there are."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import asyncpg
+import pytest
+
+from libs.messaging.claims import Limits
+from tests.fixtures.polling import eventually
+from tests.integration.messaging.relaying import QUICK, WRITE, Outlet, outlet, per_subject
+
+SUBJECTS = [f"order-{n}" for n in range(20)]
+
+
+@pytest.fixture
+async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
+    async with outlet(database, vhost) as made:
+        yield made
+
+
+async def _writer(dsn: str, worker: int, rounds: int) -> None:
+    """Takes the lock of an aggregate, raises its counter, writes the event, as services do."""
+    connection = await asyncpg.connect(dsn)
+    for turn in range(rounds):
+        async with connection.transaction():
+            for offset in (0, 7):
+                subject = SUBJECTS[(worker + turn + offset) % len(SUBJECTS)]
+                number = await connection.fetchval(
+                    "UPDATE aggregate SET counter = counter + 1 WHERE subject = $1"
+                    " RETURNING counter",
+                    subject,
+                )
+                await connection.execute(WRITE, subject, "sold.v1", number, number)
+                if offset == 0 and turn % 5:
+                    break
+    await connection.close()
+
+
+async def test_events_of_a_subject_keep_their_order_with_three_relays_and_many_writers(
+    shop: Outlet,
+) -> None:
+    await shop.db.execute("CREATE TABLE aggregate (subject text PRIMARY KEY, counter int)")
+    await shop.db.execute("INSERT INTO aggregate SELECT unnest($1::text[]), 0", SUBJECTS)
+    small = replace(QUICK, limits=Limits(heads=5, run=3))
+    async with AsyncExitStack() as relays:
+        for _ in range(3):
+            await relays.enter_async_context(shop.relay(settings=small))
+        # Workers that hold two locks take them in any order: give the loser of a deadlock a rest.
+        results = await asyncio.gather(
+            *[_writer(shop.dsn, worker, 40) for worker in range(6)], return_exceptions=True
+        )
+        await shop.drained()
+    lost = [r for r in results if r and not isinstance(r, asyncpg.DeadlockDetectedError)]
+    assert not lost
+    rows = await shop.db.fetch("SELECT subject, counter FROM aggregate WHERE counter > 0")
+    arrived = per_subject([body for _, body in await shop.received()])
+    assert arrived == {row["subject"]: list(range(1, row["counter"] + 1)) for row in rows}
+
+
+async def test_a_row_that_commits_late_with_a_lower_number_is_not_lost(shop: Outlet) -> None:
+    late = await asyncpg.connect(shop.dsn)
+    transaction = late.transaction()
+    await transaction.start()
+    await late.execute(WRITE, "late", "sold.v1", 1, 1)
+    async with shop.relay() as relay:
+
+        async def others_passed_it() -> bool:
+            await shop.write("other")
+            return relay._floor.seq > 1
+
+        await eventually(others_passed_it)
+        await transaction.commit()
+        await shop.drained()
+    assert "late 1" in [body for _, body in await shop.received()]
+    await late.close()
+
+
+async def test_a_subject_with_many_events_waiting_drains_fast_and_in_order(shop: Outlet) -> None:
+    await shop.write("hot", 1000)
+    await shop.write("cold", 1)
+    started = asyncio.get_running_loop().time()
+    async with shop.relay(settings=replace(QUICK, poll=1.0)):
+        await shop.drained(timeout=30)
+    elapsed = asyncio.get_running_loop().time() - started
+    arrived = per_subject([body for _, body in await shop.received()])
+    assert arrived == {"hot": list(range(1, 1001)), "cold": [1]}
+    assert elapsed < 10, "a round trip to the database for each event would take longer"
+
+
+async def test_events_behind_a_long_run_are_parked_and_still_go_out_in_order(shop: Outlet) -> None:
+    await shop.write("hot", 300)
+    async with shop.relay(settings=replace(QUICK, limits=Limits(run=10))):
+
+        async def parked() -> bool:
+            return await shop.count("due_at = 'infinity'") > 0
+
+        await eventually(parked)
+        await shop.write("hot", 20, first=301)
+        await shop.drained()
+    arrived = per_subject([body for _, body in await shop.received()])
+    assert arrived == {"hot": list(range(1, 321))}
+
+
+async def test_rows_parked_behind_a_row_somebody_deleted_go_out(shop: Outlet) -> None:
+    await shop.write("orphan", 2)
+    await shop.db.execute("UPDATE outbox SET due_at = 'infinity'")
+    async with shop.relay():
+        await shop.drained()
+    assert [body for _, body in await shop.received()] == ["orphan 1", "orphan 2"]
