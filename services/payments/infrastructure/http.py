@@ -28,7 +28,7 @@ from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
 from services.payments.domain.payment import Payment, State
 from services.payments.infrastructure.postgres import IDEMPOTENCY, PostgresPaymentsUnitOfWork
 
-Code = Annotated[str, Field(min_length=1, max_length=64, examples=["7K3M-9QXA-2B4C-D5EF"])]
+Code = Annotated[str, Field(min_length=1, max_length=64, examples=["VHAJ-14WY-6FN9-WSAN"])]
 
 
 class CodeRequest(Body):

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from libs.kernel.events import DomainEvent
+from services.payments.application.generate_payment_code import CodeTerms
 from services.payments.domain.gateway import Approved, Declined
 from services.payments.domain.payment import AWAITING_GATEWAY, Payment, State
 
+TERMS = CodeTerms(timedelta(seconds=60), 1_000_000)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -25,7 +25,7 @@ from libs.kernel.errors import DomainError
 from services.payments.application.call_gateway import call_gateway
 from services.payments.application.cancel_payment import cancel_payment
 from services.payments.application.expire_payment_codes import expire_payment_codes
-from services.payments.application.generate_payment_code import CodeTerms, generate_payment_code
+from services.payments.application.generate_payment_code import generate_payment_code
 from services.payments.application.pay_code import pay_code
 from services.payments.application.record_charge import record_charge
 from services.payments.application.record_refund import record_refund
@@ -35,10 +35,9 @@ from services.payments.application.settle_refund import Settlement, settle_refun
 from services.payments.domain.code import code_from
 from services.payments.domain.gateway import Answer, RetryPolicy
 from services.payments.domain.payment import Payment, State
-from tests.unit.payments.memory import MemoryGateway, MemoryUnitOfWork
+from tests.unit.payments.memory import TERMS, MemoryGateway, MemoryUnitOfWork
 
 ORDER, PAYMENT, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
-TERMS = CodeTerms(timedelta(seconds=60), 1_000_000)
 LEASE = timedelta(seconds=30)
 POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), refund_tries=2)
 ENDS = {

@@ -39,7 +39,7 @@ def upgrade() -> None:
         sa.Column("location", sa.Text),
         _now("created_at"),
     )
-    op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
+    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 
 
 def downgrade() -> None:
