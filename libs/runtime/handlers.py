@@ -73,7 +73,9 @@ async def _validation_error(_: Request, error: RequestValidationError) -> Respon
 
 
 def _field(location: tuple[Any, ...]) -> str:
-    """`totalCents`, `lines.0.price`; `body` for the body as a whole."""
+    """`totalCents`, `lines.0.price`, `X-Count`; `body` for the body as a whole."""
+    if location[0] == "header":
+        return str(location[-1]).title()
     return ".".join(str(part) for part in location[1:] or location)[:MAX_NAME]
 
 

@@ -5,11 +5,16 @@ Values that may be personal are never logged: log ids and names of rules.
 
 import logging
 import sys
+import traceback
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from libs.messaging.causation import current_cause
+
+MAX_CHAIN = 5
+MAX_FRAMES = 15
+MAX_MESSAGE = 300
 
 
 def configure_logging(service: str, level: str) -> None:
@@ -44,9 +49,33 @@ def configure_logging(service: str, level: str) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                _traceback_without_values,
                 structlog.processors.JSONRenderer(),
             ],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # It repeats as an error what the relay and the subscriber already report, and retry.
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+
+
+def _traceback_without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The chain of errors and the way to each. Of a message only its first line: the further lines
+    of the database's and pydantic's errors quote the values they are about.
+    """
+    info = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info
+    chain: list[dict[str, object]] = []
+    while isinstance(error, BaseException) and len(chain) < MAX_CHAIN:
+        frames = traceback.extract_tb(error.__traceback__)[-MAX_FRAMES:]
+        chain.append(
+            {
+                "type": type(error).__qualname__,
+                "message": str(error).partition("\n")[0][:MAX_MESSAGE],
+                "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+            }
+        )
+        error = error.__cause__ or error.__context__
+    if chain:
+        event["errors"] = chain
+    return event

@@ -1,5 +1,6 @@
-"""The addresses every service has: /health, /ready, /metrics, and /docs without internet."""
+"""The addresses every service has: /health, /ready, /metrics, /asyncapi, /docs without internet."""
 
+import asyncio
 from importlib.resources import files
 
 from fastapi import APIRouter, FastAPI, Request
@@ -8,7 +9,10 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from libs.messaging.asyncapi import document
+from libs.messaging.participant import Participant
 from libs.runtime.metrics import exposition
+from libs.runtime.peers import participants
 from libs.runtime.readiness import Readiness
 
 ASSETS = "/docs/assets"
@@ -56,8 +60,19 @@ async def docs(request: Request) -> HTMLResponse:
     )
 
 
-def install(app: FastAPI) -> None:
+@pages.get("/asyncapi")
+async def asyncapi(request: Request) -> Response:
+    """What the service publishes and hears, as an AsyncAPI 3 document."""
+    state = request.app.state
+    if not hasattr(state, "asyncapi"):
+        own: Participant = state.participant
+        state.asyncapi = await asyncio.to_thread(lambda: document(own, participants(own)))
+    return JSONResponse(state.asyncapi)
+
+
+def install(app: FastAPI, participant: Participant) -> None:
     """Add the addresses above to `app`."""
+    app.state.participant = participant
     app.include_router(pages)
     assets = str(files("fastapi_offline") / "static")
     app.mount(ASSETS, StaticFiles(directory=assets), name="docs-assets")

@@ -13,6 +13,7 @@ from libs.messaging.subscriber import Subscriber
 from libs.messaging.wakeup import Bell, Listener, Notifier
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
+from libs.runtime.peers import expected_queues
 from libs.runtime.readiness import Readiness
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         rabbitmq_url=settings.rabbitmq_url,
         bell=bell,
         final_types=service.participant.final,
+        expected_queues=expected_queues(service.participant),
         retention=timedelta(days=days) if days else None,
     )
 

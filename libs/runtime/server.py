@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 import uvloop
 
+from libs.runtime.broker import check_broker
 from libs.runtime.database import check_database
 from libs.runtime.failure import StartFailure
 from libs.runtime.jwks import KeySet, KeysUnavailable
@@ -45,6 +46,7 @@ async def _serve(
     from libs.runtime.service import create_app
 
     await check_database(settings)
+    await check_broker(settings)
     await _check_keys(settings)
     server = uvicorn.Server(
         uvicorn.Config(

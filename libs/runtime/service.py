@@ -58,7 +58,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.state.registry = CollectorRegistry()
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
-    pages.install(app)
+    pages.install(app, service.participant)
     if settings.serves_api:
         for router in service.routers:
             app.include_router(router)

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from typing import Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
@@ -109,6 +110,8 @@ class ServiceSettings(DatabaseSettings):
         self._check_auth()
         if not self.rabbitmq_url and self.role != "api":
             raise ValueError("RABBITMQ_URL is not set")
+        if self.rabbitmq_url and not self.rabbitmq_url.startswith(("amqp://", "amqps://")):
+            raise ValueError("RABBITMQ_URL does not begin with amqp:// or amqps://")
         if not self.cursor_secret and self.serves_api and not self.binds_loopback:
             raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
         return self
@@ -162,8 +165,7 @@ def read_settings(settings_type: type[S]) -> S:
         raise StartFailure("; ".join(_line(detail) for detail in error.errors())) from None
 
 
-def _line(detail: object) -> str:
-    assert isinstance(detail, dict)  # noqa: S101
+def _line(detail: ErrorDetails) -> str:
     name = ".".join(str(part) for part in detail["loc"]).upper()
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Value error, ")
     return f"{name}: {message}" if name else message

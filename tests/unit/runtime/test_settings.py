@@ -1,0 +1,141 @@
+"""Settings: what is read, what is refused, and the one line that says so."""
+
+from pathlib import Path
+
+import pytest
+
+from libs.runtime.database_url import asyncpg_url, plain_dsn
+from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.settings import ServiceSettings, read_settings
+
+URL = "postgresql://me:secret@db:5432/x"
+
+
+class SomeSettings(ServiceSettings):
+    service: str = "some"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting from outside: an empty folder without .env, and only these variables."""
+    monkeypatch.chdir(tmp_path)
+    for name in SomeSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATABASE_URL", URL)
+    monkeypatch.setenv("ROLE", "api")
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"DATABASE_URL": ""}, "DATABASE_URL: not set"),
+        ({"DATABASE_URL": "", "POSTGRES_USER": "me"}, "POSTGRES_PASSWORD, POSTGRES_DB"),
+        ({"DATABASE_URL": "mysql://me:secret@db/x"}, "not a Postgres URL"),
+        ({"DATABASE_URL": "postgresql://me:secret@db:port/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://me:secret@db"}, "names no database"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
+        ({"POOL_SIZE": "50"}, "POOL_SIZE"),
+        ({"ROLE": "boss"}, "ROLE"),
+        ({"PORT": "70000"}, "PORT"),
+        ({"PORT": "secret"}, "PORT"),
+        ({"ROLE": "all"}, "RABBITMQ_URL is not set"),
+        ({"ROLE": "worker"}, "RABBITMQ_URL is not set"),
+        ({"ROLE": "all", "RABBITMQ_URL": "http://me:secret@mq/"}, "RABBITMQ_URL"),
+        ({"HOST": "0.0.0.0"}, "AUTH=off serves loopback only"),
+        ({"HOST": "::"}, "AUTH=off serves loopback only"),
+        ({"HOST": "0.0.0.0", "AUTH_OFF_BIND_ANY": "true"}, "CURSOR_SECRET is not set"),
+        ({"HOST": "0.0.0.0", "AUTH": "on", "JWKS_URL": "/x"}, "CURSOR_SECRET is not set"),
+        ({"AUTH": "on"}, "JWKS_URL is not set"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_exit_code_2(
+    environment: dict[str, str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as end, one_line_errors():
+        read_settings(SomeSettings)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"]
+)
+def test_any_postgres_url_is_mapped_to_asyncpg(scheme: str) -> None:
+    url = asyncpg_url(f"{scheme}://me:p%40ss@db:5433/x?sslmode=verify-full")
+    text = url.render_as_string(hide_password=False)
+    assert text == "postgresql+asyncpg://me:p%40ss@db:5433/x?ssl=verify-full"
+    assert plain_dsn(url) == "postgresql://me:p%40ss@db:5433/x?sslmode=verify-full"
+
+
+def test_the_parts_make_a_url_when_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    parts = {"USER": "me", "PASSWORD": "p@ss:/word", "DB": "x", "HOST": "db", "PORT": "5433"}
+    for name, value in parts.items():
+        monkeypatch.setenv(f"POSTGRES_{name}", value)
+    url = read_settings(SomeSettings).asyncpg_url
+    assert (url.username, url.password, url.host, url.port) == ("me", "p@ss:/word", "db", 5433)
+    assert asyncpg_url(url.render_as_string(hide_password=False)) == url
+
+
+def test_dot_env_is_read_and_the_environment_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    (tmp_path / ".env").write_text(f"DATABASE_URL={URL}\nPORT=1\nSOMETHING_ELSE=x\n")
+    monkeypatch.setenv("PORT", "2")
+    settings = read_settings(SomeSettings)
+    assert settings.asyncpg_url.host == "db"
+    assert settings.port == 2
+
+
+def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://me:secret@mq/")
+    monkeypatch.setenv("CURSOR_SECRET", "secret")
+    settings = read_settings(SomeSettings)
+    assert settings.database_dsn == "postgresql://me:secret@db:5432/x"
+    assert "secret" not in repr(settings)
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = read_settings(SomeSettings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("role", "serves", "works", "relays"),
+    [
+        ("all", True, True, True),
+        ("api", True, False, False),
+        ("worker", False, True, False),
+        ("relay", False, False, True),
+    ],
+)
+def test_the_role_decides_what_runs(
+    role: str, serves: bool, works: bool, relays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROLE", role)
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    settings = read_settings(SomeSettings)
+    assert (settings.serves_api, settings.works, settings.relays) == (serves, works, relays)
+
+
+def test_a_worker_may_bind_any_address_for_its_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLE", "worker")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("HOST", "0.0.0.0")
+    assert read_settings(SomeSettings).host == "0.0.0.0"
+
+
+def test_a_failure_of_many_lines_is_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), one_line_errors():
+        raise StartFailure("first\nsecond")
+    assert capsys.readouterr().err == "error: first second\n"
