@@ -151,7 +151,7 @@ class Purchase:
             raise OrderAlreadyClosed("The order is closed: it can no longer be cancelled.")
         if self.state is State.FAILED:
             raise PurchaseAlreadyFailed("The purchase has failed: there is nothing to cancel.")
-        if self.cancelled_by_buyer:
+        if self.cancelled_by_buyer or self.state is State.CANCELLED:
             return []
         self.cancelled_by_buyer = True
         if self.state is State.COMPENSATING:

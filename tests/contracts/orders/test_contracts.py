@@ -1,0 +1,49 @@
+"""Today's events match the samples published here, and the views of peers read the peers' samples.
+
+A sample never loses or renames a field: that is a new version of the event beside it.
+"""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import TypeAdapter
+
+from libs.kernel.events import DomainEvent
+from libs.messaging.envelope import Received, encode
+from libs.messaging.reactions import Reaction
+from services.orders.infrastructure.consumers import participant
+
+HERE = Path(__file__).parent
+OURS = participant()
+
+
+@pytest.mark.parametrize("event_type", OURS.publishes, ids=lambda event: event.type)
+def test_an_event_of_today_is_written_as_its_sample(event_type: type[DomainEvent]) -> None:
+    sample = json.loads((HERE / f"{event_type.type}.json").read_bytes())
+    fields = {**sample["data"], "sequence": sample["sequence"]}
+    written = encode(
+        TypeAdapter(event_type).validate_python(fields),
+        event_id=UUID(sample["id"]),
+        source="orders",
+        time=datetime.fromisoformat(sample["time"]),
+        cause=sample["causationid"],
+        traceparent=sample["traceparent"],
+    )
+    assert json.loads(written) == sample
+
+
+def test_every_sample_here_is_of_an_event_that_is_stated() -> None:
+    assert {path.stem for path in HERE.glob("*.json")} == {event.type for event in OURS.publishes}
+
+
+@pytest.mark.parametrize("reaction", OURS.reacts_to, ids=lambda each: each.event_type)
+def test_the_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any]) -> None:
+    (sample,) = HERE.parent.glob(f"*/{reaction.event_type}.json")
+    received: Any = Received[reaction.view]  # type: ignore[name-defined]
+    event = received.model_validate_json(sample.read_bytes())
+    assert (event.type, event.source) == (reaction.event_type, sample.parent.name)
+    assert event.data.order_id == UUID(event.subject)
