@@ -1,14 +1,15 @@
 """python -m deploy.local COMMAND: the whole system on this machine."""
 
+import asyncio
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from types import FrameType
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from deploy.installation import ADMINISTRATOR
 from deploy.local import logs as log_files
@@ -55,6 +56,33 @@ def clean() -> None:
         _stop()
         shutil.rmtree(data_folder(FOLDER), ignore_errors=True)
         shutil.rmtree(FOLDER)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option(help="Leave the system running afterwards.")] = False,
+) -> None:
+    """Run seven purchases through the HTTP entrypoints, and show what happened in each."""
+    from deploy.local import demo as purchases  # seconds of imports, of use here only
+
+    console = Console(soft_wrap=True)
+    with exclusive():
+        if _running():
+            raise NotUp("already up, perhaps with other settings: ./taskw down first")
+        os.environ.setdefault("CODE_LIFETIME_SECONDS", str(purchases.CODE_LIFETIME_SECONDS))
+        state = _start()
+        try:
+            addresses = {name: state.service_url(name) for name in state.services}
+            well = asyncio.run(purchases.play(addresses, state.installation(), console))
+            print()
+            _print_addresses(state)
+        finally:
+            if not keep:
+                _stop()
+    if keep:
+        print("left running: ./taskw down stops it")
+    if not well:
+        sys.exit("error: not every purchase ended as it should, see above")
 
 
 @app.command()
@@ -117,7 +145,7 @@ def _start() -> State:
     if left:
         print(f"stopped what an earlier run had left: {', '.join(left)}")
     choice = choose_runtime()
-    print(f"starting as {choice.runtime.value} processes: {choice.reason}", flush=True)
+    print(f"runtime {choice.runtime.value}: {choice.reason}", flush=True)
     from deploy.local import private  # seconds of imports, of use to this command only
 
     try:
@@ -153,11 +181,7 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:
-        app(standalone_mode=False)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (typer.Abort, subprocess.TimeoutExpired) as error:
-        sys.exit(f"error: {error}")
+        app()
     except (StartFailed, NotUp, ValueError) as error:
         sys.exit(f"error: {error}")
 

@@ -1,103 +1,103 @@
-"""Seven purchases through the HTTP entrypoints, each with the end it should have."""
+"""Plays the scenarios against a running system, and shows what happened in it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from deploy.local.market import CARD_DECLINED, Market
+import httpx
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-PRICE = 4_500_000
+from deploy.installation import SUPERUSER, Installation
+from deploy.local.invariants import Report, check
+from deploy.local.market import Market, NotReached
+from deploy.local.scenarios import SCENARIOS, Scenario
+from deploy.local.timeline import draw, events_of
+from deploy.services import SERVICES
+from libs.messaging.discovery import load, named_participants
+
+CODE_LIFETIME_SECONDS = 6
+"""How long a payment code lives in the demo: one purchase lets its code expire."""
+
+QUIET_WITHIN_SECONDS = 20
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a purchase ended. `order_ids` has two where two buyers raced."""
+class Played:
+    """`failure` says why the purchase did not end as it should; None when it did."""
 
-    title: str
+    scenario: Scenario
     order_ids: Sequence[UUID]
     summary: str
+    failure: str | None = None
 
 
-@dataclass(frozen=True)
-class Scenario:
-    title: str
-    play: Callable[[Market], Awaitable[tuple[Sequence[UUID], str]]]
+async def play(addresses: Mapping[str, str], installation: Installation, console: Console) -> bool:
+    """True when every purchase ended as it should and every invariant holds."""
+    market = Market(addresses)
+    try:
+        played = await _play_all(market, console)
+    finally:
+        await market.close()
+    databases = {spec.name: installation.database_url(spec.name, SUPERUSER) for spec in SERVICES}
+    for each in played:
+        await _show(each, databases, console)
+    report = await _report_when_quiet(databases)
+    _show_report(report, console)
+    return report.hold and not any(each.failure for each in played)
 
 
-async def bought_and_picked_up(market: Market) -> tuple[Sequence[UUID], str]:
-    order = await _buy(market)
-    await market.pay(await market.payment_code(order))
-    await market.reach(order, "COMPLETED")
-    await market.pick_up(order)
-    await market.reach(order, "CLOSED")
-    return [order], "paid, sold, picked up"
+async def _play_all(market: Market, console: Console) -> list[Played]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        return await asyncio.gather(
+            *(
+                _play(each, market, progress, progress.add_task(each.title, total=1))
+                for each in SCENARIOS
+            )
+        )
 
 
-async def credit_too_low(market: Market) -> tuple[Sequence[UUID], str]:
-    order = await _buy(market, credit_limit_cents=PRICE - 1)
-    end = await market.reach(order, "FAILED")
-    return [order], f"refused: {end['reason']}"
+async def _play(scenario: Scenario, market: Market, progress: Progress, task: TaskID) -> Played:
+    try:
+        order_ids, summary = await scenario.play(market)
+    except (NotReached, AssertionError, httpx.HTTPError) as error:
+        progress.update(task, description=f"[red]✘ {scenario.title}[/red]: {error}")
+        return Played(scenario, (), "", failure=str(error) or type(error).__name__)
+    description = f"[green]✔[/green] {scenario.title}: {summary}"
+    progress.update(task, completed=1, description=description)
+    return Played(scenario, order_ids, summary)
 
 
-async def two_buyers_race(market: Market) -> tuple[Sequence[UUID], str]:
-    vehicle = await market.list_vehicle(price_cents=PRICE)
-    buyers = [await market.register_customer(credit_limit_cents=PRICE) for _ in range(2)]
-    orders = await asyncio.gather(*(market.buy(buyer, vehicle, PRICE) for buyer in buyers))
-    states = await asyncio.gather(
-        *(market.reach(order, "AWAITING_PAYMENT", "FAILED") for order in orders)
-    )
-    winners = [state for state in states if state["state"] == "AWAITING_PAYMENT"]
-    if len(winners) != 1:
-        raise AssertionError(f"{len(winners)} of two buyers got the same vehicle")
-    await market.pay(winners[0]["payment_code"])
-    await market.reach(UUID(winners[0]["transaction_id"]), "COMPLETED")
-    return orders, "one bought it, the other was refused"
+async def _show(played: Played, databases: Mapping[str, str], console: Console) -> None:
+    console.print(f"\n[bold]{played.scenario.title}[/bold]", highlight=False)
+    if played.failure:
+        console.print(f"  [red]{played.failure}[/red]", highlight=False)
+    for order_id in played.order_ids:
+        console.print(f"  purchase {order_id}", style="dim", highlight=False)
+        console.print(draw(await events_of(databases, [order_id])))
 
 
-async def payment_declined(market: Market) -> tuple[Sequence[UUID], str]:
-    order = await _buy(market)
-    await market.pay(await market.payment_code(order), card=CARD_DECLINED)
-    end = await market.reach(order, "FAILED")
-    return [order], f"refused: {end['reason']}"
+async def _report_when_quiet(databases: Mapping[str, str]) -> Report:
+    """The last events may be on their way: look again until all holds, or too long."""
+    participants = load(named_participants([]))
+    deadline = time.monotonic() + QUIET_WITHIN_SECONDS
+    while True:
+        report = await check(databases, participants, grace_seconds=0)
+        if report.hold or time.monotonic() > deadline:
+            return report
+        await asyncio.sleep(0.2)
 
 
-async def payment_code_expired(market: Market) -> tuple[Sequence[UUID], str]:
-    order = await _buy(market)
-    await market.payment_code(order)
-    end = await market.reach(order, "FAILED")
-    return [order], f"given up: {end['reason']}"
-
-
-async def cancelled_before_paying(market: Market) -> tuple[Sequence[UUID], str]:
-    order = await _buy(market)
-    await market.payment_code(order)
-    await market.cancel(order)
-    await market.reach(order, "CANCELLED")
-    return [order], "nothing charged"
-
-
-async def cancelled_after_paying(market: Market) -> tuple[Sequence[UUID], str]:
-    order = await _buy(market)
-    await market.pay(await market.payment_code(order))
-    await market.reach(order, "COMPLETED")
-    await market.cancel(order)
-    await market.reach(order, "CANCELLED")
-    return [order], "charged and refunded"
-
-
-SCENARIOS = (
-    Scenario("bought and picked up", bought_and_picked_up),
-    Scenario("credit too low", credit_too_low),
-    Scenario("two buyers race for one vehicle", two_buyers_race),
-    Scenario("payment declined", payment_declined),
-    Scenario("payment code expired", payment_code_expired),
-    Scenario("cancelled before paying", cancelled_before_paying),
-    Scenario("cancelled after paying", cancelled_after_paying),
-)
-
-
-async def _buy(market: Market, *, credit_limit_cents: int = 2 * PRICE) -> UUID:
-    customer = await market.register_customer(credit_limit_cents=credit_limit_cents)
-    vehicle = await market.list_vehicle(price_cents=PRICE)
-    return await market.buy(customer, vehicle, PRICE)
+def _show_report(report: Report, console: Console) -> None:
+    title = f"\n[bold]Invariants over all databases[/bold] ({report.purchases} purchases)"
+    console.print(title, highlight=False)
+    for invariant in report.invariants:
+        mark = "[red]✘[/red]" if invariant.broken else "[green]✔[/green]"
+        console.print(f"  {mark} {invariant.rule}", highlight=False)
+        for sentence in invariant.broken[:10]:
+            console.print(f"      {sentence}", style="red", highlight=False)
+    for note in report.notes:
+        console.print(f"  ! {note}", style="yellow", highlight=False)

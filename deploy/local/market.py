@@ -16,8 +16,8 @@ from validate_docbr import CPF, RENAVAM
 
 Json = dict[str, Any]
 
-CARD_APPROVED = "4000000000000001"
-CARD_DECLINED = "4000000000000002"
+APPROVED, DECLINED = "tok_approve", "tok_decline"
+"""What the sandbox gateway takes for a card it accepts, and for one it does not."""
 
 FINAL_STATES = frozenset({"COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
 
@@ -114,13 +114,13 @@ class Market:
         )
         return UUID(response.json()["transaction_id"])
 
-    async def pay(self, code: str, *, card: str = CARD_APPROVED) -> None:
+    async def pay(self, code: str, *, method: str = APPROVED) -> None:
         await self.send(
             "payments",
             "POST",
             "/payments",
             expect=202,
-            json={"code": code, "card": card},
+            json={"code": code, "method": method},
             headers=idempotency_key(),
         )
 
