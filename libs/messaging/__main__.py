@@ -20,7 +20,7 @@ from yarl import URL
 
 from libs.messaging import asyncapi, choreography, discovery, replay, topology
 from libs.messaging.backlog import backlog
-from libs.messaging.database import Connection
+from libs.messaging.database import Connection, connect
 from libs.messaging.dead_letters import DeadLetter, DeadLetterError, DeadLetters, WouldStrand
 from libs.messaging.participant import Participant
 
@@ -145,7 +145,7 @@ def topology_replay(
 
 
 async def _database(url: str) -> Connection:
-    return await asyncpg.connect(url.replace("+asyncpg", "", 1), timeout=10)
+    return await connect(url.replace("+asyncpg", "", 1), "messaging command line")
 
 
 @outbox_app.command("status")

@@ -3,10 +3,14 @@
 import random
 import traceback
 
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from libs.kernel.errors import DomainError
+
+BROKER_ERRORS = (AMQPError, ChannelInvalidStateError, OSError)
+"""A broker that is away, or a channel that went with its connection: worth trying again."""
 
 _TROUBLE_CLASSES = frozenset(
     {

@@ -10,7 +10,7 @@ from typing import Any, Generic
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import ChannelInvalidStateError
 from opentelemetry import trace
 from opentelemetry.propagate import extract
 
@@ -18,7 +18,7 @@ from libs.kernel.clock import Clock, utc_now
 from libs.messaging import metrics
 from libs.messaging.causation import caused_by
 from libs.messaging.delivery import Delivery, Reader, Unreadable
-from libs.messaging.failures import backoff, describe, is_trouble
+from libs.messaging.failures import BROKER_ERRORS, backoff, describe, is_trouble
 from libs.messaging.inbox import Inbox, InboxWindow, Verdict
 from libs.messaging.reactions import Reaction
 from libs.messaging.refusals import Refusals
@@ -126,7 +126,7 @@ class Intake(Generic[Unit]):
     async def _settle_batch(self, deliveries: list[Delivery]) -> None:
         """All in one transaction; one by one when any of them fails; again after trouble."""
         attempt = 0
-        while deliveries := [each for each in deliveries if not each.message.channel.is_closed]:
+        while deliveries := [each for each in deliveries if not _is_gone(each.message)]:
             try:
                 verdicts = await self._handle(deliveries)
             except Exception as error:
@@ -170,8 +170,12 @@ class Intake(Generic[Unit]):
 
     async def _react(self, unit: Unit, delivery: Delivery) -> None:
         event = delivery.event
-        structlog.contextvars.bind_contextvars(event_id=str(event.id), purchase=event.subject)
-        with caused_by(str(event.id)), self._span(event.traceparent):
+        identifier = str(event.id)
+        with (
+            structlog.contextvars.bound_contextvars(event_id=identifier, purchase=event.subject),
+            caused_by(identifier),
+            self._span(event.traceparent),
+        ):
             await self._reaction.handler(unit, event)
 
     def _span(self, traceparent: str | None) -> AbstractContextManager[Any]:
@@ -201,7 +205,7 @@ class Intake(Generic[Unit]):
     async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
         try:
             await message.ack()
-        except (AMQPError, OSError) as error:  # it comes again, and meets its inbox row
+        except BROKER_ERRORS as error:  # it comes again, and meets its inbox row
             _log.info("acknowledgement lost", queue=self.queue, error=describe(error))
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
@@ -223,7 +227,7 @@ class Intake(Generic[Unit]):
     ) -> None:
         """To the dead letters, and only then acknowledged; tried until the broker takes it."""
         attempt = 0
-        while not message.channel.is_closed:
+        while not _is_gone(message):
             try:
                 await self._refusals.send(message, queue=self.queue, error=error, attempts=attempts)
             except Exception as failure:
@@ -250,6 +254,14 @@ class Intake(Generic[Unit]):
 
     def _held(self, value: int) -> None:
         metrics.HELD.labels(self.queue).set(value)
+
+
+def _is_gone(message: AbstractIncomingMessage) -> bool:
+    """Its channel is closed: it cannot be settled here, and comes again on another channel."""
+    try:
+        return message.channel.is_closed
+    except ChannelInvalidStateError:
+        return True
 
 
 def _seconds(now: datetime, then: datetime) -> float:

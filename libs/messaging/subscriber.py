@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 import structlog
-from aio_pika.exceptions import AMQPError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from faststream.rabbit.schemas import QueueType
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 from yarl import URL
 
-from libs.messaging.failures import backoff, describe
+from libs.messaging.failures import BROKER_ERRORS, backoff, describe
 from libs.messaging.inbox import Inbox, InboxWindow
 from libs.messaging.intake import BATCH, Intake
 from libs.messaging.participant import Participant
@@ -91,7 +90,7 @@ class Subscriber(Generic[Unit]):
                 async with self._connecting:
                     await self._broker.connect()
                 await subscription.subscriber.start()
-            except (AMQPError, OSError) as error:
+            except BROKER_ERRORS as error:
                 attempt += 1
                 queue = subscription.intake.queue
                 _log.warning("cannot consume yet", queue=queue, error=describe(error))
@@ -100,7 +99,9 @@ class Subscriber(Generic[Unit]):
                 return
 
     async def ready(self) -> bool:
-        """Every queue has its consumer at this moment."""
+        """Every queue has its consumer at this moment, and nothing of ours has died."""
+        if any(task.done() for task in self._running):
+            return False
         for subscription in self._subscriptions:
             if not await self._consumes(subscription):
                 return False
@@ -114,7 +115,7 @@ class Subscriber(Generic[Unit]):
         try:
             async with asyncio.timeout(0.2):
                 return bool((await channel.get_underlay_channel()).consumers)
-        except (TimeoutError, AMQPError, OSError):
+        except BROKER_ERRORS:
             return False
 
     async def stop(self) -> None:
@@ -125,7 +126,7 @@ class Subscriber(Generic[Unit]):
         for subscription in self._subscriptions:
             try:
                 await subscription.subscriber.stop()
-            except (AMQPError, OSError) as error:
+            except BROKER_ERRORS as error:
                 _log.info("broker gone while stopping", error=describe(error))
             subscription.intake.stop()
         await asyncio.gather(*self._running)

@@ -1,6 +1,6 @@
 """The sample choreography on servers of its own: a database, a vhost with its topology."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aio_pika
 import pytest
@@ -8,6 +8,9 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.messaging import topology
+from libs.messaging.subscriber import Subscriber
+from libs.messaging.unit_of_work import Transactions
+from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 
 
@@ -34,3 +37,28 @@ async def channel(broker: str) -> AsyncIterator[AbstractChannel]:
     connection = await aio_pika.connect(broker)
     async with connection:
         yield await connection.channel(on_return_raises=True)
+
+
+@pytest.fixture
+async def subscribe(
+    engine: AsyncEngine, broker: str
+) -> AsyncIterator[Callable[..., Awaitable[Subscriber[sample.CreditUnitOfWork]]]]:
+    """Starts subscribers of the credit service that are ready; all stop with the test."""
+    started: list[Subscriber[sample.CreditUnitOfWork]] = []
+
+    async def start(
+        reaction: sample.Reaction = sample.reserve_credit,
+        transactions: Transactions[sample.CreditUnitOfWork] | None = None,
+        url: str = broker,
+    ) -> Subscriber[sample.CreditUnitOfWork]:
+        subscriber = Subscriber(
+            sample.credit(reaction), transactions or sample.transactions(engine), sample.TABLES, url
+        )
+        started.append(subscriber)
+        await subscriber.start()
+        await eventually(subscriber.ready)
+        return subscriber
+
+    yield start
+    for subscriber in started:
+        await subscriber.stop()
