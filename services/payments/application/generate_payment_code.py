@@ -15,6 +15,9 @@ class CodeTerms:
     gateway_limit_cents: int
 
 
+USUAL_TERMS = CodeTerms(timedelta(minutes=15), gateway_limit_cents=1_000_000_000)
+
+
 async def generate_payment_code(
     uow: PaymentsUnitOfWork,
     *,

@@ -1,7 +1,6 @@
 """What payments hears, in views of its own, and how it reacts."""
 
 import secrets
-from datetime import timedelta
 from uuid import UUID
 
 from libs.kernel.ids import uuid7
@@ -9,7 +8,11 @@ from libs.messaging.envelope import Received, View
 from libs.messaging.participant import Participant
 from libs.messaging.reactions import Reactions
 from services.payments.application.cancel_payment import cancel_payment
-from services.payments.application.generate_payment_code import CodeTerms, generate_payment_code
+from services.payments.application.generate_payment_code import (
+    USUAL_TERMS,
+    CodeTerms,
+    generate_payment_code,
+)
 from services.payments.application.refund_failed_sale import refund_failed_sale
 from services.payments.domain import events
 from services.payments.domain.code import RANDOM_BITS
@@ -67,9 +70,6 @@ def reactions(terms: CodeTerms) -> Reactions[Unit]:
         await refund_failed_sale(uow, order_id=event.data.order_id)
 
     return on
-
-
-USUAL_TERMS = CodeTerms(timedelta(minutes=15), gateway_limit_cents=1_000_000_000)
 
 
 def participant(terms: CodeTerms = USUAL_TERMS) -> Participant:

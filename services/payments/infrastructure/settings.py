@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from libs.runtime.settings import ServiceSettings
-from services.payments.application.generate_payment_code import CodeTerms
+from services.payments.application.generate_payment_code import USUAL_TERMS, CodeTerms
 from services.payments.domain.gateway import RetryPolicy
 from services.payments.infrastructure.gateway_worker import GatewayTerms
 
@@ -15,8 +15,8 @@ class PaymentsSettings(ServiceSettings):
     service: str = "payments"
     port: int = 8082
 
-    code_lifetime_seconds: float = Field(default=900, gt=0)
-    gateway_limit_cents: int = Field(default=1_000_000_000, gt=0)
+    code_lifetime_seconds: float = Field(default=USUAL_TERMS.lifetime.total_seconds(), gt=0)
+    gateway_limit_cents: int = Field(default=USUAL_TERMS.gateway_limit_cents, gt=0)
     """The largest amount the gateway takes; above it there is no payment code."""
     gateway_concurrency: int = Field(default=16, ge=1, le=256)
     gateway_patience_seconds: float = Field(default=5, gt=0)

@@ -9,7 +9,6 @@ from services.payments.infrastructure.consumers import participant
 from services.payments.infrastructure.sandbox_gateway import SCENARIOS
 from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
-from tests.unit.payments.memory import TERMS
 
 ROOT = Path(__file__).parents[3]
 CANVAS = (ROOT / "services/payments/README.md").read_text()
@@ -38,7 +37,7 @@ def test_endpoints_are_those_of_the_code() -> None:
 
 
 def test_events_are_those_of_the_code() -> None:
-    payments = participant(TERMS)
+    payments = participant()
     assert first_column("Events out") == {event.type for event in payments.publishes}
     assert first_column("Events in") == set(payments.reactions.by_event)
 

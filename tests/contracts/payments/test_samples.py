@@ -14,10 +14,9 @@ from libs.messaging.envelope import Received, encode
 from libs.messaging.reactions import Reaction
 from services.payments.domain.code import parse_code
 from services.payments.infrastructure.consumers import participant
-from tests.unit.payments.memory import TERMS
 
 HERE = Path(__file__).parent
-PAYMENTS = participant(TERMS)
+PAYMENTS = participant()
 
 
 @pytest.mark.parametrize("event_type", PAYMENTS.publishes, ids=lambda event: event.type)

@@ -1,0 +1,69 @@
+"""One purchase crosses the real broker: heard, coded, paid, and told to others."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import aio_pika
+
+from libs.kernel.ids import uuid7
+from libs.messaging.discovery import load, named_participants
+from libs.messaging.topology import apply, topology_of
+from services.payments.infrastructure.settings import PaymentsSettings
+from services.payments.main import build
+from tests.fixtures.polling import eventually
+from tests.fixtures.services import running
+
+
+def reserved(order_id: str) -> aio_pika.Message:
+    message_id = str(uuid7())
+    event = {
+        "specversion": "1.0",
+        "id": message_id,
+        "source": "vehicles",
+        "type": "vehicle.reserved.v1",
+        "subject": order_id,
+        "time": datetime.now(UTC).isoformat(),
+        "tenantid": "default",
+        "sequence": 1,
+        "data": {"order_id": order_id, "customer_id": str(uuid7()), "price_cents": 4_500_000},
+    }
+    return aio_pika.Message(
+        json.dumps(event).encode(),
+        message_id=message_id,
+        content_type="application/cloudevents+json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )
+
+
+async def test_reserved_vehicle_is_coded_paid_and_told(database: str, vhost: str) -> None:
+    await apply(vhost, topology_of(load(named_participants([]))))
+    order_id = str(uuid7())
+    async with (
+        await aio_pika.connect(vhost) as connection,
+        running(build, PaymentsSettings, database, role="all", rabbitmq_url=vhost) as client,
+    ):
+        channel = await connection.channel()
+        vehicles = await channel.get_exchange("vehicles")
+        await vehicles.publish(reserved(order_id), "vehicle.reserved.v1")
+
+        async def code() -> Any:
+            answer = await client.post("/payment-codes", json={"order_id": order_id})
+            return answer.status_code == 200 and answer.json()["code"]
+
+        answer = await client.post(
+            "/payments",
+            json={"code": await eventually(code), "method": "tok_approve"},
+            headers={"Idempotency-Key": "first"},
+        )
+        assert answer.status_code == 202, answer.text
+        heard = await channel.get_queue("vehicles.on.payment.processed.v1", ensure=False)
+
+        async def processed() -> Any:
+            return await heard.get(no_ack=True, fail=False)
+
+        message = await eventually(processed)
+        event = json.loads(message.body)
+        assert event["type"] == "payment.processed.v1"
+        assert event["data"]["payment_id"] == answer.json()["payment_id"]
+        assert (event["subject"], event["sequence"]) == (order_id, 2)
