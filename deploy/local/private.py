@@ -102,7 +102,7 @@ def _step(name: str) -> Iterator[None]:
     started = time.monotonic()
     try:
         yield
-    except BaseException:
-        print(" failed", flush=True)
+    except BaseException as error:
+        print(" interrupted" if isinstance(error, KeyboardInterrupt) else " failed", flush=True)
         raise
     print(f" {time.monotonic() - started:.1f} s", flush=True)
