@@ -1,8 +1,8 @@
-"""The customers service on a database of the test's own, copied from one migrated once."""
+"""The customers service on a database that is migrated once and emptied for each test."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -31,31 +31,28 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-def _database_url(server: PostgresServer, name: str) -> str:
-    place = urlsplit(server.url)._replace(scheme="postgresql+asyncpg", path=f"/{name}")
-    return urlunsplit(place)
-
-
 @pytest.fixture(scope="session")
-def template(postgres_server: PostgresServer) -> Iterator[str]:
-    """The name of a database with this service's newest schema."""
+def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with this service's newest schema; one for all tests of a worker."""
     name = f"test_{uuid.uuid4().hex}"
     asyncio.run(_execute(postgres_server.url, f"CREATE DATABASE {name}"))
     try:
-        migrate("customers", make_url(_database_url(postgres_server, name)), "upgrade", "head")
-        yield name
+        place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg")
+        url = urlunsplit(place._replace(path=f"/{name}"))
+        migrate("customers", make_url(url), "upgrade", "head")
+        yield url
     finally:
         asyncio.run(_execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
-async def customers_database(postgres_server: PostgresServer, template: str) -> AsyncIterator[str]:
-    name = f"test_{uuid.uuid4().hex}"
-    await _execute(postgres_server.url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    try:
-        yield _database_url(postgres_server, name)
-    finally:
-        await _execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)")
+async def customers_database(migrated_database: str) -> str:
+    """The same, empty."""
+    await _execute(
+        migrated_database.replace("+asyncpg", ""),
+        "TRUNCATE customers, credit_reservations, idempotency_keys, outbox, inbox",
+    )
+    return migrated_database
 
 
 @pytest.fixture
@@ -68,7 +65,7 @@ Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
 
 @pytest.fixture
 def serve(customers_database: str, ledger: Path) -> Serve:
-    """Serve the API on this test's database, with further settings."""
+    """Serve the API, with further settings."""
 
     def start(**settings: Any) -> AbstractAsyncContextManager[ServiceClient]:
         chosen: dict[str, Any] = {
@@ -102,21 +99,3 @@ async def guarded(serve: Serve, issuer: Issuer) -> AsyncIterator[ServiceClient]:
     """The API with AUTH=on, accepting the issuer's tokens."""
     async with serve(auth="on", jwks_url=str(issuer.jwks)) as client:
         yield client
-
-
-@pytest.fixture
-def deadlocks(customers_database: str) -> Callable[[], Awaitable[int]]:
-    """How many deadlocks Postgres has broken in this test's database."""
-
-    async def count() -> int:
-        connection = await asyncpg.connect(customers_database.replace("+asyncpg", ""))
-        try:
-            return int(
-                await connection.fetchval(
-                    "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
-                )
-            )
-        finally:
-            await connection.close()
-
-    return count

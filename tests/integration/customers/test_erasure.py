@@ -113,6 +113,7 @@ async def test_the_ledger_erases_again_what_a_restore_brought_back(
     async with engine.begin() as connection:
         await connection.execute(text("DELETE FROM customers"))
         await connection.execute(text("INSERT INTO customers TABLE dump"))
+        await connection.execute(text("DROP TABLE dump"))
     assert (await customers.get(f"/customers/{customer}")).status_code == 200
     for expected in ("1 erasures in the ledger, 1 customers", "1 erasures in the ledger, 0 custom"):
         line = await replay_erasures(

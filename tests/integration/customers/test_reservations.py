@@ -137,9 +137,10 @@ async def test_confirmation_and_release_at_once_hold_nothing_in_the_end(
 
 
 async def test_batches_over_the_same_customers_do_not_deadlock(
-    customers: ServiceClient, deadlocks: Any
+    customers: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two batches that meet the same customers in opposite order take turns."""
+    monkeypatch.setattr("libs.messaging.unit_of_work.ATTEMPTS", 1)
     one, two = (await register(customers))["id"], (await register(customers, BRUNO))["id"]
     await asyncio.gather(
         *(
@@ -149,7 +150,6 @@ async def test_batches_over_the_same_customers_do_not_deadlock(
     )
     assert await credit(customers, one) == (9_920, 80, 0)
     assert await credit(customers, two) == (9_920, 80, 0)
-    assert await deadlocks() == 0
 
 
 async def test_an_erasure_and_a_purchase_at_once_do_not_both_win(customers: ServiceClient) -> None:
