@@ -1,7 +1,6 @@
 """How much waits in the outbox: for readiness, for metrics, to refuse work in time."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from libs.messaging.database import Connection
 
@@ -26,10 +25,6 @@ class Backlog:
     age: float
     failing: int
     error: str | None
-
-    def exceeds(self, rows: int, age: timedelta) -> bool:
-        """True above a high-water mark: the service had better take no more work."""
-        return self.rows >= rows or self.age >= age.total_seconds()
 
 
 async def backlog(connection: Connection) -> Backlog:

@@ -5,8 +5,8 @@ aiormq rather than a framework above it: this is where the throughput of the who
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import aiormq
 from aiormq.channel import Channel
@@ -70,50 +70,48 @@ class Publisher:
         After a reconnect, look whether exchange and queues are there. Raises BrokerUnavailable.
         """
         connection = self._connection
-        if self._channel is not None and not self._channel.is_closed and connection is not None:
+        if connection is not None and self._channel is not None and not self._channel.is_closed:
             await self._unblocked(connection)
             return
         try:
-            async with asyncio.timeout(self._timeout):
-                if connection is None or not connection.is_opened:
-                    await self.close()
-                    connection = aiormq.Connection(self._url)
-                    await connection.connect()
-                    self._connection = connection
+            with _broker_errors():
+                async with asyncio.timeout(self._timeout):
+                    if connection is None or not connection.is_opened:
+                        await self.close()
+                        connection = aiormq.Connection(self._url)
+                        await connection.connect()
+                        self._connection = connection
                     await self.check_topology()
-                self._channel = await _confirming_channel(connection)
+                    self._channel = await _confirming_channel(connection)
         except BrokerUnavailable:
             await self.close()
             raise
-        except _LOST as error:
-            await self.close()
-            raise BrokerUnavailable(_reason(error)) from error
 
     async def check_topology(self) -> None:
         """Refresh `missing_queues`. Raises BrokerUnavailable when the exchange is not there."""
-        if self._connection is None or not self._connection.is_opened:
-            raise BrokerUnavailable("not connected")
-        if not await self._there("exchange", self.service):
-            raise BrokerUnavailable(f"exchange {self.service} is missing")
-        missing = {
-            event_type: [queue for queue in queues if not await self._there("queue", queue)]
-            for event_type, queues in self._expected.items()
-        }
-        self.missing_queues = {kind: queues for kind, queues in missing.items() if queues}
+        with _broker_errors():
+            if not await self._there("exchange", self.service):
+                raise BrokerUnavailable(f"exchange {self.service} is missing")
+            missing = {
+                event_type: [queue for queue in queues if not await self._there("queue", queue)]
+                for event_type, queues in self._expected.items()
+            }
+            self.missing_queues = {kind: queues for kind, queues in missing.items() if queues}
 
     async def _there(self, kind: str, name: str) -> bool:
         if self._connection is None:
             raise BrokerUnavailable("not connected")
-        channel = await self._connection.channel(publisher_confirms=False)
-        try:
-            if kind == "exchange":
-                await channel.exchange_declare(name, passive=True)
-            else:
-                await channel.queue_declare(name, passive=True)
-        except ChannelNotFoundEntity:
-            return False
-        await channel.close()
-        return True
+        async with asyncio.timeout(self._timeout):
+            channel = await self._connection.channel(publisher_confirms=False)
+            try:
+                if kind == "exchange":
+                    await channel.exchange_declare(name, passive=True)
+                else:
+                    await channel.queue_declare(name, passive=True)
+            except ChannelNotFoundEntity:
+                return False
+            await channel.close()
+            return True
 
     async def _unblocked(self, connection: aiormq.Connection) -> None:
         try:
@@ -141,10 +139,11 @@ class Publisher:
                 continue
             if self._connection is None or asyncio.get_running_loop().time() > deadline:
                 raise BrokerUnavailable(offence)
-            channel = await _confirming_channel(self._connection)
+            with _broker_errors():
+                async with asyncio.timeout_at(deadline):
+                    channel = await _confirming_channel(self._connection)
             run.error = await self._together(channel, [run], deadline)
-            if not channel.is_closed:
-                await channel.close()
+            await self._drop(channel)
 
     async def _together(self, channel: Channel, runs: Sequence[Run], deadline: float) -> str | None:
         """None, or why the broker closed the channel over a message, whichever it was."""
@@ -162,7 +161,7 @@ class Publisher:
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
                 continue
-            if not isinstance(error, _LOST) or isinstance(error, DeliveryError):
+            if isinstance(error, DeliveryError) or not isinstance(error, _CLOSED):
                 run.error = _reason(error)
             elif late:
                 run.error = f"no confirm within {self._timeout:g} s"
@@ -190,28 +189,42 @@ class Publisher:
         if self._channel is channel:
             self._channel = None
         try:
-            async with asyncio.timeout(1):
-                await channel.close()
-        except _LOST:
+            with _broker_errors():
+                async with asyncio.timeout(1):
+                    await channel.close()
+        except BrokerUnavailable:
             await self.close()
 
     async def close(self) -> None:
         self._channel = None
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(*_LOST):
+            with suppress(BrokerUnavailable), _broker_errors():
                 async with asyncio.timeout(2):
                     await connection.close()
 
 
-_LOST = (
-    AMQPError,
-    ChannelInvalidStateError,
-    OSError,
-    EOFError,
-    TimeoutError,
-    asyncio.CancelledError,  # aiormq's way to say that it closed under us
-)
+_LOST = (AMQPError, ChannelInvalidStateError, OSError, EOFError, TimeoutError)
+
+
+_CLOSED = (*_LOST, asyncio.CancelledError)
+
+
+@contextmanager
+def _broker_errors() -> Iterator[None]:
+    """What the protocol library raises becomes BrokerUnavailable.
+
+    It also raises CancelledError, when the connection closes under a call: that is not ours.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerUnavailable("the connection closed") from None
+    except _LOST as error:
+        raise BrokerUnavailable(_reason(error)) from error
 
 
 async def _confirming_channel(connection: aiormq.Connection) -> Channel:

@@ -172,12 +172,12 @@ class Relay:
         async with self._turn:
             if not await self._wait_for_work():
                 return
+            self._again = True  # in case it fails here: the ring is spent
             await self._publisher.open()
             self._trouble.pop("broker", None)
             self._trouble.pop("start", None)
             rings = self._bell.rings
             self._claimed_at = time.monotonic()
-            self._again = False
             batch = await claim(connection, self._floor.seq, self.settings.limits)
             self._trouble.pop("database", None)
             self._again = batch.full or (self._stopping.is_set() and bool(batch.runs))

@@ -92,7 +92,7 @@ async def test_a_subject_with_many_events_waiting_drains_fast_and_in_order(shop:
 
 async def test_events_behind_a_long_run_are_parked_and_still_go_out_in_order(shop: Outlet) -> None:
     await shop.write("hot", 300)
-    async with shop.relay(settings=replace(QUICK, limits=Limits(run=10))):
+    async with shop.relay(settings=replace(QUICK, limits=Limits(run=10), rarely=60)):
 
         async def parked() -> bool:
             return await shop.count("due_at = 'infinity'") > 0
