@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import FORWARD, State
@@ -56,10 +57,14 @@ class World:
     @property
     def key(self) -> tuple[object, ...]:
         """Two worlds with one key have the same future."""
-        one = self.purchase
-        heard = frozenset((each.type, each.sequence) for each in one.history)
-        own = (one.state, one.cancelled_by_buyer, one.reason, one.needs_attention, heard)
+        own = key_of(self.purchase)
         return own, self.customers, self.vehicles, self.payments, self.remembered, self.in_flight
+
+
+def key_of(purchase: Purchase) -> tuple[object, ...]:
+    """All that decides what the purchase does next; the order of its history does not."""
+    heard = frozenset((each.type, each.sequence) for each in purchase.history)
+    return purchase.state, purchase.cancelled_by_buyer, purchase.reason, heard
 
 
 def beginning() -> World:
@@ -188,9 +193,24 @@ def _act(world: World, action: str) -> World:
 
 
 def _orders(world: World, event: str, sequence: int) -> World:
+    key = (key_of(world.purchase), event, sequence)
+    if key not in _ANSWERS:
+        _ANSWERS[key] = _react(world.purchase, event, sequence)
+    purchase, events = _ANSWERS[key]
+    world = replace(world, purchase=purchase)
+    for stated in events:
+        world = _tell(world, "orders", stated.sequence, stated.type.removesuffix(".v1"))
+    return world
+
+
+_ANSWERS: dict[tuple[object, ...], tuple[Purchase, list[DomainEvent]]] = {}
+"""What the reaction made of each purchase and event: many worlds differ only elsewhere."""
+
+
+def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, list[DomainEvent]]:
     """The service's real reaction, over a purchase kept in memory."""
     reaction = REACTIONS[f"{event}.v1"]
-    uow: Any = InMemoryUnitOfWork(InMemoryPurchases(world.purchase))
+    uow: Any = InMemoryUnitOfWork(InMemoryPurchases(purchase))
     data = {
         "order_id": ORDER,
         "reason": event,
@@ -198,21 +218,18 @@ def _orders(world: World, event: str, sequence: int) -> World:
         "code": "MV-1",
         "expires_at": NOW,
     }
-    received = Received[Any].model_construct(
+    received = Received[Any](
         id=UUID(int=sequence),
         source=PRODUCER[event.split(".")[0]],
         type=f"{event}.v1",
         subject=str(ORDER),
         time=NOW,
-        tenant_id="tenant-1",
+        tenantid="tenant-1",
         sequence=sequence,
         data=reaction.view.model_validate(data),
     )
     _run(reaction.handler(uow, received))
-    world = replace(world, purchase=uow.purchases.purchase)
-    for stated in uow.published:
-        world = _tell(world, "orders", stated.sequence, stated.type.removesuffix(".v1"))
-    return world
+    return uow.purchases.purchase, uow.published
 
 
 def _run(coroutine: Any) -> None:

@@ -1,0 +1,138 @@
+"""Orders on a real broker: what it states reaches its peers, and what they state reaches it."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+from sqlalchemy import text
+
+from libs.kernel.ids import uuid7
+from libs.messaging import topology
+from libs.messaging.participant import Participant
+from services.customers.infrastructure.consumers import participant as customers
+from services.orders.infrastructure.consumers import participant as orders_participant
+from services.orders.infrastructure.settings import OrdersSettings
+from services.orders.main import build
+from services.payments.infrastructure.consumers import participant as payments
+from services.vehicles.infrastructure.consumers import participant as vehicles
+from tests.fixtures.polling import eventually
+from tests.fixtures.services import ServiceClient, running
+from tests.integration.orders.market import TENANT, WAY_FORWARD, buy, look
+
+SAMPLES = Path(__file__).parents[2] / "contracts"
+ALL: list[Participant] = [orders_participant(), customers(), vehicles(), payments()]
+
+
+@pytest.fixture
+async def orders(database: str, vhost: str) -> AsyncIterator[ServiceClient]:
+    await topology.apply(vhost, topology.topology_of(ALL))
+    async with running(build, OrdersSettings, database, role="all", rabbitmq_url=vhost) as client:
+        yield client
+
+
+@pytest.fixture
+async def channel(vhost: str) -> AsyncIterator[AbstractChannel]:
+    connection = await aio_pika.connect(vhost)
+    async with connection:
+        yield await connection.channel()
+
+
+async def state_by_peer(
+    channel: AbstractChannel, event_type: str, order_id: UUID, event_id: UUID | None = None
+) -> None:
+    """Publish a peer's own sample of an event, made to be about this purchase."""
+    (path,) = SAMPLES.glob(f"*/{event_type}.json")
+    sample: dict[str, Any] = json.loads(path.read_text())
+    sample |= {
+        "id": str(event_id or uuid7()),
+        "subject": str(order_id),
+        "correlationid": str(order_id),
+        "tenantid": TENANT,
+    }
+    sample["data"] |= {"order_id": str(order_id), "tenant_id": TENANT}
+    message = aio_pika.Message(
+        json.dumps(sample).encode(),
+        content_type="application/cloudevents+json",
+        message_id=sample["id"],
+        type=event_type,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+    )
+    exchange = await channel.get_exchange(path.parent.name, ensure=False)
+    await exchange.publish(message, routing_key=event_type)
+
+
+async def test_a_purchase_is_stated_to_customers_and_completed_by_the_peers_own_samples(
+    orders: ServiceClient, channel: AbstractChannel
+) -> None:
+    order_id = await buy(orders)
+    queue = await channel.get_queue("customers.on.order.confirmed.v1")
+
+    async def confirmed() -> dict[str, Any] | None:
+        message = await queue.get(fail=False, no_ack=True)
+        return None if message is None else json.loads(message.body)
+
+    event = await eventually(confirmed)
+    assert event is not None
+    assert (event["subject"], event["source"], event["sequence"]) == (str(order_id), "orders", 1)
+    for event_type in reversed(WAY_FORWARD):
+        again = uuid7()
+        await state_by_peer(channel, event_type, order_id, again)
+        await state_by_peer(channel, event_type, order_id, again)
+
+    async def completed() -> bool:
+        state = await look(orders, order_id)
+        return state["state"] == "COMPLETED" and len(state["history"]) == 7
+
+    await eventually(completed, timeout=20)
+
+
+async def test_peers_events_in_opposite_orders_never_deadlock(
+    orders: ServiceClient, channel: AbstractChannel
+) -> None:
+    """Several purchases share a transaction, in one order whatever the order of arrival."""
+    bought = [await buy(orders) for _ in range(60)]
+    for one, other in zip(bought, reversed(bought), strict=True):
+        await state_by_peer(channel, "credit.reserved.v1", one)
+        await state_by_peer(channel, "vehicle.reserved.v1", other)
+
+    async def all_heard() -> bool:
+        async with orders.service.transactions.engine.connect() as connection:
+            found = await connection.execute(
+                text("SELECT count(*) FROM orders WHERE jsonb_array_length(history) = 3")
+            )
+            return bool(found.scalar_one() == len(bought))
+
+    await eventually(all_heard, timeout=20)
+
+    async def deadlocks() -> int:
+        async with orders.service.transactions.engine.connect() as connection:
+            await connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+            found = await connection.execute(
+                text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+            )
+            return int(found.scalar_one())
+
+    assert await deadlocks() == 0
+
+
+async def test_an_event_of_an_unknown_purchase_ends_among_the_dead_letters(
+    orders: ServiceClient, channel: AbstractChannel
+) -> None:
+    order_id = await buy(orders)
+    await state_by_peer(channel, "credit.reserved.v1", uuid4())
+    await state_by_peer(channel, "credit.reserved.v1", order_id)
+    dead = await channel.get_queue("orders.dead")
+
+    async def dead_letter() -> bool:
+        return await dead.get(fail=False, no_ack=True) is not None
+
+    async def advanced() -> bool:
+        return bool((await look(orders, order_id))["state"] == "CREDIT_RESERVED")
+
+    await eventually(advanced, timeout=20)
+    await eventually(dead_letter, timeout=30)
