@@ -183,6 +183,13 @@ class Payments:
             "UPDATE payments SET expires_at = now() WHERE order_id = :order", order=order_id
         )
 
+    async def somebody_waits_for_a_lock(self) -> bool:
+        waiting = await self.rows(
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(waiting)
+
     async def execute(self, statement: str, **values: object) -> None:
         async with self.service.transactions.engine.begin() as connection:
             await connection.execute(text(statement), values)

@@ -1,10 +1,18 @@
 """Two things at once, on real rows: exactly one wins, and money agrees with it."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
+from services.payments.application.cancel_payment import cancel_payment
+from services.payments.application.pay_code import pay_code
+from services.payments.application.record_charge import record_charge
+from services.payments.domain.gateway import Approved, RetryPolicy
+from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
+from tests.fixtures.polling import eventually
 from tests.integration.payments.conftest import Payments
 
 ROUNDS = 8
@@ -51,6 +59,24 @@ async def test_payment_against_expiry_has_exactly_one_winner(payments: Payments)
         assert await payments.moved(order_id, "charge") == (answer.status_code == 202)
 
 
+async def test_timer_passes_over_a_code_that_is_just_being_paid(payments: Payments) -> None:
+    order_id = await payments.reserved()
+    code = await payments.code(order_id)
+
+    async def pay(uow: PostgresPaymentsUnitOfWork) -> None:
+        """In time, for it began before the code's time ended."""
+        await uow.connection.execute(text("SELECT 1"))
+        await payments.overdue(order_id)
+        await pay_code(
+            uow, tenant_id=payments.tenant, code=code, method="tok_approve", may_see=lambda _: True
+        )
+        await payments.loop("expiry")
+
+    await payments.service.transactions.run(pay)
+    assert await payments.state(order_id) == "PROCESSING"
+    assert await payments.types(order_id) == ["payment.code_generated.v1"]
+
+
 async def test_payment_against_cancellation_keeps_no_money(payments: Payments) -> None:
     for _ in range(ROUNDS):
         order_id = await payments.reserved()
@@ -74,6 +100,37 @@ async def test_cancellation_against_the_gateways_answer_keeps_no_money(payments:
         assert await payments.state(order_id) == "REFUNDED"
         assert await payments.moved(order_id, "charge") == 1
         assert await payments.moved(order_id, "refund") == 1
+
+
+async def test_answer_that_meets_an_uncommitted_cancellation_waits_for_it(
+    payments: Payments,
+) -> None:
+    order_id = await payments.reserved()
+    await payments.paid(order_id)
+    transactions = payments.service.transactions
+    claimed = await transactions.run(lambda uow: uow.payments.claim_calls(1, timedelta(minutes=1)))
+    recording = []
+
+    async def cancel(uow: PostgresPaymentsUnitOfWork) -> None:
+        await cancel_payment(uow, tenant_id=payments.tenant, order_id=order_id, payment_id=uuid7())
+        recording.append(asyncio.create_task(record()))
+        await eventually(payments.somebody_waits_for_a_lock)
+
+    async def record() -> None:
+        await transactions.run(
+            lambda uow: record_charge(
+                uow,
+                order_id=order_id,
+                answer=Approved("charge-1"),
+                claim=claimed[0].claim,
+                policy=RetryPolicy(timedelta(seconds=1), timedelta(seconds=1), refund_tries=1),
+            )
+        )
+
+    await transactions.run(cancel)
+    await asyncio.gather(*recording)
+    assert await payments.state(order_id) == "REFUNDING"
+    assert await payments.types(order_id) == ["payment.code_generated.v1"]
 
 
 @pytest.mark.parametrize("copies", [1, 3])
