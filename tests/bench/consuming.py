@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.messaging.outbox import Outbox
 from libs.messaging.subscriber import Subscriber
-from libs.messaging.topology import apply, topology_of
 from libs.messaging.unit_of_work import Transactions, UnitOfWork
 from tests.bench import naive, raw, sample
 from tests.bench.relaying import SPAWN, wait_for
@@ -27,11 +26,6 @@ class Consumed:
 
     rate: float
     cpu_ms: float
-
-
-async def prepare(database_url: str, rabbitmq_url: str) -> None:
-    await sample.create_tables(database_url)
-    await apply(rabbitmq_url, topology_of([sample.shop(), sample.credit()]))
 
 
 async def queue_up(database_url: str, rabbitmq_url: str, count: int) -> None:

@@ -48,8 +48,11 @@ class Outbox:
         finally:
             await connection.close()
 
-    def drain_rate(self, first: int, last: int, *, relays: int = 1) -> float:
+    async def drain_rate(self, first: int, last: int, *, relays: int = 1) -> float:
         """Rows per second from the `first` to the `last` one confirmed, by so many processes."""
+        return await asyncio.to_thread(self._drain_rate, first, last, relays)
+
+    def _drain_rate(self, first: int, last: int, relays: int) -> float:
         counts = [SPAWN.Value("q", 0) for _ in range(relays)]
         stop = SPAWN.Event()
         arguments = [(self.dsn, self.rabbitmq_url, count, stop) for count in counts]

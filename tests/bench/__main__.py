@@ -1,0 +1,199 @@
+"""`./taskw bench`: everything in one run on one machine, as ratios.
+
+Starts servers and services of its own, prints as it goes, and writes `.local/bench.json`.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import statistics
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import httpx
+import uvloop
+from rich.console import Console
+
+from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.local import private
+from deploy.local.market import Market
+from deploy.local.postgres import data_folder
+from deploy.local.processes import StartFailed, stop_recorded
+from deploy.local.state import FOLDER, State
+from libs.messaging.topology import apply, topology_of
+from tests.bench import consuming, hops, peer, purchases, raw, sample
+from tests.bench.findings import Findings
+from tests.bench.relaying import HOT, Outbox
+
+ROUNDS = 3
+PURCHASES = 1_500
+DATABASES = ("bench", "bench_other")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Two databases and a vhost of the bench's own, with the sample's tables and queues."""
+
+    database_url: str
+    other_database_url: str
+    rabbitmq_url: str
+
+    @property
+    def dsn(self) -> str:
+        return self.database_url.replace("+asyncpg", "")
+
+    async def rate(self, measure: Callable[[], Awaitable[float]]) -> float:
+        """Measure with a new queue each time: a long one would slow the next down."""
+        await raw.declare(self.rabbitmq_url, "bench")
+        try:
+            return await measure()
+        finally:
+            await raw.delete(self.rabbitmq_url, "bench")
+
+
+@asynccontextmanager
+async def place(installation: Installation) -> AsyncIterator[Place]:
+    admin = await asyncpg.connect(installation.superuser_url)
+    for name in DATABASES:
+        await admin.execute(f"CREATE DATABASE {name}")
+    vhost = f"{installation.management_url}/api/vhosts/bench"
+    async with httpx.AsyncClient() as client:
+        (await client.put(vhost)).raise_for_status()
+    try:
+        urls = [installation.database_url(name, SUPERUSER) for name in DATABASES]
+        one, other = (url.replace("postgresql:", "postgresql+asyncpg:") for url in urls)
+        broker = installation.broker_url(ADMINISTRATOR).rsplit("/", 1)[0]
+        here = Place(one, other, f"{broker}/bench")
+        for url in (one, other):
+            await sample.create_tables(url)
+        await apply(here.rabbitmq_url, topology_of([sample.shop(), sample.credit()]))
+        yield here
+    finally:
+        async with httpx.AsyncClient() as client:
+            await client.delete(vhost)
+        for name in DATABASES:
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+async def relay(here: Place, found: Findings) -> None:
+    found.title("Relay: 400-byte events to a quorum queue, confirmed")
+    outbox = Outbox(here.dsn, here.rabbitmq_url)
+    limit, one, two, deep, hot = [], [], [], [], []
+    for _ in range(ROUNDS):  # interleaved: what else the machine does falls on all alike
+        limit.append(await here.rate(lambda: raw.publish_rate(here.rabbitmq_url, 20_000)))
+        await outbox.fill(10_000)
+        one.append(await here.rate(lambda: outbox.drain_rate(1_000, 9_500)))
+        await outbox.fill(20_000)
+        two.append(await here.rate(lambda: outbox.drain_rate(1_000, 19_000, relays=2)))
+        await outbox.fill(1_000_000)
+        deep.append(await here.rate(lambda: outbox.drain_rate(1_000, 9_500)))
+        await outbox.fill(1_000, subject=HOT)
+        hot.append(await here.rate(lambda: outbox.drain_rate(1, 1_000)))
+    other = await here.rate(lambda: peer.relay_rate(here.database_url, here.rabbitmq_url, 6_000))
+    alone = statistics.median(one)
+    found.note("aiormq alone", statistics.median(limit), "events/s")
+    found.note("the relay", alone, "events/s")
+    found.note("faststream-outbox", other, "events/s")
+    found.at_least(0.9, "the relay to aiormq alone", alone / statistics.median(limit))
+    found.at_least(5, "the relay to faststream-outbox", alone / other)
+    found.at_least(1, "two relays to one", statistics.median(two) / alone)
+    found.at_least(0.9, "1,000,000 rows waiting to 10,000", statistics.median(deep) / alone)
+    found.at_least(300, "one subject, 1,000 events", statistics.median(hot), "events/s")
+
+
+async def hop(here: Place, found: Findings) -> None:
+    found.title("Hop: from the commit in one service to the commit in the next, idle")
+    latencies = await hops.hop_latencies(
+        here.other_database_url, here.database_url, here.rabbitmq_url, 500
+    )
+    found.at_most(10, "hop, p50", statistics.median(latencies), "ms")
+    found.at_most(50, "hop, p99", _percentile(latencies, 99), "ms")
+
+
+async def subscriber(here: Place, found: Findings) -> None:
+    found.title("Subscriber: inbox, two writes and one event a message, one process")
+    ours: list[consuming.Consumed] = []
+    naive: list[consuming.Consumed] = []
+    for _ in range(ROUNDS):
+        for results, naively in ((ours, False), (naive, True)):
+            await consuming.queue_up(here.database_url, here.rabbitmq_url, 3_000)
+            results.append(
+                await asyncio.to_thread(
+                    consuming.consume,
+                    here.database_url,
+                    here.rabbitmq_url,
+                    count=3_000,
+                    naively=naively,
+                )
+            )
+    rates = [statistics.median(each.rate for each in results) for results in (ours, naive)]
+    found.note("messages a second", rates[0], "messages/s")
+    found.note("naively, one ORM transaction each", rates[1], "messages/s")
+    cpu = [statistics.median(each.cpu_ms for each in results) for results in (ours, naive)]
+    found.note("CPU of the process a message", cpu[0], "ms")
+    found.note("naively", cpu[1], "ms")
+    found.at_least(2, "the subscriber to the naive one", rates[0] / rates[1])
+
+
+async def whole_purchases(state: State, folder: Path, found: Findings) -> None:
+    found.title(f"Purchases: {PURCHASES:,} from POST /purchase to COMPLETED, all services here")
+    market = Market({name: state.service_url(name) for name in state.services}, timeout=60)
+    try:
+        codes = await purchases.code_latencies(market, 100)
+        load = await purchases.run_load(market, folder, PURCHASES)
+    finally:
+        await market.close()
+    found.at_most(
+        40, "POST /purchase to the payment code, idle, p50", statistics.median(codes), "ms"
+    )
+    found.note("purchases a second", load.rate, "purchases/s")
+    for name, milliseconds in sorted(load.cpu_ms.items(), key=lambda item: -item[1]):
+        found.note(f"CPU a purchase: {name}", milliseconds, "ms")
+    found.at_most(45, "CPU a purchase, all processes", load.cpu_ms_total, "ms")
+
+
+async def run(state: State, folder: Path, parts: Sequence[str]) -> bool:
+    found = Findings(Console(highlight=False))
+    async with place(state.installation(folder)) as here:
+        for name, part in (("relay", relay), ("hop", hop), ("subscriber", subscriber)):
+            if name in parts:
+                await part(here, found)
+    if "purchases" in parts:
+        await whole_purchases(state, folder, found)
+    found.write(FOLDER / "bench.json")
+    return found.all_kept
+
+
+def _percentile(values: Sequence[float], rank: int) -> float:
+    return statistics.quantiles(values, n=100)[rank - 1]
+
+
+def main(parts: Sequence[str]) -> None:
+    known = ("relay", "hop", "subscriber", "purchases")
+    unknown = [part for part in parts if part not in known]
+    if unknown:
+        sys.exit(f"error: no such part: {', '.join(unknown)} (there are: {', '.join(known)})")
+    folder = FOLDER / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    FOLDER.chmod(0o711)
+    folder.chmod(0o711)
+    try:
+        state = private.start(folder)
+        kept = uvloop.run(run(state, folder, parts or known))
+    except (StartFailed, *private.EXPECTED) as error:
+        sys.exit(f"error: {error}")
+    finally:
+        stop_recorded(folder)
+        shutil.rmtree(data_folder(folder), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(0 if kept else 1)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main(sys.argv[1:])

@@ -1,0 +1,137 @@
+"""Whole purchases through the HTTP entrypoints: how many a second, and what each costs."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from deploy.local.market import Market
+from deploy.local.processes import recorded
+
+PRICE = 1_000
+BUYERS = 40
+"""Purchases under way at a time."""
+
+ON_THE_WAY = ("REQUESTED", "CREDIT_RESERVED", "VEHICLE_RESERVED", "AWAITING_PAYMENT", "PAID")
+
+
+@dataclass(frozen=True)
+class Load:
+    """`cpu_ms` is per purchase, by process; the buyers' own is not in it."""
+
+    purchases: int
+    seconds: float
+    cpu_ms: Mapping[str, float]
+
+    @property
+    def rate(self) -> float:
+        return self.purchases / self.seconds
+
+    @property
+    def cpu_ms_total(self) -> float:
+        return sum(self.cpu_ms.values())
+
+
+async def code_latencies(market: Market, count: int) -> list[float]:
+    """Milliseconds from `POST /purchase` until the buyer can read the payment code, idle."""
+    latencies = []
+    for _ in range(count):
+        customer = await market.register_customer(credit_limit_cents=PRICE)
+        vehicle = await market.list_vehicle(price_cents=PRICE)
+        await asyncio.sleep(0.02)
+        started = time.perf_counter()
+        order = await market.buy(customer, vehicle, PRICE)
+        while (await market.state(order))["payment_code"] is None:  # noqa: ASYNC110 - over HTTP
+            await asyncio.sleep(0.001)
+        latencies.append((time.perf_counter() - started) * 1000)
+    return latencies
+
+
+async def run_load(market: Market, folder: Path, count: int) -> Load:
+    """Buy, pay and get `count` vehicles; `folder` is where the system's processes are recorded."""
+    customers = await asyncio.gather(
+        *(market.register_customer(credit_limit_cents=count * PRICE) for _ in range(BUYERS))
+    )
+    waiting = iter(await _list_vehicles(market, count))
+    before = _cpu_seconds(folder)
+    started = time.perf_counter()
+    codes = Codes(market)
+    watching = asyncio.create_task(codes.watch())
+    await asyncio.gather(*(_buy_all(market, codes, buyer, waiting) for buyer in customers))
+    await codes.all_completed(count)
+    seconds = time.perf_counter() - started
+    watching.cancel()
+    after = _cpu_seconds(folder)
+    spent = {name: (after[name] - before[name]) * 1000 / count for name in after}
+    return Load(count, seconds, spent)
+
+
+async def _list_vehicles(market: Market, count: int) -> list[UUID]:
+    vehicles: list[UUID] = []
+    while len(vehicles) < count:
+        some = range(min(BUYERS, count - len(vehicles)))
+        vehicles += await asyncio.gather(*(market.list_vehicle(price_cents=PRICE) for _ in some))
+    return vehicles
+
+
+async def _buy_all(
+    market: Market, codes: "Codes", customer: UUID, vehicles: Iterator[UUID]
+) -> None:
+    for vehicle in vehicles:
+        order = await market.buy(customer, vehicle, PRICE)
+        await market.pay(await codes.of(order))
+
+
+class Codes:
+    """The buyers' payment codes, asked for a hundred at a time rather than one by one."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._codes: defaultdict[str, asyncio.Future[str]] = defaultdict(
+            asyncio.get_running_loop().create_future
+        )
+
+    async def of(self, order: UUID) -> str:
+        return await self._codes[str(order)]
+
+    async def watch(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            page = await self._page("AWAITING_PAYMENT", 100)
+            for purchase in page:
+                code = self._codes[purchase["transaction_id"]]
+                if not code.done():
+                    code.set_result(purchase["payment_code"])
+
+    async def all_completed(self, count: int) -> None:
+        """Every purchase ended well: none is left on the way."""
+        while True:
+            if not any([await self._page(state, 1) for state in ON_THE_WAY]):
+                break
+            await asyncio.sleep(0.05)
+        failed = [*await self._page("FAILED", 1), *await self._page("CANCELLED", 1)]
+        if failed or len(self._codes) != count:
+            raise AssertionError(f"not every purchase was completed: {failed}")
+
+    async def _page(self, state: str, limit: int) -> list[dict[str, str]]:
+        path = f"/purchases?state={state}&limit={limit}"
+        answer = await self._market.send("orders", "GET", path, expect=200)
+        items: list[dict[str, str]] = answer.json()["items"]
+        return items
+
+
+def _cpu_seconds(folder: Path) -> dict[str, float]:
+    """CPU time so far of each part, with all the processes it started."""
+    spent = {}
+    for record in recorded(folder):
+        process = record.process()
+        if process is not None:
+            own = process.cpu_times()
+            spent[record.name] = own.user + own.system + own.children_user + own.children_system
+            for child in process.children(recursive=True):
+                times = child.cpu_times()
+                spent[record.name] += times.user + times.system
+    return spent
