@@ -65,11 +65,11 @@ _FAILURES = (
 )
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """One clear line and exit 1 for everything that can be expected to go wrong."""
     logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
     try:
-        app()
+        app(arguments)
     except _FAILURES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         sys.exit(f"error: {reason}")

@@ -66,13 +66,18 @@ def _document(
 ) -> dict[str, Any]:
     publishers = {event.type: each.name for each in participants for event in each.publishes}
     broker = RabbitBroker("amqp://localhost/", logger=None, description="RabbitMQ")
+    senders = []  # the broker itself forgets a publisher nobody holds
     for participant in described:
         for reaction in participant.reacts_to:
             _describe_reaction(broker, reaction, publishers.get(reaction.event_type, ""))
-        for event in participant.publishes:
-            _describe_event(broker, participant.name, event)
+        senders += [
+            _describe_event(broker, participant.name, event) for event in participant.publishes
+        ]
     specification = AsyncAPI(broker, title=title, version="1").to_specification()
-    described_as: dict[str, Any] = json.loads(specification.to_json())
+    del senders
+    # FastStream keeps publishers in a set: without an order of our own each run gives another.
+    in_order = json.dumps(json.loads(specification.to_json()), sort_keys=True)
+    described_as: dict[str, Any] = json.loads(in_order)
     return described_as
 
 
@@ -99,7 +104,7 @@ def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher:
     )(receive)
 
 
-def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]) -> None:
+def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]) -> object:
     hints = get_type_hints(event)
     content: dict[str, Any] = {
         field.name: (hints[field.name], ...) for field in fields(event) if field.name != "sequence"
@@ -110,14 +115,20 @@ def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]
         "type": (Literal[event.type], ...),
         "data": (data, ...),
     }
-    broker.publisher(
+    return broker.publisher(
         routing_key=event.type,
         exchange=_exchange(service),
         persist=True,
         schema=create_model(event.__name__, __base__=_Published, **attributes),
         title=event.type,
-        description=(event.__doc__ or "").strip().partition("\n")[0],
+        description=_summary(event),
     )
+
+
+def _summary(event: type[DomainEvent]) -> str | None:
+    """The first line of the docstring; dataclasses make one of their own out of the fields."""
+    text = event.__doc__ or ""
+    return None if text.startswith(f"{event.__name__}(") else text.strip().partition("\n")[0]
 
 
 def _exchange(name: str) -> RabbitExchange:

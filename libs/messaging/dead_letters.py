@@ -22,6 +22,8 @@ from libs.messaging.refusals import (
 from libs.messaging.replay import connected, send_to_queue
 from libs.messaging.topology import dead_queue
 
+_BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count")
+
 MOST = 10_000
 """The most messages looked at in one go."""
 
@@ -186,7 +188,7 @@ def _again(message: AbstractIncomingMessage) -> aio_pika.Message:
     headers = {
         name: value
         for name, value in message.headers.items()
-        if name not in ours and not name.startswith(("x-death", "x-first-", "x-last-"))
+        if name not in ours and not name.startswith(_BROKERS_OWN)
     }
     if message.user_id is not None:  # the broker lets nobody publish in another's name
         headers.setdefault(HEADER_USER, message.user_id)

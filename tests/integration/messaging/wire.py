@@ -8,14 +8,20 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from tests.integration.messaging.sample import QUEUE
 
 
-async def send(channel: AbstractChannel, *bodies: bytes, **properties: Any) -> None:
+async def send(
+    channel: AbstractChannel,
+    *bodies: bytes,
+    exchange: str = "shop",
+    routing_key: str = "order.placed.v1",
+    **properties: Any,
+) -> None:
     """Publish as the shop's relay does: to its exchange, mandatory, confirmed."""
-    exchange = await channel.get_exchange("shop")
+    target = await channel.get_exchange(exchange)
     for body in bodies:
         message = aio_pika.Message(
             body, content_type="application/cloudevents+json", delivery_mode=2, **properties
         )
-        await exchange.publish(message, "order.placed.v1")
+        await target.publish(message, routing_key)
 
 
 async def waiting(channel: AbstractChannel, queue: str = QUEUE) -> int:

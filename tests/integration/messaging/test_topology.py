@@ -1,0 +1,136 @@
+"""Declaring, comparing and replaying on a real broker."""
+
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import aio_pika
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging import topology
+from libs.messaging.replay import replay
+from libs.messaging.topology import TopologyError
+from tests.fixtures.servers import RabbitMQServer
+from tests.integration.messaging import sample
+from tests.integration.messaging.wire import dead, send, waiting
+
+SAMPLE = topology.topology_of([sample.shop(), sample.credit()])
+
+
+async def _problems(server: RabbitMQServer, vhost: str) -> list[str]:
+    name = urlsplit(vhost).path.removeprefix("/")
+    return await topology.check(server.management_url, name, SAMPLE)
+
+
+async def test_applying_makes_all_there_is_to_find_and_again_changes_nothing(
+    vhost: str, rabbitmq_server: RabbitMQServer
+) -> None:
+    missing = await _problems(rabbitmq_server, vhost)
+    assert f"queue {sample.QUEUE}: missing" in missing
+    assert "exchange shop: missing" in missing
+    await topology.apply(vhost, SAMPLE)
+    await topology.apply(vhost, SAMPLE)
+    assert await _problems(rabbitmq_server, vhost) == []
+
+
+async def test_a_differing_declaration_stops_with_one_clear_line_and_deletes_nothing(
+    vhost: str, rabbitmq_server: RabbitMQServer
+) -> None:
+    async with await aio_pika.connect(vhost) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(sample.QUEUE, durable=True)
+        await channel.default_exchange.publish(aio_pika.Message(b"kept"), sample.QUEUE)
+        with pytest.raises(TopologyError) as stopped:
+            await topology.apply(vhost, SAMPLE)
+        assert "PRECONDITION_FAILED" in str(stopped.value)
+        assert sample.QUEUE in str(stopped.value)
+        assert "\n" not in str(stopped.value)
+        kept = await queue.get(no_ack=True)
+        assert kept is not None
+    problems = await _problems(rabbitmq_server, vhost)
+    assert any(each.startswith(f"queue {sample.QUEUE}: arguments are") for each in problems)
+
+
+async def test_checking_names_a_binding_that_is_gone(
+    broker: str, channel: AbstractChannel, rabbitmq_server: RabbitMQServer
+) -> None:
+    queue = await channel.get_queue(sample.QUEUE)
+    await queue.unbind("shop", "order.placed.v1")
+    assert await _problems(rabbitmq_server, broker) == [
+        f"queue {sample.QUEUE}: not bound to shop by order.placed.v1"
+    ]
+
+
+async def test_an_unreachable_broker_is_one_clear_line() -> None:
+    with pytest.raises(TopologyError, match="cannot declare on RabbitMQ"):
+        await topology.apply("amqp://127.0.0.1:1/", SAMPLE)
+    with pytest.raises(TopologyError, match="cannot read RabbitMQ's management API"):
+        await topology.check("http://127.0.0.1:1", "/", SAMPLE)
+
+
+async def test_every_queue_is_a_quorum_queue_that_gives_up_no_message_on_its_own() -> None:
+    for queue in SAMPLE.queues:
+        assert queue.arguments["x-queue-type"] == "quorum"
+        assert queue.arguments["x-delivery-limit"] >= 1000
+        assert queue.arguments["x-overflow"] == "reject-publish"
+    [reaction] = [each for each in SAMPLE.queues if each.name == sample.QUEUE]
+    assert reaction.arguments["x-dead-letter-exchange"] == "credit.dlx"
+    assert reaction.arguments["x-dead-letter-strategy"] == "at-least-once"
+    assert reaction.arguments["x-consumer-timeout"] == 12 * 3600 * 1000
+
+
+async def test_what_the_broker_itself_gives_up_reaches_the_dead_letters(
+    channel: AbstractChannel,
+) -> None:
+    await send(channel, b"{}")
+    queue = await channel.get_queue(sample.QUEUE)
+    message = await queue.get()
+    assert message is not None
+    await message.reject(requeue=False)
+    consumer = await channel.get_queue("credit.dead")
+    async with consumer.iterator(timeout=10) as letters:
+        async for letter in letters:
+            assert letter.routing_key == sample.QUEUE
+            await letter.ack()
+            break
+
+
+async def test_a_replay_restores_a_queues_events_to_that_queue_only(
+    engine: AsyncEngine, database: str, broker: str, channel: AbstractChannel
+) -> None:
+    events = [(uuid7(), sample.order_placed(total_cents=n)) for n in range(3)]
+    rows = [
+        {
+            "seq": number,
+            "id": event_id,
+            "subject": str(event.order_id),
+            "type": event.type,
+            "body": sample.on_the_wire(event, event_id),
+            "created_at": utc_now() - (timedelta(hours=2) if number == 0 else timedelta()),
+        }
+        for number, (event_id, event) in enumerate(events)
+    ]
+    other = rows[1] | {"seq": 9, "id": uuid7(), "type": "order.closed.v1"}
+    async with engine.begin() as connection:
+        await connection.execute(insert(sample.TABLES.outbox_archive), [*rows, other])
+    archive = await asyncpg.connect(database.replace("+asyncpg", ""))
+    other_queue = await channel.declare_queue("other", auto_delete=True)
+    await other_queue.bind("shop", "#")
+    try:
+        since = utc_now() - timedelta(hours=1)
+        assert await replay(broker, archive, sample.QUEUE, since) == 2
+    finally:
+        await archive.close()
+    queue = await channel.get_queue(sample.QUEUE)
+    for row in rows[1:]:
+        message = await queue.get(no_ack=True)
+        assert message is not None
+        assert message.body == row["body"]
+        assert message.message_id == str(row["id"])
+    assert await waiting(channel, "other") == 0
+    assert await dead(channel) is None

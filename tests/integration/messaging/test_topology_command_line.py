@@ -1,0 +1,158 @@
+"""`python -m libs.messaging` as a person meets it."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from aio_pika.abc import AbstractChannel
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.kernel.ids import uuid7
+from libs.messaging.__main__ import main
+from libs.messaging.choreography import BEGIN, END
+from tests.fixtures.servers import RabbitMQServer
+from tests.integration.messaging import sample
+from tests.integration.messaging.wire import send
+
+ROOT = Path(__file__).parents[3]
+SAMPLE = "tests.integration.messaging.sample"
+PARTICIPANTS = ["--participants", f"{SAMPLE}:shop", "--participants", f"{SAMPLE}:credit"]
+
+
+class CommandLine:
+    """Runs commands in this process; `await it(...)` gives exit code, output and errors."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    async def __call__(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        for name, value in environment.items():
+            self._monkeypatch.setenv(name, value)
+        self._capsys.readouterr()
+        code = await asyncio.to_thread(self._run, [*arguments])
+        return code, *self._capsys.readouterr()
+
+    def _run(self, arguments: list[str]) -> int:
+        try:
+            main(arguments)
+        except SystemExit as end:
+            if isinstance(end.code, str):  # as the interpreter does at its end
+                print(end.code, file=sys.stderr)
+                return 1
+            return end.code or 0
+        return 0
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    monkeypatch.setenv("COLUMNS", "200")
+    return CommandLine(monkeypatch, capsys)
+
+
+async def test_topology_check_fails_before_apply_and_succeeds_after(
+    command: CommandLine, vhost: str, rabbitmq_server: RabbitMQServer
+) -> None:
+    places = {"RABBITMQ_URL": vhost, "RABBITMQ_MANAGEMENT_URL": rabbitmq_server.management_url}
+    code, _, errors = await command("topology", "check", *PARTICIPANTS, **places)
+    assert code == 1
+    assert f"queue {sample.QUEUE}: missing" in errors.splitlines()
+    code, output, _ = await command("topology", "apply", *PARTICIPANTS, **places)
+    assert (code, output) == (0, "declared 6 exchanges and 3 queues\n")
+    code, output, _ = await command("topology", "check", *PARTICIPANTS, **places)
+    assert (code, output) == (0, "all as it should be\n")
+
+
+async def test_a_broker_that_is_away_is_one_line_and_a_failure() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "libs.messaging", "topology", "apply", *PARTICIPANTS,
+        cwd=ROOT, env=os.environ | {"RABBITMQ_URL": "amqp://127.0.0.1:1/"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, errors = await process.communicate()
+    assert process.returncode == 1
+    assert output == b""
+    assert errors.startswith(b"error: cannot declare on RabbitMQ")
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_database_that_is_away_is_one_line_and_a_failure(command: CommandLine) -> None:
+    code, _, errors = await command(
+        "outbox", "status", DATABASE_URL="postgresql://x:y@127.0.0.1:1/z"
+    )
+    assert code == 1
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_participant_that_is_not_there_is_one_line_and_a_failure(
+    command: CommandLine,
+) -> None:
+    code, _, errors = await command("topology", "show", "--participants", "services.nowhere:one")
+    assert code == 1
+    assert errors == "error: services.nowhere:one: No module named 'services.nowhere'\n"
+
+
+async def test_dead_letters_are_listed_shown_and_discarded(
+    command: CommandLine, channel: AbstractChannel, broker: str
+) -> None:
+    event_id, other_id = uuid7(), uuid7()
+    bodies = [sample.on_the_wire(sample.order_placed(), each) for each in (event_id, other_id)]
+    await send(channel, *bodies, exchange="credit.dlx", routing_key=sample.QUEUE)
+    identifier = str(event_id)
+    code, output, _ = await command("dead", "list", *PARTICIPANTS, RABBITMQ_URL=broker)
+    assert code == 0
+    assert identifier in output
+    assert output.endswith("2 dead letters\n")
+    code, output, _ = await command(
+        "dead", "show", "credit", identifier, *PARTICIPANTS, RABBITMQ_URL=broker
+    )
+    assert code == 0
+    assert f"queue: {sample.QUEUE}" in output
+    code, output, _ = await command(
+        "dead", "discard", "credit", identifier, *PARTICIPANTS, RABBITMQ_URL=broker
+    )
+    assert (code, output.splitlines()[-1]) == (0, "1 discarded")
+    code, output, _ = await command(
+        "dead", "redrive", "credit", "--all", *PARTICIPANTS, RABBITMQ_URL=broker
+    )
+    assert (code, output.splitlines()[-1]) == (0, "1 sent again")
+
+
+async def test_the_outbox_says_how_much_waits(
+    command: CommandLine, engine: AsyncEngine, database: str
+) -> None:
+    async with engine.begin() as connection:
+        await sample.transactions(engine).outbox.add(
+            connection,
+            sample.CreditReserved(tenant_id="default", sequence=1, order_id=uuid7(), total_cents=1),
+        )
+    code, output, _ = await command("outbox", "status", DATABASE_URL=database)
+    assert code == 0
+    assert output.startswith("1 waiting, the oldest for ")
+
+
+async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
+    command: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    readmes = [
+        tmp_path / "README.md",
+        tmp_path / "services" / "shop" / "README.md",
+        tmp_path / "services" / "credit" / "README.md",
+    ]
+    for readme in readmes:
+        readme.parent.mkdir(parents=True, exist_ok=True)
+        readme.write_text(f"# Title\n\n{BEGIN}\n{END}\n")
+    code, _, errors = await command("choreography", "--check", *PARTICIPANTS)
+    assert code == 1
+    assert "README.md is stale: run ./taskw choreography" in errors.splitlines()
+    assert await command("choreography", *PARTICIPANTS) == (0, "the services fit together\n", "")
+    code, *_ = await command("choreography", "--check", *PARTICIPANTS)
+    assert code == 0
+    readmes[1].write_text(readmes[1].read_text().replace("order.placed", "order.lost"))
+    code, _, errors = await command("choreography", "--check", *PARTICIPANTS)
+    assert code == 1
+    assert errors == "services/shop/README.md is stale: run ./taskw choreography\n"

@@ -1,0 +1,93 @@
+"""AsyncAPI documents from participants."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import UUID
+
+from libs.kernel.events import PurchaseEvent
+from libs.messaging import asyncapi
+from libs.messaging.envelope import View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed(PurchaseEvent):
+    """The buyer said yes."""
+
+    type: ClassVar[str] = "order.placed.v1"
+    total_cents: int
+
+
+class Purchase(View):
+    order_id: UUID
+
+
+async def reserve_credit_when_order_placed(*_: object) -> None: ...
+
+
+def orders() -> Participant:
+    return Participant("orders", (Placed,), Reactions("orders"))
+
+
+def listener(name: str, view: type[View]) -> Participant:
+    on = Reactions[Any](name)
+    on.view("order.placed.v1", view)(reserve_credit_when_order_placed)
+    return Participant(name, (), on)
+
+
+def speaker(name: str) -> Participant:
+    event = type(name.capitalize(), (Placed,), {"type": f"{name}.said.v1"})
+    return Participant(name, (event,), Reactions(name))
+
+
+def credit() -> Participant:
+    return listener("credit", Purchase)
+
+
+def test_a_service_says_what_it_sends_with_every_field_of_the_envelope() -> None:
+    document = asyncapi.document(orders(), [orders(), credit()])
+    assert document["asyncapi"].startswith("3.")
+    assert (
+        document["channels"]["order.placed.v1"]["bindings"]["amqp"]["exchange"]["name"] == "orders"
+    )
+    schemas = document["components"]["schemas"]
+    assert set(schemas["PlacedData"]["required"]) == {"tenant_id", "order_id", "total_cents"}
+    assert {"id", "source", "type", "subject", "time", "data"} <= set(schemas["Placed"]["required"])
+    assert schemas["Placed"]["properties"]["type"]["const"] == "order.placed.v1"
+
+
+def test_a_service_says_what_it_receives_as_its_own_view_of_it() -> None:
+    document = asyncapi.document(credit(), [orders(), credit()])
+    queue = document["channels"]["credit.on.order.placed.v1"]["bindings"]["amqp"]["queue"]
+    assert queue["name"] == "credit.on.order.placed.v1"
+    assert document["operations"]["credit.on.order.placed.v1"]["action"] == "receive"
+    assert set(document["components"]["schemas"]["CreditPurchase"]["properties"]) == {"order_id"}
+
+
+def test_views_of_one_name_in_two_services_stay_apart_in_the_system_document() -> None:
+    class Wider(View):
+        order_id: UUID
+        total_cents: int
+
+    Wider.__name__ = "Purchase"
+    participants = [orders(), credit(), listener("stock", Wider)]
+    schemas = asyncapi.system_document(participants)["components"]["schemas"]
+    assert set(schemas["CreditPurchase"]["properties"]) == {"order_id"}
+    assert set(schemas["StockPurchase"]["properties"]) == {"order_id", "total_cents"}
+
+
+def test_the_same_participants_give_the_same_document_every_time() -> None:
+    participants = [orders(), speaker("one"), speaker("two"), speaker("three")]
+    first = json.dumps(asyncapi.system_document(participants))
+    for _ in range(10):
+        assert json.dumps(asyncapi.system_document(participants)) == first
+
+
+def test_the_files_are_one_per_service_and_one_for_the_system(tmp_path: Path) -> None:
+    files = asyncapi.files([orders(), credit()], tmp_path)
+    assert {path.name for path in files} == {"orders.json", "credit.json", "system.json"}
+    assert files == asyncapi.files([orders(), credit()], tmp_path)
+    assert json.loads(files[tmp_path / "system.json"])["info"]["title"] == "system"
