@@ -23,6 +23,7 @@ from aiormq.exceptions import (
 from yarl import URL
 
 from libs.messaging.claims import Run
+from libs.messaging.coalescing import CoalescingTransport
 from libs.messaging.properties import Properties
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Publisher:
         target = URL(url)
         self._properties = Properties(service, target.user or "guest")
         self._url = target.update_query(name=f"{service} relay", heartbeat=HEARTBEAT_SECONDS)
+        self._transport = CoalescingTransport() if target.scheme == "amqp" else None
         self._connection: aiormq.Connection | None = None
         self._channel: Channel | None = None
 
@@ -78,7 +80,7 @@ class Publisher:
                 async with asyncio.timeout(self._timeout):
                     if connection is None or not connection.is_opened:
                         await self.close()
-                        connection = aiormq.Connection(self._url)
+                        connection = aiormq.Connection(self._url, transport_factory=self._transport)
                         await connection.connect()
                         self._connection = connection
                     await self.check_topology()

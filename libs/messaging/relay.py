@@ -16,7 +16,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -39,6 +39,10 @@ FAILING = Gauge("outbox_failing_rows", "Rows that were tried in vain", ["service
 ROUND = Histogram("outbox_batch_seconds", "From claim to commit", ["service"])
 
 PARK_EVERY = 0.2
+
+BULK = 100
+"""Batches above this go out one at a time: aiormq looks through everything in flight at each
+acknowledgement, so more than one batch in flight costs more than it brings."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Relay:
         )
         self._floor = Floor()
         self._turn = asyncio.Lock()
+        self._bulk = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._stop_by = 0.0
         self._again = True
@@ -203,8 +208,10 @@ class Relay:
 
     async def _deliver(self, connection: Connection, batch: Batch) -> None:
         broken: BrokerUnavailable | None = None
+        sendable = [run for run in batch.runs if self._may_be_sent(run)]
         try:
-            await self._publisher.publish([run for run in batch.runs if self._may_be_sent(run)])
+            async with self._bulk if len(sendable) > BULK else nullcontext():
+                await self._publisher.publish(sendable)
         except BrokerUnavailable as error:
             broken = error
         self._after_confirm()
