@@ -69,7 +69,7 @@ def _drawing(participants: Sequence[Participant]) -> str:
     lines = ["```mermaid", "flowchart TD"]
     lines += [f"    {each.name}([{each.name}])" for each in participants]
     for (source, target, step), events in edges.items():
-        label = "<br/>".join(events)
+        label = _label(step, events)
         lines.append(f'    {source} {_ARROWS[step]}|"{label}"| {target}')
     for kind, colour in _COLOURS.items():
         numbers = [str(n) for n, edge in enumerate(edges) if edge[2] is kind]
@@ -78,6 +78,12 @@ def _drawing(participants: Sequence[Participant]) -> str:
     lines.append("```")
     legend = "Thick green: forward. Thin red: backward. Dotted grey: only a view."
     return "\n".join(lines) + f"\n\n{legend}"
+
+
+def _label(step: Step, events: Sequence[str]) -> str:
+    if step is Step.VIEW and len(events) > 3:
+        return f"{len(events)} events"  # the table below names them
+    return "<br/>".join(events)
 
 
 def _table(participants: Sequence[Participant]) -> str:
@@ -113,9 +119,8 @@ def _reactions_to(event_type: str, participants: Sequence[Participant]) -> Itera
 
 def _listeners(event_type: str, participants: Sequence[Participant]) -> str:
     reactions = _reactions_to(event_type, participants)
-    return (
-        " · ".join(f"{each.service}: {_does(each)}" for each in reactions) or "nobody yet (final)"
-    )
+    told = [f"{each.service}: {_does(each)} ({each.step.value})" for each in reactions]
+    return " · ".join(told) or "nobody yet (final)"
 
 
 def _does(reaction: Reaction[Any]) -> str:
@@ -137,16 +142,18 @@ def with_section(text: str, section: str, where: str) -> str:
 
 
 def sections(participants: Sequence[Participant], root: Path) -> dict[Path, str]:
-    """Each README as it should read now, by path."""
-    wanted = {root / "README.md": picture(participants)}
-    for participant in participants:
-        wanted[root / "services" / participant.name / "README.md"] = canvas(
-            participant, participants
-        )
+    """Each README as it should read now, by path. A service's README without the markers keeps
+    what its people write there; the project's own has to have them.
+    """
+    main = root / "README.md"
     try:
-        return {
-            path: with_section(path.read_text(), section, str(path.relative_to(root)))
-            for path, section in wanted.items()
-        }
+        texts = {main: with_section(main.read_text(), picture(participants), main.name)}
+        for participant in participants:
+            path = root / "services" / participant.name / "README.md"
+            text = path.read_text()
+            if BEGIN in text:
+                section = canvas(participant, participants)
+                texts[path] = with_section(text, section, str(path.relative_to(root)))
     except OSError as error:
         raise ChoreographyError(f"{error.filename}: {error.strerror}") from None
+    return texts

@@ -118,13 +118,13 @@ def test_the_drawing_tells_forward_backward_and_view_apart() -> None:
     assert 'orders ==>|"order.placed"| credit' in drawing
     assert 'orders -->|"order.cancelled"| credit' in drawing
     assert 'credit -.->|"credit.reserved"| orders' in drawing
-    assert "| `order.placed.v1` | orders | credit: reserve credit |" in drawing
+    assert "| `order.placed.v1` | orders | credit: reserve credit (forward) |" in drawing
 
 
 def test_the_canvas_shows_what_goes_in_and_out_of_one_service() -> None:
     canvas = choreography.canvas(credit(), [orders(), credit()])
     assert "| `order.cancelled.v1` | orders | backward | release credit |" in canvas
-    assert "| `credit.reserved.v1` | orders: note |" in canvas
+    assert "| `credit.reserved.v1` | orders: note (view) |" in canvas
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
