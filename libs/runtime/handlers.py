@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import asyncpg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from libs.kernel.errors import DomainError
+from libs.messaging.failures import is_trouble
 from libs.messaging.outbox import MessageTooLarge
 from libs.runtime.problems import Refusal, Unavailable, of_domain_error, of_refusal, problem
 
@@ -21,9 +21,8 @@ MAX_ERRORS = 20
 MAX_NAME = 100
 BAD_DATA = "22"
 """SQLSTATE class: text or a number that Postgres cannot hold."""
-TEMPORARY = ("08", "25P03", "40001", "40P01", "53", "55P03", "57")
-"""SQLSTATEs that pass: connection, transaction timeout, serialization failure, deadlock,
-resources, lock timeout, shutdown."""
+REFUSED = ("25P03", "28", "3D")
+"""SQLSTATEs of a session ended for idling, of a user or a database the server does not take."""
 
 CODES = {400: "malformed-request", 404: "no-such-path", 405: "method-not-allowed"}
 
@@ -36,7 +35,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http_exception)
     app.exception_handler(MessageTooLarge)(_message_too_large)
     app.exception_handler(DBAPIError)(_database_error)
-    for trouble in (PoolTimeout, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    for trouble in (PoolTimeout, OSError):
         app.exception_handler(trouble)(_no_database)
 
 
@@ -89,7 +88,7 @@ async def _database_error(_: Request, error: DBAPIError) -> Response:
     state = getattr(error.orig, "sqlstate", None) or ""
     if state.startswith(BAD_DATA):
         return problem(422, "invalid-input", "the input holds a value that cannot be stored")
-    if error.connection_invalidated or state.startswith(TEMPORARY):
+    if is_trouble(error) or state.startswith(REFUSED):
         return _unavailable(error)
     raise error
 
