@@ -38,10 +38,19 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class InboxWindow:
-    """The ages at which a message is accepted: inside it a first copy would still be known."""
+    """The ages at which a message is accepted: inside it a first copy is still known.
 
-    past: timedelta = timedelta(days=30)
+    How long rows are kept follows from it, so that no setting can let a redelivery or a redrive
+    outlive the row of its first copy: a message that old goes to the dead letters.
+    """
+
+    past: timedelta = timedelta(days=14)
     ahead: timedelta = timedelta(hours=1)
+
+    @property
+    def kept(self) -> timedelta:
+        """Rows younger than this may not be dropped: a day more, for clocks and day partitions."""
+        return self.past + timedelta(days=1)
 
     def holds(self, made_at: datetime, now: datetime) -> bool:
         return now - self.past <= made_at <= now + self.ahead

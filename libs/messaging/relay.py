@@ -26,6 +26,7 @@ from libs.messaging import sweep
 from libs.messaging.backlog import Backlog, backlog
 from libs.messaging.claims import Batch, Floor, Limits, Run, claim, settle
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
+from libs.messaging.inbox import InboxWindow
 from libs.messaging.partitions import maintain
 from libs.messaging.publisher import BrokerUnavailable, Publisher
 from libs.messaging.wakeup import Bell
@@ -311,7 +312,7 @@ class Relay:
                     await maintain(
                         connection,
                         keep_archive=self._retention,
-                        keep_inbox=self.settings.limits.window,
+                        keep_inbox=InboxWindow().kept,
                     )
                     maintenance = started
             except BrokerUnavailable as error:
