@@ -1,5 +1,6 @@
 """The endpoints of vehicles: parse, call the use case, answer."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC
 from typing import Annotated
 from uuid import UUID
@@ -31,23 +32,23 @@ from services.vehicles.infrastructure.tables import idempotency_keys
 ANYONE = ("buyer", "seller", "operator", "admin")
 
 
-def router(
-    transactions: Transactions[VehiclesUnitOfWork],
-    *,
-    clock: Clock = utc_now,
-    ids: IdFactory = uuid7,
-) -> APIRouter:
-    api = APIRouter(prefix="/vehicles", tags=["vehicles"])
-    idempotency = Idempotency(transactions, idempotency_keys)
+class Endpoints:
+    """Each is one endpoint of `router` below."""
 
-    @api.post("", status_code=201, response_model=VehicleOut)
-    async def post(body: NewVehicle, caller: CallerDep, call: IdempotentCallDep) -> Response:
+    def __init__(
+        self, transactions: Transactions[VehiclesUnitOfWork], clock: Clock, ids: IdFactory
+    ) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, idempotency_keys)
+        self._clock = clock
+        self._ids = ids
+
+    async def put_on_market(
+        self, body: NewVehicle, caller: CallerDep, call: IdempotentCallDep
+    ) -> Response:
         caller.require("seller", "admin")
-        details, papers, vehicle_id = (
-            body.details.checked(this_year=_year(clock)),
-            body.papers,
-            ids(),
-        )
+        details, papers = body.details.checked(this_year=self._this_year()), body.papers
+        vehicle_id = self._ids()
 
         async def work(uow: VehiclesUnitOfWork) -> Answer:
             listing = await list_vehicle(
@@ -63,76 +64,95 @@ def router(
             out = VehicleOut.of(listing, in_full=False)
             return Answer(201, out, listing.vehicle.version, f"/vehicles/{vehicle_id}")
 
-        return await idempotency.run(call, work)
+        return await self._idempotency.run(call, work)
 
-    @api.get("", response_model=VehiclePage)
-    async def get_page(
-        filters: Annotated[Filters, Query()], caller: CallerDep, page: PageDep, request: Request
+    async def browse(
+        self,
+        filters: Annotated[Filters, Query()],
+        caller: CallerDep,
+        page: PageDep,
+        request: Request,
     ) -> Response:
         caller.require(*ANYONE)
         search = filters.search(caller.tenant_id)
         after = None if page.after is None else (int(page.after[0]), UUID(page.after[1]))
-        found = await transactions.run(
+        found = await self._transactions.run(
             lambda uow: uow.vehicles.search(search, after=after, limit=page.limit + 1)
         )
         shown = found[: page.limit]
         next_after = _position(shown[-1]) if len(found) > page.limit else None
         return page.answer([_out(listing, caller) for listing in shown], next_after, request)
 
-    @api.get("/{vehicle_id}", response_model=VehicleOut)
-    async def get(vehicle_id: UUID, caller: CallerDep) -> Response:
+    async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
         caller.require(*ANYONE)
-        return _answer(
-            await transactions.run(lambda uow: uow.vehicles.find(caller.tenant_id, vehicle_id)),
-            caller,
+        return await self._answer(
+            caller, lambda uow: uow.vehicles.find(caller.tenant_id, vehicle_id)
         )
 
-    @api.patch("/{vehicle_id}", response_model=VehicleOut)
-    async def patch(
-        vehicle_id: UUID, body: VehicleChanges, caller: CallerDep, version: IfMatchDep
+    async def edit(
+        self, vehicle_id: UUID, body: VehicleChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
         caller.require("seller", "admin")
-
-        async def work(uow: VehiclesUnitOfWork) -> Listing:
-            return await edit_vehicle(
+        return await self._answer(
+            caller,
+            lambda uow: edit_vehicle(
                 uow,
                 tenant_id=caller.tenant_id,
                 vehicle_id=vehicle_id,
                 version=version,
                 changes=body.model_dump(exclude_unset=True),
-                this_year=_year(clock),
+                this_year=self._this_year(),
                 acting_seller=_acting_seller(caller),
-            )
+            ),
+        )
 
-        return _answer(await transactions.run(work), caller)
-
-    @api.patch("/{vehicle_id}/mark_as_sold", response_model=VehicleOut)
     async def mark_as_sold(
-        vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
+        self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
         caller.require("admin")
-
-        async def work(uow: VehiclesUnitOfWork) -> Listing:
-            return await mark_vehicle_as_sold(
+        return await self._answer(
+            caller,
+            lambda uow: mark_vehicle_as_sold(
                 uow, tenant_id=caller.tenant_id, vehicle_id=vehicle_id, version=version
-            )
+            ),
+        )
 
-        return _answer(await transactions.run(work), caller)
-
-    @api.post("/{vehicle_id}/withdraw", response_model=VehicleOut)
     async def withdraw(
-        vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
+        self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
         caller.require("admin")
-
-        async def work(uow: VehiclesUnitOfWork) -> Listing:
-            return await withdraw_vehicle(
+        return await self._answer(
+            caller,
+            lambda uow: withdraw_vehicle(
                 uow, tenant_id=caller.tenant_id, vehicle_id=vehicle_id, version=version
-            )
+            ),
+        )
 
-        return _answer(await transactions.run(work), caller)
+    async def _answer(
+        self, caller: Caller, work: Callable[[VehiclesUnitOfWork], Awaitable[Listing]]
+    ) -> Response:
+        listing = await self._transactions.run(work)
+        return respond(Answer(200, _out(listing, caller), listing.vehicle.version))
 
-    return api
+    def _this_year(self) -> int:
+        return self._clock().astimezone(UTC).year
+
+
+def router(
+    transactions: Transactions[VehiclesUnitOfWork],
+    *,
+    clock: Clock = utc_now,
+    ids: IdFactory = uuid7,
+) -> APIRouter:
+    routes, to = APIRouter(tags=["vehicles"]), Endpoints(transactions, clock, ids)
+    routes.post("/vehicles", status_code=201, response_model=VehicleOut)(to.put_on_market)
+    routes.get("/vehicles", response_model=VehiclePage)(to.browse)
+    one = "/vehicles/{vehicle_id}"
+    routes.get(one, response_model=VehicleOut)(to.read)
+    routes.patch(one, response_model=VehicleOut)(to.edit)
+    routes.patch(f"{one}/mark_as_sold", response_model=VehicleOut)(to.mark_as_sold)
+    routes.post(f"{one}/withdraw", response_model=VehicleOut)(to.withdraw)
+    return routes
 
 
 def _position(listing: Listing) -> tuple[int, UUID]:
@@ -147,11 +167,3 @@ def _acting_seller(caller: Caller) -> str | None:
 def _out(listing: Listing, caller: Caller) -> VehicleOut:
     owns = caller.may("seller") and caller.subject == str(listing.vehicle.seller_id)
     return VehicleOut.of(listing, in_full=owns or caller.may("admin"))
-
-
-def _answer(listing: Listing, caller: Caller) -> Response:
-    return respond(Answer(200, _out(listing, caller), listing.vehicle.version))
-
-
-def _year(clock: Clock) -> int:
-    return clock().astimezone(UTC).year
