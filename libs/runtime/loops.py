@@ -38,7 +38,7 @@ class Loop:
                 more = False
                 log.exception("loop failed", loop=self.name, failures=failures)
             if not more:
-                pause = min(self.every * 2**failures, self.every + BACKOFF_SECONDS)
+                pause = min(self.every * 2 ** min(failures, 10), self.every + BACKOFF_SECONDS)
                 await self._pause(stopping, pause)
 
     async def _pause(self, stopping: asyncio.Event, seconds: float) -> None:
