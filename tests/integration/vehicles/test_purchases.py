@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from libs.kernel.ids import uuid7
@@ -207,6 +208,30 @@ async def test_two_batches_that_meet_in_a_deadlock_both_end(vehicles: Vehicles) 
     await asyncio.gather(release_both(*orders), release_both(*reversed(orders)))
     for order_id in orders:
         assert (await vehicles.types(order_id)).count("vehicle.released.v1") == 1
+
+
+async def test_each_reaction_is_one_statement_to_read_and_one_to_write(vehicles: Vehicles) -> None:
+    listed, order_id = await vehicles.listed(), uuid7()
+    statements: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        if "INTO outbox" not in statement:
+            statements.append(statement)
+
+    engine = vehicles.transactions.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    counts = []
+    for step in (
+        vehicles.hears_credit_reserved(listed, order_id),
+        vehicles.hears("payment.processed.v1", order_id=order_id),
+        vehicles.hears("payment.processed.v1", order_id=order_id),
+        release(vehicles, uuid7()),
+    ):
+        statements.clear()
+        await step
+        counts.append(len(statements))
+    event.remove(engine, "before_cursor_execute", note)
+    assert counts == [2, 2, 1, 2]
 
 
 async def test_database_itself_refuses_a_second_holder(vehicles: Vehicles) -> None:
