@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 from deploy.installation import ADMINISTRATOR
+from deploy.local import containers
 from deploy.local import logs as log_files
-from deploy.local.engine import choose_runtime
+from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.postgres import data_folder
 from deploy.local.processes import StartFailed, recorded, stop_recorded
 from deploy.local.state import FOLDER, ROOT, NotUp, State, exclusive, forget_state, load_state
@@ -37,7 +38,7 @@ def up(
         _print_addresses(state)
     if follow:
         try:
-            log_files.show(FOLDER, [], follow=True)
+            _show_logs([], follow=True)
         finally:
             down()
 
@@ -53,7 +54,10 @@ def down() -> None:
 def clean() -> None:
     """Stop everything and delete its data, its passwords and its logs."""
     with exclusive():
+        state = _state()
         _stop()
+        if state and state.runtime is Runtime.CONTAINERS:
+            containers.delete_data(FOLDER)
         shutil.rmtree(data_folder(FOLDER), ignore_errors=True)
         shutil.rmtree(FOLDER)
 
@@ -89,7 +93,7 @@ def demo(
 def status() -> None:
     """Say what runs, and where; exit 1 when something that was started does not run any more."""
     state = load_state()
-    lost = [record.name for record in recorded(FOLDER) if not record.process()]
+    lost = _lost(state)
     _print_addresses(state)
     if lost:
         sys.exit(f"not running any more: {', '.join(lost)} (./taskw up starts all again)")
@@ -101,7 +105,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
 ) -> None:
     """Print the logs of services and servers."""
-    log_files.show(FOLDER, names or [], follow=follow)
+    _show_logs(names or [], follow=follow)
 
 
 @app.command(context_settings=FORWARDED)
@@ -131,42 +135,74 @@ def _become(module: list[str], environment: dict[str, str]) -> None:
     os.execve(sys.executable, command, {**os.environ, **environment})  # noqa: S606
 
 
-def _running() -> State | None:
+def _state() -> State | None:
     try:
-        state = load_state()
+        return load_state()
     except NotUp:
         return None
+
+
+def _lost(state: State) -> list[str]:
+    """What was started and does not run any more."""
+    if state.runtime is Runtime.CONTAINERS:
+        return sorted(set(state.services) - set(containers.running(FOLDER)))
     records = recorded(FOLDER)
-    return state if records and all(record.process() for record in records) else None
+    lost = [record.name for record in records if not record.process()]
+    return lost if records else list(state.services)
+
+
+def _running() -> State | None:
+    state = _state()
+    return state if state and not _lost(state) else None
 
 
 def _start() -> State:
-    left = stop_recorded(FOLDER)
+    left = _stop_all()
     if left:
         print(f"stopped what an earlier run had left: {', '.join(left)}")
     choice = choose_runtime()
     print(f"runtime {choice.runtime.value}: {choice.reason}", flush=True)
-    from deploy.local import private  # seconds of imports, of use to this command only
-
-    try:
-        state = private.start(FOLDER)
-    except private.EXPECTED as error:
-        raise StartFailed(str(error)) from None
+    state = _start_private() if choice.runtime is Runtime.LOCAL else containers.start(FOLDER)
     state.save()
     return state
 
 
+def _start_private() -> State:
+    from deploy.local import private  # seconds of imports, of use to this command only
+
+    try:
+        return private.start(FOLDER)
+    except private.EXPECTED as error:
+        raise StartFailed(str(error)) from None
+
+
 def _stop() -> None:
-    stopped = stop_recorded(FOLDER)
-    forget_state()
+    stopped = _stop_all()
     print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _stop_all() -> list[str]:
+    state = _state()
+    stopped = stop_recorded(FOLDER)
+    if state and state.runtime is Runtime.CONTAINERS:
+        stopped += containers.stop(FOLDER)
+    forget_state()
+    return stopped
+
+
+def _show_logs(names: list[str], *, follow: bool) -> None:
+    state = _state()
+    if state and state.runtime is Runtime.CONTAINERS:
+        containers.show_logs(FOLDER, names, follow=follow)
+    else:
+        log_files.show(FOLDER, names, follow=follow)
 
 
 def _print_addresses(state: State) -> None:
     for name in state.services:
         print(f"{name:12}{state.service_url(name)}/docs")
     print(f"{'RabbitMQ':12}http://127.0.0.1:{state.management}   user {ADMINISTRATOR}, password in")
-    print(f"{'':12}{FOLDER / 'secrets.json'} (rabbitmq {ADMINISTRATOR})")
+    print(f"{'':12}{state.passwords_file()} (rabbitmq {ADMINISTRATOR})")
     print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
 
 

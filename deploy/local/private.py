@@ -18,7 +18,7 @@ from deploy.local.processes import Children
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
-from deploy.services import SERVICES
+from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.discovery import UnknownParticipant
 from libs.messaging.topology import TopologyError
 from libs.runtime.failure import StartFailure
@@ -79,14 +79,23 @@ def _start_servers(
 
 def _start_services(children: Children, state: State, installation: Installation) -> None:
     for spec in SERVICES:
-        settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
-        command = [sys.executable, "-m", f"services.{spec.name}.main"]
-        environment = {**os.environ, **settings}
-        children.start(spec.name, command, rank=2, env=environment, cwd=ROOT)
+        start_service(children, state, installation, spec)
     for spec in SERVICES:
         with _step(spec.name):
-            url = f"{state.service_url(spec.name)}/ready"
-            children.wait_until(spec.name, lambda url=url: _is_ready(url))  # type: ignore[misc]
+            wait_for_service(children, state, spec)
+
+
+def start_service(
+    children: Children, state: State, installation: Installation, spec: ServiceSpec
+) -> None:
+    settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
+    command = [sys.executable, "-m", f"services.{spec.name}.main"]
+    children.start(spec.name, command, rank=2, env={**os.environ, **settings}, cwd=ROOT)
+
+
+def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:
+    """Until it answers that it is ready; raises StartFailed."""
+    children.wait_until(spec.name, lambda: _is_ready(f"{state.service_url(spec.name)}/ready"))
 
 
 def _is_ready(url: str) -> bool:

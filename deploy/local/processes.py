@@ -118,6 +118,10 @@ class Children:
                 raise StartFailed(f"{name} is not ready after {timeout:.0f} s:\n{last}")
             time.sleep(0.05)
 
+    def wait(self, name: str) -> None:
+        """Until this one, told to end by whatever means, has ended."""
+        self._started[name].wait()
+
     def stop(self) -> None:
         """Stop all of them."""
         stop_recorded(self.folder)

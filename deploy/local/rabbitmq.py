@@ -18,7 +18,7 @@ from deploy.local.processes import Children
 
 # Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-PLUGINS = "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_tracing].\n"
+PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
 
 
@@ -61,7 +61,7 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
     epmd = ports.pick()
     (home / "rabbitmq.conf").touch(mode=0o600)
     (home / "rabbitmq.conf").write_text(_configuration(broker, ports.pick()))
-    (home / "enabled_plugins").write_text(PLUGINS)
+    shutil.copy(PLUGINS, home / "enabled_plugins")
     env = _environment(home, epmd, ports.pick())
     command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
     children.start("epmd", command, rank=0, env=env, cwd=home)

@@ -1,7 +1,11 @@
-"""What runs for this checkout, and where: `.local/state.json`."""
+"""What runs for this checkout, and where: `.local/state.json`.
+
+LOCAL_FOLDER puts everything of a run elsewhere, so that a second system can run beside the first.
+"""
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,7 +16,7 @@ from deploy.local.engine import Runtime
 from deploy.passwords import Passwords
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / ".local"
+FOLDER = Path(os.environ.get("LOCAL_FOLDER") or ROOT / ".local").absolute()
 
 
 class NotUp(Exception):
@@ -32,12 +36,17 @@ class State:
     def service_url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.services[name]}"
 
+    def passwords_file(self, folder: Path = FOLDER) -> Path:
+        """Private servers and containers keep their data, so their passwords, apart."""
+        container = self.runtime is Runtime.CONTAINERS
+        return folder / ("container-secrets.json" if container else "secrets.json")
+
     def installation(self, folder: Path = FOLDER) -> Installation:
         return Installation(
             postgres=f"127.0.0.1:{self.postgres}",
             rabbitmq=f"127.0.0.1:{self.rabbitmq}",
             management=f"127.0.0.1:{self.management}",
-            passwords=Passwords(folder / "secrets.json"),
+            passwords=Passwords(self.passwords_file(folder)),
             files=folder / "files",
         )
 
@@ -62,7 +71,7 @@ def forget_state(folder: Path = FOLDER) -> None:
 @contextmanager
 def exclusive(folder: Path = FOLDER) -> Iterator[None]:
     """One `up` or `down` at a time; raises NotUp when another is at work."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # root's Postgres runs as another user
     with (folder / "lock").open("w") as lock:
         try:

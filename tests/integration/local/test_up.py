@@ -1,0 +1,119 @@
+"""The whole system as private processes, in a folder of its own: beside one that may be up."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deploy.local.engine import Runtime, choose_runtime
+from deploy.local.processes import recorded
+from deploy.local.state import ROOT, State, load_state
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        choose_runtime().runtime is not Runtime.LOCAL or "TEST_POSTGRES_URL" in os.environ,
+        reason="servers of this run are not private ones",
+    ),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="mercado-veiculo-up-") as name:
+        Path(name).chmod(0o711)
+        try:
+            yield Path(name) / "local"
+        finally:
+            run(Path(name) / "local", "clean")
+
+
+def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "deploy.local", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "LOCAL_FOLDER": str(folder), "RUNTIME": "local", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and output."""
+    with command(folder, *arguments, **environment) as process:
+        output, _ = process.communicate(timeout=200)
+    return process.returncode, output
+
+
+def is_ready(state: State, name: str) -> bool:
+    return httpx.get(f"{state.service_url(name)}/ready").is_success
+
+
+def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: Path) -> None:
+    code, output = run(folder, "up")
+    assert code == 0, output
+    state = load_state(folder)
+    assert all(is_ready(state, name) for name in state.services), output
+    order = httpx.post(
+        f"{state.service_url('orders')}/orders",
+        json={},
+        headers={"X-Tenant-Id": "acme", "Idempotency-Key": "1"},
+    ).raise_for_status()
+
+    code, output = run(folder, "up")
+    assert (code, output.splitlines()[0]) == (0, "already up")
+
+    code, output = run(folder, "down")
+    assert (code, recorded(folder)) == (0, [])
+    with pytest.raises(httpx.ConnectError):
+        is_ready(state, "orders")
+
+    kill_a_start(folder)
+    code, output = run(folder, "up")
+    assert code == 0, output
+    assert "stopped what an earlier run had left: postgres, rabbitmq, epmd" in output
+    url = f"{load_state(folder).service_url('orders')}/orders/{order.json()['id']}"
+    httpx.get(url, headers={"X-Tenant-Id": "acme"}).raise_for_status()
+
+
+def kill_a_start(folder: Path) -> None:
+    """Begin to start the system, and be killed in the middle."""
+    with command(folder, "up") as starting:
+        assert starting.stdout is not None
+        for line in starting.stdout:
+            if "Postgres" in line:
+                break
+        starting.kill()
+
+
+def test_service_that_cannot_start_shows_why_and_everything_is_stopped(folder: Path) -> None:
+    code, output = run(folder, "up", AUTH="on")
+
+    assert code == 1
+    assert "error: orders ended with code 2:\n" in output
+    assert "JWKS_URL is not set" in output
+    assert "Traceback" not in output
+    assert recorded(folder) == []
+
+
+def test_interrupted_start_leaves_nothing_running(folder: Path) -> None:
+    with command(folder, "up") as starting:
+        assert starting.stdout is not None
+        for line in starting.stdout:
+            if "Postgres" in line:
+                break
+        records = recorded(folder)
+        starting.send_signal(signal.SIGINT)
+        output = starting.stdout.read()
+
+    assert starting.returncode == 130, output
+    assert {record.name for record in records} >= {"postgres", "rabbitmq", "epmd"}
+    assert [record.process() for record in records] == [None] * len(records)
