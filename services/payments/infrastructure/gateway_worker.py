@@ -60,7 +60,10 @@ class GatewayWorker:
         """Claim what is due and call the gateway for it. True: there may be more."""
         free = self._terms.concurrency - len(self._calls)
         if free == 0:
-            return False
+            await asyncio.wait(
+                self._calls, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            return True
         claimed = await self._transactions.run(
             lambda uow: uow.payments.claim_calls(free, self._terms.lease)
         )

@@ -12,12 +12,12 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Executable,
     Index,
     Integer,
     Interval,
     MetaData,
     RowMapping,
-    Select,
     Table,
     Text,
     Uuid,
@@ -86,6 +86,42 @@ payments = Table(
 
 _FIELDS = tuple(field.name for field in fields(Payment) if field.name != "call_in")
 _COLUMNS = [payments.c[name] for name in _FIELDS]
+
+# Statements are built once: SQLAlchemy then finds their compiled form without walking them.
+_TENANTS = select(*_COLUMNS).where(payments.c.tenant_id == bindparam("tenant"))
+_BY_ID = _TENANTS.where(payments.c.payment_id == bindparam("payment"))
+_BY_CODE = _TENANTS.where(payments.c.code == bindparam("typed"))
+_BY_ORDER = _TENANTS.where(payments.c.order_id == bindparam("order"))
+_LOCK = select(*_COLUMNS).where(payments.c.order_id == bindparam("order")).with_for_update()
+_LOCK_BY_ID = _BY_ID.with_for_update()
+_LOCK_BY_CODE = _BY_CODE.add_columns(
+    (payments.c.expires_at <= func.now()).label("overdue")
+).with_for_update()
+_LOCK_OVERDUE = (
+    select(*_COLUMNS)
+    .where(payments.c.state == text("'PENDING'"), payments.c.expires_at <= func.now())
+    .order_by(payments.c.expires_at)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_DUE = (
+    select(payments.c.order_id)
+    .where(payments.c.next_attempt <= func.now())
+    .order_by(payments.c.next_attempt)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+    .cte("due")
+)
+_CLAIM = (
+    update(payments)
+    .where(payments.c.order_id == _DUE.c.order_id)
+    .values(
+        attempts=payments.c.attempts + 1,
+        claim=func.gen_random_uuid(),
+        next_attempt=func.now() + bindparam("lease", type_=Interval),
+    )
+    .returning(*_COLUMNS)
+)
 _ADD = (
     insert(payments)
     .values(expires_at=func.now() + bindparam("code_lives", type_=Interval))
@@ -135,97 +171,58 @@ class PostgresPayments:
         return tombstone if stored.payment_id == tombstone.payment_id else stored
 
     async def lock(self, order_id: UUID) -> Payment | None:
-        return await self._one(_all().where(payments.c.order_id == order_id).with_for_update())
+        return await self._one(_LOCK, {"order": order_id})
 
     async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None:
-        return await self._one(_by_id(tenant_id, payment_id).with_for_update())
+        return await self._one(_LOCK_BY_ID, {"tenant": tenant_id, "payment": payment_id})
 
     async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
-        overdue = (payments.c.expires_at <= func.now()).label("overdue")
-        query = _by_code(tenant_id, code).add_columns(overdue).with_for_update()
-        row = (await self._connection.execute(query)).mappings().first()
+        result = await self._connection.execute(_LOCK_BY_CODE, {"tenant": tenant_id, "typed": code})
+        row = result.mappings().first()
         return None if row is None else (_payment(row), row["overdue"])
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
-        return await self._many(
-            _all()
-            .where(payments.c.state == text("'PENDING'"), payments.c.expires_at <= func.now())
-            .order_by(payments.c.expires_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
+        return await self._many(_LOCK_OVERDUE, {"most": limit})
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
-        due = (
-            select(payments.c.order_id)
-            .where(payments.c.next_attempt <= func.now())
-            .order_by(payments.c.next_attempt)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        claim = (
-            update(payments)
-            .where(payments.c.order_id == due.c.order_id)
-            .values(
-                attempts=payments.c.attempts + 1,
-                claim=func.gen_random_uuid(),
-                next_attempt=func.now() + bindparam("lease", lease, type_=Interval),
-            )
-            .returning(*_COLUMNS)
-        )
-        result = await self._connection.execute(claim)
-        return [_payment(row) for row in result.mappings()]
+        return await self._many(_CLAIM, {"most": limit, "lease": lease})
 
     async def save(self, *changed: Payment) -> None:
         if changed:
             await self._connection.execute(_SAVE, [_changes(payment) for payment in changed])
 
     async def find(self, tenant_id: str, payment_id: UUID) -> Payment | None:
-        return await self._one(_by_id(tenant_id, payment_id))
+        return await self._one(_BY_ID, {"tenant": tenant_id, "payment": payment_id})
 
     async def find_by_code(self, tenant_id: str, code: str) -> Payment | None:
-        return await self._one(_by_code(tenant_id, code))
+        return await self._one(_BY_CODE, {"tenant": tenant_id, "typed": code})
 
     async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None:
-        return await self._one(
-            _all().where(payments.c.tenant_id == tenant_id, payments.c.order_id == order_id)
-        )
+        return await self._one(_BY_ORDER, {"tenant": tenant_id, "order": order_id})
 
     async def page(
         self, tenant_id: str, state: str | None, after: UUID | None, limit: int
     ) -> Sequence[Payment]:
-        query = _all().where(payments.c.tenant_id == tenant_id)
+        query = select(*_COLUMNS).where(payments.c.tenant_id == tenant_id)
         if state is not None:
             query = query.where(payments.c.state == state)
         if after is not None:
             query = query.where(payments.c.payment_id > after)
-        return await self._many(query.order_by(payments.c.payment_id).limit(limit))
+        return await self._many(query.order_by(payments.c.payment_id).limit(limit), {})
 
-    async def _one(self, query: Select[Any]) -> Payment | None:
-        row = (await self._connection.execute(query)).mappings().first()
+    async def _one(self, query: Executable, values: dict[str, Any]) -> Payment | None:
+        row = (await self._connection.execute(query, values)).mappings().first()
         return None if row is None else _payment(row)
 
-    async def _many(self, query: Select[Any]) -> Sequence[Payment]:
-        return [_payment(row) for row in (await self._connection.execute(query)).mappings()]
+    async def _many(self, query: Executable, values: dict[str, Any]) -> Sequence[Payment]:
+        result = await self._connection.execute(query, values)
+        return [_payment(row) for row in result.mappings()]
 
 
 class PostgresPaymentsUnitOfWork(UnitOfWork):
     def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
         super().__init__(connection, outbox)
         self.payments = PostgresPayments(connection)
-
-
-def _all() -> Select[Any]:
-    return select(*_COLUMNS)
-
-
-def _by_id(tenant_id: str, payment_id: UUID) -> Select[Any]:
-    return _all().where(payments.c.tenant_id == tenant_id, payments.c.payment_id == payment_id)
-
-
-def _by_code(tenant_id: str, code: str) -> Select[Any]:
-    return _all().where(payments.c.tenant_id == tenant_id, payments.c.code == code)
 
 
 def _payment(row: RowMapping) -> Payment:
