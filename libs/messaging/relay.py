@@ -297,34 +297,38 @@ class Relay:
     async def _tidy(self) -> None:
         connection: Connection | None = None
         rarely = maintenance = -math.inf
-        while True:
-            started = time.monotonic()
-            try:
-                if connection is None or connection.is_closed():
-                    connection = await self._connect()
-                await self._sweep(connection)
-                if started - rarely >= self.settings.rarely:
-                    rarely = started
-                    self._look_again_from(await sweep.unpark_orphans(connection))
-                if self._publisher.missing_queues or rarely == started:
-                    await self._check_queues(connection)
-                if started - maintenance >= self.settings.maintenance:
-                    await maintain(
-                        connection,
-                        keep_archive=self._retention,
-                        keep_inbox=InboxWindow().kept,
-                    )
-                    maintenance = started
-            except BrokerUnavailable as error:
-                self._report("broker", error)
-            except Exception as error:
-                if not isinstance(error, DATABASE_ERRORS):
-                    log.exception("%s relay, sweep", self.service)
-                self._report("database", error)
-                if connection is not None:
-                    connection.terminate()
-            # Never more than a twentieth of the time, however slow the sweep is.
-            await asyncio.sleep(max(self.settings.sweep, 20 * (time.monotonic() - started)))
+        try:
+            while True:
+                started = time.monotonic()
+                try:
+                    if connection is None or connection.is_closed():
+                        connection = await self._connect()
+                    await self._sweep(connection)
+                    if started - rarely >= self.settings.rarely:
+                        rarely = started
+                        self._look_again_from(await sweep.unpark_orphans(connection))
+                    if self._publisher.missing_queues or rarely == started:
+                        await self._check_queues(connection)
+                    if started - maintenance >= self.settings.maintenance:
+                        await maintain(
+                            connection,
+                            keep_archive=self._retention,
+                            keep_inbox=InboxWindow().kept,
+                        )
+                        maintenance = started
+                except BrokerUnavailable as error:
+                    self._report("broker", error)
+                except Exception as error:
+                    if not isinstance(error, DATABASE_ERRORS):
+                        log.exception("%s relay, sweep", self.service)
+                    self._report("database", error)
+                    if connection is not None:
+                        connection.terminate()
+                # Never more than a twentieth of the time, however slow the sweep is.
+                await asyncio.sleep(max(self.settings.sweep, 20 * (time.monotonic() - started)))
+        finally:
+            if connection is not None:
+                connection.terminate()
 
     async def _sweep(self, connection: Connection) -> None:
         self._look_again_from(await sweep.lowest_below(connection, self._floor.seq))

@@ -10,7 +10,7 @@ from functools import partial
 
 from libs.messaging.outbox import Outbox
 from libs.messaging.unit_of_work import Transactions
-from libs.runtime.database import create_engine
+from libs.runtime.database import check_database, create_engine
 from libs.runtime.failure import one_line_errors
 from libs.runtime.service import Service, main
 from libs.runtime.settings import read_settings
@@ -45,15 +45,15 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
     )
 
 
-def replay() -> None:
-    with one_line_errors():
-        settings = read_settings(CustomersSettings)
-        ledger = FileErasureLedger(settings.erasure_ledger)
-        print(asyncio.run(replay_erasures(connect(settings), ledger)))  # noqa: T201
+async def replay(settings: CustomersSettings) -> str:
+    """Raises StartFailure when database or ledger cannot be used."""
+    await check_database(settings)
+    return await replay_erasures(connect(settings), FileErasureLedger(settings.erasure_ledger))
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["replay-erasures"]:
-        replay()
+        with one_line_errors():
+            print(asyncio.run(replay(read_settings(CustomersSettings))))  # noqa: T201
     else:
         main(CustomersSettings, build)

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from libs.runtime.failure import StartFailure
+
 
 @dataclass(frozen=True)
 class Erasure:
@@ -30,17 +32,15 @@ class FileErasureLedger:
         await asyncio.to_thread(self._append, json.dumps(line).encode() + b"\n")
 
     def entries(self) -> Iterator[Erasure]:
-        """Oldest first; none where the file is not there. Raises ValueError on a broken line."""
-        if not self._path.exists():
-            return
-        with self._path.open(encoding="utf-8") as lines:
-            for line in lines:
-                entry = json.loads(line)
-                yield Erasure(
-                    entry["tenant_id"],
-                    UUID(entry["customer_id"]),
-                    datetime.fromisoformat(entry["erased_at"]),
-                )
+        """Oldest first. Raises StartFailure when the file is not there or a line is broken: an
+        erasure that is passed over would bring a person back.
+        """
+        try:
+            with self._path.open(encoding="utf-8") as lines:
+                for number, line in enumerate(lines, start=1):
+                    yield _erasure(line, f"{self._path}, line {number}")
+        except OSError as error:
+            raise StartFailure(f"the erasure ledger {self._path}: {error.strerror}") from None
 
     def _append(self, line: bytes) -> None:
         """One write to a file opened for appending: lines of several processes do not mix."""
@@ -51,3 +51,12 @@ class FileErasureLedger:
             os.fsync(file)
         finally:
             os.close(file)
+
+
+def _erasure(line: str, place: str) -> Erasure:
+    try:
+        entry = json.loads(line)
+        erased_at = datetime.fromisoformat(entry["erased_at"])
+        return Erasure(entry["tenant_id"], UUID(entry["customer_id"]), erased_at)
+    except (ValueError, KeyError, TypeError):
+        raise StartFailure(f"{place}: not an erasure") from None

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
+from libs.runtime.failure import StartFailure
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
 from services.customers.infrastructure.replay_erasures import replay_erasures
 from services.customers.infrastructure.tables import customers as table
@@ -72,7 +73,8 @@ async def test_an_open_purchase_stands_in_the_way_until_it_is_closed(
         refused = await customers.delete(f"/customers/{customer}")
         assert refused.status_code == 409
         assert refused.json()["type"].endswith(":customer-has-open-purchases")
-    assert list(FileErasureLedger(ledger).entries()) == []
+    with pytest.raises(StartFailure, match="No such file"):
+        list(FileErasureLedger(ledger).entries())
     await deliver(customers, closed(order))
     assert (await customers.delete(f"/customers/{customer}")).status_code == 204
 
@@ -124,11 +126,13 @@ async def test_the_ledger_erases_again_what_a_restore_brought_back(
     assert (await customers.get(f"/customers/{customer}")).status_code == 404
 
 
-async def test_a_ledger_that_is_not_there_replays_nothing(tmp_path: Path) -> None:
-    assert list(FileErasureLedger(tmp_path / "none").entries()) == []
+def test_a_ledger_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StartFailure, match="none: No such file"):
+        list(FileErasureLedger(tmp_path / "none").entries())
 
 
-async def test_a_ledger_with_a_broken_line_is_not_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "ledger").write_text('{"tenant_id": "defa', encoding="utf-8")
-    with pytest.raises(ValueError, match="line 1 column"):
+@pytest.mark.parametrize("line", ['{"tenant_id": "defa', "[]", '{"tenant_id": "default"}', ""])
+def test_a_broken_line_of_the_ledger_is_not_passed_over(tmp_path: Path, line: str) -> None:
+    (tmp_path / "ledger").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(StartFailure, match="line 1: not an erasure"):
         list(FileErasureLedger(tmp_path / "ledger").entries())
