@@ -6,6 +6,7 @@ A service's `migrations/env.py` is `run(metadata)`. MIGRATOR_DATABASE_URL wins o
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -106,6 +107,8 @@ def migrate(service: str, url: URL, *arguments: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
     with one_line_errors():
         if not arguments or arguments[0].startswith("-"):
             raise StartFailure("usage: python -m libs.runtime.migrations SERVICE COMMAND …")

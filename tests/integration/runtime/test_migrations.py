@@ -1,0 +1,81 @@
+"""Each service's history goes up, down and up again, and leaves nothing the code does not know."""
+
+import asyncio
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from libs.runtime.failure import StartFailure
+from libs.runtime.migrations import SERVICES, main, migrate
+
+NAMES = sorted(path.parents[2].name for path in SERVICES.glob("*/infrastructure/migrations/env.py"))
+
+
+async def relations(database: str) -> set[str]:
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        rows = await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        )
+    finally:
+        await connection.close()
+    return {row["relname"] for row in rows}
+
+
+@pytest.mark.parametrize("service", NAMES)
+async def test_a_history_goes_up_down_and_up_again_without_drift(
+    service: str, database: str
+) -> None:
+    async def run(*arguments: str) -> None:
+        await asyncio.to_thread(migrate, service, make_url(database), *arguments)
+
+    await run("upgrade", "head")
+    await run("check")
+    first = await relations(database)
+    await run("downgrade", "base")
+    assert await relations(database) == {"alembic_version", "alembic_version_pkc"}
+    await run("upgrade", "head")
+    assert await relations(database) == first
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        await connection.execute("DROP TABLE outbox")
+    finally:
+        await connection.close()
+    with pytest.raises(StartFailure, match="New upgrade operations detected"):
+        await run("check")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "usage"),
+        (["nobody", "upgrade", "head"], "no service 'nobody'"),
+        (["../libs", "upgrade", "head"], "no service"),
+        (["orders"], "say what to do"),
+        (["orders", "upgrade", "nowhere"], "no database answers"),
+    ],
+)
+def test_a_trouble_is_one_line(
+    arguments: list[str],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@127.0.0.1:1/x")
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert "secret" not in line
+
+
+def test_the_migrators_url_wins(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app@127.0.0.1:1/x")
+    monkeypatch.setenv("MIGRATOR_DATABASE_URL", "postgresql://migrator@127.0.0.1:2/x")
+    with pytest.raises(SystemExit):
+        main(["orders", "current"])
+    assert "127.0.0.1:2" in capsys.readouterr().err
