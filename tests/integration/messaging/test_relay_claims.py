@@ -10,6 +10,8 @@ import pytest
 from libs.messaging import sweep
 from libs.messaging.claims import Floor, Limits, Run, claim, settle
 from libs.messaging.database import Connection, connect
+from libs.messaging.relay import RelaySettings
+from libs.messaging.wakeup import Bell
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import Outlet, outlet
 
@@ -137,9 +139,6 @@ async def test_two_relays_never_hold_rows_of_one_subject(shop: Outlet, relay: Co
 
 
 async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: Outlet) -> None:
-    from libs.messaging.relay import RelaySettings
-    from libs.messaging.wakeup import Bell
-
     await shop.bind()
     bell = Bell()
     took = []

@@ -5,10 +5,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
+from libs.messaging.archive import archived
+from libs.messaging.claims import Limits
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import QUICK, Outlet, outlet, per_subject, proxy
 
@@ -134,9 +137,10 @@ async def test_the_relay_starts_while_the_database_is_away_and_works_once_it_is_
 
 async def test_stop_sends_what_is_due_and_lets_go_of_everything(shop: Outlet) -> None:
     for n in range(300):
-        await shop.write(f"order-{n}")
-    async with shop.relay():
-        pass  # stopped at once
+        await shop.write(f"order-{n % 100}", first=n // 100 + 1)
+    one_each = replace(QUICK, limits=Limits(run=1), flush=10)
+    async with shop.relay(settings=one_each):
+        pass  # stopped at once, with three claims' worth of rows waiting
     assert await shop.count() == 0
     assert await shop.arrived() == 300
     left = await shop.db.fetchval(
@@ -157,13 +161,7 @@ async def test_stop_does_not_wait_for_a_broker_that_is_away(shop: Outlet) -> Non
     assert await shop.count() == 1
 
 
-async def test_delivered_rows_are_kept_in_the_archive_when_asked(
-    shop: Outlet, database: str
-) -> None:
-    from datetime import UTC, datetime, timedelta
-
-    from libs.messaging.archive import archived
-
+async def test_delivered_rows_are_kept_in_the_archive_when_asked(shop: Outlet) -> None:
     await shop.write("order", 3)
     since = datetime.now(UTC) - timedelta(hours=1)
     async with shop.relay(retention=timedelta(days=3)):
