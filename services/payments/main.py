@@ -9,9 +9,10 @@ from services.payments.application.expire_payment_codes import expire_payment_co
 from services.payments.infrastructure.consumers import participant
 from services.payments.infrastructure.gateway_worker import GatewayWorker
 from services.payments.infrastructure.http import router
-from services.payments.infrastructure.postgres import TABLES, PostgresPaymentsUnitOfWork
+from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
 from services.payments.infrastructure.settings import PaymentsSettings
+from services.payments.infrastructure.tables import TABLES
 
 EXPIRED_AT_ONCE = 200
 

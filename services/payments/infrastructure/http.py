@@ -1,12 +1,10 @@
 """HTTP: parse, one use case, status code. `README.md` says who may call what."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
 
 from libs.messaging.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
@@ -19,73 +17,23 @@ from libs.runtime.idempotency import (
     respond,
 )
 from libs.runtime.pagination import PageDep
-from libs.runtime.schemas import Body, Out
 from services.payments.application.pay_code import pay_code
 from services.payments.application.retry_refund import retry_refund
 from services.payments.application.settle_refund import Settlement, settle_refund
 from services.payments.domain.code import parse_code
 from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
 from services.payments.domain.payment import Payment, State
-from services.payments.infrastructure.postgres import IDEMPOTENCY, PostgresPaymentsUnitOfWork
-
-Code = Annotated[str, Field(min_length=1, max_length=64, examples=["VHAJ-14WY-6FN9-WSAN"])]
-
-
-class CodeRequest(Body):
-    order_id: UUID
-
-
-class PaymentRequest(Body):
-    code: Code
-    method: Annotated[
-        str,
-        Field(
-            pattern="^[a-z][a-z0-9_]{0,63}$",
-            description="The gateway's token for the card. Card numbers are not accepted.",
-            examples=["tok_approve"],
-        ),
-    ]
-
-
-class SettlementRequest(Body):
-    reference: Annotated[str, Field(min_length=1, max_length=100)]
-    note: Annotated[str, Field(min_length=1, max_length=500)]
-
-
-class CodeOut(Out):
-    code: str
-    payment_id: UUID
-    order_id: UUID
-    amount_cents: int
-    expires_at: datetime
-    state: State
-
-
-class AcceptedOut(Out):
-    """The same for a code paid again; how it went on is at `GET /payments/{payment_id}`."""
-
-    payment_id: UUID
-    order_id: UUID
-    code: str
-    amount_cents: int
-
-
-class PaymentOut(Out):
-    payment_id: UUID
-    order_id: UUID
-    customer_id: UUID | None
-    state: State
-    amount_cents: int | None
-    code: str | None
-    expires_at: datetime | None
-    cancellation_requested: bool
-    charge_reference: str | None
-    refund_reference: str | None
-    refund_error: str | None
-    settled_by: str | None
-    settlement_note: str | None
-    reason: str | None
-    attempts: int
+from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
+from services.payments.infrastructure.schemas import (
+    AcceptedOut,
+    CodeOut,
+    CodeRequest,
+    PaymentOut,
+    PaymentPage,
+    PaymentRequest,
+    SettlementRequest,
+)
+from services.payments.infrastructure.tables import IDEMPOTENCY
 
 
 class Endpoints:
@@ -221,7 +169,7 @@ def router(
     routes.post("/payment-codes", response_model=CodeOut)(to.request_code)
     routes.get("/payment-codes/{code}", response_model=CodeOut)(to.read_code)
     routes.post("/payments", status_code=202, response_model=AcceptedOut)(to.pay)
-    routes.get("/payments")(to.list_payments)
+    routes.get("/payments", response_model=PaymentPage)(to.list_payments)
     routes.get("/payments/{payment_id}", response_model=PaymentOut)(to.read_payment)
     refund = "/payments/{payment_id}/refund"
     routes.post(f"{refund}/retry", status_code=202, response_model=PaymentOut)(to.retry)

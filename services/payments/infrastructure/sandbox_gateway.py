@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.payments.domain.gateway import Approved, Declined
-from services.payments.infrastructure.postgres import metadata
+from services.payments.infrastructure.tables import metadata
 
 NEVER = 2**31 - 1
 

@@ -1,0 +1,74 @@
+"""What clients send and get."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from libs.runtime.schemas import Body, Out
+from services.payments.domain.payment import State
+
+Code = Annotated[str, Field(min_length=1, max_length=64, examples=["VHAJ-14WY-6FN9-WSAN"])]
+
+
+class CodeRequest(Body):
+    order_id: UUID
+
+
+class PaymentRequest(Body):
+    code: Code
+    method: Annotated[
+        str,
+        Field(
+            pattern="^[a-z][a-z0-9_]{0,63}$",
+            description="The gateway's token for the card. Card numbers are not accepted.",
+            examples=["tok_approve"],
+        ),
+    ]
+
+
+class SettlementRequest(Body):
+    reference: Annotated[str, Field(min_length=1, max_length=100)]
+    note: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class CodeOut(Out):
+    code: str
+    payment_id: UUID
+    order_id: UUID
+    amount_cents: int
+    expires_at: datetime
+    state: State
+
+
+class AcceptedOut(Out):
+    """The same for a code paid again; how it went on is at `GET /payments/{payment_id}`."""
+
+    payment_id: UUID
+    order_id: UUID
+    code: str
+    amount_cents: int
+
+
+class PaymentOut(Out):
+    payment_id: UUID
+    order_id: UUID
+    customer_id: UUID | None
+    state: State
+    amount_cents: int | None
+    code: str | None
+    expires_at: datetime | None
+    cancellation_requested: bool
+    charge_reference: str | None
+    refund_reference: str | None
+    refund_error: str | None
+    settled_by: str | None
+    settlement_note: str | None
+    reason: str | None
+    attempts: int
+
+
+class PaymentPage(Out):
+    items: list[PaymentOut]
+    next: str | None

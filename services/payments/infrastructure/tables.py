@@ -1,0 +1,67 @@
+"""The tables of the payments database."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+from libs.messaging.tables import messaging_tables
+from libs.runtime.idempotency import idempotency_table
+from services.payments.domain.payment import State
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+TABLES = messaging_tables(metadata)
+IDEMPOTENCY = idempotency_table(metadata)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("payment_id", Uuid, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("customer_id", Uuid),
+    Column("amount_cents", BigInteger),
+    Column("code", Text, unique=True),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("method", Text),
+    Column("cancellation_requested", Boolean, nullable=False),
+    Column("charge_reference", Text),
+    Column("refund_reference", Text),
+    Column("settled_by", Text),
+    Column("settlement_note", Text),
+    Column("reason", Text),
+    Column("refund_error", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("claim", Uuid),
+    Column("next_attempt", DateTime(timezone=True)),
+    Column("version", Integer, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
+    CheckConstraint(
+        "(next_attempt IS NOT NULL) = (state IN ('PROCESSING', 'REFUNDING', 'REFUND_FAILED'))",
+        name="next_attempt",
+    ),
+    Index("ix_payments_tenant_id_payment_id", "tenant_id", "payment_id", unique=True),
+    Index("ix_payments_pending", "expires_at", postgresql_where=text("state = 'PENDING'")),
+    Index("ix_payments_due", "next_attempt", postgresql_where=text("next_attempt IS NOT NULL")),
+)
