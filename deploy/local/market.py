@@ -98,8 +98,13 @@ class Market:
         )
         return UUID(response.json()["id"])
 
-    async def buy(self, customer_id: UUID, vehicle_id: UUID, total_cents: int) -> UUID:
-        """Start a purchase; its transaction id, which is the order's."""
+    async def buy(
+        self, customer_id: UUID, vehicle_id: UUID, total_cents: int, *, key: str | None = None
+    ) -> UUID:
+        """Start a purchase; its transaction id, which is the order's.
+
+        The same `key` (of idempotency) again starts nothing new.
+        """
         response = await self.send(
             "orders",
             "POST",
@@ -110,18 +115,18 @@ class Market:
                 "vehicle_id": str(vehicle_id),
                 "total_cents": total_cents,
             },
-            headers=idempotency_key(),
+            headers=idempotency_key(key),
         )
         return UUID(response.json()["transaction_id"])
 
-    async def pay(self, code: str, *, method: str = APPROVED) -> None:
+    async def pay(self, code: str, *, method: str = APPROVED, key: str | None = None) -> None:
         await self.send(
             "payments",
             "POST",
             "/payments",
             expect=202,
             json={"code": code, "method": method},
-            headers=idempotency_key(),
+            headers=idempotency_key(key),
         )
 
     async def cancel(self, order_id: UUID) -> None:
@@ -156,8 +161,8 @@ class Market:
         return code
 
 
-def idempotency_key() -> dict[str, str]:
-    return {"Idempotency-Key": str(uuid4())}
+def idempotency_key(key: str | None = None) -> dict[str, str]:
+    return {"Idempotency-Key": key or str(uuid4())}
 
 
 def random_letters(count: int) -> str:

@@ -6,6 +6,7 @@ Starts servers and services of its own, prints as it goes, and writes `.local/be
 import asyncio
 import contextlib
 import shutil
+import signal
 import statistics
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -195,5 +196,6 @@ def main(parts: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     with contextlib.suppress(KeyboardInterrupt):
         main(sys.argv[1:])

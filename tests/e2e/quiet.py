@@ -1,0 +1,19 @@
+"""The end every test here asks for: all messages handled, all invariants hold."""
+
+from deploy.local.invariants import Report, check
+from libs.messaging.discovery import load, named_participants
+from tests.e2e.system import System
+from tests.fixtures.polling import eventually
+
+
+async def invariants_hold(system: System) -> Report:
+    """Wait for the last message, then for every invariant; shows what is broken if any is."""
+    participants = load(named_participants([]))
+
+    async def all_hold() -> Report:
+        report = await check(system.databases, participants, grace_seconds=0)
+        broken = [sentence for each in report.invariants for sentence in each.broken]
+        assert not broken, "\n".join(broken[:20])
+        return report
+
+    return await eventually(all_hold, timeout=60)

@@ -1,0 +1,153 @@
+"""The whole system on servers of its own, each part of which a test may kill and start again."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.local.engine import Runtime, choose_runtime
+from deploy.local.market import Market
+from deploy.local.ports import Ports
+from deploy.local.postgres import data_folder, start_postgres
+from deploy.local.private import start_service, wait_for_service
+from deploy.local.processes import Children, recorded
+from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
+from deploy.local.state import State
+from deploy.prepare import prepare_broker, prepare_databases
+from deploy.services import SERVICES, service_named
+from tests.fixtures.containers import FixedContainers
+
+
+class Servers(Protocol):
+    """A Postgres and a RabbitMQ that keep their ports and their data when they crash."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def crash_postgres(self) -> None: ...
+    def crash_rabbitmq(self) -> None: ...
+
+
+class PrivateServers:
+    def __init__(self, children: Children, state: State, passwords: tuple[str, str]) -> None:
+        self._children = children
+        self._ports = Ports()
+        self._postgres = state.postgres
+        self._superuser, administrator = passwords
+        self._broker = Broker(state.rabbitmq, state.management, ADMINISTRATOR, administrator)
+
+    def start(self) -> None:
+        start_rabbitmq(self._children, self._ports, self._broker, durable=False)
+        self._start_postgres()
+        wait_for_rabbitmq(self._children, self._broker)
+
+    def stop(self) -> None:
+        self._children.stop()
+
+    def crash_postgres(self) -> None:
+        kill(self._children, "postgres")
+        self._start_postgres()
+
+    def crash_rabbitmq(self) -> None:
+        kill(self._children, "rabbitmq")
+        kill(self._children, "epmd")
+        start_rabbitmq(self._children, self._ports, self._broker, durable=False)
+        wait_for_rabbitmq(self._children, self._broker)
+
+    def _start_postgres(self) -> None:
+        start_postgres(self._children, self._postgres, self._superuser, durable=False)
+
+
+class System:
+    """`folder` holds data, logs and records of processes."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = Ports()
+        self.children = Children(folder, tied=True)
+        self.state = State(
+            runtime=choose_runtime().runtime,
+            postgres=ports.pick(),
+            rabbitmq=ports.pick(),
+            management=ports.pick(),
+            services={spec.name: ports.pick() for spec in SERVICES},
+        )
+        self.installation: Installation = self.state.installation(folder)
+        self.servers = self._servers()
+        # A child that is tied ends with the thread that started it: this one lives as long as we.
+        self._thread = ThreadPoolExecutor(1)
+
+    async def aside(self, fault: Callable[[], None]) -> None:
+        """Run `fault` while the test's own requests go on."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, fault)
+
+    def _servers(self) -> Servers:
+        passwords = self.installation.passwords
+        secret = (passwords.password(SUPERUSER), passwords.password(f"rabbitmq {ADMINISTRATOR}"))
+        if self.state.runtime is Runtime.CONTAINERS:
+            ports = (self.state.postgres, self.state.rabbitmq, self.state.management)
+            return FixedContainers(ports, secret)
+        return PrivateServers(self.children, self.state, secret)
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """A superuser's asyncpg URL for each service's database."""
+        return {
+            spec.name: self.installation.database_url(spec.name, SUPERUSER) for spec in SERVICES
+        }
+
+    def market(self, *, timeout: float = 30.0) -> Market:
+        addresses = {spec.name: self.state.service_url(spec.name) for spec in SERVICES}
+        return Market(addresses, timeout=timeout)
+
+    def start(self) -> None:
+        self.installation.files.mkdir()
+        self.servers.start()
+        prepare_databases(self.installation)
+        prepare_broker(self.installation)
+        for spec in SERVICES:
+            start_service(self.children, self.state, self.installation, spec)
+        for spec in SERVICES:
+            wait_for_service(self.children, self.state, spec)
+
+    def stop(self) -> None:
+        self.children.stop()
+        self.servers.stop()
+        self._thread.shutdown()
+
+    def kill(self, service: str) -> None:
+        """End it without a warning, wherever it is."""
+        kill(self.children, service)
+
+    def start_again(self, service: str) -> None:
+        spec = service_named(service)
+        start_service(self.children, self.state, self.installation, spec)
+        wait_for_service(self.children, self.state, spec)
+
+
+def kill(children: Children, name: str) -> None:
+    for record in recorded(children.folder):
+        process = record.process()
+        if record.name == name and process is not None:
+            os.killpg(record.pid, signal.SIGKILL)
+            children.wait(name)
+
+
+@contextmanager
+def running_system() -> Iterator[System]:
+    folder = Path(tempfile.mkdtemp(prefix=f"mercado-veiculo-e2e-{secrets.token_hex(2)}-"))
+    folder.chmod(0o711)  # root's Postgres runs as another user
+    system = System(folder)
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+        shutil.rmtree(data_folder(folder), ignore_errors=True)
+        shutil.rmtree(folder)

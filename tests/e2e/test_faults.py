@@ -1,0 +1,101 @@
+"""Parts are killed while purchases run: whatever was accepted ends well."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from http import HTTPStatus
+from typing import TypeVar
+from uuid import UUID
+
+import httpx
+import pytest
+
+from deploy.local.market import FINAL_STATES, Market
+from deploy.services import SERVICES
+from tests.e2e.quiet import invariants_hold
+from tests.e2e.system import System
+
+pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.slow]
+
+PRICE = 1_000
+PURCHASES = 30
+
+Answer = TypeVar("Answer")
+
+
+async def test_purchases_survive_the_kill_of_every_service(system: System) -> None:
+    def kill_each() -> None:
+        for spec in SERVICES:
+            system.kill(spec.name)
+            system.start_again(spec.name)
+
+    await _purchases_survive(system, kill_each)
+
+
+async def test_purchases_survive_a_crash_of_the_broker(system: System) -> None:
+    await _purchases_survive(system, system.servers.crash_rabbitmq)
+
+
+async def test_purchases_survive_a_crash_of_the_database(system: System) -> None:
+    await _purchases_survive(system, system.servers.crash_postgres)
+
+
+async def _purchases_survive(system: System, fault: Callable[[], None]) -> None:
+    market = system.market()
+    try:
+        customer = await market.register_customer(credit_limit_cents=PURCHASES * PRICE)
+        vehicles = [await market.list_vehicle(price_cents=PRICE) for _ in range(PURCHASES)]
+        buying = asyncio.create_task(_buy_all(market, customer, vehicles))
+        await system.aside(fault)
+        accepted = await buying
+        await asyncio.gather(*(_ends(market, order_id) for order_id in accepted))
+    finally:
+        await market.close()
+    assert len(accepted) == PURCHASES
+    await invariants_hold(system)
+
+
+async def _buy_all(market: Market, customer: UUID, vehicles: list[UUID]) -> list[UUID]:
+    """Some before the fault, some during it, some after."""
+    return [
+        await _until_answered(partial(market.buy, customer, vehicle, PRICE, key=str(vehicle)))
+        for vehicle in vehicles
+    ]
+
+
+async def _ends(market: Market, order_id: UUID) -> None:
+    """The buyer pays as soon as there is a code. It may have expired meanwhile: that ends too."""
+    paid = False
+    deadline = time.monotonic() + 90
+    while True:
+        purchase = await _until_answered(partial(market.state, order_id))
+        if purchase["state"] in FINAL_STATES:
+            return
+        if purchase["payment_code"] is not None and not paid:
+            paid = await _until_answered(partial(_pay, market, purchase["payment_code"]))
+        assert time.monotonic() < deadline, f"{order_id} rests in {purchase['state']}"
+        await asyncio.sleep(0.1)
+
+
+async def _pay(market: Market, code: str) -> bool:
+    try:
+        await market.pay(code, key=code)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.CONFLICT:
+            raise
+        return False
+    return True
+
+
+async def _until_answered(request: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask again, as a client with the same idempotency key may, until the service is back."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return await request()
+        except (httpx.TransportError, httpx.HTTPStatusError) as error:
+            refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
+            if refused or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.1)
