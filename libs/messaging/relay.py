@@ -105,6 +105,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._stop_by = 0.0
         self._again = True
+        self._delivering = 0
         self._claimed_at = 0.0
         self._parked_at = 0.0
         self._trouble: dict[str, str] = {"start": "the relay has not started"}
@@ -189,15 +190,21 @@ class Relay:
             self._again = batch.full or (self._stopping.is_set() and bool(batch.runs))
             if batch.lowest is not None:
                 self._floor.learn(batch.lowest, self._claimed_at)
+            self._delivering += bool(batch.runs)
         if batch.runs:
-            with ROUND.labels(self.service).time():
-                await self._deliver(connection, batch)
-            if self._bell.rings != rings:
-                self._bell.ring()  # what came meanwhile may have waited for a row of this batch
+            try:
+                with ROUND.labels(self.service).time():
+                    await self._deliver(connection, batch)
+            finally:
+                self._delivering -= 1
+            if self._bell.rings != rings or self._stopping.is_set():
+                # What came meanwhile may have waited for a row of this batch.
+                self._again = self._again or self._stopping.is_set()
+                self._bell.ring()
 
     async def _wait_for_work(self) -> bool:
         """Until a ring, or the poll; not when more is known to wait. False: stopping, all sent."""
-        if self._stopping.is_set() and not self._again:
+        if self._stopping.is_set() and not self._again and not self._delivering:
             self._stop_by = 0.0
             return False
         if not self._again:
