@@ -7,25 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    DateTime,
-    LargeBinary,
-    Select,
-    Table,
-    Uuid,
-    bindparam,
-    column,
-    func,
-    select,
-)
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kernel.ids import time_of
+
+_INSERT = """
+INSERT INTO {table} (consumer, message_id, made_at, payload_hash)
+SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::bytea[])
+ON CONFLICT DO NOTHING RETURNING message_id
+"""
+
+_HASHES = """
+SELECT message_id, payload_hash FROM {table}
+WHERE consumer = $1 AND message_id = ANY ($2::uuid[]) AND made_at = ANY ($3::timestamptz[])
+"""
 
 
 class Verdict(Enum):
@@ -60,39 +58,8 @@ class Inbox:
     """Asks and tells in one statement for any number of messages."""
 
     def __init__(self, inbox: Table) -> None:
-        uuids: ARRAY[UUID] = ARRAY(Uuid())
-        times: ARRAY[datetime] = ARRAY(DateTime(timezone=True))
-        rows = (
-            func.unnest(
-                bindparam("ids", type_=uuids),
-                bindparam("times", type_=times),
-                bindparam("hashes", type_=ARRAY(LargeBinary())),
-            )
-            .table_valued(
-                column("message_id", Uuid),
-                column("made_at", DateTime(timezone=True)),
-                column("payload_hash", LargeBinary),
-            )
-            .render_derived()
-        )
-        self._insert = (
-            insert(inbox)
-            .from_select(
-                ["consumer", "message_id", "made_at", "payload_hash"],
-                select(
-                    bindparam("consumer"), rows.c.message_id, rows.c.made_at, rows.c.payload_hash
-                ),
-            )
-            .on_conflict_do_nothing()
-            .returning(inbox.c.message_id)
-        )
-        self._hashes: Select[tuple[UUID, bytes]] = select(
-            inbox.c.message_id, inbox.c.payload_hash
-        ).where(
-            inbox.c.consumer == bindparam("consumer"),
-            inbox.c.message_id == func.any(bindparam("ids", type_=uuids)),
-            inbox.c.made_at == func.any(bindparam("times", type_=times)),
-        )
+        self._insert = _INSERT.format(table=inbox.fullname)
+        self._hashes = _HASHES.format(table=inbox.fullname)
 
     async def admit(
         self, connection: AsyncConnection, consumer: str, messages: Sequence[tuple[UUID, bytes]]
@@ -104,13 +71,12 @@ class Inbox:
         first = dict(reversed(messages))  # of copies in one batch the earliest counts
         ids = sorted(first)  # one order for all, so that two batches do not deadlock
         times = [time_of(identifier) for identifier in ids]
-        values: dict[str, Any] = {"consumer": consumer, "ids": ids, "times": times}
         hashes = [first[identifier] for identifier in ids]
-        result = await connection.execute(self._insert, {**values, "hashes": hashes})
-        new = set(result.scalars())
+        inserted = await connection.exec_driver_sql(self._insert, (consumer, ids, times, hashes))
+        new = set(inserted.scalars())
         known = dict(first)
         if len(new) < len(ids):
-            found = await connection.execute(self._hashes, values)
+            found = await connection.exec_driver_sql(self._hashes, (consumer, ids, times))
             known.update({row.message_id: row.payload_hash for row in found})
         verdicts = []
         for identifier, payload_hash in messages:

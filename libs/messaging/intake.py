@@ -63,7 +63,7 @@ class Intake(Generic[Unit]):
         self._waiting: deque[AbstractIncomingMessage] = deque()
         self._aside: list[tuple[float, Delivery]] = []
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._handled = metrics.HANDLED.labels(self.queue)
         self._duration = metrics.DURATION.labels(self.queue)
         self._lag = metrics.LAG.labels(self.queue)
@@ -77,7 +77,7 @@ class Intake(Generic[Unit]):
         """`run` returns when what has been taken is settled. What is held stays unacknowledged:
         the broker delivers it again.
         """
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
 
     async def run(self) -> None:
@@ -89,13 +89,13 @@ class Intake(Generic[Unit]):
                 # same purchases; within a purchase the order of arrival stays.
                 deliveries = sorted(await self._read(taken), key=lambda each: each.event.subject)
                 await self._settle_batch(deliveries)
-            elif self._stopping:
+            elif self._stopping.is_set():
                 return
             for delivery in self._due_again():
                 await self._settle_batch([delivery])
 
     async def _wait(self) -> None:
-        if self._waiting or self._stopping:
+        if self._waiting or self._stopping.is_set():
             return
         self._wake.clear()
         pause = None
@@ -243,14 +243,21 @@ class Intake(Generic[Unit]):
 
     async def _hold(self, attempt: int, error: Exception) -> bool:
         """Wait before the next attempt; False when there is none because we are stopping."""
-        if self._stopping:
+        if self._stopping.is_set():
             return False
         self._held(1)
         _log.warning(
-            "holding", queue=self.queue, attempt=attempt, error=describe(error.__cause__ or error)
+            "holding",
+            queue=self.queue,
+            attempt=attempt,
+            error=describe(error.__cause__ or error),
         )
-        await asyncio.sleep(backoff(attempt))
-        return not self._stopping
+        try:
+            async with asyncio.timeout(backoff(attempt)):
+                await self._stopping.wait()
+        except TimeoutError:
+            return True
+        return False
 
     def _held(self, value: int) -> None:
         metrics.HELD.labels(self.queue).set(value)
