@@ -7,7 +7,11 @@ from typing import Protocol
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
-from services.customers.domain.credit_reservation import CreditReservation, Refusal
+from services.customers.domain.credit_reservation import (
+    CreditReservation,
+    Refusal,
+    ReservationState,
+)
 from services.customers.domain.customer import Customer
 
 
@@ -52,8 +56,8 @@ class ReservationRepository(Protocol):
     async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
         """Add the tombstone where there is no record (None), else lock the record and return it."""
 
-    async def give_back(self, reservation: CreditReservation) -> None:
-        """Make the total available again that a RESERVED or CONSUMED record holds."""
+    async def give_back(self, reservation: CreditReservation, held_as: ReservationState) -> None:
+        """Write back a released record; what it held, RESERVED or CONSUMED, is available again."""
 
     async def save(self, reservation: CreditReservation) -> None:
         """Write back a locked or just added record."""

@@ -13,6 +13,6 @@ async def release_credit(uow: CustomersUnitOfWork, *, tenant_id: str, order_id: 
     if reservation is None:
         uow.publish(*tombstone.released())
     elif reservation.holds_credit:
-        await uow.reservations.give_back(reservation)
+        held_as = reservation.state
         uow.publish(*reservation.release())
-        await uow.reservations.save(reservation)
+        await uow.reservations.give_back(reservation, held_as)

@@ -28,28 +28,25 @@ from services.customers.infrastructure.schemas import (
     CustomerChanges,
     CustomerIn,
     CustomerOut,
+    CustomerPage,
     CustomerSearch,
     CustomersOut,
 )
 
 
-def router(
-    transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
-) -> APIRouter:
-    routes = APIRouter(tags=["customers"])
-    _add_writes(routes, transactions, Idempotency(transactions, keys), ledger)
-    _add_reads(routes, transactions)
-    return routes
+class Endpoints:
+    """Each is one endpoint of `router` below."""
 
+    def __init__(
+        self, transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
+    ) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, keys)
+        self._ledger = ledger
 
-def _add_writes(
-    routes: APIRouter,
-    transactions: Transactions[CustomersUnitOfWork],
-    idempotency: Idempotency[CustomersUnitOfWork],
-    ledger: ErasureLedger,
-) -> None:
-    @routes.post("/customers", status_code=201, response_model=CustomerOut)
-    async def register(body: CustomerIn, caller: CallerDep, call: IdempotentCallDep) -> Response:
+    async def register(
+        self, body: CustomerIn, caller: CallerDep, call: IdempotentCallDep
+    ) -> Response:
         """Register a customer. Only an admin may give a credit limit along."""
         access.may_register(caller, body.credit_limit_cents)
 
@@ -62,13 +59,46 @@ def _add_writes(
                 credit_limit_cents=body.credit_limit_cents,
                 now=utc_now(),
             )
+            # Masked even for who sent it: this answer is kept to be replayed.
             return _answer(customer, status=201, location=f"/customers/{customer.id}")
 
-        return await idempotency.run(call, work)
+        return await self._idempotency.run(call, work)
 
-    @routes.patch("/customers/{customer_id}", response_model=CustomerOut)
+    async def list_newest(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
+        """The tenant's customers, newest first, masked. Operator or admin."""
+        caller.require(access.OPERATOR, access.ADMIN)
+        after = None if page.after is None else UUID(page.after[0])
+        found = await self._transactions.run(
+            lambda uow: uow.customers.page(caller.tenant_id, after, page.limit + 1)
+        )
+        shown = found[: page.limit]
+        next_after = (shown[-1].id,) if len(found) > page.limit else None
+        return page.answer([CustomerOut.of(customer) for customer in shown], next_after, request)
+
+    async def search(self, body: CustomerSearch, caller: CallerDep) -> CustomersOut:
+        """Find by the exact document or e-mail, masked. Operator or admin."""
+        caller.require(access.OPERATOR, access.ADMIN)
+        work = partial(
+            find_customers, tenant_id=caller.tenant_id, document=body.document, email=body.email
+        )
+        found = await self._transactions.run(work)
+        return CustomersOut(items=[CustomerOut.of(customer) for customer in found])
+
+    async def show(
+        self,
+        customer_id: UUID,
+        caller: CallerDep,
+        full: Annotated[bool, Query(description="Unmasked; admin only.")] = False,
+    ) -> Response:
+        """One customer, masked: a buyer's own, or any of the tenant for an operator or admin."""
+        access.may_read(caller, customer_id, full=full)
+        customer = await self._transactions.run(
+            lambda uow: uow.customers.get(caller.tenant_id, customer_id)
+        )
+        return respond(_answer(customer, full=full))
+
     async def edit(
-        customer_id: UUID, body: CustomerChanges, caller: CallerDep, version: IfMatchDep
+        self, customer_id: UUID, body: CustomerChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
         """Change name, e-mail or phone. The document cannot change."""
         access.may_edit(caller, customer_id)
@@ -80,11 +110,10 @@ def _add_writes(
             changes=body.normal(),
             now=utc_now(),
         )
-        return respond(_answer(await transactions.run(work)))
+        return respond(_answer(await self._transactions.run(work)))
 
-    @routes.put("/customers/{customer_id}/credit-limit", response_model=CustomerOut)
     async def set_limit(
-        customer_id: UUID, body: CreditLimitIn, caller: CallerDep, version: IfMatchDep
+        self, customer_id: UUID, body: CreditLimitIn, caller: CallerDep, version: IfMatchDep
     ) -> Response:
         """Set the credit limit; not below what is reserved and consumed. Admin."""
         caller.require(access.ADMIN)
@@ -96,57 +125,35 @@ def _add_writes(
             limit_cents=body.limit_cents,
             now=utc_now(),
         )
-        return respond(_answer(await transactions.run(work)))
+        return respond(_answer(await self._transactions.run(work)))
 
-    @routes.delete("/customers/{customer_id}", status_code=204)
-    async def erase(customer_id: UUID, caller: CallerDep) -> Response:
+    async def erase(self, customer_id: UUID, caller: CallerDep) -> Response:
         """Destroy the personal data, for good. Not while a purchase is open. Admin."""
         caller.require(access.ADMIN)
         work = partial(
             erase_customer,
-            ledger=ledger,
+            ledger=self._ledger,
             tenant_id=caller.tenant_id,
             customer_id=customer_id,
             now=utc_now(),
         )
-        await transactions.run(work)
+        await self._transactions.run(work)
         return Response(status_code=204)
 
 
-def _add_reads(routes: APIRouter, transactions: Transactions[CustomersUnitOfWork]) -> None:
-    @routes.get("/customers")
-    async def page(request: Request, caller: CallerDep, page: PageDep) -> Response:
-        """The tenant's customers, newest first, masked. Operator or admin."""
-        caller.require(access.OPERATOR, access.ADMIN)
-        after = None if page.after is None else UUID(page.after[0])
-        found = await transactions.run(
-            lambda uow: uow.customers.page(caller.tenant_id, after, page.limit + 1)
-        )
-        shown = found[: page.limit]
-        next_after = (shown[-1].id,) if len(found) > page.limit else None
-        return page.answer([CustomerOut.of(customer) for customer in shown], next_after, request)
-
-    @routes.post("/customers/search", response_model=CustomersOut)
-    async def search(body: CustomerSearch, caller: CallerDep) -> CustomersOut:
-        """Find by the exact document or e-mail, masked. Operator or admin."""
-        caller.require(access.OPERATOR, access.ADMIN)
-        work = partial(
-            find_customers, tenant_id=caller.tenant_id, document=body.document, email=body.email
-        )
-        return CustomersOut(items=[CustomerOut.of(found) for found in await transactions.run(work)])
-
-    @routes.get("/customers/{customer_id}", response_model=CustomerOut)
-    async def show(
-        customer_id: UUID,
-        caller: CallerDep,
-        full: Annotated[bool, Query(description="Unmasked; admin only.")] = False,
-    ) -> Response:
-        """One customer, masked: a buyer's own, or any of the tenant for an operator or admin."""
-        access.may_read(caller, customer_id, full=full)
-        customer = await transactions.run(
-            lambda uow: uow.customers.get(caller.tenant_id, customer_id)
-        )
-        return respond(_answer(customer, full=full))
+def router(
+    transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
+) -> APIRouter:
+    routes, to = APIRouter(tags=["customers"]), Endpoints(transactions, keys, ledger)
+    routes.post("/customers", status_code=201, response_model=CustomerOut)(to.register)
+    routes.get("/customers", response_model=CustomerPage)(to.list_newest)
+    routes.post("/customers/search", response_model=CustomersOut)(to.search)
+    one = "/customers/{customer_id}"
+    routes.get(one, response_model=CustomerOut)(to.show)
+    routes.patch(one, response_model=CustomerOut)(to.edit)
+    routes.put(f"{one}/credit-limit", response_model=CustomerOut)(to.set_limit)
+    routes.delete(one, status_code=204)(to.erase)
+    return routes
 
 
 def _answer(

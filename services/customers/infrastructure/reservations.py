@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.customers.application.ports import Hold
@@ -21,20 +20,22 @@ from services.customers.infrastructure.tables import credit_reservations, custom
 # take the same rows in another order would deadlock. So they take turns.
 TURN = "SELECT pg_advisory_xact_lock(hashtext('credit'))"
 
+ADD_RECORD = """
+    INSERT INTO credit_reservations
+        (order_id, tenant_id, customer_id, total_cents, state, sequence)
+    SELECT CAST(:order_id AS uuid), CAST(:tenant_id AS text), CAST(:customer_id AS uuid),
+        CAST(:total_cents AS bigint), CAST(:state AS text), CAST(:sequence AS integer)
+    FROM turn
+    ON CONFLICT (order_id) DO NOTHING
+    RETURNING customer_id, tenant_id, total_cents
+"""
+
 # The record first, then the customer, and only with a new record. The row's conditions are read
 # again after waiting for its lock, so that many at once never take more than there is.
 RESERVE = text(
     f"""
     WITH turn AS MATERIALIZED ({TURN}),
-    record AS (
-        INSERT INTO credit_reservations
-            (order_id, tenant_id, customer_id, total_cents, state, sequence)
-        SELECT CAST(:order_id AS uuid), CAST(:tenant_id AS text), CAST(:customer_id AS uuid),
-            CAST(:total_cents AS bigint), CAST(:state AS text), CAST(:sequence AS integer)
-        FROM turn
-        ON CONFLICT (order_id) DO NOTHING
-        RETURNING customer_id, tenant_id, total_cents
-    ),
+    record AS ({ADD_RECORD}),
     held AS (
         UPDATE customers
         SET available_cents = available_cents - record.total_cents,
@@ -47,7 +48,7 @@ RESERVE = text(
         RETURNING customers.id
     )
     SELECT EXISTS (SELECT FROM record) AS added, EXISTS (SELECT FROM held) AS held
-    """  # noqa: S608 - TURN is a constant
+    """  # noqa: S608 - constants
 )
 
 CONSUME = text(
@@ -63,7 +64,7 @@ CONSUME = text(
     SET reserved_cents = reserved_cents - consumed.total_cents,
         consumed_cents = consumed_cents + consumed.total_cents
     FROM consumed WHERE customers.id = consumed.customer_id
-    """  # noqa: S608 - TURN is a constant
+    """  # noqa: S608 - constants
 )
 
 CLOSE = text(
@@ -71,7 +72,7 @@ CLOSE = text(
     WITH turn AS MATERIALIZED ({TURN})
     UPDATE credit_reservations SET order_closed = true
     FROM turn WHERE order_id = CAST(:order_id AS uuid)
-    """  # noqa: S608 - TURN is a constant
+    """  # noqa: S608 - constants
 )
 
 ANY_OPEN = text(
@@ -84,9 +85,34 @@ ANY_OPEN = text(
     """
 )
 
-HELD_IN = {
-    ReservationState.RESERVED: customers.c.reserved_cents,
-    ReservationState.CONSUMED: customers.c.consumed_cents,
+ADD = text(f"WITH turn AS MATERIALIZED ({TURN}) {ADD_RECORD}")
+
+LOCK = text(
+    """
+    SELECT order_id, tenant_id, customer_id, total_cents, state, sequence
+    FROM credit_reservations WHERE order_id = CAST(:order_id AS uuid) FOR UPDATE
+    """
+)
+
+GIVE_BACK = {
+    held_as: text(
+        f"""
+        WITH record AS (
+            UPDATE credit_reservations
+            SET state = CAST(:state AS text), sequence = CAST(:sequence AS integer)
+            WHERE order_id = CAST(:order_id AS uuid)
+            RETURNING customer_id, total_cents
+        )
+        UPDATE customers
+        SET available_cents = available_cents + record.total_cents,
+            {column} = {column} - record.total_cents
+        FROM record WHERE customers.id = record.customer_id
+        """  # noqa: S608 - the names of two columns
+    )
+    for held_as, column in {
+        ReservationState.RESERVED: "reserved_cents",
+        ReservationState.CONSUMED: "consumed_cents",
+    }.items()
 }
 
 
@@ -113,44 +139,15 @@ class PostgresReservations:
         return Refusal.CREDIT_TOO_LOW if row.erased_at is None else Refusal.CUSTOMER_ERASED
 
     async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
-        await self._connection.execute(text(TURN))
-        table = credit_reservations
-        added = await self._connection.execute(
-            insert(table)
-            .values(_columns(tombstone))
-            .on_conflict_do_nothing()
-            .returning(table.c.order_id)
-        )
+        added = await self._connection.execute(ADD, _columns(tombstone))
         if added.one_or_none() is not None:
             return None
-        found = await self._connection.execute(
-            select(
-                table.c.order_id,
-                table.c.tenant_id,
-                table.c.customer_id,
-                table.c.total_cents,
-                table.c.state,
-                table.c.sequence,
-            )
-            .where(table.c.order_id == tombstone.order_id)
-            .with_for_update()
-        )
+        found = await self._connection.execute(LOCK, {"order_id": tombstone.order_id})
         row = found.mappings().one()
         return CreditReservation(**{**row, "state": ReservationState(row["state"])})
 
-    async def give_back(self, reservation: CreditReservation) -> None:
-        held_in = HELD_IN[reservation.state]
-        total = reservation.total_cents
-        await self._connection.execute(
-            update(customers)
-            .where(customers.c.id == reservation.customer_id)
-            .values(
-                {
-                    customers.c.available_cents: customers.c.available_cents + total,
-                    held_in: held_in - total,
-                }
-            )
-        )
+    async def give_back(self, reservation: CreditReservation, held_as: ReservationState) -> None:
+        await self._connection.execute(GIVE_BACK[held_as], _columns(reservation))
 
     async def save(self, reservation: CreditReservation) -> None:
         await self._connection.execute(

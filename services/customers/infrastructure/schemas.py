@@ -115,3 +115,9 @@ class CustomerOut(Out):
 
 class CustomersOut(Out):
     items: list[CustomerOut]
+
+
+class CustomerPage(CustomersOut):
+    """`next`: the cursor of the next page, null on the last one."""
+
+    next: str | None

@@ -91,10 +91,10 @@ class ReservationsInMemory:
             self.rows[tombstone.order_id] = tombstone
         return earlier
 
-    async def give_back(self, reservation: CreditReservation) -> None:
+    async def give_back(self, reservation: CreditReservation, held_as: ReservationState) -> None:
         customer = self._customer(reservation)
         assert customer is not None
-        if reservation.state is ReservationState.RESERVED:
+        if held_as is ReservationState.RESERVED:
             self._move(customer, reserved=-reservation.total_cents)
         else:
             self._move(customer, consumed=-reservation.total_cents)
