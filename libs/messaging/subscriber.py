@@ -22,6 +22,9 @@ from libs.messaging.unit_of_work import Transactions, Unit
 PREFETCH = 2 * BATCH
 """Messages the broker hands out ahead, per queue: one batch at work, one arriving."""
 
+HEARTBEAT_SECONDS = 10
+"""A connection that is half open is noticed after two of these."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -45,7 +48,9 @@ class Subscriber(Generic[Unit]):
         window: InboxWindow | None = None,
     ) -> None:
         self._broker = RabbitBroker(
-            URL(rabbitmq_url).update_query(name=f"{participant.name} subscriber"),
+            URL(rabbitmq_url).update_query(
+                name=f"{participant.name} subscriber", heartbeat=HEARTBEAT_SECONDS
+            ),
             apply_types=False,
             logger=None,
             reconnect_interval=1,

@@ -26,6 +26,8 @@ from tests.integration.messaging.wire import dead, send, waiting
 async def test_a_message_leaves_effect_inbox_row_and_event_and_is_acknowledged(
     engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe, broker: str
 ) -> None:
+    handled = counted("messaging_handled_total")
+    lags = counted("messaging_lag_seconds_count")
     subscriber = await subscribe()
     event_id = uuid7()
     await send(channel, sample.on_the_wire(sample.order_placed(), event_id))
@@ -36,6 +38,8 @@ async def test_a_message_leaves_effect_inbox_row_and_event_and_is_acknowledged(
     assert caused["causationid"] == str(event_id)
     await subscriber.stop()
     assert await waiting(channel) == 0
+    assert counted("messaging_handled_total") == handled + 1
+    assert counted("messaging_lag_seconds_count") == lags + 1
 
 
 async def test_a_second_copy_is_acknowledged_and_counted_and_has_no_effect(

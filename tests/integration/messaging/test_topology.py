@@ -15,6 +15,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging import topology
 from libs.messaging.replay import replay
 from libs.messaging.topology import TopologyError
+from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample
 from tests.integration.messaging.wire import dead, send, waiting
@@ -98,6 +99,26 @@ async def test_what_the_broker_itself_gives_up_reaches_the_dead_letters(
             assert letter.routing_key == sample.QUEUE
             await letter.ack()
             break
+
+
+async def test_a_crash_loop_of_consumers_sends_no_good_message_to_the_dead_letters(
+    channel: AbstractChannel, broker: str
+) -> None:
+    await send(channel, b"{}")
+
+    async def came_again(number: int) -> None:
+        async with await aio_pika.connect(broker) as connection:
+            queue = await (await connection.channel()).get_queue(sample.QUEUE)
+
+            async def taken() -> bool:
+                message = await queue.get(fail=False)
+                return message is not None and message.redelivered is (number > 0)
+
+            await eventually(taken)
+
+    for number in range(25):
+        await came_again(number)
+    assert await dead(channel) is None
 
 
 async def test_a_replay_restores_a_queues_events_to_that_queue_only(
