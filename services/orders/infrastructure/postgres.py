@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
-    RowMapping,
+    DateTime,
+    Interval,
+    Row,
     Select,
+    Uuid,
     bindparam,
     func,
     insert,
@@ -32,14 +34,30 @@ from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import OPEN, State, Status
 from services.orders.infrastructure.tables import ORDERS
 
-_LOCK_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtextextended(:customer, 0))")
-"""Taken until the commit: requests of one customer are counted one after the other."""
-
-_COUNT_OPEN = select(func.count()).where(
-    ORDERS.c.tenant_id == bindparam("tenant_id"),
-    ORDERS.c.customer_id == bindparam("customer_id"),
-    ORDERS.c.state.in_(OPEN),
+# Built once: building a statement costs more than sending it.
+_WHICH = (
+    (ORDERS.c.id == bindparam("order"))
+    & (ORDERS.c.tenant_id == bindparam("tenant"))
+    & (
+        bindparam("customer", type_=Uuid).is_(None)
+        | (ORDERS.c.customer_id == bindparam("customer"))
+    )
 )
+_ORDER = select(ORDERS).where(_WHICH)
+_ORDER_LOCKED = _ORDER.with_for_update()
+_PURCHASE = _ORDER.where(ORDERS.c.state.is_not(None))
+_PURCHASE_LOCKED = _PURCHASE.with_for_update()
+
+_DUE_AT = func.coalesce(
+    func.now() + bindparam("wait", type_=Interval),
+    bindparam("due", type_=DateTime(timezone=True)),
+)
+"""A waiting time begins at the database's now, whatever this machine's clock says."""
+
+_ADD_ORDER = insert(ORDERS)
+_ADD_PURCHASE = _ADD_ORDER.values(due_at=_DUE_AT)
+_SAVE_ORDER = update(ORDERS).where(ORDERS.c.id == bindparam("order"))
+_SAVE_PURCHASE = _SAVE_ORDER.values(due_at=_DUE_AT)
 
 _DUE = (
     select(ORDERS)
@@ -50,30 +68,41 @@ _DUE = (
 )
 """Two workers never take the same purchase; the database's clock decides what is due."""
 
+_LOCK_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtextextended(:customer, 0))")
+"""Taken until the commit: requests of one customer are counted one after the other."""
+
+_COUNT_OPEN = select(func.count()).where(
+    ORDERS.c.tenant_id == bindparam("tenant"),
+    ORDERS.c.customer_id == bindparam("customer"),
+    ORDERS.c.state.in_(OPEN),
+)
+
 
 class PostgresOrders:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def add(self, order: Order) -> None:
-        await self._connection.execute(insert(ORDERS).values(_values_of_order(order)))
+        statement = _ADD_ORDER if order.purchase is None else _ADD_PURCHASE
+        await self._connection.execute(statement, _values_of_order(order))
 
     async def get(self, scope: Scope, order_id: UUID) -> Order:
-        return await self._one(_within(scope).where(ORDERS.c.id == order_id))
+        return await self._one(_ORDER, scope, order_id)
 
     async def lock(self, scope: Scope, order_id: UUID) -> Order:
-        return await self._one(_within(scope).where(ORDERS.c.id == order_id).with_for_update())
+        return await self._one(_ORDER_LOCKED, scope, order_id)
 
     async def save(self, order: Order) -> None:
-        values = _values_of_order(order)
-        await self._connection.execute(update(ORDERS).where(ORDERS.c.id == order.id).values(values))
+        statement = _SAVE_ORDER if order.purchase is None else _SAVE_PURCHASE
+        await self._connection.execute(statement, {"order": order.id, **_values_of_order(order)})
 
     async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
         rows = await self._connection.execute(_page(_within(scope), limit, after))
-        return [_order(row) for row in rows.mappings()]
+        return [_order(row) for row in rows]
 
-    async def _one(self, query: Select[Any]) -> Order:
-        row = (await self._connection.execute(query)).mappings().one_or_none()
+    async def _one(self, query: Select[Any], scope: Scope, order_id: UUID) -> Order:
+        found = await self._connection.execute(query, _which(scope, order_id))
+        row = found.one_or_none()
         if row is None:
             raise OrderNotFound("There is no such order.")
         return _order(row)
@@ -84,40 +113,39 @@ class PostgresPurchases:
         self._connection = connection
 
     async def get(self, scope: Scope, order_id: UUID) -> Purchase:
-        return await self._one(_purchases(scope).where(ORDERS.c.id == order_id))
+        return await self._one(_PURCHASE, scope, order_id)
 
     async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
-        return await self._one(_purchases(scope).where(ORDERS.c.id == order_id).with_for_update())
+        return await self._one(_PURCHASE_LOCKED, scope, order_id)
 
     async def save(self, purchase: Purchase) -> None:
-        values = _values_of_purchase(purchase)
-        await self._connection.execute(
-            update(ORDERS).where(ORDERS.c.id == purchase.order_id).values(values)
-        )
+        values = {"order": purchase.order_id, **_values_of_purchase(purchase)}
+        await self._connection.execute(_SAVE_PURCHASE, values)
 
     async def page(
         self, scope: Scope, limit: int, after: UUID | None, state: State | None
     ) -> Sequence[Purchase]:
-        query = _purchases(scope)
+        query = _within(scope).where(ORDERS.c.state.is_not(None))
         if state is not None:
             query = query.where(ORDERS.c.state == state)
         rows = await self._connection.execute(_page(query, limit, after))
-        return [_purchase(row) for row in rows.mappings()]
+        return [_purchase(row) for row in rows]
 
     async def lock_due(self, limit: int) -> Sequence[Purchase]:
         rows = await self._connection.execute(_DUE, {"most": limit})
-        return [_purchase(row) for row in rows.mappings()]
+        return [_purchase(row) for row in rows]
 
     async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
         customer = f"open purchases of {tenant_id} {customer_id}"
         await self._connection.execute(_LOCK_CUSTOMER, {"customer": customer})
         found = await self._connection.execute(
-            _COUNT_OPEN, {"tenant_id": tenant_id, "customer_id": customer_id}
+            _COUNT_OPEN, {"tenant": tenant_id, "customer": customer_id}
         )
         return int(found.scalar_one())
 
-    async def _one(self, query: Select[Any]) -> Purchase:
-        row = (await self._connection.execute(query)).mappings().one_or_none()
+    async def _one(self, query: Select[Any], scope: Scope, order_id: UUID) -> Purchase:
+        found = await self._connection.execute(query, _which(scope, order_id))
+        row = found.one_or_none()
         if row is None:
             raise PurchaseNotFound("There is no such purchase.")
         return _purchase(row)
@@ -130,15 +158,15 @@ class OrdersUnitOfWork(UnitOfWork):
         self.purchases: PurchaseRepository = PostgresPurchases(connection)
 
 
+def _which(scope: Scope, order_id: UUID) -> Mapping[str, object]:
+    return {"order": order_id, "tenant": scope.tenant_id, "customer": scope.customer_id}
+
+
 def _within(scope: Scope) -> Select[Any]:
     query = select(ORDERS).where(ORDERS.c.tenant_id == scope.tenant_id)
     if scope.customer_id is not None:
         query = query.where(ORDERS.c.customer_id == scope.customer_id)
     return query
-
-
-def _purchases(scope: Scope) -> Select[Any]:
-    return _within(scope).where(ORDERS.c.state.is_not(None))
 
 
 def _page(query: Select[Any], limit: int, after: UUID | None) -> Select[Any]:
@@ -163,6 +191,7 @@ def _values_of_order(order: Order) -> Mapping[str, object]:
 
 
 def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
+    waits = isinstance(purchase.due, timedelta)
     return {
         "state": purchase.state,
         "sequence": purchase.sequence,
@@ -171,7 +200,8 @@ def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
         "seller_id": purchase.seller_id,
         "payment_code": purchase.payment_code,
         "code_expires_at": purchase.code_expires_at,
-        "due_at": _instant(purchase.due),
+        "wait": purchase.due if waits else None,
+        "due": None if waits else purchase.due,
         "history": [
             [fact.type, fact.service, fact.sequence, fact.time.isoformat()]
             for fact in purchase.history
@@ -179,42 +209,37 @@ def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
     }
 
 
-def _instant(due: datetime | timedelta | None) -> datetime | ColumnElement[datetime] | None:
-    """A waiting time begins at the database's now, whatever this machine's clock says."""
-    return func.now() + due if isinstance(due, timedelta) else due
-
-
-def _order(row: RowMapping) -> Order:
+def _order(row: Row[Any]) -> Order:
     return Order(
-        id=row["id"],
-        tenant_id=row["tenant_id"],
-        customer_id=row["customer_id"],
-        vehicle_id=row["vehicle_id"],
-        total_cents=row["total_cents"],
-        status=Status(row["status"]),
-        version=row["version"],
-        created_at=row["created_at"],
-        purchase=None if row["state"] is None else _purchase(row),
+        id=row.id,
+        tenant_id=row.tenant_id,
+        customer_id=row.customer_id,
+        vehicle_id=row.vehicle_id,
+        total_cents=row.total_cents,
+        status=Status(row.status),
+        version=row.version,
+        created_at=row.created_at,
+        purchase=None if row.state is None else _purchase(row),
     )
 
 
-def _purchase(row: RowMapping) -> Purchase:
+def _purchase(row: Row[Any]) -> Purchase:
     return Purchase(
-        order_id=row["id"],
-        tenant_id=row["tenant_id"],
-        customer_id=row["customer_id"],
-        vehicle_id=row["vehicle_id"],
-        total_cents=row["total_cents"],
-        state=State(row["state"]),
-        sequence=row["sequence"],
-        reason=row["reason"],
-        cancelled_by_buyer=row["cancelled_by_buyer"],
-        seller_id=row["seller_id"],
-        payment_code=row["payment_code"],
-        code_expires_at=row["code_expires_at"],
-        due=row["due_at"],
+        order_id=row.id,
+        tenant_id=row.tenant_id,
+        customer_id=row.customer_id,
+        vehicle_id=row.vehicle_id,
+        total_cents=row.total_cents,
+        state=State(row.state),
+        sequence=row.sequence,
+        reason=row.reason,
+        cancelled_by_buyer=row.cancelled_by_buyer,
+        seller_id=row.seller_id,
+        payment_code=row.payment_code,
+        code_expires_at=row.code_expires_at,
+        due=row.due_at,
         history=[
             Fact(name, service, sequence, datetime.fromisoformat(time))
-            for name, service, sequence, time in row["history"]
+            for name, service, sequence, time in row.history
         ],
     )
