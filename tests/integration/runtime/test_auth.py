@@ -2,6 +2,7 @@
 
 import json
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ KEY = generate_private_key(SECP256R1())
 EDWARDS = Ed25519PrivateKey.generate()
 FOREIGN = generate_private_key(SECP256R1())
 CUSTOMER = uuid4()
+SECRET = "c2VjcmV0" * 8
 
 
 def claims(**more: Any) -> dict[str, Any]:
@@ -47,6 +49,8 @@ def publish(place: Path, **keys: Any) -> None:
         kind = OKPAlgorithm if isinstance(key, Ed25519PrivateKey) else ECAlgorithm
         alg = "EdDSA" if kind is OKPAlgorithm else "ES256"
         entries.append(kind.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": alg})
+    # A symmetric key has no place in a key set; should one get there, it opens nothing.
+    entries.append({"kty": "oct", "kid": "oct", "alg": "HS256", "k": SECRET})
     place.write_text(json.dumps({"keys": entries}))
 
 
@@ -91,6 +95,7 @@ def wrong_headers() -> list[str | None]:
         "Bearer " + "x" * 5000,
         f"Bearer {UNSIGNED}",
         f"Bearer {SYMMETRIC}",
+        f"Bearer {token(urlsafe_b64decode(SECRET), 'HS256', 'oct')}",
         f"Bearer {token(FOREIGN)}",
         f"Bearer {token(FOREIGN, kid='unknown')}",
         f"Bearer {token(EDWARDS, 'EdDSA', 'ec')}",

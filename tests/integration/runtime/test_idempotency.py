@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 import pytest
 
-from libs.runtime.idempotency import delete_expired
+from libs.runtime.idempotency import Idempotency, delete_expired
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient
 from tests.integration.runtime.notes import KEYS
@@ -96,6 +96,20 @@ async def test_many_at_once_have_one_effect(notes: ServiceClient) -> None:
         *(notes.post("/notes", json=NOTE, headers=KEY) for _ in range(30))
     )
     assert {answer.status_code for answer in answers} <= {201, 409}
+    assert await count_notes(notes) == 1
+
+
+async def test_of_two_that_both_saw_no_key_the_second_has_no_effect(
+    notes: ServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def saw_none(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(Idempotency, "_replay", saw_none)
+    assert (await notes.post("/notes", json=NOTE, headers=KEY)).status_code == 201
+    second = await notes.post("/notes", json=NOTE, headers=KEY)
+    assert second.status_code == 409
+    assert second.json()["type"] == IN_FLIGHT
     assert await count_notes(notes) == 1
 
 
