@@ -15,7 +15,7 @@ def may_order(caller: Caller, customer_id: UUID | None) -> None:
         return
     caller.require(BUYER)
     if not caller.owns_customer(customer_id):
-        raise Forbidden("a buyer orders only for his own customer record", field="customer_id")
+        raise Forbidden("a buyer orders only for his own customer record")
 
 
 def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
@@ -29,7 +29,7 @@ def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
 
 
 def writable(caller: Caller) -> Scope:
-    """What the caller may confirm."""
+    """Among what the caller may confirm; `may_order` decides once it is known whose it is."""
     return Scope(caller.tenant_id, None if caller.may(OPERATOR, ADMIN) else _own(caller))
 
 

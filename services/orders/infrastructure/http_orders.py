@@ -65,7 +65,7 @@ def _add_writes(
         scope = access.writable(caller)
 
         async def work(uow: OrdersUnitOfWork) -> Order:
-            return await confirm_order(
+            order = await confirm_order(
                 uow,
                 scope,
                 order_id,
@@ -75,6 +75,8 @@ def _add_writes(
                 deadlines=deadlines,
                 now=utc_now(),
             )
+            access.may_order(caller, order.customer_id)
+            return order
 
         return respond(_answer(await transactions.run(work)))
 

@@ -88,7 +88,7 @@ async def test_an_order_that_names_no_customer_is_the_staffs(orders: ServiceClie
     mine = {"customerId": str(ME), "vehicleId": str(uuid4())}
     order = (await orders.post("/orders", headers=BUYER | key(), json=mine)).json()
     path = f"/orders/{order['id']}/confirm"
-    for caller, status in [(OTHER_BUYER, 404), (SELLER, 403), (BUYER, 200)]:
+    for caller, status in [(OTHER_BUYER, 404), (SELLER, 403), (OPERATOR, 403), (BUYER, 200)]:
         answer = await orders.patch(
             path, headers=caller | {"If-Match": "1"}, json={"totalCents": 1}
         )
