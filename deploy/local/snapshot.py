@@ -1,34 +1,45 @@
-"""What all databases hold at about one moment, as the invariants need it."""
+"""What the databases hold about purchases at about one moment, as the invariants need it."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
 
-HOLDS_CREDIT = frozenset({"RESERVED", "CONSUMED"})
-HOLDS_VEHICLE = frozenset({"RESERVED", "SOLD"})
+from libs.messaging.database import Connection
 
-Row = Mapping[str, Any]
-Records = Mapping[UUID, Row]
+Connections: TypeAlias = Mapping[str, Connection]
+Row: TypeAlias = asyncpg.Record
+Records: TypeAlias = Mapping[UUID, Row]
 
 CUSTOMERS = """
     SELECT c.id, c.limit_cents, c.reserved_cents, c.consumed_cents, c.available_cents,
-           coalesce(sum(r.total_cents) FILTER (WHERE r.state = 'RESERVED'), 0) AS reserved_records,
-           coalesce(sum(r.total_cents) FILTER (WHERE r.state = 'CONSUMED'), 0) AS consumed_records
-      FROM customers c LEFT JOIN credit_reservations r ON r.customer_id = c.id
-     GROUP BY c.id"""
-
-ORDERS = """
-    SELECT id AS order_id, tenant_id, state,
-           coalesce(due_at < now() - $1 * interval '1 second', false) AS overdue,
-           created_at > now() - $1 * interval '1 second' AS young
-      FROM orders WHERE state IS NOT NULL"""
-
+           coalesce(r.reserved, 0) AS reserved_records, coalesce(r.consumed, 0) AS consumed_records
+      FROM customers c LEFT JOIN (
+           SELECT customer_id,
+                  (sum(total_cents) FILTER (WHERE state = 'RESERVED'))::bigint AS reserved,
+                  (sum(total_cents) FILTER (WHERE state = 'CONSUMED'))::bigint AS consumed
+             FROM credit_reservations GROUP BY customer_id) r ON r.customer_id = c.id"""
+CREDIT = "SELECT order_id, tenant_id, state, customer_id FROM credit_reservations"
+VEHICLES = "SELECT id, is_reserved, is_sold FROM vehicles"
+RESERVATIONS = "SELECT order_id, tenant_id, state, vehicle_id FROM reservations"
+PAYMENTS = "SELECT order_id, tenant_id, state, settled_by IS NOT NULL AS settled FROM payments"
 OPERATIONS = """
     SELECT order_id, kind, amount_cents FROM sandbox_operations WHERE outcome = 'approved'"""
+ORDERS = """
+    SELECT id AS order_id, tenant_id, state, total_cents,
+           coalesce(due_at < now() - $1 * interval '1 second', true) AS overdue
+      FROM orders WHERE state IS NOT NULL"""
+
+TOLD_SINCE = """
+    SELECT subject FROM outbox_archive WHERE published_at > $1
+     UNION SELECT subject FROM outbox WHERE created_at > $1"""
+HEARD_SINCE = """
+    SELECT id FROM orders WHERE state IS NOT NULL
+       AND (created_at > $1 OR (history -> -1 ->> 3)::timestamptz > $1)"""
 
 
 @dataclass(frozen=True)
@@ -42,93 +53,75 @@ class Snapshot:
     credit: Records
     reservations: Records
     payments: Records
-    unpublished: Sequence[Row]
-    published: Mapping[str, set[UUID]]
-    handled: Mapping[str, set[UUID]]
     young: frozenset[UUID]
+
+    @property
+    def by_service(self) -> Mapping[str, Records]:
+        return {
+            "orders": self.orders,
+            "customers": self.credit,
+            "vehicles": self.reservations,
+            "payments": self.payments,
+        }
 
     def settled(self, records: Records) -> Iterator[tuple[UUID, Row]]:
         """The records of purchases that have had the time to come to rest."""
         return ((key, row) for key, row in records.items() if key not in self.young)
 
-    def state_of(self, order_id: UUID) -> str | None:
+    def state_of(self, order_id: UUID) -> str:
         order = self.orders.get(order_id)
-        return None if order is None else order["state"]
+        return "unknown" if order is None else str(order["state"])
 
 
-async def take_snapshot(databases: Mapping[str, str], grace_seconds: float) -> Snapshot:
-    """Read every database once. Backlogs are read first: what they hold is not missed later."""
-    connections = {name: await asyncpg.connect(url) for name, url in databases.items()}
-    try:
-        orders_db, customers_db = connections["orders"], connections["customers"]
-        vehicles_db, payments_db = connections["vehicles"], connections["payments"]
-        orders = _by_order(await _rows(orders_db, ORDERS, grace_seconds), "orders")
-        young = {order_id for order_id, row in orders.items() if row["young"]}
-        unpublished: list[Row] = []
-        published: dict[str, set[UUID]] = defaultdict(set)
-        handled: dict[str, set[UUID]] = defaultdict(set)
+@asynccontextmanager
+async def connected(databases: Mapping[str, str]) -> AsyncIterator[Connections]:
+    """A connection to each database, under the same name. `databases` are asyncpg URLs."""
+    async with AsyncExitStack() as stack:
+        connections: dict[str, Connection] = {}
+        for name, url in databases.items():
+            connections[name] = await asyncpg.connect(url)
+            stack.push_async_callback(connections[name].close)
+        yield connections
+
+
+async def take_snapshot(connections: Connections, grace_seconds: float) -> Snapshot:
+    """Each database as it is at one moment of its own.
+
+    Purchases that moved in between are young: they are looked for last. With `grace_seconds` 0
+    none is, for then the caller says that everything has come to rest.
+    """
+    since = {
+        name: await connection.fetchval("SELECT now() - $1 * interval '1 second'", grace_seconds)
+        for name, connection in connections.items()
+    }
+    async with AsyncExitStack() as moments:
         for connection in connections.values():
-            young |= await _recent_subjects(connection, grace_seconds)
-            unpublished += await _unpublished(connection, grace_seconds)
-            await _events(connection, grace_seconds, published, handled)
-        return Snapshot(
-            customers=await _rows(customers_db, CUSTOMERS),
-            vehicles=await _rows(vehicles_db, "SELECT id, is_reserved, is_sold FROM vehicles"),
-            operations=await _rows(payments_db, OPERATIONS),
-            orders=orders,
-            credit=await _records(customers_db, "credit_reservations"),
-            reservations=await _records(vehicles_db, "reservations"),
-            payments=await _records(payments_db, "payments"),
-            unpublished=unpublished,
-            published=published,
-            handled=handled,
-            young=frozenset(young),
-        )
-    finally:
-        for connection in connections.values():
-            await connection.close()
+            moment = connection.transaction(isolation="repeatable_read", readonly=True)
+            await moments.enter_async_context(moment)
+        read: dict[str, Any] = {
+            "orders": _by_order(await connections["orders"].fetch(ORDERS, grace_seconds)),
+            "customers": await connections["customers"].fetch(CUSTOMERS),
+            "credit": _by_order(await connections["customers"].fetch(CREDIT)),
+            "vehicles": await connections["vehicles"].fetch(VEHICLES),
+            "reservations": _by_order(await connections["vehicles"].fetch(RESERVATIONS)),
+            "payments": _by_order(await connections["payments"].fetch(PAYMENTS)),
+            "operations": await connections["payments"].fetch(OPERATIONS),
+        }
+    young = await _moved(connections, since) if grace_seconds else set()
+    return Snapshot(**read, young=frozenset(young))
 
 
-async def _rows(connection: Any, query: str, *arguments: Any) -> list[Row]:
-    return [dict(row) for row in await connection.fetch(query, *arguments)]
+def _by_order(rows: Sequence[Row]) -> Records:
+    return {row["order_id"]: row for row in rows}
 
 
-async def _records(connection: Any, table: str) -> Records:
-    return _by_order(await _rows(connection, f"SELECT * FROM {table}"), table)  # noqa: S608
-
-
-def _by_order(rows: Sequence[Row], source: str) -> Records:
-    return {row["order_id"]: {**row, "source": source} for row in rows}
-
-
-async def _recent_subjects(connection: Any, grace_seconds: float) -> set[UUID]:
-    rows = await connection.fetch(
-        "SELECT DISTINCT subject FROM outbox_archive"
-        " WHERE published_at > now() - $1 * interval '1 second'"
-        " UNION SELECT subject FROM outbox WHERE created_at > now() - $1 * interval '1 second'",
-        grace_seconds,
-    )
-    return {UUID(row["subject"]) for row in rows}
-
-
-async def _unpublished(connection: Any, grace_seconds: float) -> list[Row]:
-    rows: list[Row] = await connection.fetch(
-        "SELECT id, type, subject FROM outbox WHERE created_at < now() - $1 * interval '1 second'",
-        grace_seconds,
-    )
-    return rows
-
-
-async def _events(
-    connection: Any,
-    grace_seconds: float,
-    published: dict[str, set[UUID]],
-    handled: dict[str, set[UUID]],
-) -> None:
-    for row in await connection.fetch(
-        "SELECT id, type FROM outbox_archive WHERE published_at < now() - $1 * interval '1 second'",
-        grace_seconds,
-    ):
-        published[row["type"]].add(row["id"])
-    for row in await connection.fetch("SELECT consumer, message_id FROM inbox"):
-        handled[row["consumer"]].add(row["message_id"])
+async def _moved(connections: Connections, since: Mapping[str, datetime]) -> set[UUID]:
+    """Purchases an event was stated about since then. Orders hears of nearly all of them, and
+    remembers where no archive does.
+    """
+    heard = await connections["orders"].fetch(HEARD_SINCE, since["orders"])
+    moved: set[UUID] = {row["id"] for row in heard}
+    for name, connection in connections.items():
+        told = await connection.fetch(TOLD_SINCE, since[name])
+        moved |= {UUID(row["subject"]) for row in told}
+    return moved
