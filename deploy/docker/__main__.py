@@ -37,13 +37,13 @@ def installation() -> Installation:
 @app.command()
 def secrets() -> None:
     """Make up the passwords of the servers, and write them as these want to read them."""
-    passwords = installation().passwords
+    made = installation()
     for spec in SERVICES:  # all there are: the other containers can only read
-        installation().settings(spec, "", 0)
-        installation().migration(spec.name)
-    (SECRETS / "postgres").write_text(passwords.password(SUPERUSER))
+        made.settings(spec, "", 0)
+        made.migration(spec.name)
+    (SECRETS / "postgres").write_text(made.passwords.password(SUPERUSER))
     (SECRETS / "rabbitmq").mkdir(exist_ok=True)
-    password = passwords.password(f"rabbitmq {ADMINISTRATOR}")
+    password = made.passwords.password(f"rabbitmq {ADMINISTRATOR}")
     settings = RABBITMQ_SETTINGS.format(user=ADMINISTRATOR, password=password)
     (SECRETS / "rabbitmq" / "mercado.conf").write_text(settings)
 

@@ -1,20 +1,19 @@
-"""python -m deploy.docker.healthy: exit 0 when the container's service says it is ready.
+"""Exit 0 when the container's service says it is ready.
 
-With the standard library only: it runs every few seconds.
+It runs every few seconds, so it imports next to nothing: an HTTP client costs ten times as much.
 """
 
 import os
+import socket
 import sys
-import urllib.error
-import urllib.request
 
 
 def main() -> None:
-    url = f"http://127.0.0.1:{os.environ['PORT']}/ready"
-    try:
-        urllib.request.urlopen(url, timeout=4).close()
-    except (OSError, urllib.error.URLError) as error:
-        sys.exit(f"{url}: {error}")
+    with socket.create_connection(("127.0.0.1", int(os.environ["PORT"])), timeout=4) as connection:
+        connection.sendall(b"GET /ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        answer = connection.recv(1024).split(b"\r\n")[0].decode()
+    if answer.split()[1:2] != ["200"]:
+        sys.exit(f"/ready answers {answer}")
 
 
 if __name__ == "__main__":
