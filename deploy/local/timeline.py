@@ -9,6 +9,8 @@ from uuid import UUID
 import asyncpg
 from rich.table import Table
 
+# By hand: a refund that failed, and the two ends, belong to the way back, though nothing is undone
+# on hearing of them. A test compares this with what the services react to.
 WAY_BACK = frozenset(
     {
         "credit.reservation_failed.v1",
@@ -38,15 +40,18 @@ class Happened:
 
 
 async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> list[Happened]:
-    """All events about these purchases, oldest first. `databases` are asyncpg URLs by service."""
+    """All events about these purchases, oldest first. `databases` are asyncpg URLs by service.
+
+    Events of one service at the same instant keep the order they were stated in.
+    """
     happened: list[Happened] = []
     subjects = [str(order_id) for order_id in order_ids]
     for url in databases.values():
         connection = await asyncpg.connect(url)
         try:
             rows = await connection.fetch(
-                "SELECT body FROM outbox_archive WHERE subject = ANY($1)"
-                " UNION ALL SELECT body FROM outbox WHERE subject = ANY($1)",
+                "SELECT seq, body FROM outbox_archive WHERE subject = ANY($1)"
+                " UNION ALL SELECT seq, body FROM outbox WHERE subject = ANY($1) ORDER BY seq",
                 subjects,
             )
         finally:

@@ -480,6 +480,19 @@ async def test_purchase_that_moved_just_now_is_passed_over_until_told_otherwise(
     assert strict.passed_over == 0
 
 
+async def test_purchase_that_moves_while_it_is_read_is_passed_over_until_told_otherwise(
+    spoilt: Spoilt,
+) -> None:
+    await spoilt.spoil(
+        "orders",
+        "UPDATE orders SET state = 'PAID', created_at = now() + interval '1 minute'"
+        " WHERE id = '{awaiting}'",
+    )
+
+    assert broken(await check(spoilt.databases, PARTICIPANTS)) == {}
+    assert broken(await check(spoilt.databases, PARTICIPANTS, grace_seconds=0)).keys() == {AT_REST}
+
+
 async def test_record_whose_order_was_made_just_now_is_passed_over(spoilt: Spoilt) -> None:
     await spoilt.spoil(
         "vehicles",
