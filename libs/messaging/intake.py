@@ -49,6 +49,7 @@ class Intake(Generic[Unit]):
         refusals: Refusals,
         *,
         window: InboxWindow,
+        turns: asyncio.Semaphore,
         clock: Clock = utc_now,
         retry_after: float = 0.1,
     ) -> None:
@@ -58,6 +59,7 @@ class Intake(Generic[Unit]):
         self._inbox = inbox
         self._refusals = refusals
         self._reader = Reader(reaction, window)
+        self._turns = turns
         self._clock = clock
         self._retry_after = retry_after
         self._waiting: deque[AbstractIncomingMessage] = deque()
@@ -83,16 +85,20 @@ class Intake(Generic[Unit]):
     async def run(self) -> None:
         while True:
             await self._wait()
-            if self._waiting:
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
-                # One order for all batches, so that two queues' batches do not deadlock over the
-                # same purchases; within a purchase the order of arrival stays.
-                deliveries = sorted(await self._read(taken), key=lambda each: each.event.subject)
-                await self._settle_batch(deliveries)
-            elif self._stopping.is_set():
+            if self._stopping.is_set() and not self._waiting:
                 return
-            for delivery in self._due_again():
-                await self._settle_batch([delivery])
+            async with self._turns:  # what arrives until it is our turn joins the batch
+                await self._settle_waiting()
+
+    async def _settle_waiting(self) -> None:
+        if self._waiting:
+            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
+            # One order for all batches, so that two queues' batches do not deadlock over the
+            # same purchases; within a purchase the order of arrival stays.
+            deliveries = sorted(await self._read(taken), key=lambda each: each.event.subject)
+            await self._settle_batch(deliveries)
+        for delivery in self._due_again():
+            await self._settle_batch([delivery])
 
     async def _wait(self) -> None:
         if self._waiting or self._stopping.is_set():
@@ -252,11 +258,14 @@ class Intake(Generic[Unit]):
             attempt=attempt,
             error=describe(error.__cause__ or error),
         )
+        self._turns.release()  # another queue may fare better meanwhile
         try:
             async with asyncio.timeout(backoff(attempt)):
                 await self._stopping.wait()
         except TimeoutError:
             return True
+        finally:
+            await self._turns.acquire()
         return False
 
     def _held(self, value: int) -> None:

@@ -53,7 +53,7 @@ class RelaySettings:
 
     limits: Limits = field(default_factory=Limits)
     lanes: int = 2
-    pace: float = 0.002
+    pace: float = 0.005
     poll: float = 1.0
     publish_timeout: float = 5.0
     backoff: float = 0.5

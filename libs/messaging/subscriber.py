@@ -25,6 +25,12 @@ PREFETCH = 2 * BATCH
 HEARTBEAT_SECONDS = 10
 """A connection that is half open is noticed after two of these."""
 
+TURNS = 2
+"""Transactions at a time in one process, over all queues: while one commits, another runs. More
+would wait for each other's rows, and for the same processor; so what arrives meanwhile shares a
+transaction instead.
+"""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -58,8 +64,11 @@ class Subscriber(Generic[Unit]):
         self._refusals = Refusals(participant.name, rabbitmq_url)
         inbox = Inbox(tables.inbox)
         window = window or InboxWindow()
+        turns = asyncio.Semaphore(TURNS)
         self._subscriptions = [
-            self._subscription(Intake(reaction, transactions, inbox, self._refusals, window=window))
+            self._subscription(
+                Intake(reaction, transactions, inbox, self._refusals, window=window, turns=turns)
+            )
             for reaction in participant.reacts_to
         ]
         self._starting: list[asyncio.Task[None]] = []

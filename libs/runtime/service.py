@@ -12,7 +12,6 @@ from libs.messaging.tables import MessagingTables
 from libs.messaging.unit_of_work import Transactions, UnitOfWork
 from libs.runtime import handlers, pages
 from libs.runtime.auth import Authenticator
-from libs.runtime.database import OVERFLOW
 from libs.runtime.failure import one_line_errors
 from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
@@ -65,7 +64,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.add_middleware(
         RequestLimits,
         max_body_bytes=settings.max_body_bytes,
-        places=settings.pool_size + OVERFLOW - RESERVED_CONNECTIONS,
+        places=settings.pool_size - RESERVED_CONNECTIONS,
         closed=readiness.overload,
         free=pages.FREE,
     )

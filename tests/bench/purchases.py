@@ -47,6 +47,7 @@ async def code_latencies(market: Market, count: int) -> list[float]:
         while (await market.state(order))["payment_code"] is None:  # noqa: ASYNC110 - over HTTP
             await asyncio.sleep(0.001)
         latencies.append((time.perf_counter() - started) * 1000)
+        await market.pay(await market.payment_code(order))
     return latencies
 
 
@@ -99,7 +100,7 @@ class Codes:
 
     async def watch(self) -> None:
         while True:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
             page = await self._page("AWAITING_PAYMENT", 100)
             for purchase in page:
                 code = self._codes[purchase["transaction_id"]]

@@ -54,6 +54,7 @@ class GatewayWorker:
         self._gateway = gateway
         self._terms = terms
         self._calls: set[asyncio.Task[None]] = set()
+        self._recording = asyncio.Semaphore(2)  # answers come in crowds, connections are few
         self.loop = Loop("gateway", EVERY_SECONDS, self.work)
 
     async def work(self) -> bool:
@@ -85,15 +86,16 @@ class GatewayWorker:
         answer = await call_gateway(self._gateway, payment, self._terms.patience)
         charging = payment.state is State.PROCESSING
         record = record_charge if charging else record_refund
-        await self._transactions.run(
-            lambda uow: record(
-                uow,
-                order_id=payment.order_id,
-                answer=answer,
-                claim=payment.claim,
-                policy=self._terms.policy,
+        async with self._recording:
+            await self._transactions.run(
+                lambda uow: record(
+                    uow,
+                    order_id=payment.order_id,
+                    answer=answer,
+                    claim=payment.claim,
+                    policy=self._terms.policy,
+                )
             )
-        )
         answers.labels("charge" if charging else "refund", type(answer).__name__.lower()).inc()
         if isinstance(answer, Unanswered):
             say = log.error if payment.attempts >= ALERT_AFTER else log.warning

@@ -93,6 +93,7 @@ class SandboxGateway:
     def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._latency = latency
+        self._places = asyncio.Semaphore(2)  # a gateway has a database of its own: take little here
 
     async def charge(
         self, key: str, *, order_id: UUID, amount_cents: int, method: str
@@ -141,7 +142,7 @@ class SandboxGateway:
         return Approved(key) if outcome == "approved" else Declined("refund_refused")
 
     async def _operate(self, **operation: object) -> tuple[str, int]:
-        async with self._engine.connect() as connection:
+        async with self._places, self._engine.connect() as connection:
             row = (await connection.execute(_CALL, operation)).one()
         return row.outcome, row.calls
 

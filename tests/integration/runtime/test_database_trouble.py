@@ -12,11 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from libs.runtime import limits
+from libs.runtime.service import RESERVED_CONNECTIONS
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.runtime.notes import NotesSettings, build
 
 NOTE = {"text": "milk"}
+PLACES = 10 - RESERVED_CONNECTIONS
 
 
 @asynccontextmanager
@@ -35,10 +37,13 @@ def assert_unavailable(answer: httpx.Response, code: str = "unavailable") -> Non
 
 
 async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    await connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+
+    async def gone() -> bool:
+        return not await connection.fetchval(f"SELECT count(*) {others}")
+
+    await eventually(gone)
 
 
 async def test_connections_that_were_cut_at_rest_are_not_noticed(
@@ -88,7 +93,7 @@ async def test_more_requests_than_places_wait_shortly_and_are_503(
         assert (await notes.get("/health")).status_code == 200
     codes = [answer.json()["type"].rsplit(":")[-1] for answer in answers]
     assert set(codes) == {"busy", "unavailable"}
-    assert codes.count("busy") == 30 - 11
+    assert codes.count("busy") == 30 - PLACES
     assert (await notes.get("/notes")).status_code == 200
 
 
