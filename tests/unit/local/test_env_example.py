@@ -47,4 +47,6 @@ def test_defaults_in_the_example_are_the_real_ones(service: str) -> None:
             continue
         value, commented_out = shown()[name]
         if commented_out:
-            assert TypeAdapter(field.annotation or str).validate_python(value) == field.default, name
+            assert TypeAdapter(field.annotation or str).validate_python(value) == field.default, (
+                name
+            )
