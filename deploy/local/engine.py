@@ -21,20 +21,29 @@ class Choice:
 def choose_runtime() -> Choice:
     """RUNTIME=local or RUNTIME=containers decides; without it, whether a Docker engine answers.
 
-    Raises ValueError when RUNTIME is something else.
+    Raises ValueError when RUNTIME is something else, or wants containers where none can be.
     """
     wish = os.environ.get("RUNTIME")
+    if wish not in (None, "", *(runtime.value for runtime in Runtime)):
+        raise ValueError(f"RUNTIME is {wish!r}: it can be local or containers")
+    if wish == Runtime.LOCAL.value:
+        return Choice(Runtime.LOCAL, "RUNTIME=local")
+    trouble = _trouble_with_the_engine()
+    if trouble is None:
+        return Choice(Runtime.CONTAINERS, "a Docker engine answers")
     if wish:
-        if wish not in [runtime.value for runtime in Runtime]:
-            raise ValueError(f"RUNTIME is {wish!r}: it can be local or containers")
-        return Choice(Runtime(wish), f"RUNTIME={wish}")
+        raise ValueError(f"RUNTIME=containers cannot be: {trouble}")
+    return Choice(Runtime.LOCAL, trouble)
+
+
+def _trouble_with_the_engine() -> str | None:
     if shutil.which("docker") is None:
-        return Choice(Runtime.LOCAL, "there is no docker command")
+        return "there is no docker command"
     if not _succeeds("docker", "info"):
-        return Choice(Runtime.LOCAL, "no Docker engine answers")
+        return "no Docker engine answers"
     if not _succeeds("docker", "compose", "version"):
-        return Choice(Runtime.LOCAL, "docker has no compose plugin")
-    return Choice(Runtime.CONTAINERS, "a Docker engine answers")
+        return "docker has no compose plugin"
+    return None
 
 
 def _succeeds(*command: str) -> bool:

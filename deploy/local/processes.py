@@ -102,7 +102,9 @@ class Children:
         self._started[name] = child
         started = psutil.Process(child.pid).create_time()
         record = Record(name, rank, child.pid, started, stop_signal)
-        _record_of(self.folder, name).write_text(json.dumps(asdict(record)))
+        draft = _record_of(self.folder, name).with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(record)))
+        draft.replace(_record_of(self.folder, name))
 
     def wait_until(self, name: str, ready: Callable[[], bool], timeout: float = 60.0) -> None:
         """Poll `ready`; raises StartFailed with the last log lines if the process ends first."""

@@ -43,6 +43,16 @@ def test_environment_overrides_the_engine(monkeypatch: pytest.MonkeyPatch) -> No
     assert choose_runtime().runtime is Runtime.LOCAL
 
 
+def test_containers_are_refused_where_no_engine_answers(
+    docker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (docker / "fails-info").touch()
+    monkeypatch.setenv("RUNTIME", "containers")
+
+    with pytest.raises(ValueError, match="no Docker engine answers"):
+        choose_runtime()
+
+
 def test_unknown_runtime_is_refused_with_what_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUNTIME", "cloud")
 
