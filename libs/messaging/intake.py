@@ -155,6 +155,8 @@ class Intake(Generic[Unit]):
     async def _handle(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
         async def work(unit: Unit) -> list[Verdict]:
             verdicts = await self._admit(unit, deliveries)
+            if verdicts.count(Verdict.NEW) > 1:
+                await unit.foresee([delivery.event.subject for delivery in deliveries])
             for delivery, verdict in zip(deliveries, verdicts, strict=True):
                 if verdict is Verdict.NEW:
                     await self._react(unit, delivery)

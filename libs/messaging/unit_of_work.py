@@ -1,6 +1,6 @@
 """One transaction: domain rows and outbox events together, or neither."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -29,6 +29,12 @@ class UnitOfWork:
     def publish(self, *events: DomainEvent) -> None:
         """State events in this transaction; they are written just before it commits."""
         self.staged.extend(self._outbox.stage(event) for event in events)
+
+    async def foresee(self, subjects: Sequence[str]) -> None:
+        """Several reactions are about to run, about these. A service may lock all at once."""
+
+    async def flush(self) -> None:
+        """Write what was put off. Called once, before the outbox is written."""
 
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
@@ -68,6 +74,7 @@ class Transactions(Generic[Unit]):
         async with self.engine.begin() as connection:
             unit = self._unit_of_work(connection, self.outbox)
             result = await work(unit)
+            await unit.flush()
             await self.outbox.write(connection, unit.staged)
         if unit.staged:
             self.after_commit()

@@ -21,6 +21,9 @@ class Scope:
     tenant_id: str
     customer_id: UUID | None = None
 
+    def holds(self, tenant_id: str, customer_id: UUID) -> bool:
+        return self.tenant_id == tenant_id and self.customer_id in (None, customer_id)
+
 
 class OrderRepository(Protocol):
     async def add(self, order: Order) -> None:

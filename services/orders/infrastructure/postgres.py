@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     DateTime,
     Interval,
     Row,
@@ -47,6 +48,15 @@ _ORDER = select(ORDERS).where(_WHICH)
 _ORDER_LOCKED = _ORDER.with_for_update()
 _PURCHASE = _ORDER.where(ORDERS.c.state.is_not(None))
 _PURCHASE_LOCKED = _PURCHASE.with_for_update()
+_PURCHASES_LOCKED = (
+    select(ORDERS)
+    .where(
+        ORDERS.c.id == func.any(bindparam("orders", type_=ARRAY(Uuid()))),
+        ORDERS.c.state.is_not(None),
+    )
+    .order_by(ORDERS.c.id)
+    .with_for_update()
+)
 
 _DUE_AT = func.coalesce(
     func.now() + bindparam("wait", type_=Interval),
@@ -109,18 +119,37 @@ class PostgresOrders:
 
 
 class PostgresPurchases:
+    """Purchases of a batch are locked by one statement, and what is saved is written by one."""
+
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self._locked: dict[UUID, Purchase] = {}
+        self._changed: dict[UUID, Purchase] = {}
+
+    async def lock_all(self, order_ids: Sequence[UUID]) -> None:
+        """In one order for all, so that two batches do not deadlock. Unknown ones are left out."""
+        rows = await self._connection.execute(_PURCHASES_LOCKED, {"orders": order_ids})
+        self._locked.update({row.id: _purchase(row) for row in rows})
 
     async def get(self, scope: Scope, order_id: UUID) -> Purchase:
         return await self._one(_PURCHASE, scope, order_id)
 
     async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
+        purchase = self._locked.get(order_id)
+        if purchase is not None and scope.holds(purchase.tenant_id, purchase.customer_id):
+            return purchase
         return await self._one(_PURCHASE_LOCKED, scope, order_id)
 
     async def save(self, purchase: Purchase) -> None:
-        values = {"order": purchase.order_id, **_values_of_purchase(purchase)}
-        await self._connection.execute(_SAVE_PURCHASE, values)
+        self._changed[purchase.order_id] = purchase
+
+    async def flush(self) -> None:
+        if self._changed:
+            rows = [
+                {"order": order_id, **_values_of_purchase(purchase)}
+                for order_id, purchase in self._changed.items()
+            ]
+            await self._connection.execute(_SAVE_PURCHASE, rows if len(rows) > 1 else rows[0])
 
     async def page(
         self, scope: Scope, limit: int, after: UUID | None, state: State | None
@@ -155,7 +184,14 @@ class OrdersUnitOfWork(UnitOfWork):
     def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
         super().__init__(connection, outbox)
         self.orders: OrderRepository = PostgresOrders(connection)
-        self.purchases: PurchaseRepository = PostgresPurchases(connection)
+        self._purchases = PostgresPurchases(connection)
+        self.purchases: PurchaseRepository = self._purchases
+
+    async def foresee(self, subjects: Sequence[str]) -> None:
+        await self._purchases.lock_all([UUID(subject) for subject in subjects])
+
+    async def flush(self) -> None:
+        await self._purchases.flush()
 
 
 def _which(scope: Scope, order_id: UUID) -> Mapping[str, object]:

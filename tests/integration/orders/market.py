@@ -1,5 +1,6 @@
 """What the tests of orders do: buy, hear a peer's event, look."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -73,8 +74,34 @@ async def hear(
     expires_at: datetime | None = None,
 ) -> None:
     """Run the reaction to a peer's event in a transaction, as the subscriber does."""
-    service = orders.service
-    reaction = service.participant.reactions.by_event[event_type]
+    received = _received(orders, event_type, order_id, sequence, tenant, expires_at)
+    reaction = orders.service.participant.reactions.by_event[event_type]
+    await orders.service.transactions.run(lambda uow: reaction.handler(uow, received))
+
+
+async def hear_together(
+    orders: ServiceClient, event_type: str, order_ids: Sequence[UUID], tenant: str = TENANT
+) -> None:
+    """The same event of several purchases in one transaction, as the subscriber does."""
+    reaction = orders.service.participant.reactions.by_event[event_type]
+
+    async def work(uow: Any) -> None:
+        await uow.foresee([str(order_id) for order_id in order_ids])
+        for order_id in order_ids:
+            await reaction.handler(uow, _received(orders, event_type, order_id, 1, tenant, None))
+
+    await orders.service.transactions.run(work)
+
+
+def _received(
+    orders: ServiceClient,
+    event_type: str,
+    order_id: UUID,
+    sequence: int,
+    tenant: str,
+    expires_at: datetime | None,
+) -> Received[Any]:
+    reaction = orders.service.participant.reactions.by_event[event_type]
     data = {
         "order_id": order_id,
         "reason": event_type.removesuffix(".v1"),
@@ -82,7 +109,7 @@ async def hear(
         "code": "MV-1",
         "expires_at": expires_at or datetime.now(UTC) + timedelta(minutes=30),
     }
-    received = Received[Any](
+    return Received[Any](
         id=uuid7(),
         source=PRODUCER[event_type.split(".")[0]],
         type=event_type,
@@ -92,7 +119,6 @@ async def hear(
         sequence=sequence,
         data=reaction.view.model_validate(data),
     )
-    await service.transactions.run(lambda uow: reaction.handler(uow, received))
 
 
 async def completed(orders: ServiceClient, customer: UUID | None = None) -> UUID:

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import event
 
 from tests.fixtures.services import ServiceClient
-from tests.integration.orders.market import buy, hear
+from tests.integration.orders.market import buy, hear, hear_together, look
 
 
 @contextmanager
@@ -42,3 +42,24 @@ async def test_hearing_an_event_takes_two_statements_and_stating_one_a_third(
     with statements(orders) as sent:
         await hear(orders, "vehicle.sold.v1", order_id)
     assert len(sent) == 3, sent
+
+
+async def test_a_batch_locks_its_purchases_in_one_statement_and_writes_them_in_another(
+    orders: ServiceClient,
+) -> None:
+    order_ids = [await buy(orders, uuid4()) for _ in range(3)]
+    with statements(orders) as sent:
+        await hear_together(orders, "credit.reserved.v1", order_ids)
+    assert len(sent) == 2, sent
+    for order_id in order_ids:
+        assert (await look(orders, order_id))["state"] == "CREDIT_RESERVED"
+
+
+async def test_two_events_of_one_purchase_in_a_batch_build_on_each_other(
+    orders: ServiceClient,
+) -> None:
+    order_id = await buy(orders)
+    await hear_together(orders, "credit.reserved.v1", [order_id, order_id])
+    answer = await look(orders, order_id)
+    assert answer["state"] == "CREDIT_RESERVED"
+    assert [fact["type"] for fact in answer["history"]].count("credit.reserved.v1") == 1
