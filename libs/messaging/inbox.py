@@ -50,6 +50,13 @@ class InboxWindow:
         """Rows younger than this may not be dropped: a day more, for clocks and day partitions."""
         return self.past + timedelta(days=1)
 
+    @property
+    def replayable(self) -> timedelta:
+        """Kept longer than this, an event sent again could come after the row of its first copy
+        is gone: a day less, because archives drop whole days.
+        """
+        return self.past - timedelta(days=1)
+
     def holds(self, made_at: datetime, now: datetime) -> bool:
         return now - self.past <= made_at <= now + self.ahead
 

@@ -67,7 +67,8 @@ class RelaySettings:
 
 
 class Relay:
-    """`retention` keeps delivered rows in the archive for so long; None deletes them.
+    """`retention` keeps delivered rows in the archive for so long; None deletes them. Raises
+    ValueError when rows could go out that an inbox no longer remembers.
 
     `after_confirm` is called between the broker's confirms and the delete: a test's crash point.
     """
@@ -87,6 +88,9 @@ class Relay:
     ) -> None:
         self.service = service
         self.settings = settings or RelaySettings()
+        for kept in (self.settings.limits.window, retention or timedelta(0)):
+            if kept > InboxWindow().replayable:
+                raise ValueError(f"{kept} is longer than an inbox remembers: {InboxWindow().past}")
         self.backlog = Backlog(0, 0.0, 0, None)
         self._dsn = database_dsn
         self._bell = bell or Bell()
@@ -119,15 +123,19 @@ class Relay:
             for kind, queues in self._publisher.missing_queues.items()
             for queue in queues
         ]
-        return (*self._trouble.values(), *missing)
+        ended = [f"{task.get_name()} has ended" for task in self._tasks if task.done()]
+        return (*self._trouble.values(), *missing, *ended)
 
     @property
     def ready(self) -> bool:
         return not self.problems
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._lane(n)) for n in range(self.settings.lanes)]
-        self._tasks.append(asyncio.create_task(self._tidy()))
+        parts = {f"lane {n}": self._lane(n) for n in range(self.settings.lanes)}
+        parts["tidying"] = self._tidy()
+        self._tasks = [asyncio.create_task(part, name=name) for name, part in parts.items()]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Finish the batch in hand, send what is due for at most `flush` seconds, close."""
@@ -152,28 +160,36 @@ class Relay:
         finally:
             await self.stop()
 
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """None of them ends before `stop`: readiness says it, and here is why."""
+        if not self._stopping.is_set():
+            error = None if task.cancelled() else task.exception()
+            log.critical("%s relay: %s ended", self.service, task.get_name(), exc_info=error)
+
     async def _lane(self, number: int) -> None:
         connection: Connection | None = None
         failures = 0
-        while not self._over():
-            try:
-                if connection is None or connection.is_closed():
-                    connection = await self._connect()
-                await self._round(connection)
-                failures = 0
-                continue
-            except BrokerUnavailable as error:
-                self._report("broker", error)
-            except Exception as error:
-                if not isinstance(error, DATABASE_ERRORS):
-                    log.exception("%s relay, lane %d", self.service, number)
-                self._report("database", error)
-                if connection is not None:
-                    connection.terminate()
-            failures += 1
-            await self._pause(min(2.0, 0.05 * 2 ** min(failures, 10)))
-        if connection is not None:
-            connection.terminate()
+        try:
+            while not self._over():
+                try:
+                    if connection is None or connection.is_closed():
+                        connection = await self._connect()
+                    await self._round(connection)
+                    failures = 0
+                    continue
+                except BrokerUnavailable as error:
+                    self._report("broker", error)
+                except Exception as error:
+                    if not isinstance(error, DATABASE_ERRORS):
+                        log.exception("%s relay, lane %d", self.service, number)
+                    self._report("database", error)
+                    if connection is not None:
+                        connection.terminate()
+                failures += 1
+                await self._pause(min(2.0, 0.05 * 2 ** min(failures, 10)))
+        finally:
+            if connection is not None:
+                connection.terminate()
 
     async def _round(self, connection: Connection) -> None:
         async with self._turn:

@@ -74,6 +74,7 @@ class Subscriber(Generic[Unit]):
         self._starting: list[asyncio.Task[None]] = []
         self._running: list[asyncio.Task[None]] = []
         self._connecting = asyncio.Lock()
+        self._stopping = False
 
     def _subscription(self, intake: Intake[Unit]) -> _Subscription[Unit]:
         channel = Channel(prefetch_count=PREFETCH)
@@ -93,8 +94,17 @@ class Subscriber(Generic[Unit]):
 
     async def start(self) -> None:
         for subscription in self._subscriptions:
-            self._running.append(asyncio.create_task(subscription.intake.run()))
+            queue = subscription.intake.queue
+            running = asyncio.create_task(subscription.intake.run(), name=f"intake of {queue}")
+            running.add_done_callback(self._ended)
+            self._running.append(running)
             self._starting.append(asyncio.create_task(self._subscribe(subscription)))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """No intake ends before `stop`: readiness turns red, and here is why."""
+        if not self._stopping:
+            error = None if task.cancelled() else task.exception()
+            _log.critical("ended", part=task.get_name(), exc_info=error)
 
     async def _subscribe(self, subscription: _Subscription[Unit]) -> None:
         """Until the broker is there and holds the queue; afterwards aio-pika brings it back."""
@@ -134,6 +144,7 @@ class Subscriber(Generic[Unit]):
 
     async def stop(self) -> None:
         """Stop the intake, finish and acknowledge what is in hand, close."""
+        self._stopping = True
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
@@ -143,7 +154,7 @@ class Subscriber(Generic[Unit]):
             except BROKER_ERRORS as error:
                 _log.info("broker gone while stopping", error=describe(error))
             subscription.intake.stop()
-        await asyncio.gather(*self._running)
+        await asyncio.gather(*self._running, return_exceptions=True)
         await self._refusals.close()
         await self._broker.stop()
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 
+from libs.messaging.inbox import InboxWindow
 from libs.runtime.database_url import asyncpg_url, plain_dsn, url_from_parts
 from libs.runtime.failure import StartFailure
 
@@ -95,8 +96,9 @@ class ServiceSettings(DatabaseSettings):
     cursor_secret: str = Field(default="", repr=False)
     """Signs page cursors; the same for every process of a service."""
 
-    outbox_retention_days: int = Field(default=0, ge=0, le=365)
-    """0: delivered events are deleted; else they are kept in the archive for replay."""
+    outbox_retention_days: int = Field(default=0, ge=0, le=InboxWindow().replayable.days)
+    """0: delivered events are deleted; else they are kept in the archive for replay, for no
+    longer than the inboxes they would be sent to remember them."""
     outbox_high_water_rows: int = Field(default=50_000, ge=1, le=100_000)
     outbox_high_water_seconds: float = Field(default=900.0, gt=0)
     """Above either, writing requests are answered 503 until the relay has caught up."""

@@ -46,6 +46,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ({"HOST": "0.0.0.0", "AUTH_OFF_BIND_ANY": "true"}, "CURSOR_SECRET is not set"),
         ({"HOST": "0.0.0.0", "AUTH": "on", "JWKS_URL": "/x"}, "CURSOR_SECRET is not set"),
         ({"AUTH": "on"}, "JWKS_URL is not set"),
+        # Replayed after an inbox has dropped the first copy's row, an event would count twice.
+        ({"OUTBOX_RETENTION_DAYS": "14"}, "OUTBOX_RETENTION_DAYS: Input should be less"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_exit_code_2(

@@ -1,0 +1,73 @@
+"""A part that ends although nobody stopped it: readiness turns red and the log says why.
+
+None has a known way to end. What the protocol libraries do with tasks they cancel is theirs.
+"""
+
+import asyncio
+import logging
+
+import pytest
+from aio_pika.abc import AbstractChannel
+from structlog.testing import capture_logs
+
+from libs.messaging import sweep
+from libs.messaging.intake import Intake
+from libs.messaging.relay import Relay
+from tests.fixtures.polling import eventually
+from tests.integration.messaging import sample
+from tests.integration.messaging.effects import Subscribe
+from tests.integration.messaging.relaying import outlet
+from tests.integration.messaging.wire import send
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "part"),
+    [(Relay, "_round", "lane 0"), (sweep, "lowest_below", "tidying")],
+)
+async def test_a_relay_whose_part_has_ended_is_not_ready(
+    where: object,
+    name: str,
+    part: str,
+    database: str,
+    vhost: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def cancelled(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    async with outlet(database, vhost) as shop, shop.relay() as relay:
+
+        async def ready() -> bool:
+            return relay.ready
+
+        await eventually(ready)
+        with caplog.at_level(logging.CRITICAL):
+            monkeypatch.setattr(where, name, cancelled)
+
+            async def says_so() -> bool:
+                return f"{part} has ended" in relay.problems
+
+            await eventually(says_so)
+        assert f"shop relay: {part} ended" in caplog.messages
+
+
+async def test_a_subscriber_whose_intake_has_ended_is_not_ready_and_still_stops(
+    channel: AbstractChannel, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(self: object) -> None:
+        raise ZeroDivisionError
+
+    subscriber = await subscribe()
+    monkeypatch.setattr(Intake, "_settle_waiting", broken)
+    with capture_logs() as logs:
+        await send(channel, sample.on_the_wire(sample.order_placed()))
+
+        async def not_ready() -> bool:
+            return not await subscriber.ready()
+
+        await eventually(not_ready)
+    assert [line["part"] for line in logs if line["log_level"] == "critical"] == [
+        f"intake of {sample.QUEUE}"
+    ]
+    await subscriber.stop()

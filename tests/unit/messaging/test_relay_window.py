@@ -1,0 +1,36 @@
+"""No relay starts whose events could come again after the inbox has forgotten their first copy."""
+
+from datetime import timedelta
+
+import pytest
+
+from libs.messaging.claims import Limits
+from libs.messaging.inbox import InboxWindow
+from libs.messaging.relay import Relay, RelaySettings
+
+REMEMBERED = InboxWindow().replayable
+LONGER = REMEMBERED + timedelta(seconds=1)
+
+
+def relay(*, window: timedelta, retention: timedelta) -> Relay:
+    return Relay(
+        "shop",
+        database_dsn="postgresql://",
+        rabbitmq_url="amqp://",
+        retention=retention,
+        settings=RelaySettings(limits=Limits(window=window)),
+    )
+
+
+@pytest.mark.parametrize(("window", "retention"), [(LONGER, timedelta(1)), (timedelta(1), LONGER)])
+def test_a_relay_that_could_outlive_the_inbox_is_refused(
+    window: timedelta, retention: timedelta
+) -> None:
+    relay(window=REMEMBERED, retention=REMEMBERED)
+    with pytest.raises(ValueError, match="longer than an inbox remembers"):
+        relay(window=window, retention=retention)
+
+
+def test_a_replayable_event_is_one_the_inbox_still_holds() -> None:
+    window = InboxWindow()
+    assert window.replayable < window.past < window.kept
