@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import asyncpg
-from sqlalchemy import URL, event, text
+from sqlalchemy import URL, Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -18,31 +18,40 @@ POOL_SECONDS = 30.0
 IDLE_SECONDS = 1.0
 """A connection that rested longer is asked whether it still lives before it is used."""
 CONNECT_SECONDS = 5.0
-LOCK_TIMEOUT = "2s"
-IDLE_IN_TRANSACTION_TIMEOUT = "30s"
+SESSION = {"lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "jit": "off"}
+NOTHING_PREPARED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
 def create_engine(settings: ServiceSettings) -> AsyncEngine:
     """asyncpg behind a pool of `pool_size` + 5 connections; nothing connects yet."""
+    direct = not settings.pgbouncer
+    name = {"application_name": f"{settings.service}-{settings.role}"}
     engine = create_async_engine(
         settings.asyncpg_url,
         pool_size=settings.pool_size,
         max_overflow=OVERFLOW,
         pool_timeout=POOL_SECONDS,
+        pool_use_lifo=True,  # a few warm connections, with their statements prepared
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_SECONDS,
-            "server_settings": {
-                "application_name": f"{settings.service}-{settings.role}",
-                "lock_timeout": LOCK_TIMEOUT,
-                "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT,
-                "jit": "off",
-            },
+            "server_settings": name | (SESSION if direct else {}),
+            **({} if direct else NOTHING_PREPARED),
         },
     )
+    if not direct:
+        event.listen(engine.sync_engine, "begin", _set_for_the_transaction)
     event.listen(engine.sync_engine, "checkin", _note_time)
     event.listen(engine.sync_engine, "checkout", _ping_if_idle)
     return engine
+
+
+def _set_for_the_transaction(connection: Connection) -> None:
+    """PgBouncer gives each transaction another session: settings go with the transaction."""
+    settings = ", ".join(
+        f"set_config('{name}', '{value}', true)" for name, value in SESSION.items()
+    )
+    connection.exec_driver_sql(f"SELECT {settings}")
 
 
 def _note_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
 
-from libs.messaging.relay import Relay
+from libs.messaging.relay import Relay, RelaySettings
 from libs.messaging.subscriber import Subscriber
 from libs.messaging.wakeup import Bell, Listener, Notifier
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
@@ -60,6 +60,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         final_types=service.participant.final,
         expected_queues=expected_queues(service.participant),
         retention=timedelta(days=days) if days else None,
+        settings=RelaySettings(statement_cache=0) if settings.pgbouncer else None,
     )
 
     async def flowing() -> bool:
@@ -67,7 +68,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
 
     readiness.checks["relay"] = flowing
     async with AsyncExitStack() as stack:
-        if settings.role == "relay":
+        if settings.role == "relay" and not settings.pgbouncer:
             await stack.enter_async_context(_started(Listener(settings.database_dsn, bell)))
         await stack.enter_async_context(_started(relay))
         yield

@@ -82,6 +82,9 @@ class ServiceSettings(DatabaseSettings):
 
     pool_size: int = Field(default=10, ge=5, le=10)
     """Connections kept; up to five more under load."""
+    pgbouncer: bool = False
+    """The database is reached through PgBouncer in transaction mode: nothing is prepared, nothing
+    set for a session, and nobody listens for NOTIFY."""
 
     rabbitmq_url: str = Field(default="", repr=False)
 
