@@ -34,6 +34,10 @@ RUN_SECONDS = 0.25
 """A run stops after so long, so that a batch does not wait for one subject. The rest goes next."""
 
 
+LOOK_SECONDS = 0.1
+"""A batch that takes longer is looked at so often: does the broker still take anything?"""
+
+
 class BrokerUnavailable(Exception):
     """Nothing can be published now; no row is to blame. The message says why."""
 
@@ -72,9 +76,10 @@ class Publisher:
         After a reconnect, look whether exchange and queues are there. Raises BrokerUnavailable.
         """
         connection = self._connection
-        if connection is not None and self._channel is not None and not self._channel.is_closed:
+        if connection is not None and connection.is_opened:
             await self._unblocked(connection)
-            return
+            if self._channel is not None and not self._channel.is_closed:
+                return
         try:
             with _broker_errors():
                 async with asyncio.timeout(self._timeout):
@@ -91,6 +96,8 @@ class Publisher:
 
     async def check_topology(self) -> None:
         """Refresh `missing_queues`. Raises BrokerUnavailable when the exchange is not there."""
+        if self._connection is not None:
+            await self._unblocked(self._connection)
         with _broker_errors():
             if not await self._there("exchange", self.service):
                 raise BrokerUnavailable(f"exchange {self.service} is missing")
@@ -152,12 +159,7 @@ class Publisher:
         loop = asyncio.get_running_loop()
         until = loop.time() + RUN_SECONDS
         tasks = [loop.create_task(self._in_turn(channel, run, until)) for run in runs]
-        late = False
-        try:
-            async with asyncio.timeout_at(deadline):
-                await asyncio.gather(*tasks, return_exceptions=True)
-        except TimeoutError:
-            late = True
+        late = not await self._all_done(tasks, deadline)
         lost: BaseException | None = None
         for run, task in zip(runs, tasks, strict=True):
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
@@ -172,6 +174,29 @@ class Publisher:
         if late:
             await self._drop(channel)
         return _offence(lost)
+
+    async def _all_done(self, tasks: Collection[asyncio.Task[None]], deadline: float) -> bool:
+        """False when some were cancelled at the deadline. Raises BrokerUnavailable as soon as the
+        broker blocks publishers; the connection is kept, for it hears when that is over.
+        """
+        waiting = set(tasks)
+        try:
+            async with asyncio.timeout_at(deadline):
+                while waiting:
+                    _, waiting = await asyncio.wait(waiting, timeout=LOOK_SECONDS)
+                    if waiting and self._connection is not None:
+                        await self._unblocked(self._connection)
+        except TimeoutError:
+            return False
+        except BrokerUnavailable:
+            self._channel = None  # what is in flight there may still arrive
+            raise
+        finally:
+            if waiting:
+                for task in waiting:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        return True
 
     async def _in_turn(self, channel: Channel, run: Run, until: float) -> None:
         for message in run.messages:

@@ -1,0 +1,96 @@
+"""A broker short of memory blocks who publishes: rows wait, consumers go on, all flows after."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aio_pika
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.messaging import topology
+from libs.messaging.relay import Relay
+from tests.fixtures.own_rabbitmq import OwnRabbitMQ, own_rabbitmq
+from tests.fixtures.polling import eventually
+from tests.integration.messaging import sample
+from tests.integration.messaging.effects import Subscribe, outbox_bodies, until_reserved
+from tests.integration.messaging.relaying import QUICK
+from tests.integration.messaging.wire import send
+
+WATERMARK = "set_vm_memory_high_watermark"
+MESSAGES = 50
+
+
+@pytest.fixture
+async def rabbitmq() -> AsyncIterator[OwnRabbitMQ]:
+    with own_rabbitmq() as server:
+        await topology.apply(server.url, topology.topology_of([sample.shop(), sample.credit()]))
+        yield server
+
+
+@pytest.mark.slow
+async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
+    rabbitmq: OwnRabbitMQ, engine: AsyncEngine, database: str, subscribe: Subscribe
+) -> None:
+    bodies = [sample.on_the_wire(sample.order_placed(total_cents=n)) for n in range(MESSAGES)]
+    relay = Relay(
+        "credit",
+        database_dsn=database.replace("+asyncpg", ""),
+        rabbitmq_url=rabbitmq.url,
+        final_types=[sample.CreditReserved.type],
+        settings=QUICK,
+    )
+
+    async def ready() -> bool:
+        return relay.ready
+
+    async with await aio_pika.connect(rabbitmq.url) as connection:
+        channel = await connection.channel()
+        await (await channel.declare_queue("heard")).bind("credit", "#")
+        await send(channel, *bodies)
+    await relay.start()
+    try:
+        await eventually(ready)
+        await asyncio.to_thread(rabbitmq.control, WATERMARK, "0.000001")
+        subscriber = await subscribe(url=rabbitmq.url)
+        assert sorted(await until_reserved(engine, MESSAGES)) == list(range(MESSAGES))
+
+        async def waits_for_a_while() -> bool:
+            return relay.backlog.age > 2
+
+        await eventually(waits_for_a_while)
+        assert relay.problems == ("broker: the broker blocks publishers (memory or disk alarm)",)
+        assert await subscriber.ready()
+        assert relay.backlog.rows == MESSAGES
+        assert relay.backlog.failing == 0, "no row is to blame"
+        assert await transactions_open(engine) == 0
+        assert len(await heard(rabbitmq.url)) == 0
+        await asyncio.to_thread(rabbitmq.control, WATERMARK, "0.4")
+
+        async def drained() -> bool:
+            return await outbox_bodies(engine) == []
+
+        await eventually(drained)
+        assert relay.ready
+    finally:
+        await relay.stop()
+    assert len(await heard(rabbitmq.url)) == MESSAGES
+
+
+async def transactions_open(engine: AsyncEngine) -> int:
+    query = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
+    )
+    async with engine.connect() as connection:
+        return int((await connection.execute(text(query))).scalar_one())
+
+
+async def heard(url: str) -> set[str | None]:
+    """The ids of what has been published so far; takes it out."""
+    ids = set()
+    async with await aio_pika.connect(url) as connection:
+        queue = await (await connection.channel()).get_queue("heard")
+        while message := await queue.get(no_ack=True, fail=False):
+            ids.add(message.message_id)
+    return ids
