@@ -45,6 +45,7 @@ class Outbox:
                 BODY,
             )
             await connection.execute("VACUUM ANALYZE outbox")
+            await connection.execute("CHECKPOINT")  # or a million rows are written meanwhile
         finally:
             await connection.close()
 
