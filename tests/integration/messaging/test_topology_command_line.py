@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.kernel.ids import uuid7
 from libs.messaging.__main__ import main
 from libs.messaging.choreography import BEGIN, END
+from libs.messaging.outbox import Outbox
+from libs.messaging.relay import Relay
+from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample
-from tests.integration.messaging.wire import send
+from tests.integration.messaging.effects import Subscribe, reserved, until_reserved
+from tests.integration.messaging.relaying import QUICK
+from tests.integration.messaging.wire import send, waiting
 
 ROOT = Path(__file__).parents[3]
 SAMPLE = "tests.integration.messaging.sample"
@@ -156,3 +163,55 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
     code, _, errors = await command("choreography", "--check", *PARTICIPANTS)
     assert code == 1
     assert errors == "services/shop/README.md is stale: run ./taskw choreography\n"
+
+
+async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each(
+    command: CommandLine,
+    engine: AsyncEngine,
+    database: str,
+    broker: str,
+    channel: AbstractChannel,
+    subscribe: Subscribe,
+) -> None:
+    relay = Relay(
+        "shop",
+        database_dsn=database.replace("+asyncpg", ""),
+        rabbitmq_url=broker,
+        settings=QUICK,
+        final_types=[sample.CreditReserved.type],
+        retention=timedelta(days=7),
+    )
+    await relay.start()
+    try:
+        first = await subscribe()
+        await place_orders(engine, range(5))
+        await until_reserved(engine, 5)
+        await first.stop()
+        await place_orders(engine, range(5, 10))
+
+        async def all_there() -> bool:
+            return await waiting(channel) == 5
+
+        await eventually(all_there)
+    finally:
+        await relay.stop()
+    await channel.queue_delete(sample.QUEUE)
+
+    assert (await command("topology", "apply", *PARTICIPANTS, RABBITMQ_URL=broker))[0] == 0
+    replay = await command(
+        "topology", "replay", sample.QUEUE, RABBITMQ_URL=broker, DATABASE_URL=database
+    )
+    assert replay == (0, f"sent 10 events to {sample.QUEUE}\n", "")
+    second = await subscribe()
+    assert sorted(await until_reserved(engine, 10)) == list(range(10))
+    await second.stop()
+    assert await waiting(channel) == 0
+    assert len(await reserved(engine)) == 10
+
+
+async def place_orders(engine: AsyncEngine, totals: Iterable[int]) -> None:
+    """The shop states them; it shares the database of the credit service here."""
+    async with engine.begin() as connection:
+        await Outbox("shop", sample.TABLES).add(
+            connection, *(sample.order_placed(total_cents=total) for total in totals)
+        )

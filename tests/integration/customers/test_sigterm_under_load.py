@@ -1,0 +1,121 @@
+"""The process is told to end while events pour in."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aio_pika
+import asyncpg
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from libs.kernel.ids import uuid7
+from libs.messaging import topology
+from libs.messaging.discovery import load, named_participants
+from libs.runtime.peers import PROJECT
+from tests.fixtures.polling import eventually
+from tests.integration.customers.conftest import INDEX_KEY, MASTER_KEY
+from tests.integration.customers.purchases import confirmed
+from tests.integration.customers.test_broker import envelope
+
+IN = "customers.on.order.confirmed.v1"
+OUT = "orders.on.credit.reservation_failed.v1"
+MESSAGES = 600
+
+
+@asynccontextmanager
+async def process(
+    database: str, vhost: str, folder: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    environment = {
+        "DATABASE_URL": database,
+        "RABBITMQ_URL": vhost,
+        "ROLE": "all",
+        "PORT": "0",
+        "DATA_KEYS": MASTER_KEY,
+        "INDEX_KEY": INDEX_KEY,
+        "ERASURE_LEDGER": str(folder / "erasures.jsonl"),
+    }
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.customers.main",
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.communicate()
+
+
+async def ended(started: asyncio.subprocess.Process) -> None:
+    """Tell it to end; it does so in order and without a complaint."""
+    started.send_signal(signal.SIGTERM)
+    _, log = await asyncio.wait_for(started.communicate(), 30)
+    assert started.returncode == 0, log.decode()
+    assert b"Traceback" not in log, log.decode()
+
+
+async def waiting(channel: AbstractChannel, queue: str) -> int:
+    declared = await channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.message_count or 0
+
+
+async def pour(channel: AbstractChannel, bodies: Sequence[bytes]) -> None:
+    for body in bodies:
+        await channel.default_exchange.publish(aio_pika.Message(body, delivery_mode=2), IN)
+
+
+@pytest.mark.slow
+async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
+    customers_database: str, vhost: str, tmp_path: Path
+) -> None:
+    everyone = load(named_participants([], PROJECT))
+    await topology.apply(vhost, topology.topology_of(everyone))
+    bodies = [envelope(*confirmed(uuid7(), uuid7())) for _ in range(MESSAGES)]
+    database = await asyncpg.connect(customers_database.replace("+asyncpg", ""))
+    try:
+        async with await aio_pika.connect(vhost) as connection, connection.channel() as channel:
+            async with process(customers_database, vhost, tmp_path) as first:
+                pouring = asyncio.create_task(pour(channel, bodies))
+
+                async def at_work() -> bool:
+                    return bool(await database.fetchval("SELECT count(*) >= 50 FROM inbox"))
+
+                await eventually(at_work, 20)
+                await ended(first)
+            handled: int = await database.fetchval("SELECT count(*) FROM inbox")
+            assert 50 <= handled < MESSAGES
+            assert await database.fetchval("SELECT count(*) FROM credit_reservations") == handled
+            assert await database.fetchval("SELECT count(*) FROM outbox") == 0, "not flushed"
+            assert await waiting(channel, OUT) == handled
+            await pouring
+
+            async def all_acknowledged() -> bool:
+                return await waiting(channel, IN) == MESSAGES - handled
+
+            await eventually(all_acknowledged)
+            async with process(customers_database, vhost, tmp_path) as second:
+
+                async def all_answered() -> bool:
+                    return await waiting(channel, OUT) >= MESSAGES
+
+                await eventually(all_answered, 30)
+                await ended(second)
+            assert await waiting(channel, IN) == 0
+            answers = await channel.get_queue(OUT)
+            causes = []
+            while message := await answers.get(no_ack=True, fail=False):
+                causes.append(json.loads(message.body)["causationid"])
+            assert sorted(causes) == sorted(json.loads(body)["id"] for body in bodies)
+    finally:
+        await database.close()
