@@ -114,7 +114,7 @@ class Subscriber(Generic[Unit]):
                 async with self._connecting:
                     await self._broker.connect()
                 await subscription.subscriber.start()
-            except BROKER_ERRORS as error:
+            except Exception as error:  # whatever it is, a service must not stay deaf over it
                 attempt += 1
                 queue = subscription.intake.queue
                 _log.warning("cannot consume yet", queue=queue, error=describe(error))

@@ -8,6 +8,7 @@ import logging
 
 import pytest
 from aio_pika.abc import AbstractChannel
+from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 from structlog.testing import capture_logs
 
 from libs.messaging import sweep
@@ -71,3 +72,20 @@ async def test_a_subscriber_whose_intake_has_ended_is_not_ready_and_still_stops(
         f"intake of {sample.QUEUE}"
     ]
     await subscriber.stop()
+
+
+async def test_a_subscriber_tries_again_whatever_kept_it_from_consuming(
+    subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine, tries = RabbitSubscriber.start, 0
+
+    async def broken_at_first(self: RabbitSubscriber) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ZeroDivisionError
+        await genuine(self)
+
+    monkeypatch.setattr(RabbitSubscriber, "start", broken_at_first)
+    await subscribe()  # returns when it is ready
+    assert tries == 2
