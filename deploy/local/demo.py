@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
 from deploy.installation import SUPERUSER, Installation
 from deploy.local.invariants import Report, check
@@ -50,7 +50,7 @@ async def play(addresses: Mapping[str, str], installation: Installation, console
 
 
 async def _play_all(market: Market, console: Console) -> list[Played]:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console) as progress:
         return await asyncio.gather(
             *(

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
+from unittest.mock import patch
 
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime, choose_runtime
@@ -22,8 +23,14 @@ from deploy.local.processes import Children, recorded
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import State
 from deploy.prepare import prepare_broker, prepare_databases
-from deploy.services import SERVICES, service_named
+from deploy.services import SERVICES, ServiceSpec, service_named
 from tests.fixtures.containers import FixedContainers
+
+SETTINGS = {
+    "CODE_LIFETIME_SECONDS": "6",  # a test waits until a code expires
+    "GATEWAY_LEASE_SECONDS": "6.5",  # or until a killed worker's call is made again
+    "MAX_OPEN_PURCHASES": "1000",  # of one customer
+}
 
 
 class Servers(Protocol):
@@ -112,7 +119,7 @@ class System:
         prepare_databases(self.installation)
         prepare_broker(self.installation)
         for spec in SERVICES:
-            start_service(self.children, self.state, self.installation, spec)
+            self._start(spec)
         for spec in SERVICES:
             wait_for_service(self.children, self.state, spec)
 
@@ -127,8 +134,12 @@ class System:
 
     def start_again(self, service: str) -> None:
         spec = service_named(service)
-        start_service(self.children, self.state, self.installation, spec)
+        self._start(spec)
         wait_for_service(self.children, self.state, spec)
+
+    def _start(self, spec: ServiceSpec) -> None:
+        with patch.dict(os.environ, SETTINGS):
+            start_service(self.children, self.state, self.installation, spec)
 
 
 def kill(children: Children, name: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from yarl import URL
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
@@ -76,15 +77,16 @@ async def test_an_unreadable_message_goes_to_the_dead_letters_at_once(
 
 
 async def test_a_body_that_is_no_json_goes_to_the_dead_letters_at_once(
-    channel: AbstractChannel, subscribe: Subscribe
+    channel: AbstractChannel, subscribe: Subscribe, vhost: str
 ) -> None:
     await subscribe()
-    await send(channel, b"\xff{", user_id="guest", headers={"x-own": "kept"})
+    user = URL(vhost).user
+    await send(channel, b"\xff{", user_id=user, headers={"x-own": "kept"})
     message = await _next_dead(channel)
     assert message.body == b"\xff{"
     assert message.headers["x-error"]
     assert message.headers["x-own"] == "kept"
-    assert message.headers["x-origin-user"] == "guest"
+    assert message.headers["x-origin-user"] == user
 
 
 async def test_the_reason_given_holds_no_values(

@@ -35,7 +35,7 @@ def as_(*roles: str, customer: UUID | None = None, tenant: str = "tenant-1") -> 
     claims: dict[str, Any] = {
         "iss": "mercado-veiculo",
         "aud": "mercado-veiculo",
-        "exp": int(time.time()) + 60,
+        "exp": int(time.time()) + 3600,  # some are made when this module is read
         "sub": f"{roles}",
         "tenant": tenant,
         "roles": list(roles),
