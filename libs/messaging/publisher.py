@@ -12,19 +12,16 @@ import aiormq
 from aiormq.channel import Channel
 from aiormq.exceptions import (
     AMQPError,
-    ChannelClosed,
     ChannelInvalidStateError,
     ChannelLockedResource,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
-    DeliveryError,
-    PublishError,
 )
 from yarl import URL
 
 from libs.messaging.claims import Run
-from libs.messaging.coalescing import CoalescingTransport
-from libs.messaging.properties import Properties
+from libs.messaging.flight import Flight
+from libs.messaging.frames import Frames
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +57,11 @@ class Publisher:
     ) -> None:
         self.service = service
         self.missing_queues: dict[str, list[str]] = {}
-        self._final = frozenset(final)
         self._expected = dict(expected_queues or {})
         self._timeout = timeout
         target = URL(url)
-        self._properties = Properties(service, target.user or "guest")
+        self._frames = Frames(service, target.user or "guest", final)
         self._url = target.update_query(name=f"{service} relay", heartbeat=HEARTBEAT_SECONDS)
-        self._transport = CoalescingTransport() if target.scheme == "amqp" else None
         self._connection: aiormq.Connection | None = None
         self._channel: Channel | None = None
 
@@ -85,7 +80,7 @@ class Publisher:
                 async with asyncio.timeout(self._timeout):
                     if connection is None or not connection.is_opened:
                         await self.close()
-                        connection = aiormq.Connection(self._url, transport_factory=self._transport)
+                        connection = aiormq.Connection(self._url)
                         await connection.connect()
                         self._connection = connection
                     await self.check_topology()
@@ -156,61 +151,40 @@ class Publisher:
 
     async def _together(self, channel: Channel, runs: Sequence[Run], deadline: float) -> str | None:
         """None, or why the broker closed the channel over a message, whichever it was."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + RUN_SECONDS
-        tasks = [loop.create_task(self._in_turn(channel, run, until)) for run in runs]
-        late = not await self._all_done(tasks, deadline)
-        lost: BaseException | None = None
-        for run, task in zip(runs, tasks, strict=True):
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            if error is None:
-                continue
-            if isinstance(error, DeliveryError) or not isinstance(error, _CLOSED):
-                run.error = _reason(error)
-            elif late:
-                run.error = f"no confirm within {self._timeout:g} s"
-            elif lost is None or isinstance(error, ChannelClosed):
-                lost = error
-        if late:
-            await self._drop(channel)
-        return _offence(lost)
-
-    async def _all_done(self, tasks: Collection[asyncio.Task[None]], deadline: float) -> bool:
-        """False when some were cancelled at the deadline. Raises BrokerUnavailable as soon as the
-        broker blocks publishers; the connection is kept, for it hears when that is over.
-        """
-        waiting = set(tasks)
+        until = asyncio.get_running_loop().time() + RUN_SECONDS
+        flight = Flight(channel, self._frames, runs, until=until)
+        landing, closing = asyncio.create_task(flight.land()), channel.closing
         try:
             async with asyncio.timeout_at(deadline):
-                while waiting:
-                    _, waiting = await asyncio.wait(waiting, timeout=LOOK_SECONDS)
-                    if waiting and self._connection is not None:
-                        await self._unblocked(self._connection)
+                await self._first_of(landing, closing)
+            if landing.done() or closing.exception() is None:
+                with _broker_errors():
+                    await landing
+                return None
+            return _offence(closing.exception())
         except TimeoutError:
-            return False
-        except BrokerUnavailable:
-            self._channel = None  # what is in flight there may still arrive
-            raise
+            for run in flight.unconfirmed:
+                run.error = f"no confirm within {self._timeout:g} s"
+            await self._drop(channel)
+            return None
         finally:
-            if waiting:
-                for task in waiting:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        return True
+            closing.cancel()
+            landing.cancel()
+            await asyncio.gather(landing, return_exceptions=True)
 
-    async def _in_turn(self, channel: Channel, run: Run, until: float) -> None:
-        for message in run.messages:
-            await channel.basic_publish(
-                message.body,
-                exchange=self.service,
-                routing_key=message.type,
-                mandatory=message.type not in self._final,
-                properties=self._properties.of(message),
-                wait=False,
-            )
-            run.confirmed += 1
-            if asyncio.get_running_loop().time() > until:
-                return
+    async def _first_of(self, *futures: asyncio.Future[None]) -> None:
+        """Raises BrokerUnavailable as soon as the broker blocks publishers; the connection is kept,
+        for it hears when that is over.
+        """
+        while not any(future.done() for future in futures):
+            first = asyncio.FIRST_COMPLETED
+            done, _ = await asyncio.wait(futures, timeout=LOOK_SECONDS, return_when=first)
+            if not done and self._connection is not None:
+                try:
+                    await self._unblocked(self._connection)
+                except BrokerUnavailable:
+                    self._channel = None  # what is in flight there may still arrive
+                    raise
 
     async def _drop(self, channel: Channel) -> None:
         if self._channel is channel:
@@ -234,9 +208,6 @@ class Publisher:
 _LOST = (AMQPError, ChannelInvalidStateError, OSError, EOFError, TimeoutError)
 
 
-_CLOSED = (*_LOST, asyncio.CancelledError)
-
-
 @contextmanager
 def _broker_errors() -> Iterator[None]:
     """What the protocol library raises becomes BrokerUnavailable.
@@ -251,7 +222,7 @@ def _broker_errors() -> Iterator[None]:
             raise
         raise BrokerUnavailable("the connection closed") from None
     except _LOST as error:
-        raise BrokerUnavailable(_reason(error)) from error
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 async def _confirming_channel(connection: aiormq.Connection) -> Channel:
@@ -261,18 +232,9 @@ async def _confirming_channel(connection: aiormq.Connection) -> Channel:
     return channel
 
 
-def _reason(error: BaseException) -> str:
-    match error:
-        case PublishError():
-            return f"returned: {error.args[0]}"
-        case DeliveryError():
-            return "nacked by the broker"
-    return f"{type(error).__name__}: {error}"
-
-
-def _offence(lost: BaseException | None) -> str | None:
-    if lost is None:
-        return None
-    if isinstance(lost, ChannelPreconditionFailed | ChannelLockedResource):
-        return _reason(lost)
-    raise BrokerUnavailable(_reason(lost)) from lost
+def _offence(closed: BaseException | None) -> str:
+    """Raises BrokerUnavailable when no message is to blame for that the channel closed."""
+    reason = f"{type(closed).__name__}: {closed}"
+    if isinstance(closed, ChannelPreconditionFailed | ChannelLockedResource):
+        return reason
+    raise BrokerUnavailable(reason) from closed

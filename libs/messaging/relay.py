@@ -16,7 +16,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -40,10 +40,6 @@ FAILING = Gauge("outbox_failing_rows", "Rows that were tried in vain", ["service
 ROUND = Histogram("outbox_batch_seconds", "From claim to commit", ["service"])
 
 PARK_EVERY = 0.2
-
-BULK = 100
-"""Batches above this go out one at a time: aiormq looks through everything in flight at each
-acknowledgement, so more than one batch in flight costs more than it brings."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,6 @@ class Relay:
         )
         self._floor = Floor()
         self._turn = asyncio.Lock()
-        self._bulk = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._stop_by = 0.0
         self._again = True
@@ -149,7 +144,7 @@ class Relay:
         _, stuck = await asyncio.wait(lanes, timeout=patience)
         for task in stuck:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.wait(self._tasks, timeout=1)  # a cancelled one can be stuck in a library
         await self._publisher.close()
 
     async def run(self) -> None:
@@ -234,8 +229,7 @@ class Relay:
         broken: BrokerUnavailable | None = None
         sendable = [run for run in batch.runs if self._may_be_sent(run)]
         try:
-            async with self._bulk if len(sendable) > BULK else nullcontext():
-                await self._publisher.publish(sendable)
+            await self._publisher.publish(sendable)
         except BrokerUnavailable as error:
             broken = error
         self._after_confirm()
@@ -321,7 +315,7 @@ class Relay:
         connection: Connection | None = None
         rarely = maintenance = -math.inf
         try:
-            while True:
+            while not self._stopping.is_set():  # aiormq can swallow the cancellation of `stop`
                 started = time.monotonic()
                 try:
                     if connection is None or connection.is_closed():

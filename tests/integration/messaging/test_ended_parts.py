@@ -5,6 +5,7 @@ None has a known way to end. What the protocol libraries do with tasks they canc
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 from aio_pika.abc import AbstractChannel
@@ -51,6 +52,29 @@ async def test_a_relay_whose_part_has_ended_is_not_ready(
 
             await eventually(says_so)
         assert f"shop relay: {part} ended" in caplog.messages
+
+
+async def test_a_relay_stops_though_a_library_swallows_its_cancellation(
+    database: str, vhost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = asyncio.Event()
+
+    async def deaf(*_: object) -> None:
+        inside.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async with outlet(database, vhost) as shop, shop.relay() as relay:
+
+        async def ready() -> bool:
+            return relay.ready
+
+        await eventually(ready)
+        monkeypatch.setattr(sweep, "lowest_below", deaf)
+        async with asyncio.timeout(10):
+            await inside.wait()
+            await relay.stop()
+        assert all(task.done() for task in relay._tasks)
 
 
 async def test_a_subscriber_whose_intake_has_ended_is_not_ready_and_still_stops(

@@ -89,7 +89,7 @@ async def transactions_open(engine: AsyncEngine) -> int:
 async def heard(url: str) -> set[str | None]:
     """The ids of what has been published so far; takes it out."""
     ids = set()
-    async with await aio_pika.connect(url) as connection:
+    async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
         queue = await (await connection.channel()).get_queue("heard")
         while message := await queue.get(no_ack=True, fail=False):
             ids.add(message.message_id)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
-from pamqp.commands import Basic
+from aiormq.channel import Channel
 
 from libs.messaging.claims import Limits, Message
+from libs.messaging.frames import Frames
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import QUEUE, QUICK, SERVICE, Outlet, outlet, proxy
 
@@ -175,15 +176,13 @@ async def test_a_message_the_broker_closes_the_channel_over_holds_up_nobody_else
         await shop.write(f"good-{n}")
     bad = await shop.db.fetchval("SELECT id FROM outbox WHERE subject = 'bad'")
     async with shop.relay(settings=replace(QUICK, backoff=30, backoff_most=30)) as relay:
-        properties = relay._publisher._properties
-        genuine = properties.of
+        frames = relay._publisher._frames
+        genuine, forged = frames.of, Frames(SERVICE, "somebody-else", ()).of
 
-        def of(message: Message) -> Basic.Properties:
-            if message.id == bad:
-                return Basic.Properties(message_id=str(bad), user_id="somebody-else")
-            return genuine(message)
+        def of(message: Message, channel: Channel) -> bytes:
+            return (forged if message.id == bad else genuine)(message, channel)
 
-        monkeypatch.setattr(properties, "of", of)
+        monkeypatch.setattr(frames, "of", of)
         assert "PRECONDITION_FAILED" in (await _error(shop, "bad"))["error"]
 
         async def only_the_bad_is_left() -> bool:
@@ -197,7 +196,7 @@ async def test_a_type_no_routing_key_can_carry_fails_alone(shop: Outlet) -> None
     await shop.write("long", event_type="x" * 300)
     await shop.write("free")
     async with shop.relay():
-        assert "too long" in (await _error(shop, "long"))["error"]
+        assert "exceeds maximum length" in (await _error(shop, "long"))["error"]
 
         async def only_the_long_is_left() -> bool:
             return await shop.count() == 1
