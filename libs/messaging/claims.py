@@ -138,7 +138,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Limits:
-    heads: int = 500
+    heads: int = 1000
     failing: int = 100
     run: int = 100
     window: timedelta = timedelta(days=7)

@@ -24,6 +24,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_subject_seq ON outbox (subject, seq);
 CREATE INDEX outbox_fresh ON outbox (seq) WHERE attempts = 0 AND due_at < 'infinity';
 CREATE INDEX outbox_failing ON outbox (due_at) WHERE attempts > 0;
+CREATE INDEX outbox_parked ON outbox (seq) WHERE attempts = 0 AND due_at = 'infinity';
 
 CREATE TABLE outbox_archive (
     seq bigint NOT NULL,

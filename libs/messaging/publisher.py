@@ -90,9 +90,13 @@ class Publisher:
             raise
 
     async def check_topology(self) -> None:
-        """Refresh `missing_queues`. Raises BrokerUnavailable when the exchange is not there."""
-        if self._connection is not None:
-            await self._unblocked(self._connection)
+        """Refresh `missing_queues`, when there is a connection.
+
+        Raises BrokerUnavailable when the exchange is not there.
+        """
+        if self._connection is None:
+            return
+        await self._unblocked(self._connection)
         with _broker_errors():
             if not await self._there("exchange", self.service):
                 raise BrokerUnavailable(f"exchange {self.service} is missing")

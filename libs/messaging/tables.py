@@ -55,6 +55,9 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         "outbox_fresh", outbox.c.seq, postgresql_where=text("attempts = 0 AND due_at < 'infinity'")
     )
     Index("outbox_failing", outbox.c.due_at, postgresql_where=text("attempts > 0"))
+    Index(
+        "outbox_parked", outbox.c.seq, postgresql_where=text("attempts = 0 AND due_at = 'infinity'")
+    )
     outbox_archive = Table(
         "outbox_archive",
         metadata,

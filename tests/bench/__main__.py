@@ -31,7 +31,7 @@ from tests.bench.findings import Findings
 from tests.bench.relaying import HOT, Outbox
 
 ROUNDS = 5
-DEEP_ROUNDS = 3
+DEEP_ROUNDS = 5
 PURCHASES = 1_500
 DATABASES = ("bench", "bench_other")
 
