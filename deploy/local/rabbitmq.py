@@ -19,6 +19,7 @@ from deploy.local.processes import Children
 # Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
+NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
 
 
@@ -104,7 +105,8 @@ def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str
         "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_PID_FILE": str(home / "pid"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false",  # ours is there already
+        # Our epmd is there already; and idle schedulers that spin would take the services' time.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false {NO_BUSY_WAITING}",
         # The script then becomes the server instead of waiting for it: one process to stop.
         "RUNNING_UNDER_SYSTEMD": "true",
     }

@@ -153,7 +153,8 @@ async def whole_purchases(state: State, folder: Path, found: Findings) -> None:
     found.title(f"Purchases: {PURCHASES:,} from POST /purchase to COMPLETED, all services here")
     market = Market({name: state.service_url(name) for name in state.services}, timeout=60)
     try:
-        codes = await purchases.code_latencies(market, 100)
+        orders = state.installation(folder).database_url("orders", SUPERUSER)
+        codes = await purchases.code_latencies(market, orders, 100)
         load = await purchases.run_load(market, folder, PURCHASES)
     finally:
         await market.close()
