@@ -1,0 +1,75 @@
+"""What RabbitMQ's management API knows of the queues: depth, rates, consumers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+TIMEOUT_SECONDS = 3.0
+
+
+class BrokerUnavailable(Exception):
+    """The management API does not answer; one line says why."""
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """One queue as the broker last counted it (it counts every five seconds).
+
+    `ready` wait, `unacknowledged` are in a consumer's hands. The rates are messages a second.
+    """
+
+    name: str
+    ready: int
+    unacknowledged: int
+    consumers: int
+    arriving: float
+    handled: float
+    redelivered: float
+
+    @property
+    def depth(self) -> int:
+        return self.ready + self.unacknowledged
+
+
+class ManagementApi:
+    """`url` holds user and password; the user needs the tag `monitoring`."""
+
+    def __init__(self, url: str, vhost: str, client: httpx.AsyncClient) -> None:
+        self._url = f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}"
+        self._client = client
+
+    async def queues(self) -> dict[str, QueueState]:
+        """By name. Raises BrokerUnavailable."""
+        try:
+            answer = await self._client.get(self._url, timeout=TIMEOUT_SECONDS)
+            answer.raise_for_status()
+            rows = answer.json()
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            raise BrokerUnavailable(f"RabbitMQ's management API answers {status}") from None
+        except (httpx.HTTPError, ValueError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise BrokerUnavailable(f"RabbitMQ's management API: {reason}") from None
+        return {row["name"]: _state(row) for row in rows}
+
+
+def _state(row: Mapping[str, Any]) -> QueueState:
+    """Counts are missing while a queue is new, statistics until its first message."""
+    stats = row.get("message_stats") or {}
+    return QueueState(
+        name=row["name"],
+        ready=row.get("messages_ready", 0),
+        unacknowledged=row.get("messages_unacknowledged", 0),
+        consumers=row.get("consumers", 0),
+        arriving=_rate(stats, "publish"),
+        handled=_rate(stats, "ack"),
+        redelivered=_rate(stats, "redeliver"),
+    )
+
+
+def _rate(stats: Mapping[str, Any], name: str) -> float:
+    details = stats.get(f"{name}_details") or {}
+    return float(details.get("rate", 0.0))

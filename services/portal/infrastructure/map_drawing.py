@@ -1,0 +1,180 @@
+"""Where each service and each event stands in the drawing of the choreography.
+
+Services stand in one row, in the order of a purchase. The way forward runs in lanes above them,
+the way back and mere views in lanes below. A lane holds edges side by side, never on top of each
+other, so no two labels can meet.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Step
+
+NODE_WIDTH, NODE_HEIGHT = 150, 64
+COLUMN = 236
+MARGIN = 24
+LINE = 17
+LANE_GAP = 16
+CORNER = 10
+MOST_LINES = 3
+"""An edge names no more events than this; with more it says how many."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What one service hears of another in one kind of step: an event and its queue each."""
+
+    source: str
+    target: str
+    step: Step
+    events: tuple[str, ...]
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        return tuple(f"{self.target}.on.{event}" for event in self.events)
+
+    @property
+    def id(self) -> str:
+        return f"{self.source}-{self.target}-{self.step.value}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        if self.step is Step.VIEW or len(self.events) > MOST_LINES:
+            count = len(self.events)
+            return (f"{count} events" if count > 1 else "1 event",)
+        return tuple(event.rpartition(".")[0] for event in self.events)
+
+
+@dataclass(frozen=True)
+class Node:
+    """`x`, `y` are the upper left corner."""
+
+    name: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class DrawnEdge:
+    """`path` is SVG's; the labels stand in lines from `label_y` on, centred at `label_x`."""
+
+    edge: Edge
+    path: str
+    label_x: int
+    label_y: int
+
+
+@dataclass(frozen=True)
+class Drawing:
+    width: int
+    height: int
+    nodes: Sequence[Node]
+    edges: Sequence[DrawnEdge]
+
+
+@dataclass
+class _Lane:
+    """`taken` are columns between which an edge of it runs."""
+
+    taken: list[tuple[int, int]] = field(default_factory=list)
+    lines: int = 0
+
+    def takes(self, left: int, right: int) -> bool:
+        return all(right <= low or left >= high for low, high in self.taken)
+
+
+def edges_of(participants: Sequence[Participant]) -> list[Edge]:
+    """One for each pair of services and kind of step, in the order of the participants."""
+    found: dict[tuple[str, str, Step], list[str]] = {}
+    for publisher in participants:
+        for event in publisher.publishes:
+            for listener in participants:
+                reaction = listener.reactions.by_event.get(event.type)
+                if reaction is not None:
+                    key = (publisher.name, listener.name, reaction.step)
+                    found.setdefault(key, []).append(event.type)
+    return [Edge(*key, tuple(events)) for key, events in found.items()]
+
+
+def draw(names: Sequence[str], edges: Sequence[Edge]) -> Drawing:
+    """`names` from left to right. Edges of a service to itself are left out."""
+    column = {name: place for place, name in enumerate(names)}
+    drawn = [edge for edge in edges if edge.source != edge.target]
+    above = _lanes([edge for edge in drawn if edge.step is Step.FORWARD], column)
+    below = _lanes([edge for edge in drawn if edge.step is not Step.FORWARD], column)
+    top = MARGIN + sum(_height(lane) for lane, _ in above) + LANE_GAP
+    bottom = top + NODE_HEIGHT
+    ports = {**_ports(above, column), **_ports(below, column)}
+    result: list[DrawnEdge] = []
+    level = top - LANE_GAP
+    for lane, members in above:
+        result += [_drawn(edge, ports, top, level, label_y=level - 6) for edge in members]
+        level -= _height(lane)
+    level = bottom + LANE_GAP
+    for lane, members in below:
+        level += _height(lane)
+        result += [_drawn(edge, ports, bottom, level, label_y=level - 6) for edge in members]
+    width = 2 * MARGIN + (len(names) - 1) * COLUMN + NODE_WIDTH
+    nodes = [Node(name, MARGIN + place * COLUMN, top) for name, place in column.items()]
+    return Drawing(width, level + MARGIN, nodes, result)
+
+
+def _lanes(edges: Sequence[Edge], column: dict[str, int]) -> list[tuple[_Lane, list[Edge]]]:
+    """Short edges lie next to the services, long ones around them."""
+
+    def span(edge: Edge) -> int:
+        return abs(column[edge.source] - column[edge.target])
+
+    lanes: list[tuple[_Lane, list[Edge]]] = []
+    for edge in sorted(edges, key=lambda each: (span(each), each.step.value)):
+        left, right = sorted((column[edge.source], column[edge.target]))
+        free = next((each for each in lanes if each[0].takes(left, right)), None)
+        if free is None:
+            free = (_Lane(), [])
+            lanes.append(free)
+        lane, members = free
+        lane.taken.append((left, right))
+        lane.lines = max(lane.lines, len(edge.labels))
+        members.append(edge)
+    return lanes
+
+
+def _height(lane: _Lane) -> int:
+    """Each line of a label, and one below for the figures."""
+    return (lane.lines + 1) * LINE + LANE_GAP
+
+
+def _ports(
+    lanes: Sequence[tuple[_Lane, list[Edge]]], column: dict[str, int]
+) -> dict[tuple[str, str], int]:
+    """Where on its service's side each edge begins and ends, by (edge, service): those that go
+    left stand left of those that go right, and outer lanes nearer the middle, so that edges of
+    one service never cross each other.
+    """
+    sides: dict[str, list[tuple[bool, int, str]]] = {}
+    for number, (_, members) in enumerate(lanes):
+        for edge in members:
+            for name, other in ((edge.source, edge.target), (edge.target, edge.source)):
+                right = column[other] > column[name]
+                sides.setdefault(name, []).append((right, -number if right else number, edge.id))
+    places: dict[tuple[str, str], int] = {}
+    for name, met in sides.items():
+        left, gap = MARGIN + column[name] * COLUMN, NODE_WIDTH / (len(met) + 1)
+        for number, (_, _, edge_id) in enumerate(sorted(met), start=1):
+            places[edge_id, name] = round(left + number * gap)
+    return places
+
+
+def _drawn(
+    edge: Edge, ports: dict[tuple[str, str], int], side: int, level: int, *, label_y: int
+) -> DrawnEdge:
+    """Out of the source's side, along the lane, into the target's side, with round corners."""
+    start, end = ports[edge.id, edge.source], ports[edge.id, edge.target]
+    across = CORNER if end > start else -CORNER
+    down = CORNER if level > side else -CORNER
+    path = (
+        f"M{start} {side} V{level - down} Q{start} {level} {start + across} {level}"
+        f" H{end - across} Q{end} {level} {end} {level - down} V{side}"
+    )
+    return DrawnEdge(edge, path, (start + end) // 2, label_y)

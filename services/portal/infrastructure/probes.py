@@ -1,0 +1,89 @@
+"""How each service is doing, asked of the service itself: /ready and /metrics."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """`alive`: its process answers. `ready`: it can do its work; `checks` say what keeps it from
+    it. Of the outbox: events waiting, the oldest one's age in seconds, how many failed before.
+    """
+
+    name: str
+    alive: bool = False
+    ready: bool = False
+    checks: Mapping[str, str] = field(default_factory=dict)
+    outbox_rows: int = 0
+    outbox_seconds: float = 0.0
+    outbox_failing: int = 0
+
+
+class Probes:
+    """`addresses` are the services' base URLs by name."""
+
+    def __init__(self, addresses: Mapping[str, str], client: httpx.AsyncClient) -> None:
+        self._addresses = addresses
+        self._client = client
+
+    async def states(self) -> list[ServiceState]:
+        """Of every service, asked side by side; one that does not answer is not `alive`."""
+        return list(await asyncio.gather(*map(self._state, self._addresses)))
+
+    async def refusals(self) -> Counter[str]:
+        """Messages each queue's service gave up since its process started, by queue. Services
+        that do not answer are left out.
+        """
+        found: Counter[str] = Counter()
+        for counts in await asyncio.gather(*map(self._refusals, self._addresses)):
+            found.update(counts)
+        return found
+
+    async def _state(self, name: str) -> ServiceState:
+        try:
+            answer = await self._ask(name, "/ready")
+            content = answer.json()
+            outbox = content["outbox"]
+            return ServiceState(
+                name,
+                alive=True,
+                ready=answer.is_success,
+                checks=content["checks"],
+                outbox_rows=outbox["rows"],
+                outbox_seconds=outbox["oldest_seconds"],
+                outbox_failing=outbox["failing"],
+            )
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return ServiceState(name, alive=await self._lives(name))
+
+    async def _lives(self, name: str) -> bool:
+        try:
+            return (await self._ask(name, "/health")).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def _refusals(self, name: str) -> Counter[str]:
+        try:
+            text = (await self._ask(name, "/metrics")).raise_for_status().text
+        except httpx.HTTPError:
+            return Counter()
+        return _counted(text, "messaging_dead_letters_total")
+
+    async def _ask(self, name: str, path: str) -> httpx.Response:
+        return await self._client.get(f"{self._addresses[name]}{path}", timeout=TIMEOUT_SECONDS)
+
+
+def _counted(exposition: str, metric: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            if sample.name == metric:
+                counts[sample.labels["queue"]] += int(sample.value)
+    return counts
