@@ -18,6 +18,7 @@ SERVICES = (
     ServiceSpec("customers", 8080, seals_personal_data=True),
     ServiceSpec("vehicles", 8081, seals_personal_data=True),
     ServiceSpec("payments", 8082),
+    ServiceSpec("payouts", 8084),
 )
 
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 from rich.table import Table
 
-# By hand: a refund that failed, and the two ends, belong to the way back, though nothing is undone
-# on hearing of them. A test compares this with what the services react to.
+# By hand: a refund or a payout that failed, and the two ends, are shown as the way back, though
+# nothing is undone on hearing of them. A test compares this with what the services react to.
 WAY_BACK = frozenset(
     {
         "credit.reservation_failed.v1",
@@ -24,6 +24,7 @@ WAY_BACK = frozenset(
         "payment.voided.v1",
         "payment.refunded.v1",
         "payment.refund_failed.v1",
+        "payout.failed.v1",
         "order.cancellation_requested.v1",
         "order.failed.v1",
         "order.cancelled.v1",

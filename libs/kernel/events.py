@@ -24,6 +24,11 @@ class DomainEvent:
         """The aggregate this is about; all events of one subject keep their order."""
         raise NotImplementedError
 
+    @property
+    def purchase(self) -> UUID | None:
+        """The order whose purchase this belongs to; None outside one."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseEvent(DomainEvent):
@@ -33,4 +38,8 @@ class PurchaseEvent(DomainEvent):
 
     @property
     def subject(self) -> UUID:
+        return self.order_id
+
+    @property
+    def purchase(self) -> UUID:
         return self.order_id

@@ -39,7 +39,7 @@ def _problems(participant: Participant, participants: Sequence[Participant]) -> 
     for reaction in participant.reacts_to:
         if reaction.event_type not in published:
             yield f"{name}: waits for {reaction.event_type}, which nobody publishes"
-        if reaction.step is Step.FORWARD:
+        if reaction.step is Step.FORWARD and not reaction.irrevocable:
             yield from _no_way_back(reaction, backward, published)
 
 

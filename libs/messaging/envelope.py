@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from libs.kernel.events import DomainEvent, PurchaseEvent
+from libs.kernel.events import DomainEvent
 
 CONTENT_TYPE = "application/cloudevents+json"
 
@@ -67,8 +67,8 @@ def encode(
         "tenantid": event.tenant_id,
         "sequence": event.sequence,
     }
-    if isinstance(event, PurchaseEvent):
-        envelope["correlationid"] = subject
+    if event.purchase is not None:
+        envelope["correlationid"] = event.purchase
     if cause is not None:
         envelope["causationid"] = cause
     if traceparent is not None:

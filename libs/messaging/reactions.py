@@ -32,6 +32,7 @@ class Reaction(Generic[Unit]):
     handler: Callable[[Unit, Received[Any]], Awaitable[None]]
     step: Step
     compensated_by: tuple[str, ...] = ()
+    irrevocable: bool = False
 
     @property
     def queue(self) -> str:
@@ -52,6 +53,14 @@ class Reactions(Generic[Unit]):
         """A step of the saga; `compensated_by` names the events on which this service undoes it."""
         return self._register(event_type, view, Step.FORWARD, tuple(compensated_by))
 
+    def irrevocable(
+        self, event_type: str, view: type[Data]
+    ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
+        """A step forward beyond the last moment to turn back: it is tried until it is done, by the
+        service or by a person, and never undone.
+        """
+        return self._register(event_type, view, Step.FORWARD, irrevocable=True)
+
     def backward(
         self, event_type: str, view: type[Data]
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
@@ -65,13 +74,19 @@ class Reactions(Generic[Unit]):
         return self._register(event_type, view, Step.VIEW)
 
     def _register(
-        self, event_type: str, view: type[Data], step: Step, compensated_by: tuple[str, ...] = ()
+        self,
+        event_type: str,
+        view: type[Data],
+        step: Step,
+        compensated_by: tuple[str, ...] = (),
+        *,
+        irrevocable: bool = False,
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         def register(handler: Handler[Unit, Data]) -> Handler[Unit, Data]:
             if event_type in self.by_event:
                 raise ValueError(f"{self.service} already reacts to {event_type}")
             self.by_event[event_type] = Reaction(
-                self.service, event_type, view, handler, step, compensated_by
+                self.service, event_type, view, handler, step, compensated_by, irrevocable
             )
             return handler
 

@@ -54,13 +54,13 @@ class Purchase:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the last thing payments said is that a refund failed."""
-        latest = max(
-            (fact for fact in self.history if fact.service == "payments"),
-            key=lambda fact: fact.sequence,
-            default=None,
+        """Whether the last thing payments said is that a refund failed, or payouts that the seller
+        could not be paid.
+        """
+        return (
+            self._last_of("payments") == "payment.refund_failed.v1"
+            or self._last_of("payouts") == "payout.failed.v1"
         )
-        return latest is not None and latest.type == "payment.refund_failed.v1"
 
     def request(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         self._enter(State.REQUESTED, deadlines)
@@ -183,6 +183,11 @@ class Purchase:
                 total_cents=self.total_cents,
             )
         ]
+
+    def _last_of(self, service: str) -> str | None:
+        """The type of the last event that a service stated."""
+        facts = [fact for fact in self.history if fact.service == service]
+        return max(facts, key=lambda fact: fact.sequence).type if facts else None
 
     def _give_up(self, reason: str, now: datetime, deadlines: Deadlines) -> PurchaseEvent:
         self.reason = self.reason or reason

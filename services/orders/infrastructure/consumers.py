@@ -12,6 +12,7 @@ from services.orders.application.advance_purchase import advance_purchase
 from services.orders.application.complete_purchase import complete_purchase
 from services.orders.application.end_purchase import end_purchase
 from services.orders.application.note_event import note_event
+from services.orders.application.note_payout import note_payout
 from services.orders.application.show_payment_code import show_payment_code
 from services.orders.application.turn_purchase_back import turn_purchase_back
 from services.orders.domain.deadlines import Deadlines
@@ -57,6 +58,10 @@ class CodeGenerated(View):
 class VehicleSold(View):
     order_id: UUID
     seller_id: UUID
+
+
+class PaidOut(View):
+    order_id: UUID | None
 
 
 def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersUnitOfWork]:
@@ -182,6 +187,18 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     ) -> None:
         order_id, fact = event.data.order_id, _fact(event)
         await end_purchase(uow, event.tenant_id, order_id, None, fact, deadlines, clock())
+
+    @on.view("payout.completed.v1", PaidOut)
+    async def note_payout_when_payout_completed(
+        uow: OrdersUnitOfWork, event: Received[PaidOut]
+    ) -> None:
+        await note_payout(uow, event.tenant_id, event.data.order_id, _fact(event))
+
+    @on.view("payout.failed.v1", PaidOut)
+    async def ask_for_a_person_when_payout_failed(
+        uow: OrdersUnitOfWork, event: Received[PaidOut]
+    ) -> None:
+        await note_payout(uow, event.tenant_id, event.data.order_id, _fact(event))
 
     return on
 

@@ -63,7 +63,7 @@ class OrderPage(CamelOut):
 
 
 class PurchaseOut(Out):
-    """`transaction_id` is the order's id. `needs_attention`: a refund keeps failing."""
+    """`transaction_id` is the order's id. `needs_attention`: a refund or a payout failed."""
 
     transaction_id: UUID
     state: State

@@ -8,10 +8,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from services.customers.infrastructure.consumers import participant as customers_participant
-from services.orders.infrastructure.consumers import participant as orders
-from services.payments.infrastructure.consumers import participant as payments
-from services.vehicles.infrastructure.consumers import participant as vehicles
+from libs.messaging.discovery import load, named_participants
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import Serve
 from tests.integration.customers.purchases import confirmed, credit, register
@@ -20,8 +17,7 @@ from tests.integration.customers.purchases import confirmed, credit, register
 async def test_a_confirmed_order_from_the_broker_is_answered_there_once(
     serve: Serve, vhost: str
 ) -> None:
-    everyone = [orders(), customers_participant(), vehicles(), payments()]
-    await topology.apply(vhost, topology.topology_of(everyone))
+    await topology.apply(vhost, topology.topology_of(load(named_participants([]))))
     async with await aio_pika.connect(vhost) as connection, await connection.channel() as channel:
         answers = await channel.get_queue("vehicles.on.credit.reserved.v1")
         async with serve(role="all", rabbitmq_url=vhost) as customers:

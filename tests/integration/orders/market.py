@@ -14,7 +14,12 @@ from services.orders.infrastructure.tables import TABLES
 from tests.fixtures.services import ServiceClient
 
 TENANT = "tenant-1"
-PRODUCER = {"credit": "customers", "vehicle": "vehicles", "payment": "payments"}
+PRODUCER = {
+    "credit": "customers",
+    "vehicle": "vehicles",
+    "payment": "payments",
+    "payout": "payouts",
+}
 WAY_FORWARD = (
     "credit.reserved.v1",
     "vehicle.reserved.v1",
@@ -67,7 +72,7 @@ async def buy(orders: ServiceClient, customer: UUID | None = None, *, tenant: st
 async def hear(
     orders: ServiceClient,
     event_type: str,
-    order_id: UUID,
+    order_id: UUID | None,
     *,
     sequence: int = 1,
     tenant: str = TENANT,
@@ -96,7 +101,7 @@ async def hear_together(
 def _received(
     orders: ServiceClient,
     event_type: str,
-    order_id: UUID,
+    order_id: UUID | None,
     sequence: int,
     tenant: str,
     expires_at: datetime | None,

@@ -13,19 +13,15 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.participant import Participant
-from services.customers.infrastructure.consumers import participant as customers
-from services.orders.infrastructure.consumers import participant as orders_participant
+from libs.messaging.discovery import load, named_participants
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
-from services.payments.infrastructure.consumers import participant as payments
-from services.vehicles.infrastructure.consumers import participant as vehicles
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, running
 from tests.integration.orders.market import TENANT, WAY_FORWARD, buy, look
 
 SAMPLES = Path(__file__).parents[2] / "contracts"
-ALL: list[Participant] = [orders_participant(), customers(), vehicles(), payments()]
+ALL = load(named_participants([]))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from tests.integration.orders.market import (
     WAY_FORWARD,
     buy,
     completed,
+    headers,
     hear,
     look,
     stated,
@@ -91,6 +92,31 @@ async def test_a_failed_refund_asks_for_a_person_until_the_refund_succeeds(
     await hear(orders, "payment.refunded.v1", order_id, sequence=6)
     await hear(orders, "payment.refund_failed.v1", order_id, sequence=5)
     assert (await look(orders, order_id))["needs_attention"] is False
+
+
+async def test_a_failed_payout_asks_for_a_person_until_the_seller_is_paid(
+    orders: ServiceClient,
+) -> None:
+    order_id = await completed(orders)
+    assert (await orders.post(f"/orders/{order_id}/close", headers=headers())).is_success
+    await hear(orders, "payout.failed.v1", order_id, sequence=1)
+    assert (await look(orders, order_id))["needs_attention"] is True
+    await hear(orders, "payout.completed.v1", order_id, sequence=2)
+    state = await look(orders, order_id)
+    assert (state["state"], state["needs_attention"]) == ("CLOSED", False)
+    assert [each["type"] for each in state["history"]][-2:] == [
+        "payout.failed.v1",
+        "payout.completed.v1",
+    ]
+
+
+async def test_a_payout_by_hand_is_of_no_purchase_and_changes_nothing(
+    orders: ServiceClient,
+) -> None:
+    order_id = await completed(orders)
+    before = await look(orders, order_id)
+    await hear(orders, "payout.completed.v1", None)
+    assert await look(orders, order_id) == before
 
 
 async def test_an_event_of_another_tenant_or_an_unknown_purchase_changes_nothing(

@@ -20,6 +20,7 @@ FORWARD = {
     "vehicle.sold.v1",
     "payment.code_generated.v1",
     "payment.processed.v1",
+    "payout.completed.v1",
 }
 OUTSIDE_PURCHASES = {
     f"{entity}.v1"

@@ -38,8 +38,9 @@ def in_state(state: State) -> Purchase:
 
 
 def fact(event_type: str, sequence: int = 1) -> Fact:
-    service = {"credit": "customers", "vehicle": "vehicles", "payment": "payments"}
-    return Fact(event_type, service[event_type.split(".")[0]], sequence, NOW)
+    entity = event_type.split(".")[0]
+    service = "customers" if entity == "credit" else f"{entity}s"
+    return Fact(event_type, service, sequence, NOW)
 
 
 def copy(purchase: Purchase) -> Purchase:

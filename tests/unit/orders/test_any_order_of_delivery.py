@@ -12,6 +12,7 @@ from tests.unit.orders.world import World, beginning, moves, redelivered
 
 RESTING = {State.COMPLETED, *ENDED}
 ACTING = {"PENDING", "PROCESSING", "REFUNDING", "REFUND_FAILED"}
+TO_BE_PAID = {"PENDING", "FAILED"}
 NOTHING_SOLD: tuple[set[str | None], ...] = (
     {"REFUSED", "RELEASED"},
     {None, "REFUSED", "RELEASED"},
@@ -63,7 +64,7 @@ def _check_duplicates(world: World) -> None:
 
 def _check_at_rest(world: World) -> None:
     """With nothing in flight and nobody about to act, all services agree on how it stands."""
-    if world.in_flight or world.payments[0] in ACTING:
+    if world.in_flight or world.payments[0] in ACTING or world.payouts[0] in TO_BE_PAID:
         return
     purchase = world.purchase
     assert purchase.state in RESTING
@@ -71,6 +72,8 @@ def _check_at_rest(world: World) -> None:
     sold = purchase.state in (State.COMPLETED, State.CLOSED)
     expected = SOLD if sold else NOTHING_SOLD
     assert all(record in allowed for record, allowed in zip(records, expected, strict=True))
+    assert world.payouts[0] == ("PAID" if purchase.state is State.CLOSED else None)
+    assert not purchase.needs_attention
     if not sold:
         assert (purchase.state is State.CANCELLED) == purchase.cancelled_by_buyer
         assert purchase.reason is not None
@@ -95,6 +98,8 @@ EVENTS = [
     "payment.voided",
     "payment.refunded",
     "payment.refund_failed",
+    "payout.completed",
+    "payout.failed",
 ]
 HEARD = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 3)), max_size=25)
 

@@ -178,6 +178,15 @@ def test_a_person_is_needed_while_the_last_word_of_payments_is_a_failed_refund()
     assert not purchase.needs_attention
 
 
+def test_a_person_is_needed_until_the_seller_who_could_not_be_paid_is() -> None:
+    purchase = in_state(State.CLOSED)
+    purchase.note(fact("payout.failed.v1", 1))
+    assert purchase.needs_attention
+    purchase.note(fact("payout.completed.v1", 2))
+    assert not purchase.needs_attention
+    assert purchase.state is State.CLOSED
+
+
 def test_an_older_refund_failure_never_overwrites_the_refund() -> None:
     purchase = in_state(State.COMPENSATING)
     purchase.turn_back(None, fact("payment.refunded.v1", 4), DEADLINES)

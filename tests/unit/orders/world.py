@@ -26,7 +26,13 @@ from tests.unit.orders.purchases import (
 )
 
 REACTIONS = reactions(DEADLINES, clock=lambda: NOW).by_event
-PRODUCER = {"order": "orders", "credit": "customers", "vehicle": "vehicles", "payment": "payments"}
+PRODUCER = {
+    "order": "orders",
+    "credit": "customers",
+    "vehicle": "vehicles",
+    "payment": "payments",
+    "payout": "payouts",
+}
 RELEASES_VEHICLE = {
     f"payment.{end}"
     for end in ("code_generation_failed", "failed", "expired", "voided", "refunded")
@@ -36,6 +42,7 @@ HEARD_BY_PEERS = {
     "customers": {"order.confirmed", "order.completed", *RELEASES_CREDIT},
     "vehicles": {"credit.reserved", "payment.processed", *RELEASES_VEHICLE},
     "payments": {"vehicle.reserved", "order.cancellation_requested", "vehicle.sale_failed"},
+    "payouts": {"order.closed"},
 }
 
 Peer = tuple[str | None, int]
@@ -51,6 +58,7 @@ class World:
     customers: Peer = (None, 0)
     vehicles: Peer = (None, 0)
     payments: Peer = (None, 0)
+    payouts: Peer = (None, 0)
     remembered: bool = False
     in_flight: frozenset[Message] = frozenset()
 
@@ -58,7 +66,8 @@ class World:
     def key(self) -> tuple[object, ...]:
         """Two worlds with one key have the same future."""
         own = key_of(self.purchase)
-        return own, self.customers, self.vehicles, self.payments, self.remembered, self.in_flight
+        money = (self.payments, self.remembered, self.payouts)
+        return own, self.customers, self.vehicles, money, self.in_flight
 
 
 def key_of(purchase: Purchase) -> tuple[object, ...]:
@@ -82,6 +91,7 @@ def moves(world: World) -> Iterator[tuple[str, World]]:
             for after in getattr(_Peers, to)(rest, event):
                 yield f"{to} hears {event}", after
     yield from _gateway_and_buyer(world)
+    yield from _bank(world)
     yield from _orders_own(world)
 
 
@@ -153,6 +163,10 @@ class _Peers:
         else:
             yield world
 
+    @staticmethod
+    def payouts(world: World, event: str) -> Iterator[World]:
+        yield _step(world, "payouts", "PENDING") if world.payouts[0] is None else world
+
 
 def _gateway_and_buyer(world: World) -> Iterator[tuple[str, World]]:
     match world.payments[0]:
@@ -171,6 +185,14 @@ def _gateway_and_buyer(world: World) -> Iterator[tuple[str, World]]:
             yield "the refund succeeds", _step(world, "payments", "REFUNDED", "payment.refunded")
         case "REFUND_FAILED":
             yield "the refund succeeds", _step(world, "payments", "REFUNDED", "payment.refunded")
+
+
+def _bank(world: World) -> Iterator[tuple[str, World]]:
+    state = world.payouts[0]
+    if state in ("PENDING", "FAILED"):
+        yield "the bank pays", _step(world, "payouts", "PAID", "payout.completed")
+    if state == "PENDING":
+        yield "the bank refuses", _step(world, "payouts", "FAILED", "payout.failed")
 
 
 def _orders_own(world: World) -> Iterator[tuple[str, World]]:

@@ -1,0 +1,26 @@
+"""One call of the bank, outside any transaction."""
+
+import asyncio
+from datetime import timedelta
+
+from services.payouts.application.ports import Bank
+from services.payouts.domain.bank import Answer, Unanswered
+from services.payouts.domain.payout import Payout
+
+
+async def call_bank(bank: Bank, payout: Payout, patience: timedelta) -> Answer:
+    """Pay what was claimed. The key depends on the payout alone, so that a call repeated after a
+    lost answer, a crash, a time-out or a person's retry moves no money twice.
+
+    Whatever goes wrong is an answer too: Unanswered.
+    """
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            return await bank.pay(
+                f"payout-{payout.payout_id}",
+                external_id=payout.external_id,
+                seller_id=payout.seller_id,
+                amount_cents=payout.amount_cents,
+            )
+    except Exception as error:
+        return Unanswered(f"the bank did not answer: {type(error).__name__}")

@@ -1,0 +1,69 @@
+"""What the use cases need from outside: the record of payouts, the bank, a way to speak."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+from services.payouts.domain.bank import Paid, Refused
+from services.payouts.domain.payout import Payout, Status
+
+
+class PayoutRepository(Protocol):
+    """Every lock is held until the transaction ends. Time is the database's."""
+
+    async def was_processed(self, tenant_id: str, external_id: str) -> bool:
+        """Whether there is a payout of this id already, whatever became of it."""
+
+    async def save_payout(self, payout: Payout) -> bool:
+        """Insert it; False when there is one of its tenant and `external_id` already. Of several
+        that save the same id at once exactly one gets True.
+        """
+
+    async def get(self, tenant_id: str, external_id: str) -> Payout:
+        """Raises PayoutNotFound."""
+
+    async def lock(self, payout_id: UUID) -> Payout:
+        """Raises PayoutNotFound."""
+
+    async def lock_by_external_id(self, tenant_id: str, external_id: str) -> Payout:
+        """Raises PayoutNotFound."""
+
+    async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payout]:
+        """Those whose call of the bank is due, except those somebody holds. Each counts as an
+        attempt, gets a claim of its own, and is due again when the lease ends.
+        """
+
+    async def update(self, payout: Payout) -> None:
+        """Write what changed to the row locked before."""
+
+    async def page(
+        self,
+        tenant_id: str,
+        *,
+        seller_id: UUID | None,
+        status: Status | None,
+        before: UUID | None,
+        limit: int,
+    ) -> Sequence[Payout]:
+        """Newest first, older than `before`; of one seller where one is named."""
+
+
+class PayoutsUnitOfWork(Protocol):
+    @property
+    def payouts(self) -> PayoutRepository: ...
+
+    def publish(self, *events: DomainEvent) -> None: ...
+
+
+class Bank(Protocol):
+    """Pays sellers. The same key moves money once at most, whatever became of the answers.
+
+    A refusal is no result: asked again under its key, the bank looks again. A call may also fail
+    in any way, or not return: then nobody knows whether money moved.
+    """
+
+    async def pay(
+        self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int
+    ) -> Paid | Refused: ...

@@ -1,0 +1,21 @@
+from uuid import UUID
+
+from services.payouts.application.ports import PayoutsUnitOfWork
+from services.payouts.domain.bank import Answer, RetryPolicy
+from services.payouts.domain.payout import Payout, Status
+
+
+async def record_answer(
+    uow: PayoutsUnitOfWork,
+    *,
+    payout_id: UUID,
+    answer: Answer,
+    claim: UUID | None,
+    policy: RetryPolicy,
+) -> bool:
+    """What became of the call made under `claim`. True: with it the payout has failed."""
+    payout: Payout = await uow.payouts.lock(payout_id)
+    was = payout.status
+    uow.publish(*payout.answered(answer, claim, policy))
+    await uow.payouts.update(payout)
+    return payout.status is Status.FAILED and was is not Status.FAILED

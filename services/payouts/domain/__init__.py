@@ -1,0 +1,1 @@
+"""What a payout is: its statuses, its events, its refusals."""

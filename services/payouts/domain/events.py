@@ -1,0 +1,43 @@
+"""What payouts states. Amounts are integer cents."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from libs.kernel.events import DomainEvent
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayoutEvent(DomainEvent):
+    """`order_id` is null where the payout was asked for by hand, `seller_id` where nobody said
+    whose it is.
+    """
+
+    payout_id: UUID
+    external_id: str
+    order_id: UUID | None
+    seller_id: UUID | None
+    amount_cents: int
+
+    @property
+    def subject(self) -> UUID:
+        return self.order_id or self.payout_id
+
+    @property
+    def purchase(self) -> UUID | None:
+        return self.order_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayoutCompleted(PayoutEvent):
+    """The bank has paid the seller."""
+
+    type: ClassVar[str] = "payout.completed.v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayoutFailed(PayoutEvent):
+    """The bank refuses for good: a person must act, then retry."""
+
+    type: ClassVar[str] = "payout.failed.v1"
+    reason: str

@@ -1,0 +1,1 @@
+"""HTTP, events, Postgres and the bank."""

@@ -1,0 +1,38 @@
+"""What payouts hears, in a view of its own, and how it reacts."""
+
+from uuid import UUID
+
+from libs.kernel.ids import uuid7
+from libs.messaging.envelope import Received, View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+from services.payouts.application.pay_seller import pay_seller
+from services.payouts.domain.events import PayoutCompleted, PayoutFailed
+from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork as Unit
+
+
+class OrderClosed(View):
+    order_id: UUID
+    seller_id: UUID | None
+    total_cents: int
+
+
+def reactions() -> Reactions[Unit]:
+    on = Reactions[Unit]("payouts")
+
+    @on.irrevocable("order.closed.v1", OrderClosed)
+    async def pay_seller_when_order_closed(uow: Unit, event: Received[OrderClosed]) -> None:
+        await pay_seller(
+            uow,
+            tenant_id=event.tenant_id,
+            order_id=event.data.order_id,
+            seller_id=event.data.seller_id,
+            amount_cents=event.data.total_cents,
+            payout_id=uuid7(),
+        )
+
+    return on
+
+
+def participant() -> Participant:
+    return Participant("payouts", publishes=(PayoutCompleted, PayoutFailed), reactions=reactions())

@@ -1,0 +1,129 @@
+"""HTTP: parse, one use case, status code. `README.md` says who may call what."""
+
+from collections.abc import Callable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from libs.kernel.errors import Forbidden
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import Caller, CallerDep
+from libs.runtime.concurrency import OptionalIfMatchDep
+from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
+from libs.runtime.pagination import PageDep
+from services.payouts.application.request_payout import request_payout
+from services.payouts.application.retry_payout import retry_payout
+from services.payouts.domain.errors import PayoutNotFound
+from services.payouts.domain.payout import Payout, Status
+from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
+from services.payouts.infrastructure.schemas import (
+    EXTERNAL_ID,
+    PayoutOut,
+    PayoutPage,
+    PayoutRequest,
+)
+from services.payouts.infrastructure.tables import IDEMPOTENCY
+
+ExternalId = Annotated[str, Path(pattern=EXTERNAL_ID)]
+
+
+class Endpoints:
+    def __init__(
+        self,
+        transactions: Transactions[PostgresPayoutsUnitOfWork],
+        wake_bank: Callable[[], None],
+    ) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
+        self._wake_bank = wake_bank
+
+    async def request(
+        self, body: PayoutRequest, caller: CallerDep, call: IdempotentCallDep
+    ) -> Response:
+        """Pay a seller. A second request for an `external_id` pays nothing: it is a `duplicate`."""
+        caller.require("admin")
+        payout = Payout(payout_id=uuid7(), tenant_id=caller.tenant_id, **dict(body))
+
+        async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
+            stored = await request_payout(uow, payout)
+            location = f"/payouts/{stored.external_id}"
+            if stored is payout:
+                return Answer(201, PayoutOut.of(stored), stored.version, location)
+            return Answer(200, PayoutOut.of(stored, duplicate=True), stored.version, location)
+
+        response = await self._idempotency.run(call, work)
+        self._wake_bank()
+        return response
+
+    async def read(self, external_id: ExternalId, caller: CallerDep) -> Response:
+        seller_id = _only_seller(caller)
+        payout = await self._transactions.run(
+            lambda uow: uow.payouts.get(caller.tenant_id, external_id)
+        )
+        if seller_id not in (None, payout.seller_id):
+            raise PayoutNotFound
+        return respond(Answer(200, PayoutOut.of(payout), payout.version))
+
+    async def browse(
+        self, request: Request, caller: CallerDep, page: PageDep, status: Status | None = None
+    ) -> Response:
+        """Newest first: all of the tenant, or a seller's own."""
+        seller_id = _only_seller(caller)
+        before = UUID(page.after[0]) if page.after else None
+        found = await self._transactions.run(
+            lambda uow: uow.payouts.page(
+                caller.tenant_id,
+                seller_id=seller_id,
+                status=status,
+                before=before,
+                limit=page.limit + 1,
+            )
+        )
+        shown = [PayoutOut.of(payout) for payout in found[: page.limit]]
+        more = len(found) > page.limit
+        return page.answer(shown, (shown[-1].payout_id,) if more else None, request)
+
+    async def retry(
+        self,
+        external_id: ExternalId,
+        caller: CallerDep,
+        version: OptionalIfMatchDep,
+        call: IdempotentCallDep,
+    ) -> Response:
+        """Ask the bank for a failed payout again, now."""
+        caller.require("operator")
+
+        async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
+            payout = await retry_payout(
+                uow, tenant_id=caller.tenant_id, external_id=external_id, version=version
+            )
+            return Answer(202, PayoutOut.of(payout), payout.version)
+
+        response = await self._idempotency.run(call, work)
+        self._wake_bank()
+        return response
+
+
+def router(
+    transactions: Transactions[PostgresPayoutsUnitOfWork], wake_bank: Callable[[], None]
+) -> APIRouter:
+    routes, to = APIRouter(tags=["payouts"]), Endpoints(transactions, wake_bank)
+    routes.post("/payouts", status_code=201, response_model=PayoutOut)(to.request)
+    routes.get("/payouts", response_model=PayoutPage)(to.browse)
+    one = "/payouts/{external_id}"
+    routes.get(one, response_model=PayoutOut)(to.read)
+    routes.post(f"{one}/retry", status_code=202, response_model=PayoutOut)(to.retry)
+    return routes
+
+
+def _only_seller(caller: Caller) -> UUID | None:
+    """Whose payouts alone the caller sees; None: those of everybody in the tenant."""
+    caller.require("seller", "operator", "admin")
+    if caller.may("operator", "admin"):
+        return None
+    try:
+        return UUID(caller.subject)
+    except ValueError:
+        raise Forbidden("the token names no seller") from None

@@ -1,0 +1,91 @@
+"""Payouts, the sandbox bank's books, idempotency keys, and the messaging tables."""
+
+import sqlalchemy as sa
+from alembic import op
+from alembic.operations import Operations
+
+from libs.messaging.migrations import install, uninstall
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    install(Operations(op.get_context()))
+    _create_payouts()
+    op.create_table(
+        "sandbox_transfers",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("external_id", sa.Text, nullable=False),
+        sa.Column("seller_id", sa.Uuid),
+        sa.Column("amount_cents", sa.BigInteger, nullable=False),
+        sa.Column("paid", sa.Boolean, nullable=False),
+        sa.Column("calls", sa.Integer, nullable=False),
+        _now("made_at"),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("tenant_id", sa.Text, primary_key=True),
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
+        sa.Column("status", sa.SmallInteger, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("etag", sa.Text),
+        sa.Column("location", sa.Text),
+        _now("created_at"),
+    )
+    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
+
+
+def downgrade() -> None:
+    op.drop_table("idempotency_keys")
+    op.drop_table("sandbox_transfers")
+    op.drop_table("payouts")
+    uninstall(Operations(op.get_context()))
+
+
+def _create_payouts() -> None:
+    op.create_table(
+        "payouts",
+        sa.Column("payout_id", sa.Uuid, primary_key=True),
+        sa.Column("tenant_id", sa.Text, nullable=False),
+        sa.Column("external_id", sa.Text, nullable=False),
+        sa.Column("amount_cents", sa.BigInteger, nullable=False),
+        sa.Column("seller_id", sa.Uuid),
+        sa.Column("order_id", sa.Uuid, unique=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("bank_reference", sa.Text),
+        sa.Column("reason", sa.Text),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("claim", sa.Uuid),
+        sa.Column("next_attempt", sa.DateTime(timezone=True)),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("sequence", sa.Integer, nullable=False),
+        _now("created_at"),
+        _now("updated_at"),
+        sa.CheckConstraint("status IN ('PENDING', 'PAID', 'FAILED')", name="status"),
+        sa.CheckConstraint("amount_cents > 0", name="amount"),
+        sa.CheckConstraint(
+            "(next_attempt IS NOT NULL) = (status = 'PENDING')", name="next_attempt"
+        ),
+    )
+    _index("tenant_id", "external_id", unique=True)
+    _index("tenant_id", "payout_id")
+    _index("tenant_id", "seller_id", "payout_id")
+    op.create_index(
+        "ix_payouts_due",
+        "payouts",
+        ["next_attempt"],
+        postgresql_where=sa.text("next_attempt IS NOT NULL"),
+    )
+
+
+def _index(*columns: str, unique: bool = False) -> None:
+    op.create_index("_".join(["ix_payouts", *columns]), "payouts", list(columns), unique=unique)
+
+
+def _now(name: str) -> sa.Column[object]:
+    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())

@@ -1,0 +1,104 @@
+"""A bank for everywhere but production: it moves no money and does what the seller's id says.
+
+It keeps its own books, one row for each idempotency key, written before it answers: what was paid
+once stays paid, whoever was killed in between. `README.md` lists the ids.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.payouts.domain.bank import Paid, Refused
+from services.payouts.infrastructure.tables import metadata
+
+NEVER = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What happens on which call with the same key, counted from 1; refused until it is paid."""
+
+    paid_on: int = 1
+    answered_on: int = 1
+    refusal: str = ""
+    for_good: bool = False
+
+
+SCENARIOS = {
+    "badbad000001": Scenario(paid_on=NEVER, refusal="account_closed", for_good=True),
+    "badbad000002": Scenario(paid_on=2, refusal="limit_reached"),
+    "badbad000003": Scenario(paid_on=4, refusal="limit_reached"),
+    "badbad000004": Scenario(paid_on=2, answered_on=2),
+    "badbad000005": Scenario(answered_on=2),
+    "badbad000006": Scenario(paid_on=NEVER, answered_on=NEVER),
+}
+"""By the last twelve digits of the seller's id; all others are paid."""
+_USUAL = Scenario()
+
+transfers = Table(
+    "sandbox_transfers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("external_id", Text, nullable=False),
+    Column("seller_id", Uuid),
+    Column("amount_cents", BigInteger, nullable=False),
+    Column("paid", Boolean, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+_paid_on = bindparam("paid_on", type_=Integer)
+# Postgres evaluates the update on the stored row: what was paid once stays.
+_TRANSFER = (
+    insert(transfers)
+    .values(paid=_paid_on <= 1, calls=1)
+    .on_conflict_do_update(
+        index_elements=[transfers.c.key],
+        set_={
+            "calls": transfers.c.calls + 1,
+            "paid": transfers.c.paid | (transfers.c.calls + 1 >= _paid_on),
+        },
+    )
+    .returning(transfers.c.paid, transfers.c.calls)
+)
+
+
+class SandboxBank:
+    """See Bank. `latency` is in seconds, for every call."""
+
+    def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._latency = latency
+        self._places = asyncio.Semaphore(2)  # a bank has a database of its own: take little here
+
+    async def pay(
+        self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int
+    ) -> Paid | Refused:
+        scenario = SCENARIOS.get(str(seller_id)[-12:], _USUAL)
+        transfer = {
+            "key": key,
+            "external_id": external_id,
+            "seller_id": seller_id,
+            "amount_cents": amount_cents,
+            "paid_on": scenario.paid_on,
+        }
+        async with self._places, self._engine.connect() as connection:
+            booked = (await connection.execute(_TRANSFER, transfer)).one()
+        await asyncio.sleep(self._latency)
+        if booked.calls < scenario.answered_on:
+            await asyncio.Event().wait()  # no answer: the caller's patience ends it
+        return Paid(key) if booked.paid else Refused(scenario.refusal, scenario.for_good)

@@ -1,0 +1,33 @@
+"""The payouts service: the only place where its parts are put together."""
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.service import Service, main
+from services.payouts.infrastructure.bank_worker import BankWorker
+from services.payouts.infrastructure.consumers import participant
+from services.payouts.infrastructure.http import router
+from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
+from services.payouts.infrastructure.sandbox_bank import SandboxBank
+from services.payouts.infrastructure.settings import PayoutsSettings
+from services.payouts.infrastructure.tables import TABLES
+
+
+def build(settings: PayoutsSettings) -> Service[PostgresPayoutsUnitOfWork]:
+    engine = create_engine(settings)
+    outbox = Outbox(settings.service, TABLES)
+    transactions = Transactions(engine, outbox, PostgresPayoutsUnitOfWork)
+    bank = SandboxBank(engine, latency=settings.sandbox_bank_latency_seconds)
+    worker = BankWorker(transactions, bank, settings.bank_terms)
+    return Service(
+        settings=settings,
+        participant=participant(),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[router(transactions, worker.loop.wake)],
+        loops=[worker.loop],
+    )
+
+
+if __name__ == "__main__":
+    main(PayoutsSettings, build)
