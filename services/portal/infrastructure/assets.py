@@ -1,0 +1,84 @@
+"""Everything a page loads, served by the portal itself: our own files, and the few of others out of
+their installed packages."""
+
+import gzip
+import hashlib
+import mimetypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+FOLDER = Path(__file__).parent / "static"
+FROM_PACKAGES = {
+    "htmx.min.js": ("js_lib_htmx", "static/htmx/htmx.min.js"),
+    "htmx-sse.js": ("js_lib_htmx", "static/htmx/ext/sse.js"),
+    "fonts/Manrope-VariableFont_wght.ttf": ("font_manrope", "files/Manrope-VariableFont_wght.ttf"),
+}
+A_DAY, A_YEAR = 86_400, 31_536_000
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Asset:
+    content: bytes
+    zipped: bytes
+    media_type: str
+
+    @property
+    def version(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()[:12]
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """By name under /static; read once, they are small."""
+    return {name: _read(path) for name, path in _files()}
+
+
+def _files() -> Iterator[tuple[str, Path]]:
+    for path in FOLDER.rglob("*"):
+        if path.is_file():
+            yield path.relative_to(FOLDER).as_posix(), path
+    for name, (package, inside) in FROM_PACKAGES.items():
+        spec = find_spec(package)  # found, not imported: it would want its framework
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError(f"the package {package} is not installed")
+        yield name, Path(spec.origin).parent / inside
+
+
+def _read(path: Path) -> Asset:
+    content = path.read_bytes()
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Asset(content, gzip.compress(content, mtime=0), media_type)
+
+
+def address(name: str) -> str:
+    """Changes with the content, so that browsers may keep it for good."""
+    return f"/static/{name}?v={assets()[name].version}"
+
+
+@router.get("/static/{name:path}")
+async def static(name: str, request: Request, v: str | None = None) -> Response:
+    asset = assets().get(name)
+    if asset is None:
+        raise HTTPException(404, "no such file")
+    etag = f'"{asset.version}"'
+    lasts = A_YEAR if v == asset.version else A_DAY
+    headers = {
+        "Cache-Control": f"public, max-age={lasts}",
+        "ETag": etag,
+        "Vary": "Accept-Encoding",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+        return Response(asset.zipped, headers=headers, media_type=asset.media_type)
+    return Response(asset.content, headers=headers, media_type=asset.media_type)

@@ -1,0 +1,103 @@
+"""The portal's languages: catalogues in `locales/`, and which language a visitor gets.
+
+`python -m services.portal.infrastructure.i18n` brings the catalogues up to date with the templates
+and the code; what is new stands in them untranslated then, and a test says so.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+from babel.core import negotiate_locale
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po, write_po
+from babel.support import NullTranslations, Translations
+
+from services.portal.domain.user import LOCALES
+
+SOURCE = "en"
+FOLDER = Path(__file__).parent
+CATALOGUES = FOLDER / "locales"
+TRANSLATED = tuple(locale for locale in LOCALES if locale != SOURCE)
+LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
+REGIONS = {"en": "en", "pt": "pt_BR", "es": "es"}
+"""How numbers, money and dates are written."""
+
+_METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
+_KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
+
+
+def marked(message: str) -> str:
+    """A text that is translated later, where it is shown."""
+    return message
+
+
+@cache
+def translations(locale: str) -> NullTranslations:
+    """Texts of `locale`, compiled from its catalogue; English is what the code itself says."""
+    if locale == SOURCE:
+        return NullTranslations()
+    compiled = BytesIO()
+    write_mo(compiled, catalogue(locale))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def catalogue(locale: str) -> Catalog:
+    """The translations of `locale`, as they are in its file."""
+    with _path(locale).open("rb") as file:
+        return read_po(file, locale=locale, abort_invalid=True)
+
+
+def choose(*wanted: str | None, accept_language: str = "") -> str:
+    """The first of `wanted` that there is, else what the browser likes best, else English."""
+    for locale in wanted:
+        if locale in LOCALES:
+            return locale
+    preferred = [part.partition(";")[0].strip() for part in accept_language.split(",")]
+    return negotiate_locale([each for each in preferred if each], LOCALES, sep="-") or SOURCE
+
+
+def messages() -> Catalog:
+    """Every text of the templates and the code, untranslated."""
+    found = Catalog(fuzzy=False)
+    for name, line, message in _texts():
+        found.add(message, locations=[(name, line)])
+    return found
+
+
+def _texts() -> Iterator[tuple[str, int, str | tuple[str, ...]]]:
+    extracted = extract_from_dir(
+        FOLDER, _METHODS, {"**.html": {"trimmed": "true", "silent": "false"}}, _KEYWORDS
+    )
+    for name, line, message, *_ in sorted(extracted, key=lambda each: (each[0], each[1])):
+        yield name, line, message
+
+
+def _path(locale: str) -> Path:
+    return CATALOGUES / f"{locale}.po"
+
+
+def update() -> Iterator[str]:
+    """Rewrite the catalogues: new texts in, unused ones out. Yields what is left to translate."""
+    for locale in TRANSLATED:
+        known = catalogue(locale) if _path(locale).exists() else Catalog(locale=locale)
+        known.update(messages(), no_fuzzy_matching=True)
+        known.obsolete.clear()
+        with _path(locale).open("wb") as file:
+            write_po(file, known, width=100, no_location=True, omit_header=False, sort_output=True)
+        for message in known:
+            if message.id and not all(_strings(message.string)):
+                yield f"{locale}: {message.id}"
+
+
+def _strings(text: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+if __name__ == "__main__":
+    sys.stdout.writelines(f"{line}\n" for line in update())

@@ -1,0 +1,136 @@
+"""The other services, called in the name of the one who is signed in."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import structlog
+
+from libs.runtime.auth import DEFAULT_TENANT
+from services.portal.domain.user import User
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
+PROBLEM = "urn:mercado-veiculo:problem:"
+
+TokenFor = Callable[[User | None], str]
+"""A token for a user; for nobody: one that may look at what is for sale, and nothing else."""
+
+
+class PeerUnavailable(Exception):
+    """A service does not answer, or not sensibly: trying again later may help."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.service = service
+
+
+class PeerRefusal(Exception):
+    """A service said no. `fields`: what is wrong with which input; `` stands for the whole.
+    `code` is the last part of the problem's type.
+    """
+
+    def __init__(self, status: int, code: str, fields: Mapping[str, str]) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+        self.fields = dict(fields)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A 2xx answer. `version`: of its ETag, to send as `If-Match`."""
+
+    body: Any
+    version: str = field(default="")
+
+
+class Peers:
+    """`addresses`: of the services by name. `transport`: in place of the network, in tests."""
+
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        token_for: TokenFor,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._addresses = dict(addresses)
+        self._token_for = token_for
+        self._client = httpx.AsyncClient(
+            transport=transport, timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def get(self, user: User | None, service: str, path: str, **params: Any) -> Reply:
+        """Raises PeerUnavailable, PeerRefusal. Parameters that are None are left out."""
+        given = {name: value for name, value in params.items() if value is not None}
+        return await self._call(user, service, "GET", path, params=given)
+
+    async def send(
+        self,
+        user: User | None,
+        service: str,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str = "",
+        version: str = "",
+    ) -> Reply:
+        """`key`: sent again with it, nothing happens twice. `version`: what it is based on.
+
+        Raises PeerUnavailable, PeerRefusal.
+        """
+        headers = {"Idempotency-Key": key, "If-Match": version}
+        return await self._call(
+            user,
+            service,
+            method,
+            path,
+            json=body,
+            headers={name: value for name, value in headers.items() if value},
+        )
+
+    async def _call(
+        self, user: User | None, service: str, method: str, path: str, **request: Any
+    ) -> Reply:
+        headers = {
+            "X-Tenant-Id": user.tenant_id if user else DEFAULT_TENANT,
+            "Authorization": f"Bearer {self._token_for(user)}",
+            **request.pop("headers", {}),
+        }
+        try:
+            response = await self._client.request(
+                method, self._addresses[service] + path, headers=headers, **request
+            )
+        except (httpx.HTTPError, KeyError) as error:
+            log.warning("peer unavailable", peer=service, error=type(error).__name__)
+            raise PeerUnavailable(service) from error
+        return _reply(service, response)
+
+
+def _reply(service: str, response: httpx.Response) -> Reply:
+    if response.status_code == 401 or response.status_code >= 500:
+        # 401: it does not know our keys yet. Nothing the one who is signed in could mend.
+        log.warning("peer unavailable", peer=service, status=response.status_code)
+        raise PeerUnavailable(service)
+    try:
+        body = response.json() if response.content else None
+    except ValueError:
+        raise PeerUnavailable(service) from None
+    if response.is_success:
+        return Reply(body, response.headers.get("ETag", ""))
+    raise _refusal(response.status_code, body if isinstance(body, dict) else {})
+
+
+def _refusal(status: int, problem: Mapping[str, Any]) -> PeerRefusal:
+    errors = problem.get("errors") or []
+    fields = {str(each.get("field", "")): str(each.get("message", "")) for each in errors}
+    if not fields:
+        fields = {problem.get("field") or "": str(problem.get("detail", "refused"))}
+    return PeerRefusal(status, str(problem.get("type", "")).removeprefix(PROBLEM), fields)

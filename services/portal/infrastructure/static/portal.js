@@ -1,0 +1,26 @@
+"use strict";
+
+// Times in the reader's own zone; the server writes them in UTC.
+function localTimes(root) {
+  const shown = new Intl.DateTimeFormat(document.documentElement.lang, {
+    dateStyle: "medium",
+    timeStyle: "medium",
+  });
+  for (const time of root.querySelectorAll("time[data-local]")) {
+    time.textContent = shown.format(new Date(time.dateTime));
+    time.removeAttribute("data-local");
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => localTimes(document));
+document.addEventListener("htmx:afterSwap", () => localTimes(document));
+
+// Submitting twice is harmless, but looks careless.
+document.addEventListener("submit", (event) => {
+  for (const button of event.target.querySelectorAll("button[data-once]")) {
+    setTimeout(() => { button.disabled = true; });
+  }
+});
+window.addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
+});

@@ -1,0 +1,192 @@
+"""Turns a template into an answer: in the visitor's language and theme, with the headers of a page."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.numbers import format_currency, format_decimal
+from fastapi import Request, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from services.portal.domain.user import User
+from services.portal.infrastructure import assets, i18n, wording
+from services.portal.infrastructure.navigation import entries_for
+
+TEMPLATES = Path(__file__).parent / "templates"
+LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"
+THEMES = ("light", "dark")
+FLASH_SECONDS = 60
+MAX_FLASH = 500
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self';"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+Tone = Literal["go", "wait", "back", "info"]
+
+
+@dataclass(frozen=True)
+class Flash:
+    """One sentence shown once, on the next page. `text` is in English, shown translated."""
+
+    text: str
+    tone: Tone = "go"
+
+
+def locale_of(request: Request, visitor: User | None) -> str:
+    """The cookie was chosen last on this device; then the account's language; then the browser's."""
+    return i18n.choose(
+        request.cookies.get(LOCALE_COOKIE),
+        visitor.locale if visitor else None,
+        accept_language=request.headers.get("accept-language", ""),
+    )
+
+
+def render(
+    request: Request,
+    template: str,
+    visitor: User | None,
+    *,
+    status: int = 200,
+    csrf_token: str = "",
+    **context: Any,
+) -> Response:
+    """A whole page, or a part of one for HTMX. Flashes that waited are shown and forgotten."""
+    locale = locale_of(request, visitor)
+    flash = _waiting(request)
+    content = (
+        environment(locale)
+        .get_template(template)
+        .render(
+            {
+                "visitor": visitor,
+                "locale": locale,
+                "theme": request.cookies.get(THEME_COOKIE, ""),
+                "path": request.url.path,
+                "here": quote(_here(request)),
+                "csrf_token": csrf_token,
+                "flashes": [flash] if flash else [],
+                "navigation": entries_for(visitor),
+                "languages": i18n.LANGUAGES,
+                **context,
+            }
+        )
+    )
+    response = HTMLResponse(content, status, HEADERS)
+    if flash:
+        response.delete_cookie(FLASH_COOKIE)
+    return response
+
+
+def redirect(to: str, flash: Flash | None = None, *, secure: bool = False) -> Response:
+    """See other, after a form; with a sentence for the page that comes."""
+    response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
+    if flash:
+        raw = json.dumps([flash.text[:MAX_FLASH], flash.tone]).encode()
+        response.set_cookie(
+            FLASH_COOKIE,
+            base64.urlsafe_b64encode(raw).decode(),
+            max_age=FLASH_SECONDS,
+            httponly=True,
+            samesite="lax",
+            secure=secure,
+        )
+    return response
+
+
+@cache
+def environment(locale: str) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+        auto_reload=False,
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_translations(  # type: ignore[attr-defined]
+        i18n.translations(locale), newstyle=True
+    )
+    made.globals["asset"] = assets.address
+    made.globals["now"] = lambda: datetime.now(UTC)
+    made.filters.update(_filters(locale))
+    return made
+
+
+def _filters(locale: str) -> Mapping[str, Any]:
+    region = i18n.REGIONS[locale]
+
+    def money(cents: int | None) -> str:
+        return "–" if cents is None else format_currency(cents / 100, "BRL", locale=region)
+
+    def number(value: float) -> str:
+        return format_decimal(value, locale=region)
+
+    def moment(at: datetime) -> str:
+        return f"{format_datetime(at, 'medium', tzinfo=UTC, locale=region)} UTC"
+
+    def day(at: datetime) -> str:
+        return format_date(at, "long", locale=region)
+
+    def since(at: datetime) -> str:
+        delta: timedelta = at - datetime.now(UTC)
+        return format_timedelta(delta, add_direction=True, locale=region)
+
+    def duration(ms: int) -> str:
+        if abs(ms) < 10_000:
+            return f"{number(ms)} ms"
+        return format_timedelta(timedelta(milliseconds=ms), locale=region, format="narrow")
+
+    def translated(text: str) -> str:
+        return i18n.translations(locale).gettext(text) if text else ""
+
+    return {
+        "money": money,
+        "number": number,
+        "moment": moment,
+        "day": day,
+        "since": since,
+        "duration": duration,
+        "translated": translated,
+        "event_name": lambda event: translated(wording.event_name(event)),
+        "state_name": lambda state: translated(wording.state_name(state)),
+        "state_tone": wording.state_tone,
+        "reason": lambda code: translated(wording.reason(code)),
+    }
+
+
+def _waiting(request: Request) -> Flash | None:
+    """What the cookie says; nothing where it is not one of ours."""
+    try:
+        text, tone = json.loads(base64.urlsafe_b64decode(request.cookies.get(FLASH_COOKIE, "")))
+    except ValueError:
+        return None
+    if not isinstance(text, str) or tone not in ("go", "wait", "back", "info"):
+        return None
+    return Flash(text[:MAX_FLASH], tone)
+
+
+def _here(request: Request) -> str:
+    """Where to come back to after a switch of language or theme."""
+    if request.method != "GET":
+        return "/"
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")

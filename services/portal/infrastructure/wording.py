@@ -1,0 +1,93 @@
+"""Names for people of what the events, states and reasons are called on the wire."""
+
+from typing import Literal
+
+from services.portal.infrastructure.i18n import marked
+
+EVENTS = {
+    "order.confirmed": marked("Order confirmed"),
+    "order.completed": marked("Purchase complete"),
+    "order.closed": marked("Picked up"),
+    "order.cancellation_requested": marked("Buyer gave up"),
+    "order.failed": marked("Purchase failed"),
+    "order.cancelled": marked("Purchase cancelled"),
+    "credit.reserved": marked("Credit reserved"),
+    "credit.reservation_failed": marked("Credit refused"),
+    "credit.released": marked("Credit released"),
+    "vehicle.reserved": marked("Vehicle reserved"),
+    "vehicle.reservation_failed": marked("Vehicle not available"),
+    "vehicle.sold": marked("Vehicle sold"),
+    "vehicle.sale_failed": marked("Sale failed"),
+    "vehicle.released": marked("Vehicle released"),
+    "payment.code_generated": marked("Payment code issued"),
+    "payment.code_generation_failed": marked("No payment code"),
+    "payment.processed": marked("Paid"),
+    "payment.failed": marked("Payment declined"),
+    "payment.expired": marked("Payment code expired"),
+    "payment.voided": marked("Payment code voided"),
+    "payment.refunded": marked("Refunded"),
+    "payment.refund_failed": marked("Refund failed"),
+    "payout.completed": marked("Seller paid"),
+    "payout.failed": marked("Payout failed"),
+}
+
+STATES = {
+    "REQUESTED": marked("Checking your credit"),
+    "CREDIT_RESERVED": marked("Reserving the vehicle"),
+    "VEHICLE_RESERVED": marked("Issuing the payment code"),
+    "AWAITING_PAYMENT": marked("Waiting for your payment"),
+    "PAID": marked("Finishing the sale"),
+    "COMPLETED": marked("Ready for pick-up"),
+    "CLOSED": marked("Picked up"),
+    "COMPENSATING": marked("Being undone"),
+    "FAILED": marked("Failed"),
+    "CANCELLED": marked("Cancelled"),
+    "OPEN": marked("Under way"),
+    "GIVEN_UP": marked("Being undone"),
+}
+
+TONES: dict[str, Literal["go", "wait", "back"]] = {
+    "COMPLETED": "go",
+    "CLOSED": "go",
+    "COMPENSATING": "back",
+    "GIVEN_UP": "back",
+    "FAILED": "back",
+    "CANCELLED": "back",
+}
+
+REASONS = {
+    "card_declined": marked("The card was declined."),
+    "insufficient_funds": marked("The card has insufficient funds."),
+    "not_charged": marked("The payment provider did not charge the card."),
+    "unknown_token": marked("The payment provider does not know this means of payment."),
+    "credit_too_low": marked("Your credit limit does not cover the price."),
+    "unknown_customer": marked("There is no such customer."),
+    "customer_erased": marked("The customer was erased."),
+    "vehicle_not_found": marked("There is no such vehicle."),
+    "vehicle_not_for_sale": marked("The vehicle is not for sale any more."),
+    "price_changed": marked("The price changed in the meantime."),
+    "vehicle_withdrawn": marked("The vehicle was withdrawn from sale."),
+    "payment_expired": marked("The payment code expired before it was paid."),
+    "amount_not_payable": marked("The amount cannot be paid."),
+    "deadline_passed": marked("It took too long."),
+}
+
+
+def event_name(event_type: str) -> str:
+    """`payment.processed.v1` -> `Paid`; an event not known here keeps its name."""
+    name = event_type.rpartition(".v")[0] or event_type
+    return EVENTS.get(name, name.replace("_", " "))
+
+
+def state_name(state: str) -> str:
+    return STATES.get(state, state)
+
+
+def state_tone(state: str) -> str:
+    """The meaning of its colour: what is under way is waited for."""
+    return TONES.get(state, "wait")
+
+
+def reason(code: str | None) -> str:
+    """A sentence; a reason not known here is shown as it came."""
+    return REASONS.get(code, code) if code else ""
