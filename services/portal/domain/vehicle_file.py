@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.kernel.errors import Invalid
+from services.portal.domain.submission import RowError
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 5_000
@@ -26,15 +27,6 @@ REQUIRED = (
 OPTIONAL = ("seller_id",)
 NUMBERS = ("year", "price_cents")
 MOST_DIGITS = 15
-
-
-@dataclass(frozen=True)
-class RowError:
-    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty: the row."""
-
-    row: int
-    field: str
-    reason: str
 
 
 @dataclass(frozen=True)

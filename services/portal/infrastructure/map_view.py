@@ -1,0 +1,107 @@
+"""The choreography as people see it: the drawing, with what the broker counts on its edges."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Step
+from libs.messaging.topology import dead_queue
+from services.portal.infrastructure.broker import QueueState
+from services.portal.infrastructure.map_drawing import DrawnEdge, Edge, Node, draw, edges_of
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """One event on its way to one service. `state` is None where the broker does not say; the
+    service gave `refused` messages up since it started.
+    """
+
+    event: str
+    edge: Edge
+    state: QueueState | None
+    refused: int
+
+    @property
+    def failing(self) -> bool:
+        return self.refused > 0 or (self.state is not None and self.state.redelivered > 0)
+
+    @property
+    def moving(self) -> bool:
+        return self.state is not None and (self.state.arriving > 0 or self.state.handled > 0)
+
+
+@dataclass(frozen=True)
+class EdgeView:
+    drawn: DrawnEdge
+    traffic: Sequence[Traffic]
+
+    @property
+    def failing(self) -> bool:
+        return any(each.failing for each in self.traffic)
+
+    @property
+    def moving(self) -> bool:
+        return any(each.moving for each in self.traffic)
+
+    @property
+    def rate(self) -> float:
+        """Messages a second that arrive."""
+        return sum(each.state.arriving for each in self.traffic if each.state is not None)
+
+    @property
+    def depth(self) -> int:
+        return sum(each.state.depth for each in self.traffic if each.state is not None)
+
+    @property
+    def refused(self) -> int:
+        return sum(each.refused for each in self.traffic)
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """`dead`: messages among the service's dead letters; None where the broker does not say."""
+
+    node: Node
+    dead: int | None
+
+
+@dataclass(frozen=True)
+class MapView:
+    """`table` has every event, also those that the drawing leaves out."""
+
+    width: int
+    height: int
+    nodes: Sequence[NodeView]
+    edges: Sequence[EdgeView]
+    table: Sequence[Traffic]
+
+
+def map_view(
+    participants: Sequence[Participant],
+    queues: Mapping[str, QueueState],
+    refused: Mapping[str, int],
+    *,
+    with_views: bool,
+) -> MapView:
+    """`queues` and `refused` are by queue name; what they do not know is left open."""
+    edges = edges_of(participants)
+    shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
+    drawing = draw([each.name for each in participants], shown)
+    dead = {name: queues.get(dead_queue(name)) for name in (n.name for n in drawing.nodes)}
+
+    def traffic(edge: Edge) -> list[Traffic]:
+        return [
+            Traffic(event, edge, queues.get(queue), refused.get(queue, 0))
+            for event, queue in zip(edge.events, edge.queues, strict=True)
+        ]
+
+    return MapView(
+        width=drawing.width,
+        height=drawing.height,
+        nodes=[
+            NodeView(node, state.depth if (state := dead[node.name]) else None)
+            for node in drawing.nodes
+        ],
+        edges=[EdgeView(drawn, traffic(drawn.edge)) for drawn in drawing.edges],
+        table=[each for edge in edges for each in traffic(edge)],
+    )

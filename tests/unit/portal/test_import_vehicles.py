@@ -1,0 +1,134 @@
+"""A file of vehicles goes through once, whatever interrupts it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from libs.kernel.ids import uuid7
+from services.portal.application.import_vehicles import AT_ONCE, KIND, Overtaken, import_vehicles
+from services.portal.domain.errors import UserNotFound
+from services.portal.domain.submission import RowError, Submission, SubmissionStatus
+from services.portal.domain.user import User
+from services.portal.domain.vehicle_file import VehicleRow, read_vehicle_file
+
+HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+class Down(Exception):
+    pass
+
+
+class World:
+    """Stands for the unit of work, its repositories and the transactions: one person's memory."""
+
+    def __init__(self, *lines: str, roles: frozenset[str] = frozenset({"seller"})) -> None:
+        self.bytes = "\n".join([HEADER, *lines]).encode()
+        total = read_vehicle_file(self.bytes).total if lines else 0
+        self.user: User | None = User(
+            uuid7(), "t", "Ana", "ana@example.com", roles, None, "en", "", NOW
+        )
+        self.submission = Submission(uuid7(), "t", KIND, self.user.id, "a.csv", total, NOW)
+        self.audits = self.submissions = self.users = self
+        self.put_rows: list[int] = []
+        self.down_at: int | None = None
+
+    async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        return await work(self)
+
+    async def running(self, kind: str) -> list[Submission]:
+        if kind != KIND or self.submission.status is not SubmissionStatus.RUNNING:
+            return []
+        copy = Submission(**{**vars(self.submission), "errors": []})
+        return [copy]
+
+    async def content(self, submission_id: UUID) -> bytes:
+        return self.bytes
+
+    async def get(self, tenant_id: str, user_id: UUID) -> User:
+        if self.user is None:
+            raise UserNotFound("no such user")
+        return self.user
+
+    async def lock(self, tenant_id: str, submission_id: UUID) -> Submission:
+        return self.submission
+
+    async def save(self, submission: Submission) -> None:
+        self.submission = submission
+
+    async def append(self, entry: Any, audit_id: UUID) -> Any:
+        return None
+
+    async def put(self, user: User, rows: Sequence[VehicleRow]) -> list[RowError]:
+        if self.down_at is not None and len(self.put_rows) >= self.down_at:
+            raise Down
+        self.put_rows += [row.row for row in rows]
+        return [
+            RowError(row.row, "plate", "A vehicle with this plate is on the market already.")
+            for row in rows
+            if row.values["plate"] == "TAKEN"
+        ]
+
+    async def through(self) -> Submission:
+        while await import_vehicles(self, self, clock=lambda: NOW, new_id=uuid7):
+            pass
+        return self.submission
+
+
+def line(number: int, plate: str = "", year: str = "2022") -> str:
+    return f"Fiat,Uno,{year},red,{1000 + number},{plate or number},9BD{number},{number}"
+
+
+async def test_good_rows_are_put_on_the_market_and_bad_ones_listed() -> None:
+    world = World(line(1), line(2, year="soon"), line(3, plate="TAKEN"))
+    submission = await world.through()
+    assert submission.status is SubmissionStatus.DONE
+    assert (submission.succeeded, submission.failed) == (1, 2)
+    assert [(error.row, error.field) for error in submission.errors] == [(3, "year"), (4, "plate")]
+
+
+async def test_a_file_that_was_interrupted_goes_on_where_it_was() -> None:
+    world = World(*(line(number) for number in range(3 * AT_ONCE)))
+    world.down_at = AT_ONCE
+    with pytest.raises(Down):
+        await world.through()
+    assert world.submission.done == AT_ONCE
+    world.down_at = None
+    submission = await world.through()
+    assert submission.succeeded == 3 * AT_ONCE
+    assert world.put_rows == list(range(2, 3 * AT_ONCE + 2))
+
+
+async def test_a_file_of_bad_rows_only_is_done_without_a_word_to_the_market() -> None:
+    world = World(line(1, year="soon"))
+    submission = await world.through()
+    assert (submission.status, submission.failed) == (SubmissionStatus.DONE, 1)
+    assert world.put_rows == []
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_nothing_is_put_for_somebody_who_may_not_sell_any_more(gone: bool) -> None:
+    world = World(line(1), roles=frozenset({"buyer"}))
+    if gone:
+        world.user = None
+    submission = await world.through()
+    assert submission.status is SubmissionStatus.FAILED
+    assert submission.reason
+    assert world.put_rows == []
+
+
+async def test_progress_counts_once_when_two_processes_go_on_with_one_file() -> None:
+    world = World(*(line(number) for number in range(AT_ONCE)))
+    put = world.put
+
+    async def overtaken(user: User, rows: Sequence[VehicleRow]) -> list[RowError]:
+        world.submission.note_rows(len(rows), [])
+        return await put(user, rows)
+
+    world.put = overtaken  # type: ignore[method-assign]
+    with pytest.raises(Overtaken):
+        await import_vehicles(world, world, clock=lambda: NOW, new_id=uuid7)
+    assert world.submission.done == AT_ONCE
