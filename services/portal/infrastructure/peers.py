@@ -1,22 +1,37 @@
 """The other services, called in the name of the one who is signed in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import httpx
 import structlog
 
 from libs.runtime.auth import DEFAULT_TENANT
-from services.portal.domain.user import User
+from services.portal.domain.user import BUYER, User
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
 PROBLEM = "urn:mercado-veiculo:problem:"
 
-TokenFor = Callable[[User | None], str]
-"""A token for a user; for nobody: one that may look at what is for sale, and nothing else."""
+TokenFor = Callable[[User], Awaitable[str]]
+
+VISITOR = User(
+    id=UUID(int=0),
+    tenant_id=DEFAULT_TENANT,
+    name="",
+    email="",
+    roles=frozenset({BUYER}),
+    customer_id=None,
+    locale="en",
+    password_hash="",
+    created_at=datetime.min.replace(tzinfo=UTC),
+)
+"""Whoever is not signed in, towards the services: may see what is for sale. No page lets him do
+more than look."""
 
 
 class PeerUnavailable(Exception):
@@ -99,9 +114,10 @@ class Peers:
     async def _call(
         self, user: User | None, service: str, method: str, path: str, **request: Any
     ) -> Reply:
+        caller = user or VISITOR
         headers = {
-            "X-Tenant-Id": user.tenant_id if user else DEFAULT_TENANT,
-            "Authorization": f"Bearer {self._token_for(user)}",
+            "X-Tenant-Id": caller.tenant_id,
+            "Authorization": f"Bearer {await self._token_for(caller)}",
             **request.pop("headers", {}),
         }
         try:

@@ -1,4 +1,4 @@
-"""Turns a template into an answer: in the visitor's language and theme, with the headers of a page."""
+"""Turns a template into an answer: in the visitor's language and theme, with a page's headers."""
 
 import base64
 import json
@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from services.portal.domain.user import User
 from services.portal.infrastructure import assets, i18n, wording
 from services.portal.infrastructure.navigation import entries_for
+from services.portal.infrastructure.sessions import sessions_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"
@@ -50,7 +51,7 @@ class Flash:
 
 
 def locale_of(request: Request, visitor: User | None) -> str:
-    """The cookie was chosen last on this device; then the account's language; then the browser's."""
+    """What was chosen on this device, else for the account, else by the browser."""
     return i18n.choose(
         request.cookies.get(LOCALE_COOKIE),
         visitor.locale if visitor else None,
@@ -64,11 +65,10 @@ def render(
     visitor: User | None,
     *,
     status: int = 200,
-    csrf_token: str = "",
     **context: Any,
 ) -> Response:
-    """A whole page, or a part of one for HTMX. Flashes that waited are shown and forgotten."""
-    locale = locale_of(request, visitor)
+    """A whole page. A flash that waited is shown and forgotten."""
+    locale, sessions = locale_of(request, visitor), sessions_of(request)
     flash = _waiting(request)
     content = (
         environment(locale)
@@ -80,7 +80,7 @@ def render(
                 "theme": request.cookies.get(THEME_COOKIE, ""),
                 "path": request.url.path,
                 "here": quote(_here(request)),
-                "csrf_token": csrf_token,
+                "csrf_token": sessions.csrf_token(request),
                 "flashes": [flash] if flash else [],
                 "navigation": entries_for(visitor),
                 "languages": i18n.LANGUAGES,
@@ -89,24 +89,19 @@ def render(
         )
     )
     response = HTMLResponse(content, status, HEADERS)
+    sessions.remember_visitor(request, response)
     if flash:
         response.delete_cookie(FLASH_COOKIE)
     return response
 
 
-def redirect(to: str, flash: Flash | None = None, *, secure: bool = False) -> Response:
+def redirect(to: str, flash: Flash | None = None) -> Response:
     """See other, after a form; with a sentence for the page that comes."""
     response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
     if flash:
         raw = json.dumps([flash.text[:MAX_FLASH], flash.tone]).encode()
-        response.set_cookie(
-            FLASH_COOKIE,
-            base64.urlsafe_b64encode(raw).decode(),
-            max_age=FLASH_SECONDS,
-            httponly=True,
-            samesite="lax",
-            secure=secure,
-        )
+        text = base64.urlsafe_b64encode(raw).decode()
+        response.set_cookie(FLASH_COOKIE, text, FLASH_SECONDS, httponly=True, samesite="lax")
     return response
 
 

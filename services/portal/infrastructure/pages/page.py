@@ -1,0 +1,86 @@
+"""What every page has in common: a router whose refusals are pages too."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from libs.kernel.errors import DomainError
+from libs.runtime.problems import Refusal, of_domain_error
+from services.portal.domain.user import User
+from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.sessions import SignInRequired, sessions_of, to_sign_in
+from services.portal.infrastructure.templating import render
+
+TITLES = {
+    400: marked("This address is not right"),
+    403: marked("This is not for you"),
+    404: marked("There is nothing here"),
+    409: marked("This is not possible now"),
+    503: marked("Just a moment"),
+}
+EXPLANATIONS = {
+    400: marked("Something in the address or the form could not be read."),
+    403: marked("Your account does not have the role for it, or the page is out of date."),
+    404: marked("It does not exist, or it is not yours to see."),
+    409: marked("Things have moved on in the meantime. Look again where it stands."),
+    503: marked("A service behind this page is not answering. Nothing is lost: try again."),
+}
+OTHER = marked("That did not work")
+
+
+class PageRoute(APIRoute):
+    """Answers a person: what goes wrong becomes a page, in the visitor's language."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except SignInRequired as error:
+                return to_sign_in(request, error)
+            except PeerUnavailable as error:
+                return await problem_page(request, 503, service=error.service)
+            except PeerRefusal as error:
+                return await problem_page(request, error.status)
+            except Refusal as error:
+                return await problem_page(request, error.status)
+            except DomainError as error:
+                return await problem_page(request, of_domain_error(error).status_code)
+            except HTTPException as error:
+                return await problem_page(request, error.status_code)
+            except RequestValidationError as error:
+                # An address with an id that is none leads nowhere; a field is the form's matter.
+                in_path = any(detail["loc"][0] == "path" for detail in error.errors())
+                return await problem_page(request, 404 if in_path else 400)
+
+        return answer
+
+
+def page_router() -> APIRouter:
+    return APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+async def problem_page(request: Request, status: int, *, service: str = "") -> Response:
+    """Says what went wrong, and what to do about it; `service` is the one that did not answer."""
+    visitor = await _whoever(request)
+    return render(
+        request,
+        "problem.html",
+        visitor,
+        status=status,
+        title=TITLES.get(status, OTHER),
+        text=EXPLANATIONS.get(status, EXPLANATIONS[400]),
+        service=service,
+        again=request.method == "GET" and status == 503,
+    )
+
+
+async def _whoever(request: Request) -> User | None:
+    found: Any = await sessions_of(request).find(request)
+    return found[1] if found else None
