@@ -98,6 +98,14 @@ def test_a_forward_step_without_a_way_back_is_a_problem() -> None:
     ]
 
 
+def test_a_step_that_is_never_undone_needs_no_way_back_and_is_drawn_as_forward() -> None:
+    on = Reactions[Any]("payouts")
+    on.irrevocable("order.placed.v1", Purchase)(note)
+    payouts = Participant("payouts", (), on)
+    assert choreography.check([orders(hears=(), publishes=(Placed,)), payouts]) == []
+    assert 'orders ==>|"order.placed"| payouts' in choreography.picture([orders(), payouts])
+
+
 def test_a_way_back_that_only_looks_on_is_a_problem() -> None:
     assert choreography.check([orders(), credit(goes_back=False)]) == [
         "credit: the step on order.placed.v1 is undone by order.cancelled.v1, "
