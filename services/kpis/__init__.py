@@ -1,0 +1,1 @@
+"""Figures of the marketplace, computed from what was heard."""

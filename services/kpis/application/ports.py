@@ -1,0 +1,60 @@
+"""What the use cases need from outside."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from services.kpis.domain.fact import Fact
+from services.kpis.domain.kpi_repository import KPIRepository
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a KPI comes to: names of columns, and rows of as many cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+class Evaluator(Protocol):
+    """Runs templates nobody trusts, over one tenant's part of the published views."""
+
+    async def check(self, sql_template: str) -> None:
+        """Raises UnsafeTemplate, or KpiNotComputable where Postgres would not know a name."""
+
+    async def evaluate(self, sql_template: str, tenant_id: str, month: str | None) -> Result:
+        """Raises UnsafeTemplate, MonthMissing, KpiNotComputable, KpiTooSlow, KpiTooLarge."""
+
+
+class FactLog(Protocol):
+    def add(self, fact: Fact) -> None:
+        """Keep it, and fold it into the read model, when the unit of work ends."""
+
+    async def subjects(self, after: UUID | None, limit: int) -> Sequence[UUID]:
+        """What facts are about: distinct, in order, those behind `after`."""
+
+    async def of(self, subjects: Sequence[UUID]) -> Sequence[Fact]:
+        """All facts about them."""
+
+
+class ReadModel(Protocol):
+    async def forget(self, subjects: Sequence[UUID]) -> None: ...
+
+    async def fold(self, facts: Sequence[Fact]) -> None:
+        """In any order, also more than once: the result is the same."""
+
+    async def forget_what_no_fact_says(self) -> None: ...
+
+
+class KpisUnitOfWork(Protocol):
+    @property
+    def kpis(self) -> KPIRepository: ...
+
+    @property
+    def facts(self) -> FactLog: ...
+
+    @property
+    def read_model(self) -> ReadModel: ...

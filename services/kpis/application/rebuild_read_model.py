@@ -1,0 +1,40 @@
+"""The read model made anew from the facts, while events go on arriving.
+
+A few subjects at a time, each batch in a transaction of its own. A reaction that meets a batch
+waits for it at the subject's row or the batch waits for the reaction, and then sees its fact.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from services.kpis.application.ports import KpisUnitOfWork
+
+Answer = TypeVar("Answer")
+
+
+class RunsWork(Protocol):
+    async def run(self, work: Callable[[KpisUnitOfWork], Awaitable[Answer]]) -> Answer:
+        """Do `work` in a transaction and commit."""
+
+
+async def rebuild_read_model(transactions: RunsWork, *, at_once: int = 500) -> int:
+    """How many subjects there are facts about. May be run again at any time."""
+    done = 0
+    after: UUID | None = None
+    while True:
+        subjects = await transactions.run(partial(_rebuild, after=after, limit=at_once))
+        if not subjects:
+            break
+        done, after = done + len(subjects), subjects[-1]
+    await transactions.run(lambda uow: uow.read_model.forget_what_no_fact_says())
+    return done
+
+
+async def _rebuild(uow: KpisUnitOfWork, *, after: UUID | None, limit: int) -> list[UUID]:
+    """Rows go before facts are read: whoever changes one afterwards finds ours and adds to it."""
+    subjects = list(await uow.facts.subjects(after, limit))
+    await uow.read_model.forget(subjects)
+    await uow.read_model.fold(await uow.facts.of(subjects))
+    return subjects

@@ -1,0 +1,41 @@
+"""A KPI: a question to the published views, put as one SELECT."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from libs.kernel.errors import StaleVersion
+
+EVERY_TENANT = ""
+"""The tenant of the KPIs that are shipped: everyone has them until he changes his own copy."""
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True)
+class KPI:
+    """`sql_template` may use the named parameter `:month`, as in '2026-11'. `version` counts
+    client writes (the ETag).
+    """
+
+    id: str
+    name: str
+    description: str
+    sql_template: str
+    owner: str
+    status: str = Status.ACTIVE
+    tenant_id: str = "default"
+    version: int = 1
+
+    def changed(self, expected_version: int, changes: dict[str, Any], tenant_id: str) -> "KPI":
+        """The next version, the tenant's own even where this one is shipped; itself where nothing
+        differs. Raises StaleVersion when the caller has seen another version.
+        """
+        if expected_version != self.version:
+            raise StaleVersion(f"the KPI is at version {self.version}, not {expected_version}")
+        if all(getattr(self, name) == value for name, value in changes.items()):
+            return self
+        return replace(self, **changes, tenant_id=tenant_id, version=self.version + 1)

@@ -1,0 +1,43 @@
+"""What one does with KPIs; it knows of their keeping nothing but the repository's protocol."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from services.kpis.domain.errors import KpiExists, KpiNotFound
+from services.kpis.domain.kpi import KPI
+from services.kpis.domain.kpi_repository import KPIRepository
+
+
+class KpiService:
+    def __init__(self, repository: KPIRepository) -> None:
+        self._repository = repository
+
+    async def get_active_kpis(self, tenant_id: str) -> Sequence[KPI]:
+        return await self._repository.active(tenant_id)
+
+    async def get_kpi(self, tenant_id: str, kpi_id: str) -> KPI:
+        """Raises KpiNotFound."""
+        return _found(await self._repository.find(tenant_id, kpi_id))
+
+    async def define_kpi(self, kpi: KPI) -> KPI:
+        """Raises KpiExists, also for the id of a shipped one."""
+        if await self._repository.find(kpi.tenant_id, kpi.id) is not None:
+            raise KpiExists("there is a KPI of this id", field="id")
+        await self._repository.add(kpi)
+        return kpi
+
+    async def change_kpi(
+        self, tenant_id: str, kpi_id: str, expected_version: int, changes: dict[str, Any]
+    ) -> KPI:
+        """Raises KpiNotFound, StaleVersion."""
+        kpi = _found(await self._repository.lock(tenant_id, kpi_id))
+        changed = kpi.changed(expected_version, changes, tenant_id)
+        if changed != kpi:
+            await self._repository.save(changed)
+        return changed
+
+
+def _found(kpi: KPI | None) -> KPI:
+    if kpi is None:
+        raise KpiNotFound("no such KPI")
+    return kpi

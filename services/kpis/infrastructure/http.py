@@ -1,0 +1,117 @@
+"""HTTP: parse, one use case, status code. `README.md` says who may call what."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import CallerDep
+from libs.runtime.concurrency import IfMatchDep
+from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
+from libs.runtime.pagination import PageDep
+from services.kpis.application.ports import Evaluator
+from services.kpis.domain.kpi import KPI
+from services.kpis.domain.kpi_service import KpiService
+from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.schemas import (
+    KpiChanges,
+    KpiIn,
+    KpiList,
+    KpiOut,
+    KpiPage,
+    ValueOut,
+)
+from services.kpis.infrastructure.tables import IDEMPOTENCY
+
+KpiId = Annotated[str, Path(max_length=64)]
+Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
+
+
+class Endpoints:
+    def __init__(self, transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
+        self._evaluator = evaluator
+
+    async def define(self, body: KpiIn, caller: CallerDep, call: IdempotentCallDep) -> Response:
+        """Its template is checked first: what cannot be computed safely is not kept."""
+        caller.require("admin")
+        await self._evaluator.check(body.sql_template)
+        given = body.model_dump() | {"owner": body.owner or caller.subject}
+
+        async def work(uow: KpisUnitOfWork) -> Answer:
+            kpi = await KpiService(uow.kpis).define_kpi(KPI(**given, tenant_id=caller.tenant_id))
+            return Answer(201, _out(kpi), kpi.version, f"/kpis/{kpi.id}")
+
+        return await self._idempotency.run(call, work)
+
+    async def browse(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
+        caller.require("operator", "admin")
+        after = page.after[0] if page.after else None
+        found = await self._transactions.run(
+            lambda uow: uow.kpis.page(caller.tenant_id, after, page.limit + 1)
+        )
+        shown = [_out(kpi) for kpi in found[: page.limit]]
+        more = len(found) > page.limit
+        return page.answer(shown, (shown[-1].id,) if more else None, request)
+
+    async def active(self, caller: CallerDep) -> KpiList:
+        """All of them: those shipped and the tenant's own."""
+        caller.require("operator", "admin")
+        found = await self._transactions.run(
+            lambda uow: KpiService(uow.kpis).get_active_kpis(caller.tenant_id)
+        )
+        return KpiList(items=[_out(kpi) for kpi in found])
+
+    async def read(self, kpi_id: KpiId, caller: CallerDep) -> Response:
+        caller.require("operator", "admin")
+        kpi = await self._find(caller.tenant_id, kpi_id)
+        return respond(Answer(200, _out(kpi), kpi.version))
+
+    async def change(
+        self, kpi_id: KpiId, body: KpiChanges, caller: CallerDep, version: IfMatchDep
+    ) -> Response:
+        """A shipped KPI becomes the tenant's own with its first change."""
+        caller.require("admin")
+        if body.sql_template is not None:
+            await self._evaluator.check(body.sql_template)
+        changes = body.model_dump(exclude_unset=True)
+        kpi = await self._transactions.run(
+            lambda uow: KpiService(uow.kpis).change_kpi(caller.tenant_id, kpi_id, version, changes)
+        )
+        return respond(Answer(200, _out(kpi), kpi.version))
+
+    async def value(self, kpi_id: KpiId, caller: CallerDep, month: Month = None) -> ValueOut:
+        """What it comes to now, for the caller's tenant; `month` in UTC."""
+        caller.require("operator", "admin")
+        kpi = await self._find(caller.tenant_id, kpi_id)
+        result = await self._evaluator.evaluate(kpi.sql_template, caller.tenant_id, month)
+        cells = result.rows[0] if len(result.rows) == 1 else ()
+        return ValueOut(
+            id=kpi.id,
+            name=kpi.name,
+            month=month,
+            value=cells[0] if len(cells) == 1 else None,
+            columns=result.columns,
+            rows=result.rows,
+        )
+
+    async def _find(self, tenant_id: str, kpi_id: str) -> KPI:
+        return await self._transactions.run(
+            lambda uow: KpiService(uow.kpis).get_kpi(tenant_id, kpi_id)
+        )
+
+
+def router(transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator) -> APIRouter:
+    routes, to = APIRouter(tags=["kpis"]), Endpoints(transactions, evaluator)
+    routes.post("/kpis", status_code=201, response_model=KpiOut)(to.define)
+    routes.get("/kpis", response_model=KpiPage)(to.browse)
+    routes.get("/kpis/active", response_model=KpiList)(to.active)
+    routes.get("/kpis/{kpi_id}", response_model=KpiOut)(to.read)
+    routes.patch("/kpis/{kpi_id}", response_model=KpiOut)(to.change)
+    routes.get("/kpis/{kpi_id}/value", response_model=ValueOut)(to.value)
+    return routes
+
+
+def _out(kpi: KPI) -> KpiOut:
+    return KpiOut.model_validate(kpi, from_attributes=True)

@@ -1,0 +1,244 @@
+"""KPIs with those shipped, facts, the read model with its published views, and messaging tables.
+
+Written out: a migration says what it did on the day it was written. Tests compare it with the
+tables and the views the code uses.
+"""
+
+from alembic import op
+from sqlalchemy import text
+
+from libs.messaging.migrations import install, uninstall
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+TABLES = """
+CREATE TABLE kpis (
+    tenant_id text NOT NULL,
+    id text NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    sql_template text NOT NULL,
+    owner text NOT NULL,
+    status text NOT NULL,
+    version integer NOT NULL,
+    CONSTRAINT pk_kpis PRIMARY KEY (tenant_id, id),
+    CONSTRAINT ck_kpis_status CHECK (status IN ('active', 'inactive'))
+);
+
+CREATE TABLE facts (
+    event_id uuid CONSTRAINT pk_facts PRIMARY KEY,
+    tenant_id text NOT NULL,
+    type text NOT NULL,
+    subject uuid NOT NULL,
+    sequence integer NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    data jsonb NOT NULL,
+    heard_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX ix_facts_subject ON facts (subject);
+
+CREATE TABLE purchases (
+    subject uuid CONSTRAINT pk_purchases PRIMARY KEY,
+    tenant_id text NOT NULL,
+    customer_id uuid,
+    vehicle_id uuid,
+    seller_id uuid,
+    amount_cents bigint,
+    started_at timestamptz,
+    sold_at timestamptz,
+    sold_month text,
+    outcome text,
+    reason text,
+    ended_at timestamptz,
+    ended_month text
+);
+CREATE INDEX ix_purchases_tenant_id ON purchases (tenant_id);
+CREATE INDEX ix_purchases_vehicle_id ON purchases (vehicle_id);
+
+CREATE TABLE payouts (
+    subject uuid CONSTRAINT pk_payouts PRIMARY KEY,
+    tenant_id text NOT NULL,
+    order_id uuid,
+    seller_id uuid,
+    amount_cents bigint,
+    due_at timestamptz,
+    due_month text,
+    status text NOT NULL DEFAULT 'due',
+    sequence integer NOT NULL DEFAULT 0
+);
+CREATE INDEX ix_payouts_tenant_id ON payouts (tenant_id);
+
+CREATE TABLE vehicles (
+    subject uuid CONSTRAINT pk_vehicles PRIMARY KEY,
+    tenant_id text NOT NULL,
+    seller_id uuid,
+    make text,
+    model text,
+    year integer,
+    price_cents bigint,
+    sold_by_hand boolean NOT NULL DEFAULT false,
+    listed_at timestamptz,
+    listed_month text,
+    withdrawn_at timestamptz,
+    sequence integer NOT NULL DEFAULT 0
+);
+CREATE INDEX ix_vehicles_tenant_id ON vehicles (tenant_id);
+
+CREATE TABLE customers (
+    subject uuid CONSTRAINT pk_customers PRIMARY KEY,
+    tenant_id text NOT NULL,
+    registered_at timestamptz,
+    registered_month text,
+    erased_at timestamptz
+);
+CREATE INDEX ix_customers_tenant_id ON customers (tenant_id);
+
+CREATE TABLE idempotency_keys (
+    tenant_id text NOT NULL,
+    subject text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    status smallint NOT NULL,
+    body bytea NOT NULL,
+    etag text,
+    location text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
+);
+CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
+"""
+
+# For everybody, not by privileges: those do not bind the owner.
+APPEND_ONLY = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'facts are only ever added to' USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+TRIGGER = """
+CREATE TRIGGER facts_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON facts
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+"""
+
+# A sale that came back has an outcome, in whatever order both were heard, and is no sale.
+VIEWS = """
+CREATE VIEW published.sales AS
+SELECT tenant_id, subject AS order_id, customer_id, vehicle_id, seller_id, amount_cents AS amount,
+    sold_at, sold_month AS month
+FROM purchases WHERE sold_at IS NOT NULL AND ended_at IS NULL;
+
+CREATE VIEW published.purchases AS
+SELECT tenant_id, subject AS order_id, customer_id, vehicle_id, seller_id, amount_cents AS amount,
+    coalesce(outcome, 'sold') AS outcome, reason, coalesce(ended_at, sold_at) AS ended_at,
+    coalesce(ended_month, sold_month) AS month,
+    extract(epoch FROM coalesce(ended_at, sold_at) - started_at)::float8 AS seconds
+FROM purchases WHERE sold_at IS NOT NULL OR ended_at IS NOT NULL;
+
+CREATE VIEW published.payouts AS
+SELECT tenant_id, order_id, seller_id, amount_cents AS amount, status, due_at, due_month AS month
+FROM payouts;
+
+CREATE VIEW published.vehicles AS
+SELECT tenant_id, subject AS vehicle_id, seller_id, make, model, year, price_cents AS price,
+    CASE WHEN sold_by_hand OR EXISTS (
+        SELECT FROM purchases
+        WHERE vehicle_id = vehicles.subject AND sold_at IS NOT NULL AND ended_at IS NULL
+    ) THEN 'sold' WHEN withdrawn_at IS NOT NULL THEN 'withdrawn' ELSE 'for_sale' END AS status,
+    listed_at, listed_month AS month
+FROM vehicles WHERE listed_at IS NOT NULL;
+
+CREATE VIEW published.customers AS
+SELECT tenant_id, subject AS customer_id, registered_at, registered_month AS month,
+    erased_at IS NOT NULL AS is_erased
+FROM customers WHERE registered_at IS NOT NULL;
+"""
+
+SHIPPED = [
+    (
+        "monthly_sales",
+        "Monthly sales",
+        "The total of the month's sales, in cents.",
+        "SELECT SUM(amount) FROM sales WHERE month = :month",
+    ),
+    (
+        "sales_per_month",
+        "Sales per month",
+        "How many vehicles were sold in each month, and for how much.",
+        "SELECT month, COUNT(*) AS sales, SUM(amount) AS amount_cents FROM sales"
+        " GROUP BY month ORDER BY month",
+    ),
+    (
+        "conversion",
+        "Conversion",
+        "Of the purchases that ended in the month, how many in a hundred ended in a sale.",
+        "SELECT ROUND(100.0 * COUNT(*) FILTER (WHERE outcome = 'sold') / NULLIF(COUNT(*), 0), 1)"
+        " AS percent FROM purchases WHERE month = :month",
+    ),
+    (
+        "median_time_to_purchase",
+        "Median time to purchase",
+        "From the order to the sale: half of the month's sales were quicker.",
+        "SELECT PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds"
+        " FROM purchases WHERE outcome = 'sold' AND month = :month",
+    ),
+    (
+        "cancellations_by_reason",
+        "Cancellations by reason",
+        "Purchases of the month that were cancelled or failed, and why.",
+        "SELECT outcome, reason, COUNT(*) AS purchases FROM purchases"
+        " WHERE outcome <> 'sold' AND month = :month"
+        " GROUP BY outcome, reason ORDER BY purchases DESC, outcome, reason",
+    ),
+    (
+        "payouts_due",
+        "Payouts due",
+        "What sellers have not been paid yet: vehicles picked up, payouts not completed.",
+        "SELECT status, COUNT(*) AS payouts, SUM(amount) AS amount_cents FROM payouts"
+        " WHERE status <> 'paid' GROUP BY status ORDER BY status",
+    ),
+    (
+        "vehicles_for_sale",
+        "Vehicles for sale",
+        "How many vehicles are for sale now, and what they cost together.",
+        "SELECT COUNT(*) AS vehicles, COALESCE(SUM(price), 0) AS price_cents FROM vehicles"
+        " WHERE status = 'for_sale'",
+    ),
+    (
+        "new_customers",
+        "New customers",
+        "Customers who registered in the month.",
+        "SELECT COUNT(*) AS customers FROM customers WHERE month = :month",
+    ),
+]
+
+
+def upgrade() -> None:
+    install(op)  # type: ignore[arg-type]
+    # Provisioning makes the schema, with what its readers may; a plain database has none yet.
+    op.execute("CREATE SCHEMA IF NOT EXISTS published")
+    for statement in (*TABLES.split(";\n"), APPEND_ONLY, TRIGGER, *VIEWS.split(";\n")):
+        if statement.strip():
+            op.execute(text(statement))
+    for kpi_id, name, description, sql_template in SHIPPED:
+        row = {"id": kpi_id, "name": name, "description": description, "template": sql_template}
+        op.get_bind().execute(
+            text(
+                "INSERT INTO kpis VALUES"
+                " ('', :id, :name, :description, :template, 'mercado-veiculo', 'active', 1)"
+            ),
+            row,
+        )
+
+
+def downgrade() -> None:
+    """The schema stays: what its readers may was not given here."""
+    for view in ("customers", "vehicles", "payouts", "purchases", "sales"):
+        op.execute(text(f"DROP VIEW published.{view}"))
+    for table in ("idempotency_keys", "customers", "vehicles", "payouts", "purchases", "facts"):
+        op.execute(text(f"DROP TABLE {table}"))
+    op.execute(text("DROP TABLE kpis"))
+    op.execute(text("DROP FUNCTION refuse_change()"))
+    uninstall(op)  # type: ignore[arg-type]

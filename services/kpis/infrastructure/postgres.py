@@ -1,0 +1,22 @@
+"""The unit of work of kpis: what was heard is written once, for all messages of a transaction."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import UnitOfWork
+from services.kpis.infrastructure.facts import PostgresFacts
+from services.kpis.infrastructure.kpi_repository import PostgresKpis
+from services.kpis.infrastructure.read_model import PostgresReadModel
+
+
+class KpisUnitOfWork(UnitOfWork):
+    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+        super().__init__(connection, outbox)
+        self.kpis = PostgresKpis(connection)
+        self.facts = PostgresFacts(connection)
+        self.read_model = PostgresReadModel(connection)
+
+    async def flush(self) -> None:
+        if self.facts.added:
+            await self.facts.write()
+            await self.read_model.fold(self.facts.added)

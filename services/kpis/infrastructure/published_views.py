@@ -1,0 +1,35 @@
+"""The views a KPI may ask, and their columns. Whoever writes a template sees nothing else.
+
+Each view has a `tenant_id` besides, which belongs to the filter and not to the template.
+"""
+
+SCHEMA = "published"
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "sales": ("order_id", "customer_id", "vehicle_id", "seller_id", "amount", "sold_at", "month"),
+    "purchases": (
+        "order_id",
+        "customer_id",
+        "vehicle_id",
+        "seller_id",
+        "amount",
+        "outcome",
+        "reason",
+        "ended_at",
+        "month",
+        "seconds",
+    ),
+    "payouts": ("order_id", "seller_id", "amount", "status", "due_at", "month"),
+    "vehicles": (
+        "vehicle_id",
+        "seller_id",
+        "make",
+        "model",
+        "year",
+        "price",
+        "status",
+        "listed_at",
+        "month",
+    ),
+    "customers": ("customer_id", "registered_at", "month", "is_erased"),
+}

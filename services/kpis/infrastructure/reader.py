@@ -1,0 +1,99 @@
+"""Runs checked templates as a role that can read the published views and nothing else.
+
+Each evaluation has a connection of its own, so that nothing a statement left in its session
+meets the next one. The transaction reads only, and Postgres stops it when its time is over.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from libs.messaging.database import DATABASE_ERRORS, Connection, connect
+from libs.runtime.problems import Unavailable
+from services.kpis.application.ports import Cell, Result
+from services.kpis.domain.errors import KpiNotComputable, KpiTooLarge, KpiTooSlow, MonthMissing
+from services.kpis.infrastructure.template import SafeQuery, safe_query
+
+GRACE_SECONDS = 1.0
+"""After Postgres should have stopped the statement by itself."""
+NOT_ALLOWED_OR_WRONG = ("22", "42", "54")
+"""Classes of SQLSTATE: the data, the statement or its rights, a limit of Postgres."""
+
+
+@dataclass(frozen=True)
+class PostgresReader:
+    dsn: str
+    timeout_seconds: float
+    max_rows: int
+
+    async def check(self, sql_template: str) -> None:
+        query = safe_query(sql_template, self.max_rows)
+        async with self._transaction() as connection:
+            await connection.prepare(query.sql)
+
+    async def evaluate(self, sql_template: str, tenant_id: str, month: str | None) -> Result:
+        query = safe_query(sql_template, self.max_rows)
+        arguments = _arguments(query, tenant_id, month)
+        async with self._transaction() as connection:
+            statement = await connection.prepare(query.sql)
+            rows = await statement.fetch(*arguments[: len(statement.get_parameters())])
+            columns = tuple(attribute.name for attribute in statement.get_attributes())
+        if len(rows) > self.max_rows:
+            raise KpiTooLarge(f"the result has more than {self.max_rows} rows")
+        return Result(columns, tuple(tuple(map(_cell, row.values())) for row in rows))
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        """Raises KpiTooSlow, KpiNotComputable, Unavailable in place of what Postgres raises."""
+        try:
+            connection = await connect(self.dsn, "kpis-reader")
+        except DATABASE_ERRORS as error:
+            raise Unavailable("KPIs cannot be computed just now") from error
+        try:
+            async with asyncio.timeout(self.timeout_seconds + GRACE_SECONDS):
+                async with connection.transaction(readonly=True):
+                    await connection.execute(self._limits())
+                    yield connection
+        except (asyncpg.QueryCanceledError, TimeoutError):
+            raise KpiTooSlow(f"it takes longer than {self.timeout_seconds:g} seconds") from None
+        except asyncpg.PostgresError as error:
+            if (error.sqlstate or "").startswith(NOT_ALLOWED_OR_WRONG):
+                raise KpiNotComputable(f"Postgres cannot compute it: {error}") from None
+            raise Unavailable("KPIs cannot be computed just now") from error
+        finally:
+            connection.terminate()
+
+    def _limits(self) -> str:
+        milliseconds = round(self.timeout_seconds * 1000)
+        return f"SET LOCAL statement_timeout = {milliseconds}; SET LOCAL search_path = ''"
+
+
+def _arguments(query: SafeQuery, tenant_id: str, month: str | None) -> Sequence[str | None]:
+    if query.needs_month and month is None:
+        raise MonthMissing
+    return (tenant_id, month)
+
+
+def _cell(value: Any) -> Cell:
+    """Whole numbers stay whole; what JSON has no number for is null."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise KpiNotComputable("a column is of a kind that is no figure")

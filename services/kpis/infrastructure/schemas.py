@@ -1,0 +1,89 @@
+"""What clients send and get."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from libs.runtime.schemas import Body, Out
+from services.kpis.application.ports import Cell
+from services.kpis.domain.kpi import Status
+from services.kpis.infrastructure.template import MAX_LENGTH
+
+Id = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$", examples=["kpi_001"])]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Description = Annotated[str, Field(max_length=500)]
+Template = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_LENGTH,
+        description="One SELECT over the published views; `:month` is the month asked for.",
+        examples=["SELECT SUM(amount) FROM sales WHERE month = :month"],
+    ),
+]
+Owner = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class KpiIn(Body):
+    id: Id
+    name: Name
+    description: Description = ""
+    sql_template: Template
+    owner: Owner | None = None
+    """Whoever defines it, unless named."""
+    status: Status = Status.ACTIVE
+
+    @field_validator("id")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value == "active":
+            raise ValueError("is the address of the active ones")
+        return value
+
+
+class KpiChanges(Body):
+    """What changes; a field left out stays as it is."""
+
+    name: Name | None = None
+    description: Description | None = None
+    sql_template: Template | None = None
+    owner: Owner | None = None
+    status: Status | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise ValueError("must not be null")
+        return value
+
+
+class KpiOut(Out):
+    id: str
+    name: str
+    description: str
+    sql_template: str
+    owner: str
+    status: Status
+    version: int
+
+
+class KpiList(Out):
+    items: list[KpiOut]
+
+
+class KpiPage(KpiList):
+    """`next`: the cursor of the next page, null on the last one."""
+
+    next: str | None
+
+
+class ValueOut(Out):
+    """`value` is the one cell of a result that has one; columns of money end in `_cents`."""
+
+    id: str
+    name: str
+    month: str | None
+    value: Cell
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]

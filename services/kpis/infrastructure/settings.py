@@ -1,0 +1,31 @@
+"""What this service reads from the environment beside the settings of every service."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+from sqlalchemy.exc import ArgumentError
+
+from libs.runtime.database_url import asyncpg_url, plain_dsn
+from libs.runtime.settings import ServiceSettings
+
+
+class KpisSettings(ServiceSettings):
+    service: str = "kpis"
+    port: int = Field(default=8085, ge=0, le=65535)
+
+    reader_database_url: str = Field(repr=False)
+    """The same database, or a replica of it, as a role that can read the published views only."""
+    kpi_timeout_seconds: float = Field(default=2, gt=0, le=60)
+    kpi_max_rows: int = Field(default=1000, ge=1, le=100_000)
+
+    @model_validator(mode="after")
+    def _reader_named(self) -> Self:
+        try:
+            _ = self.reader_dsn
+        except (ArgumentError, ValueError) as error:
+            raise ValueError(f"READER_DATABASE_URL: {error}") from None
+        return self
+
+    @property
+    def reader_dsn(self) -> str:
+        return plain_dsn(asyncpg_url(self.reader_database_url))

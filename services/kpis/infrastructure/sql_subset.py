@@ -1,0 +1,99 @@
+"""The part of SQL a KPI may use: whatever is not named here is refused.
+
+What is left out on purpose: every function with a side effect or a name of its own, set-returning
+functions, what makes long text or huge numbers of little (`||`, repeat, power), locks, INTO, and
+the writing statements.
+"""
+
+from sqlglot import exp
+
+_QUERY: set[type[exp.Expression]] = {
+    exp.Select,
+    exp.Subquery,
+    exp.With,
+    exp.CTE,
+    exp.From,
+    exp.Join,
+    exp.Where,
+    exp.Group,
+    exp.Having,
+    exp.Order,
+    exp.Ordered,
+    exp.Limit,
+    exp.Offset,
+    exp.Distinct,
+    exp.Table,
+    exp.TableAlias,
+    exp.Alias,
+    exp.Column,
+    exp.Identifier,
+    exp.Star,
+    exp.Placeholder,
+}
+_VALUES: set[type[exp.Expression]] = {
+    exp.Literal,
+    exp.Boolean,
+    exp.Null,
+    exp.Paren,
+    exp.Case,
+    exp.If,
+    exp.Cast,
+    exp.DataType,
+}
+_CONDITIONS: set[type[exp.Expression]] = {
+    exp.And,
+    exp.Or,
+    exp.Not,
+    exp.EQ,
+    exp.NEQ,
+    exp.GT,
+    exp.GTE,
+    exp.LT,
+    exp.LTE,
+    exp.Is,
+    exp.In,
+    exp.Between,
+    exp.Exists,
+    exp.Like,
+}
+_ARITHMETIC: set[type[exp.Expression]] = {
+    exp.Add,
+    exp.Sub,
+    exp.Mul,
+    exp.Div,
+    exp.Mod,
+    exp.Neg,
+    exp.Round,
+    exp.Abs,
+    exp.Floor,
+    exp.Ceil,
+    exp.Coalesce,
+    exp.Nullif,
+    exp.Greatest,
+    exp.Least,
+}
+_AGGREGATES: set[type[exp.Expression]] = {
+    exp.Count,
+    exp.Sum,
+    exp.Avg,
+    exp.Min,
+    exp.Max,
+    exp.PercentileCont,
+    exp.PercentileDisc,
+    exp.WithinGroup,
+    exp.Filter,
+}
+
+EXPRESSIONS = frozenset(_QUERY | _VALUES | _CONDITIONS | _ARITHMETIC | _AGGREGATES)
+
+TYPES = frozenset(
+    {
+        exp.DataType.Type.TEXT,
+        exp.DataType.Type.INT,
+        exp.DataType.Type.BIGINT,
+        exp.DataType.Type.DECIMAL,
+        exp.DataType.Type.DOUBLE,
+        exp.DataType.Type.BOOLEAN,
+        exp.DataType.Type.DATE,
+    }
+)

@@ -1,0 +1,169 @@
+"""A KPI's template made into a query that can do no harm.
+
+The text is parsed, every node of the tree has to be on a list of allowed ones, and what runs is
+written anew from the tree: no comment, no quoting and no trick of the original text survives.
+"""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import NoReturn
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from services.kpis.domain.errors import UnsafeTemplate
+from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
+from services.kpis.infrastructure.sql_subset import EXPRESSIONS, TYPES
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings repeat the template
+
+MAX_LENGTH = 4000
+MAX_DEPTH = 40
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_NUMBER = re.compile(r"\d{1,30}(\.\d{0,30})?|\.\d{1,30}")
+_TEXT = re.compile(r"[^\\\x00-\x1f]*")  # without backslash, quoting has one meaning
+
+
+@dataclass(frozen=True)
+class SafeQuery:
+    """`sql` takes the tenant as $1 and, where `needs_month`, the month as $2."""
+
+    sql: str
+    needs_month: bool
+
+
+def safe_query(template: str, max_rows: int) -> SafeQuery:
+    """The template as a subquery over one tenant's rows, with one row more than it may have.
+
+    Raises UnsafeTemplate.
+    """
+    try:
+        select = _parse(template)
+        _normalise_names(select)
+        for node in select.walk():
+            _check(node)
+        _check_tables(select)
+        _check_columns(select)
+        needs_month = select.find(exp.Placeholder) is not None
+        inner = _rewritten(select).sql(dialect="postgres", comments=False)
+    except RecursionError:
+        _refuse("it is nested too deeply")
+    return SafeQuery(f"SELECT * FROM ({inner}) AS kpi LIMIT {max_rows + 1}", needs_month)  # noqa: S608
+
+
+def _parse(template: str) -> exp.Select:
+    if len(template) > MAX_LENGTH:
+        _refuse(f"it is longer than {MAX_LENGTH} characters")
+    if _deepest(template) > MAX_DEPTH:
+        _refuse(f"its parentheses are more than {MAX_DEPTH} deep")
+    try:
+        statements = sqlglot.parse(template, dialect="postgres")
+    except SqlglotError:
+        _refuse("it cannot be read as SQL")
+    if len(statements) != 1 or not isinstance(statements[0], exp.Select):
+        _refuse("it is not one SELECT")
+    return statements[0]
+
+
+def _deepest(template: str) -> int:
+    depth = deepest = 0
+    for character in template:
+        depth += (character in "([") - (character in ")]")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _normalise_names(select: exp.Select) -> None:
+    """Every name as Postgres reads it, small letters unless quoted; from here on all are quoted."""
+    for identifier in list(select.find_all(exp.Identifier)):
+        name = identifier.name if identifier.quoted else identifier.name.lower()
+        if not _NAME.fullmatch(name):
+            _refuse("a name has to be of small letters, digits and underscores")
+        identifier.replace(exp.to_identifier(name, quoted=True))
+
+
+def _check(node: exp.Expr) -> None:
+    if type(node) not in EXPRESSIONS:
+        called = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
+        _refuse(f"{called[:63]} is not allowed")
+    if isinstance(node, exp.Literal):
+        allowed = _TEXT if node.is_string else _NUMBER
+        if not allowed.fullmatch(node.name):
+            _refuse("a literal is neither a plain number nor plain text")
+    if isinstance(node, exp.TableAlias) and node.columns:
+        _refuse("an alias cannot rename columns")
+    if isinstance(node, exp.Placeholder) and node.name != "month":
+        _refuse("the one parameter there is is :month")
+    if isinstance(node, exp.DataType) and node.this not in TYPES:
+        _refuse(f"the type {node.sql(dialect='postgres')} is not allowed")
+    if isinstance(node, exp.With) and (node.args.get("recursive") or node.find_ancestor(exp.With)):
+        _refuse("WITH may neither be recursive nor stand inside another")
+
+
+def _check_tables(select: exp.Select) -> None:
+    """A table is a published view, or a part of the WITH at the top that was named before it: a
+    name that Postgres would look up elsewhere, in the catalogue, never gets through.
+    """
+    with_ = select.args.get("with_")
+    named: list[str] = []
+    if select.find(exp.With) is not with_:
+        _refuse("WITH may only stand at the very beginning")
+    for part in with_.expressions if with_ else []:
+        _check_sources(part, named)
+        if part.alias in VIEWS or part.alias in named or part.alias.startswith("pg_"):
+            _refuse(f"WITH cannot name a part {part.alias}")
+        named.append(part.alias)
+    _check_sources(select, named, outside=with_)
+
+
+def _check_sources(tree: exp.Expr, named: list[str], outside: exp.Expr | None = None) -> None:
+    for table in tree.find_all(exp.Table):
+        if outside is not None and table.find_ancestor(exp.With) is outside:
+            continue
+        if not isinstance(table.this, exp.Identifier) or table.db or table.catalog:
+            _refuse("a table is named by its name alone")
+        if table.name not in VIEWS and table.name not in named:
+            _refuse(f"there is no {table.name}: there are {', '.join(VIEWS)}")
+
+
+def _check_columns(select: exp.Select) -> None:
+    """Postgres reads `view.name` as a call of a function where there is no such column."""
+    known = {column for columns in VIEWS.values() for column in columns}
+    known.update(alias.alias for alias in select.find_all(exp.Alias))
+    for column in select.find_all(exp.Column):
+        if isinstance(column.this, exp.Identifier) and column.name not in known:
+            _refuse(f"there is no column {column.name}")
+
+
+def _rewritten(select: exp.Select) -> exp.Select:
+    """The checked tree with parameters bound, and with one tenant's rows in place of each view.
+
+    What there is to replace is listed first: a walk would pass over what hangs on the replaced.
+    """
+    for placeholder in list(select.find_all(exp.Placeholder)):
+        placeholder.replace(_parameter(2))
+    for table in list(select.find_all(exp.Table)):
+        if table.name in VIEWS:
+            table.replace(_of_one_tenant(table))
+    return select
+
+
+def _of_one_tenant(table: exp.Table) -> exp.Expr:
+    columns = [exp.column(name, quoted=True) for name in VIEWS[table.name]]
+    view = exp.table_(table.name, db=SCHEMA, quoted=True)
+    own = exp.EQ(this=exp.column("tenant_id", quoted=True), expression=_parameter(1))
+    alias = exp.to_identifier(table.alias_or_name, quoted=True)
+    rows = exp.select(*columns).from_(view).where(own).subquery(alias)
+    for join in table.args.get("joins") or []:
+        rows.append("joins", join)
+    return rows
+
+
+def _parameter(number: int) -> exp.Expr:
+    return exp.cast(exp.Parameter(this=exp.Literal.number(number)), "text")
+
+
+def _refuse(why: str) -> NoReturn:
+    raise UnsafeTemplate(f"the template is refused: {why}")

@@ -1,0 +1,34 @@
+"""The kpis service as a process: the only wiring."""
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.service import Service, main
+from services.kpis.infrastructure.consumers import participant
+from services.kpis.infrastructure.http import router
+from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.reader import PostgresReader
+from services.kpis.infrastructure.settings import KpisSettings
+from services.kpis.infrastructure.tables import TABLES
+
+
+def connect(settings: KpisSettings) -> Transactions[KpisUnitOfWork]:
+    return Transactions(create_engine(settings), Outbox(settings.service, TABLES), KpisUnitOfWork)
+
+
+def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
+    transactions = connect(settings)
+    reader = PostgresReader(
+        settings.reader_dsn, settings.kpi_timeout_seconds, settings.kpi_max_rows
+    )
+    return Service(
+        settings=settings,
+        participant=participant(),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[router(transactions, reader)],
+    )
+
+
+if __name__ == "__main__":
+    main(KpisSettings, build)

@@ -1,0 +1,26 @@
+"""python -m services.kpis.rebuild: the read model made anew from the facts, while kpis runs."""
+
+import asyncio
+
+from libs.runtime.database import check_database
+from libs.runtime.failure import one_line_errors
+from libs.runtime.settings import read_settings
+from services.kpis.application.rebuild_read_model import rebuild_read_model
+from services.kpis.infrastructure.settings import KpisSettings
+from services.kpis.main import connect
+
+
+async def rebuild(settings: KpisSettings) -> str:
+    """One line on what was done. Raises StartFailure when the database cannot be used."""
+    await check_database(settings)
+    transactions = connect(settings)
+    try:
+        subjects = await rebuild_read_model(transactions)
+    finally:
+        await transactions.engine.dispose()
+    return f"folded the facts about {subjects} subjects anew"
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        print(asyncio.run(rebuild(read_settings(KpisSettings))))  # noqa: T201
