@@ -11,7 +11,7 @@ from libs.messaging.database import Connection
 
 DAYS_AHEAD = 7
 
-_PARTITION = re.compile(r"(inbox|outbox_archive)_(\d{8}|default)")
+_PARTITION = re.compile(r"[a-z_]+_(\d{6}|\d{8}|default)")
 
 
 def include_name(name: str | None, kind: str, _parents: object = None) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 from uuid import UUID
 
 import jwt
@@ -52,13 +52,29 @@ class Unauthenticated(Refusal):
         super().__init__(401, "unauthenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
+class Keys(Protocol):
+    async def key(self, kid: str) -> jwt.PyJWK | None:
+        """The public key of that id; None when there is no such key."""
+
+    async def load(self) -> None:
+        """Read the keys now; raises KeysUnavailable."""
+
+
 class Authenticator:
     """Tells callers apart by their bearer token; `keys` is None where AUTH=off."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
-        self.keys = KeySet(settings.jwks_url) if settings.auth == "on" else None
+    def __init__(self, settings: ServiceSettings, keys: Keys | None = None) -> None:
+        if keys is None and settings.auth == "on":
+            keys = KeySet(settings.jwks_url)
+        self.keys = keys
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
+
+    async def caller_of(
+        self, request: Request, authorization: str | None, tenant: str | None
+    ) -> Caller:
+        """A service with another way to know its callers looks at `request` as well."""
+        return await self.caller(authorization, tenant)
 
     async def caller(self, authorization: str | None, tenant: str | None) -> Caller:
         """Raises Unauthenticated, BadRequest (tenant), Forbidden (another tenant's token)."""
@@ -73,7 +89,7 @@ class Authenticator:
             raise Forbidden("the token is for another tenant", field="X-Tenant-Id")
         return caller
 
-    async def _claims(self, keys: KeySet, token: str) -> dict[str, Any]:
+    async def _claims(self, keys: Keys, token: str) -> dict[str, Any]:
         try:
             header = jwt.get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
@@ -132,7 +148,7 @@ async def _caller(
     x_tenant_id: Annotated[str | None, Header()] = None,
 ) -> Caller:
     authenticator: Authenticator = request.app.state.authenticator
-    return await authenticator.caller(authorization, x_tenant_id)
+    return await authenticator.caller_of(request, authorization, x_tenant_id)
 
 
 async def _tenant_caller(

@@ -14,12 +14,14 @@ BODY_SECONDS = 10.0
 PLACE_SECONDS = 2.0
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
+FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
 class RequestLimits:
     """`places` bounds the requests inside the application at once: each uses one connection of the
     pool at most, so none waits long for one. `closed` answers why no writing request is taken
-    just now, None when all are. Paths in `free` skip both.
+    just now, None when all are. Paths that are `free` skip both. Without `forms` every body is
+    JSON, whatever it is called.
     """
 
     def __init__(
@@ -29,16 +31,18 @@ class RequestLimits:
         max_body_bytes: int,
         places: int,
         closed: Callable[[], str | None],
-        free: frozenset[str],
+        free: Callable[[str], bool],
+        forms: bool = False,
     ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
         self._places = asyncio.Semaphore(places)
         self._closed = closed
         self._free = free
+        self._forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._free:
+        if scope["type"] != "http" or self._free(scope["path"]):
             return await self._app(scope, receive, send)
         try:
             if scope["method"] not in READING and (reason := self._closed()) is not None:
@@ -77,7 +81,8 @@ class RequestLimits:
                 body = await self._read(receive)
         except TimeoutError:
             raise Refusal(408, "request-timeout", "the body took too long to arrive") from None
-        _call_it_json(scope)
+        if not (self._forms and headers.get(b"content-type", b"").startswith(FORMS)):
+            _call_it_json(scope)
         return _replay({"type": "http.request", "body": body, "more_body": False}, receive)
 
     async def _read(self, receive: Receive) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from libs.runtime.broker import check_broker
 from libs.runtime.database import check_database
@@ -53,9 +54,11 @@ async def _serve(
     await check_database(settings)
     await check_broker(settings)
     await _check_keys(settings)
-    server = uvicorn.Server(
+    app = create_app(build())
+    server = _Server(
+        app,
         uvicorn.Config(
-            create_app(build()),
+            app,
             http="httptools",
             ws="none",
             lifespan="on",
@@ -66,15 +69,27 @@ async def _serve(
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=settings.shutdown_seconds,
-        )
+        ),
     )
     await server.serve(sockets=[listener])
     if not server.started:
         raise StartFailure(f"{settings.service} did not start, see the log above")
 
 
+class _Server(uvicorn.Server):
+    """Tells event streams that it is time to end: uvicorn waits for every answer to be complete."""
+
+    def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.stopping.set()
+        await super().shutdown(sockets)
+
+
 async def _check_keys(settings: ServiceSettings) -> None:
-    if settings.auth == "on":
+    if settings.checks_peer_tokens:
         try:
             await KeySet(settings.jwks_url).load()
         except KeysUnavailable as error:

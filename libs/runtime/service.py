@@ -1,5 +1,6 @@
 """A service as a process: the web application, and by its role the relay, subscriber and loops."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -30,7 +31,11 @@ RESERVED_CONNECTIONS = 4
 
 @dataclass(frozen=True)
 class Service(Generic[Unit]):
-    """Everything a service's main.py wires together."""
+    """Everything a service's main.py wires together.
+
+    `install` adds to the application what is no router: mounts, handlers of its own errors, state.
+    `unplaced` are paths that hold no place among the requests at work: event streams, static files.
+    """
 
     settings: ServiceSettings
     participant: Participant
@@ -38,6 +43,10 @@ class Service(Generic[Unit]):
     transactions: Transactions[Unit]
     routers: Sequence[APIRouter]
     loops: Sequence[Loop] = ()
+    authenticator: Authenticator | None = None
+    install: Callable[[FastAPI], None] = lambda app: None
+    unplaced: Callable[[str], bool] = lambda path: False
+    forms: bool = False
 
 
 def create_app(service: Service[Any]) -> FastAPI:
@@ -53,7 +62,8 @@ def create_app(service: Service[Any]) -> FastAPI:
     )
     app.state.settings = settings
     app.state.readiness = readiness
-    app.state.authenticator = Authenticator(settings)
+    app.state.authenticator = service.authenticator or Authenticator(settings)
+    app.state.stopping = asyncio.Event()
     app.state.registry = CollectorRegistry()
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
@@ -61,12 +71,14 @@ def create_app(service: Service[Any]) -> FastAPI:
     if settings.serves_api:
         for router in service.routers:
             app.include_router(router)
+        service.install(app)
     app.add_middleware(
         RequestLimits,
         max_body_bytes=settings.max_body_bytes,
         places=settings.pool_size - RESERVED_CONNECTIONS,
         closed=readiness.overload,
-        free=pages.FREE,
+        free=lambda path: path in pages.FREE or service.unplaced(path),
+        forms=service.forms,
     )
     app.add_middleware(RequestContext)
     return app

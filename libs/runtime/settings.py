@@ -132,6 +132,11 @@ class ServiceSettings(DatabaseSettings):
             )
 
     @property
+    def checks_peer_tokens(self) -> bool:
+        """Whether JWKS_URL is where the keys are."""
+        return self.auth == "on"
+
+    @property
     def serves_api(self) -> bool:
         return self.role in ("all", "api")
 

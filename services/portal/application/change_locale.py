@@ -1,0 +1,15 @@
+"""The language the user reads the pages in."""
+
+from uuid import UUID
+
+from services.portal.application.ports import PortalUnitOfWork
+from services.portal.domain.user import known_locale
+
+
+async def change_locale(
+    uow: PortalUnitOfWork, *, tenant_id: str, user_id: UUID, locale: str
+) -> None:
+    """Raises UserNotFound, InvalidUser."""
+    user = await uow.users.lock(tenant_id, user_id)
+    user.locale = known_locale(locale)
+    await uow.users.save(user)

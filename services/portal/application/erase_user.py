@@ -1,0 +1,24 @@
+"""A customer was erased: so are the users who signed in as that customer."""
+
+from datetime import datetime
+from uuid import UUID
+
+from libs.kernel.ids import IdFactory
+from services.portal.application.ports import PortalUnitOfWork
+from services.portal.application.record_audit import record_audit
+
+
+async def erase_user(
+    uow: PortalUnitOfWork, *, tenant_id: str, customer_id: UUID, new_id: IdFactory, now: datetime
+) -> None:
+    """A customer nobody signs in as: only remembered, so that none can be linked to it later."""
+    for user_id in await uow.users.erase_customer(tenant_id, customer_id):
+        await record_audit(
+            uow,
+            audit_id=new_id(),
+            tenant_id=tenant_id,
+            actor="portal",
+            action="user.erased",
+            target=str(user_id),
+            now=now,
+        )

@@ -1,0 +1,17 @@
+"""A user has registered as a customer: from now on purchases are made in that name."""
+
+from uuid import UUID
+
+from services.portal.application.ports import PortalUnitOfWork
+from services.portal.domain.errors import CustomerLinked
+
+
+async def link_customer(
+    uow: PortalUnitOfWork, *, tenant_id: str, user_id: UUID, customer_id: UUID
+) -> None:
+    """Again with the same customer: nothing. Raises UserNotFound, CustomerLinked."""
+    user = await uow.users.lock(tenant_id, user_id)
+    if await uow.users.customer_is_erased(customer_id):
+        raise CustomerLinked("this customer was erased")
+    user.link_customer(customer_id)
+    await uow.users.save(user)

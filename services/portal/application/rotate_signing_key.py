@@ -1,0 +1,35 @@
+"""A new key signs the tokens; the one before it stays published until its tokens have expired."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from services.portal.application.ports import PortalUnitOfWork
+from services.portal.domain.signing_key import PUBLISHED_BEFORE_USE, SigningKey
+
+MakeKey = Callable[[datetime], SigningKey]
+"""A new key that signs from this instant."""
+
+
+async def rotate_signing_key(
+    uow: PortalUnitOfWork, *, make_key: MakeKey, token_lifetime: timedelta, now: datetime
+) -> SigningKey:
+    """The very first key signs at once; a later one when services can know it."""
+    known = [key for key in await uow.keys.lock_all() if key.retired_at is None]
+    signs_from = now + PUBLISHED_BEFORE_USE if known else now
+    for key in known:
+        await uow.keys.retire(key.id, signs_from)
+    await uow.keys.forget(now - token_lifetime)
+    fresh = make_key(signs_from)
+    await uow.keys.add(fresh)
+    return fresh
+
+
+async def first_signing_key(
+    uow: PortalUnitOfWork, *, make_key: MakeKey, now: datetime
+) -> SigningKey | None:
+    """Made where there is none yet; else None."""
+    if await uow.keys.lock_all():
+        return None
+    fresh = make_key(now)
+    await uow.keys.add(fresh)
+    return fresh

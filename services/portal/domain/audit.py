@@ -1,0 +1,115 @@
+"""Who did what, when, and with what result: a chain in which each entry vouches for those before.
+
+An entry's hash covers its own content and the hash of the one before it, so that a change, a gap
+or a swap anywhere shows.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+GENESIS = b"\x00" * 32
+
+
+class Result(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be recorded. `actor` is a user's id, or `anonymous`, or a name of ours such as
+    `portal`; `target` the id of what it was done to. No personal data anywhere.
+    """
+
+    tenant_id: str
+    actor: str
+    action: str
+    target: str
+    result: Result
+    details: Mapping[str, str | int]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ChainEnd:
+    """The last entry of a tenant's chain: its number and its hash."""
+
+    sequence: int = 0
+    hash: bytes = GENESIS
+
+
+@dataclass(frozen=True)
+class Audit:
+    """An entry in its place in the tenant's chain."""
+
+    id: UUID
+    entry: Entry
+    sequence: int
+    previous_hash: bytes
+    hash: bytes
+
+    @classmethod
+    def after(cls, end: ChainEnd, entry: Entry, audit_id: UUID) -> "Audit":
+        sequence = end.sequence + 1
+        digest = _digest(audit_id, entry, sequence, end.hash)
+        return cls(audit_id, entry, sequence, end.hash, digest)
+
+    @property
+    def end(self) -> ChainEnd:
+        return ChainEnd(self.sequence, self.hash)
+
+    def problem_after(self, end: ChainEnd) -> str | None:
+        """What is wrong with this entry where the one before is `end`; None when nothing is."""
+        if self.sequence != end.sequence + 1:
+            return f"entry {end.sequence + 1} is missing"
+        if self.previous_hash != end.hash:
+            return f"entry {self.sequence} does not follow the one before it"
+        if self.hash != _digest(self.id, self.entry, self.sequence, self.previous_hash):
+            return f"entry {self.sequence} was changed"
+        return None
+
+
+@dataclass(frozen=True)
+class ChainReport:
+    """`checked` entries are as they were written; `problem` says what the first other one is."""
+
+    checked: int
+    problem: str | None
+
+
+async def verify_chain(
+    start: ChainEnd, entries: AsyncIterable[Audit], end: ChainEnd
+) -> ChainReport:
+    """`start`: before the first entry that is still kept. `end`: where the chain should end."""
+    at, checked = start, 0
+    async for audit in entries:
+        problem = audit.problem_after(at)
+        if problem:
+            return ChainReport(checked, problem)
+        at, checked = audit.end, checked + 1
+    if at != end:
+        return ChainReport(checked, f"the chain ends at {at.sequence}, not at {end.sequence}")
+    return ChainReport(checked, None)
+
+
+def _digest(audit_id: UUID, entry: Entry, sequence: int, previous_hash: bytes) -> bytes:
+    content = [
+        str(audit_id),
+        entry.tenant_id,
+        sequence,
+        entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        entry.actor,
+        entry.action,
+        entry.target,
+        entry.result.value,
+        dict(entry.details),
+        previous_hash.hex(),
+    ]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,70 @@
+"""Work somebody handed in to be done in the background, such as a file of vehicles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from services.portal.domain.errors import SubmissionFinished
+
+MAX_ERRORS = 1_000
+"""Kept of one submission; all are counted."""
+
+
+class SubmissionStatus(StrEnum):
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True)
+class RowError:
+    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty: the row."""
+
+    row: int
+    field: str
+    reason: str
+
+
+@dataclass
+class Submission:
+    """`user_id` handed it in. Of `total` rows `succeeded` and `failed` are done; `errors` say why
+    rows failed. DONE may hold failed rows; FAILED: it could not be done as a whole, see `reason`.
+    """
+
+    id: UUID
+    tenant_id: str
+    kind: str
+    user_id: UUID
+    name: str
+    total: int
+    created_at: datetime
+    status: SubmissionStatus = SubmissionStatus.RUNNING
+    succeeded: int = 0
+    failed: int = 0
+    errors: list[RowError] = field(default_factory=list)
+    reason: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def done(self) -> int:
+        return self.succeeded + self.failed
+
+    def note_rows(self, succeeded: int, errors: Sequence[RowError]) -> None:
+        """So many rows more are through; those with errors failed. Raises SubmissionFinished."""
+        self._require_running()
+        self.errors += errors[: max(0, MAX_ERRORS - self.failed)]
+        self.succeeded += succeeded
+        self.failed += len({error.row for error in errors})
+
+    def finish(self, now: datetime, reason: str | None = None) -> None:
+        """`reason`: why it failed as a whole. Raises SubmissionFinished."""
+        self._require_running()
+        self.status = SubmissionStatus.FAILED if reason else SubmissionStatus.DONE
+        self.reason = reason
+        self.finished_at = now
+
+    def _require_running(self) -> None:
+        if self.status is not SubmissionStatus.RUNNING:
+            raise SubmissionFinished("the submission is finished")

@@ -1,0 +1,85 @@
+"""Who signs in, and what they may do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+
+from services.portal.domain.errors import CustomerLinked, InvalidUser
+
+BUYER, SELLER, OPERATOR, ADMIN = "buyer", "seller", "operator", "admin"
+ROLES = frozenset({BUYER, SELLER, OPERATOR, ADMIN})
+LOCALES = ("en", "pt", "es")
+
+MAX_NAME = 200
+MIN_PASSWORD, MAX_PASSWORD = 10, 128
+
+
+@dataclass
+class User:
+    """`customer_id` is the buyer's own record in customers. The repr names nobody: it ends up
+    in logs.
+    """
+
+    id: UUID
+    tenant_id: str
+    name: str = field(repr=False)
+    email: str = field(repr=False)
+    roles: frozenset[str]
+    customer_id: UUID | None
+    locale: str
+    password_hash: str = field(repr=False)
+    created_at: datetime
+
+    def may(self, *roles: str) -> bool:
+        """Whether the user has one of these roles."""
+        return not self.roles.isdisjoint(roles)
+
+    def link_customer(self, customer_id: UUID) -> None:
+        """Raises CustomerLinked when it is another one's already."""
+        if self.customer_id not in (None, customer_id):
+            raise CustomerLinked("you are registered as a customer already")
+        self.customer_id = customer_id
+
+
+def normal_name(text: str) -> str:
+    """Single spaces, at most 200 characters. Raises InvalidUser."""
+    name = " ".join(text.split())
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise InvalidUser(f"a name has 1 to {MAX_NAME} printable characters", field="name")
+    return name
+
+
+def normal_email(text: str) -> str:
+    """Lower case. The domain's existence is not asked for. Raises InvalidUser."""
+    try:
+        return validate_email(text, check_deliverability=False).normalized.lower()
+    except EmailNotValidError as error:
+        raise InvalidUser("this is no e-mail address", field="email") from error
+
+
+def check_password(password: str, *, email: str) -> None:
+    """Long enough, and not the e-mail. Raises InvalidUser."""
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise InvalidUser(
+            f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters", field="password"
+        )
+    if password.lower() in (email, email.partition("@")[0]):
+        raise InvalidUser("the password must not be your e-mail", field="password")
+
+
+def known_roles(names: Iterable[str]) -> frozenset[str]:
+    """At least one, each one we know. Raises InvalidUser."""
+    roles = frozenset(names)
+    if not roles or not roles <= ROLES:
+        raise InvalidUser(f"roles are {', '.join(sorted(ROLES))}; at least one", field="roles")
+    return roles
+
+
+def known_locale(locale: str) -> str:
+    """Raises InvalidUser."""
+    if locale not in LOCALES:
+        raise InvalidUser(f"languages are {', '.join(LOCALES)}", field="locale")
+    return locale

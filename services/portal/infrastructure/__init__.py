@@ -1,0 +1,1 @@
+"""HTTP, pages, the broker and Postgres."""

@@ -1,0 +1,26 @@
+"""Who may see what. What is not the caller's own does not exist for him."""
+
+from libs.runtime.auth import Caller
+from services.portal.domain.errors import PurchaseNotFound
+from services.portal.domain.timeline import Purchase
+from services.portal.domain.user import ADMIN, BUYER, OPERATOR, SELLER
+
+
+def may_read_purchase(caller: Caller, purchase: Purchase | None) -> Purchase:
+    """Raises Forbidden, PurchaseNotFound."""
+    caller.require(BUYER, OPERATOR, ADMIN)
+    if purchase is None or not (
+        caller.may(OPERATOR, ADMIN) or caller.owns_customer(purchase.customer_id)
+    ):
+        raise PurchaseNotFound("no such purchase")
+    return purchase
+
+
+def may_read_audits(caller: Caller) -> None:
+    caller.require(OPERATOR, ADMIN)
+
+
+def may_read_submissions(caller: Caller) -> bool:
+    """Whether those of everybody; else only the caller's own. Raises Forbidden."""
+    caller.require(SELLER, OPERATOR, ADMIN)
+    return caller.may(OPERATOR, ADMIN)

@@ -1,0 +1,137 @@
+"""What the portal hears: every event of every purchase, and of vehicles and customers.
+
+Nothing here moves a purchase: each event takes its place in the timeline of its subject.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from pydantic import ConfigDict
+
+from libs.kernel.clock import Clock, utc_now
+from libs.kernel.ids import IdFactory, uuid7
+from libs.messaging.envelope import Received, View
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reactions
+from services.portal.application.erase_user import erase_user
+from services.portal.application.note_event import note_event
+from services.portal.domain.timeline import Fact, Kind
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+
+OF_A_PURCHASE = (
+    "order.confirmed.v1",
+    "order.cancellation_requested.v1",
+    "order.completed.v1",
+    "order.failed.v1",
+    "order.cancelled.v1",
+    "order.closed.v1",
+    "credit.reserved.v1",
+    "credit.reservation_failed.v1",
+    "credit.released.v1",
+    "vehicle.reserved.v1",
+    "vehicle.reservation_failed.v1",
+    "vehicle.sold.v1",
+    "vehicle.sale_failed.v1",
+    "vehicle.released.v1",
+    "payment.code_generated.v1",
+    "payment.code_generation_failed.v1",
+    "payment.processed.v1",
+    "payment.failed.v1",
+    "payment.expired.v1",
+    "payment.voided.v1",
+    "payment.refunded.v1",
+    "payment.refund_failed.v1",
+)
+OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1")
+OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
+
+SHOWN = frozenset(
+    {
+        "reason",
+        "total_cents",
+        "price_cents",
+        "amount_cents",
+        "customer_id",
+        "vehicle_id",
+        "seller_id",
+        "payment_id",
+        "make",
+        "model",
+        "year",
+        "colour",
+        "is_sold",
+        "changed",
+        "expires_at",
+    }
+)
+"""What a timeline tells of an event. The payment code is not among it: it is the buyer's alone."""
+
+
+class Noted(View):
+    """Whatever the event says; which of it is shown is said above."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def details(self) -> dict[str, Any]:
+        said = self.model_dump(mode="json")
+        return {name: value for name, value in said.items() if name in SHOWN}
+
+
+class OfPurchase(Noted):
+    order_id: UUID
+
+
+class OfVehicle(Noted):
+    vehicle_id: UUID
+
+
+class OfCustomer(Noted):
+    customer_id: UUID
+
+
+def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[PortalUnitOfWork]:
+    on = Reactions[PortalUnitOfWork]("portal")
+    _note(on, OF_A_PURCHASE, OfPurchase, Kind.PURCHASE)
+    _note(on, OF_A_VEHICLE, OfVehicle, Kind.VEHICLE)
+    _note(on, OF_A_CUSTOMER, OfCustomer, Kind.CUSTOMER)
+
+    @on.view("customer.erased.v1", OfCustomer)
+    async def erase_user_when_customer_erased(
+        uow: PortalUnitOfWork, event: Received[OfCustomer]
+    ) -> None:
+        await note_event(uow, _fact(event, Kind.CUSTOMER))
+        customer_id, now = event.data.customer_id, clock()
+        await erase_user(
+            uow, tenant_id=event.tenant_id, customer_id=customer_id, new_id=new_id, now=now
+        )
+
+    return on
+
+
+def participant() -> Participant:
+    return Participant("portal", publishes=(), reactions=reactions())
+
+
+def _note(
+    on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Noted], kind: Kind
+) -> None:
+    async def note_in_timeline(uow: PortalUnitOfWork, event: Received[Noted]) -> None:
+        await note_event(uow, _fact(event, kind))
+
+    for event_type in types:
+        on.view(event_type, view)(note_in_timeline)
+
+
+def _fact(event: Received[Any], kind: Kind) -> Fact:
+    return Fact(
+        event_id=event.id,
+        tenant_id=event.tenant_id,
+        kind=kind,
+        subject_id=UUID(event.subject),
+        service=event.source,
+        type=event.type,
+        sequence=event.sequence,
+        occurred_at=event.time,
+        details=event.data.details(),
+    )

@@ -1,0 +1,166 @@
+"""HTTP: health, submissions, audits, and the timeline of a purchase with its event stream."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic_core import to_json
+
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import CallerDep
+from libs.runtime.database import ping
+from libs.runtime.pagination import PageDep
+from services.portal.application.verify_audits import verify_audits
+from services.portal.domain.errors import PurchaseNotFound, SubmissionNotFound
+from services.portal.domain.timeline import Purchase, PurchaseState
+from services.portal.infrastructure import access
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.schemas import (
+    AuditOut,
+    AuditPage,
+    ChainOut,
+    DatabaseHealth,
+    FinishedOut,
+    HealthOut,
+    MomentOut,
+    SubmissionOut,
+    SubmissionPage,
+    TimelineOut,
+)
+from services.portal.infrastructure.watch import TimelineWatch
+
+HEALTH_SECONDS = 2.0
+HEARD_WITHIN_SECONDS = 5.0
+"""A purchase just made is known to orders first: its stream waits so long for the first event."""
+LookUp = Annotated[str | None, Query(max_length=100)]
+
+
+class Endpoints:
+    """Each is one endpoint of `router` below."""
+
+    def __init__(self, transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -> None:
+        self._transactions = transactions
+        self._watch = watch
+
+    async def health(self) -> Response:
+        """Whether the database can be reached, and how fast it answers."""
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await ping(self._transactions.engine)
+        except Exception:  # whatever is wrong with it
+            health = HealthOut(
+                status="down", database=DatabaseHealth(is_reachable=False, latency_ms=None)
+            )
+        else:
+            latency = round((time.perf_counter() - started) * 1000, 3)
+            health = HealthOut(
+                status="ok", database=DatabaseHealth(is_reachable=True, latency_ms=latency)
+            )
+        status = 200 if health.database.is_reachable else 503
+        return Response(to_json(health), status, media_type="application/json")
+
+    async def submissions(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
+        """Newest first: a seller's own; all of the tenant for an operator or admin."""
+        everybodys = access.may_read_submissions(caller)
+        after = None if page.after is None else UUID(page.after[0])
+        user_id = None if everybodys else UUID(caller.subject)
+        found = await self._transactions.run(
+            lambda uow: uow.submissions.page(caller.tenant_id, after, page.limit + 1, user_id)
+        )
+        shown = found[: page.limit]
+        next_after = (shown[-1].id,) if len(found) > page.limit else None
+        return page.answer([SubmissionOut.of(each) for each in shown], next_after, request)
+
+    async def submission(self, submission_id: UUID, caller: CallerDep) -> SubmissionOut:
+        """One submission, with the rows that failed and why."""
+        everybodys = access.may_read_submissions(caller)
+        found = await self._transactions.run(
+            lambda uow: uow.submissions.get(caller.tenant_id, submission_id)
+        )
+        if not everybodys and str(found.user_id) != caller.subject:
+            raise SubmissionNotFound("no such submission")
+        return SubmissionOut.of(found)
+
+    async def audits(
+        self, request: Request, caller: CallerDep, page: PageDep, action: LookUp = None
+    ) -> Response:
+        """Who did what, when, and with what result; newest first. Operator or admin."""
+        access.may_read_audits(caller)
+        before = None if page.after is None else int(page.after[0])
+        found = await self._transactions.run(
+            lambda uow: uow.audits.page(caller.tenant_id, before, page.limit + 1, action)
+        )
+        shown = found[: page.limit]
+        next_after = (shown[-1].sequence,) if len(found) > page.limit else None
+        return page.answer([AuditOut.of(each) for each in shown], next_after, request)
+
+    async def verification(self, caller: CallerDep) -> ChainOut:
+        """Whether every audit of the tenant is as it was written. Operator or admin."""
+        access.may_read_audits(caller)
+        report = await self._transactions.run(
+            lambda uow: verify_audits(uow, tenant_id=caller.tenant_id)
+        )
+        return ChainOut(checked=report.checked, problem=report.problem)
+
+    async def timeline(self, order_id: UUID, caller: CallerDep) -> TimelineOut:
+        """Each event of a purchase: a buyer's own, or any of the tenant for operator or admin."""
+        found = await self._transactions.run(
+            lambda uow: uow.timeline.of(caller.tenant_id, order_id)
+        )
+        access.may_read_purchase(caller, found.purchase if found else None)
+        if found is None:
+            raise PurchaseNotFound("no such purchase")
+        return TimelineOut.of(found)
+
+    async def heard(self, order_id: UUID, caller: CallerDep) -> Purchase:
+        """The purchase of a stream; raises what `access.may_read_purchase` does."""
+        give_up = time.monotonic() + HEARD_WITHIN_SECONDS
+        while True:
+            found = await self._transactions.run(
+                lambda uow: uow.timeline.purchase(caller.tenant_id, order_id)
+            )
+            if (found and found.customer_id) or time.monotonic() > give_up:
+                return access.may_read_purchase(caller, found)
+            await asyncio.sleep(0.1)
+
+    async def stream(
+        self, request: Request, purchase: Purchase, last_event_id: str
+    ) -> AsyncIterable[ServerSentEvent]:
+        known = last_event_id
+        after = int(known) if known.isascii() and known.isdigit() and len(known) < 10 else 0
+        stopping: asyncio.Event = request.app.state.stopping
+        async for step in self._watch.follow(purchase.tenant_id, purchase.id, after, stopping):
+            if isinstance(step, PurchaseState):
+                yield ServerSentEvent(event="finished", data=FinishedOut(state=step.value))
+            else:
+                yield ServerSentEvent(
+                    event="moment", id=str(step.position), data=MomentOut.of(step)
+                )
+
+
+def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
+    routes, to = APIRouter(tags=["portal"]), Endpoints(transactions, watch)
+
+    async def stream(
+        request: Request,
+        purchase: Annotated[Purchase, Depends(to.heard)],
+        last_event_id: Annotated[str, Header()] = "",
+    ) -> AsyncIterable[ServerSentEvent]:
+        """Each event as it happens (`moment`), from `Last-Event-ID` on; `finished` at the end."""
+        async for event in to.stream(request, purchase, last_event_id):
+            yield event
+
+    routes.get("/api/health", response_model=HealthOut)(to.health)
+    routes.get("/api/submissions", response_model=SubmissionPage)(to.submissions)
+    routes.get("/api/submissions/{submission_id}", response_model=SubmissionOut)(to.submission)
+    routes.get("/api/audits", response_model=AuditPage)(to.audits)
+    routes.get("/api/audits/verification", response_model=ChainOut)(to.verification)
+    of_purchase = "/api/purchases/{order_id}/timeline"
+    routes.get(of_purchase, response_model=TimelineOut)(to.timeline)
+    routes.get(f"{of_purchase}/events", response_class=EventSourceResponse)(stream)
+    return routes

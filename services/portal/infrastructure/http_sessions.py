@@ -1,0 +1,164 @@
+"""HTTP: signing in and out, sessions, and tokens for those signed in."""
+
+import secrets
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from libs.kernel.clock import utc_now
+from libs.kernel.errors import Forbidden, NotFound
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.problems import Refusal
+from services.portal.application.ports import PasswordHasher
+from services.portal.application.sign_in import WINDOW, sign_in
+from services.portal.application.sign_out import sign_out
+from services.portal.domain.errors import SignInRefused, TooManyAttempts
+from services.portal.domain.session import Session
+from services.portal.domain.user import User
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.schemas import (
+    Credentials,
+    SessionOut,
+    SessionsOut,
+    SignedIn,
+    TokenOut,
+    UserOut,
+)
+from services.portal.infrastructure.sessions import SESSION_COOKIE, sessions_of
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.tokens import Tokens
+
+MAX_DEVICE = 200
+
+
+class SignIns:
+    """Signing in, for the JSON API and for the page alike."""
+
+    def __init__(
+        self,
+        transactions: Transactions[PortalUnitOfWork],
+        settings: PortalSettings,
+        passwords: PasswordHasher,
+    ) -> None:
+        self._transactions = transactions
+        self._lifetime = settings.session_lifetime
+        self._passwords = passwords
+
+    async def enter(self, request: Request, email: str, password: str) -> tuple[User, str]:
+        """The user and the token of a new session. Raises SignInRefused, TooManyAttempts."""
+        token = secrets.token_urlsafe(32)
+        user = await sign_in(
+            self._transactions,
+            self._passwords,
+            email=email,
+            password=password,
+            address=request.client.host if request.client else "unknown",
+            device=request.headers.get("user-agent", "unknown")[:MAX_DEVICE],
+            token=token,
+            lifetime=self._lifetime,
+            new_id=uuid7,
+            now=utc_now(),
+        )
+        return user, token
+
+
+class Endpoints:
+    """Each is one endpoint of `router` below."""
+
+    def __init__(
+        self,
+        transactions: Transactions[PortalUnitOfWork],
+        settings: PortalSettings,
+        tokens: Tokens,
+        sign_ins: SignIns,
+    ) -> None:
+        self._transactions = transactions
+        self._tokens = tokens
+        self._seconds = settings.token_seconds
+        self._sign_ins = sign_ins
+
+    async def jwks(self) -> dict[str, Any]:
+        """The public keys of the tokens this portal issues."""
+        return await self._tokens.jwks()
+
+    async def begin(self, body: Credentials, request: Request) -> Response:
+        """Sign in: the session comes as a cookie."""
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise Forbidden("sign in from a page of the portal")
+        try:
+            user, token = await self._sign_ins.enter(request, body.email, body.password)
+        except SignInRefused as error:
+            raise Refusal(401, error.code, str(error)) from None
+        except TooManyAttempts as error:
+            wait = str(int(WINDOW.total_seconds()))
+            raise Refusal(429, error.code, str(error), headers={"Retry-After": wait}) from None
+        csrf = sessions_of(request).csrf_token_of(token)
+        answer = SignedIn(user=UserOut.of(user), csrf_token=csrf)
+        response = Response(to_json(answer), 201, media_type="application/json")
+        sessions_of(request).begin(response, token)
+        return response
+
+    async def list_own(self, request: Request) -> SessionsOut:
+        """Where the user is signed in."""
+        session, user = await _signed_in(request)
+        found = await self._transactions.run(lambda uow: uow.sessions.of_user(user.id))
+        return SessionsOut(items=[SessionOut.of(each, session.id) for each in found])
+
+    async def end_current(self, request: Request) -> Response:
+        """Sign out."""
+        session, _ = await _signed_in(request)
+        return await self.end(session.id, request)
+
+    async def end(self, session_id: UUID, request: Request) -> Response:
+        """End a session of the user, here or elsewhere."""
+        session, user = await _signed_in(request)
+        work = partial(
+            sign_out,
+            tenant_id=user.tenant_id,
+            user_id=user.id,
+            session_id=session_id,
+            audit_id=uuid7(),
+            now=utc_now(),
+        )
+        if not await self._transactions.run(work):
+            raise NotFound("no such session")
+        response = Response(status_code=204)
+        if session_id == session.id:
+            sessions_of(request).end(response)
+        return response
+
+    async def token(self, request: Request) -> TokenOut:
+        """A short token for the user signed in, that every service accepts."""
+        _, user = await _signed_in(request)
+        return TokenOut(access_token=await self._tokens.mint(user), expires_in=self._seconds)
+
+
+async def _signed_in(request: Request) -> tuple[Session, User]:
+    """Sessions are for the browser that holds them: a bearer token is not enough."""
+    sessions = sessions_of(request)
+    found = await sessions.find(request)
+    if found is None:
+        raise Refusal(401, "unauthenticated", f"this needs the cookie {SESSION_COOKIE}")
+    await sessions.check_csrf(request)
+    return found
+
+
+def router(
+    transactions: Transactions[PortalUnitOfWork],
+    settings: PortalSettings,
+    tokens: Tokens,
+    passwords: PasswordHasher,
+) -> APIRouter:
+    sign_ins = SignIns(transactions, settings, passwords)
+    routes, to = APIRouter(tags=["sessions"]), Endpoints(transactions, settings, tokens, sign_ins)
+    routes.get("/.well-known/jwks.json")(to.jwks)
+    routes.post("/api/sessions", status_code=201, response_model=SignedIn)(to.begin)
+    routes.get("/api/sessions", response_model=SessionsOut)(to.list_own)
+    routes.delete("/api/sessions/current", status_code=204)(to.end_current)
+    routes.delete("/api/sessions/{session_id}", status_code=204)(to.end)
+    routes.post("/api/token", response_model=TokenOut)(to.token)
+    return routes

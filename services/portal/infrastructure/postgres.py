@@ -1,0 +1,28 @@
+"""The portal's unit of work: its repositories on one transaction."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import UnitOfWork
+from services.portal.infrastructure.audit_repository import PostgresAudits
+from services.portal.infrastructure.key_repository import PostgresKeys
+from services.portal.infrastructure.session_repository import PostgresAttempts, PostgresSessions
+from services.portal.infrastructure.submission_repository import PostgresSubmissions
+from services.portal.infrastructure.timeline_repository import PostgresTimeline
+from services.portal.infrastructure.user_repository import PostgresUsers
+from services.portal.infrastructure.vault import Vault
+
+
+class PortalUnitOfWork(UnitOfWork):
+    def __init__(self, connection: AsyncConnection, outbox: Outbox, vault: Vault) -> None:
+        super().__init__(connection, outbox)
+        self.users = PostgresUsers(connection, vault)
+        self.sessions = PostgresSessions(connection, vault)
+        self.attempts = PostgresAttempts(connection, vault)
+        self.keys = PostgresKeys(connection, vault)
+        self.audits = PostgresAudits(connection)
+        self.submissions = PostgresSubmissions(connection)
+        self.timeline = PostgresTimeline(connection)
+
+    async def flush(self) -> None:
+        await self.timeline.flush()

@@ -1,0 +1,216 @@
+"""Who looks at a page: the session cookie, the CSRF token, and the dependencies pages ask for.
+
+    async def show(user: UserDep) -> Response: ...              # else 303 to /sign-in?next=…
+    async def storefront(visitor: VisitorDep) -> Response: ...  # None: not signed in
+    async def audits(user: Annotated[User, require_roles("operator", "admin")]) -> Response: ...
+
+Every request that is not a GET and comes with a cookie has to bring the CSRF token back, in the
+header X-CSRF-Token or the form field `csrf_token`; pages show it by `csrf_token(request)`.
+"""
+
+import hmac
+import secrets
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+from uuid import UUID
+
+from fastapi import Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from libs.kernel.errors import Forbidden
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import Authenticator, Caller
+from libs.runtime.limits import READING
+from libs.runtime.problems import Refusal
+from services.portal.domain.session import Session
+from services.portal.domain.user import User
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.tokens import Tokens
+from services.portal.infrastructure.vault import Vault
+
+SESSION_COOKIE = "session"
+VISITOR_COOKIE = "visitor"
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf_token"
+MAX_TOKEN = 100
+SIGN_IN = "/sign-in"
+
+
+class SignInRequired(Exception):
+    """The page is for those signed in; `back` is where to go afterwards."""
+
+    def __init__(self, back: str) -> None:
+        super().__init__(back)
+        self.back = back
+
+
+class WrongCsrfToken(Refusal):
+    def __init__(self) -> None:
+        super().__init__(403, "csrf", "the page is out of date: load it again and repeat")
+
+
+class Sessions:
+    """What the dependencies below find as `app.state.sessions`."""
+
+    def __init__(
+        self, transactions: Transactions[PortalUnitOfWork], settings: PortalSettings, vault: Vault
+    ) -> None:
+        self._transactions = transactions
+        self._vault = vault
+        self._secure = settings.secure_cookies
+        self._seconds = settings.session_seconds
+
+    async def find(self, request: Request) -> tuple[Session, User] | None:
+        """Looked up once for a request."""
+        if not hasattr(request.state, "signed_in"):
+            token = request.cookies.get(SESSION_COOKIE, "")
+            request.state.signed_in = (
+                await self._transactions.run(lambda uow: uow.sessions.user_of(token))
+                if 0 < len(token) <= MAX_TOKEN
+                else None
+            )
+        found: tuple[Session, User] | None = request.state.signed_in
+        return found
+
+    def csrf_token(self, request: Request) -> str:
+        """Bound to the session, or before one begins to the visitor."""
+        token = request.cookies.get(SESSION_COOKIE) or self._visitor(request)
+        return self._vault.csrf_token(token)
+
+    def csrf_token_of(self, token: str) -> str:
+        """Of a session that begins just now."""
+        return self._vault.csrf_token(token)
+
+    async def check_csrf(self, request: Request) -> None:
+        """Raises WrongCsrfToken."""
+        if request.method in READING:
+            return
+        known = request.cookies.get(SESSION_COOKIE) or request.cookies.get(VISITOR_COOKIE)
+        sent = request.headers.get(CSRF_HEADER) or await _form_field(request)
+        good = known and hmac.compare_digest(self._vault.csrf_token(known).encode(), sent.encode())
+        if not good:
+            raise WrongCsrfToken
+
+    def begin(self, response: Response, token: str) -> None:
+        """The browser keeps the token; scripts never see it."""
+        self._set(response, SESSION_COOKIE, token, self._seconds)
+
+    def end(self, response: Response) -> None:
+        response.delete_cookie(SESSION_COOKIE, path="/")
+
+    def remember_visitor(self, request: Request, response: Response) -> None:
+        """Set the cookie that the CSRF token of a page was bound to, where it was made just now."""
+        fresh = getattr(request.state, "visitor", None)
+        if fresh is not None:
+            self._set(response, VISITOR_COOKIE, fresh, self._seconds)
+
+    def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
+        response.set_cookie(
+            name, value, seconds, path="/", secure=self._secure, httponly=True, samesite="lax"
+        )
+
+    def _visitor(self, request: Request) -> str:
+        known = request.cookies.get(VISITOR_COOKIE)
+        if known is not None and len(known) <= MAX_TOKEN:
+            return known
+        if not hasattr(request.state, "visitor"):
+            request.state.visitor = secrets.token_urlsafe(32)
+        fresh: str = request.state.visitor
+        return fresh
+
+
+class PortalAuthenticator(Authenticator):
+    """The JSON API takes a bearer token like every service, or the session of a page."""
+
+    def __init__(self, settings: PortalSettings, tokens: Tokens, sessions: Sessions) -> None:
+        super().__init__(settings, tokens)
+        self._sessions = sessions
+
+    async def caller_of(
+        self, request: Request, authorization: str | None, tenant: str | None
+    ) -> Caller:
+        if authorization is None and (found := await self._sessions.find(request)):
+            await self._sessions.check_csrf(request)
+            user = found[1]
+            return Caller(user.tenant_id, str(user.id), user.roles, user.customer_id)
+        return await super().caller_of(request, authorization, tenant)
+
+
+def sessions_of(request: Request) -> Sessions:
+    sessions: Sessions = request.app.state.sessions
+    return sessions
+
+
+def csrf_token(request: Request) -> str:
+    """For the hidden field and the header of a page's forms."""
+    return sessions_of(request).csrf_token(request)
+
+
+async def _visitor(request: Request) -> User | None:
+    sessions = sessions_of(request)
+    await sessions.check_csrf(request)
+    found = await sessions.find(request)
+    return None if found is None else found[1]
+
+
+async def _user(request: Request, visitor: Annotated[User | None, Depends(_visitor)]) -> User:
+    if visitor is None:
+        raise SignInRequired(_back(request))
+    return visitor
+
+
+async def _session(request: Request, _: Annotated[User, Depends(_user)]) -> UUID:
+    found = await sessions_of(request).find(request)
+    if found is None:
+        raise SignInRequired(_back(request))
+    return found[0].id
+
+
+VisitorDep = Annotated[User | None, Depends(_visitor)]
+UserDep = Annotated[User, Depends(_user)]
+SessionIdDep = Annotated[UUID, Depends(_session)]
+
+
+def require_roles(*roles: str) -> User:
+    """A dependency: the user signed in, who has one of these roles; else Forbidden."""
+
+    async def allowed(user: UserDep) -> User:
+        if not user.may(*roles):
+            raise Forbidden(f"this needs the role {' or '.join(roles)}")
+        return user
+
+    dependency: User = Depends(allowed)
+    return dependency
+
+
+def to_sign_in(request: Request, error: Exception) -> Response:
+    """The answer to SignInRequired; a script is told to go there as a whole."""
+    back = error.back if isinstance(error, SignInRequired) else "/"
+    place = f"{SIGN_IN}?next={quote(back, safe='/')}"
+    if "HX-Request" in request.headers:
+        return Response(status_code=401, headers={"HX-Redirect": place})
+    return RedirectResponse(place, 303)
+
+
+def local_path(place: str | None) -> str:
+    """Where to go after signing in: a path of ours, whatever was asked for."""
+    parts = urlsplit((place or "").replace("\\", "/"))
+    ours = not parts.scheme and not parts.netloc and parts.path.startswith("/")
+    return parts._replace(fragment="").geturl() if ours and parts.path[1:2] != "/" else "/"
+
+
+def _back(request: Request) -> str:
+    """A page that can be shown again; after a form, where it stood."""
+    if request.method in READING:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return request.url.path + query
+    return local_path(urlsplit(request.headers.get("referer", "/")).path)
+
+
+async def _form_field(request: Request) -> str:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return ""
+    value = (await request.form()).get(CSRF_FIELD, "")
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,44 @@
+"""What the portal reads from the environment beside the settings of every service."""
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from libs.runtime.crypto import BlindIndexSetting, CipherSetting
+from libs.runtime.settings import ServiceSettings
+
+
+class PortalSettings(ServiceSettings):
+    """The portal signs people in itself, so AUTH says nothing about it: it is never open."""
+
+    service: str = "portal"
+    port: int = Field(default=8086, ge=0, le=65535)
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+
+    data_keys: CipherSetting = Field(repr=False)
+    """Master keys of users' names and e-mails and of the keys that sign tokens."""
+    index_key: BlindIndexSetting = Field(repr=False)
+    """BASE64; finds users by e-mail. It cannot be changed later."""
+
+    session_seconds: int = Field(default=12 * 3600, ge=60)
+    token_seconds: int = Field(default=300, ge=30, le=3600)
+    secure_cookies: bool = False
+    """True wherever the portal is reached over https."""
+    audit_months: int = Field(default=60, ge=1)
+    timeline_months: int = Field(default=24, ge=1)
+    """Kept so long, then dropped by whole months."""
+
+    @property
+    def checks_peer_tokens(self) -> bool:
+        return False
+
+    @property
+    def session_lifetime(self) -> timedelta:
+        return timedelta(seconds=self.session_seconds)
+
+    @property
+    def token_lifetime(self) -> timedelta:
+        return timedelta(seconds=self.token_seconds)
+
+    def _check_auth(self) -> None:
+        pass

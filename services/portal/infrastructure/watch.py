@@ -1,0 +1,87 @@
+"""Follows timelines as they grow: one query for all that are watched, five times a second."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import structlog
+
+from libs.messaging.unit_of_work import Transactions
+from services.portal.domain.timeline import Moment, PurchaseState
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 0.2
+LATE_SECONDS = 1.0
+"""After its last event a purchase is followed a little longer: queues overtake each other."""
+
+
+class TimelineWatch:
+    """Runs while somebody watches. Works through any pooler: nothing listens for NOTIFY."""
+
+    def __init__(self, transactions: Transactions[PortalUnitOfWork]) -> None:
+        self._transactions = transactions
+        self._watched: Counter[UUID] = Counter()
+        self._positions: dict[UUID, int] = {}
+        self._moved = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    async def follow(
+        self, tenant_id: str, order_id: UUID, after: int, stopping: asyncio.Event
+    ) -> AsyncIterator[Moment | PurchaseState]:
+        """Each moment beyond the position `after`, as it comes; at the end of a purchase that is
+        finished its state. Ends without one when `stopping` is set.
+        """
+        async with self._watching(order_id):
+            while not stopping.is_set():
+                at = after
+                timeline = await self._transactions.run(
+                    lambda uow: uow.timeline.of(tenant_id, order_id, at)  # noqa: B023
+                )
+                for moment in timeline.moments if timeline else ():
+                    after = moment.position
+                    yield moment
+                finished = timeline is not None and timeline.purchase.is_finished
+                while not (moved := await self._moved_beyond(order_id, after)):
+                    if finished or stopping.is_set():
+                        break
+                if timeline and finished and not moved:
+                    yield timeline.purchase.state
+                    return
+
+    @asynccontextmanager
+    async def _watching(self, order_id: UUID) -> AsyncIterator[None]:
+        self._watched[order_id] += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look(), name="timeline watch")
+        try:
+            yield
+        finally:
+            self._watched -= Counter({order_id: 1})
+            if order_id not in self._watched:
+                self._positions.pop(order_id, None)
+
+    async def _moved_beyond(self, order_id: UUID, position: int) -> bool:
+        """Whether there is more than `position` within a second."""
+        try:
+            async with asyncio.timeout(LATE_SECONDS), self._moved:
+                await self._moved.wait_for(lambda: self._positions.get(order_id, 0) > position)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _look(self) -> None:
+        while self._watched:
+            try:
+                found = await self._transactions.run(
+                    lambda uow: uow.timeline.positions(set(self._watched))
+                )
+                async with self._moved:
+                    self._positions.update(found)
+                    self._moved.notify_all()
+            except Exception as error:  # streams wait until the database is back
+                log.warning("timelines not read", error=type(error).__name__)
+            await asyncio.sleep(EVERY_SECONDS)

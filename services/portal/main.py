@@ -1,0 +1,72 @@
+"""The portal as a process: the only wiring.
+
+python -m services.portal.main                         serve (ROLE: all, api, worker, relay)
+python -m services.portal.main --help                  users, tokens and keys from a terminal
+"""
+
+import sys
+from functools import partial
+
+from fastapi import FastAPI
+
+from libs.messaging.outbox import Outbox
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.database import create_engine
+from libs.runtime.service import Service, main
+from services.portal.infrastructure import http, http_sessions, keeping, sessions
+from services.portal.infrastructure.consumers import participant
+from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.tables import TABLES
+from services.portal.infrastructure.tokens import Tokens
+from services.portal.infrastructure.vault import Vault
+from services.portal.infrastructure.watch import TimelineWatch
+
+
+def connect(settings: PortalSettings) -> Transactions[PortalUnitOfWork]:
+    vault = Vault(settings.data_keys, settings.index_key)
+    return Transactions(
+        create_engine(settings),
+        Outbox(settings.service, TABLES),
+        partial(PortalUnitOfWork, vault=vault),
+    )
+
+
+def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
+    transactions = connect(settings)
+    tokens = Tokens(transactions, settings)
+    passwords = Argon2Passwords()
+    own_sessions = sessions.Sessions(
+        transactions, settings, Vault(settings.data_keys, settings.index_key)
+    )
+    watch = TimelineWatch(transactions)
+
+    def install(app: FastAPI) -> None:
+        app.state.sessions = own_sessions
+        app.exception_handler(sessions.SignInRequired)(sessions.to_sign_in)
+
+    return Service(
+        settings=settings,
+        participant=participant(),
+        tables=TABLES,
+        transactions=transactions,
+        routers=[
+            http.router(transactions, watch),
+            http_sessions.router(transactions, settings, tokens, passwords),
+        ],
+        loops=keeping.loops(transactions, settings),
+        authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
+        install=install,
+        unplaced=lambda path: path.startswith("/static/") or path.endswith("/events"),
+        forms=True,
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        from services.portal.infrastructure.terminal import run
+
+        run(sys.argv[1:], connect)
+    else:
+        main(PortalSettings, build)
