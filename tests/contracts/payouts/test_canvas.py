@@ -1,10 +1,17 @@
 """The README says what the code does: endpoints, events, statuses, sandbox ids, settings."""
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from libs.runtime.settings import ServiceSettings
-from services.payouts.domain.payout import Status
+from services.payouts.domain.bank import Paid, Refused, RetryPolicy, Unanswered
+from services.payouts.domain.errors import PayoutNotFailed
+from services.payouts.domain.payout import Payout, Status
 from services.payouts.infrastructure.consumers import participant
 from services.payouts.infrastructure.sandbox_bank import SCENARIOS
 from services.payouts.infrastructure.settings import PayoutsSettings
@@ -49,6 +56,29 @@ def test_events_are_those_of_the_code() -> None:
 def test_statuses_and_sandbox_ids_are_those_of_the_code() -> None:
     assert first_column("The payout") == set(Status)
     assert first_column("The sandbox bank") == set(SCENARIOS)
+
+
+def test_the_canvas_shows_where_each_status_leads() -> None:
+    shown = re.findall(r"^\| `([A-Z]+)` \| ?(.*?) ?\|$", section("The payout"), flags=re.MULTILINE)
+    leads = {status: set(re.findall("[A-Z]{4,}", after)) for status, after in shown}
+    assert leads == {status.value: leads_to(status) for status in Status}
+
+
+def leads_to(status: Status) -> set[str]:
+    """Every status that an answer of the bank or a person leads to."""
+    policy = RetryPolicy(timedelta(seconds=1), timedelta(seconds=1), tries=1)
+    answers = (Paid("ref"), Refused("no", for_good=True), Unanswered("silent"))
+    acts: list[Callable[[Payout], object]] = [Payout.retry]
+    acts += [partial(Payout.answered, answer=each, claim=None, policy=policy) for each in answers]
+    after = set()
+    for act in acts:
+        payout = Payout(
+            payout_id=UUID(int=1), tenant_id="t", external_id="x", amount_cents=1, status=status
+        )
+        with suppress(PayoutNotFailed):
+            act(payout)
+        after.add(payout.status.value)
+    return after - {status.value}
 
 
 def test_settings_and_their_defaults_are_those_of_the_code() -> None:

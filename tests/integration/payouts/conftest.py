@@ -120,12 +120,12 @@ class Payouts:
         external_id: str,
         amount_cents: int = 1_000,
         seller_id: UUID | None = None,
-        **headers: str,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         body: dict[str, Any] = {"external_id": external_id, "amount_cents": amount_cents}
         if seller_id is not None:
             body["seller_id"] = str(seller_id)
-        return await self.client.post("/payouts", json=body, headers=self.admin | headers)
+        return await self.client.post("/payouts", json=body, headers=headers or self.admin)
 
     async def bank_turn(self, times: int = 1) -> None:
         """Everything that waits for the bank is due now, is called, and its answer recorded."""

@@ -131,13 +131,13 @@ async def test_the_database_itself_refuses_a_second_row(
 async def test_two_tenants_may_use_the_same_id(payouts: Payouts) -> None:
     elsewhere = payouts.caller("admin", tenant="another")
     assert (await payouts.request("bonus-1")).status_code == 201
-    assert (await payouts.request("bonus-1", **elsewhere)).status_code == 201
+    assert (await payouts.request("bonus-1", headers=elsewhere)).status_code == 201
 
 
 async def test_same_idempotency_key_gives_the_first_answer_again(payouts: Payouts) -> None:
-    key = {"Idempotency-Key": uuid7().hex}
-    first = await payouts.request("bonus-1", **key)
-    again = await payouts.request("bonus-1", **key)
+    headers = payouts.admin | {"Idempotency-Key": uuid7().hex}
+    first = await payouts.request("bonus-1", headers=headers)
+    again = await payouts.request("bonus-1", headers=headers)
     assert (again.status_code, again.content) == (201, first.content)
     assert again.headers["idempotency-replayed"] == "true"
 

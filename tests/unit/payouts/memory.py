@@ -1,0 +1,111 @@
+"""The ports in memory, for tests: time is a number of seconds that the test moves."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from libs.kernel.events import DomainEvent
+from services.payouts.domain.bank import Paid, Refused
+from services.payouts.domain.errors import PayoutNotFound
+from services.payouts.domain.payout import Payout, Status
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class MemoryPayouts:
+    """Stores copies, so that a change which is not saved is lost as it is in a database."""
+
+    now: datetime = START
+    rows: dict[UUID, Payout] = field(default_factory=dict)
+    due: dict[UUID, datetime] = field(default_factory=dict)
+
+    async def was_processed(self, tenant_id: str, external_id: str) -> bool:
+        return self._find(tenant_id, external_id) is not None
+
+    async def save_payout(self, payout: Payout) -> bool:
+        if self._find(payout.tenant_id, payout.external_id) is not None:
+            return False
+        await self.update(payout)
+        return True
+
+    async def get(self, tenant_id: str, external_id: str) -> Payout:
+        found = self._find(tenant_id, external_id)
+        if found is None:
+            raise PayoutNotFound
+        return copy(found)
+
+    async def lock(self, payout_id: UUID) -> Payout:
+        return copy(self.rows[payout_id])
+
+    async def lock_by_external_id(self, tenant_id: str, external_id: str) -> Payout:
+        return await self.get(tenant_id, external_id)
+
+    async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payout]:
+        claimed = [self.rows[key] for key, due in self.due.items() if due <= self.now][:limit]
+        for row in claimed:
+            row.attempts += 1
+            row.claim = uuid4()
+            self.due[row.payout_id] = self.now + lease
+        return [copy(row) for row in claimed]
+
+    async def update(self, payout: Payout) -> None:
+        if payout.status is not Status.PENDING:
+            self.due.pop(payout.payout_id, None)
+        elif payout.call_in is not None:
+            self.due[payout.payout_id] = self.now + payout.call_in
+        stored = copy(payout)
+        stored.call_in = None
+        self.rows[payout.payout_id] = stored
+
+    async def page(
+        self,
+        tenant_id: str,
+        *,
+        seller_id: UUID | None,
+        status: Status | None,
+        before: UUID | None,
+        limit: int,
+    ) -> Sequence[Payout]:
+        return list(self.rows.values())[:limit]
+
+    def _find(self, tenant_id: str, external_id: str) -> Payout | None:
+        for row in self.rows.values():
+            if (row.tenant_id, row.external_id) == (tenant_id, external_id):
+                return row
+        return None
+
+
+@dataclass
+class MemoryUnitOfWork:
+    payouts: MemoryPayouts = field(default_factory=MemoryPayouts)
+    published: list[DomainEvent] = field(default_factory=list)
+
+    def publish(self, *events: DomainEvent) -> None:
+        self.published.extend(events)
+
+
+@dataclass
+class MemoryBank:
+    """`mood` is what comes of the next calls: pay, refuse, refuse for good, silent before it pays,
+    silent after.
+    """
+
+    mood: str = "pay"
+    paid: dict[str, int] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+
+    async def pay(
+        self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int
+    ) -> Paid | Refused:
+        self.keys.append(key)
+        if self.mood == "silent before":
+            raise ConnectionError
+        if self.mood.startswith("refuse") and key not in self.paid:
+            return Refused("no", for_good=self.mood == "refuse for good")
+        self.paid.setdefault(key, amount_cents)
+        if self.mood == "silent after":
+            raise TimeoutError
+        return Paid(key)

@@ -1,0 +1,131 @@
+"""A payout's rules, one by one."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from pydantic import ValidationError
+
+from services.payouts.application.call_bank import call_bank
+from services.payouts.domain.bank import Answer, Paid, Refused, RetryPolicy, Unanswered
+from services.payouts.domain.errors import PayoutNotFailed, StalePayout
+from services.payouts.domain.payout import Payout, Status
+from services.payouts.infrastructure.settings import PayoutsSettings
+from tests.unit.payouts.memory import MemoryBank
+
+CLAIM, LATER_CLAIM = UUID(int=10), UUID(int=11)
+POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=5), tries=3)
+PATIENCE = timedelta(seconds=0.05)
+
+
+def payout(status: Status = Status.PENDING, *, attempts: int = 1, claim: UUID = CLAIM) -> Payout:
+    return Payout(
+        payout_id=UUID(int=2),
+        tenant_id="default",
+        external_id="bonus-1",
+        amount_cents=500,
+        status=status,
+        attempts=attempts,
+        claim=claim if status is Status.PENDING else None,
+    )
+
+
+def hear(asked: Payout, answer: Answer, claim: UUID = CLAIM) -> list[str]:
+    return [event.type for event in asked.answered(answer, claim, POLICY)]
+
+
+def test_waits_double_up_to_the_longest() -> None:
+    assert [POLICY.delay(attempt).total_seconds() for attempt in (1, 2, 3, 4)] == [1, 2, 4, 5]
+    assert POLICY.delay(1_000_000) == timedelta(seconds=5)
+
+
+def test_refused_payout_is_tried_again_until_its_last_try() -> None:
+    asked = payout(attempts=2)
+    assert hear(asked, Refused("limit_reached")) == []
+    assert (asked.status, asked.claim, asked.call_in) == (Status.PENDING, None, POLICY.delay(2))
+    asked = payout(attempts=3)
+    assert hear(asked, Refused("limit_reached")) == ["payout.failed.v1"]
+    assert (asked.status, asked.reason) == (Status.FAILED, "limit_reached")
+
+
+def test_refusal_for_good_fails_at_the_first_try() -> None:
+    asked = payout()
+    assert hear(asked, Refused("account_closed", for_good=True)) == ["payout.failed.v1"]
+
+
+def test_payout_without_an_answer_never_fails() -> None:
+    asked = payout(attempts=1_000)
+    assert hear(asked, Unanswered("no answer")) == []
+    assert asked.status is Status.PENDING
+
+
+@pytest.mark.parametrize("answer", [Refused("no", for_good=True), Unanswered("no answer")])
+def test_no_from_an_older_call_does_not_count_while_a_later_one_is_under_way(
+    answer: Answer,
+) -> None:
+    asked = payout(claim=LATER_CLAIM)
+    assert hear(asked, answer, CLAIM) == []
+    assert (asked.status, asked.claim) == (Status.PENDING, LATER_CLAIM)
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.FAILED])
+def test_yes_from_an_older_call_counts_for_the_money_has_moved(status: Status) -> None:
+    asked = payout(status, claim=LATER_CLAIM)
+    assert hear(asked, Paid("ref"), CLAIM) == ["payout.completed.v1"]
+    assert (asked.status, asked.bank_reference, asked.claim) == (Status.PAID, "ref", None)
+
+
+@pytest.mark.parametrize("answer", [Paid("other"), Refused("no"), Unanswered("no answer")])
+def test_nothing_changes_what_was_paid(answer: Answer) -> None:
+    asked = payout()
+    hear(asked, Paid("ref"))
+    assert hear(asked, answer) == []
+    assert (asked.status, asked.bank_reference, asked.reason) == (Status.PAID, "ref", None)
+
+
+def test_retry_begins_a_new_episode_at_once() -> None:
+    asked = payout(Status.FAILED, attempts=3)
+    asked.retry()
+    assert (asked.status, asked.attempts, asked.call_in) == (Status.PENDING, 0, timedelta(0))
+    assert asked.version == 2
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.PAID])
+def test_only_a_failed_payout_is_retried(status: Status) -> None:
+    with pytest.raises(PayoutNotFailed):
+        payout(status).retry()
+
+
+def test_older_version_is_stale() -> None:
+    payout().check_version(1)
+    payout().check_version(None)
+    with pytest.raises(StalePayout):
+        payout().check_version(2)
+
+
+async def test_bank_without_an_answer_is_given_up_in_time() -> None:
+    class SilentBank(MemoryBank):
+        async def pay(self, key: str, **_: object) -> Paid | Refused:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    answer = await call_bank(SilentBank(), payout(), PATIENCE)
+    assert answer == Unanswered("the bank did not answer: TimeoutError")
+
+
+async def test_every_call_for_a_payout_has_the_same_key_whatever_became_of_it() -> None:
+    bank = MemoryBank()
+    for asked in (payout(), payout(attempts=9), payout(Status.FAILED)):
+        await call_bank(bank, asked, PATIENCE)
+    assert set(bank.keys) == {f"payout-{UUID(int=2)}"}
+
+
+def test_lease_that_ends_within_a_call_is_refused() -> None:
+    with pytest.raises(ValidationError, match="BANK_LEASE_SECONDS"):
+        PayoutsSettings(
+            _env_file=None,
+            role="api",
+            database_url="postgresql://nobody@localhost/nothing",
+            bank_patience_seconds=30,
+        )
