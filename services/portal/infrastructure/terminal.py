@@ -1,0 +1,146 @@
+"""From a terminal of the machine: users, a user's token, and the keys that sign tokens.
+
+The first admin comes from here.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
+
+import typer
+
+from libs.kernel.clock import utc_now
+from libs.kernel.errors import DomainError
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import DEFAULT_TENANT
+from libs.runtime.database import check_database
+from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.settings import read_settings
+from services.portal.application.create_user import create_user
+from services.portal.application.record_audit import record_audit
+from services.portal.application.rotate_signing_key import rotate_signing_key
+from services.portal.application.verify_audits import verify_audits
+from services.portal.domain.user import check_password, normal_email
+from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.tokens import Tokens, make_key
+
+Connect = Callable[[PortalSettings], Transactions[PortalUnitOfWork]]
+Answer = TypeVar("Answer")
+Work = Callable[[Transactions[PortalUnitOfWork], PortalSettings], Awaitable[Answer]]
+ACTOR = "terminal"
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def run(arguments: Sequence[str], connect: Connect) -> None:
+    """One command; a trouble that can be mended is one line and exit code 2."""
+    with one_line_errors():
+        app(list(arguments), obj=connect, prog_name="portal")
+
+
+@app.command()
+def add_user(
+    context: typer.Context,
+    email: str,
+    role: Annotated[list[str], typer.Option(help="Repeat it for several.")],
+    name: Annotated[str, typer.Option()],
+    tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT,
+    locale: Annotated[str, typer.Option()] = "en",
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="PASSWORD")] = "",
+) -> None:
+    """Make a user, and print the id; the password is asked for, or read from PASSWORD."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+        check_password(password, email=normal_email(email))
+        hashed = await Argon2Passwords().hash(password)
+        user = await transactions.run(
+            lambda uow: create_user(
+                uow,
+                tenant_id=tenant,
+                name=name,
+                email=email,
+                password_hash=hashed,
+                roles=role,
+                locale=locale,
+                actor=ACTOR,
+                new_id=uuid7,
+                now=utc_now(),
+            )
+        )
+        return str(user.id)
+
+    typer.echo(_do(context, work))
+
+
+@app.command()
+def token(context: typer.Context, email: str) -> None:
+    """Print a token for a user, that every service accepts."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], settings: PortalSettings) -> str:
+        address = normal_email(email)
+        user = await transactions.run(lambda uow: uow.users.find_by_email(address))
+        if user is None:
+            raise StartFailure("nobody signs in with this e-mail")
+        return await Tokens(transactions, settings).mint(user)
+
+    typer.echo(_do(context, work))
+
+
+@app.command()
+def rotate_keys(context: typer.Context) -> None:
+    """Sign with a new key; the one before stays published until its tokens have expired."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], settings: PortalSettings) -> str:
+        async def rotate(uow: PortalUnitOfWork) -> str:
+            key = await rotate_signing_key(
+                uow, make_key=make_key, token_lifetime=settings.token_lifetime, now=utc_now()
+            )
+            await record_audit(
+                uow,
+                audit_id=uuid7(),
+                tenant_id=DEFAULT_TENANT,
+                actor=ACTOR,
+                action="key.rotated",
+                target=str(key.id),
+                now=utc_now(),
+            )
+            return f"{key.id} signs from {key.signs_from.isoformat(timespec='seconds')} on"
+
+        return await transactions.run(rotate)
+
+    typer.echo(_do(context, work))
+
+
+@app.command("verify-audits")
+def verify(context: typer.Context, tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT) -> None:
+    """Check that every audit is as it was written; exit 1 when one is not."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str | None:
+        report = await transactions.run(lambda uow: verify_audits(uow, tenant_id=tenant))
+        typer.echo(json.dumps({"checked": report.checked, "problem": report.problem}))
+        return report.problem
+
+    if _do(context, work):
+        raise typer.Exit(1)
+
+
+def _do(context: typer.Context, work: Work[Answer]) -> Answer:
+    connect: Connect = context.obj
+    settings = read_settings(PortalSettings)
+
+    async def done() -> Answer:
+        await check_database(settings)
+        transactions = connect(settings)
+        try:
+            return await work(transactions, settings)
+        finally:
+            await transactions.engine.dispose()
+
+    try:
+        return asyncio.run(done())
+    except DomainError as error:
+        raise StartFailure(str(error)) from None

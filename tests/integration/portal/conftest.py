@@ -1,0 +1,145 @@
+"""The portal on a database that is migrated once and emptied for each test."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.migrations import migrate
+from services.portal.application.create_user import create_user
+from services.portal.domain.user import User
+from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.main import build, connect
+from tests.fixtures.servers import PostgresServer
+from tests.fixtures.services import ServiceClient, serving
+
+MASTER_KEY = "k1:" + "A" * 43 + "="
+INDEX_KEY = "B" * 42 + "A="
+PASSWORD = "correct horse battery"
+EMPTIED = (
+    "TRUNCATE users, sessions, erased_customers, sign_in_attempts, signing_keys, audits,"
+    " audit_heads, audit_anchors, submissions, submission_errors, subjects, timeline,"
+    " idempotency_keys, outbox, inbox"
+)
+
+Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
+AddUser = Callable[..., Awaitable[User]]
+
+
+async def execute(url: str, statement: str, *arguments: Any) -> Any:
+    connection = await asyncpg.connect(url.replace("+asyncpg", ""))
+    try:
+        return await connection.fetch(statement, *arguments)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with this service's newest schema; one for all tests of a worker."""
+    name = f"test_{uuid.uuid4().hex}"
+    asyncio.run(execute(postgres_server.url, f"CREATE DATABASE {name}"))
+    try:
+        place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg")
+        url = urlunsplit(place._replace(path=f"/{name}"))
+        migrate("portal", make_url(url), "upgrade", "head")
+        yield url
+    finally:
+        asyncio.run(execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+async def portal_database(migrated_database: str) -> str:
+    """The same, empty."""
+    await execute(migrated_database, EMPTIED)
+    return migrated_database
+
+
+@pytest.fixture
+def settings(portal_database: str) -> Callable[..., PortalSettings]:
+    def make(**changed: Any) -> PortalSettings:
+        chosen: dict[str, Any] = {
+            "_env_file": None,
+            "database_url": portal_database,
+            "role": "api",
+            "data_keys": MASTER_KEY,
+            "index_key": INDEX_KEY,
+            **changed,
+        }
+        return PortalSettings(**chosen)
+
+    return make
+
+
+@pytest.fixture
+def serve(settings: Callable[..., PortalSettings]) -> Serve:
+    """Serve the portal, with further settings."""
+
+    def start(**changed: Any) -> AbstractAsyncContextManager[ServiceClient]:
+        return serving(build(settings(**changed)))
+
+    return start
+
+
+@pytest.fixture
+async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
+    async with serve() as client:
+        yield client
+
+
+@pytest.fixture
+async def transactions(
+    settings: Callable[..., PortalSettings],
+) -> AsyncIterator[Transactions[PortalUnitOfWork]]:
+    opened = connect(settings())
+    yield opened
+    await opened.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return asyncio.run(Argon2Passwords().hash(PASSWORD))
+
+
+@pytest.fixture
+def add_user(transactions: Transactions[PortalUnitOfWork], password_hash: str) -> AddUser:
+    """A user who signs in with PASSWORD; by default the e-mail is the role's."""
+
+    async def add(
+        *roles: str, email: str | None = None, tenant: str = "default", **more: Any
+    ) -> User:
+        return await transactions.run(
+            lambda uow: create_user(
+                uow,
+                tenant_id=tenant,
+                name=f"{roles[0].title()} Silva",
+                email=email or f"{roles[0]}@example.com",
+                password_hash=password_hash,
+                roles=roles,
+                locale="en",
+                actor="test",
+                new_id=uuid7,
+                now=utc_now(),
+                **more,
+            )
+        )
+
+    return add
+
+
+async def signed_in(client: ServiceClient, email: str, password: str = PASSWORD) -> None:
+    """The client's cookies and headers are then this user's."""
+    answer = await client.post("/api/sessions", json={"email": email, "password": password})
+    assert answer.status_code == 201, answer.text
+    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]

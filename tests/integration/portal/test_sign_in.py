@@ -1,0 +1,203 @@
+"""Signing in and out, and everything that must not let anybody in."""
+
+import asyncio
+
+from libs.kernel.clock import utc_now
+from libs.messaging.unit_of_work import Transactions
+from services.portal.application.sign_in import ATTEMPTS_PER_ACCOUNT
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
+
+BUYER = {"email": "buyer@example.com", "password": PASSWORD}
+
+
+async def test_a_user_signs_in_and_sees_his_session(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    answer = await portal.post(
+        "/api/sessions", json=BUYER | {"email": " Buyer@Example.com "}, headers={"User-Agent": "X"}
+    )
+    assert answer.status_code == 201
+    assert answer.json()["user"]["roles"] == ["buyer"]
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=lax" in cookie
+    [session] = (await portal.get("/api/sessions")).json()["items"]
+    assert session["device"] == "X" and session["is_this_one"]
+
+
+async def test_behind_https_the_cookie_is_secure(serve: Serve, add_user: AddUser) -> None:
+    await add_user("buyer")
+    async with serve(secure_cookies=True) as portal:
+        answer = await portal.post("/api/sessions", json=BUYER)
+    assert "secure" in answer.headers["set-cookie"].lower()
+
+
+async def test_wrong_password_and_unknown_e_mail_get_the_same_answer(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    wrong = await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})
+    unknown = await portal.post("/api/sessions", json=BUYER | {"email": "nobody@example.com"})
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json() == unknown.json()
+    assert "set-cookie" not in wrong.headers
+
+
+async def test_guesses_side_by_side_lock_the_account_even_for_the_right_password(
+    portal: ServiceClient, add_user: AddUser, portal_database: str
+) -> None:
+    await add_user("buyer")
+    guesses = [
+        portal.post("/api/sessions", json=BUYER | {"password": f"guess number {n}"})
+        for n in range(ATTEMPTS_PER_ACCOUNT + 3)
+    ]
+    statuses = sorted(answer.status_code for answer in await asyncio.gather(*guesses))
+    assert statuses == [401] * ATTEMPTS_PER_ACCOUNT + [429] * 3
+    locked = await portal.post("/api/sessions", json=BUYER)
+    assert (locked.status_code, locked.headers["Retry-After"]) == (429, "900")
+    await execute(portal_database, "UPDATE sign_in_attempts SET at = at - interval '16 minutes'")
+    assert (await portal.post("/api/sessions", json=BUYER)).status_code == 201
+
+
+async def test_an_address_that_tries_many_accounts_is_locked(
+    portal: ServiceClient, add_user: AddUser, portal_database: str
+) -> None:
+    await add_user("buyer")
+    await portal.post("/api/sessions", json=BUYER | {"email": "nobody@example.com"})
+    await execute(
+        portal_database,
+        "INSERT INTO sign_in_attempts (account, address)"
+        " SELECT n::text::bytea, address FROM sign_in_attempts, generate_series(1, 50) AS n",
+    )
+    assert (await portal.post("/api/sessions", json=BUYER)).status_code == 429
+
+
+async def test_a_success_forgets_the_failures(portal: ServiceClient, add_user: AddUser) -> None:
+    await add_user("buyer")
+    for _ in range(3):
+        for _ in range(ATTEMPTS_PER_ACCOUNT - 1):
+            await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})
+        assert (await portal.post("/api/sessions", json=BUYER)).status_code == 201
+
+
+async def test_a_page_elsewhere_cannot_sign_anybody_in(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    answer = await portal.post("/api/sessions", json=BUYER, headers=headers)
+    assert answer.status_code == 403
+
+
+async def test_an_expired_session_is_nobodys(
+    portal: ServiceClient, add_user: AddUser, portal_database: str
+) -> None:
+    await add_user("buyer")
+    await signed_in(portal, "buyer@example.com")
+    await execute(portal_database, "UPDATE sessions SET expires_at = now()")
+    assert (await portal.get("/api/sessions")).status_code == 401
+
+
+async def test_a_session_unused_for_hours_is_nobodys(
+    portal: ServiceClient, add_user: AddUser, portal_database: str
+) -> None:
+    await add_user("buyer")
+    await signed_in(portal, "buyer@example.com")
+    await execute(portal_database, "UPDATE sessions SET last_seen_at = now() - interval '119 min'")
+    assert (await portal.get("/api/sessions")).status_code == 200
+    [row] = await execute(portal_database, "SELECT now() - last_seen_at AS unused FROM sessions")
+    assert row["unused"].total_seconds() < 60, "use was noted"
+    await execute(portal_database, "UPDATE sessions SET last_seen_at = now() - interval '2 hours'")
+    assert (await portal.get("/api/sessions")).status_code == 401
+
+
+async def test_sessions_that_are_over_are_forgotten(
+    portal: ServiceClient,
+    add_user: AddUser,
+    portal_database: str,
+    transactions: Transactions[PortalUnitOfWork],
+) -> None:
+    await add_user("buyer")
+    await signed_in(portal, "buyer@example.com")
+    await transactions.run(lambda uow: uow.sessions.forget_old())
+    assert (await portal.get("/api/sessions")).status_code == 200
+    await execute(portal_database, "UPDATE sessions SET expires_at = now()")
+    await transactions.run(lambda uow: uow.sessions.forget_old())
+    assert await execute(portal_database, "SELECT 1 FROM sessions") == []
+
+
+async def test_signing_out_ends_the_session_for_good(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    await signed_in(portal, "buyer@example.com")
+    token = portal.cookies["session"]
+    assert (await portal.delete("/api/sessions/current")).status_code == 204
+    portal.cookies.set("session", token)
+    assert (await portal.get("/api/sessions")).status_code == 401
+
+
+async def test_a_session_elsewhere_can_be_ended_but_not_another_users(
+    serve: Serve, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    await add_user("seller")
+    async with serve() as here, serve() as there, serve() as other:
+        await signed_in(there, "buyer@example.com")
+        await signed_in(here, "buyer@example.com")
+        await signed_in(other, "seller@example.com")
+        [foreign] = (await other.get("/api/sessions")).json()["items"]
+        assert (await here.delete(f"/api/sessions/{foreign['id']}")).status_code == 404
+        items = (await here.get("/api/sessions")).json()["items"]
+        [elsewhere] = [item for item in items if not item["is_this_one"]]
+        assert (await here.delete(f"/api/sessions/{elsewhere['id']}")).status_code == 204
+        assert (await there.get("/api/sessions")).status_code == 401
+        assert (await here.get("/api/sessions")).status_code == 200
+        assert (await other.get("/api/sessions")).status_code == 200
+
+
+async def test_a_write_without_the_csrf_token_or_with_another_sessions_is_refused(
+    serve: Serve, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    await add_user("seller")
+    async with serve() as buyer, serve() as seller:
+        await signed_in(buyer, "buyer@example.com")
+        await signed_in(seller, "seller@example.com")
+        for wrong in ("", "0" * 64, seller.headers["X-CSRF-Token"]):
+            answer = await buyer.post("/api/token", headers={"X-CSRF-Token": wrong})
+            assert (answer.status_code, answer.json()["type"][-4:]) == (403, "csrf")
+        assert (await buyer.post("/api/token")).status_code == 200
+
+
+async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
+    portal: ServiceClient, add_user: AddUser, portal_database: str
+) -> None:
+    user = await add_user("buyer")
+    await signed_in(portal, "buyer@example.com")
+    secrets = (portal.cookies["session"], user.name, user.email, PASSWORD)
+    for table in ("users", "sessions", "sign_in_attempts", "audits"):
+        [row] = await execute(
+            portal_database,
+            f"SELECT coalesce(string_agg(t::text, ' '), '') AS content FROM {table} t",
+        )
+        for secret in secrets:
+            assert secret not in row["content"]
+            assert secret.encode().hex() not in row["content"]
+
+
+async def test_who_signs_in_is_audited_and_who_failed_too(
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+) -> None:
+    user = await add_user("buyer")
+    await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})
+    await signed_in(portal, "buyer@example.com")
+    audits = await transactions.run(lambda uow: uow.audits.page("default", None, 10))
+    told = [(each.entry.action, each.entry.result.value, each.entry.actor) for each in audits]
+    assert told[:2] == [
+        ("user.signed_in", "done", str(user.id)),
+        ("user.signed_in", "refused", "anonymous"),
+    ]
+    assert all(each.entry.at <= utc_now() for each in audits)
