@@ -68,6 +68,8 @@ class Installation:
             settings["DATA_KEYS"] = f"1:{self.passwords.key(f'{spec.name} data')}"
             settings["INDEX_KEY"] = self.passwords.key(f"{spec.name} index")
             settings["ERASURE_LEDGER"] = str(self.files / f"{spec.name}-erasures.jsonl")
+        if spec.has_reader:
+            settings["READER_DATABASE_URL"] = self.database_url(spec.name, f"{spec.name}_reader")
         return settings
 
     async def provision_postgres(self) -> None:
@@ -78,6 +80,7 @@ class Installation:
                     spec.name,
                     self.passwords.password(f"{spec.name}_migrator"),
                     self.passwords.password(f"{spec.name}_app"),
+                    self.passwords.password(f"{spec.name}_reader") if spec.has_reader else None,
                 )
                 for spec in SERVICES
             ],

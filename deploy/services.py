@@ -11,6 +11,8 @@ class ServiceSpec:
     name: str
     port: int
     seals_personal_data: bool = False
+    has_reader: bool = False
+    """Runs statements as a role of its database that can only read what is published."""
 
 
 SERVICES = (
@@ -19,6 +21,7 @@ SERVICES = (
     ServiceSpec("vehicles", 8081, seals_personal_data=True),
     ServiceSpec("payments", 8082),
     ServiceSpec("payouts", 8084),
+    ServiceSpec("kpis", 8085, has_reader=True),
 )
 
 

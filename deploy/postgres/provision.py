@@ -3,6 +3,7 @@
 - `SERVICE_owner` cannot log in; the database and everything in it belong to it.
 - `SERVICE_migrator` changes the schema, always as the owner.
 - `SERVICE_app` reads and writes rows, of tables made later too, and changes nothing else.
+- `SERVICE_reader`, where a service has one: see `reader.py`.
 
 Everybody else (PUBLIC) has nothing, not even a connection.
 """
@@ -12,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
+
+from deploy.postgres.reader import provision_reader
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,50}")
 
@@ -23,6 +26,7 @@ class DatabaseAccounts:
     service: str
     migrator_password: str = field(repr=False)
     app_password: str = field(repr=False)
+    reader_password: str | None = field(default=None, repr=False)
 
 
 async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> None:
@@ -43,7 +47,7 @@ async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> Non
     finally:
         await connection.close()
     for account in accounts:
-        await _grant(admin_url, account.service)
+        await _grant(admin_url, account)
 
 
 async def _make_roles(connection: asyncpg.Connection, account: DatabaseAccounts) -> None:
@@ -71,7 +75,8 @@ async def _make_database(connection: asyncpg.Connection, service: str) -> None:
     )
 
 
-async def _grant(admin_url: str, service: str) -> None:
+async def _grant(admin_url: str, account: DatabaseAccounts) -> None:
+    service = account.service
     owner, app = f"{service}_owner", f"{service}_app"
     by_default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner}"
     connection = await asyncpg.connect(admin_url, database=service)
@@ -86,5 +91,7 @@ async def _grant(admin_url: str, service: str) -> None:
             {by_default} GRANT EXECUTE ON FUNCTIONS TO {app};
             """
         )
+        if account.reader_password is not None:
+            await provision_reader(connection, service, account.reader_password)
     finally:
         await connection.close()

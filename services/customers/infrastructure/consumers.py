@@ -85,5 +85,4 @@ def participant() -> Participant:
             CustomerErased,
         ),
         reactions=reactions(),
-        final=frozenset({CustomerRegistered.type, CustomerUpdated.type, CustomerErased.type}),
     )

@@ -37,7 +37,6 @@ PUBLISHES = (
     OrderClosed,
 )
 USUAL_DEADLINES = Deadlines()
-NOBODY_REACTS_YET = frozenset({OrderFailed.type, OrderCancelled.type})
 
 
 class Happened(View):
@@ -204,7 +203,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
 
 def participant(deadlines: Deadlines = USUAL_DEADLINES) -> Participant:
-    return Participant("orders", PUBLISHES, reactions(deadlines), final=NOBODY_REACTS_YET)
+    return Participant("orders", PUBLISHES, reactions(deadlines))
 
 
 def _fact(event: Received[Any]) -> Fact:

@@ -22,9 +22,6 @@ PUBLISHES = (
     events.VehicleUpdated,
     events.VehicleWithdrawn,
 )
-NOBODY_HEARS_YET = frozenset(
-    event.type for event in (events.VehicleListed, events.VehicleUpdated, events.VehicleWithdrawn)
-)
 
 
 class CreditReserved(View):
@@ -102,4 +99,4 @@ def reactions() -> Reactions[VehiclesUnitOfWork]:
 
 
 def participant() -> Participant:
-    return Participant("vehicles", PUBLISHES, reactions(), final=NOBODY_HEARS_YET)
+    return Participant("vehicles", PUBLISHES, reactions())

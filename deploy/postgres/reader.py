@@ -1,0 +1,58 @@
+"""The role `SERVICE_reader`: it reads the views of the schema `published` and can do nothing else.
+
+It runs statements that people write into a form. The service checks them first; this role is there
+for the day the check misses something. Whatever it may try, it finds views to read, a few seconds,
+a little memory, and no function that leaves a trace.
+"""
+
+import asyncpg
+
+# Postgres lets everybody call these. The service's own roles keep them.
+LEAVES_A_TRACE = (
+    "pg_sleep(_for|_until)?|set_config|pg_notify|pg_(try_)?advisory_.*|lo_.*|lo(read|write)"
+    "|pg_(cancel|terminate)_backend|(query|table|schema|database|cursor)_to_xml.*"
+    "|pg_logical_emit_message|pg_export_snapshot|pg_current_xact_id|txid_current"
+)
+LIMITS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "5s",
+    "lock_timeout": "1s",
+    "idle_in_transaction_session_timeout": "10s",
+    "work_mem": "8MB",
+    "temp_file_limit": "64MB",
+    "max_parallel_workers_per_gather": "0",
+}
+CONNECTIONS = 20
+
+
+async def provision_reader(connection: asyncpg.Connection, service: str, password: str) -> None:
+    """`connection` is a superuser's, to the service's database, whose other roles exist.
+
+    The views are made later, by migrations: default privileges wait for them.
+    """
+    owner, app, reader = f"{service}_owner", f"{service}_app", f"{service}_reader"
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", reader):
+        await connection.execute(f"CREATE ROLE {reader}")
+    secret = await connection.fetchval("SELECT quote_literal($1)", password)
+    await connection.execute(
+        f"ALTER ROLE {reader} LOGIN PASSWORD {secret} CONNECTION LIMIT {CONNECTIONS}"
+    )
+    for name, value in LIMITS.items():
+        await connection.execute(f"ALTER ROLE {reader} SET {name} = '{value}'")
+    published = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA published"
+    await connection.execute(
+        f"""
+        GRANT CONNECT ON DATABASE {service} TO {reader};
+        CREATE SCHEMA IF NOT EXISTS published AUTHORIZATION {owner};
+        GRANT USAGE ON SCHEMA published TO {reader};
+        {published} GRANT SELECT ON TABLES TO {reader};
+        GRANT SELECT ON ALL TABLES IN SCHEMA published TO {reader};
+        """
+    )
+    named = "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+    for row in await connection.fetch(f"{named} AND proname ~ $1", f"^({LEAVES_A_TRACE})$"):
+        function = row[0]
+        await connection.execute(
+            f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC;"
+            f"GRANT EXECUTE ON FUNCTION {function} TO {owner}, {app}"
+        )
