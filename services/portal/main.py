@@ -14,8 +14,10 @@ from libs.messaging.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from libs.runtime.service import Service, main
 from services.portal.infrastructure import http, http_sessions, keeping, sessions
+from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tables import TABLES
@@ -41,6 +43,8 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         transactions, settings, Vault(settings.data_keys, settings.index_key)
     )
     watch = TimelineWatch(transactions)
+    peers = Peers(settings.addresses, tokens.mint)
+    office_routers, office_loops = back_office(transactions, settings, peers, passwords)
 
     def install(app: FastAPI) -> None:
         app.state.sessions = own_sessions
@@ -54,8 +58,9 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         routers=[
             http.router(transactions, watch),
             http_sessions.router(transactions, settings, tokens, passwords),
+            *office_routers,
         ],
-        loops=keeping.loops(transactions, settings),
+        loops=[*keeping.loops(transactions, settings), *office_loops],
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         install=install,
         unplaced=lambda path: path.startswith("/static/") or path.endswith("/events"),

@@ -37,6 +37,13 @@ class Probes:
         """Of every service, asked side by side; one that does not answer is not `alive`."""
         return list(await asyncio.gather(*map(self._state, self._addresses)))
 
+    async def lives(self, name: str) -> bool:
+        """Whether its process answers."""
+        try:
+            return (await self._ask(name, "/health")).is_success
+        except httpx.HTTPError:
+            return False
+
     async def refusals(self) -> Counter[str]:
         """Messages each queue's service gave up since its process started, by queue. Services
         that do not answer are left out.
@@ -61,13 +68,7 @@ class Probes:
                 outbox_failing=outbox["failing"],
             )
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return ServiceState(name, alive=await self._lives(name))
-
-    async def _lives(self, name: str) -> bool:
-        try:
-            return (await self._ask(name, "/health")).is_success
-        except httpx.HTTPError:
-            return False
+            return ServiceState(name, alive=await self.lives(name))
 
     async def _refusals(self, name: str) -> Counter[str]:
         try:

@@ -28,6 +28,30 @@ class PortalSettings(ServiceSettings):
     timeline_months: int = Field(default=24, ge=1)
     """Kept so long, then dropped by whole months."""
 
+    orders_url: str = "http://127.0.0.1:8000"
+    customers_url: str = "http://127.0.0.1:8080"
+    vehicles_url: str = "http://127.0.0.1:8081"
+    payments_url: str = "http://127.0.0.1:8082"
+    payouts_url: str = "http://127.0.0.1:8084"
+    kpis_url: str = "http://127.0.0.1:8085"
+
+    rabbitmq_management_url: str = Field(default="", repr=False)
+    """http:// with a user who may look (tag `monitoring`)."""
+    rabbitmq_operator_url: str = Field(default="", repr=False)
+    """amqp:// with a user who may read dead letters and write to the redrive exchanges."""
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Of the other services, by name."""
+        return {
+            "orders": self.orders_url,
+            "customers": self.customers_url,
+            "vehicles": self.vehicles_url,
+            "payments": self.payments_url,
+            "payouts": self.payouts_url,
+            "kpis": self.kpis_url,
+        }
+
     @property
     def checks_peer_tokens(self) -> bool:
         return False

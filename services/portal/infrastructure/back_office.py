@@ -1,0 +1,60 @@
+"""Wires the pages of those who keep the market running, and the worker behind the imports."""
+
+from collections.abc import Sequence
+from functools import cache, partial
+
+import httpx
+from fastapi import APIRouter
+from yarl import URL
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.discovery import load, named_participants
+from libs.messaging.participant import Participant
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.loops import Loop
+from libs.runtime.peers import PROJECT
+from services.portal.application.import_vehicles import import_vehicles
+from services.portal.application.ports import PasswordHasher
+from services.portal.infrastructure.broker import ManagementApi
+from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
+from services.portal.infrastructure.pages import admin, imports, kpis, operations
+from services.portal.infrastructure.pages import map as map_pages
+from services.portal.infrastructure.peers import Peers
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.probes import Probes
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.vehicle_market import SERVICE, VehicleMarket
+
+IMPORT_SECONDS = 1.0
+
+
+@cache
+def participants() -> Sequence[Participant]:
+    """All of the project, in the order of a purchase."""
+    return load(named_participants([], PROJECT))
+
+
+def back_office(
+    transactions: Transactions[PortalUnitOfWork],
+    settings: PortalSettings,
+    peers: Peers,
+    passwords: PasswordHasher,
+) -> tuple[list[APIRouter], list[Loop]]:
+    """Its pages, and what runs behind them."""
+    client = httpx.AsyncClient()
+    vhost = URL(settings.rabbitmq_operator_url).path.removeprefix("/") or "/"
+    broker = ManagementApi(settings.rabbitmq_management_url, vhost, client)
+    own = {settings.service: f"http://{settings.host}:{settings.port}"}
+    probes = Probes({**settings.addresses, **own}, client)
+    desk = DeadLetterDesk(participants, settings.rabbitmq_operator_url)
+    work = partial(import_vehicles, transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7)
+    importing = Loop("vehicle imports", IMPORT_SECONDS, work)
+    routers = [
+        operations.router(transactions, broker, probes, desk),
+        map_pages.router(participants, broker, probes),
+        kpis.router(peers),
+        imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
+        admin.router(transactions, passwords),
+    ]
+    return routers, [importing]

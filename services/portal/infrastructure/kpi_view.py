@@ -1,0 +1,101 @@
+"""A KPI's values as people see them: a chart, the same as a table, or one figure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from services.portal.infrastructure.charts import Chart, Point, chart
+
+Cell = str | int | float | bool | None
+
+MONTH = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
+MOST_BARS = 12
+
+
+@dataclass(frozen=True)
+class KpiView:
+    """`unit`: of the charted values, as `unit_of` says. `rows` are what the chart shows, or more
+    where it cannot show all. `trouble`: why there is nothing to show.
+    """
+
+    id: str
+    name: str
+    description: str
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Cell]] = ()
+    unit: str = ""
+    chart: Chart | None = None
+    trouble: str = ""
+
+
+def months_until(last: date, count: int) -> list[str]:
+    """`2026-11` and those before it, the oldest first."""
+    ends = last.year * 12 + last.month - 1
+    return [f"{n // 12:04}-{n % 12 + 1:02}" for n in range(ends - count + 1, ends + 1)]
+
+
+def unit_of(column: str) -> str:
+    """`cents`, `seconds`, `percent`, or nothing in particular."""
+    return next((unit for unit in ("cents", "seconds", "percent") if column.endswith(unit)), "")
+
+
+def asks_for_month(kpi: Mapping[str, Any]) -> bool:
+    return ":month" in str(kpi["sql_template"])
+
+
+def is_figure(value: Mapping[str, Any]) -> bool:
+    """Whether it is one number: it can be followed over months then."""
+    return len(value["rows"]) == 1 and len(value["rows"][0]) == 1
+
+
+def over_months(kpi: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> KpiView:
+    """`values` of one number each, by month."""
+    columns = next(iter(values.values()))["columns"]
+    numbers = {month: number_in(each["rows"][0][0]) for month, each in values.items()}
+    points = [Point(month, number) for month, number in numbers.items()]
+    return KpiView(
+        kpi["id"],
+        kpi["name"],
+        kpi["description"],
+        columns=["month", *columns],
+        rows=[[month, number] for month, number in numbers.items()],
+        unit=unit_of(columns[0]),
+        chart=chart(points),
+    )
+
+
+def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
+    """A bar for each row, named by its words, as high as its last number; no chart where rows
+    have no name, or are too many.
+    """
+    columns, rows = value["columns"], value["rows"]
+    points = [_point(row) for row in rows]
+    charted = [point for point in points if point is not None]
+    drawn = len(charted) == len(rows) and 1 < len(rows) <= MOST_BARS
+    return KpiView(
+        kpi["id"],
+        kpi["name"],
+        kpi["description"],
+        columns=columns,
+        rows=rows,
+        unit=unit_of(columns[-1]) if columns else "",
+        chart=chart(charted) if drawn else None,
+    )
+
+
+def number_in(cell: Cell) -> float | None:
+    """Postgres' decimals come as text."""
+    if cell is None or isinstance(cell, bool):
+        return None
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _point(row: Sequence[Cell]) -> Point | None:
+    words = [cell for cell in row if isinstance(cell, str) and number_in(cell) is None]
+    number = number_in(row[-1])
+    return Point(" · ".join(words), number) if words and number is not None else None

@@ -1,0 +1,49 @@
+"""The choreography as a live map, for those who keep the market running."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+
+from libs.messaging.participant import Participant
+from services.portal.domain.user import ADMIN, OPERATOR, User
+from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi
+from services.portal.infrastructure.map_view import map_view
+from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.probes import Probes
+from services.portal.infrastructure.sessions import require_roles
+from services.portal.infrastructure.templating import render
+
+Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
+
+
+def router(
+    participants: Callable[[], Sequence[Participant]], broker: ManagementApi, probes: Probes
+) -> APIRouter:
+    routes = page_router()
+
+    async def show(request: Request, user: Keeper, template: str, views: str) -> Response:
+        trouble, queues = None, {}
+        try:
+            queues = await broker.queues()
+        except BrokerUnavailable as unavailable:
+            trouble = str(unavailable)
+        view = map_view(participants(), queues, await probes.refusals(), with_views=bool(views))
+        return render(
+            request,
+            template,
+            user,
+            map=view,
+            with_views=bool(views),
+            broker_trouble=trouble,
+        )
+
+    @routes.get("/map")
+    async def page(request: Request, user: Keeper, views: str = "") -> Response:
+        return await show(request, user, "map.html", views)
+
+    @routes.get("/map/live")
+    async def live(request: Request, user: Keeper, views: str = "") -> Response:
+        return await show(request, user, "_map.html", views)
+
+    return routes
