@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from deploy.local.deliveries import KNOWN_FOR, Deliveries, read_deliveries
+from deploy.local.sellers import failed_payouts, sellers_are_paid
 from deploy.local.snapshot import Records, Row, Snapshot, connected, take_snapshot
 from libs.messaging.participant import Participant
 
@@ -37,8 +38,8 @@ class Invariant:
 
 @dataclass(frozen=True)
 class Report:
-    """`notes` are matters that are allowed, but must not be hidden: refunds that failed, and what
-    could not be checked.
+    """`notes` are matters that are allowed, but must not be hidden: refunds and payouts
+    that failed, and what could not be checked.
     """
 
     purchases: int
@@ -67,6 +68,7 @@ async def check(
         "a vehicle is held or sold once": _vehicle_is_held_once(now),
         "what failed or was cancelled holds nothing": _nothing_is_held(now),
         "money is kept once or given back once": _money_is_right(now),
+        "every seller is paid once": sellers_are_paid(now),
         "every event was published": _events_left(deliveries),
         ARRIVED: _events_arrived(deliveries),
         "no purchase rests half-way": _nothing_rests(now),
@@ -79,7 +81,7 @@ async def check(
         purchases=len(now.orders),
         passed_over=len(now.young & now.orders.keys()),
         invariants=invariants,
-        notes=[*_failed_refunds(now), *without_archive],
+        notes=[*_failed_refunds(now), *failed_payouts(now), *without_archive],
     )
 
 

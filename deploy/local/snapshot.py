@@ -24,11 +24,17 @@ CUSTOMERS = """
                   (sum(total_cents) FILTER (WHERE state = 'CONSUMED'))::bigint AS consumed
              FROM credit_reservations GROUP BY customer_id) r ON r.customer_id = c.id"""
 CREDIT = "SELECT order_id, tenant_id, state, customer_id FROM credit_reservations"
-VEHICLES = "SELECT id, is_reserved, is_sold FROM vehicles"
+VEHICLES = "SELECT id, seller_id, is_reserved, is_sold FROM vehicles"
 RESERVATIONS = "SELECT order_id, tenant_id, state, vehicle_id FROM reservations"
 PAYMENTS = "SELECT order_id, tenant_id, state, settled_by IS NOT NULL AS settled FROM payments"
 OPERATIONS = """
     SELECT order_id, kind, amount_cents FROM sandbox_operations WHERE outcome = 'approved'"""
+PAYOUTS = """
+    SELECT order_id, tenant_id, status AS state, seller_id, amount_cents, sequence > 0 AS told
+      FROM payouts WHERE order_id IS NOT NULL"""
+TRANSFERS = """
+    SELECT substr(external_id, length('order:') + 1)::uuid AS order_id, seller_id, amount_cents
+      FROM sandbox_transfers WHERE paid AND starts_with(external_id, 'order:')"""
 ORDERS = """
     SELECT id AS order_id, tenant_id, state, total_cents,
            coalesce(due_at < now() - $1 * interval '1 second', true) AS overdue
@@ -53,6 +59,8 @@ class Snapshot:
     credit: Records
     reservations: Records
     payments: Records
+    payouts: Records
+    transfers: Sequence[Row]
     young: frozenset[UUID]
 
     @property
@@ -62,6 +70,7 @@ class Snapshot:
             "customers": self.credit,
             "vehicles": self.reservations,
             "payments": self.payments,
+            "payouts": self.payouts,
         }
 
     def settled(self, records: Records) -> Iterator[tuple[UUID, Row]]:
@@ -106,6 +115,8 @@ async def take_snapshot(connections: Connections, grace_seconds: float) -> Snaps
             "reservations": _by_order(await connections["vehicles"].fetch(RESERVATIONS)),
             "payments": _by_order(await connections["payments"].fetch(PAYMENTS)),
             "operations": await connections["payments"].fetch(OPERATIONS),
+            "payouts": _by_order(await connections["payouts"].fetch(PAYOUTS)),
+            "transfers": await connections["payouts"].fetch(TRANSFERS),
         }
     young = await _moved(connections, since) if grace_seconds else set()
     return Snapshot(**read, young=frozenset(young))

@@ -21,6 +21,9 @@ ROOT = Path(__file__).parents[3]
 CANVAS = (ROOT / "services/payouts/README.md").read_text()
 
 
+CLAIM = UUID(int=2)
+
+
 def section(title: str) -> str:
     return re.split(r"^## ", CANVAS.split(f"## {title}")[1], maxsplit=1, flags=re.MULTILINE)[0]
 
@@ -69,11 +72,17 @@ def leads_to(status: Status) -> set[str]:
     policy = RetryPolicy(timedelta(seconds=1), timedelta(seconds=1), tries=1)
     answers = (Paid("ref"), Refused("no", for_good=True), Unanswered("silent"))
     acts: list[Callable[[Payout], object]] = [Payout.retry]
-    acts += [partial(Payout.answered, answer=each, claim=None, policy=policy) for each in answers]
+    acts += [partial(Payout.answered, answer=each, claim=CLAIM, policy=policy) for each in answers]
     after = set()
     for act in acts:
         payout = Payout(
-            payout_id=UUID(int=1), tenant_id="t", external_id="x", amount_cents=1, status=status
+            payout_id=UUID(int=1),
+            tenant_id="default",
+            external_id="bonus-1",
+            amount_cents=1,
+            status=status,
+            attempts=1,
+            claim=CLAIM if status is Status.PENDING else None,
         )
         with suppress(PayoutNotFailed):
             act(payout)

@@ -1,4 +1,4 @@
-"""Consistent records of a few purchases, written straight into the four services' databases."""
+"""Consistent records of a few purchases, written straight into the services' databases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,12 +32,28 @@ class Purchase:
     payment: str | None
     operations: Sequence[str]
     events: Sequence[str]
+    payout: str | None = None
 
 
 PURCHASES: Mapping[str, Purchase] = {
     "completed": Purchase("COMPLETED", "CONSUMED", "SOLD", "PROCESSED", ("charge",), COMPLETED),
     "closed": Purchase(
-        "CLOSED", "CONSUMED", "SOLD", "PROCESSED", ("charge",), (*COMPLETED, "order.closed.v1")
+        "CLOSED",
+        "CONSUMED",
+        "SOLD",
+        "PROCESSED",
+        ("charge",),
+        (*COMPLETED, "order.closed.v1", "payout.completed.v1"),
+        payout="PAID",
+    ),
+    "payout_failed": Purchase(
+        "CLOSED",
+        "CONSUMED",
+        "SOLD",
+        "PROCESSED",
+        ("charge",),
+        (*COMPLETED, "order.closed.v1", "payout.failed.v1"),
+        payout="FAILED",
     ),
     "refused": Purchase(
         "FAILED",
@@ -94,7 +110,7 @@ VEHICLE = """
     INSERT INTO vehicles (id, tenant_id, seller_id, make, model, year, colour, price_cents, plate,
         plate_index, chassis_number, chassis_number_index, renavam, renavam_index, is_reserved,
         is_sold, version, sequence)
-    SELECT $1, $2, gen_random_uuid(), 'Fiat', 'Uno', 2020, 'azul', $3, x, x, x, x, x, x,
+    SELECT $1, $2, $5, 'Fiat', 'Uno', 2020, 'azul', $3, x, x, x, x, x, x,
            $4::text IS NOT DISTINCT FROM 'RESERVED', $4 IS NOT DISTINCT FROM 'SOLD', 1, 1
       FROM (SELECT uuid_send($1::uuid) AS x) AS bytes"""
 RESERVATION = """
@@ -108,6 +124,13 @@ PAYMENT = """
 OPERATION = """
     INSERT INTO sandbox_operations (key, kind, order_id, amount_cents, method, outcome, calls)
     VALUES ($1::uuid::text || $2::text, $2, $1, $3, 'tok_approve', 'approved', 1)"""
+PAYOUT = """
+    INSERT INTO payouts (payout_id, tenant_id, external_id, order_id, seller_id, amount_cents,
+        status, attempts, version, sequence)
+    VALUES (gen_random_uuid(), $1, 'order:' || $2::uuid::text, $2, $3, $4, $5, 1, 1, 1)"""
+TRANSFER = """
+    INSERT INTO sandbox_transfers (key, external_id, seller_id, amount_cents, paid, calls)
+    VALUES ($1::uuid::text, 'order:' || $1, $2, $3, $4, 1)"""
 ORDER = """
     INSERT INTO orders (id, tenant_id, customer_id, vehicle_id, total_cents, status, version,
         created_at, state, due_at)
@@ -131,8 +154,9 @@ async def fill(databases: Mapping[str, str], participants: Sequence[Participant]
     for participant in participants:
         connection = await asyncpg.connect(databases[participant.name])
         try:
+            records = _RECORDS.get(participant.name, _nothing)
             for name, purchase in PURCHASES.items():
-                for statement, *values in _RECORDS[participant.name](name, purchase):
+                for statement, *values in records(name, purchase):
                     await connection.execute(statement, *values)
             for statement, *values in _messages(participant):
                 await connection.execute(statement, *values)
@@ -158,7 +182,7 @@ def _in_customers(name: str, purchase: Purchase) -> Statements:
 
 def _in_vehicles(name: str, purchase: Purchase) -> Statements:
     vehicle, state = identifier(name, "vehicle"), purchase.vehicle
-    yield VEHICLE, vehicle, TENANT, PRICE, state
+    yield VEHICLE, vehicle, TENANT, PRICE, state, identifier(name, "seller")
     if state is not None:
         customer = identifier(name, "customer")
         yield RESERVATION, identifier(name), TENANT, vehicle, customer, state
@@ -171,11 +195,24 @@ def _in_payments(name: str, purchase: Purchase) -> Statements:
         yield OPERATION, identifier(name), kind, PRICE
 
 
+def _in_payouts(name: str, purchase: Purchase) -> Statements:
+    if purchase.payout is not None:
+        seller, state = identifier(name, "seller"), purchase.payout
+        yield PAYOUT, TENANT, identifier(name), seller, PRICE, state
+        yield TRANSFER, identifier(name), seller, PRICE, state == "PAID"
+
+
+def _nothing(_name: str, _purchase: Purchase) -> Statements:
+    """A service that only looks on keeps no record of a purchase."""
+    return iter(())
+
+
 _RECORDS = {
     "orders": _in_orders,
     "customers": _in_customers,
     "vehicles": _in_vehicles,
     "payments": _in_payments,
+    "payouts": _in_payouts,
 }
 
 

@@ -1,4 +1,4 @@
-"""The filled databases of four services, of which a test spoils copies."""
+"""The filled databases of all services, of which a test spoils copies."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +18,9 @@ IDS = {"nobody": identifier("nobody")}
 """What a statement may name: `{closed}` is an order, `{closed_customer}` its customer."""
 for _name in PURCHASES:
     IDS[_name] = identifier(_name)
-    IDS |= {f"{_name}_{what}": identifier(_name, what) for what in ("customer", "vehicle")}
+    IDS |= {
+        f"{_name}_{what}": identifier(_name, what) for what in ("customer", "vehicle", "seller")
+    }
 
 
 class Spoilt:

@@ -15,6 +15,7 @@ CREDIT = "credit adds up for every customer"
 VEHICLE = "a vehicle is held or sold once"
 NOTHING_HELD = "what failed or was cancelled holds nothing"
 MONEY = "money is kept once or given back once"
+SELLERS = "every seller is paid once"
 PUBLISHED = "every event was published"
 AT_REST = "no purchase rests half-way"
 RECORDS = "every record belongs to a purchase of its tenant"
@@ -246,6 +247,91 @@ BREAKS = (
         {MONEY},
     ),
     Break(
+        "closed purchase without a payout",
+        "payouts",
+        "DELETE FROM payouts WHERE order_id = '{payout_failed}'",
+        "order {payout_failed} is CLOSED, its payout is missing",
+        {SELLERS},
+    ),
+    Break(
+        "seller's payout resting half-way",
+        "payouts",
+        "UPDATE payouts SET status = 'PENDING', next_attempt = now() WHERE order_id = '{closed}'",
+        "order {closed} is CLOSED, its payout is PENDING",
+        {SELLERS},
+    ),
+    Break(
+        "payout that failed without a word",
+        "payouts",
+        "UPDATE payouts SET sequence = 0 WHERE order_id = '{payout_failed}'",
+        "order {payout_failed}: its payout is FAILED, and nobody was told",
+        {SELLERS},
+    ),
+    Break(
+        "seller paid before the vehicle was picked up",
+        "orders",
+        "UPDATE orders SET state = 'COMPLETED' WHERE id = '{closed}'",
+        "order {closed} is COMPLETED, but has a payout",
+        {SELLERS},
+    ),
+    Break(
+        "payout of another amount",
+        "payouts",
+        "UPDATE payouts SET amount_cents = amount_cents + 1 WHERE order_id = '{closed}'",
+        "order {closed}: payout of another amount",
+        {SELLERS},
+    ),
+    Break(
+        "payout to another seller",
+        "payouts",
+        "UPDATE payouts SET seller_id = '{completed_seller}' WHERE order_id = '{closed}'",
+        "order {closed}: payout to another seller",
+        {SELLERS},
+    ),
+    Break(
+        "transfer of another amount",
+        "payouts",
+        "UPDATE sandbox_transfers SET amount_cents = 1 WHERE key = '{closed}'",
+        "order {closed}: bank's transfer of another amount",
+        {SELLERS},
+    ),
+    Break(
+        "transfer to another seller",
+        "payouts",
+        "UPDATE sandbox_transfers SET seller_id = NULL WHERE key = '{closed}'",
+        "order {closed}: bank's transfer to another seller",
+        {SELLERS},
+    ),
+    Break(
+        "seller paid twice by the bank",
+        "payouts",
+        "INSERT INTO sandbox_transfers SELECT 'again', external_id, seller_id, amount_cents, paid,"
+        " calls FROM sandbox_transfers WHERE key = '{closed}'",
+        "order {closed}: the bank paid 2 times, its payout is PAID",
+        {SELLERS},
+    ),
+    Break(
+        "payout taken for done that the bank never made",
+        "payouts",
+        "DELETE FROM sandbox_transfers WHERE key = '{closed}'",
+        "order {closed}: the bank paid 0 times, its payout is PAID",
+        {SELLERS},
+    ),
+    Break(
+        "failed payout that the bank made all the same",
+        "payouts",
+        "UPDATE sandbox_transfers SET paid = true WHERE key = '{payout_failed}'",
+        "order {payout_failed}: the bank paid 1 times, its payout is FAILED",
+        {SELLERS},
+    ),
+    Break(
+        "transfer without a payout",
+        "payouts",
+        "INSERT INTO sandbox_transfers VALUES ('stray', 'order:{nobody}', NULL, 1, true, 1)",
+        "order {nobody}: the bank paid 1 times, its payout is missing",
+        {SELLERS},
+    ),
+    Break(
         "event not published",
         "payments",
         "INSERT INTO outbox (id, subject, type, body, created_at)"
@@ -319,6 +405,7 @@ BREAKS = (
             ("customers", "credit_reservations"),
             ("vehicles", "reservations"),
             ("payments", "payments"),
+            ("payouts", "payouts"),
         )
     ),
     Break(
@@ -351,6 +438,15 @@ BREAKS = (
         {RECORDS},
     ),
     Break(
+        "payout of no purchase",
+        "payouts",
+        "INSERT INTO payouts (payout_id, tenant_id, external_id, order_id, amount_cents, status,"
+        " attempts, version, sequence)"
+        " VALUES ('{nobody}', 'default', 'order:{nobody}', '{nobody}', 1, 'FAILED', 1, 1, 1)",
+        "order {nobody}: known to payouts, but no purchase in orders",
+        {RECORDS, SELLERS},
+    ),
+    Break(
         "order lost",
         "orders",
         "DELETE FROM orders WHERE id = '{refused}'",
@@ -380,6 +476,17 @@ ALLOWED = {
         "payments",
         "INSERT INTO sandbox_operations VALUES"
         f" ('refund', 'refund', '{{refund_failed}}', {PRICE}, 'tok_approve', 'approved', 1)",
+    ),
+    "payout paid whose answer was lost": (
+        "payouts",
+        "UPDATE sandbox_transfers SET paid = true WHERE key = '{payout_failed}';"
+        "UPDATE payouts SET status = 'PAID', sequence = 2 WHERE order_id = '{payout_failed}'",
+    ),
+    "payout asked for by hand": (
+        "payouts",
+        "INSERT INTO payouts (payout_id, tenant_id, external_id, amount_cents, status, attempts,"
+        " version, sequence) VALUES ('{nobody}', 'default', 'bonus-1', 1, 'PAID', 1, 1, 1);"
+        "INSERT INTO sandbox_transfers VALUES ('bonus', 'bonus-1', NULL, 1, true, 1)",
     ),
     "event older than inboxes remember": (
         "vehicles",
@@ -427,7 +534,7 @@ def broken(report: Report) -> dict[str, list[str]]:
     return {each.rule: list(each.broken) for each in report.invariants if each.broken}
 
 
-async def test_consistent_records_hold_and_the_failed_refund_is_noted(
+async def test_consistent_records_hold_and_what_failed_is_noted(
     filled: Mapping[str, str],
 ) -> None:
     report = await check(filled, PARTICIPANTS)
@@ -435,9 +542,12 @@ async def test_consistent_records_hold_and_the_failed_refund_is_noted(
     assert broken(report) == {}
     assert report.hold
     assert (report.purchases, report.passed_over) == (len(PURCHASES), 0)
-    assert report.notes == [f"refund of order {identifier('refund_failed')} failed and is open"]
+    assert report.notes == [
+        f"refund of order {identifier('refund_failed')} failed and is open",
+        f"payout of order {identifier('payout_failed')} failed and needs a person",
+    ]
     assert {each.rule for each in report.invariants} == {
-        *(CREDIT, VEHICLE, NOTHING_HELD, MONEY, PUBLISHED, ARRIVED, AT_REST, RECORDS)
+        *(CREDIT, VEHICLE, NOTHING_HELD, MONEY, SELLERS, PUBLISHED, ARRIVED, AT_REST, RECORDS)
     }
 
 
@@ -516,9 +626,9 @@ async def test_without_archives_the_report_says_what_could_not_be_checked(spoilt
 
     assert broken(report) == {}
     assert ARRIVED not in [each.rule for each in report.invariants]
-    assert report.notes[1:] == [
+    assert report.notes[2:] == [
         f"{service} archives no events: whether its own reached everyone could not be checked"
-        for service in ("orders", "customers", "vehicles", "payments")
+        for service in ("orders", "customers", "vehicles", "payments", "payouts")
     ]
 
 
@@ -533,4 +643,4 @@ async def test_one_archive_that_is_missing_does_not_hide_an_event_lost_by_anothe
     report = await check(spoilt.databases, PARTICIPANTS)
 
     assert broken(report).keys() == {ARRIVED}
-    assert [note.split()[0] for note in report.notes[1:]] == ["orders"]
+    assert [note.split()[0] for note in report.notes[2:]] == ["orders"]
