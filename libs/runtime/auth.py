@@ -71,9 +71,12 @@ class Authenticator:
         self._audience = settings.jwt_audience
 
     async def caller_of(
-        self, request: Request, authorization: str | None, tenant: str | None
+        self,
+        request: Request,  # noqa: ARG002 - a service with another way to know its callers looks
+        authorization: str | None,
+        tenant: str | None,
     ) -> Caller:
-        """A service with another way to know its callers looks at `request` as well."""
+        """Who makes this request; raises what `caller` does."""
         return await self.caller(authorization, tenant)
 
     async def caller(self, authorization: str | None, tenant: str | None) -> Caller:

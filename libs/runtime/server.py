@@ -55,7 +55,7 @@ async def _serve(
     await check_broker(settings)
     await _check_keys(settings)
     app = create_app(build())
-    server = _Server(
+    server = Server(
         app,
         uvicorn.Config(
             app,
@@ -76,7 +76,7 @@ async def _serve(
         raise StartFailure(f"{settings.service} did not start, see the log above")
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Tells event streams that it is time to end: uvicorn waits for every answer to be complete."""
 
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:

@@ -44,8 +44,8 @@ class Service(Generic[Unit]):
     routers: Sequence[APIRouter]
     loops: Sequence[Loop] = ()
     authenticator: Authenticator | None = None
-    install: Callable[[FastAPI], None] = lambda app: None
-    unplaced: Callable[[str], bool] = lambda path: False
+    install: Callable[[FastAPI], None] = lambda _: None
+    unplaced: Callable[[str], bool] = lambda _: False
     forms: bool = False
 
 

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     PURCHASE = "purchase"
     VEHICLE = "vehicle"
     CUSTOMER = "customer"
+    PAYOUT = "payout"
 
 
 class Direction(StrEnum):

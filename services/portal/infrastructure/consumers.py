@@ -4,7 +4,7 @@ Nothing here moves a purchase: each event takes its place in the timeline of its
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import ConfigDict
@@ -43,6 +43,7 @@ OF_A_PURCHASE = (
     "payment.refunded.v1",
     "payment.refund_failed.v1",
 )
+OF_A_PAYOUT = ("payout.completed.v1", "payout.failed.v1")
 OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1")
 OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
 
@@ -79,28 +80,42 @@ class Noted(View):
 
 
 class OfPurchase(Noted):
+    kind: ClassVar[Kind] = Kind.PURCHASE
     order_id: UUID
 
 
+class OfPayout(Noted):
+    """Of a purchase, or asked for by hand and then about nothing but itself."""
+
+    order_id: UUID | None
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.PURCHASE if self.order_id else Kind.PAYOUT
+
+
 class OfVehicle(Noted):
+    kind: ClassVar[Kind] = Kind.VEHICLE
     vehicle_id: UUID
 
 
 class OfCustomer(Noted):
+    kind: ClassVar[Kind] = Kind.CUSTOMER
     customer_id: UUID
 
 
 def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[PortalUnitOfWork]:
     on = Reactions[PortalUnitOfWork]("portal")
-    _note(on, OF_A_PURCHASE, OfPurchase, Kind.PURCHASE)
-    _note(on, OF_A_VEHICLE, OfVehicle, Kind.VEHICLE)
-    _note(on, OF_A_CUSTOMER, OfCustomer, Kind.CUSTOMER)
+    _note(on, OF_A_PURCHASE, OfPurchase)
+    _note(on, OF_A_PAYOUT, OfPayout)
+    _note(on, OF_A_VEHICLE, OfVehicle)
+    _note(on, OF_A_CUSTOMER, OfCustomer)
 
     @on.view("customer.erased.v1", OfCustomer)
     async def erase_user_when_customer_erased(
         uow: PortalUnitOfWork, event: Received[OfCustomer]
     ) -> None:
-        await note_event(uow, _fact(event, Kind.CUSTOMER))
+        await note_event(uow, _fact(event))
         customer_id, now = event.data.customer_id, clock()
         await erase_user(
             uow, tenant_id=event.tenant_id, customer_id=customer_id, new_id=new_id, now=now
@@ -113,21 +128,19 @@ def participant() -> Participant:
     return Participant("portal", publishes=(), reactions=reactions())
 
 
-def _note(
-    on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Noted], kind: Kind
-) -> None:
+def _note(on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Noted]) -> None:
     async def note_in_timeline(uow: PortalUnitOfWork, event: Received[Noted]) -> None:
-        await note_event(uow, _fact(event, kind))
+        await note_event(uow, _fact(event))
 
     for event_type in types:
         on.view(event_type, view)(note_in_timeline)
 
 
-def _fact(event: Received[Any], kind: Kind) -> Fact:
+def _fact(event: Received[Any]) -> Fact:
     return Fact(
         event_id=event.id,
         tenant_id=event.tenant_id,
-        kind=kind,
+        kind=event.data.kind,
         subject_id=UUID(event.subject),
         service=event.source,
         type=event.type,

@@ -22,9 +22,11 @@ async def test_a_user_signs_in_and_sees_his_session(
     assert answer.status_code == 201
     assert answer.json()["user"]["roles"] == ["buyer"]
     cookie = answer.headers["set-cookie"].lower()
-    assert "httponly" in cookie and "samesite=lax" in cookie
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
     [session] = (await portal.get("/api/sessions")).json()["items"]
-    assert session["device"] == "X" and session["is_this_one"]
+    assert session["device"] == "X"
+    assert session["is_this_one"]
 
 
 async def test_behind_https_the_cookie_is_secure(serve: Serve, add_user: AddUser) -> None:

@@ -1,0 +1,70 @@
+"""Events of purchases as the portal hears them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from libs.kernel.ids import uuid7
+from libs.messaging.envelope import Received
+from libs.messaging.unit_of_work import Transactions
+from services.portal.infrastructure.consumers import reactions
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+CUSTOMER, VEHICLE, SELLER = uuid7(), uuid7(), uuid7()
+
+Heard = tuple[str, str, int, dict[str, object]]
+WAY_FORWARD: tuple[Heard, ...] = (
+    ("order.confirmed.v1", "orders", 1, {"total_cents": 500, "customer_id": CUSTOMER}),
+    ("credit.reserved.v1", "customers", 1, {"total_cents": 500}),
+    ("vehicle.reserved.v1", "vehicles", 1, {"seller_id": SELLER, "make": "Fiat"}),
+    ("payment.code_generated.v1", "payments", 1, {"code": "MV-SECRET", "amount_cents": 500}),
+    ("payment.processed.v1", "payments", 2, {"amount_cents": 500}),
+    ("vehicle.sold.v1", "vehicles", 2, {"vehicle_id": VEHICLE}),
+    ("order.completed.v1", "orders", 2, {"total_cents": 500}),
+    ("order.closed.v1", "orders", 3, {"total_cents": 500, "seller_id": SELLER}),
+    ("payout.completed.v1", "payouts", 1, {"amount_cents": 500}),
+)
+
+
+def envelope(
+    order_id: UUID, heard: Heard, *, after_ms: int = 0, tenant: str = "default"
+) -> dict[str, Any]:
+    event_type, service, sequence, data = heard
+    return {
+        "specversion": "1.0",
+        "id": str(uuid7()),
+        "source": service,
+        "type": event_type,
+        "subject": str(order_id),
+        "time": (START + timedelta(milliseconds=after_ms)).isoformat(),
+        "tenantid": tenant,
+        "sequence": sequence,
+        "data": {
+            "order_id": str(order_id),
+            **{k: str(v) if isinstance(v, UUID) else v for k, v in data.items()},
+        },
+    }
+
+
+async def hear(transactions: Transactions[PortalUnitOfWork], *envelopes: dict[str, Any]) -> None:
+    """As the library does it: several reactions in one transaction."""
+    known = reactions().by_event
+
+    async def react(uow: PortalUnitOfWork) -> None:
+        for each in envelopes:
+            reaction = known[each["type"]]
+            received: Any = Received[reaction.view]  # type: ignore[name-defined]
+            await reaction.handler(uow, received.model_validate(each))
+
+    await transactions.run(react)
+
+
+async def buy(
+    transactions: Transactions[PortalUnitOfWork], *, steps: int = 9, tenant: str = "default"
+) -> UUID:
+    """The first steps of a purchase, one after the other, 100 ms apart."""
+    order_id = uuid7()
+    for n, heard in enumerate(WAY_FORWARD[:steps]):
+        await hear(transactions, envelope(order_id, heard, after_ms=100 * n, tenant=tenant))
+    return order_id

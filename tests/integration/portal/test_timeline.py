@@ -1,0 +1,159 @@
+"""The timeline of a purchase: whatever the order of hearing, and only for who may see it."""
+
+import asyncio
+import random
+from uuid import UUID
+
+import pytest
+
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from services.portal.domain.timeline import PurchaseState
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, execute, signed_in
+from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, Heard, buy, envelope, hear
+
+Portal = Transactions[PortalUnitOfWork]
+
+
+@pytest.fixture
+async def operator(portal: ServiceClient, add_user: AddUser) -> ServiceClient:
+    await add_user("operator")
+    await signed_in(portal, "operator@example.com")
+    return portal
+
+
+def path(order_id: UUID) -> str:
+    return f"/api/purchases/{order_id}/timeline"
+
+
+async def test_each_event_stands_in_it_with_its_service_and_milliseconds(
+    operator: ServiceClient, transactions: Portal
+) -> None:
+    order_id = await buy(transactions)
+    answer = (await operator.get(path(order_id))).json()
+    assert (answer["state"], answer["is_finished"]) == ("CLOSED", True)
+    assert [(each["type"], each["service"], each["ms"]) for each in answer["events"]] == [
+        (event_type, service, 100 * n) for n, (event_type, service, *_) in enumerate(WAY_FORWARD)
+    ]
+    assert {each["direction"] for each in answer["events"]} == {"forward"}
+
+
+async def test_the_payment_code_is_not_told(operator: ServiceClient, transactions: Portal) -> None:
+    order_id = await buy(transactions)
+    answer = await operator.get(path(order_id))
+    assert "MV-SECRET" not in answer.text
+    assert answer.json()["events"][3]["details"]["amount_cents"] == 500
+
+
+async def test_any_order_of_hearing_in_any_batches_makes_the_same_timeline(
+    operator: ServiceClient, transactions: Portal
+) -> None:
+    for seed in range(8):
+        order_id, shuffled = uuid7(), random.Random(seed)
+        heard = [envelope(order_id, each, after_ms=100 * n) for n, each in enumerate(WAY_FORWARD)]
+        shuffled.shuffle(heard)
+        cut = shuffled.randrange(1, len(heard))
+        await hear(transactions, *heard[:cut])
+        await hear(transactions, *heard[cut:])
+        answer = (await operator.get(path(order_id))).json()
+        assert (answer["state"], answer["is_finished"]) == ("CLOSED", True)
+        assert [each["type"] for each in answer["events"]] == [each[0] for each in WAY_FORWARD]
+        assert [each["ms"] for each in answer["events"]] == [100 * n for n in range(9)]
+
+
+async def test_an_older_event_never_overrules_a_newer_one(transactions: Portal) -> None:
+    order_id = uuid7()
+    cancelled: Heard = ("order.cancelled.v1", "orders", 4, {})
+    given_up: Heard = ("order.cancellation_requested.v1", "orders", 3, {"reason": "buyer"})
+    for heard in (cancelled, given_up, WAY_FORWARD[0]):
+        await hear(transactions, envelope(order_id, heard))
+    purchase = await transactions.run(lambda uow: uow.timeline.purchase("default", order_id))
+    assert purchase is not None
+    assert (purchase.state, purchase.customer_id) == (PurchaseState.CANCELLED, CUSTOMER)
+
+
+async def test_positions_have_no_gaps_where_many_write_one_purchase_at_once(
+    transactions: Portal, portal_database: str
+) -> None:
+    order_ids = [uuid7(), uuid7()]
+    events = [envelope(each, heard) for heard in WAY_FORWARD for each in order_ids]
+    random.Random(1).shuffle(events)
+    await asyncio.gather(
+        *(hear(transactions, *events[n : n + 3]) for n in range(0, len(events), 3))
+    )
+    for order_id in order_ids:
+        rows = await execute(
+            portal_database,
+            "SELECT position FROM timeline WHERE subject_id = $1 ORDER BY position",
+            order_id,
+        )
+        assert [row["position"] for row in rows] == list(range(1, 10))
+
+
+async def test_the_way_back_is_told_apart(operator: ServiceClient, transactions: Portal) -> None:
+    order_id = await buy(transactions, steps=3)
+    back: tuple[Heard, ...] = (
+        ("payment.code_generation_failed.v1", "payments", 1, {"reason": "too_large"}),
+        ("vehicle.released.v1", "vehicles", 2, {"reason": "payment"}),
+        ("credit.released.v1", "customers", 2, {}),
+        ("order.failed.v1", "orders", 2, {"reason": "too_large"}),
+    )
+    for n, heard in enumerate(back, start=3):
+        await hear(transactions, envelope(order_id, heard, after_ms=100 * n))
+    answer = (await operator.get(path(order_id))).json()
+    assert (answer["state"], answer["is_finished"]) == ("FAILED", True)
+    assert [each["direction"] for each in answer["events"]] == ["forward"] * 3 + ["back"] * 4
+
+
+async def test_a_foreign_tenants_purchase_is_not_found(
+    operator: ServiceClient, transactions: Portal
+) -> None:
+    order_id = await buy(transactions, tenant="elsewhere")
+    assert (await operator.get(path(order_id))).status_code == 404
+    assert (await operator.get(path(uuid7()))).status_code == 404
+
+
+async def test_a_buyer_sees_the_own_purchases_only_and_a_seller_none(
+    portal: ServiceClient, add_user: AddUser, transactions: Portal
+) -> None:
+    order_id = await buy(transactions)
+    await add_user("buyer", customer_id=CUSTOMER)
+    await add_user("buyer", email="other@example.com", customer_id=uuid7())
+    await add_user("buyer", email="new@example.com")
+    await add_user("seller")
+    for email, status in (
+        ("buyer@example.com", 200),
+        ("other@example.com", 404),
+        ("new@example.com", 404),
+        ("seller@example.com", 403),
+    ):
+        await signed_in(portal, email)
+        assert (await portal.get(path(order_id))).status_code == status, email
+    portal.cookies.clear()
+    assert (await portal.get(path(order_id))).status_code == 401
+
+
+async def test_a_payout_by_hand_is_no_purchase(transactions: Portal) -> None:
+    payout_id = uuid7()
+    event = envelope(payout_id, ("payout.completed.v1", "payouts", 1, {"amount_cents": 5}))
+    await hear(transactions, event | {"data": {"order_id": None, "amount_cents": 5}})
+    assert await transactions.run(lambda uow: uow.timeline.purchases("default", None, 10)) == []
+
+
+async def test_an_erased_customers_user_is_gone_with_the_sessions(
+    portal: ServiceClient, add_user: AddUser, transactions: Portal, portal_database: str
+) -> None:
+    customer_id = uuid7()
+    await add_user("buyer", customer_id=customer_id)
+    await add_user("operator")
+    await signed_in(portal, "buyer@example.com")
+    erased = envelope(customer_id, ("customer.erased.v1", "customers", 2, {}))
+    erased["data"] = {"customer_id": str(customer_id)}
+    for _ in range(2):
+        await hear(transactions, erased | {"id": str(uuid7())})
+    assert (await portal.get("/api/sessions")).status_code == 401
+    left = await execute(portal_database, "SELECT roles FROM users")
+    assert [row["roles"] for row in left] == [["operator"]]
+    assert await transactions.run(lambda uow: uow.users.customer_is_erased(customer_id))
