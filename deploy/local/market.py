@@ -135,6 +135,25 @@ class Market:
     async def pick_up(self, order_id: UUID) -> None:
         await self.send("orders", "POST", f"/orders/{order_id}/close", expect=200)
 
+    async def seller_paid(self, order_id: UUID) -> Json:
+        """Wait until the bank has paid the seller of a closed order; NotReached when it refuses."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            payout = await self._payout(order_id)
+            if payout is not None and payout["status"] == "PAID":
+                return payout
+            if time.monotonic() > deadline or (payout and payout["status"] == "FAILED"):
+                raise NotReached(f"the seller of order {order_id} is not paid: {payout}")
+            await asyncio.sleep(0.02)
+
+    async def _payout(self, order_id: UUID) -> Json | None:
+        response = await self._clients["payouts"].get(f"/payouts/order:{order_id}")
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        response.raise_for_status()
+        answer: Json = response.json()
+        return answer
+
     async def state(self, order_id: UUID) -> Json:
         response = await self.send("orders", "GET", f"/saga-states/{order_id}", expect=200)
         answer: Json = response.json()

@@ -26,7 +26,10 @@ async def bought_and_picked_up(market: Market) -> tuple[Sequence[UUID], str]:
     await market.reach(order, "COMPLETED")
     await market.pick_up(order)
     await market.reach(order, "CLOSED")
-    return [order], "paid, sold, picked up"
+    payout = await market.seller_paid(order)
+    if payout["amount_cents"] != PRICE:
+        raise AssertionError(f"the seller was paid {payout['amount_cents']} cents")
+    return [order], "paid, sold, picked up, seller paid"
 
 
 async def credit_too_low(market: Market) -> tuple[Sequence[UUID], str]:

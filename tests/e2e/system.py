@@ -29,6 +29,7 @@ from tests.fixtures.containers import FixedContainers
 SETTINGS = {
     "CODE_LIFETIME_SECONDS": "6",  # a test waits until a code expires
     "GATEWAY_LEASE_SECONDS": "6.5",  # or until a killed worker's call is made again
+    "BANK_LEASE_SECONDS": "6.5",
     "MAX_OPEN_PURCHASES": "1000",  # of one customer
 }
 

@@ -65,22 +65,30 @@ async def _buy_all(market: Market, customer: UUID, vehicles: list[UUID]) -> list
 
 
 async def _ends(market: Market, order_id: UUID) -> None:
-    """The buyer pays as soon as there is a code. It may have expired meanwhile: that ends too."""
+    """The buyer pays as soon as there is a code, and picks up what he bought: the seller is paid.
+    The code may have expired meanwhile: that ends too.
+    """
     paid = False
     deadline = time.monotonic() + 90
     while True:
         purchase = await _until_answered(partial(market.state, order_id))
-        if purchase["state"] in FINAL_STATES:
+        if purchase["state"] in FINAL_STATES - {"COMPLETED"}:
             return
+        if purchase["state"] == "COMPLETED":
+            await _until_answered(partial(_unless_too_late, partial(market.pick_up, order_id)))
+            continue
         if purchase["payment_code"] is not None and not paid:
-            paid = await _until_answered(partial(_pay, market, purchase["payment_code"]))
+            code = purchase["payment_code"]
+            pay = partial(market.pay, code, key=code)
+            paid = await _until_answered(partial(_unless_too_late, pay))
         assert time.monotonic() < deadline, f"{order_id} rests in {purchase['state']}"
         await asyncio.sleep(0.1)
 
 
-async def _pay(market: Market, code: str) -> bool:
+async def _unless_too_late(request: Callable[[], Awaitable[None]]) -> bool:
+    """False when it is refused, because the code has expired or the vehicle was picked up."""
     try:
-        await market.pay(code, key=code)
+        await request()
     except httpx.HTTPStatusError as error:
         if error.response.status_code != HTTPStatus.CONFLICT:
             raise
