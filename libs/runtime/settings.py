@@ -4,6 +4,7 @@ import secrets
 from functools import cached_property
 from ipaddress import ip_address
 from typing import Literal, Self, TypeVar
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -32,6 +33,9 @@ class DatabaseSettings(BaseSettings):
 
     database_url: str = Field(default="", repr=False)
     """Wins over the POSTGRES_* parts. `postgresql://` of any driver is mapped to asyncpg."""
+    db_url: str = Field(default="", repr=False)
+    """As DATABASE_URL, with `${DB_PASSWORD}` where the password goes; DATABASE_URL wins."""
+    db_password: str = Field(default="", repr=False)
     postgres_user: str = ""
     postgres_password: str = Field(default="", repr=False)
     postgres_db: str = ""
@@ -50,6 +54,8 @@ class DatabaseSettings(BaseSettings):
     def asyncpg_url(self) -> URL:
         if self.database_url:
             return asyncpg_url(self.database_url)
+        if self.db_url:
+            return self._url_with_password()
         missing = [
             name
             for name in ("postgres_user", "postgres_password", "postgres_db")
@@ -65,6 +71,12 @@ class DatabaseSettings(BaseSettings):
             port=self.postgres_port,
             database=self.postgres_db,
         )
+
+    def _url_with_password(self) -> URL:
+        if "${DB_PASSWORD}" in self.db_url and not self.db_password:
+            raise ValueError("not set, and DB_URL needs DB_PASSWORD, which is not set either")
+        password = quote(self.db_password, safe="")
+        return asyncpg_url(self.db_url.replace("${DB_PASSWORD}", password))
 
     @property
     def database_dsn(self) -> str:

@@ -1,0 +1,204 @@
+"""The pages of those who keep the market running: who may see them, and what they do."""
+
+import re
+
+import pytest
+
+from libs.messaging.unit_of_work import Transactions
+from services.portal.application.verify_audits import verify_audits
+from services.portal.infrastructure.checks import record_check
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, signed_in
+
+PAGES = ("/operations", "/map", "/map?views=1", "/audits", "/audits/verification", "/submissions")
+HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
+GOL = "Volkswagen,Gol,2022,prata,4590000,ABC1D23,9BWZZZ377VT004251,12345678900"
+
+
+async def test_the_pages_are_for_operators_and_admins_only(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    for role in ("operator", "admin", "seller"):
+        await add_user(role)
+        await signed_in(portal, f"{role}@example.com")
+        for page in (*PAGES, "/kpis"):
+            answer = await portal.get(page)
+            expected = {403} if role == "seller" else {200, 503}
+            assert answer.status_code in expected, (role, page, answer.text[:500])
+        portal.cookies.clear()
+
+
+@pytest.mark.parametrize("page", [*PAGES, "/users", "/imports", "/kpis"])
+async def test_who_is_not_signed_in_is_sent_to_do_so(portal: ServiceClient, page: str) -> None:
+    answer = await portal.get(page)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/sign-in?next=/")
+
+
+async def test_without_a_broker_the_pages_say_so_and_show_the_rest(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("operator")
+    await signed_in(portal, "operator@example.com")
+    operations, plan = await portal.get("/operations"), await portal.get("/map")
+    assert "RABBITMQ_OPERATOR_URL is not set" in operations.text
+    assert "payments" in operations.text
+    assert 'id="edge-orders-customers-forward"' in plan.text
+    assert "The map shows no figures" in plan.text
+
+
+async def test_the_last_check_of_the_invariants_is_shown(
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+) -> None:
+    await add_user("operator")
+    await signed_in(portal, "operator@example.com")
+    assert "Not checked yet" in (await portal.get("/operations")).text
+    found = {"tenant_id": "default", "purchases": 12, "passed_over": 0}
+    await record_check(transactions, **found, broken=[])
+    assert "all hold" in (await portal.get("/operations")).text
+    await record_check(transactions, **found, broken=["a vehicle is held or sold once"])
+    assert "a vehicle is held or sold once" in (await portal.get("/operations")).text
+
+
+async def test_an_admin_creates_a_user_and_changes_the_roles(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    form = {
+        "name": "Rui Prado",
+        "email": "rui@example.com",
+        "password": "a long password",
+        "roles": ["seller"],
+    }
+    assert (await portal.post("/users", data=form)).status_code == 303
+    page = (await portal.get("/users")).text
+    found = re.search(r'href="(/users/[0-9a-f-]{36})">Rui Prado', page)
+    assert found is not None
+    place = found[1]
+    changed = await portal.post(f"{place}/roles", data={"roles": ["seller", "operator"]})
+    assert changed.status_code == 303
+    assert 'value="operator" checked' in (await portal.get(place)).text
+    audits = (await portal.get("/audits?action=user.roles_changed")).text
+    assert "after: operator seller" in audits
+    assert "Admin Silva" in audits
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "says"),
+    [
+        ({"email": "nobody"}, "email", "this is no e-mail address"),
+        ({"password": "short"}, "password", "a password has 10 to 128 characters"),
+        ({"name": " "}, "name", "a name has 1 to 200 printable characters"),
+        ({"roles": []}, "roles", "at least one"),
+        ({"roles": ["king"]}, "roles", "at least one"),
+        ({"email": "admin@example.com"}, "email", "Somebody|signs in|e-mail"),
+        ({"locale": "xx"}, "locale", "languages are"),
+    ],
+)
+async def test_what_is_wrong_with_a_new_user_is_said_beside_the_field(
+    portal: ServiceClient,
+    add_user: AddUser,
+    changed: dict[str, object],
+    field: str,
+    says: str,
+) -> None:
+    await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    form = {
+        "name": "Rui Prado",
+        "email": "rui@example.com",
+        "password": "a long password",
+        "roles": ["seller"],
+    }
+    answer = await portal.post("/users", data=form | changed)
+    assert answer.status_code == 422
+    error = re.search(rf'id="{field}-error"[^>]*>([^<]*)', answer.text)
+    assert error is not None, answer.text
+    assert re.search(says, error[1])
+    assert "a long password" not in answer.text
+
+
+async def test_the_last_admin_stays_one(portal: ServiceClient, add_user: AddUser) -> None:
+    admin = await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["buyer"]})
+    assert answer.status_code == 422
+    assert "somebody else has to be an admin first" in answer.text
+
+
+async def test_a_user_of_another_tenant_is_not_there(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("admin")
+    other = await add_user("buyer", tenant="elsewhere")
+    await signed_in(portal, "admin@example.com")
+    assert (await portal.get(f"/users/{other.id}")).status_code == 404
+    answer = await portal.post(f"/users/{other.id}/roles", data={"roles": ["admin"]})
+    assert answer.status_code == 404
+
+
+async def test_a_form_without_its_token_changes_nothing(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    admin = await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    del portal.headers["X-CSRF-Token"]
+    answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["admin", "buyer"]})
+    assert answer.status_code == 403
+
+
+async def hand_in(portal: ServiceClient, content: bytes) -> tuple[int, str]:
+    answer = await portal.post("/imports", files={"file": ("gol.csv", content, "text/csv")})
+    return answer.status_code, answer.headers.get("location", "") or answer.text
+
+
+async def test_a_file_handed_in_twice_is_one_submission(
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+) -> None:
+    await add_user("seller")
+    await signed_in(portal, "seller@example.com")
+    content = f"{HEADER}\n{GOL}\n".encode()
+    status, place = await hand_in(portal, content)
+    assert status == 303
+    assert await hand_in(portal, content) == (303, place)
+    page = (await portal.get(place)).text
+    assert "0 of 1 rows" in page
+    assert 'hx-trigger="every 1s"' in page
+    assert "The service vehicles is not answering just now" in page
+    report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))
+    assert report.problem is None
+
+
+async def test_a_file_that_is_none_is_refused_beside_its_field(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("seller")
+    await signed_in(portal, "seller@example.com")
+    for content, says in (
+        (b"make,model\n", "no column year"),
+        (b"\xff\xfeab", "UTF-16"),
+        (b"", "The file is empty."),
+    ):
+        status, text = await hand_in(portal, content)
+        assert status == 422
+        assert says in text
+    assert (await portal.post("/imports", data={})).status_code == 422
+
+
+async def test_a_submission_is_seen_by_who_handed_it_in_and_by_operators(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("seller")
+    await signed_in(portal, "seller@example.com")
+    _, place = await hand_in(portal, f"{HEADER}\n{GOL}\n".encode())
+    portal.cookies.clear()
+    await add_user("seller", email="other@example.com")
+    await signed_in(portal, "other@example.com")
+    assert (await portal.get(place)).status_code == 404
+    portal.cookies.clear()
+    await add_user("operator")
+    await signed_in(portal, "operator@example.com")
+    assert (await portal.get(place)).status_code == 200
+    assert "gol.csv" in (await portal.get("/submissions")).text

@@ -1,0 +1,116 @@
+"""Rules of users, submissions and purchases."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from libs.kernel.ids import uuid7
+from services.portal.domain.errors import CustomerLinked, InvalidUser, SubmissionFinished
+from services.portal.domain.submission import MAX_ERRORS, RowError, Submission, SubmissionStatus
+from services.portal.domain.timeline import (
+    BACK,
+    STATE_AFTER,
+    Direction,
+    Purchase,
+    PurchaseState,
+    direction_of,
+)
+from services.portal.domain.user import (
+    User,
+    check_password,
+    known_locale,
+    known_roles,
+    normal_email,
+    normal_name,
+)
+from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def submission(total: int = 3) -> Submission:
+    return Submission(uuid7(), "t", "vehicles", uuid7(), "file.csv", total, NOW)
+
+
+def test_a_users_input_is_brought_to_one_form() -> None:
+    assert normal_name("  Ana   Silva ") == "Ana Silva"
+    assert normal_email("Ana@Example.COM") == "ana@example.com"
+    assert known_roles(["buyer", "buyer"]) == {"buyer"}
+
+
+@pytest.mark.parametrize("password", ["short", "x" * 129, "ana@example.com", "ANA@example.com"])
+def test_a_weak_password_is_refused_without_repeating_it(password: str) -> None:
+    with pytest.raises(InvalidUser) as refused:
+        check_password(password, email="ana@example.com")
+    assert refused.value.field == "password"
+    assert password not in str(refused.value)
+
+
+def test_what_cannot_be_a_name_an_e_mail_roles_or_a_language_is_refused_with_its_field() -> None:
+    for check, value, field in (
+        (normal_name, " ", "name"),
+        (normal_name, "a\nb\x00", "name"),
+        (normal_email, "ana@", "email"),
+        (known_roles, [], "roles"),
+        (known_roles, ["root"], "roles"),
+        (known_locale, "xx", "locale"),
+    ):
+        with pytest.raises(InvalidUser) as refused:
+            check(value)  # type: ignore[operator]
+        assert refused.value.field == field
+
+
+def test_a_users_repr_names_nobody() -> None:
+    user = User(uuid7(), "t", "Ana", "a@b.co", frozenset({"buyer"}), None, "en", "hash", NOW)
+    assert not {"Ana", "a@b.co", "hash"} & set(repr(user).replace("'", " ").split())
+
+
+def test_a_user_is_linked_to_one_customer_for_good() -> None:
+    user = User(uuid7(), "t", "Ana", "a@b.co", frozenset({"buyer"}), None, "en", "hash", NOW)
+    customer_id = uuid7()
+    user.link_customer(customer_id)
+    user.link_customer(customer_id)
+    with pytest.raises(CustomerLinked):
+        user.link_customer(uuid7())
+
+
+def test_a_submission_counts_rows_not_errors_and_ends_once() -> None:
+    work = submission()
+    work.note_rows(1, [RowError(2, "year", "bad"), RowError(2, "price", "bad")])
+    assert (work.succeeded, work.failed, work.done) == (1, 1, 2)
+    work.finish(NOW)
+    assert (work.status, work.finished_at) == (SubmissionStatus.DONE, NOW)
+    with pytest.raises(SubmissionFinished):
+        work.note_rows(1, [])
+    with pytest.raises(SubmissionFinished):
+        work.finish(NOW, "again")
+
+
+def test_a_submission_keeps_no_endless_list_of_errors() -> None:
+    work = submission(MAX_ERRORS + 5)
+    work.note_rows(0, [RowError(n, "", "bad") for n in range(MAX_ERRORS + 5)])
+    work.note_rows(0, [RowError(n, "", "bad") for n in range(2000, 2010)])
+    assert (len(work.errors), work.failed) == (MAX_ERRORS, MAX_ERRORS + 15)
+
+
+def purchase(state: PurchaseState, *, payout: bool = False, seller: bool = True) -> Purchase:
+    seller_id = uuid7() if seller else None
+    return Purchase(uuid7(), "t", uuid7(), seller_id, state, 1, NOW, payout)
+
+
+def test_a_purchase_is_finished_when_nothing_more_is_to_come() -> None:
+    finished = {state: purchase(state).is_finished for state in PurchaseState}
+    assert {state for state, done in finished.items() if done} == {
+        PurchaseState.FAILED,
+        PurchaseState.CANCELLED,
+    }
+    assert purchase(PurchaseState.CLOSED, payout=True).is_finished
+    assert purchase(PurchaseState.CLOSED, seller=False).is_finished
+
+
+def test_every_event_that_goes_back_or_gives_a_state_is_one_we_hear() -> None:
+    heard = {*OF_A_PURCHASE, *OF_A_PAYOUT}
+    assert heard >= BACK
+    assert heard >= STATE_AFTER.keys()
+    assert direction_of("vehicle.released.v1") is Direction.BACK
+    assert direction_of("vehicle.sold.v1") is Direction.FORWARD

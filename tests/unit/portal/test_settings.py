@@ -1,0 +1,59 @@
+"""Where the portal finds its database, and that it is never an open door."""
+
+from typing import Any
+
+import pytest
+
+from libs.runtime.crypto import new_key
+from libs.runtime.failure import StartFailure
+from libs.runtime.migrations import MigrationSettings
+from libs.runtime.settings import read_settings
+from services.portal.infrastructure.settings import PortalSettings
+
+DB_URL = "postgresql+psycopg2://portal_app:${DB_PASSWORD}@db-prod:5432/portal"
+KEYS = {"data_keys": f"k1:{new_key()}", "index_key": new_key(), "role": "api"}
+
+
+def settings(**values: Any) -> PortalSettings:
+    return PortalSettings(**{"_env_file": None, **KEYS, **values})
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "MIGRATOR_DATABASE_URL", "DB_URL", "DB_PASSWORD", "AUTH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_db_url_takes_the_password_from_beside_it_whatever_signs_are_in_it() -> None:
+    url = settings(db_url=DB_URL, db_password="p@ss/w:rd%20").asyncpg_url
+    assert (url.drivername, url.host, url.port) == ("postgresql+asyncpg", "db-prod", 5432)
+    assert (url.username, url.password, url.database) == ("portal_app", "p@ss/w:rd%20", "portal")
+
+
+def test_database_url_wins_over_db_url() -> None:
+    chosen = settings(database_url="postgresql://a:b@elsewhere/other", db_url=DB_URL)
+    assert chosen.asyncpg_url.host == "elsewhere"
+
+
+def test_db_url_without_its_password_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_URL", DB_URL)
+    with pytest.raises(StartFailure, match=r"DB_PASSWORD, which is not set") as failure:
+        read_settings(MigrationSettings)
+    assert "\n" not in str(failure.value)
+
+
+def test_migrations_read_db_url_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_URL", DB_URL)
+    monkeypatch.setenv("DB_PASSWORD", "secret")
+    assert read_settings(MigrationSettings).asyncpg_url.password == "secret"
+
+
+def test_the_portal_may_bind_anywhere_since_it_signs_people_in_itself() -> None:
+    chosen = settings(db_url="postgresql://a:b@h/d", host="0.0.0.0", cursor_secret="x")
+    assert chosen.auth == "off"
+    assert not chosen.checks_peer_tokens
+
+
+def test_auth_on_needs_no_jwks_url_of_its_own() -> None:
+    assert settings(db_url="postgresql://a:b@h/d", auth="on").jwks_url == ""
