@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
-from starlette.datastructures import UploadFile
+from fastapi import APIRouter, File, Request, Response, UploadFile
 
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Invalid
@@ -48,16 +47,20 @@ class ImportPages:
     async def page(self, request: Request, user: Seller) -> Response:
         return await self._form(request, user)
 
-    async def hand_in(self, request: Request, user: Seller) -> Response:
-        upload = (await request.form()).get("file")
-        if not isinstance(upload, UploadFile) or not upload.filename:
+    async def hand_in(
+        self,
+        request: Request,
+        user: Seller,
+        file: Annotated[UploadFile | None, File()] = None,
+    ) -> Response:
+        if file is None or not file.filename:
             return await self._form(request, user, error=NO_FILE)
-        content = await upload.read(MAX_BYTES + 1)
+        content = await file.read(MAX_BYTES + 1)
         try:
             total = read_vehicle_file(content).total
         except Invalid as refusal:
             return await self._form(request, user, error=str(refusal))
-        name = "".join(char for char in upload.filename if char.isprintable())[:LONGEST_NAME]
+        name = "".join(char for char in file.filename if char.isprintable())[:LONGEST_NAME]
         submission = await self._transactions.run(
             lambda uow: start_submission(
                 uow,
