@@ -1,6 +1,6 @@
 """One running system seen from outside: where its servers are, and who may enter them as whom."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,19 +12,23 @@ from libs.messaging.participant import Participant
 
 SUPERUSER = "postgres"
 ADMINISTRATOR = "administrator"
+OPERATOR = "operator"
 VHOST = "mercado"
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The addresses are `HOST:PORT`. `files` is where services keep what is not in databases."""
+    """The addresses are `HOST:PORT`, those of the services URLs. `files` is where services keep
+    what is not in databases.
+    """
 
     postgres: str
     rabbitmq: str
     management: str
     passwords: Passwords
     files: Path
+    services: Mapping[str, str]
 
     def database_url(self, database: str, role: str) -> str:
         return f"postgresql://{role}:{self.passwords.password(role)}@{self.postgres}/{database}"
@@ -41,6 +45,19 @@ class Installation:
     def management_url(self) -> str:
         password = self.passwords.password(f"rabbitmq {ADMINISTRATOR}")
         return f"http://{ADMINISTRATOR}:{password}@{self.management}"
+
+    def sight(self) -> dict[str, str]:
+        """Where the portal finds the other services and the broker it shows."""
+        password = self.passwords.password(f"rabbitmq {OPERATOR}")
+        return {
+            "RABBITMQ_OPERATOR_URL": self.broker_url(OPERATOR),
+            "RABBITMQ_MANAGEMENT_URL": f"http://{OPERATOR}:{password}@{self.management}",
+            **{
+                f"{spec.name.upper()}_URL": self.services[spec.name]
+                for spec in SERVICES
+                if not spec.is_portal
+            },
+        }
 
     def administration(self) -> dict[str, str]:
         """The environment of `python -m libs.messaging`."""
@@ -70,6 +87,8 @@ class Installation:
             settings["ERASURE_LEDGER"] = str(self.files / f"{spec.name}-erasures.jsonl")
         if spec.has_reader:
             settings["READER_DATABASE_URL"] = self.database_url(spec.name, f"{spec.name}_reader")
+        if spec.is_portal:
+            settings |= self.sight()
         return settings
 
     async def provision_postgres(self) -> None:
@@ -98,4 +117,5 @@ class Installation:
                 )
                 for participant in participants
             ],
+            rabbitmq.OperatorAccount(OPERATOR, self.passwords.password(f"rabbitmq {OPERATOR}")),
         )

@@ -13,6 +13,8 @@ class ServiceSpec:
     seals_personal_data: bool = False
     has_reader: bool = False
     """Runs statements as a role of its database that can only read what is published."""
+    is_portal: bool = False
+    """Shows all the others, and the broker, to the people who work with them."""
 
 
 SERVICES = (
@@ -22,6 +24,7 @@ SERVICES = (
     ServiceSpec("payments", 8082),
     ServiceSpec("payouts", 8084),
     ServiceSpec("kpis", 8085, has_reader=True),
+    ServiceSpec("portal", 8086, seals_personal_data=True, is_portal=True),
 )
 
 

@@ -31,7 +31,8 @@ FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 def installation() -> Installation:
     """The servers as containers of the same network see them."""
     passwords = Passwords(SECRETS / "secrets.json")
-    return Installation("db:5432", "rabbitmq:5672", "rabbitmq:15672", passwords, FILES)
+    services = {spec.name: f"http://{spec.name}:{spec.port}" for spec in SERVICES}
+    return Installation("db:5432", "rabbitmq:5672", "rabbitmq:15672", passwords, FILES, services)
 
 
 @app.command()

@@ -48,6 +48,7 @@ class State:
             management=f"127.0.0.1:{self.management}",
             passwords=Passwords(self.passwords_file(folder)),
             files=folder / "files",
+            services={name: self.service_url(name) for name in self.services},
         )
 
     def save(self, folder: Path = FOLDER) -> None:

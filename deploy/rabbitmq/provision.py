@@ -1,7 +1,8 @@
 """The vhost and a user per service, over the management API. Doing it again changes nothing.
 
 A service's user declares nothing, writes to the exchanges of its own service, and reads the queues
-of its own service. `guest` is removed.
+of its own service. The operator looks at everything and handles dead letters, nothing else. `guest`
+is removed.
 """
 
 import re
@@ -23,7 +24,20 @@ class BrokerAccount:
     publishes: Sequence[str]
 
 
-async def provision(management_url: str, vhost: str, accounts: Sequence[BrokerAccount]) -> None:
+@dataclass(frozen=True)
+class OperatorAccount:
+    """Looks at everything, reads dead letters and sends them back to their queues."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+async def provision(
+    management_url: str,
+    vhost: str,
+    accounts: Sequence[BrokerAccount],
+    operator: OperatorAccount | None = None,
+) -> None:
     """Make vhost, users and permissions; `management_url` holds an administrator's credentials.
 
     Raises httpx.HTTPError when the broker cannot be reached or refuses.
@@ -36,6 +50,11 @@ async def provision(management_url: str, vhost: str, accounts: Sequence[BrokerAc
         await _put(client, f"/api/permissions/{place}/{administrator}", everything)
         for account in accounts:
             await _make_user(client, place, account)
+        if operator is not None:
+            user = {"password": operator.password, "tags": "monitoring"}
+            await _put(client, f"/api/users/{operator.name}", user)
+            sees = {"configure": NOTHING, "write": r"^[a-z]+\.redrive$", "read": r"^[a-z]+\.dead$"}
+            await _put(client, f"/api/permissions/{place}/{operator.name}", sees)
         if administrator != "guest":
             removed = await client.delete("/api/users/guest")
             if removed.status_code != httpx.codes.NOT_FOUND:
