@@ -16,6 +16,7 @@ from libs.runtime.service import Service, main
 from services.portal.infrastructure import http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
+from services.portal.infrastructure.front_office import front_office
 from services.portal.infrastructure.passwords import Argon2Passwords
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -58,6 +59,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         routers=[
             http.router(transactions, watch),
             http_sessions.router(transactions, settings, tokens, passwords),
+            *front_office(transactions, settings, peers, passwords, watch),
             *office_routers,
         ],
         loops=[*keeping.loops(transactions, settings), *office_loops],

@@ -138,6 +138,11 @@ class TimelineRepository(Protocol):
     ) -> list[Purchase]:
         """Newest first (ids are made in time), those before `after`."""
 
+    async def vehicles_of(
+        self, tenant_id: str, seller_id: UUID, after: UUID | None, limit: int
+    ) -> list[UUID]:
+        """The vehicles a seller has put on the market, newest first, those before `after`."""
+
     async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
         """What was heard after position `after`, in that order."""
 

@@ -86,6 +86,13 @@ class Peers:
         given = {name: value for name, value in params.items() if value is not None}
         return await self._call(user, service, "GET", path, params=given)
 
+    async def try_get(self, user: User | None, service: str, path: str) -> Reply | None:
+        """For what a page can do without: None where it cannot be had."""
+        try:
+            return await self.get(user, service, path)
+        except (PeerUnavailable, PeerRefusal):
+            return None
+
     async def send(
         self,
         user: User | None,

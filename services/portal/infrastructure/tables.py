@@ -208,6 +208,12 @@ Index(
     subjects.c.id,
     postgresql_where=subjects.c.customer_id.is_not(None),
 )
+Index(
+    "ix_subjects_seller",
+    subjects.c.seller_id,
+    subjects.c.id,
+    postgresql_where=subjects.c.kind == "vehicle",
+)
 
 timeline = Table(
     "timeline",

@@ -95,6 +95,11 @@ def render(
     return response
 
 
+def fragment(request: Request, template: str, visitor: User | None, **context: Any) -> str:
+    """A part of a page as text, to be sent by itself."""
+    return environment(locale_of(request, visitor)).get_template(template).render(context)
+
+
 def redirect(to: str, flash: Flash | None = None) -> Response:
     """See other, after a form; with a sentence for the page that comes."""
     response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
@@ -163,6 +168,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "translated": translated,
         "event_name": lambda event: translated(wording.event_name(event)),
         "state_name": lambda state: translated(wording.state_name(state)),
+        "role_name": lambda role: translated(wording.role_name(role)),
         "state_tone": wording.state_tone,
         "reason": lambda code: translated(wording.reason(code)),
     }

@@ -74,6 +74,23 @@ class PostgresTimeline:
             query = query.where(subjects.c.customer_id == customer_id)
         return [_purchase(row) for row in await self._connection.execute(query)]
 
+    async def vehicles_of(
+        self, tenant_id: str, seller_id: UUID, after: UUID | None, limit: int
+    ) -> list[UUID]:
+        query = (
+            select(subjects.c.id)
+            .where(
+                subjects.c.tenant_id == tenant_id,
+                subjects.c.kind == Kind.VEHICLE,
+                subjects.c.seller_id == seller_id,
+            )
+            .order_by(subjects.c.id.desc())
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(subjects.c.id < after)
+        return list((await self._connection.scalars(query)).all())
+
     async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
         purchase = await self.purchase(tenant_id, subject_id)
         if purchase is None:

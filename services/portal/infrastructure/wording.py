@@ -3,6 +3,7 @@
 from typing import Literal
 
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.peers import PeerRefusal
 
 EVENTS = {
     "order.confirmed": marked("Order confirmed"),
@@ -69,8 +70,56 @@ REASONS = {
     "vehicle_withdrawn": marked("The vehicle was withdrawn from sale."),
     "payment_expired": marked("The payment code expired before it was paid."),
     "amount_not_payable": marked("The amount cannot be paid."),
+    "cancelled_by_buyer": marked("You gave up."),
     "deadline_passed": marked("It took too long."),
 }
+
+
+PAYMENT_METHODS = (
+    ("tok_approve", marked("Card"), marked("The bank says yes.")),
+    ("tok_timeout", marked("Card of a slow bank"), marked("The bank answers at the second try.")),
+    ("tok_decline", marked("Card that is declined"), marked("The purchase is undone.")),
+    (
+        "tok_refund_refused_once",
+        marked("Card with a stubborn refund"),
+        marked("Approved; should you give up, the refund works at the second try."),
+    ),
+)
+"""What the sandbox of the payment provider can be asked to do: its token, a name, what happens."""
+
+DOWN = {
+    "orders": marked("The service orders is not answering just now. Nothing is lost: try again."),
+    "customers": marked(
+        "The service customers is not answering just now. Nothing is lost: try again."
+    ),
+    "vehicles": marked(
+        "The service vehicles is not answering just now. Nothing is lost: try again."
+    ),
+    "payments": marked(
+        "The service payments is not answering just now. Nothing is lost: try again."
+    ),
+}
+
+
+ROLES = {
+    "buyer": marked("Buyer"),
+    "seller": marked("Seller"),
+    "operator": marked("Operator"),
+    "admin": marked("Administrator"),
+}
+
+
+def role_name(role: str) -> str:
+    return ROLES.get(role, role)
+
+
+def down_message(service: str) -> str:
+    return DOWN.get(service, f"The service {service} is not answering just now.")
+
+
+def refusal_message(refusal: PeerRefusal) -> str:
+    """The service's own sentence."""
+    return next(iter(refusal.fields.values()), refusal.code)
 
 
 def event_name(event_type: str) -> str:

@@ -1,5 +1,6 @@
 """What is for sale, one vehicle, and buying it."""
 
+from collections.abc import Awaitable
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -9,8 +10,9 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from services.portal.domain.user import BUYER, User
 from services.portal.infrastructure.forms import NotANumber, cents_of, number_of
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import redirect, render
@@ -21,8 +23,9 @@ CHANGED = marked("The price has changed. This is the new one.")
 
 
 class Storefront:
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Peers, diary: Diary) -> None:
         self._peers = peers
+        self._diary = diary
 
     async def browse(
         self, request: Request, visitor: VisitorDep, cursor: Annotated[str | None, Query()] = None
@@ -80,10 +83,13 @@ class Storefront:
             "vehicle_id": str(vehicle_id),
             "total_cents": price_cents,
         }
+
+        def deed() -> Awaitable[Reply]:
+            token = f"{user.id}:{key}"
+            return self._peers.send(user, "orders", "POST", "/purchase", order, key=token)
+
         try:
-            begun = await self._peers.send(
-                user, "orders", "POST", "/purchase", order, key=f"{user.id}:{key}"
-            )
+            begun = await self._diary.note(user, "purchase.begun", str(vehicle_id), deed)
         except PeerUnavailable as error:
             return await self._page(request, user, vehicle_id, key=str(key), down=error.service)
         except PeerRefusal as error:
@@ -114,8 +120,8 @@ class Storefront:
         )
 
 
-def router(peers: Peers) -> APIRouter:
-    routes, to = page_router(), Storefront(peers)
+def router(peers: Peers, diary: Diary) -> APIRouter:
+    routes, to = page_router(), Storefront(peers, diary)
     routes.get("/")(to.browse)
     routes.get("/vehicles/{vehicle_id}")(to.show)
     routes.post("/vehicles/{vehicle_id}/buy")(to.buy)

@@ -143,6 +143,7 @@ CREATE TABLE subjects (
 ) WITH (fillfactor = 70);
 CREATE INDEX ix_subjects_page ON subjects (tenant_id, kind, id);
 CREATE INDEX ix_subjects_customer ON subjects (customer_id, id) WHERE customer_id IS NOT NULL;
+CREATE INDEX ix_subjects_seller ON subjects (seller_id, id) WHERE kind = 'vehicle';
 
 CREATE TABLE timeline (
     subject_id uuid NOT NULL,

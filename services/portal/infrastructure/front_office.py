@@ -1,0 +1,34 @@
+"""The pages of buyers and sellers, put together."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from libs.messaging.unit_of_work import Transactions
+from services.portal.application.ports import PasswordHasher
+from services.portal.infrastructure import assets
+from services.portal.infrastructure.http_sessions import SignIns
+from services.portal.infrastructure.pages import account, live, purchases, selling, storefront
+from services.portal.infrastructure.pages.diary import Diary
+from services.portal.infrastructure.peers import Peers
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.watch import TimelineWatch
+
+
+def front_office(
+    transactions: Transactions[PortalUnitOfWork],
+    settings: PortalSettings,
+    peers: Peers,
+    passwords: PasswordHasher,
+    watch: TimelineWatch,
+) -> Sequence[APIRouter]:
+    diary, sign_ins = Diary(transactions), SignIns(transactions, settings, passwords)
+    return [
+        assets.router,
+        storefront.router(peers, diary),
+        purchases.router(peers, diary),
+        live.router(transactions, peers, watch),
+        selling.router(transactions, peers, diary),
+        account.router(transactions, peers, diary, passwords, sign_ins),
+    ]

@@ -1,0 +1,158 @@
+"""One purchase: where it stands, what can be done, and its timeline as it grows."""
+
+from collections.abc import AsyncIterable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from libs.messaging.unit_of_work import Transactions
+from services.portal.domain.errors import PurchaseNotFound
+from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Timeline
+from services.portal.domain.user import ADMIN, OPERATOR, User
+from services.portal.infrastructure import purchase_view
+from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.pages.purchases import is_own
+from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.purchase_view import LANES, Standing
+from services.portal.infrastructure.sessions import UserDep
+from services.portal.infrastructure.showroom import Vehicle
+from services.portal.infrastructure.templating import fragment, render
+from services.portal.infrastructure.watch import TimelineWatch
+from services.portal.infrastructure.wording import PAYMENT_METHODS
+
+
+class LivePurchase:
+    def __init__(
+        self, transactions: Transactions[PortalUnitOfWork], peers: Peers, watch: TimelineWatch
+    ) -> None:
+        self._transactions = transactions
+        self._peers = peers
+        self._watch = watch
+
+    async def show(self, order_id: UUID, request: Request, user: UserDep) -> Response:
+        context = await self._context(user, order_id)
+        return render(request, "purchase.html", user, **context)
+
+    async def panel(self, order_id: UUID, request: Request, user: UserDep) -> Response:
+        context = await self._context(user, order_id) | {"partial": True}
+        return render(request, "_panel.html", user, **context)
+
+    async def of_stream(self, order_id: UUID, user: UserDep) -> User:
+        """Raises PurchaseNotFound before a stream begins."""
+        await self._context(user, order_id)
+        return user
+
+    async def follow(
+        self, request: Request, user: User, order_id: UUID, seen: int
+    ) -> AsyncIterable[ServerSentEvent]:
+        known = await self._timeline(user, order_id)
+        moments = list(known.moments) if known else []
+        if len(moments) > seen:
+            yield _grown(request, user, moments, seen)
+        after = moments[-1].position if moments else 0
+        stopping = request.app.state.stopping
+        async for step in self._watch.follow(user.tenant_id, order_id, after, stopping):
+            if isinstance(step, PurchaseState):
+                # The last word: the page is complete and needs no stream any more.
+                yield ServerSentEvent(event="timeline", raw_data=_drawn(request, user, moments))
+                yield ServerSentEvent(event="finished", raw_data=step.value)
+            else:
+                moments.append(step)
+                yield _grown(request, user, moments, step.position - 1)
+
+    async def _context(self, user: User, order_id: UUID) -> dict[str, Any]:
+        standing, down = await self._standing(user, order_id)
+        timeline = await self._timeline(user, order_id)
+        purchase = timeline.purchase if timeline else None
+        _check_may_see(user, standing, purchase)
+        paying, trouble = await self._paying(user, standing)
+        vehicle = None
+        if standing is not None:
+            vehicle = await self._peers.try_get(
+                user, "vehicles", f"/vehicles/{standing.vehicle_id}"
+            )
+        moments = timeline.moments if timeline else ()
+        state = standing.state if standing else purchase.state.value if purchase else "REQUESTED"
+        return {
+            "order_id": order_id,
+            "standing": standing,
+            "state": state,
+            "closed": state == "CLOSED",
+            "down": down + trouble,
+            "paying": paying,
+            "may_act": standing is not None and is_own(user, standing.customer_id),
+            "methods": PAYMENT_METHODS,
+            "steps": purchase_view.steps(state, purchase_view.heard(moments)),
+            "events": purchase_view.events(moments),
+            "lanes": LANES,
+            "vehicle": Vehicle.of(vehicle.body) if vehicle else None,
+            "position": moments[-1].position if moments else 0,
+            "live": purchase is None or not purchase.is_finished,
+            "partial": False,
+        }
+
+    async def _standing(self, user: User, order_id: UUID) -> tuple[Standing | None, list[str]]:
+        try:
+            found = await self._peers.get(user, "orders", f"/saga-states/{order_id}")
+        except PeerUnavailable as error:
+            return None, [error.service]
+        except PeerRefusal as error:
+            raise PurchaseNotFound("no such purchase") from error
+        return Standing.of(found.body), []
+
+    async def _paying(self, user: User, standing: Standing | None) -> tuple[bool, list[str]]:
+        """Whether the code has been paid and the bank is being asked."""
+        if standing is None or standing.state != "AWAITING_PAYMENT" or not standing.payment_code:
+            return False, []
+        try:
+            found = await self._peers.get(
+                user, "payments", f"/payment-codes/{standing.payment_code}"
+            )
+        except PeerUnavailable as error:
+            return False, [error.service]
+        except PeerRefusal:
+            return False, []
+        return found.body["state"] != "PENDING", []
+
+    async def _timeline(self, user: User, order_id: UUID) -> Timeline | None:
+        return await self._transactions.run(lambda uow: uow.timeline.of(user.tenant_id, order_id))
+
+
+def router(
+    transactions: Transactions[PortalUnitOfWork], peers: Peers, watch: TimelineWatch
+) -> APIRouter:
+    routes, to = page_router(), LivePurchase(transactions, peers, watch)
+
+    async def events(
+        order_id: UUID,
+        request: Request,
+        user: Annotated[User, Depends(to.of_stream)],
+        seen: Annotated[int, Query(ge=0)] = 0,
+    ) -> AsyncIterable[ServerSentEvent]:
+        async for event in to.follow(request, user, order_id, seen):
+            yield event
+
+    routes.get("/purchases/{order_id}")(to.show)
+    routes.get("/purchases/{order_id}/panel")(to.panel)
+    routes.get("/purchases/{order_id}/events", response_class=EventSourceResponse)(events)
+    return routes
+
+
+def _check_may_see(user: User, standing: Standing | None, purchase: Purchase | None) -> None:
+    """The buyer, and the staff. Raises PurchaseNotFound."""
+    customer_id = standing.customer_id if standing else purchase.customer_id if purchase else None
+    if not (user.may(OPERATOR, ADMIN) or is_own(user, customer_id)):
+        raise PurchaseNotFound("no such purchase")
+
+
+def _grown(request: Request, user: User, moments: list[Moment], seen: int) -> ServerSentEvent:
+    drawn = _drawn(request, user, moments, seen)
+    return ServerSentEvent(event="timeline", id=str(moments[-1].position), raw_data=drawn)
+
+
+def _drawn(request: Request, user: User, moments: list[Moment], seen: int | None = None) -> str:
+    events = purchase_view.events(moments, seen=seen)
+    return fragment(request, "_timeline.html", user, events=events, lanes=LANES)

@@ -1,0 +1,143 @@
+"""What one has bought: the list, and the moves of a buyer: pay, pick up, give up."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Query, Request, Response
+
+from services.portal.domain.errors import PurchaseNotFound
+from services.portal.domain.user import OPERATOR, User
+from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.pages.diary import Diary
+from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.purchase_view import Standing
+from services.portal.infrastructure.sessions import UserDep
+from services.portal.infrastructure.showroom import Vehicle
+from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.wording import down_message, refusal_message
+
+PAGE_SIZE = 20
+SIDE_BY_SIDE = 5
+PAYING = marked("Your payment is on its way.")
+PICKED_UP = marked("Picked up. Have a good trip!")
+GIVING_UP = marked("You gave up. Each service gives back what it held.")
+
+
+class Purchases:
+    def __init__(self, peers: Peers, diary: Diary) -> None:
+        self._peers = peers
+        self._diary = diary
+
+    async def show_own(
+        self, request: Request, user: UserDep, cursor: Annotated[str | None, Query()] = None
+    ) -> Response:
+        purchases: Sequence[Standing] = ()
+        following, down = None, []
+        if user.customer_id is not None:
+            try:
+                found = await self._peers.get(
+                    user,
+                    "orders",
+                    "/purchases",
+                    customer=str(user.customer_id),
+                    limit=PAGE_SIZE,
+                    cursor=cursor,
+                )
+                purchases = [Standing.of(each) for each in found.body["items"]]
+                following = found.body["next"]
+            except PeerUnavailable as error:
+                down = [error.service]
+        vehicles = await self._vehicles(user, {each.vehicle_id for each in purchases})
+        return render(
+            request,
+            "purchases.html",
+            user,
+            purchases=[(each, vehicles.get(each.vehicle_id)) for each in purchases],
+            down=down,
+            next_page=f"/purchases?cursor={quote(following)}" if following else None,
+        )
+
+    async def pay(
+        self,
+        order_id: UUID,
+        user: UserDep,
+        code: Annotated[str, Form(max_length=64)],
+        method: Annotated[str, Form(max_length=64)],
+    ) -> Response:
+        """A code is paid once, however often it is sent."""
+        await self._own(user, order_id)
+        payment = {"code": code, "method": method}
+
+        def deed() -> Any:
+            key = f"{order_id}:{code}:{method}"
+            return self._peers.send(user, "payments", "POST", "/payments", payment, key=key)
+
+        return await self._move(user, order_id, "purchase.paid", deed, PAYING)
+
+    async def pick_up(self, order_id: UUID, user: UserDep) -> Response:
+        """Closing is the staff's right. Here the portal uses it on the word of the buyer, whom it
+        knows: confirming harms nobody but himself.
+        """
+        await self._own(user, order_id)
+        vouched = replace(user, roles=user.roles | {OPERATOR})
+
+        def deed() -> Any:
+            return self._peers.send(vouched, "orders", "POST", f"/orders/{order_id}/close")
+
+        return await self._move(user, order_id, "purchase.picked_up", deed, PICKED_UP)
+
+    async def cancel(self, order_id: UUID, user: UserDep) -> Response:
+        await self._own(user, order_id)
+
+        def deed() -> Any:
+            return self._peers.send(user, "orders", "POST", f"/purchases/{order_id}/cancel")
+
+        return await self._move(user, order_id, "purchase.given_up", deed, GIVING_UP)
+
+    async def _move(
+        self, user: User, order_id: UUID, action: str, deed: Any, done: str
+    ) -> Response:
+        flash = Flash(done)
+        try:
+            await self._diary.note(user, action, str(order_id), deed)
+        except PeerUnavailable as error:
+            flash = Flash(down_message(error.service), "back")
+        except PeerRefusal as error:
+            flash = Flash(refusal_message(error), "back")
+        return redirect(f"/purchases/{order_id}", flash)
+
+    async def _own(self, user: User, order_id: UUID) -> None:
+        """Raises PurchaseNotFound: to act is the buyer's alone."""
+        found = await self._peers.get(user, "orders", f"/saga-states/{order_id}")
+        if not is_own(user, Standing.of(found.body).customer_id):
+            raise PurchaseNotFound("no such purchase")
+
+    async def _vehicles(self, user: User, ids: Iterable[str]) -> dict[str, Vehicle]:
+        """Those that can be had: a name is nice, but not what the page is about."""
+        places = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(vehicle_id: str) -> Reply | None:
+            async with places:
+                return await self._peers.try_get(user, "vehicles", f"/vehicles/{vehicle_id}")
+
+        replies = await asyncio.gather(*(one(each) for each in ids))
+        found = [Vehicle.of(reply.body) for reply in replies if reply]
+        return {vehicle.id: vehicle for vehicle in found}
+
+
+def is_own(user: User, customer_id: str | UUID | None) -> bool:
+    return user.customer_id is not None and str(user.customer_id) == str(customer_id)
+
+
+def router(peers: Peers, diary: Diary) -> APIRouter:
+    routes, to = page_router(), Purchases(peers, diary)
+    routes.get("/purchases")(to.show_own)
+    routes.post("/purchases/{order_id}/pay")(to.pay)
+    routes.post("/purchases/{order_id}/pick-up")(to.pick_up)
+    routes.post("/purchases/{order_id}/cancel")(to.cancel)
+    return routes
