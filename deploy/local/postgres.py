@@ -26,8 +26,8 @@ SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "idle_in_transaction_session_timeout": "30s",
 }
-# For tests: a crash of the machine may lose everything.
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# For tests: a crash of the machine may lose everything, a crash of the server nothing.
+FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
 def start_postgres(children: Children, port: int, password: str, *, durable: bool) -> str:
