@@ -26,8 +26,7 @@ SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "idle_in_transaction_session_timeout": "30s",
 }
-# For tests: a crash of the machine may lose everything. A killed server loses nothing, as commits
-# wait until the system has them.
+# For tests: a crash of the machine may lose everything, a crash of the server nothing.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 

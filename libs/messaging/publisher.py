@@ -209,7 +209,14 @@ class Publisher:
                     await connection.close()
 
 
-_LOST = (AMQPError, ChannelInvalidStateError, OSError, EOFError, TimeoutError)
+_LOST = (
+    AMQPError,
+    ChannelInvalidStateError,
+    OSError,
+    EOFError,
+    TimeoutError,
+    StopAsyncIteration,  # aiormq's, when the connection is cut during the handshake
+)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ whole cluster shares. A bell that is missed costs little, the relay also looks b
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
@@ -41,16 +42,19 @@ class Bell:
         return True
 
 
-class Notifier(Bell):
-    """A bell for relays in other processes: one NOTIFY about every ten milliseconds at most."""
+class _Line:
+    """Keeps a connection for `use`, which runs until it is cancelled; a lost one is replaced."""
 
-    def __init__(self, database_dsn: str) -> None:
-        super().__init__()
+    def __init__(
+        self, name: str, database_dsn: str, use: Callable[[Connection], Awaitable[None]]
+    ) -> None:
+        self._name = name
         self._dsn = database_dsn
+        self._use = use
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -63,12 +67,21 @@ class Notifier(Bell):
             try:
                 connection = await connect(self._dsn, "outbox bell")
                 try:
-                    await self._notify_whenever_rung(connection)
+                    await self._use(connection)
                 finally:
                     connection.terminate()
             except DATABASE_ERRORS as error:
-                log.warning("notifier: %s", error)
-                await asyncio.sleep(RETRY_SECONDS)
+                log.warning("%s: %s", self._name, error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+class Notifier(Bell):
+    """A bell for relays in other processes: one NOTIFY about every ten milliseconds at most."""
+
+    def __init__(self, database_dsn: str) -> None:
+        super().__init__()
+        line = _Line("notifier", database_dsn, self._notify_whenever_rung)
+        self.start, self.stop = line.start, line.stop
 
     async def _notify_whenever_rung(self, connection: Connection) -> None:
         while True:
@@ -81,30 +94,9 @@ class Listener:
     """Rings `bell` for each NOTIFY. Needs a direct connection: PgBouncer cannot carry LISTEN."""
 
     def __init__(self, database_dsn: str, bell: Bell) -> None:
-        self._dsn = database_dsn
         self._bell = bell
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                connection = await connect(self._dsn, "outbox bell")
-                try:
-                    await self._listen(connection)
-                finally:
-                    connection.terminate()
-            except DATABASE_ERRORS as error:
-                log.warning("listener: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+        line = _Line("listener", database_dsn, self._listen)
+        self.start, self.stop = line.start, line.stop
 
     async def _listen(self, connection: Connection) -> None:
         lost = asyncio.Event()

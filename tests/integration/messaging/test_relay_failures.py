@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
+import aiormq
 import asyncpg
 import pytest
 from aiormq.channel import Channel
@@ -202,3 +203,24 @@ async def test_a_type_no_routing_key_can_carry_fails_alone(shop: Outlet) -> None
             return await shop.count() == 1
 
         await eventually(only_the_long_is_left)
+
+
+async def test_a_broker_that_hangs_up_while_connecting_is_named_as_the_trouble(
+    shop: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cut(_: aiormq.Connection) -> None:
+        raise StopAsyncIteration  # what aiormq makes of it
+
+    monkeypatch.setattr(aiormq.Connection, "connect", cut)
+    await shop.write("order")
+    async with shop.relay() as relay:
+
+        async def says_so() -> bool:
+            return any(problem.startswith("broker:") for problem in relay.problems)
+
+        await eventually(says_so)
+        assert not any(problem.startswith("database:") for problem in relay.problems)
+        assert await shop.count("attempts = 0") == 1
+        monkeypatch.undo()
+        await shop.bind()
+        await shop.drained()

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from libs.runtime import limits
+from libs.runtime import database, limits
 from libs.runtime.service import RESERVED_CONNECTIONS
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, serving
@@ -47,8 +47,9 @@ async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 async def test_connections_that_were_cut_at_rest_are_not_noticed(
-    notes: ServiceClient, notes_database: str
+    notes: ServiceClient, notes_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)  # long enough to be asked
     await asyncio.gather(*(notes.post("/notes", json=NOTE) for _ in range(8)))
     async with superuser(notes_database) as connection:
         await end_others(connection)
