@@ -15,7 +15,7 @@ from libs.runtime.settings import ServiceSettings
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 SETTING = re.compile(r"^(?P<off># )?(?P<name>[A-Z][A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
 READ_ELSEWHERE = {"MIGRATOR_DATABASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}
-OF_EACH_SERVICE = {"SERVICE", "PORT"}
+OF_EACH_SERVICE = {"SERVICE", "PORT", "MAX_BODY_BYTES"}
 
 
 def shown() -> dict[str, tuple[str, bool]]:
