@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kernel.errors import StaleVersion
@@ -65,5 +65,5 @@ def _candidates(tenant_id: str, kpi_id: str) -> Select[Any]:
 def _visible(tenant_id: str) -> Select[Any]:
     """By id, each once: the tenant's own before the shipped one."""
     seen = kpis.c.tenant_id.in_((tenant_id, EVERY_TENANT))
-    by_id = select(kpis).distinct(kpis.c.id).where(seen)
+    by_id = select(kpis).ext(distinct_on(kpis.c.id)).where(seen)
     return by_id.order_by(kpis.c.id, kpis.c.tenant_id.desc())

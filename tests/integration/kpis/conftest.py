@@ -150,6 +150,13 @@ class Kpis:
         found: list[list[Any]] = (await self.value(kpi_id, month))["rows"]
         return found
 
+    async def row_of(self, table: str, subject: UUID) -> list[tuple[str, Any]]:
+        """Names and values of a row of the read model."""
+        async with self.database.connected("app") as connection:
+            row = await connection.fetchrow(f"SELECT * FROM {table} WHERE subject = $1", subject)
+        assert row is not None
+        return list(row.items())
+
     async def asked(self, template: str) -> list[list[Any]]:
         """What a template of the tenant's own comes to."""
         defined = await self.define(template)

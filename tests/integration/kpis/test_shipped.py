@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from libs.kernel.ids import time_of, uuid7
 from tests.integration.kpis.conftest import NOVEMBER, Kpis
@@ -102,7 +103,7 @@ async def test_payout_that_failed_and_then_went_through_is_paid_in_any_order(kpi
 
 
 async def test_vehicles_for_sale_are_listed_and_neither_sold_nor_withdrawn(kpis: Kpis) -> None:
-    vehicle = {"make": "Fiat", "model": "Uno", "year": 2014, "seller_id": uuid7()}
+    vehicle: dict[str, Any] = {"make": "Fiat", "model": "Uno", "year": 2014, "seller_id": uuid7()}
     there, sold, withdrawn, by_hand = (uuid7() for _ in range(4))
     for listed in (there, sold, withdrawn, by_hand):
         await kpis.hears("vehicle.listed.v1", listed, price_cents=100, **vehicle)
