@@ -1,0 +1,33 @@
+"""Debian's Chromium, driven by Playwright. Installed with apt-get where that is allowed."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT_MILLISECONDS = 20_000
+
+
+def install_chromium() -> str | None:
+    """Why there is no Chromium; None when there is one now."""
+    if CHROMIUM.exists():
+        return None
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return f"{CHROMIUM} is missing: install Debian's package chromium"
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]
+    for command in (["apt-get", "update"], install):
+        run = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        if run.returncode != 0:
+            return f"{' '.join(command)} failed: {run.stderr.strip()[-300:]}"
+    return None

@@ -1,0 +1,156 @@
+"""One running system for all browser tests, the people in it, and a browser for each of them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+import pytest
+from playwright.async_api import BrowserContext, Page, async_playwright
+
+from deploy.local.market import Market
+from deploy.services import service_named
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from services.portal.application.create_user import create_user
+from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.main import connect
+from tests.browser.chromium import CHROMIUM, FLAGS, WAIT_MILLISECONDS, install_chromium
+from tests.e2e.system import SETTINGS, System, running_system
+
+PASSWORD = "correct horse battery"
+SCREENSHOTS = Path(__file__).parents[2] / "docs" / "screenshots"
+CREDIT = 50_000_000
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account. `customer_id`: of the record with credit, for buyers."""
+
+    id: UUID
+    email: str
+    customer_id: UUID | None
+
+
+@pytest.fixture(scope="session")
+def system() -> Iterator[System]:
+    missing = install_chromium()
+    if missing is not None:
+        pytest.skip(missing)
+    # People at a keyboard need longer than programs.
+    with patch.dict(SETTINGS, {"CODE_LIFETIME_SECONDS": "900"}), running_system() as started:
+        yield started
+
+
+@pytest.fixture
+async def market(system: System) -> AsyncIterator[Market]:
+    here = system.market()
+    yield here
+    await here.close()
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return asyncio.run(Argon2Passwords().hash(PASSWORD))
+
+
+@pytest.fixture
+def settings(system: System) -> PortalSettings:
+    spec = service_named("portal")
+    environment = system.installation.settings(spec, "127.0.0.1", system.state.services["portal"])
+    chosen: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
+    return PortalSettings(_env_file=None, **chosen)
+
+
+@pytest.fixture
+async def add_person(
+    settings: PortalSettings, market: Market, password_hash: str
+) -> AsyncIterator[Callable[..., Awaitable[Person]]]:
+    """Somebody with these roles; a buyer has credit."""
+    transactions = connect(settings)
+
+    async def add(*roles: str, name: str = "Ana Souza") -> Person:
+        user_id, customer_id = uuid7(), None
+        if "buyer" in roles:
+            customer_id = await market.register_customer(credit_limit_cents=CREDIT)
+        ids = iter([user_id, uuid7()])
+        user = await transactions.run(
+            lambda uow: create_user(
+                uow,
+                tenant_id=market.tenant,
+                name=name,
+                email=f"{user_id.hex[-12:]}@example.com",
+                password_hash=password_hash,
+                roles=roles,
+                locale="en",
+                actor="test",
+                new_id=lambda: next(ids),
+                now=utc_now(),
+                customer_id=customer_id,
+            )
+        )
+        return Person(user.id, user.email, customer_id)
+
+    yield add
+    await transactions.engine.dispose()
+
+
+@pytest.fixture
+async def new_browser(system: System) -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
+    """A browser of its own, with nothing in it yet; its pages' paths are the portal's."""
+    async with AsyncExitStack() as stack:
+        playwright = await stack.enter_async_context(async_playwright())
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        stack.push_async_callback(chromium.close)
+
+        async def new(**options: Any) -> BrowserContext:
+            context = await chromium.new_context(
+                **{
+                    "base_url": system.state.service_url("portal"),
+                    "viewport": {"width": 1280, "height": 860},
+                    "reduced_motion": "reduce",
+                    "locale": "en-GB",
+                    "timezone_id": "America/Sao_Paulo",
+                    **options,
+                }
+            )
+            context.set_default_timeout(WAIT_MILLISECONDS)
+            return context
+
+        yield new
+
+
+@pytest.fixture
+async def sign_in(
+    new_browser: Callable[..., Awaitable[BrowserContext]],
+) -> Callable[..., Awaitable[Page]]:
+    """A page in a browser of this person's own, signed in through the form."""
+
+    async def signed_in(person: Person, **options: Any) -> Page:
+        page = await (await new_browser(**options)).new_page()
+        await page.goto("/sign-in")
+        await page.get_by_label("E-mail").fill(person.email)
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.locator("main").get_by_role("button", name="Sign in").click()
+        await page.get_by_role("button", name="Sign out").wait_for()
+        return page
+
+    return signed_in
+
+
+@pytest.fixture
+def screenshot() -> Callable[[Page, str], Awaitable[None]]:
+    """Keeps a picture for the README, where SCREENSHOTS=1 asks for it."""
+
+    async def keep(page: Page, name: str) -> None:
+        if os.environ.get("SCREENSHOTS") == "1":
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+    return keep

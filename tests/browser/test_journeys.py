@@ -1,0 +1,109 @@
+"""Whole journeys of people, through the pages they see."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import pytest
+from playwright.async_api import Page, expect
+
+from deploy.local.market import Market
+from tests.browser.conftest import Person
+from tests.e2e.quiet import invariants_hold
+from tests.e2e.system import System
+
+pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+
+AddPerson = Callable[..., Awaitable[Person]]
+SignIn = Callable[..., Awaitable[Page]]
+Screenshot = Callable[[Page, str], Awaitable[None]]
+
+PRICE = 4_590_000
+
+
+async def press_buy(page: Page, vehicle_id: UUID) -> None:
+    await page.goto(f"/vehicles/{vehicle_id}")
+    await page.get_by_role("button", name="Buy for").click()
+
+
+async def pay(page: Page) -> None:
+    await page.get_by_role("button", name="Pay").click()
+
+
+async def stands(page: Page, state: str) -> None:
+    heading = page.locator("#panel").get_by_role("heading", name=state)
+    await expect(heading).to_be_visible(timeout=20_000)
+
+
+async def test_a_buyer_buys_and_picks_up(
+    system: System,
+    market: Market,
+    add_person: AddPerson,
+    sign_in: SignIn,
+    screenshot: Screenshot,
+) -> None:
+    vehicle = await market.list_vehicle(price_cents=PRICE, colour="azul")
+    page = await sign_in(await add_person("buyer"))
+    await page.goto("/")
+    await screenshot(page, "storefront")
+    await page.get_by_role("link", name="Volkswagen Gol").first.wait_for()
+    await press_buy(page, vehicle)
+    await stands(page, "Waiting for your payment")
+    await screenshot(page, "payment-code")
+    await pay(page)
+    await stands(page, "Ready for pick-up")
+    await page.get_by_role("button", name="I have picked it up").click()
+    await stands(page, "Picked up")
+    for event in ("Order confirmed", "Vehicle reserved", "Paid", "Vehicle sold", "Picked up"):
+        await expect(page.locator("#timeline").get_by_text(event, exact=True)).to_be_visible()
+    await screenshot(page, "purchase")
+    await page.goto("/purchases")
+    await expect(page.get_by_role("row", name=re.compile("Gol.*Picked up"))).to_be_visible()
+    await invariants_hold(system)
+
+
+async def test_of_two_buyers_of_one_vehicle_one_gets_it_and_the_other_is_told(
+    system: System, market: Market, add_person: AddPerson, sign_in: SignIn
+) -> None:
+    vehicle = await market.list_vehicle(price_cents=PRICE)
+    pages = [await sign_in(await add_person("buyer")) for _ in range(2)]
+    for page in pages:
+        await page.goto(f"/vehicles/{vehicle}")
+    await asyncio.gather(*(page.get_by_role("button", name="Buy for").click() for page in pages))
+    for page in pages:
+        await page.locator("#panel").wait_for()
+        heading = page.locator("#panel h2").first
+        await expect(heading).to_have_text(re.compile("Waiting for your payment|Failed"))
+    states = sorted([await page.locator("#panel h2").first.inner_text() for page in pages])
+    assert states == ["Failed", "Waiting for your payment"]
+    (loser,) = [page for page in pages if await page.get_by_text("Failed").count()]
+    (winner,) = [page for page in pages if page is not loser]
+    await expect(loser.locator("#panel")).to_contain_text("not for sale")
+    await pay(winner)
+    await stands(winner, "Ready for pick-up")
+    await invariants_hold(system)
+
+
+async def test_a_buyer_gives_up_and_everything_goes_back(
+    system: System,
+    market: Market,
+    add_person: AddPerson,
+    sign_in: SignIn,
+    screenshot: Screenshot,
+) -> None:
+    vehicle = await market.list_vehicle(price_cents=PRICE)
+    page = await sign_in(await add_person("buyer"))
+    await press_buy(page, vehicle)
+    await stands(page, "Waiting for your payment")
+    await pay(page)
+    await stands(page, "Ready for pick-up")
+    await page.get_by_text("Changed your mind?").click()
+    await page.get_by_role("button", name="Give up this purchase").click()
+    await stands(page, "Cancelled")
+    for event in ("Refunded", "Vehicle released", "Credit released"):
+        await expect(page.locator("#timeline").get_by_text(event, exact=True)).to_be_visible()
+    await screenshot(page, "way-back")
+    await page.goto(f"/vehicles/{vehicle}")
+    await expect(page.get_by_role("button", name="Buy for")).to_be_visible()
+    await invariants_hold(system)
