@@ -1,0 +1,253 @@
+"""Audits: one chain for each tenant, only ever added to, by the service's real role too."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from sqlalchemy import make_url
+
+from deploy.postgres.provision import DatabaseAccounts, provision
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from libs.runtime.migrations import migrate
+from services.portal.application.record_audit import record_audit
+from services.portal.application.verify_audits import verify_audits
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.main import connect
+from tests.fixtures.servers import PostgresServer
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, execute, signed_in
+
+Portal = Transactions[PortalUnitOfWork]
+
+
+async def record(transactions: Portal, action: str = "did", **changed: Any) -> None:
+    told = {"tenant_id": "default", "actor": "ana", "target": "it", "now": utc_now(), **changed}
+    await transactions.run(lambda uow: record_audit(uow, audit_id=uuid7(), action=action, **told))
+
+
+async def problem(transactions: Portal, tenant: str = "default") -> str | None:
+    report = await transactions.run(lambda uow: verify_audits(uow, tenant_id=tenant))
+    return report.problem
+
+
+async def test_many_at_once_make_one_chain_for_each_tenant(transactions: Portal) -> None:
+    await asyncio.gather(
+        *(record(transactions, tenant_id=tenant) for tenant in ("south", "north") * 10)
+    )
+    for tenant in ("south", "north"):
+        audits = await transactions.run(lambda uow: uow.audits.page(tenant, None, 50))  # noqa: B023
+        assert [each.sequence for each in audits] == list(range(10, 0, -1))
+        assert await problem(transactions, tenant) is None
+
+
+async def test_an_audit_whose_effect_is_rolled_back_was_never_there(transactions: Portal) -> None:
+    class Broken(Exception):
+        pass
+
+    async def fails(uow: PortalUnitOfWork) -> None:
+        await record_audit(
+            uow,
+            audit_id=uuid7(),
+            tenant_id="default",
+            actor="ana",
+            action="did",
+            target="it",
+            now=utc_now(),
+        )
+        raise Broken
+
+    with pytest.raises(Broken):
+        await transactions.run(fails)
+    await record(transactions)
+    [audit] = await transactions.run(lambda uow: uow.audits.page("default", None, 50))
+    assert audit.sequence == 1
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("UPDATE audits SET actor = 'eve' WHERE sequence = 2", "entry 2 was changed"),
+        ("UPDATE audits SET at = at - interval '1 us' WHERE sequence = 2", "entry 2 was changed"),
+        ("UPDATE audits SET details = '{\"a\": 1}' WHERE sequence = 1", "entry 1 was changed"),
+        ("DELETE FROM audits WHERE sequence = 2", "entry 2 is missing"),
+        ("DELETE FROM audits WHERE sequence = 3", "the chain ends at 2, not at 3"),
+        ("DELETE FROM audits", "the chain ends at 0, not at 3"),
+        ("UPDATE audit_heads SET sequence = 2", "the chain ends at 3, not at 2"),
+    ],
+)
+async def test_whatever_the_owner_of_the_database_changes_shows(
+    transactions: Portal, portal_database: str, statement: str, told: str
+) -> None:
+    for _ in range(3):
+        await record(transactions)
+    assert await problem(transactions) is None
+    await execute(portal_database, statement)
+    assert await problem(transactions) == told
+
+
+async def test_the_verification_reads_a_chain_longer_than_it_reads_at_once(
+    transactions: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.portal.infrastructure.audit_repository.AT_ONCE", 2)
+    for _ in range(5):
+        await record(transactions)
+    report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))
+    assert (report.checked, report.problem) == (5, None)
+
+
+async def test_operators_read_their_tenants_audits_page_by_page(
+    portal: ServiceClient, add_user: AddUser, transactions: Portal
+) -> None:
+    await add_user("operator")
+    for n in range(3):
+        await record(transactions, target=str(n))
+    await record(transactions, tenant_id="elsewhere", target="secret")
+    await signed_in(portal, "operator@example.com")
+    first = (await portal.get("/api/audits", params={"action": "did", "limit": 2})).json()
+    assert [each["target"] for each in first["items"]] == ["2", "1"]
+    query = {"action": "did", "limit": 2, "cursor": first["next"]}
+    last = (await portal.get("/api/audits", params=query)).json()
+    assert ([each["target"] for each in last["items"]], last["next"]) == (["0"], None)
+    forged = await portal.get("/api/audits", params=query | {"action": "other"})
+    assert forged.status_code == 400
+    verified = (await portal.get("/api/audits/verification")).json()
+    assert verified == {"checked": 5, "problem": None}
+
+
+@pytest.mark.parametrize("role", ["buyer", "seller"])
+async def test_buyers_and_sellers_may_not_read_audits(
+    portal: ServiceClient, add_user: AddUser, role: str
+) -> None:
+    await add_user(role)
+    await signed_in(portal, f"{role}@example.com")
+    for path in ("/api/audits", "/api/audits/verification"):
+        assert (await portal.get(path)).status_code == 403
+
+
+@pytest.fixture
+async def provisioned(postgres_server: PostgresServer) -> AsyncIterator[dict[str, str]]:
+    """A database as an installation makes it; its URLs by role."""
+    name = f"p{uuid.uuid4().hex[:10]}"
+    place = urlsplit(postgres_server.url)
+    await provision(postgres_server.url, [DatabaseAccounts(name, "m", "a")])
+    try:
+        host = f"{place.hostname}:{place.port}"
+        urls = {
+            role: f"postgresql://{name}_{role}:{role[0]}@{host}/{name}"
+            for role in ("migrator", "app")
+        }
+        await asyncio.to_thread(migrate, "portal", asyncpg_of(urls["migrator"]), "upgrade", "head")
+        urls["superuser"] = urlunsplit(place._replace(path=f"/{name}"))
+        yield urls
+    finally:
+        await execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)")
+        for role in ("app", "migrator", "owner"):
+            await execute(postgres_server.url, f"DROP ROLE {name}_{role}")
+
+
+def asyncpg_of(url: str) -> Any:
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+@pytest.fixture
+async def as_app(provisioned: dict[str, str], settings: Any) -> AsyncIterator[Portal]:
+    transactions = connect(settings(database_url=provisioned["app"]))
+    yield transactions
+    await transactions.engine.dispose()
+
+
+async def test_the_services_role_adds_audits_and_can_neither_change_nor_delete_them(
+    provisioned: dict[str, str], as_app: Portal
+) -> None:
+    await record(as_app)
+    assert await problem(as_app) is None
+    this_month = f"audits_{utc_now():%Y%m}"
+    connection = await asyncpg.connect(provisioned["app"])
+    try:
+        for table in ("audits", this_month, "audits_default"):
+            for statement in (
+                f"UPDATE {table} SET actor = 'eve'",
+                f"DELETE FROM {table}",
+                f"TRUNCATE {table}",
+                f"DROP TABLE {table}",
+                f"ALTER TABLE {table} DISABLE TRIGGER ALL",
+            ):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
+        for statement in (
+            "DELETE FROM audit_heads",
+            "INSERT INTO audit_anchors VALUES ('default', 1, '')",
+            "UPDATE audit_anchors SET sequence = 1",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_partitions_made_later_are_protected_as_well(
+    provisioned: dict[str, str], as_app: Portal
+) -> None:
+    await execute(provisioned["app"], "SELECT portal_maintain_partitions(5, 60, 24)")
+    rows = await execute(
+        provisioned["superuser"],
+        "SELECT relname, has_table_privilege($1, oid, 'UPDATE, DELETE, TRUNCATE') AS open"
+        " FROM pg_class WHERE relkind = 'r' AND relname ~ '^audits_'",
+        urlsplit(provisioned["app"]).username,
+    )
+    assert len(rows) == 7
+    assert [row["relname"] for row in rows if row["open"]] == []
+
+
+async def test_months_are_dropped_behind_and_the_chain_goes_on_from_their_last_hash(
+    provisioned: dict[str, str], as_app: Portal
+) -> None:
+    await old_months(provisioned["superuser"])
+    for at in (datetime(2024, 1, 9, tzinfo=UTC), datetime(2024, 2, 9, tzinfo=UTC), utc_now()):
+        await record(as_app, now=at)
+    await execute(provisioned["app"], "SELECT portal_maintain_partitions(2, 13, 13)")
+    kept = await as_app.run(lambda uow: uow.audits.page("default", None, 10))
+    assert [each.sequence for each in kept] == [3]
+    assert await problem(as_app) is None
+    await execute(provisioned["superuser"], "DELETE FROM audits")
+    assert await problem(as_app) == "the chain ends at 2, not at 3"
+
+
+async def test_the_services_role_cannot_have_the_last_years_audits_dropped(
+    provisioned: dict[str, str], as_app: Portal
+) -> None:
+    month = (utc_now() - timedelta(days=90)).replace(day=1, hour=0, minute=0, second=0)
+    await execute(
+        provisioned["superuser"],
+        f"CREATE TABLE audits_{month:%Y%m} PARTITION OF audits FOR VALUES"
+        f" FROM ('{month:%Y-%m}-01T00:00Z') TO ('{month:%Y-%m}-28T00:00Z')",
+    )
+    await execute(
+        provisioned["superuser"],
+        f"ALTER TABLE audits_{month:%Y%m} OWNER TO"
+        f" {urlsplit(provisioned['superuser']).path[1:]}_owner",
+    )
+    await record(as_app, now=month + timedelta(days=1))
+    await execute(provisioned["app"], "SELECT portal_maintain_partitions(2, 0, 0)")
+    assert len(await as_app.run(lambda uow: uow.audits.page("default", None, 10))) == 1
+
+
+async def old_months(url: str) -> None:
+    owner = f"{urlsplit(url).path[1:]}_owner"
+    for name, start, end in (
+        ("202401", "2024-01-01", "2024-02-01"),
+        ("202402", "2024-02-01", "2024-03-01"),
+    ):
+        await execute(
+            url,
+            f"CREATE TABLE audits_{name} PARTITION OF audits"
+            f" FOR VALUES FROM ('{start}T00:00Z') TO ('{end}T00:00Z')",
+        )
+        await execute(url, f"ALTER TABLE audits_{name} OWNER TO {owner}")

@@ -1,0 +1,136 @@
+"""Submissions: progress, what was wrong, and nothing handed in twice."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from services.portal.application.finish_submission import finish_submission
+from services.portal.application.note_rows import note_rows
+from services.portal.application.start_submission import start_submission
+from services.portal.domain.errors import SubmissionFinished, SubmissionNotFound
+from services.portal.domain.submission import RowError, Submission
+from services.portal.domain.user import User
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, signed_in
+
+Portal = Transactions[PortalUnitOfWork]
+
+
+async def hand_in(
+    transactions: Portal, user: User, content: bytes = b"rows", **changed: Any
+) -> Submission:
+    told = {"tenant_id": user.tenant_id, "kind": "vehicles", "name": "file.csv", **changed}
+    return await transactions.run(
+        lambda uow: start_submission(
+            uow,
+            user_id=user.id,
+            total=3,
+            content=content,
+            new_id=uuid7,
+            now=utc_now(),
+            **told,
+        )
+    )
+
+
+async def progress(transactions: Portal, submission: Submission, *errors: RowError) -> None:
+    await transactions.run(
+        lambda uow: note_rows(
+            uow,
+            tenant_id=submission.tenant_id,
+            submission_id=submission.id,
+            succeeded=1,
+            errors=errors,
+        )
+    )
+
+
+async def finish(transactions: Portal, submission: Submission, reason: str | None = None) -> None:
+    await transactions.run(
+        lambda uow: finish_submission(
+            uow,
+            tenant_id=submission.tenant_id,
+            submission_id=submission.id,
+            audit_id=uuid7(),
+            now=utc_now(),
+            reason=reason,
+        )
+    )
+
+
+async def test_progress_and_the_rows_that_failed_are_told(
+    portal: ServiceClient, add_user: AddUser, transactions: Portal
+) -> None:
+    seller = await add_user("seller")
+    submission = await hand_in(transactions, seller)
+    await progress(transactions, submission, RowError(2, "year", "too old"))
+    await progress(transactions, submission)
+    await finish(transactions, submission)
+    await signed_in(portal, "seller@example.com")
+    told = (await portal.get(f"/api/submissions/{submission.id}")).json()
+    assert (told["status"], told["succeeded"], told["failed"], told["total"]) == ("DONE", 2, 1, 3)
+    assert told["errors"] == [{"row": 2, "field": "year", "reason": "too old"}]
+    assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
+
+
+async def test_the_same_content_at_once_is_one_submission_unless_it_failed(
+    add_user: AddUser, transactions: Portal
+) -> None:
+    seller = await add_user("seller")
+    made = await asyncio.gather(*(hand_in(transactions, seller) for _ in range(5)))
+    assert len({each.id for each in made}) == 1
+    assert (await hand_in(transactions, seller, b"other")).id != made[0].id
+    await finish(transactions, made[0], reason="nobody could read it")
+    assert (await hand_in(transactions, seller)).id != made[0].id
+
+
+async def test_a_finished_submission_stays_as_it_is(
+    add_user: AddUser, transactions: Portal
+) -> None:
+    submission = await hand_in(transactions, await add_user("seller"))
+    await finish(transactions, submission)
+    with pytest.raises(SubmissionFinished):
+        await progress(transactions, submission)
+    with pytest.raises(SubmissionNotFound):
+        await transactions.run(lambda uow: uow.submissions.get("elsewhere", submission.id))
+
+
+async def test_a_seller_sees_the_own_ones_an_operator_all_a_buyer_none(
+    portal: ServiceClient, add_user: AddUser, transactions: Portal
+) -> None:
+    seller, other = await add_user("seller"), await add_user("seller", email="o@example.com")
+    await add_user("operator")
+    await add_user("buyer")
+    await add_user("operator", email="foreign@example.com", tenant="elsewhere")
+    own = await hand_in(transactions, seller)
+    foreign = await hand_in(transactions, other, b"other")
+    for email, seen in (
+        ("seller@example.com", [own.id]),
+        ("operator@example.com", [foreign.id, own.id]),
+        ("foreign@example.com", []),
+    ):
+        await signed_in(portal, email)
+        answer = (await portal.get("/api/submissions")).json()
+        assert [UUID(each["id"]) for each in answer["items"]] == seen, email
+        one = await portal.get(f"/api/submissions/{foreign.id}")
+        assert one.status_code == (200 if foreign.id in seen else 404)
+    await signed_in(portal, "buyer@example.com")
+    assert (await portal.get("/api/submissions")).status_code == 403
+
+
+async def test_submissions_come_page_by_page(
+    portal: ServiceClient, add_user: AddUser, transactions: Portal
+) -> None:
+    seller = await add_user("seller")
+    made = [await hand_in(transactions, seller, bytes([n])) for n in range(3)]
+    await signed_in(portal, "seller@example.com")
+    first = (await portal.get("/api/submissions", params={"limit": 2})).json()
+    rest = await portal.get("/api/submissions", params={"limit": 2, "cursor": first["next"]})
+    ids = [UUID(each["id"]) for each in first["items"] + rest.json()["items"]]
+    assert ids == [each.id for each in reversed(made)]
