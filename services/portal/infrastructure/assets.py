@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 FOLDER = Path(__file__).parent / "static"
 FROM_PACKAGES = {
     "htmx.min.js": ("js_lib_htmx", "static/htmx/htmx.min.js"),
-    "htmx-sse.js": ("js_lib_htmx", "static/htmx/ext/sse.js"),
     "fonts/Manrope-VariableFont_wght.ttf": ("font_manrope", "files/Manrope-VariableFont_wght.ttf"),
 }
 A_DAY, A_YEAR = 86_400, 31_536_000

@@ -4,6 +4,7 @@
 and the code; what is new stands in them untranslated then, and a test says so.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -27,6 +28,8 @@ LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
 REGIONS = {"en": "en", "pt": "pt_BR", "es": "es"}
 """How numbers, money and dates are written."""
 
+_NUMBER = re.compile(r"\d+")
+_HOLE = re.compile("#")
 _METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
 
@@ -45,6 +48,20 @@ def translations(locale: str) -> NullTranslations:
     write_mo(compiled, catalogue(locale))
     compiled.seek(0)
     return Translations(compiled)
+
+
+def translated(text: str, locale: str) -> str:
+    """A text made elsewhere, in `locale`; its numbers may stand as `#` in the catalogue."""
+    if not text:
+        return ""
+    known = translations(locale)
+    if (found := known.gettext(text)) != text:
+        return found
+    pattern = _NUMBER.sub("#", text)
+    if (found := known.gettext(pattern)) == pattern:
+        return text
+    numbers = iter(_NUMBER.findall(text))
+    return _HOLE.sub(lambda hole: next(numbers, hole.group()), found)
 
 
 def catalogue(locale: str) -> Catalog:
@@ -85,7 +102,11 @@ def _path(locale: str) -> Path:
 def update() -> Iterator[str]:
     """Rewrite the catalogues: new texts in, unused ones out. Yields what is left to translate."""
     for locale in TRANSLATED:
-        known = catalogue(locale) if _path(locale).exists() else Catalog(locale=locale)
+        known = Catalog(locale, project="mercado-veiculo", version="1", fuzzy=False)
+        known.header_comment, known.msgid_bugs_address = "# The portal's texts.", "none"
+        for message in catalogue(locale) if _path(locale).exists() else ():
+            if message.id:
+                known[message.id] = message
         known.update(messages(), no_fuzzy_matching=True)
         known.obsolete.clear()
         with _path(locale).open("wb") as file:

@@ -156,7 +156,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return format_timedelta(timedelta(milliseconds=ms), locale=region, format="narrow")
 
     def translated(text: str) -> str:
-        return i18n.translations(locale).gettext(text) if text else ""
+        return i18n.translated(text, locale)
 
     return {
         "money": money,

@@ -18,7 +18,7 @@ from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavail
 from services.portal.infrastructure.purchase_view import Standing
 from services.portal.infrastructure.sessions import UserDep
 from services.portal.infrastructure.showroom import Vehicle
-from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.templating import Flash, Tone, redirect, render
 from services.portal.infrastructure.wording import down_message, refusal_message
 
 PAGE_SIZE = 20
@@ -97,12 +97,12 @@ class Purchases:
         def deed() -> Any:
             return self._peers.send(user, "orders", "POST", f"/purchases/{order_id}/cancel")
 
-        return await self._move(user, order_id, "purchase.given_up", deed, GIVING_UP)
+        return await self._move(user, order_id, "purchase.given_up", deed, GIVING_UP, "info")
 
     async def _move(
-        self, user: User, order_id: UUID, action: str, deed: Any, done: str
+        self, user: User, order_id: UUID, action: str, deed: Any, done: str, tone: Tone = "go"
     ) -> Response:
-        flash = Flash(done)
+        flash = Flash(done, tone)
         try:
             await self._diary.note(user, action, str(order_id), deed)
         except PeerUnavailable as error:

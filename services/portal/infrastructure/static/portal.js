@@ -24,3 +24,21 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
 });
+
+// A purchase's timeline as it grows; what can be done is fetched again with each event.
+function follow(page) {
+  const events = new EventSource(page.dataset.events);
+  events.addEventListener("timeline", (event) => {
+    document.getElementById("timeline").innerHTML = event.data;
+    htmx.trigger("#panel", "moved");
+  });
+  events.addEventListener("finished", () => {
+    events.close();
+    for (const sign of page.querySelectorAll(".live")) sign.hidden = true;
+    htmx.trigger("#panel", "moved");
+  });
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const page of document.querySelectorAll("[data-events]")) follow(page);
+});
