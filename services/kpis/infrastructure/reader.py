@@ -24,8 +24,8 @@ from services.kpis.infrastructure.template import SafeQuery, safe_query
 
 GRACE_SECONDS = 1.0
 """After Postgres should have stopped the statement by itself."""
-NOT_ALLOWED_OR_WRONG = ("22", "42", "54")
-"""Classes of SQLSTATE: the data, the statement or its rights, a limit of Postgres."""
+OF_THE_TEMPLATE = ("22", "25", "42", "54")
+"""Classes of SQLSTATE: the data, what the transaction may, the statement and its rights, limits."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ class PostgresReader:
                     yield connection
         except (asyncpg.QueryCanceledError, TimeoutError):
             raise KpiTooSlow(f"it takes longer than {self.timeout_seconds:g} seconds") from None
-        except asyncpg.PostgresError as error:
-            if (error.sqlstate or "").startswith(NOT_ALLOWED_OR_WRONG):
+        except asyncpg.ConfigurationLimitExceededError:
+            raise KpiTooLarge("it needs more room than a KPI may have") from None
+        except DATABASE_ERRORS as error:
+            if str(getattr(error, "sqlstate", "")).startswith(OF_THE_TEMPLATE):
                 raise KpiNotComputable(f"Postgres cannot compute it: {error}") from None
             raise Unavailable("KPIs cannot be computed just now") from error
         finally:

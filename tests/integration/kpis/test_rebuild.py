@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from services.kpis.application.rebuild_read_model import rebuild_read_model
+from services.kpis.infrastructure.postgres import KpisUnitOfWork
 from tests.fixtures.polling import eventually
 from tests.integration.kpis.conftest import Kpis
 
@@ -80,6 +81,27 @@ async def test_reaction_in_the_middle_of_a_batch_waits_and_is_added(kpis: Kpis) 
     await cancelling
 
     assert (await kpis.value("monthly_sales"))["value"] is None
+    assert await kpis.asked("SELECT outcome FROM purchases") == [["cancelled"]]
+
+
+async def test_batch_in_the_middle_of_a_reaction_waits_and_sees_its_fact(kpis: Kpis) -> None:
+    """The reaction has changed the purchase's row and not committed when the rebuild begins."""
+    order = uuid7()
+    await kpis.completed(order, 8)
+    rebuilding: list[asyncio.Task[int]] = []
+    changed = KpisUnitOfWork.flush
+
+    async def flush(uow: KpisUnitOfWork) -> None:
+        await changed(uow)
+        if uow.facts.added:
+            rebuilding.append(asyncio.create_task(rebuild_read_model(kpis.service.transactions)))
+            await somebody_waits(kpis)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(KpisUnitOfWork, "flush", flush)
+        await kpis.cancelled(order, 8)
+    await asyncio.gather(*rebuilding)
+
     assert await kpis.asked("SELECT outcome FROM purchases") == [["cancelled"]]
 
 
