@@ -120,11 +120,15 @@ def reactions() -> Reactions[KpisUnitOfWork]:
         uow.facts.add(_fact(event))
 
     @on.view("customer.updated.v1", Whole)
-    async def note_when_customer_updated(uow: KpisUnitOfWork, event: Received[Whole]) -> None:
+    async def note_update_when_customer_updated(
+        uow: KpisUnitOfWork, event: Received[Whole]
+    ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("customer.erased.v1", Whole)
-    async def note_when_customer_erased(uow: KpisUnitOfWork, event: Received[Whole]) -> None:
+    async def note_erasure_when_customer_erased(
+        uow: KpisUnitOfWork, event: Received[Whole]
+    ) -> None:
         uow.facts.add(_fact(event))
 
     return on
