@@ -4,6 +4,7 @@ A worker killed at any point leaves its claims to the lease: the call is repeate
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.messaging.unit_of_work import Transactions
-from libs.runtime.loops import Loop
+from libs.runtime.calls import Calls
 from services.payments.application.call_gateway import call_gateway
 from services.payments.application.ports import Gateway
 from services.payments.application.record_charge import record_charge
@@ -21,9 +22,6 @@ from services.payments.domain.payment import Payment, State
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 
 EVERY_SECONDS = 1.0
-STRAGGLER_SECONDS = 0.25
-"""A call slower than this goes on beside the next claim, so that a silent gateway, or one slow
-payment, does not hold up the others."""
 ALERT_AFTER = 5
 """Calls without an answer; from then on each is an error in the log."""
 
@@ -53,36 +51,23 @@ class GatewayWorker:
         self._transactions = transactions
         self._gateway = gateway
         self._terms = terms
-        self._calls: set[asyncio.Task[None]] = set()
         self._recording = asyncio.Semaphore(2)  # answers come in crowds, connections are few
-        self.loop = Loop("gateway", EVERY_SECONDS, self.work)
-
-    async def work(self) -> bool:
-        """Claim what is due and call the gateway for it. True: there may be more."""
-        free = self._terms.concurrency - len(self._calls)
-        if free == 0:
-            await asyncio.wait(
-                self._calls, timeout=EVERY_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            return True
-        claimed = await self._transactions.run(
-            lambda uow: uow.payments.claim_calls(free, self._terms.lease)
+        calls = Calls(
+            "gateway",
+            every=EVERY_SECONDS,
+            concurrency=terms.concurrency,
+            claim=self._claim,
+            call=self._call,
+            about=_about,
         )
-        calls = {asyncio.create_task(self._call(payment)) for payment in claimed}
-        self._calls |= calls
-        for call in calls:
-            call.add_done_callback(self._calls.discard)
-        if calls:
-            await asyncio.wait(calls, timeout=STRAGGLER_SECONDS)
-        return len(claimed) == free
+        self.loop, self.work = calls.loop, calls.work
+
+    async def _claim(self, most: int) -> Sequence[Payment]:
+        return await self._transactions.run(
+            lambda uow: uow.payments.claim_calls(most, self._terms.lease)
+        )
 
     async def _call(self, payment: Payment) -> None:
-        try:
-            await self._call_and_record(payment)
-        except Exception:
-            log.exception("gateway answer not recorded", order_id=str(payment.order_id))
-
-    async def _call_and_record(self, payment: Payment) -> None:
         answer = await call_gateway(self._gateway, payment, self._terms.patience)
         charging = payment.state is State.PROCESSING
         record = record_charge if charging else record_refund
@@ -99,4 +84,8 @@ class GatewayWorker:
         answers.labels("charge" if charging else "refund", type(answer).__name__.lower()).inc()
         if isinstance(answer, Unanswered):
             say = log.error if payment.attempts >= ALERT_AFTER else log.warning
-            say("gateway silent", order_id=str(payment.order_id), attempts=payment.attempts)
+            say("gateway silent", **_about(payment))
+
+
+def _about(payment: Payment) -> dict[str, object]:
+    return {"order_id": str(payment.order_id), "attempts": payment.attempts}
