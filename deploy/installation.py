@@ -46,6 +46,10 @@ class Installation:
         password = self.passwords.password(f"rabbitmq {ADMINISTRATOR}")
         return f"http://{ADMINISTRATOR}:{password}@{self.management}"
 
+    def sign_in_password(self, role: str) -> str:
+        """Of the person who signs in to the portal in this role."""
+        return self.passwords.readable(f"portal {role}")
+
     def sight(self) -> dict[str, str]:
         """Where the portal finds the other services and the broker it shows."""
         password = self.passwords.password(f"rabbitmq {OPERATOR}")

@@ -17,6 +17,10 @@ class Passwords:
         """Of an account; safe in URLs, SQL and shells."""
         return self._get_or_make(name, secrets.token_hex(20))
 
+    def readable(self, name: str) -> str:
+        """Of a person, who types it."""
+        return self._get_or_make(name, secrets.token_urlsafe(12))
+
     def key(self, name: str) -> str:
         """32 random bytes as BASE64. Without it, what was sealed with it is lost."""
         return self._get_or_make(name, base64.b64encode(secrets.token_bytes(32)).decode())

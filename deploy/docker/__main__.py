@@ -13,6 +13,7 @@ import typer
 from deploy.installation import ADMINISTRATOR, SUPERUSER, VHOST, Installation
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, service_named
+from libs.runtime.auth import ROLES
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 FILES = Path("/var/lib/mercado-veiculo/files")
@@ -42,6 +43,8 @@ def secrets() -> None:
     for spec in SERVICES:  # all there are: the other containers can only read
         made.settings(spec, "", 0)
         made.migration(spec.name)
+    for role in ROLES:
+        made.sign_in_password(role)
     (SECRETS / "postgres").write_text(made.passwords.password(SUPERUSER))
     (SECRETS / "rabbitmq").mkdir(exist_ok=True)
     password = made.passwords.password(f"rabbitmq {ADMINISTRATOR}")

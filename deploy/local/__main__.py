@@ -35,6 +35,7 @@ def up(
             print("already up")
         else:
             state = _start()
+        _open_market(state)
         _print_addresses(state)
     if follow:
         try:
@@ -76,6 +77,7 @@ def demo(
         os.environ.setdefault("CODE_LIFETIME_SECONDS", str(purchases.CODE_LIFETIME_SECONDS))
         state = _start()
         try:
+            _open_market(state)
             addresses = {name: state.service_url(name) for name in state.services}
             well = asyncio.run(purchases.play(addresses, state.installation(), console))
             print()
@@ -198,12 +200,36 @@ def _show_logs(names: list[str], *, follow: bool) -> None:
         log_files.show(FOLDER, names, follow=follow)
 
 
+def _open_market(state: State) -> None:
+    """Put a catalogue and people to sign in there, where there are none yet."""
+    import httpx
+
+    from deploy.local.people import open_market  # a service's imports, of use here only
+
+    try:
+        asyncio.run(open_market(state.installation()))
+    except httpx.HTTPError as error:
+        print(f"no catalogue: {error}", file=sys.stderr)
+
+
 def _print_addresses(state: State) -> None:
     for name in state.services:
-        print(f"{name:12}{state.service_url(name)}/docs")
+        if name != "portal":
+            print(f"{name:12}{state.service_url(name)}/docs")
     print(f"{'RabbitMQ':12}http://127.0.0.1:{state.management}   user {ADMINISTRATOR}, password in")
     print(f"{'':12}{state.passwords_file()} (rabbitmq {ADMINISTRATOR})")
     print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
+    _print_sign_ins(state)
+
+
+def _print_sign_ins(state: State) -> None:
+    """The portal comes last: it is where to go on."""
+    from deploy.local.people import PEOPLE
+
+    installation = state.installation()
+    print(f"\n{'portal':12}{state.service_url('portal')}   sign in as")
+    for person in PEOPLE:
+        print(f"{'':12}{person.email:26}{installation.sign_in_password(person.role)}")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

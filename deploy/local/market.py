@@ -30,14 +30,20 @@ class Market:
     """The services' HTTP entrypoints, by name: `{"orders": "http://127.0.0.1:8000", …}`."""
 
     def __init__(
-        self, addresses: Mapping[str, str], *, tenant: str = "default", timeout: float = 20.0
+        self,
+        addresses: Mapping[str, str],
+        *,
+        tenant: str = "default",
+        timeout: float = 20.0,
+        token: str | None = None,
     ) -> None:
+        headers = {"X-Tenant-Id": tenant}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         self.tenant = tenant
         self._timeout = timeout
         self._clients = {
-            name: httpx.AsyncClient(
-                base_url=address, headers={"X-Tenant-Id": tenant}, timeout=timeout
-            )
+            name: httpx.AsyncClient(base_url=address, headers=headers, timeout=timeout)
             for name, address in addresses.items()
         }
 
@@ -58,20 +64,21 @@ class Market:
             )
         return response
 
-    async def register_customer(self, *, credit_limit_cents: int) -> UUID:
+    async def register_customer(self, *, credit_limit_cents: int, **more: str) -> UUID:
         name = random_letters(8).title()
+        customer = {
+            "name": f"{name} Souza",
+            "email": f"{name.lower()}@example.com",
+            "phone": "+5511987654321",
+            "document": CPF().generate(),
+            "credit_limit_cents": credit_limit_cents,
+        }
         response = await self.send(
             "customers",
             "POST",
             "/customers",
             expect=201,
-            json={
-                "name": f"{name} Souza",
-                "email": f"{name.lower()}@example.com",
-                "phone": "+5511987654321",
-                "document": CPF().generate(),
-                "credit_limit_cents": credit_limit_cents,
-            },
+            json=customer | more,
             headers=idempotency_key(),
         )
         return UUID(response.json()["id"])
@@ -194,11 +201,11 @@ def random_plate() -> str:
     return f"{random_letters(3)}{digits[0]}{random_letters(1)}{digits[1]}{digits[2]}"
 
 
-def random_chassis_number() -> str:
-    """17 signs, of a Brazilian maker (9BW), without the letters I, O and Q (ISO 3779)."""
+def random_chassis_number(maker: str = "9BW") -> str:
+    """17 signs, of a Brazilian maker, without the letters I, O and Q (ISO 3779)."""
     alphabet = "ABCDEFGHJKLMNPRSTUVWXYZ" + string.digits
     return (
-        "9BW"
+        maker
         + "".join(secrets.choice(alphabet) for _ in range(8))
         + f"{secrets.randbelow(10**6):06}"
     )

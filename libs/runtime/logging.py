@@ -55,6 +55,8 @@ def configure_logging(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # It names every address called, and some addresses hold a password.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # It repeats as an error what the relay and the subscriber already report, and retry.
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
 

@@ -1,6 +1,7 @@
 """The whole system as private processes, in a folder of its own: beside one that may be up."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local.catalogue import CATALOGUE
 from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.processes import recorded
 from deploy.local.state import ROOT, State, load_state
@@ -57,11 +59,24 @@ def is_ready(state: State, name: str) -> bool:
     return httpx.get(f"{state.service_url(name)}/ready").is_success
 
 
+def assert_market_is_open(state: State, output: str) -> None:
+    """The sign-ins that were printed are good, and there is something to buy."""
+    portal = state.service_url("portal")
+    assert portal in output
+    for role in ("buyer", "seller", "operator", "admin"):
+        [(email, password)] = re.findall(rf"({role}@\S+) +(\S+)", output)
+        answer = httpx.post(f"{portal}/api/sessions", json={"email": email, "password": password})
+        assert answer.json()["user"]["roles"] == [role]
+    vehicles = httpx.get(f"{state.service_url('vehicles')}/vehicles?limit=100").json()
+    assert len(vehicles["items"]) == len(CATALOGUE)
+
+
 def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: Path) -> None:
     code, output = run(folder, "up")
     assert code == 0, output
     state = load_state(folder)
     assert all(is_ready(state, name) for name in state.services), output
+    assert_market_is_open(state, output)
     order = httpx.post(
         f"{state.service_url('orders')}/orders",
         json={},
