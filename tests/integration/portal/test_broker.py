@@ -1,0 +1,39 @@
+"""The whole process in one: a purchase's events come from RabbitMQ and stand in its timeline."""
+
+import json
+
+import aio_pika
+
+from libs.kernel.ids import uuid7
+from libs.messaging import topology
+from libs.messaging.discovery import load, named_participants
+from tests.fixtures.polling import eventually
+from tests.integration.portal.conftest import AddUser, Serve, signed_in
+from tests.integration.portal.purchases import WAY_FORWARD, envelope
+
+
+async def test_events_from_the_broker_stand_in_the_timeline_once(
+    serve: Serve, vhost: str, add_user: AddUser
+) -> None:
+    await add_user("operator")
+    await topology.apply(vhost, topology.topology_of(load(named_participants([]))))
+    order_id = uuid7()
+    events = [envelope(order_id, heard, after_ms=n) for n, heard in enumerate(WAY_FORWARD)]
+    async with (
+        await aio_pika.connect(vhost) as connection,
+        await connection.channel() as channel,
+        serve(role="all", rabbitmq_url=vhost) as portal,
+    ):
+        await signed_in(portal, "operator@example.com")
+        for event in [*reversed(events), *events]:  # out of order, then each once more
+            exchange = await channel.get_exchange(event["source"])
+            message = aio_pika.Message(json.dumps(event).encode())
+            await exchange.publish(message, event["type"])
+
+        async def told() -> list[str]:
+            answer = await portal.get(f"/api/purchases/{order_id}/timeline")
+            found = [each["type"] for each in answer.json().get("events", [])]
+            return found if len(found) >= len(events) else []
+
+        assert await eventually(told) == [heard[0] for heard in WAY_FORWARD]
+        assert await told() == [heard[0] for heard in WAY_FORWARD]
