@@ -92,6 +92,16 @@ def demo(
 
 
 @app.command()
+def verify() -> None:
+    """Check every invariant over all databases; the result also stands in the portal."""
+    from deploy.local import verify as checker  # seconds of imports, of use here only
+
+    console = Console(soft_wrap=True)
+    if not asyncio.run(checker.verify(load_state().installation(), console)):
+        sys.exit("error: not every invariant holds, see above")
+
+
+@app.command()
 def status() -> None:
     """Say what runs, and where; exit 1 when something that was started does not run any more."""
     state = load_state()

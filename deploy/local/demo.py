@@ -10,12 +10,12 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
-from deploy.installation import SUPERUSER, Installation
+from deploy.installation import Installation
 from deploy.local.invariants import Report, check
 from deploy.local.market import Market, NotReached
 from deploy.local.scenarios import SCENARIOS, Scenario
 from deploy.local.timeline import draw, events_of
-from deploy.services import SERVICES
+from deploy.local.verify import databases, record, show_report
 from libs.messaging.discovery import load, named_participants
 
 CODE_LIFETIME_SECONDS = 6
@@ -41,11 +41,12 @@ async def play(addresses: Mapping[str, str], installation: Installation, console
         played = await _play_all(market, console)
     finally:
         await market.close()
-    databases = {spec.name: installation.database_url(spec.name, SUPERUSER) for spec in SERVICES}
+    found = databases(installation)
     for each in played:
-        await _show(each, databases, console)
-    report = await _report_when_quiet(databases)
-    _show_report(report, console)
+        await _show(each, found, console)
+    report = await _report_when_quiet(found)
+    show_report(report, console)
+    await record(report, installation)
     return report.hold and not any(each.failure for each in played)
 
 
@@ -89,15 +90,3 @@ async def _report_when_quiet(databases: Mapping[str, str]) -> Report:
         if report.hold or time.monotonic() > deadline:
             return report
         await asyncio.sleep(0.2)
-
-
-def _show_report(report: Report, console: Console) -> None:
-    title = f"\n[bold]Invariants over all databases[/bold] ({report.purchases} purchases)"
-    console.print(title, highlight=False)
-    for invariant in report.invariants:
-        mark = "[red]✘[/red]" if invariant.broken else "[green]✔[/green]"
-        console.print(f"  {mark} {invariant.rule}", highlight=False)
-        for sentence in invariant.broken[:10]:
-            console.print(f"      {sentence}", style="red", highlight=False)
-    for note in report.notes:
-        console.print(f"  ! {note}", style="yellow", highlight=False)

@@ -18,7 +18,7 @@ from services.portal.application.import_vehicles import import_vehicles
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.broker import ManagementApi
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
-from services.portal.infrastructure.pages import admin, imports, kpis, operations
+from services.portal.infrastructure.pages import admin, imports, kpis, nowhere, operations
 from services.portal.infrastructure.pages import map as map_pages
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -56,5 +56,6 @@ def back_office(
         kpis.router(peers),
         imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
         admin.router(transactions, passwords),
+        nowhere.router(),
     ]
     return routers, [importing]

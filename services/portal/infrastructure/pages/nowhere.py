@@ -1,0 +1,22 @@
+"""An address that leads nowhere: a page says so to people, a problem to programs."""
+
+from fastapi import APIRouter, Response
+from starlette.exceptions import HTTPException
+
+from libs.runtime.problems import problem
+from services.portal.infrastructure.pages.page import page_router
+
+FOR_PROGRAMS = ("api/", ".well-known/", "static/")
+
+
+async def nowhere(path: str) -> Response:
+    if path.startswith(FOR_PROGRAMS):
+        return problem(404, "no-such-path", "Not Found")
+    raise HTTPException(404)
+
+
+def router() -> APIRouter:
+    """Comes last: it takes every address that no other router has."""
+    routes = page_router()
+    routes.get("/{path:path}")(nowhere)
+    return routes
