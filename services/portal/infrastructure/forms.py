@@ -7,7 +7,7 @@ from services.portal.infrastructure.i18n import marked
 NO_NUMBER = marked("Write a whole number, such as 2021.")
 NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")
 
-_AMOUNT = re.compile(r"(\d{1,3}(?:[.  ]\d{3})+|\d{1,3}(?:,\d{3})+|\d+)(?:[.,](\d{1,2}))?")
+_AMOUNT = re.compile(r"(\d{1,3}(?:[.  ]\d{3})+|\d{1,3}(?:,\d{3})+|\d+)(?:[.,](\d{1,2}))?", re.ASCII)
 
 
 class NotANumber(ValueError):

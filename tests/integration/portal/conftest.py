@@ -4,10 +4,12 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import httpx
 import pytest
 from sqlalchemy import make_url
 
@@ -18,11 +20,13 @@ from libs.runtime.migrations import migrate
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
 from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
+from tests.integration.portal.pages import Behind
 
 MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
@@ -94,6 +98,23 @@ def serve(settings: Callable[..., PortalSettings]) -> Serve:
 
 @pytest.fixture
 async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
+    async with serve() as client:
+        yield client
+
+
+@pytest.fixture
+def behind() -> Behind:
+    """The services behind the portal."""
+    return Behind()
+
+
+@pytest.fixture
+async def shop(
+    serve: Serve, behind: Behind, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ServiceClient]:
+    """The portal with `behind` in place of the network."""
+    transport = httpx.MockTransport(behind)
+    monkeypatch.setattr("services.portal.main.Peers", partial(Peers, transport=transport))
     async with serve() as client:
         yield client
 

@@ -1,0 +1,195 @@
+"""Signing in, up and out, the customer record, language and theme, and the headers of a page."""
+
+import pytest
+
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import PASSWORD, AddUser, signed_in
+from tests.integration.portal.pages import Behind, error_of, field_of, submit
+
+CUSTOMER = {
+    "name": "B*** S***",
+    "email": "b***@example.com",
+    "phone": "***4321",
+    "document": "***",
+    "credit_limit_cents": 0,
+    "available_cents": 0,
+    "reserved_cents": 0,
+    "consumed_cents": 0,
+}
+
+
+async def test_who_has_to_sign_in_first_comes_back_to_the_page(
+    shop: ServiceClient, behind: Behind, add_user: AddUser
+) -> None:
+    await add_user("buyer", customer_id=uuid7())
+    behind.says("orders GET /purchases", {"items": [], "next": None})
+    sent = await shop.get("/purchases?cursor=x")
+    assert sent.headers["location"] == "/sign-in?next=/purchases%3Fcursor%3Dx"
+    page = await shop.get(sent.headers["location"])
+    answer = await submit(
+        shop,
+        page,
+        "/sign-in",
+        email="buyer@example.com",
+        password=PASSWORD,
+        next=field_of(page, "next"),
+    )
+    assert (answer.status_code, answer.headers["location"]) == (303, "/purchases?cursor=x")
+    assert (await shop.get("/purchases")).status_code == 200
+
+
+@pytest.mark.parametrize("place", ["https://evil.example", "//evil.example", "/\\evil.example"])
+async def test_signing_in_never_leads_elsewhere(
+    shop: ServiceClient, add_user: AddUser, place: str
+) -> None:
+    await add_user("buyer")
+    page = await shop.get("/sign-in")
+    typed = {"email": "buyer@example.com", "password": PASSWORD, "next": place}
+    assert (await submit(shop, page, "/sign-in", **typed)).headers["location"] == "/"
+
+
+async def test_a_wrong_password_says_so_and_keeps_the_e_mail(
+    shop: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    page = await shop.get("/sign-in")
+    typed = {"email": "buyer@example.com", "password": "wrong"}
+    answer = await submit(shop, page, "/sign-in", **typed)
+    assert answer.status_code == 401
+    assert "e-mail or password is wrong" in answer.text
+    assert field_of(answer, "email") == "buyer@example.com"
+    assert field_of(answer, "password") == ""
+
+
+async def test_signing_out_ends_the_session(shop: ServiceClient, add_user: AddUser) -> None:
+    await add_user("buyer")
+    await signed_in(shop, "buyer@example.com")
+    page = await shop.get("/account")
+    assert (await submit(shop, page, "/sign-out")).status_code == 303
+    assert (await shop.get("/account")).status_code == 303
+
+
+async def test_whoever_registers_is_signed_in_with_the_roles_asked_for(
+    shop: ServiceClient,
+) -> None:
+    page = await shop.get("/register")
+    typed = {"name": "Marina Duarte", "email": "Marina@Example.com", "password": PASSWORD}
+    answer = await submit(shop, page, "/register", **typed, purpose="both", next="/account")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    account = await shop.get("/account")
+    assert "Welcome!" in account.text
+    assert "Buyer" in account.text
+    assert "Seller" in account.text
+    assert "Operator" not in account.text
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "reason"),
+    [
+        ({"password": "short"}, "password", "a password has 10 to 128 characters"),
+        ({"email": "nobody"}, "email", "this is no e-mail address"),
+        ({"email": "buyer@example.com"}, "email", "somebody signs in with this e-mail already"),
+        ({"name": " "}, "name", "a name has 1 to 200 printable characters"),
+    ],
+)
+async def test_a_registration_is_refused_with_the_reason_beside_the_field(
+    shop: ServiceClient, add_user: AddUser, changed: dict[str, str], field: str, reason: str
+) -> None:
+    await add_user("buyer")
+    page = await shop.get("/register")
+    typed = {"name": "Marina", "email": "m@example.com", "password": PASSWORD, **changed}
+    answer = await submit(shop, page, "/register", **typed)
+    assert answer.status_code == 422
+    assert error_of(answer, field) == reason
+    assert field_of(answer, "email") == typed["email"]
+
+
+async def test_nobody_registers_as_staff(shop: ServiceClient) -> None:
+    page = await shop.get("/register")
+    typed = {"name": "Eve", "email": "eve@example.com", "password": PASSWORD, "purpose": "admin"}
+    assert (await submit(shop, page, "/register", **typed)).status_code == 422
+
+
+async def test_a_customer_record_is_made_and_linked(
+    shop: ServiceClient,
+    behind: Behind,
+    add_user: AddUser,
+    transactions: Transactions[PortalUnitOfWork],
+) -> None:
+    user = await add_user("buyer")
+    await signed_in(shop, user.email)
+    customer_id = uuid7()
+    behind.says("customers POST /customers", {"id": str(customer_id)}, 201)
+    behind.says(f"customers GET /customers/{customer_id}", CUSTOMER, ETag='"1"')
+    page = await shop.get("/account?next=/vehicles/x")
+    typed = {"name": "Buyer Silva", "phone": "+55 11 98765-4321", "document": "529.982.247-25"}
+    answer = await submit(shop, page, "/account/customer", **typed, next=field_of(page, "next"))
+    assert (answer.status_code, answer.headers["location"]) == (303, "/vehicles/x")
+    assert behind.bodies("customers POST /customers") == [{**typed, "email": user.email}]
+    found = await transactions.run(lambda uow: uow.users.get("default", user.id))
+    assert found.customer_id == customer_id
+    assert "Your credit limit has not been set yet" in (await shop.get("/account")).text
+
+
+async def test_what_customers_refuses_stands_beside_its_field(
+    shop: ServiceClient, behind: Behind, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    await signed_in(shop, "buyer@example.com")
+    page = await shop.get("/account")
+    typed = {"name": "Buyer", "phone": "+55 11 98765-4321", "document": "111"}
+    behind.refuses(
+        "customers POST /customers", 422, "invalid-personal-data", "this is no CPF and no CNPJ",
+        field="document",
+    )  # fmt: skip
+    answer = await submit(shop, page, "/account/customer", **typed)
+    assert answer.status_code == 422
+    assert error_of(answer, "document") == "this is no CPF and no CNPJ"
+    assert field_of(answer, "phone") == typed["phone"]
+    behind.down("customers")
+    answer = await submit(shop, page, "/account/customer", **typed)
+    assert answer.status_code == 503
+    assert "The service customers is not answering" in answer.text
+    assert field_of(answer, "document") == "111"
+
+
+async def test_language_and_theme_are_chosen_for_the_device(
+    shop: ServiceClient, behind: Behind
+) -> None:
+    answer = await shop.get("/language/pt?next=/sign-in")
+    assert answer.headers["location"] == "/sign-in"
+    await shop.get("/theme/dark")
+    page = await shop.get("/sign-in")
+    assert '<html lang="pt" data-theme="dark">' in page.text
+    assert "Senha" in page.text
+    await shop.get("/language/xx")
+    await shop.get("/theme/system")
+    assert '<html lang="en">' in (await shop.get("/sign-in")).text
+    spanish = await shop.get("/sign-in", headers={"Accept-Language": "es-AR,es;q=0.9,en;q=0.5"})
+    assert "Contraseña" in spanish.text
+
+
+async def test_pages_allow_only_what_the_portal_serves(shop: ServiceClient) -> None:
+    page = await shop.get("/sign-in")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert page.headers["cache-control"] == "no-store"
+
+
+async def test_assets_are_kept_by_browsers_until_they_change(shop: ServiceClient) -> None:
+    page = await shop.get("/sign-in")
+    for name in ("portal.css", "htmx.min.js", "portal.js", "mark.svg"):
+        address = page.text.partition(f"/static/{name}")[2].partition('"')[0]
+        answer = await shop.get(f"/static/{name}{address}")
+        assert answer.status_code == 200, name
+        assert "max-age=31536000" in answer.headers["cache-control"]
+        again = {"If-None-Match": answer.headers["etag"]}
+        assert (await shop.get(f"/static/{name}", headers=again)).status_code == 304
+    assert (await shop.get("/static/fonts/Manrope-VariableFont_wght.ttf")).status_code == 200
+    assert (await shop.get("/static/../templating.py")).status_code == 404

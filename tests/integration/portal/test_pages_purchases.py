@@ -1,0 +1,188 @@
+"""A purchase's page: who sees it, its moves, and the timeline that grows."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from services.portal.domain.user import User
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.pages import Behind, purchase, submit, vehicle
+from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, envelope, hear
+
+CODE = "VHAJ-14WY-6FN9-WSAN"
+Store = Transactions[PortalUnitOfWork]
+
+
+@pytest.fixture
+async def buyer(shop: ServiceClient, add_user: AddUser) -> User:
+    user = await add_user("buyer", customer_id=CUSTOMER)
+    await signed_in(shop, user.email)
+    return user
+
+
+def standing(behind: Behind, order_id: UUID, **changed: Any) -> None:
+    body = {"transaction_id": str(order_id), "customer_id": str(CUSTOMER), **changed}
+    shown = purchase(**body)
+    behind.says(f"orders GET /saga-states/{order_id}", shown)
+    behind.says(f"vehicles GET /vehicles/{shown['vehicle_id']}", vehicle(id=shown["vehicle_id"]))
+    behind.says(f"payments GET /payment-codes/{CODE}", {"state": "PENDING"})
+
+
+async def test_the_page_shows_the_code_the_steps_and_every_event(
+    shop: ServiceClient, behind: Behind, buyer: User, transactions: Store
+) -> None:
+    order_id = uuid7()
+    await hear(transactions, *(
+        envelope(order_id, heard, after_ms=n * 10) for n, heard in enumerate(WAY_FORWARD[:4])
+    ))  # fmt: skip
+    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    page = await shop.get(f"/purchases/{order_id}")
+    assert page.status_code == 200
+    assert CODE in page.text
+    assert "Fiat Strada" in page.text
+    assert page.text.count('class="event event--go') == 3
+    assert page.text.count('class="event event--wait') == 1
+    assert "30 ms" in page.text
+    assert page.text.count("step--done") == 4
+    assert f'data-events="/purchases/{order_id}/events?seen=4"' in page.text
+    assert '<noscript><meta http-equiv="refresh"' in page.text
+
+
+async def test_another_buyers_purchase_does_not_exist(
+    shop: ServiceClient, behind: Behind, buyer: User, transactions: Store
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, customer_id=str(uuid7()), state="AWAITING_PAYMENT")
+    assert (await shop.get(f"/purchases/{order_id}")).status_code == 404
+    assert (await shop.get(f"/purchases/{order_id}/panel")).status_code == 404
+    assert (await shop.get(f"/purchases/{order_id}/events")).status_code == 404
+    own = uuid7()
+    standing(behind, own)
+    page = await shop.get(f"/purchases/{own}")
+    for move in ("pay", "pick-up", "cancel"):
+        answer = await submit(
+            shop, page, f"/purchases/{order_id}/{move}", code=CODE, method="tok_approve"
+        )
+        assert answer.status_code == 404, move
+    assert not [call for call, _ in behind.calls if " POST " in call]
+
+
+async def test_an_operator_sees_a_purchase_but_cannot_act_as_its_buyer(
+    shop: ServiceClient, behind: Behind, add_user: AddUser
+) -> None:
+    await add_user("operator")
+    await signed_in(shop, "operator@example.com")
+    order_id = uuid7()
+    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    page = await shop.get(f"/purchases/{order_id}")
+    assert CODE in page.text
+    assert "/cancel" not in page.text
+    assert "/pay" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("state", "move", "call", "typed"),
+    [
+        ("AWAITING_PAYMENT", "pay", "payments POST /payments", {"code": CODE, "method": "tok_x"}),
+        ("COMPLETED", "pick-up", "orders POST /orders/{}/close", {}),
+        ("PAID", "cancel", "orders POST /purchases/{}/cancel", {}),
+    ],
+)
+async def test_a_move_is_made_audited_and_told(
+    shop: ServiceClient,
+    behind: Behind,
+    buyer: User,
+    transactions: Store,
+    state: str,
+    move: str,
+    call: str,
+    typed: dict[str, str],
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state=state, payment_code=CODE)
+    behind.says(call.format(order_id), {}, 202)
+    page = await shop.get(f"/purchases/{order_id}")
+    answer = await submit(shop, page, f"/purchases/{order_id}/{move}", **typed)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/purchases/{order_id}")
+    assert len(behind.sent(call.format(order_id))) == 1
+    assert 'class="flash flash--' in (await shop.get(f"/purchases/{order_id}")).text
+    newest = (await transactions.run(lambda uow: uow.audits.page("default", None, 1)))[0].entry
+    assert (newest.actor, newest.target, newest.result) == (str(buyer.id), str(order_id), "done")
+
+
+async def test_a_move_without_the_token_of_the_page_does_nothing(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state="PAID")
+    del shop.headers["X-CSRF-Token"]
+    answer = await shop.post(f"/purchases/{order_id}/cancel", data={"csrf_token": "guessed"})
+    assert answer.status_code == 403
+    assert "This is not for you" in answer.text
+    assert behind.calls == []
+
+
+async def test_a_refused_move_says_why(shop: ServiceClient, behind: Behind, buyer: User) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state="PAID")
+    closed = "The order is closed: it can no longer be cancelled."
+    behind.refuses(f"orders POST /purchases/{order_id}/cancel", 409, "order-already-closed", closed)
+    page = await shop.get(f"/purchases/{order_id}")
+    await submit(shop, page, f"/purchases/{order_id}/cancel")
+    assert closed in (await shop.get(f"/purchases/{order_id}")).text
+
+
+async def test_without_orders_the_page_still_shows_what_was_heard(
+    shop: ServiceClient, behind: Behind, buyer: User, transactions: Store
+) -> None:
+    order_id = uuid7()
+    await hear(transactions, *(envelope(order_id, heard) for heard in WAY_FORWARD[:3]))
+    page = await shop.get(f"/purchases/{order_id}")
+    assert page.status_code == 200
+    assert "The service orders is not answering" in page.text
+    assert "Vehicle reserved" in page.text
+
+
+async def test_a_payment_under_way_cannot_be_sent_again(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    behind.says(f"payments GET /payment-codes/{CODE}", {"state": "PROCESSING"})
+    page = await shop.get(f"/purchases/{order_id}/panel")
+    assert "Your payment is being processed" in page.text
+    assert "/pay" not in page.text
+    assert "every 1s" in page.text
+
+
+async def test_the_stream_draws_the_timeline_with_what_is_new_and_ends(
+    shop: ServiceClient, behind: Behind, buyer: User, transactions: Store
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state="CLOSED")
+    await hear(transactions, *(envelope(order_id, heard) for heard in WAY_FORWARD))
+    answer = await shop.get(f"/purchases/{order_id}/events?seen=8")
+    events = [each for each in answer.text.replace("\r\n", "\n").split("\n\n") if "event: " in each]
+    assert "event: timeline" in events[0]
+    assert events[0].count("<li") == len(WAY_FORWARD)
+    assert events[0].count("event--new") == 1
+    assert events[-1].startswith("event: finished")
+
+
+async def test_the_list_names_vehicles_and_survives_without_them(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    bought = purchase(customer_id=str(CUSTOMER), state="COMPLETED")
+    behind.says("orders GET /purchases", {"items": [bought], "next": None})
+    assert bought["transaction_id"] in (await shop.get("/purchases")).text
+    behind.says(f"vehicles GET /vehicles/{bought['vehicle_id']}", vehicle(id=bought["vehicle_id"]))
+    page = await shop.get("/purchases")
+    assert "Fiat Strada, 2022" in page.text
+    assert "Ready for pick-up" in page.text
+    behind.down("orders")
+    assert "The service orders is not answering" in (await shop.get("/purchases")).text

@@ -1,0 +1,71 @@
+"""Calls to the other services: in whose name, and what comes of a service in trouble."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from services.portal.domain.user import User
+from services.portal.infrastructure.peers import VISITOR, PeerRefusal, Peers, PeerUnavailable
+
+
+async def token(user: User) -> str:
+    return f"token-of-{user.id.int}"
+
+
+def peers(answer: Callable[[httpx.Request], httpx.Response]) -> Peers:
+    transport = httpx.MockTransport(answer)
+    return Peers({"vehicles": "http://vehicles"}, token, transport=transport)
+
+
+async def test_a_call_carries_tenant_token_key_and_version() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"a": 1}, headers={"ETag": '"3"'})
+
+    reply = await peers(answer).send(
+        None, "vehicles", "PATCH", "/x", {"b": 2}, key="k", version='"2"'
+    )
+    assert (reply.body, reply.version) == ({"a": 1}, '"3"')
+    headers = seen[0].headers
+    assert headers["Authorization"] == "Bearer token-of-0"
+    assert headers["X-Tenant-Id"] == VISITOR.tenant_id
+    assert (headers["Idempotency-Key"], headers["If-Match"]) == ("k", '"2"')
+
+
+@pytest.mark.parametrize("status", [401, 500, 502, 503])
+async def test_a_service_in_trouble_is_unavailable(status: int) -> None:
+    with pytest.raises(PeerUnavailable) as trouble:
+        await peers(lambda _: httpx.Response(status)).get(None, "vehicles", "/x")
+    assert trouble.value.service == "vehicles"
+
+
+async def test_a_service_that_talks_nonsense_or_not_at_all_is_unavailable() -> None:
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("", request=request)
+
+    for answer in (silent, lambda _: httpx.Response(200, text="<html>")):
+        with pytest.raises(PeerUnavailable):
+            await peers(answer).get(None, "vehicles", "/x")
+    with pytest.raises(PeerUnavailable):
+        await peers(silent).get(None, "nowhere", "/x")
+
+
+async def test_a_refusal_names_fields() -> None:
+    many = {"type": "urn:mercado-veiculo:problem:invalid-input", "detail": "some"}
+    many |= {"errors": [{"field": "year", "message": "too old"}]}  # type: ignore[dict-item]
+    one = {"type": "urn:mercado-veiculo:problem:invalid", "detail": "no", "field": "plate"}
+    none = {"type": "urn:mercado-veiculo:problem:vehicle-sold", "detail": "sold"}
+    for problem, fields in (
+        (many, {"year": "too old"}),
+        (one, {"plate": "no"}),
+        (none, {"": "sold"}),
+    ):
+        with pytest.raises(PeerRefusal) as refused:
+            await peers(lambda _, p=problem: httpx.Response(409, json=p)).get(  # type: ignore[misc]
+                None, "vehicles", "/x"
+            )
+        assert refused.value.fields == fields
+    assert refused.value.code == "vehicle-sold"

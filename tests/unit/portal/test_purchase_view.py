@@ -1,0 +1,66 @@
+"""How far a purchase came, and its events in lanes."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from libs.messaging.discovery import load, named_participants
+from libs.runtime.peers import PROJECT
+from services.portal.domain.timeline import STATE_AFTER, Moment, direction_of
+from services.portal.infrastructure import purchase_view, wording
+from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
+from services.portal.infrastructure.purchase_view import LANES
+
+START = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def moment(position: int, service: str, event: str, ms: int) -> Moment:
+    at = START + timedelta(milliseconds=ms)
+    event_type = f"{event}.v1"
+    return Moment(position, service, event_type, direction_of(event_type), at, ms, {})
+
+
+def marks(state: str, *heard: str) -> list[str]:
+    return [step.mark for step in purchase_view.steps(state, heard)]
+
+
+def test_steps_are_done_up_to_where_orders_says_it_is() -> None:
+    assert marks("REQUESTED") == ["done", "now", "", "", "", "", ""]
+    assert marks("AWAITING_PAYMENT") == ["done"] * 4 + ["now", "", ""]
+    assert marks("CLOSED") == ["done"] * 7
+
+
+@pytest.mark.parametrize("state", ["COMPENSATING", "FAILED", "CANCELLED", "GIVEN_UP"])
+def test_on_the_way_back_the_steps_that_were_made_are_undone(state: str) -> None:
+    assert marks(state, "order.confirmed", "credit.reserved") == ["undone"] * 2 + [""] * 5
+
+
+def test_events_stand_in_the_order_they_happened_whatever_order_they_were_heard_in() -> None:
+    moments = [
+        moment(1, "customers", "credit.reserved", 20),
+        moment(2, "orders", "order.confirmed", 0),
+        moment(3, "payments", "payment.code_generated", 40),
+        moment(4, "payments", "payment.failed", 60),
+    ]
+    shown = purchase_view.events(moments, seen=3)
+    assert [event.lane for event in shown] == [1, 2, 4, 4]
+    assert [event.before for event in shown] == [1, 1, 2, 4]
+    assert [event.tone for event in shown] == ["go", "go", "wait", "back"]
+    assert [event.is_new for event in shown] == [False, False, False, True]
+
+
+def test_every_event_of_a_purchase_has_a_lane_and_a_name_for_people() -> None:
+    publisher = {
+        event.type: each.name
+        for each in load(named_participants([], PROJECT))
+        for event in each.publishes
+    }
+    for event_type in (*OF_A_PURCHASE, *OF_A_PAYOUT):
+        assert publisher[event_type] in LANES
+        assert wording.event_name(event_type) != event_type.rpartition(".v")[0]
+
+
+def test_every_state_has_a_name_for_people() -> None:
+    own = {state.value for state in STATE_AFTER.values()}
+    for state in {*purchase_view.STATES_AFTER, *purchase_view.RESTING, *own}:
+        assert state in wording.STATES
