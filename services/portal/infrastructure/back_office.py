@@ -18,7 +18,14 @@ from services.portal.application.import_vehicles import import_vehicles
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.broker import ManagementApi
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
-from services.portal.infrastructure.pages import admin, imports, kpis, nowhere, operations
+from services.portal.infrastructure.pages import (
+    admin,
+    imports,
+    kpis,
+    nowhere,
+    operations,
+    user_page,
+)
 from services.portal.infrastructure.pages import map as map_pages
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -56,6 +63,7 @@ def back_office(
         kpis.router(peers),
         imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
         admin.router(transactions, passwords),
+        user_page.router(transactions, peers),
         nowhere.router(),
     ]
     return routers, [importing]

@@ -9,7 +9,6 @@ from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
-from services.portal.application.change_roles import change_roles
 from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher
 from services.portal.application.verify_audits import verify_audits
@@ -20,7 +19,6 @@ from services.portal.domain.user import (
     BUYER,
     LOCALES,
     OPERATOR,
-    SELLER,
     User,
     check_password,
     known_roles,
@@ -29,6 +27,7 @@ from services.portal.domain.user import (
 )
 from services.portal.infrastructure.i18n import LANGUAGES, marked
 from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.pages.roles import ROLES
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, redirect, render
@@ -37,14 +36,7 @@ Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 Admin = Annotated[User, require_roles(ADMIN)]
 SHOWN = 50
 
-ROLES = {
-    BUYER: marked("buys vehicles"),
-    SELLER: marked("sells vehicles"),
-    OPERATOR: marked("keeps the market running"),
-    ADMIN: marked("may do everything, users too"),
-}
 CREATED = Flash(marked("The user was created."))
-CHANGED = Flash(marked("The roles were changed. They count from the next request on."))
 
 
 class AdminPages:
@@ -130,34 +122,6 @@ class AdminPages:
             )
         return redirect("/users", CREATED)
 
-    async def user(self, request: Request, user: Admin, user_id: UUID) -> Response:
-        return await self._user(request, user, user_id)
-
-    async def set_roles(
-        self,
-        request: Request,
-        user: Admin,
-        user_id: UUID,
-        roles: Annotated[list[str] | None, Form()] = None,
-    ) -> Response:
-        try:
-            await self._transactions.run(
-                lambda uow: change_roles(
-                    uow,
-                    tenant_id=user.tenant_id,
-                    user_id=user_id,
-                    roles=roles or [],
-                    actor=str(user.id),
-                    audit_id=uuid7(),
-                    now=utc_now(),
-                )
-            )
-        except UserNotFound:
-            raise
-        except DomainError as error:
-            return await self._user(request, user, user_id, errors={"roles": str(error)})
-        return redirect(f"/users/{user_id}", CHANGED)
-
     async def _users(
         self,
         request: Request,
@@ -184,26 +148,6 @@ class AdminPages:
             chosen=roles,
             roles=ROLES,
             locales=[(code, LANGUAGES[code]) for code in LOCALES],
-        )
-
-    async def _user(
-        self,
-        request: Request,
-        user: User,
-        user_id: UUID,
-        *,
-        errors: dict[str, str] | None = None,
-    ) -> Response:
-        one = await self._transactions.run(lambda uow: uow.users.get(user.tenant_id, user_id))
-        return render(
-            request,
-            "user.html",
-            user,
-            status=422 if errors else 200,
-            one=one,
-            chosen=one.roles,
-            roles=ROLES,
-            errors=errors or {},
         )
 
 
@@ -238,6 +182,4 @@ def router(transactions: Transactions[PortalUnitOfWork], passwords: PasswordHash
     routes.get("/submissions")(to.submissions)
     routes.get("/users")(to.users)
     routes.post("/users")(to.create)
-    routes.get("/users/{user_id}")(to.user)
-    routes.post("/users/{user_id}/roles")(to.set_roles)
     return routes

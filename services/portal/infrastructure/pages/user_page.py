@@ -1,0 +1,146 @@
+"""One user as admins see them: roles, and a buyer's credit limit."""
+
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request, Response
+
+from libs.kernel.clock import utc_now
+from libs.kernel.errors import DomainError
+from libs.kernel.ids import uuid7
+from libs.messaging.unit_of_work import Transactions
+from services.portal.application.change_roles import change_roles
+from services.portal.domain.errors import UserNotFound
+from services.portal.domain.user import ADMIN, User
+from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of
+from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.pages.diary import Diary
+from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.pages.roles import ROLES
+from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sessions import require_roles
+from services.portal.infrastructure.templating import Flash, redirect, render
+
+Admin = Annotated[User, require_roles(ADMIN)]
+ONE = "/users/{user_id}"
+
+CHANGED = Flash(marked("The roles were changed. They count from the next request on."))
+LIMIT_SET = Flash(marked("The credit limit was changed."))
+NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
+MOVED_ON = marked("Somebody else changed it meanwhile: look at it again.")
+
+
+class UserPage:
+    def __init__(self, transactions: Transactions[PortalUnitOfWork], peers: Peers) -> None:
+        self._transactions = transactions
+        self._peers = peers
+        self._diary = Diary(transactions)
+
+    async def show(self, request: Request, user: Admin, user_id: UUID) -> Response:
+        return await self._page(request, user, user_id)
+
+    async def set_roles(
+        self,
+        request: Request,
+        user: Admin,
+        user_id: UUID,
+        roles: Annotated[list[str] | None, Form()] = None,
+    ) -> Response:
+        try:
+            await self._transactions.run(
+                lambda uow: change_roles(
+                    uow,
+                    tenant_id=user.tenant_id,
+                    user_id=user_id,
+                    roles=roles or [],
+                    actor=str(user.id),
+                    audit_id=uuid7(),
+                    now=utc_now(),
+                )
+            )
+        except UserNotFound:
+            raise
+        except DomainError as error:
+            return await self._page(request, user, user_id, errors={"roles": str(error)})
+        return redirect(f"/users/{user_id}", CHANGED)
+
+    async def set_credit_limit(
+        self,
+        request: Request,
+        user: Admin,
+        user_id: UUID,
+        limit: Annotated[str, Form(max_length=40)] = "",
+        version: Annotated[str, Form(max_length=20)] = "",
+    ) -> Response:
+        """`version`: of the customer's record as it was shown."""
+        one = await self._find(user, user_id)
+        path = f"/customers/{one.customer_id}/credit-limit"
+        try:
+            cents = cents_of(limit, "limit")
+            if cents is None:
+                raise NotANumber(NO_LIMIT, "limit")
+            body = {"limit_cents": cents}
+            await self._diary.note(
+                user,
+                "credit_limit.changed",
+                str(one.customer_id),
+                lambda: self._peers.send(user, "customers", "PUT", path, body, version=version),
+            )
+        except NotANumber as error:
+            trouble = str(error)
+        except PeerUnavailable as error:
+            return await self._page(request, user, user_id, limit=limit, down=[error.service])
+        except PeerRefusal as refusal:
+            stale = refusal.status == 412
+            trouble = MOVED_ON if stale else next(iter(refusal.fields.values()), refusal.code)
+        else:
+            return redirect(f"/users/{user_id}", LIMIT_SET)
+        return await self._page(request, user, user_id, errors={"limit": trouble}, limit=limit)
+
+    async def _find(self, user: User, user_id: UUID) -> User:
+        return await self._transactions.run(lambda uow: uow.users.get(user.tenant_id, user_id))
+
+    async def _page(
+        self,
+        request: Request,
+        user: User,
+        user_id: UUID,
+        *,
+        errors: Mapping[str, str] | None = None,
+        limit: str | None = None,
+        down: list[str] | None = None,
+    ) -> Response:
+        one, down = await self._find(user, user_id), down or []
+        credit, version = None, ""
+        if one.customer_id is not None:
+            try:
+                found = await self._peers.get(user, "customers", f"/customers/{one.customer_id}")
+                credit, version = found.body, found.version
+            except (PeerUnavailable, PeerRefusal):
+                down = down or ["customers"]
+        if limit is None and credit is not None:
+            limit = amount_of(credit["credit_limit_cents"])
+        return render(
+            request,
+            "user.html",
+            user,
+            status=422 if errors else 503 if down else 200,
+            one=one,
+            chosen=one.roles,
+            roles=ROLES,
+            errors=errors or {},
+            credit=credit,
+            version=version,
+            values={"limit": limit or ""},
+            down=down,
+        )
+
+
+def router(transactions: Transactions[PortalUnitOfWork], peers: Peers) -> APIRouter:
+    routes, to = page_router(), UserPage(transactions, peers)
+    routes.get(ONE)(to.show)
+    routes.post(f"{ONE}/roles")(to.set_roles)
+    routes.post(f"{ONE}/credit-limit")(to.set_credit_limit)
+    return routes
