@@ -53,7 +53,7 @@ async def provision(
         if operator is not None:
             user = {"password": operator.password, "tags": "monitoring"}
             await _put(client, f"/api/users/{operator.name}", user)
-            sees = {"configure": NOTHING, "write": r"^[a-z]+\.redrive$", "read": r"^[a-z]+\.dead$"}
+            sees = {"configure": NOTHING, "write": r"^[^.]+\.redrive$", "read": r"^[^.]+\.dead$"}
             await _put(client, f"/api/permissions/{place}/{operator.name}", sees)
         if administrator != "guest":
             removed = await client.delete("/api/users/guest")

@@ -9,7 +9,7 @@ import pytest
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
-from deploy.rabbitmq.provision import BrokerAccount, provision
+from deploy.rabbitmq.provision import BrokerAccount, OperatorAccount, provision
 from tests.fixtures.servers import RabbitMQServer
 
 
@@ -20,6 +20,7 @@ class Market:
     own: str
     peer: str
     url: str
+    operator_url: str
 
     @property
     def queue(self) -> str:
@@ -35,16 +36,25 @@ async def market(rabbitmq_server: RabbitMQServer, vhost: str) -> AsyncIterator[M
         BrokerAccount(own, "secret", ["order.confirmed.v1"]),
         BrokerAccount(peer, "secret", ["credit.reserved.v1"]),
     ]
-    netloc = f"{own}:secret@{place.hostname}:{place.port}"
-    market = Market(own, peer, urlunsplit(place._replace(netloc=netloc)))
+    operator = f"operator-{mark}"
+    own_url, operator_url = (
+        urlunsplit(place._replace(netloc=f"{user}:secret@{place.hostname}:{place.port}"))
+        for user in (own, operator)
+    )
+    market = Market(own, peer, own_url, operator_url)
     try:
         for _ in range(2):
-            await provision(rabbitmq_server.management_url, place.path[1:], accounts)
+            await provision(
+                rabbitmq_server.management_url,
+                place.path[1:],
+                accounts,
+                OperatorAccount(operator, "secret"),
+            )
         await declare(vhost, market)
         yield market
     finally:
         async with httpx.AsyncClient(base_url=rabbitmq_server.management_url) as client:
-            for name in (own, peer):
+            for name in (own, peer, operator):
                 (await client.delete(f"/api/users/{name}")).raise_for_status()
 
 
@@ -110,3 +120,38 @@ async def test_service_is_refused_what_is_not_its_own(
 ) -> None:
     with pytest.raises(ChannelAccessRefused):
         await REFUSED[deed](channel, market)
+
+
+@pytest.fixture
+async def operator(market: Market) -> AsyncIterator[AbstractChannel]:
+    connection = await aiormq.connect(market.operator_url)
+    yield await connection.channel()
+    await connection.close()
+
+
+async def test_operator_reads_dead_letters_and_sends_them_back(
+    market: Market, operator: AbstractChannel
+) -> None:
+    await operator.queue_declare(f"{market.peer}.dead", passive=True)
+    await operator.basic_get(f"{market.peer}.dead")
+    await operator.basic_publish(b"", exchange=f"{market.own}.redrive", routing_key=market.queue)
+
+
+REFUSED_TO_OPERATOR: dict[str, Callable[[AbstractChannel, Market], Awaitable[object]]] = {
+    "read a queue": lambda channel, market: channel.basic_get(market.queue),
+    "publish an event": lambda channel, market: channel.basic_publish(
+        b"", exchange=market.own, routing_key="order.confirmed.v1"
+    ),
+    "make a dead letter": lambda channel, market: channel.basic_publish(
+        b"", exchange=f"{market.own}.dlx", routing_key=market.queue
+    ),
+    "delete a queue": lambda channel, market: channel.queue_delete(f"{market.own}.dead"),
+}
+
+
+@pytest.mark.parametrize("deed", REFUSED_TO_OPERATOR)
+async def test_operator_is_refused_all_else(
+    market: Market, operator: AbstractChannel, deed: str
+) -> None:
+    with pytest.raises(ChannelAccessRefused):
+        await REFUSED_TO_OPERATOR[deed](operator, market)

@@ -1,0 +1,63 @@
+"""KPIs become charts where a chart says something, and tables always."""
+
+from datetime import date
+from typing import Any
+
+from services.portal.infrastructure.kpi_view import (
+    asks_for_month,
+    is_figure,
+    months_until,
+    of_rows,
+    over_months,
+    unit_of,
+)
+
+KPI: dict[str, Any] = {
+    "id": "conversion",
+    "name": "Conversion",
+    "description": "",
+    "sql_template": "SELECT 1 AS percent FROM purchases WHERE month = :month",
+}
+
+
+def value(*rows: list[Any], columns: tuple[str, ...] = ("percent",)) -> dict[str, Any]:
+    return {"columns": columns, "rows": list(rows)}
+
+
+def test_months_go_back_over_the_turn_of_the_year() -> None:
+    assert months_until(date(2026, 2, 5), 4) == ["2025-11", "2025-12", "2026-01", "2026-02"]
+
+
+def test_one_figure_a_month_becomes_a_bar_a_month_with_gaps_where_there_is_none() -> None:
+    assert asks_for_month(KPI)
+    assert is_figure(value([50]))
+    view = over_months(KPI, {"2026-10": value([None]), "2026-11": value(["62.5"])})
+    assert view.rows == [["2026-10", None], ["2026-11", 62.5]]
+    assert view.chart is not None
+    assert [bar.point.value for bar in view.chart.bars] == [None, 62.5]
+    assert view.unit == "percent"
+
+
+def test_rows_with_names_become_bars_of_their_last_number() -> None:
+    columns = ("outcome", "reason", "purchases")
+    view = of_rows(KPI, value(["failed", "expired", 3], ["cancelled", None, 1], columns=columns))
+    assert view.chart is not None
+    found = [(bar.point.label, bar.point.value) for bar in view.chart.bars]
+    assert found == [("failed · expired", 3), ("cancelled", 1)]
+
+
+def test_rows_that_cannot_be_charted_stay_a_table() -> None:
+    one_row = of_rows(KPI, value([7, 900], columns=("vehicles", "price_cents")))
+    many = of_rows(KPI, value(*([str(n), n] for n in range(50)), columns=("id", "n")))
+    assert one_row.chart is None
+    assert many.chart is None
+    assert len(many.rows) == 50
+
+
+def test_the_unit_stands_in_the_columns_name() -> None:
+    assert [unit_of(name) for name in ("amount_cents", "seconds", "percent", "sales")] == [
+        "cents",
+        "seconds",
+        "percent",
+        "",
+    ]
