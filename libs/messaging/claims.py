@@ -24,7 +24,9 @@ SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off
 """
 # A delete that is lost in a crash only sends again. The planner is told to walk the indexes in
-# order: statistics of a table that is empty one second and full the next would mislead it.
+# order: statistics of a table that is empty one second and full the next would mislead it. For the
+# same reason pairs are compared: once it has seen one hot subject it would rather walk over all
+# rows by `seq` than over this subject's. Only the index of both columns can compare pairs.
 
 CLAIM = """
 WITH fresh AS MATERIALIZED (
@@ -32,7 +34,8 @@ WITH fresh AS MATERIALIZED (
     WHERE attempts = 0 AND due_at < 'infinity' AND seq >= $1
         AND NOT EXISTS (
             SELECT FROM outbox AS earlier
-            WHERE earlier.subject = row.subject AND earlier.seq < row.seq)
+            WHERE earlier.subject = row.subject
+                AND (earlier.subject, earlier.seq) < (row.subject, row.seq))
     ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED
 ), failing AS MATERIALIZED (
     SELECT seq, subject, attempts FROM outbox
@@ -43,7 +46,7 @@ SELECT head.seq, head.attempts, run.* FROM (TABLE fresh UNION ALL TABLE failing)
 CROSS JOIN LATERAL (
     SELECT seq, id, subject, type, body, traceparent, created_at < now() - $5::interval
     FROM outbox AS row
-    WHERE row.subject = head.subject AND row.seq >= head.seq
+    WHERE row.subject = head.subject AND (row.subject, row.seq) >= (head.subject, head.seq)
     ORDER BY row.subject, row.seq LIMIT $4
 ) AS run
 """
@@ -60,7 +63,8 @@ WITH next AS MATERIALIZED (
     SELECT found.seq, found.attempts, found.due_at FROM unnest($1::text[]) AS mine (subject)
     CROSS JOIN LATERAL (
         SELECT seq, attempts, due_at FROM outbox
-        WHERE outbox.subject = mine.subject ORDER BY subject, seq LIMIT 1
+        WHERE outbox.subject = mine.subject AND (outbox.subject, outbox.seq) > (mine.subject, 0)
+        ORDER BY subject, seq LIMIT 1
     ) AS found
 ), unparked AS (
     UPDATE outbox SET due_at = now() FROM next

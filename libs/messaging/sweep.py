@@ -12,7 +12,8 @@ SELECT seq FROM outbox AS row
 WHERE attempts = 0 AND due_at < 'infinity' AND seq < $1
     AND NOT EXISTS (
         SELECT FROM outbox AS earlier
-        WHERE earlier.subject = row.subject AND earlier.seq < row.seq)
+        WHERE earlier.subject = row.subject
+            AND (earlier.subject, earlier.seq) < (row.subject, row.seq))
 ORDER BY seq LIMIT 1
 """
 
@@ -23,7 +24,9 @@ WITH near AS MATERIALIZED (
 ), head AS MATERIALIZED (
     SELECT failing.seq, failing.subject FROM (SELECT DISTINCT subject FROM near) AS waiting
     CROSS JOIN LATERAL (
-        SELECT seq FROM outbox WHERE outbox.subject = waiting.subject
+        SELECT seq FROM outbox
+        WHERE outbox.subject = waiting.subject
+            AND (outbox.subject, outbox.seq) > (waiting.subject, 0)
         ORDER BY subject, seq LIMIT 1
     ) AS first
     JOIN outbox AS failing ON failing.seq = first.seq
@@ -38,7 +41,8 @@ UPDATE outbox AS row SET due_at = now()
 WHERE attempts = 0 AND due_at = 'infinity'
     AND NOT EXISTS (
         SELECT FROM outbox AS earlier
-        WHERE earlier.subject = row.subject AND earlier.seq < row.seq)
+        WHERE earlier.subject = row.subject
+            AND (earlier.subject, earlier.seq) < (row.subject, row.seq))
 RETURNING seq
 """
 
