@@ -59,6 +59,8 @@ def configure_logging(service: str, level: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # It repeats as an error what the relay and the subscriber already report, and retry.
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+    # It logs each address it asks; those of payment codes hold the code.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _traceback_without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
