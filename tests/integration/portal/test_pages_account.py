@@ -6,7 +6,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, signed_in
+from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 from tests.integration.portal.pages import Behind, error_of, field_of, submit
 
 CUSTOMER = {
@@ -70,6 +70,29 @@ async def test_signing_out_ends_the_session(shop: ServiceClient, add_user: AddUs
     page = await shop.get("/account")
     assert (await submit(shop, page, "/sign-out")).status_code == 303
     assert (await shop.get("/account")).status_code == 303
+
+
+async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(
+    shop: ServiceClient, serve: Serve, add_user: AddUser
+) -> None:
+    await add_user("seller")
+    await signed_in(shop, "seller@example.com")
+    page = await shop.get("/account")
+    new = "a wholly different phrase"
+    typed = {"current_password": "wrong", "password": new}
+    answer = await submit(shop, page, "/account/password", **typed)
+    assert error_of(answer, "current_password") == "This is not your password."
+    typed["current_password"] = PASSWORD
+    answer = await submit(shop, page, "/account/password", **{**typed, "password": "short"})
+    assert error_of(answer, "password") == "a password has 10 to 128 characters"
+    async with serve() as elsewhere:
+        await signed_in(elsewhere, "seller@example.com")
+        answer = await submit(shop, page, "/account/password", **typed)
+        assert answer.headers["location"] == "/account"
+        assert (await shop.get("/account")).status_code == 200
+        assert (await elsewhere.get("/account")).status_code == 303
+        elsewhere.cookies.clear()
+        await signed_in(elsewhere, "seller@example.com", new)
 
 
 async def test_whoever_registers_is_signed_in_with_the_roles_asked_for(

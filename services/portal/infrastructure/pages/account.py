@@ -13,6 +13,7 @@ from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
+from services.portal.application.change_password import change_password
 from services.portal.application.create_user import create_user
 from services.portal.application.link_customer import link_customer
 from services.portal.application.ports import PasswordHasher
@@ -53,6 +54,8 @@ WELCOME = Flash(marked("Welcome! Your account is ready."))
 SIGNED_OUT = Flash(marked("You are signed out."), "info")
 REGISTERED = Flash(marked("Thank you. You can buy now, as far as your credit limit goes."))
 SAVED = Flash(marked("Saved."))
+PASSWORD_CHANGED = Flash(marked("The password was changed. You are signed out everywhere else."))
+WRONG_PASSWORD = marked("This is not your password.")
 
 
 class Account:
@@ -211,6 +214,35 @@ class Account:
             return await self._again(request, user, values, error)
         return redirect("/account", SAVED)
 
+    async def change_password(
+        self,
+        request: Request,
+        user: UserDep,
+        session_id: SessionIdDep,
+        current_password: Secret,
+        password: Secret,
+    ) -> Response:
+        """Every other session of the user ends."""
+        if not await self._passwords.verify(current_password, user.password_hash):
+            return await self._page(request, user, {}, {"current_password": WRONG_PASSWORD}, 422)
+        try:
+            check_password(password, email=user.email)
+        except InvalidUser as error:
+            return await self._page(request, user, {}, {"password": str(error)}, 422)
+        await self._transactions.run(
+            partial(
+                change_password,
+                tenant_id=user.tenant_id,
+                user_id=user.id,
+                password_hash=await self._passwords.hash(password),
+                session_id=session_id,
+                actor=str(user.id),
+                audit_id=uuid7(),
+                now=utc_now(),
+            )
+        )
+        return redirect("/account", PASSWORD_CHANGED)
+
     async def _enter(
         self, request: Request, email: str, password: str, response: Response
     ) -> Response:
@@ -277,6 +309,7 @@ def router(
     routes.get("/account")(to.show)
     routes.post("/account/customer")(to.register_customer)
     routes.post("/account/customer/change")(to.change_customer)
+    routes.post("/account/password")(to.change_password)
     routes.get("/language/{code}")(choose_language)
     routes.get("/theme/{name}")(choose_theme)
     return routes
