@@ -110,7 +110,12 @@ def router(
     transactions: Transactions[PostgresPayoutsUnitOfWork], wake_bank: Callable[[], None]
 ) -> APIRouter:
     routes, to = APIRouter(tags=["payouts"]), Endpoints(transactions, wake_bank)
-    routes.post("/payouts", status_code=201, response_model=PayoutOut)(to.request)
+    routes.post(
+        "/payouts",
+        status_code=201,
+        response_model=PayoutOut,
+        responses={200: {"model": PayoutOut, "description": "A duplicate: the payout there is"}},
+    )(to.request)
     routes.get("/payouts", response_model=PayoutPage)(to.browse)
     one = "/payouts/{external_id}"
     routes.get(one, response_model=PayoutOut)(to.read)
