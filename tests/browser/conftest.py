@@ -1,11 +1,9 @@
 """One running system for all browser tests, the people in it, and a browser for each of them."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -25,7 +23,6 @@ from tests.browser.chromium import CHROMIUM, FLAGS, WAIT_MILLISECONDS, install_c
 from tests.e2e.system import SETTINGS, System, running_system
 
 PASSWORD = "correct horse battery"
-SCREENSHOTS = Path(__file__).parents[2] / "docs" / "screenshots"
 CREDIT = 50_000_000
 
 
@@ -142,15 +139,3 @@ async def sign_in(
         return page
 
     return signed_in
-
-
-@pytest.fixture
-def screenshot() -> Callable[[Page, str], Awaitable[None]]:
-    """Keeps a picture for the README, where SCREENSHOTS=1 asks for it."""
-
-    async def keep(page: Page, name: str) -> None:
-        if os.environ.get("SCREENSHOTS") == "1":
-            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-            await page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-
-    return keep

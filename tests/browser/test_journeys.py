@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 AddPerson = Callable[..., Awaitable[Person]]
 SignIn = Callable[..., Awaitable[Page]]
 NewBrowser = Callable[..., Awaitable[BrowserContext]]
-Screenshot = Callable[[Page, str], Awaitable[None]]
 
 PRICE = 4_590_000
 
@@ -47,23 +46,19 @@ async def test_a_buyer_buys_and_picks_up(
     market: Market,
     add_person: AddPerson,
     sign_in: SignIn,
-    screenshot: Screenshot,
 ) -> None:
     vehicle = await market.list_vehicle(price_cents=PRICE, colour="azul")
     page = await sign_in(await add_person("buyer"))
     await page.goto("/")
-    await screenshot(page, "storefront")
     await page.get_by_role("link", name="Volkswagen Gol").first.wait_for()
     await press_buy(page, vehicle)
     await stands(page, "Waiting for your payment")
-    await screenshot(page, "payment-code")
     await pay(page)
     await stands(page, "Ready for pick-up")
     await page.get_by_role("button", name="I have picked it up").click()
     await stands(page, "Picked up")
     for event in ("Order confirmed", "Vehicle reserved", "Paid", "Vehicle sold", "Picked up"):
         await expect(happened(page, event)).to_be_visible()
-    await screenshot(page, "purchase")
     await page.goto("/purchases")
     await expect(page.get_by_role("row", name=re.compile("Gol.*Picked up"))).to_be_visible()
     await invariants_hold(system)
@@ -96,7 +91,6 @@ async def test_a_buyer_gives_up_and_everything_goes_back(
     market: Market,
     add_person: AddPerson,
     sign_in: SignIn,
-    screenshot: Screenshot,
 ) -> None:
     vehicle = await market.list_vehicle(price_cents=PRICE)
     page = await sign_in(await add_person("buyer"))
@@ -109,7 +103,6 @@ async def test_a_buyer_gives_up_and_everything_goes_back(
     await stands(page, "Cancelled")
     for event in ("Refunded", "Vehicle released", "Credit released"):
         await expect(happened(page, event)).to_be_visible()
-    await screenshot(page, "way-back")
     await page.goto(f"/vehicles/{vehicle}")
     await expect(page.get_by_role("button", name="Buy for")).to_be_visible()
     await invariants_hold(system)

@@ -3,53 +3,25 @@
 import re
 from collections.abc import Awaitable, Callable
 
-import aio_pika
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 from validate_docbr import RENAVAM
 
-from deploy.installation import ADMINISTRATOR
 from deploy.local import verify
 from deploy.local.market import Market, random_chassis_number, random_plate
-from libs.messaging.topology import dead_letter_exchange
 from tests.browser.conftest import Person
+from tests.browser.dead_letters import give_up_next_message
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
-from tests.fixtures.polling import eventually
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
 
 AddPerson = Callable[..., Awaitable[Person]]
 SignIn = Callable[..., Awaitable[Page]]
-Screenshot = Callable[[Page, str], Awaitable[None]]
 
 PRICE = 2_190_000
 QUEUE = "payments.on.vehicle.reserved.v1"
 HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
-
-
-async def give_up_next_message(system: System, queue: str) -> None:
-    """As a subscriber does whose reaction failed for good."""
-    url = system.installation.broker_url(ADMINISTRATOR)
-    connection = await aio_pika.connect(url)
-    async with connection, connection.channel() as channel:
-        waiting = await channel.get_queue(queue)
-
-        async def taken() -> aio_pika.abc.AbstractIncomingMessage | None:
-            return await waiting.get(fail=False)
-
-        message = await eventually(taken)
-        assert message is not None
-        exchange = await channel.get_exchange(dead_letter_exchange(queue.partition(".")[0]))
-        again = aio_pika.Message(
-            message.body,
-            headers={"x-error": "KeyError: price_cents", "x-attempts": 4},
-            content_type=message.content_type,
-            message_id=message.message_id,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        )
-        await exchange.publish(again, queue)
-        await message.ack()
 
 
 async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
@@ -57,7 +29,6 @@ async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
     market: Market,
     add_person: AddPerson,
     sign_in: SignIn,
-    screenshot: Screenshot,
 ) -> None:
     vehicle = await market.list_vehicle(price_cents=PRICE)
     customer = await market.register_customer(credit_limit_cents=PRICE)
@@ -68,10 +39,8 @@ async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
     page = await sign_in(await add_person("operator"))
     await page.goto("/operations")
     letter = page.get_by_role("row", name=re.compile("vehicle.reserved.v1.*KeyError"))
-    await screenshot(page, "operations")
     await letter.get_by_role("link").click()
     await expect(page.get_by_role("group", name="Message")).to_contain_text(str(order_id))
-    await screenshot(page, "dead-letter")
     await page.get_by_role("button", name="Discard for good").click()  # the box is not ticked
     await expect(page.get_by_role("heading", name="vehicle.reserved.v1")).to_be_visible()
     await page.get_by_role("button", name="Redrive").click()
@@ -88,14 +57,13 @@ async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
 
 
 async def test_the_map_shows_every_service_and_leads_to_its_table(
-    add_person: AddPerson, sign_in: SignIn, screenshot: Screenshot
+    add_person: AddPerson, sign_in: SignIn
 ) -> None:
     page = await sign_in(await add_person("operator"))
     await page.goto("/map")
     plan = page.get_by_role("group", name="Drawing of the choreography")
     for service in ("orders", "customers", "vehicles", "payments", "payouts"):
         await expect(plan.get_by_role("link", name=service, exact=True)).to_be_visible()
-    await screenshot(page, "map")
     edge = plan.get_by_role("link", name=re.compile("^orders → customers: order.confirmed"))
     await edge.focus()
     async with page.expect_response(lambda response: response.url.endswith("/map/live")):
@@ -106,7 +74,7 @@ async def test_the_map_shows_every_service_and_leads_to_its_table(
 
 
 async def test_a_seller_imports_a_file_corrects_it_and_nothing_is_listed_twice(
-    add_person: AddPerson, sign_in: SignIn, screenshot: Screenshot
+    add_person: AddPerson, sign_in: SignIn
 ) -> None:
     rows = [_row(number) for number in range(12)]
     broken = rows[7].replace(",2020,", ",soon,")
@@ -115,7 +83,6 @@ async def test_a_seller_imports_a_file_corrects_it_and_nothing_is_listed_twice(
     await expect(page.get_by_text("11 vehicles are on the market.")).to_be_visible()
     errors = page.get_by_role("group", name="1 row was not imported")
     await expect(errors.get_by_role("row", name=re.compile("^9 year"))).to_be_visible()
-    await screenshot(page, "import")
     await _import(page, rows)
     await expect(page.get_by_text("12 vehicles are on the market.")).to_be_visible()
     await page.goto("/sell")

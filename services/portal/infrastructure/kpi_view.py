@@ -73,7 +73,7 @@ def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
     columns, rows = value["columns"], value["rows"]
     points = [_point(row) for row in rows]
     charted = [point for point in points if point is not None]
-    drawn = len(charted) == len(rows) and 1 < len(rows) <= MOST_BARS
+    drawn = len(charted) == len(rows) and 0 < len(rows) <= MOST_BARS
     return KpiView(
         kpi["id"],
         kpi["name"],

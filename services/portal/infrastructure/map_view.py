@@ -67,7 +67,9 @@ class NodeView:
 
 @dataclass(frozen=True)
 class MapView:
-    """`table` has every event, also those that the drawing leaves out."""
+    """`table` has every event, also those that the drawing leaves out; it has no service that
+    none of its edges meets.
+    """
 
     width: int
     height: int
@@ -86,7 +88,8 @@ def map_view(
     """`queues` and `refused` are by queue name; what they do not know is left open."""
     edges = edges_of(participants)
     shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
-    drawing = draw([each.name for each in participants], shown)
+    heard = {name for edge in shown for name in (edge.source, edge.target)}
+    drawing = draw([each.name for each in participants if each.name in heard], shown)
     dead = {name: queues.get(dead_queue(name)) for name in (n.name for n in drawing.nodes)}
 
     def traffic(edge: Edge) -> list[Traffic]:
