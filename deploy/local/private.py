@@ -78,8 +78,12 @@ def _start_servers(
 
 
 def _start_services(children: Children, state: State, installation: Installation) -> None:
-    for spec in SERVICES:
+    # With AUTH=on the others want the portal's keys before they start.
+    portal_first = sorted(SERVICES, key=lambda spec: not spec.is_portal)
+    for spec in portal_first:
         start_service(children, state, installation, spec)
+        if spec.is_portal and os.environ.get("AUTH") == "on":
+            wait_for_service(children, state, spec)
     for spec in SERVICES:
         with _step(spec.name):
             wait_for_service(children, state, spec)
@@ -90,7 +94,8 @@ def start_service(
 ) -> None:
     settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
     command = [sys.executable, "-m", f"services.{spec.name}.main"]
-    children.start(spec.name, command, rank=2, env={**os.environ, **settings}, cwd=ROOT)
+    keys = {"JWKS_URL": f"{state.service_url('portal')}/.well-known/jwks.json"}
+    children.start(spec.name, command, rank=2, env={**keys, **os.environ, **settings}, cwd=ROOT)
 
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:
