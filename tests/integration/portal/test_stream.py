@@ -15,6 +15,7 @@ import uvicorn
 
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
+from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server
 from libs.runtime.service import create_app
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -166,3 +167,17 @@ async def test_a_service_that_stops_ends_its_streams_at_once(
             at, server.should_exit = time.monotonic(), True
             assert [event async for event in told] == []
             assert time.monotonic() - at < 3
+
+
+async def test_a_service_that_asks_the_portal_for_its_keys_knows_whom_it_issued_a_token_to(
+    served: httpx.AsyncClient, settings: Any
+) -> None:
+    body = {"email": "operator@example.com", "password": PASSWORD}
+    signed_in = (await served.post("/api/sessions", json=body)).json()
+    headers = {"X-CSRF-Token": signed_in["csrf_token"]}
+    token = (await served.post("/api/token", headers=headers)).json()["access_token"]
+    place = f"{served.base_url}/.well-known/jwks.json"
+    peer = Authenticator(settings(auth="on", jwks_url=place))
+    assert (await peer.caller(f"Bearer {token}", None)).subject == signed_in["user"]["id"]
+    with pytest.raises(Unauthenticated):
+        await peer.caller(f"Bearer {token[:-4]}AAAA", None)
