@@ -24,6 +24,10 @@ from services.kpis.infrastructure.template import SafeQuery, safe_query
 
 GRACE_SECONDS = 1.0
 """After Postgres should have stopped the statement by itself."""
+MAX_COLUMNS = 50
+MAX_CHARACTERS = 1_000_000
+MAX_DIGITS = 100
+ROWS_AT_ONCE = 20
 OF_THE_TEMPLATE = ("22", "25", "42", "54")
 """Classes of SQLSTATE: the data, what the transaction may, the statement and its rights, limits."""
 
@@ -44,11 +48,17 @@ class PostgresReader:
         arguments = _arguments(query, tenant_id, month)
         async with self._transaction() as connection:
             statement = await connection.prepare(query.sql)
-            rows = await statement.fetch(*arguments[: len(statement.get_parameters())])
             columns = tuple(attribute.name for attribute in statement.get_attributes())
-        if len(rows) > self.max_rows:
-            raise KpiTooLarge(f"the result has more than {self.max_rows} rows")
-        return Result(columns, tuple(tuple(map(_cell, row.values())) for row in rows))
+            if len(columns) > MAX_COLUMNS:
+                raise KpiTooLarge(f"the result has more than {MAX_COLUMNS} columns")
+            rows, size = [], 0
+            given = arguments[: len(statement.get_parameters())]
+            async for row in statement.cursor(*given, prefetch=ROWS_AT_ONCE):
+                rows.append(tuple(map(_cell, row.values())))
+                size += sum(len(cell) for cell in rows[-1] if isinstance(cell, str))
+                if len(rows) > self.max_rows or size > MAX_CHARACTERS:
+                    raise KpiTooLarge(f"the result has more than {self.max_rows} rows, or is long")
+        return Result(columns, tuple(rows))
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -87,7 +97,7 @@ def _arguments(query: SafeQuery, tenant_id: str, month: str | None) -> Sequence[
 def _cell(value: Any) -> Cell:
     """Whole numbers stay whole; what JSON has no number for is null."""
     if isinstance(value, Decimal):
-        if not value.is_finite():
+        if not value.is_finite() or value.adjusted() > MAX_DIGITS:
             return None
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float):

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import NoReturn
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
+from sqlglot.parsers.postgres import PostgresParser
 
 from services.kpis.domain.errors import UnsafeTemplate
 from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
@@ -21,6 +22,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings repeat the 
 
 MAX_LENGTH = 4000
 MAX_DEPTH = 40
+MAX_STEPS = 30_000
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _NUMBER = re.compile(r"\d{1,30}(\.\d{0,30})?|\.\d{1,30}")
 _TEXT = re.compile(r"[^\\\x00-\x1f]*")  # without backslash, quoting has one meaning
@@ -32,6 +34,24 @@ class SafeQuery:
 
     sql: str
     needs_month: bool
+
+
+class TooManySteps(Exception):
+    """The parser goes back and forth too often."""
+
+
+class BoundedParser(PostgresParser):
+    """Where a text can be read in several ways the parser tries them all: some short texts would
+    keep it for hours. An ordinary template takes a few hundred steps.
+    """
+
+    _steps = 0
+
+    def _advance(self, times: int = 1) -> None:
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise TooManySteps
+        super()._advance(times)
 
 
 def safe_query(template: str, max_rows: int) -> SafeQuery:
@@ -58,8 +78,11 @@ def _parse(template: str) -> exp.Select:
         _refuse(f"it is longer than {MAX_LENGTH} characters")
     if _deepest(template) > MAX_DEPTH:
         _refuse(f"its parentheses are more than {MAX_DEPTH} deep")
+    postgres = Postgres()
     try:
-        statements = sqlglot.parse(template, dialect="postgres")
+        statements = BoundedParser(dialect=postgres).parse(postgres.tokenize(template), template)
+    except TooManySteps:
+        _refuse("it is too tangled to be read")
     except SqlglotError:
         _refuse("it cannot be read as SQL")
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):

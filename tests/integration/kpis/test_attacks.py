@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.runtime.problems import Unavailable
-from services.kpis.domain.errors import KpiNotComputable, KpiTooSlow
+from services.kpis.domain.errors import KpiNotComputable, KpiTooLarge, KpiTooSlow
 from services.kpis.infrastructure.published_views import VIEWS
 from services.kpis.infrastructure.reader import PostgresReader
 from services.kpis.infrastructure.template import SafeQuery
@@ -123,6 +123,33 @@ async def test_result_with_too_many_rows_is_refused_after_the_cap(kpis: Kpis) ->
 
     assert answer.status_code == 422
     assert answer.json()["type"] == "urn:mercado-veiculo:problem:kpi-too-large"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "SELECT " + ", ".join(f"{n} AS n{n}" for n in range(51)),
+        f"SELECT '{'a' * 3800}' AS a, '' AS b FROM sales a, sales b, sales c, sales d",
+    ],
+    ids=["columns", "text"],
+)
+async def test_result_that_is_too_wide_or_long_is_refused(
+    kpis_database: Database, kpis: Kpis, template: str
+) -> None:
+    reader = PostgresReader(kpis_database.url("reader"), 2, 100_000)
+    for _ in range(5):
+        await kpis.completed(uuid7())
+
+    with pytest.raises(KpiTooLarge):
+        await reader.evaluate(template, kpis.tenant, None)
+
+
+async def test_number_of_very_many_digits_is_no_figure(kpis: Kpis) -> None:
+    digits = "SELECT 9999999999::numeric AS n"
+    for _ in range(11):
+        digits = f"SELECT n * n AS n FROM ({digits}) x"
+
+    assert await kpis.asked(digits) == [[None]]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ REFUSED = {
     "too many parentheses": "SELECT " + "(" * 1000 + "1" + ")" * 1000,
     "too many cases": "SELECT " + "CASE WHEN " * 390 + "1",
     "too many minuses": "SELECT " + "- " * 1900 + "1",
+    "readings without end": "SELECT 1 FROM sales " + "JOIN sales " * 300,
     "too many nots": "SELECT " + "NOT " * 900 + "true",
 }
 
