@@ -58,6 +58,8 @@ def chart(points: Sequence[Point]) -> Chart:
     """The scale begins at nought, or below where a value is negative, and ends at a round one."""
     values = [point.value for point in points if point.value is not None]
     step = _round_step(max([*values, 0.0]) - min([*values, 0.0]))
+    if all(value == int(value) for value in values):
+        step = max(step, 1.0)  # things that are counted have no halves
     low = step * math.floor(min([*values, 0.0]) / step)
     high = step * max(math.ceil(max([*values, 0.0]) / step), 1)
     room = HEIGHT - TOP - BOTTOM

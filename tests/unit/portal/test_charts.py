@@ -21,6 +21,10 @@ def test_the_scale_begins_at_nought_and_has_round_marks() -> None:
     assert drawn.marks[0].y == drawn.zero
 
 
+def test_counts_are_marked_in_whole_numbers() -> None:
+    assert [mark.value for mark in chart(points(2, 1)).marks] == [0, 1, 2]
+
+
 def test_a_negative_value_hangs_below_the_line_of_nought() -> None:
     up, down = chart(points(10, -5)).bars
     assert up.y + up.height == pytest.approx(down.y)

@@ -1,0 +1,132 @@
+"""Dead letters on the pages: each tenant's own, the same actions as the command line, audited."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import aio_pika
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from libs.kernel.ids import uuid7
+from libs.messaging import topology
+from services.portal.infrastructure.back_office import participants
+from tests.fixtures.servers import RabbitMQServer
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, Serve, signed_in
+
+STEP = "vehicles.on.credit.reserved.v1"
+VIEW = "portal.on.credit.reserved.v1"
+
+
+@pytest.fixture
+async def broker(vhost: str) -> str:
+    await topology.apply(vhost, topology.topology_of(participants()))
+    return vhost
+
+
+@pytest.fixture
+async def channel(broker: str) -> AsyncIterator[AbstractChannel]:
+    async with await aio_pika.connect(broker) as connection:
+        yield await connection.channel()
+
+
+@pytest.fixture
+async def desk(
+    broker: str, rabbitmq_server: RabbitMQServer, serve: Serve, add_user: AddUser
+) -> AsyncIterator[ServiceClient]:
+    """The portal with an operator signed in."""
+    place = urlsplit(rabbitmq_server.management_url)
+    addresses = {
+        "rabbitmq_operator_url": broker,
+        "rabbitmq_management_url": place.geturl(),
+    }
+    async with serve(**addresses) as client:
+        await add_user("operator")
+        await signed_in(client, "operator@example.com")
+        yield client
+
+
+async def refused(channel: AbstractChannel, queue: str, *, tenant: str = "default") -> str:
+    """A message among the dead letters; its id."""
+    event_id, service = str(uuid7()), queue.partition(".")[0]
+    body = {"id": event_id, "type": "credit.reserved.v1", "subject": "s-1", "tenantid": tenant}
+    exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
+    message = aio_pika.Message(json.dumps(body).encode(), headers={"x-error": "KeyError"})
+    await exchange.publish(message, queue)
+    return event_id
+
+
+async def depth(channel: AbstractChannel, queue: str) -> int:
+    declared = await channel.declare_queue(queue, passive=True)
+    return declared.declaration_result.message_count or 0
+
+
+def page_of(service: str, event_id: str) -> str:
+    return f"/operations/dead-letters/{service}?message={event_id}"
+
+
+async def test_an_operator_sees_the_letters_of_his_tenant_only(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    own = await refused(channel, STEP)
+    foreign = await refused(channel, STEP, tenant="elsewhere")
+    page = (await desk.get("/operations")).text
+    assert own in page
+    assert foreign not in page
+    assert "KeyError" in (await desk.get(page_of("vehicles", own))).text
+    assert (await desk.get(page_of("vehicles", foreign))).status_code == 303
+    form = {"message": foreign, "stranding": "yes"}
+    for action in ("redrive", "discard"):
+        await desk.post(f"/operations/dead-letters/vehicles/{action}", data=form)
+    assert await depth(channel, "vehicles.dead") == 2
+    assert await depth(channel, STEP) == 0
+
+
+async def test_a_redrive_goes_back_to_its_queue_and_into_the_audits(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    event_id = await refused(channel, STEP)
+    answer = await desk.post(
+        "/operations/dead-letters/vehicles/redrive", data={"message": event_id}
+    )
+    assert answer.status_code == 303
+    assert (await depth(channel, "vehicles.dead"), await depth(channel, STEP)) == (0, 1)
+    audits = (await desk.get("/audits?action=dead_letter.redriven")).text
+    assert event_id in audits
+    assert STEP in audits
+
+
+async def test_a_step_of_a_purchase_is_discarded_only_when_that_is_meant(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    event_id = await refused(channel, STEP)
+    place = "/operations/dead-letters/vehicles/discard"
+    warned = await desk.post(place, data={"message": event_id})
+    assert "Tick the box if this is meant." in (await desk.get(warned.headers["location"])).text
+    assert await depth(channel, "vehicles.dead") == 1
+    await desk.post(place, data={"message": event_id, "stranding": "yes"})
+    assert await depth(channel, "vehicles.dead") == 0
+    assert event_id in (await desk.get("/audits?action=dead_letter.discarded")).text
+
+
+async def test_a_mere_view_is_discarded_without_a_warning(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    event_id = await refused(channel, VIEW)
+    assert "stays unfinished" not in (await desk.get(page_of("portal", event_id))).text
+    await desk.post("/operations/dead-letters/portal/discard", data={"message": event_id})
+    assert await depth(channel, "portal.dead") == 0
+
+
+async def test_an_unreadable_message_is_shown_as_it_is(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    exchange = await channel.get_exchange(topology.dead_letter_exchange("vehicles"))
+    await exchange.publish(aio_pika.Message(b"<script>no event</script>"), STEP)
+    listed = (await desk.get("/operations")).text
+    link = re.search(r'href="([^"]*)">unreadable', listed)
+    assert link is not None
+    page = (await desk.get(link[1])).text
+    assert "&lt;script&gt;no event" in page
