@@ -141,6 +141,14 @@ def messaging(
     _become(["libs.messaging", *context.args], environment)
 
 
+@app.command()
+def rebuild() -> None:
+    """Make the read model of kpis anew from its facts, while it runs."""
+    spec = service_named("kpis")
+    environment = load_state().installation().settings(spec, "127.0.0.1", spec.port)
+    _become(["services.kpis.rebuild"], environment)
+
+
 def _become(module: list[str], environment: dict[str, str]) -> None:
     os.chdir(ROOT)
     command = [sys.executable, "-m", *module]
