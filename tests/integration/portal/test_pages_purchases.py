@@ -50,7 +50,11 @@ async def test_the_page_shows_the_code_the_steps_and_every_event(
     assert "30 ms" in page.text
     assert page.text.count("step--done") == 4
     assert f'data-events="/purchases/{order_id}/events?seen=4"' in page.text
-    assert '<noscript><meta http-equiv="refresh"' in page.text
+    # Without scripts a page that waits for its reader must not be taken from under his hands.
+    assert "<noscript>" not in page.text
+    standing(behind, order_id, state="PAID")
+    moving = await shop.get(f"/purchases/{order_id}")
+    assert '<noscript><meta http-equiv="refresh"' in moving.text
 
 
 async def test_another_buyers_purchase_does_not_exist(

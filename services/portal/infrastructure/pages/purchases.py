@@ -77,7 +77,7 @@ class Purchases:
             key = f"{order_id}:{code}:{method}"
             return self._peers.send(user, "payments", "POST", "/payments", payment, key=key)
 
-        return await self._move(user, order_id, "purchase.paid", deed, PAYING)
+        return await self._move(user, order_id, "purchase.paid", deed, PAYING, "info")
 
     async def pick_up(self, order_id: UUID, user: UserDep) -> Response:
         """Closing is the staff's right. Here the portal uses it on the word of the buyer, whom it

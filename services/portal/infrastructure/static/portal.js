@@ -25,18 +25,32 @@ window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
 });
 
-// A purchase's timeline as it grows; what can be done is fetched again with each event.
+// A purchase's timeline as it grows; what can be done is fetched again with each event. A page
+// nobody looks at lets go of its stream: a browser has only a few connections to one server.
 function follow(page) {
-  const events = new EventSource(page.dataset.events);
-  events.addEventListener("timeline", (event) => {
-    document.getElementById("timeline").innerHTML = event.data;
-    htmx.trigger("#panel", "moved");
-  });
-  events.addEventListener("finished", () => {
+  let events = null;
+  let finished = false;
+
+  function open() {
+    events = new EventSource(page.dataset.events);
+    events.addEventListener("timeline", (event) => {
+      document.getElementById("timeline").innerHTML = event.data;
+      htmx.trigger("#panel", "moved");
+    });
+    events.addEventListener("finished", () => {
+      finished = true;
+      events.close();
+      for (const sign of page.querySelectorAll(".live")) sign.hidden = true;
+      htmx.trigger("#panel", "moved");
+    });
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (finished) return;
     events.close();
-    for (const sign of page.querySelectorAll(".live")) sign.hidden = true;
-    htmx.trigger("#panel", "moved");
+    if (!document.hidden) open();
   });
+  open();
 }
 
 document.addEventListener("DOMContentLoaded", () => {
