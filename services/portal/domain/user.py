@@ -13,6 +13,7 @@ BUYER, SELLER, OPERATOR, ADMIN = "buyer", "seller", "operator", "admin"
 ROLES = frozenset({BUYER, SELLER, OPERATOR, ADMIN})
 LOCALES = ("en", "pt", "es")
 
+NO_PASSWORD = "disabled"  # noqa: S105 - no hash of anything
 MAX_NAME = 200
 MIN_PASSWORD, MAX_PASSWORD = 10, 128
 
@@ -36,6 +37,14 @@ class User:
     def may(self, *roles: str) -> bool:
         """Whether the user has one of these roles."""
         return not self.roles.isdisjoint(roles)
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.password_hash == NO_PASSWORD
+
+    def disable(self) -> None:
+        """No password fits any more, until an admin sets one."""
+        self.password_hash = NO_PASSWORD
 
     def link_customer(self, customer_id: UUID) -> None:
         """Raises CustomerLinked when it is another one's already."""

@@ -63,7 +63,7 @@ def back_office(
         kpis.router(peers),
         imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
         admin.router(transactions, passwords),
-        user_page.router(transactions, peers),
+        user_page.router(transactions, peers, passwords),
         nowhere.router(),
     ]
     return routers, [importing]

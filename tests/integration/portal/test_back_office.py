@@ -1,6 +1,7 @@
 """The pages of those who keep the market running: who may see them, and what they do."""
 
 import re
+from functools import partial
 
 import pytest
 
@@ -9,9 +10,10 @@ from services.portal.application.verify_audits import verify_audits
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 
 PAGES = ("/operations", "/map", "/map?views=1", "/audits", "/audits/verification", "/submissions")
+NOWHERE = "http://127.0.0.1:1"
 HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
 GOL = "Volkswagen,Gol,2022,prata,4590000,ABC1D23,9BWZZZ377VT004251,12345678900"
 
@@ -54,10 +56,10 @@ async def test_the_last_check_of_the_invariants_is_shown(
     await add_user("operator")
     await signed_in(portal, "operator@example.com")
     assert "Not checked yet" in (await portal.get("/operations")).text
-    found = {"tenant_id": "default", "purchases": 12, "passed_over": 0}
-    await record_check(transactions, **found, broken=[])
+    check = partial(record_check, transactions, tenant_id="default", purchases=12, passed_over=0)
+    await check(broken=[])
     assert "all hold" in (await portal.get("/operations")).text
-    await record_check(transactions, **found, broken=["a vehicle is held or sold once"])
+    await check(broken=["a vehicle is held or sold once"])
     assert "a vehicle is held or sold once" in (await portal.get("/operations")).text
 
 
@@ -155,15 +157,16 @@ async def hand_in(portal: ServiceClient, content: bytes) -> tuple[int, str]:
 
 
 async def test_a_file_handed_in_twice_is_one_submission(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    serve: Serve, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
 ) -> None:
     await add_user("seller")
-    await signed_in(portal, "seller@example.com")
     content = f"{HEADER}\n{GOL}\n".encode()
-    status, place = await hand_in(portal, content)
-    assert status == 303
-    assert await hand_in(portal, content) == (303, place)
-    page = (await portal.get(place)).text
+    async with serve(vehicles_url=NOWHERE) as portal:
+        await signed_in(portal, "seller@example.com")
+        status, place = await hand_in(portal, content)
+        assert status == 303
+        assert await hand_in(portal, content) == (303, place)
+        page = (await portal.get(place)).text
     assert "0 of 1 rows" in page
     assert 'hx-trigger="every 1s"' in page
     assert "The service vehicles is not answering just now" in page
@@ -202,3 +205,34 @@ async def test_a_submission_is_seen_by_who_handed_it_in_and_by_operators(
     await signed_in(portal, "operator@example.com")
     assert (await portal.get(place)).status_code == 200
     assert "gol.csv" in (await portal.get("/submissions")).text
+
+
+async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password(
+    portal: ServiceClient, add_user: AddUser, serve: Serve
+) -> None:
+    seller = await add_user("seller")
+    await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    async with serve() as other:
+        await signed_in(other, "seller@example.com")
+        assert (await other.get("/imports")).status_code == 200
+        assert (await portal.post(f"/users/{seller.id}/disable")).status_code == 303
+        assert (await other.get("/imports")).status_code == 303
+        credentials = {"email": "seller@example.com", "password": PASSWORD}
+        assert (await other.post("/api/sessions", json=credentials)).status_code == 401
+        page = f"/users/{seller.id}/password"
+        assert (await portal.post(page, data={"password": "short"})).status_code == 422
+        assert (await portal.post(page, data={"password": "a new password"})).status_code == 303
+        await signed_in(other, "seller@example.com", "a new password")
+    audits = (await portal.get("/audits")).text
+    assert "user.disabled" in audits
+    assert "user.password_changed" in audits
+
+
+async def test_nobody_disables_himself(portal: ServiceClient, add_user: AddUser) -> None:
+    admin = await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    answer = await portal.post(f"/users/{admin.id}/disable")
+    assert answer.status_code == 422
+    assert "another admin has to do this" in answer.text
+    assert (await portal.get("/users")).status_code == 200

@@ -10,9 +10,12 @@ from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
+from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles
-from services.portal.domain.errors import UserNotFound
-from services.portal.domain.user import ADMIN, User
+from services.portal.application.disable_user import disable_user
+from services.portal.application.ports import PasswordHasher
+from services.portal.domain.errors import LastAdmin, UserNotFound
+from services.portal.domain.user import ADMIN, User, check_password
 from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
@@ -27,15 +30,23 @@ Admin = Annotated[User, require_roles(ADMIN)]
 ONE = "/users/{user_id}"
 
 CHANGED = Flash(marked("The roles were changed. They count from the next request on."))
+DISABLED = Flash(marked("The user is signed out everywhere and cannot sign in any more."))
+PASSWORD_SET = Flash(marked("The user can sign in with the new password."))
 LIMIT_SET = Flash(marked("The credit limit was changed."))
 NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 MOVED_ON = marked("Somebody else changed it meanwhile: look at it again.")
 
 
 class UserPage:
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], peers: Peers) -> None:
+    def __init__(
+        self,
+        transactions: Transactions[PortalUnitOfWork],
+        peers: Peers,
+        passwords: PasswordHasher,
+    ) -> None:
         self._transactions = transactions
         self._peers = peers
+        self._passwords = passwords
         self._diary = Diary(transactions)
 
     async def show(self, request: Request, user: Admin, user_id: UUID) -> Response:
@@ -65,6 +76,49 @@ class UserPage:
         except DomainError as error:
             return await self._page(request, user, user_id, errors={"roles": str(error)})
         return redirect(f"/users/{user_id}", CHANGED)
+
+    async def disable(self, request: Request, user: Admin, user_id: UUID) -> Response:
+        try:
+            await self._transactions.run(
+                lambda uow: disable_user(
+                    uow,
+                    tenant_id=user.tenant_id,
+                    user_id=user_id,
+                    actor=user.id,
+                    audit_id=uuid7(),
+                    now=utc_now(),
+                )
+            )
+        except LastAdmin as error:
+            return await self._page(request, user, user_id, errors={"disable": str(error)})
+        return redirect(f"/users/{user_id}", DISABLED)
+
+    async def set_password(
+        self,
+        request: Request,
+        user: Admin,
+        user_id: UUID,
+        password: Annotated[str, Form(max_length=1000)] = "",
+    ) -> Response:
+        one = await self._find(user, user_id)
+        try:
+            check_password(password, email=one.email)
+        except DomainError as error:
+            return await self._page(request, user, user_id, errors={"password": str(error)})
+        password_hash = await self._passwords.hash(password)
+        await self._transactions.run(
+            lambda uow: change_password(
+                uow,
+                tenant_id=user.tenant_id,
+                user_id=user_id,
+                password_hash=password_hash,
+                session_id=None,
+                actor=str(user.id),
+                audit_id=uuid7(),
+                now=utc_now(),
+            )
+        )
+        return redirect(f"/users/{user_id}", PASSWORD_SET)
 
     async def set_credit_limit(
         self,
@@ -138,9 +192,13 @@ class UserPage:
         )
 
 
-def router(transactions: Transactions[PortalUnitOfWork], peers: Peers) -> APIRouter:
-    routes, to = page_router(), UserPage(transactions, peers)
+def router(
+    transactions: Transactions[PortalUnitOfWork], peers: Peers, passwords: PasswordHasher
+) -> APIRouter:
+    routes, to = page_router(), UserPage(transactions, peers, passwords)
     routes.get(ONE)(to.show)
     routes.post(f"{ONE}/roles")(to.set_roles)
+    routes.post(f"{ONE}/disable")(to.disable)
+    routes.post(f"{ONE}/password")(to.set_password)
     routes.post(f"{ONE}/credit-limit")(to.set_credit_limit)
     return routes

@@ -1,0 +1,40 @@
+"""An admin shuts somebody out: no password fits any more, and every session ends at once."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.portal.application.ports import PortalUnitOfWork
+from services.portal.application.record_audit import record_audit
+from services.portal.domain.errors import LastAdmin
+from services.portal.domain.user import User
+
+
+async def disable_user(
+    uow: PortalUnitOfWork,
+    *,
+    tenant_id: str,
+    user_id: UUID,
+    actor: UUID,
+    audit_id: UUID,
+    now: datetime,
+) -> User:
+    """Nobody shuts himself out, nor two admins each other: so one who can sign in always remains.
+    Raises UserNotFound, LastAdmin.
+    """
+    await uow.users.lock_admins(tenant_id)
+    if user_id == actor or (await uow.users.get(tenant_id, actor)).is_disabled:
+        raise LastAdmin("another admin has to do this", field="disable")
+    user = await uow.users.lock(tenant_id, user_id)
+    user.disable()
+    await uow.users.save(user)
+    await uow.sessions.end_all(user_id)
+    await record_audit(
+        uow,
+        audit_id=audit_id,
+        tenant_id=tenant_id,
+        actor=str(actor),
+        action="user.disabled",
+        target=str(user_id),
+        now=now,
+    )
+    return user
