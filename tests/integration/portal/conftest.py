@@ -13,7 +13,6 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
-from deploy.services import SERVICES
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
@@ -27,14 +26,11 @@ from services.portal.infrastructure.settings import PortalSettings
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
-from tests.integration.portal.pages import Behind
+from tests.integration.portal.pages import ADDRESSES, Behind
 
 MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
 PASSWORD = "correct horse battery"
-NOBODY = "http://127.0.0.1:9"
-"""Whatever runs on this machine, the other services are not there."""
-PEERS = [f"{spec.name}_url" for spec in SERVICES if not spec.is_portal]
 EMPTIED = (
     "TRUNCATE users, sessions, erased_customers, sign_in_attempts, signing_keys, audits,"
     " audit_heads, audit_anchors, submissions, submission_errors, subjects, timeline,"
@@ -83,7 +79,7 @@ def settings(portal_database: str) -> Callable[..., PortalSettings]:
             "role": "api",
             "data_keys": MASTER_KEY,
             "index_key": INDEX_KEY,
-            **dict.fromkeys(PEERS, NOBODY),
+            **{f"{name}_url": address for name, address in ADDRESSES.items()},
             **changed,
         }
         return PortalSettings(**chosen)

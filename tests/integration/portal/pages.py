@@ -15,10 +15,12 @@ from services.portal.infrastructure.settings import PortalSettings
 from tests.fixtures.services import ServiceClient
 
 Answer = httpx.Response | Callable[[httpx.Request], httpx.Response]
-PORTS = {
-    str(urlsplit(url).port): name
-    for name, url in PortalSettings.model_construct().addresses.items()
+ADDRESSES = {
+    name: f"http://127.0.0.1:{port}"
+    for port, name in enumerate(PortalSettings.model_construct().addresses, start=1)
 }
+"""Where nobody answers, whatever runs on this machine."""
+PORTS = {str(urlsplit(url).port): name for name, url in ADDRESSES.items()}
 
 
 @dataclass
