@@ -8,7 +8,14 @@ from libs.messaging.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure import assets
 from services.portal.infrastructure.http_sessions import SignIns
-from services.portal.infrastructure.pages import account, live, purchases, selling, storefront
+from services.portal.infrastructure.pages import (
+    account,
+    entrance,
+    live,
+    purchases,
+    selling,
+    storefront,
+)
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -30,5 +37,6 @@ def front_office(
         purchases.router(peers, diary),
         live.router(transactions, peers, watch),
         selling.router(transactions, peers, diary),
-        account.router(transactions, peers, diary, passwords, sign_ins),
+        account.router(transactions, peers, diary, passwords),
+        entrance.router(transactions, passwords, sign_ins),
     ]

@@ -1,4 +1,4 @@
-"""Signing in, up and out, and one's own account with its customer record."""
+"""One's own account: the customer record, the password."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,21 +6,16 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
-from starlette.responses import RedirectResponse
 
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
-from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.application.change_password import change_password
-from services.portal.application.create_user import create_user
 from services.portal.application.link_customer import link_customer
 from services.portal.application.ports import PasswordHasher
-from services.portal.application.sign_out import sign_out
-from services.portal.domain.errors import EmailTaken, InvalidUser, SignInRefused, TooManyAttempts
-from services.portal.domain.user import BUYER, LOCALES, SELLER, User, check_password
-from services.portal.infrastructure.http_sessions import SignIns
+from services.portal.domain.errors import InvalidUser
+from services.portal.domain.user import User, check_password
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
@@ -29,29 +24,15 @@ from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
     UserDep,
-    VisitorDep,
     local_path,
-    sessions_of,
 )
-from services.portal.infrastructure.templating import (
-    LOCALE_COOKIE,
-    THEME_COOKIE,
-    THEMES,
-    Flash,
-    locale_of,
-    redirect,
-    render,
-)
+from services.portal.infrastructure.templating import Flash, redirect, render
 
-A_YEAR = 31_536_000
 Text = Annotated[str, Form(max_length=254)]
 Secret = Annotated[str, Form(max_length=1000)]
 Next = Annotated[str, Form(max_length=2000)]
 Back = Annotated[str, Query(alias="next", max_length=2000)]
-PURPOSES = {"buy": (BUYER,), "sell": (SELLER,), "both": (BUYER, SELLER)}
 
-WELCOME = Flash(marked("Welcome! Your account is ready."))
-SIGNED_OUT = Flash(marked("You are signed out."), "info")
 REGISTERED = Flash(marked("Thank you. You can buy now, as far as your credit limit goes."))
 SAVED = Flash(marked("Saved."))
 PASSWORD_CHANGED = Flash(marked("The password was changed. You are signed out everywhere else."))
@@ -65,93 +46,11 @@ class Account:
         peers: Peers,
         diary: Diary,
         passwords: PasswordHasher,
-        sign_ins: SignIns,
     ) -> None:
         self._transactions = transactions
         self._peers = peers
         self._diary = diary
         self._passwords = passwords
-        self._sign_ins = sign_ins
-
-    async def ask_who(self, request: Request, visitor: VisitorDep, back: Back = "/") -> Response:
-        if visitor is not None:
-            return redirect(local_path(back))
-        return _sign_in_page(request, back, {}, {})
-
-    async def sign_in(
-        self,
-        request: Request,
-        visitor: VisitorDep,
-        email: Text,
-        password: Secret,
-        next: Next = "/",  # noqa: A002 (the field's name)
-    ) -> Response:
-        if visitor is not None:
-            return redirect(local_path(next))
-        try:
-            return await self._enter(request, email, password, redirect(local_path(next)))
-        except (SignInRefused, TooManyAttempts) as error:
-            status = 429 if isinstance(error, TooManyAttempts) else 401
-            return _sign_in_page(request, next, {"email": email}, {"": str(error)}, status)
-
-    async def sign_out(self, request: Request, user: UserDep, session_id: SessionIdDep) -> Response:
-        await self._transactions.run(
-            partial(
-                sign_out,
-                tenant_id=user.tenant_id,
-                user_id=user.id,
-                session_id=session_id,
-                audit_id=uuid7(),
-                now=utc_now(),
-            )
-        )
-        response = redirect("/", SIGNED_OUT)
-        sessions_of(request).end(response)
-        return response
-
-    async def ask_to_join(
-        self, request: Request, visitor: VisitorDep, back: Back = "/account"
-    ) -> Response:
-        if visitor is not None:
-            return redirect("/account")
-        return _join_page(request, {"purpose": "buy", "next": back}, {})
-
-    async def join(
-        self,
-        request: Request,
-        visitor: VisitorDep,
-        name: Text,
-        email: Text,
-        password: Secret,
-        purpose: Text = "buy",
-        next: Next = "/account",  # noqa: A002 (the field's name)
-    ) -> Response:
-        if visitor is not None:
-            return redirect("/account")
-        values = {"name": name, "email": email, "purpose": purpose, "next": next}
-        try:
-            check_password(password, email=email.strip().lower())
-            password_hash = await self._passwords.hash(password)
-            await self._transactions.run(
-                partial(
-                    create_user,
-                    tenant_id=DEFAULT_TENANT,
-                    name=name,
-                    email=email,
-                    password_hash=password_hash,
-                    roles=PURPOSES.get(purpose, ()),
-                    locale=locale_of(request, None),
-                    actor=None,
-                    new_id=uuid7,
-                    now=utc_now(),
-                )
-            )
-            return await self._enter(request, email, password, redirect(local_path(next), WELCOME))
-        except (InvalidUser, EmailTaken) as error:
-            field = error.field or ("email" if isinstance(error, EmailTaken) else "")
-            return _join_page(request, values, {field: str(error)}, 422)
-        except (SignInRefused, TooManyAttempts):
-            return redirect("/sign-in")
 
     async def show(self, request: Request, user: UserDep, back: Back = "") -> Response:
         return await self._page(request, user, {"next": back, "name": user.name}, {})
@@ -243,13 +142,6 @@ class Account:
         )
         return redirect("/account", PASSWORD_CHANGED)
 
-    async def _enter(
-        self, request: Request, email: str, password: str, response: Response
-    ) -> Response:
-        _, token = await self._sign_ins.enter(request, email, password)
-        sessions_of(request).begin(response, token)
-        return response
-
     async def _again(
         self, request: Request, user: User, values: Mapping[str, str], error: Exception
     ) -> Response:
@@ -298,53 +190,10 @@ def router(
     peers: Peers,
     diary: Diary,
     passwords: PasswordHasher,
-    sign_ins: SignIns,
 ) -> APIRouter:
-    routes, to = page_router(), Account(transactions, peers, diary, passwords, sign_ins)
-    routes.get("/sign-in")(to.ask_who)
-    routes.post("/sign-in")(to.sign_in)
-    routes.post("/sign-out")(to.sign_out)
-    routes.get("/register")(to.ask_to_join)
-    routes.post("/register")(to.join)
+    routes, to = page_router(), Account(transactions, peers, diary, passwords)
     routes.get("/account")(to.show)
     routes.post("/account/customer")(to.register_customer)
     routes.post("/account/customer/change")(to.change_customer)
     routes.post("/account/password")(to.change_password)
-    routes.get("/language/{code}")(choose_language)
-    routes.get("/theme/{name}")(choose_theme)
     return routes
-
-
-async def choose_language(code: str, back: Back = "/") -> Response:
-    return _remember(LOCALE_COOKIE, code if code in LOCALES else "", back)
-
-
-async def choose_theme(name: str, back: Back = "/") -> Response:
-    return _remember(THEME_COOKIE, name if name in THEMES else "", back)
-
-
-def _remember(cookie: str, value: str, back: str) -> Response:
-    response = RedirectResponse(local_path(back), 303, {"Cache-Control": "no-store"})
-    if value:
-        response.set_cookie(cookie, value, A_YEAR, httponly=True, samesite="lax")
-    else:
-        response.delete_cookie(cookie)
-    return response
-
-
-def _sign_in_page(
-    request: Request,
-    back: str,
-    values: Mapping[str, str],
-    errors: Mapping[str, str],
-    status: int = 200,
-) -> Response:
-    return render(
-        request, "sign_in.html", None, status=status, next=back, values=values, errors=errors
-    )
-
-
-def _join_page(
-    request: Request, values: Mapping[str, str], errors: Mapping[str, str], status: int = 200
-) -> Response:
-    return render(request, "register.html", None, status=status, values=values, errors=errors)
