@@ -10,7 +10,11 @@ from playwright.async_api import Page
 from deploy.local.market import Market
 from tests.browser.conftest import Person
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.slow,
+    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+]
 
 AddPerson = Callable[..., Awaitable[Person]]
 SignIn = Callable[..., Awaitable[Page]]

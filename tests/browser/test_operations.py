@@ -14,7 +14,11 @@ from tests.browser.dead_letters import give_up_next_message
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.slow]
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.slow,
+    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+]
 
 AddPerson = Callable[..., Awaitable[Person]]
 SignIn = Callable[..., Awaitable[Page]]

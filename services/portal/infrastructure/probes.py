@@ -82,8 +82,10 @@ class Probes:
 
 
 def _counted(exposition: str, metric: str) -> Counter[str]:
+    """Of one counter, by queue. Only its own lines are parsed: there are hundreds of others."""
+    own = [line for line in exposition.splitlines() if line.startswith(metric)]
     counts: Counter[str] = Counter()
-    for family in text_string_to_metric_families(exposition):
+    for family in text_string_to_metric_families("\n".join([*own, ""])):
         for sample in family.samples:
             if sample.name == metric:
                 counts[sample.labels["queue"]] += int(sample.value)
