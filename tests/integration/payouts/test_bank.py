@@ -29,7 +29,7 @@ from tests.integration.payouts.conftest import (
 
 FAILED, COMPLETED = "payout.failed.v1", "payout.completed.v1"
 ENDS: dict[UUID, tuple[str, str | None, list[str], tuple[bool, int]]] = {
-    uuid7(): ("PAID", None, [COMPLETED], (True, 1)),
+    UUID("019a0000-0000-7000-8000-000000000001"): ("PAID", None, [COMPLETED], (True, 1)),
     REFUSED_FOR_GOOD: ("FAILED", "account_closed", [FAILED], (False, 1)),
     REFUSED_ONCE: ("PAID", None, [COMPLETED], (True, 2)),
     REFUSED_THRICE: ("FAILED", "limit_reached", [FAILED], (False, 3)),
