@@ -110,11 +110,11 @@ def kill_a_start(folder: Path) -> None:
 
 
 def test_service_that_cannot_start_shows_why_and_everything_is_stopped(folder: Path) -> None:
-    code, output = run(folder, "up", AUTH="on")
+    code, output = run(folder, "up", CODE_LIFETIME_SECONDS="soon")
 
     assert code == 1
-    assert "error: orders ended with code 2:\n" in output
-    assert "JWKS_URL is not set" in output
+    assert "error: payments ended with code 2:\n" in output
+    assert "CODE_LIFETIME_SECONDS" in output
     assert "Traceback" not in output
     assert recorded(folder) == []
 
