@@ -88,13 +88,11 @@ async def test_a_subscriber_whose_intake_has_ended_is_not_ready_and_still_stops(
     with capture_logs() as logs:
         await send(channel, sample.on_the_wire(sample.order_placed()))
 
-        async def not_ready() -> bool:
-            return not await subscriber.ready()
+        async def says_so() -> bool:
+            ended = [line["part"] for line in logs if line["log_level"] == "critical"]
+            return ended == [f"intake of {sample.QUEUE}"] and not await subscriber.ready()
 
-        await eventually(not_ready)
-    assert [line["part"] for line in logs if line["log_level"] == "critical"] == [
-        f"intake of {sample.QUEUE}"
-    ]
+        await eventually(says_so)
     await subscriber.stop()
 
 

@@ -37,11 +37,13 @@ def assert_unavailable(answer: httpx.Response, code: str = "unavailable") -> Non
 
 
 async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Cut all connections there are; new ones may come meanwhile."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    await connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+    cut = await connection.fetch(f"SELECT pid, pg_terminate_backend(pid) {others}")
+    pids = [row["pid"] for row in cut]
 
     async def gone() -> bool:
-        return not await connection.fetchval(f"SELECT count(*) {others}")
+        return not await connection.fetchval(f"SELECT count(*) {others} AND pid = ANY ($1)", pids)
 
     await eventually(gone)
 
