@@ -167,6 +167,8 @@ class Publisher:
                 return None
             return _offence(closing.exception())
         except TimeoutError:
+            landing.cancel()  # before the errors are noted: a confirm must not come after them
+            await asyncio.gather(landing, return_exceptions=True)
             for run in flight.unconfirmed:
                 run.error = f"no confirm within {self._timeout:g} s"
             await self._drop(channel)
