@@ -72,7 +72,7 @@ def broker() -> None:
 def serve(name: str) -> None:
     """Become a service; the container's environment goes before what the installation says."""
     spec = service_named(name)
-    settings = installation().settings(spec, "0.0.0.0", spec.port)  # noqa: S104
+    settings = installation().settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
     _become([f"services.{spec.name}.main"], {**settings, **os.environ})
 
 

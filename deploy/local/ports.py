@@ -18,7 +18,7 @@ class Ports:
         """`default` when it can be bound now, else a free port; raises RuntimeError if none is."""
         if default is not None and self._take(default):
             return default
-        for candidate in random.sample(FREE, k=len(FREE)):
+        for candidate in random.sample(FREE, k=len(FREE)):  # nosec B311  # no secret
             if self._take(candidate):
                 return candidate
         raise RuntimeError(f"no free port between {FREE.start} and {FREE.stop}")

@@ -288,7 +288,7 @@ class Relay:
         if message.expired:
             return None
         seconds = min(self.settings.backoff_most, self.settings.backoff * 2 ** min(attempts, 16))
-        return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        return timedelta(seconds=seconds * random.uniform(0.5, 1.0))  # noqa: S311  # nosec B311
 
     def _park_from(self, batch: Batch) -> int | None:
         """Parking walks over many rows: a few times a second is enough."""

@@ -65,6 +65,7 @@ class KeySet:
 
 def _read(location: str) -> bytes:
     url = location if "://" in location else Path(location).absolute().as_uri()
-    with urlopen(url, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - the operator names the place
+    # The operator names the place.
+    with urlopen(url, timeout=FETCH_SECONDS) as answer:  # noqa: S310  # nosec B310
         content: bytes = answer.read(MAX_BYTES)
         return content

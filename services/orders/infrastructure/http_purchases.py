@@ -107,6 +107,7 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
 
 
 def _accepted(order: Order) -> Answer:
-    assert order.purchase is not None  # noqa: S101 (both use cases answer orders that have one)
+    # Both use cases answer orders that have one.
+    assert order.purchase is not None  # noqa: S101  # nosec B101
     location = f"/saga-states/{order.id}"
     return Answer(202, PurchaseOut.of(order.purchase), location=location)

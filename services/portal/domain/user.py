@@ -13,7 +13,7 @@ BUYER, SELLER, OPERATOR, ADMIN = "buyer", "seller", "operator", "admin"
 ROLES = frozenset({BUYER, SELLER, OPERATOR, ADMIN})
 LOCALES = ("en", "pt", "es")
 
-NO_PASSWORD = "disabled"  # noqa: S105 - no hash of anything
+NO_PASSWORD = "disabled"  # noqa: S105  # nosec B105  # no hash of anything
 MAX_NAME = 200
 MIN_PASSWORD, MAX_PASSWORD = 10, 128
 

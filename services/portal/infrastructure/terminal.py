@@ -43,7 +43,7 @@ def run(arguments: Sequence[str], connect: Connect) -> None:
 
 
 @app.command()
-def add_user(
+def add_user(  # nosec B107  # an empty password is asked for
     context: typer.Context,
     email: str,
     role: Annotated[list[str], typer.Option(help="Repeat it for several.")],

@@ -1,0 +1,68 @@
+"""python -m deploy.audit: look for known vulnerabilities in everything requirements.txt locks."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+LOCK = Path(__file__).parents[1] / "requirements.txt"
+SHOWN = 5
+
+
+class NotAudited(Exception):
+    """What could not be looked up, and why, in one line."""
+
+
+def main() -> None:
+    """Exit code 1: something is vulnerable; 2: nothing can be said about some of it."""
+    try:
+        found = vulnerabilities(_ask())
+    except NotAudited as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    for line in found:
+        print(line)
+    if found:
+        raise SystemExit(1)
+    print("no known vulnerability")
+
+
+def vulnerabilities(answer: str) -> list[str]:
+    """A line for each one in pip-audit's JSON; raises NotAudited.
+
+    pip-audit itself calls it a success when the database knows none of the packages.
+    """
+    packages: list[dict[str, Any]] = json.loads(answer)["dependencies"]
+    skipped = [package["name"] for package in packages if "skip_reason" in package]
+    if len(skipped) == len(packages):
+        raise NotAudited("the database of vulnerabilities is out of reach: it knows no package")
+    if skipped:
+        more = f" and {len(skipped) - SHOWN} more" if len(skipped) > SHOWN else ""
+        raise NotAudited(f"not in the database: {', '.join(skipped[:SHOWN])}{more}")
+    return [
+        f"{package['name']} {package['version']}: {each['id']}, mended in "
+        + (", ".join(each["fix_versions"]) or "no version yet")
+        for package in packages
+        for each in package["vulns"]
+    ]
+
+
+def _ask() -> str:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip_audit", "--requirement", str(LOCK)),
+            *("--disable-pip", "--progress-spinner", "off", "--format", "json"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not done.stdout.startswith("{"):
+        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1][:200]
+        raise NotAudited(f"the database of vulnerabilities is out of reach: {reason}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
