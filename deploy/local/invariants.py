@@ -62,6 +62,11 @@ async def check(
     async with connected(databases) as connections:
         deliveries = await read_deliveries(connections, participants, grace_seconds)
         now = await take_snapshot(connections, grace_seconds)
+    return judge(now, deliveries)
+
+
+def judge(now: Snapshot, deliveries: Deliveries) -> Report:
+    """The rules alone: whoever has such a snapshot, of databases or of a simulation, may ask."""
     without_archive = _without_archive(now, deliveries)
     rules = {
         "credit adds up for every customer": _credit_adds_up(now),

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -12,7 +12,14 @@ import asyncpg
 from libs.messaging.database import Connection
 
 Connections: TypeAlias = Mapping[str, Connection]
-Row: TypeAlias = asyncpg.Record
+
+
+class Row(Protocol):
+    """A record of the database, or anything that answers its columns by name."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
 Records: TypeAlias = Mapping[UUID, Row]
 
 CUSTOMERS = """
