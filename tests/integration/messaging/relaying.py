@@ -1,6 +1,5 @@
 """An outbox, an exchange with one queue, and relays between them."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +10,6 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
-from yarl import URL
 
 from libs.messaging import database, migrations
 from libs.messaging.relay import Relay, RelaySettings
@@ -136,71 +134,3 @@ def per_subject(bodies: list[str]) -> dict[str, list[int]]:
         subject, _, number = body.rpartition(" ")
         found.setdefault(subject, []).append(int(number))
     return found
-
-
-class Proxy:
-    """A TCP proxy that can go away, come back, or go silent."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._server: asyncio.Server | None = None
-        self._streams: set[asyncio.StreamWriter] = set()
-        self._talking = asyncio.Event()
-        self._talking.set()
-        self.port = 0
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Refuse new connections and break those that are open."""
-        if self._server is not None:
-            self._server.close()
-        for stream in list(self._streams):
-            stream.transport.abort()
-        self._talking.set()
-
-    def silence(self) -> None:
-        """Pass nothing on any more, and keep the connections open."""
-        self._talking.clear()
-
-    def resume(self) -> None:
-        self._talking.set()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        pair = (writer, far_writer)
-        self._streams.update(pair)
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
-        for stream in pair:
-            stream.transport.abort()
-            self._streams.discard(stream)
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                await self._talking.wait()
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        writer.close()
-
-
-@asynccontextmanager
-async def proxy(url: str) -> AsyncIterator[tuple[Proxy, str]]:
-    """A proxy before the server of `url`, and the URL through it."""
-    target = URL(url)
-    assert target.host is not None
-    assert target.port is not None
-    made = Proxy(target.host, target.port)
-    await made.start()
-    try:
-        yield made, str(target.with_host("127.0.0.1").with_port(made.port))
-    finally:
-        await made.stop()

@@ -12,7 +12,8 @@ from aiormq.channel import Channel
 from libs.messaging.claims import Limits, Message
 from libs.messaging.frames import Frames
 from tests.fixtures.polling import eventually
-from tests.integration.messaging.relaying import QUEUE, QUICK, SERVICE, Outlet, outlet, proxy
+from tests.fixtures.proxy import proxy
+from tests.integration.messaging.relaying import QUEUE, QUICK, SERVICE, Outlet, outlet
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ async def test_an_event_whose_confirm_is_late_goes_out_again_under_the_same_id(
         await shop.write("order")
         failed = await _error(shop, "order")
         assert "no confirm within 0.5 s" in failed["error"]
-        line.resume()
+        await line.heal()
         await shop.drained()
     received = await shop.received()
     assert {identifier for identifier, _ in received} == {str(failed["id"])}

@@ -13,7 +13,8 @@ import pytest
 from libs.messaging.archive import archived
 from libs.messaging.claims import Limits
 from tests.fixtures.polling import eventually
-from tests.integration.messaging.relaying import QUICK, Outlet, outlet, per_subject, proxy
+from tests.fixtures.proxy import proxy
+from tests.integration.messaging.relaying import QUICK, Outlet, outlet, per_subject
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ async def test_rows_wait_for_a_broker_that_is_away_and_flow_when_it_is_back(shop
             " AND state LIKE 'idle in transaction%'"
         )
         assert idle == 0, "no transaction stays open while the broker is away"
-        await line.start()
+        await line.heal()
         await shop.drained()
 
         async def ready() -> bool:
@@ -93,7 +94,7 @@ async def test_a_broker_that_goes_silent_in_the_middle_of_a_batch_costs_no_row(
             await shop.write(f"order-{n}", 2)
         await eventually(lambda: shop.count("attempts > 0"))
         await line.stop()
-        await line.start()
+        await line.heal()
         await shop.drained()
     arrived = per_subject([body for _, body in await shop.received()])
     assert {subject: sorted(set(seen)) for subject, seen in arrived.items()} == {
@@ -131,7 +132,7 @@ async def test_the_relay_starts_while_the_database_is_away_and_works_once_it_is_
                 return any(problem.startswith("database:") for problem in relay.problems)
 
             await eventually(says_so)
-            await line.start()
+            await line.heal()
             await shop.drained()
 
 
