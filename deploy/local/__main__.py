@@ -92,12 +92,15 @@ def demo(
 
 
 @app.command()
-def verify() -> None:
-    """Check every invariant over all databases; the result also stands in the portal."""
+def verify(
+    grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
+) -> None:
+    """Check every invariant over all databases and queues; the result also stands in the portal."""
     from deploy.local import verify as checker  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
-    if not asyncio.run(checker.verify(load_state().installation(), console)):
+    installation = load_state().installation()
+    if not asyncio.run(checker.verify(installation, console, grace_seconds=grace)):
         sys.exit("error: not every invariant holds, see above")
 
 

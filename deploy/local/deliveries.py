@@ -1,15 +1,19 @@
 """Whether every event was published, and came to each of its subscribers exactly once.
 
-Events are compared one type at a time, inside the subscriber's database: a million purchases
-make tens of millions of rows in inboxes, which nobody has to carry about.
+A million purchases make tens of millions of rows in archives and inboxes. Each database sums its
+own up: how many of a type in about a minute, and a sum over their ids. Where the sums of a
+publisher and a subscriber agree, so do their events; only where they differ is each looked up.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeAlias
 from uuid import UUID
 
+from deploy.local.report import LISTED, Found
 from deploy.local.snapshot import Connections, Row
 from libs.messaging.inbox import InboxWindow
 from libs.messaging.participant import Participant
@@ -19,60 +23,169 @@ KNOWN_FOR = InboxWindow().past
 """Inboxes forget older messages, so older events prove nothing."""
 
 UNPUBLISHED = """
-    SELECT id, type, subject FROM outbox
-     WHERE created_at < now() - $1 * interval '1 second' ORDER BY seq"""
-PUBLISHED = """
-    SELECT id FROM outbox_archive
-     WHERE type = $1 AND created_at > now() - $2::interval
-       AND published_at < now() - $3 * interval '1 second'"""
+    SELECT id, type, subject, attempts, error, due_at = 'infinity' AS parked,
+           count(*) OVER () AS of_all
+      FROM outbox WHERE created_at < now() - $1 * interval '1 second' ORDER BY seq LIMIT $2"""
+STATED_SINCE = "SELECT DISTINCT subject FROM outbox WHERE created_at > $1"
+# Ids begin with the time they were made at: four bytes of it are the same for 65 seconds.
+PUBLISHED_SUMS = """
+    SELECT type, substr(uuid_send(id), 1, 4) AS span,
+           count(*) AS events, sum(uuid_hash(id)) AS ids,
+           array_agg(subject) FILTER (WHERE published_at > $1) AS moved
+      FROM outbox_archive WHERE created_at > now() - $2::interval GROUP BY 1, 2"""
+HANDLED_SUMS = """
+    SELECT consumer, substr(uuid_send(message_id), 1, 4) AS span,
+           count(*) AS events, sum(uuid_hash(message_id)) AS ids
+      FROM inbox GROUP BY 1, 2"""
+DOUBTFUL = """
+    SELECT a.id, a.type FROM outbox_archive a
+      JOIN unnest($1::text[], $2::bytea[]) AS doubt (type, span)
+        ON doubt.type = a.type AND doubt.span = substr(uuid_send(a.id), 1, 4)
+     WHERE a.created_at > now() - $3::interval AND a.published_at < now() - $4 * interval '1 second'
+     ORDER BY a.type"""
 NOT_ONCE = """
     SELECT event.id, count(i.message_id) AS times
       FROM unnest($1::uuid[]) AS event (id)
       LEFT JOIN inbox i ON i.message_id = event.id AND i.consumer = $2
      GROUP BY event.id HAVING count(i.message_id) <> 1 ORDER BY event.id"""
 
+AT_A_TIME = 10_000
+
+Span: TypeAlias = tuple[str, bytes]
+Sums: TypeAlias = Mapping[Span, tuple[int, int]]
+
+
+@dataclass
+class Misses:
+    """The events one queue has handled never, or more than once: how many, and some ids."""
+
+    never: int = 0
+    again: int = 0
+    never_ids: list[UUID] = field(default_factory=list)
+    again_ids: list[UUID] = field(default_factory=list)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        never = [row["id"] for row in rows if row["times"] == 0]
+        again = [row["id"] for row in rows if row["times"] > 1]
+        self.never += len(never)
+        self.again += len(again)
+        self.never_ids += never[: LISTED - len(self.never_ids)]
+        self.again_ids += again[: LISTED - len(self.again_ids)]
+
 
 @dataclass(frozen=True)
 class Deliveries:
-    """`not_once` holds, by queue, the events it has handled never or more than once: `id` and
-    `times`. `archived` names the services that have anything in their archive.
+    """`archived` names the services that have anything in their archive; `moved` are the subjects
+    of which an event was stated or published since the time asked for.
     """
 
-    unpublished: Sequence[Row]
-    not_once: Mapping[str, Sequence[Row]]
+    unpublished: Found
+    misses: Mapping[str, Misses]
     archived: frozenset[str]
+    moved: frozenset[str]
 
 
 async def read_deliveries(
-    connections: Connections, participants: Sequence[Participant], grace_seconds: float
+    connections: Connections,
+    participants: Sequence[Participant],
+    since: Mapping[str, datetime],
+    grace_seconds: float,
 ) -> Deliveries:
     """Events younger than `grace_seconds` may be on their way and are left out."""
-    unpublished: list[Row] = []
-    archived: set[str] = set()
-    for name, connection in connections.items():
-        unpublished += await connection.fetch(UNPUBLISHED, grace_seconds)
-        if await connection.fetchval("SELECT EXISTS (SELECT FROM outbox_archive)"):
-            archived.add(name)
-    not_once: dict[str, Sequence[Row]] = {}
-    for publisher, reactions in _heard(participants):
-        event_type = reactions[0].event_type
-        rows = await connections[publisher].fetch(PUBLISHED, event_type, KNOWN_FOR, grace_seconds)
-        events: list[UUID] = [row["id"] for row in rows]
-        for reaction in reactions:
-            subscriber = connections[reaction.service]
-            not_once[reaction.queue] = await subscriber.fetch(NOT_ONCE, events, reaction.queue)
-    return Deliveries(unpublished, not_once, frozenset(archived))
+    unpublished, moved = Found(), set[str]()
+    for name, connection in connections.items():  # before the archives, where the rows go next
+        rows = await connection.fetch(UNPUBLISHED, grace_seconds, LISTED)
+        if rows:
+            unpublished.add_uncounted(rows[0]["of_all"], [_sentence(row) for row in rows])
+        moved |= {row["subject"] for row in await connection.fetch(STATED_SINCE, since[name])}
+    published: dict[str, Sums] = {}
+    sums = await asyncio.gather(
+        *(
+            connection.fetch(PUBLISHED_SUMS, since[name], KNOWN_FOR)
+            for name, connection in connections.items()
+        )
+    )
+    for name, rows in zip(connections, sums, strict=True):
+        moved.update(subject for row in rows for subject in row["moved"] or ())
+        published[name] = {(row["type"], row["span"]): (row["events"], row["ids"]) for row in rows}
+    return Deliveries(
+        unpublished,
+        await _compare(connections, participants, published, grace_seconds),
+        frozenset(name for name, found in published.items() if found),
+        frozenset(moved),
+    )
 
 
-def _heard(participants: Sequence[Participant]) -> list[tuple[str, list[Reaction[Any]]]]:
-    """For each event type somebody reacts to: its publisher, and the reactions."""
+async def _compare(
+    connections: Connections,
+    participants: Sequence[Participant],
+    published: Mapping[str, Sums],
+    grace_seconds: float,
+) -> Mapping[str, Misses]:
+    inboxes = await asyncio.gather(*(each.fetch(HANDLED_SUMS) for each in connections.values()))
+    handled = {
+        (row["consumer"], row["span"]): (row["events"], row["ids"])
+        for rows in inboxes
+        for row in rows
+    }
+    misses: dict[str, Misses] = defaultdict(Misses)
+    for publisher, reactions in _heard(participants).items():
+        doubts = {
+            (event_type, span)
+            for (event_type, span), sums in published[publisher].items()
+            for reaction in reactions.get(event_type, ())
+            if handled.get((reaction.queue, span)) != sums
+        }
+        if doubts:
+            await _look_up(connections, publisher, reactions, doubts, grace_seconds, misses)
+    return misses
+
+
+async def _look_up(
+    connections: Connections,
+    publisher: str,
+    reactions: Mapping[str, Sequence[Reaction[Any]]],
+    doubts: set[Span],
+    grace_seconds: float,
+    misses: Mapping[str, Misses],
+) -> None:
+    types, spans = zip(*doubts, strict=True)
+    archive = connections[publisher]
+    async with archive.transaction(readonly=True):
+        cursor = await archive.cursor(DOUBTFUL, types, spans, KNOWN_FOR, grace_seconds)
+        while rows := await cursor.fetch(AT_A_TIME):
+            events: dict[str, list[UUID]] = defaultdict(list)
+            for row in rows:
+                events[row["type"]].append(row["id"])
+            for event_type, ids in events.items():
+                for reaction in reactions[event_type]:
+                    subscriber = connections[reaction.service]
+                    found = await subscriber.fetch(NOT_ONCE, ids, reaction.queue)
+                    misses[reaction.queue].add(found)
+
+
+def _heard(participants: Sequence[Participant]) -> Mapping[str, dict[str, list[Reaction[Any]]]]:
+    """For each publisher the event types somebody reacts to, and the reactions."""
     reactions: dict[str, list[Reaction[Any]]] = defaultdict(list)
     for participant in participants:
         for reaction in participant.reacts_to:
             reactions[reaction.event_type].append(reaction)
-    return [
-        (participant.name, reactions[event.type])
+    return {
+        participant.name: {
+            event.type: reactions[event.type]
+            for event in participant.publishes
+            if event.type in reactions
+        }
         for participant in participants
-        for event in participant.publishes
-        if event.type in reactions
-    ]
+    }
+
+
+def _sentence(row: Row) -> str:
+    event = f"{row['type']} {row['id']} of {row['subject']}"
+    if row["attempts"] and row["parked"]:
+        return f"{event} is parked and needs a person: {row['error']}"
+    if row["attempts"]:
+        return f"{event} was not published in {row['attempts']} attempts: {row['error']}"
+    if row["parked"]:
+        return f"{event} waits behind one that is not published"
+    return f"{event} was not published"

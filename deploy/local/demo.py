@@ -10,9 +10,10 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
-from deploy.installation import Installation
-from deploy.local.invariants import Report, check
+from deploy.installation import ADMINISTRATOR, Installation
+from deploy.local.invariants import check
 from deploy.local.market import Market, NotReached
+from deploy.local.report import Report
 from deploy.local.scenarios import SCENARIOS, Scenario
 from deploy.local.timeline import draw, events_of
 from deploy.local.verify import databases, record, show_report
@@ -44,7 +45,7 @@ async def play(addresses: Mapping[str, str], installation: Installation, console
     found = databases(installation)
     for each in played:
         await _show(each, found, console)
-    report = await _report_when_quiet(found)
+    report = await _report_when_quiet(found, installation.broker_url(ADMINISTRATOR))
     show_report(report, console)
     await record(report, installation)
     return report.hold and not any(each.failure for each in played)
@@ -81,12 +82,12 @@ async def _show(played: Played, databases: Mapping[str, str], console: Console) 
         console.print(draw(await events_of(databases, [order_id])))
 
 
-async def _report_when_quiet(databases: Mapping[str, str]) -> Report:
+async def _report_when_quiet(databases: Mapping[str, str], rabbitmq_url: str) -> Report:
     """The last events may be on their way: look again until all holds, or too long."""
     participants = load(named_participants([]))
     deadline = time.monotonic() + QUIET_WITHIN_SECONDS
     while True:
-        report = await check(databases, participants, grace_seconds=0)
+        report = await check(databases, participants, rabbitmq_url=rabbitmq_url, grace_seconds=0)
         if report.hold or time.monotonic() > deadline:
             return report
         await asyncio.sleep(0.2)

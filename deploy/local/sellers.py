@@ -1,58 +1,50 @@
 """Whether the seller of every vehicle that was picked up has been paid: once, and the right sum."""
 
-from collections import Counter
 from collections.abc import Iterator
-from uuid import UUID
 
-from deploy.local.snapshot import Row, Snapshot
+from deploy.local.snapshot import Purchase, Row
 
 ENDS = {"PAID": 1, "FAILED": 0}
 """How often the bank has paid. A payout that is neither is on its way, and must not rest there."""
 
 
-def sellers_are_paid(now: Snapshot) -> Iterator[str]:
-    """One sentence for each offence. A payout that failed is none: `failed_payouts` lists it."""
-    for order_id, order in now.settled(now.orders):
-        payout = now.payouts.get(order_id)
-        found = "missing" if payout is None else payout["state"]
-        if order["state"] == "CLOSED" and found not in ENDS:
-            yield f"order {order_id} is CLOSED, its payout is {found}"
-    for order_id, payout in now.settled(now.payouts):
-        if now.state_of(order_id) != "CLOSED":
-            yield f"order {order_id} is {now.state_of(order_id)}, but has a payout"
-        if payout["state"] in ENDS and not payout["told"]:
-            yield f"order {order_id}: its payout is {payout['state']}, and nobody was told"
-    yield from _the_right_sums(now)
-    yield from _the_bank_agrees(now)
+def sellers_are_paid(it: Purchase) -> Iterator[str]:
+    """A payout that failed is no offence: `payout_failed` says so of it."""
+    state = None if it.payout is None else it.payout["state"]
+    if it.state == "CLOSED" and state not in ENDS:
+        yield f"order {it.order_id} is CLOSED, its payout is {state or 'missing'}"
+    if it.payout is None:
+        return
+    if state is not None and it.state != "CLOSED":
+        yield f"order {it.order_id} is {it.state}, but has a payout"
+    if state in ENDS and not it.payout["told"]:
+        yield f"order {it.order_id}: its payout is {state}, and nobody was told"
+    yield from _the_right_sums(it, it.payout)
+    yield from _the_bank_agrees(it, it.payout)
 
 
-def failed_payouts(now: Snapshot) -> list[str]:
-    return [
-        f"payout of order {order_id} failed and needs a person"
-        for order_id, payout in now.payouts.items()
-        if payout["state"] == "FAILED"
-    ]
+def payout_failed(it: Purchase) -> bool:
+    return it.payout is not None and it.payout["state"] == "FAILED"
 
 
-def _the_right_sums(now: Snapshot) -> Iterator[str]:
-    sellers = {vehicle["id"]: vehicle["seller_id"] for vehicle in now.vehicles}
-    payments: list[tuple[str, UUID, Row]] = [
-        *(("payout", order_id, payout) for order_id, payout in now.payouts.items()),
-        *(("bank's transfer", transfer["order_id"], transfer) for transfer in now.transfers),
-    ]
-    for what, order_id, payment in payments:
-        order, reservation = now.orders.get(order_id), now.reservations.get(order_id)
-        if order is not None and payment["amount_cents"] != order["total_cents"]:
-            yield f"order {order_id}: {what} of another amount"
-        seller_id = None if reservation is None else sellers.get(reservation["vehicle_id"])
-        if seller_id is not None and payment["seller_id"] != seller_id:
-            yield f"order {order_id}: {what} to another seller"
+def _the_right_sums(it: Purchase, payout: Row) -> Iterator[str]:
+    """What is owed, and what the bank has moved: of the order's amount, to the vehicle's seller."""
+    seller = None if it.reservation is None else it.reservation["seller_id"]
+    moved: list[tuple[str, set[int], set[str]]] = []
+    if payout["state"] is not None:
+        moved.append(("payout", {payout["amount_cents"]}, {str(payout["seller_id"])}))
+    if payout["transfers"]:
+        amounts = {payout["paid"], payout["most_paid"]}
+        sellers = {payout["paid_to"], payout["also_paid_to"]}
+        moved.append(("bank's transfer", amounts, sellers))
+    for what, amounts, sellers in moved:
+        if it.order is not None and amounts != {it.order["total_cents"]}:
+            yield f"order {it.order_id}: {what} of another amount"
+        if seller is not None and sellers != {str(seller)}:
+            yield f"order {it.order_id}: {what} to another seller"
 
 
-def _the_bank_agrees(now: Snapshot) -> Iterator[str]:
-    paid = Counter(transfer["order_id"] for transfer in now.transfers)
-    for order_id in {*now.payouts, *paid} - now.young:
-        payout = now.payouts.get(order_id)
-        state = "missing" if payout is None else payout["state"]
-        if paid[order_id] != ENDS.get(state, paid[order_id] if payout else 0):
-            yield f"order {order_id}: the bank paid {paid[order_id]} times, its payout is {state}"
+def _the_bank_agrees(it: Purchase, payout: Row) -> Iterator[str]:
+    paid, state = payout["transfers"], payout["state"]
+    if paid != ENDS.get(state, 0 if state is None else paid):
+        yield f"order {it.order_id}: the bank paid {paid} times, its payout is {state or 'missing'}"

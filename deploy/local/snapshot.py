@@ -1,145 +1,183 @@
-"""What the databases hold about purchases at about one moment, as the invariants need it."""
+"""What the databases hold about purchases at about one moment, one purchase after the other.
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+Each service's records are read in the order of their order ids, and merged: however many there
+are, only some thousands are in memory at a time.
+"""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol, TypeAlias
+from operator import itemgetter
+from typing import TypeAlias
 from uuid import UUID
 
 import asyncpg
+from asyncpg.cursor import Cursor
 
 from libs.messaging.database import Connection
 
 Connections: TypeAlias = Mapping[str, Connection]
+Row: TypeAlias = asyncpg.Record
 
-
-class Row(Protocol):
-    """A record of the database, or anything that answers its columns by name."""
-
-    def __getitem__(self, column: str, /) -> Any: ...
-
-
-Records: TypeAlias = Mapping[UUID, Row]
-
-CUSTOMERS = """
-    SELECT c.id, c.limit_cents, c.reserved_cents, c.consumed_cents, c.available_cents,
-           coalesce(r.reserved, 0) AS reserved_records, coalesce(r.consumed, 0) AS consumed_records
-      FROM customers c LEFT JOIN (
-           SELECT customer_id,
-                  (sum(total_cents) FILTER (WHERE state = 'RESERVED'))::bigint AS reserved,
-                  (sum(total_cents) FILTER (WHERE state = 'CONSUMED'))::bigint AS consumed
-             FROM credit_reservations GROUP BY customer_id) r ON r.customer_id = c.id"""
-CREDIT = "SELECT order_id, tenant_id, state, customer_id FROM credit_reservations"
-VEHICLES = "SELECT id, seller_id, is_reserved, is_sold FROM vehicles"
-RESERVATIONS = "SELECT order_id, tenant_id, state, vehicle_id FROM reservations"
-PAYMENTS = "SELECT order_id, tenant_id, state, settled_by IS NOT NULL AS settled FROM payments"
-OPERATIONS = """
-    SELECT order_id, kind, amount_cents FROM sandbox_operations WHERE outcome = 'approved'"""
-PAYOUTS = """
-    SELECT order_id, tenant_id, status AS state, seller_id, amount_cents, sequence > 0 AS told
-      FROM payouts WHERE order_id IS NOT NULL"""
-TRANSFERS = """
-    SELECT substr(external_id, length('order:') + 1)::uuid AS order_id, seller_id, amount_cents
-      FROM sandbox_transfers WHERE paid AND starts_with(external_id, 'order:')"""
 ORDERS = """
     SELECT id AS order_id, tenant_id, state, total_cents,
            coalesce(due_at < now() - $1 * interval '1 second', true) AS overdue
-      FROM orders WHERE state IS NOT NULL"""
+      FROM orders WHERE state IS NOT NULL ORDER BY id"""
+CREDIT = """
+    SELECT r.order_id, r.tenant_id, r.state, r.customer_id, c.id IS NOT NULL AS known
+      FROM credit_reservations r LEFT JOIN customers c ON c.id = r.customer_id
+     ORDER BY r.order_id"""
+RESERVATIONS = """
+    SELECT r.order_id, r.tenant_id, r.state, r.vehicle_id, v.id IS NOT NULL AS known, v.seller_id
+      FROM reservations r LEFT JOIN vehicles v ON v.id = r.vehicle_id
+     ORDER BY r.order_id"""
+PAYMENTS = """
+    SELECT order_id, p.tenant_id, p.state, p.settled_by IS NOT NULL AS settled,
+           coalesce(o.charges, 0) AS charges, coalesce(o.refunds, 0) AS refunds,
+           o.charged, o.most_charged, o.refunded, o.most_refunded
+      FROM payments p FULL JOIN (
+           SELECT order_id,
+                  count(*) FILTER (WHERE kind = 'charge') AS charges,
+                  min(amount_cents) FILTER (WHERE kind = 'charge') AS charged,
+                  max(amount_cents) FILTER (WHERE kind = 'charge') AS most_charged,
+                  count(*) FILTER (WHERE kind = 'refund') AS refunds,
+                  min(amount_cents) FILTER (WHERE kind = 'refund') AS refunded,
+                  max(amount_cents) FILTER (WHERE kind = 'refund') AS most_refunded
+             FROM sandbox_operations WHERE outcome = 'approved' GROUP BY order_id) o
+     USING (order_id) ORDER BY order_id"""
+PAYOUTS = """
+    SELECT order_id, p.tenant_id, p.status AS state, p.seller_id, p.amount_cents,
+           p.sequence > 0 AS told, coalesce(t.transfers, 0) AS transfers,
+           t.paid, t.most_paid, t.paid_to, t.also_paid_to
+      FROM (SELECT * FROM payouts WHERE order_id IS NOT NULL) p FULL JOIN (
+           SELECT substr(external_id, length('order:') + 1)::uuid AS order_id,
+                  count(*) AS transfers,
+                  min(amount_cents) AS paid, max(amount_cents) AS most_paid,
+                  min(coalesce(seller_id::text, 'nobody')) AS paid_to,
+                  max(coalesce(seller_id::text, 'nobody')) AS also_paid_to
+             FROM sandbox_transfers WHERE paid AND external_id ~ '^order:[0-9a-f-]{36}$'
+            GROUP BY 1) t
+     USING (order_id) ORDER BY order_id"""
+RECORDS = {
+    "orders": ORDERS,
+    "customers": CREDIT,
+    "vehicles": RESERVATIONS,
+    "payments": PAYMENTS,
+    "payouts": PAYOUTS,
+}
 
-TOLD_SINCE = """
-    SELECT subject FROM outbox_archive WHERE published_at > $1
-     UNION SELECT subject FROM outbox WHERE created_at > $1"""
-HEARD_SINCE = """
-    SELECT id FROM orders WHERE state IS NOT NULL
-       AND (created_at > $1 OR (history -> -1 ->> 3)::timestamptz > $1)"""
+AT_A_TIME = 5_000
+"""Rows of each service in memory."""
+
+SESSION = {
+    "application_name": "verify",
+    "default_transaction_read_only": "on",
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "work_mem": "64MB",
+    "jit": "off",
+}
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """Records of purchases by order id. `young` are the orders something happened to just now."""
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What each service holds of it; None where there is nothing. `payment` and `payout` are there
+    too when only the gateway's or the bank's books know of it: their state is None then.
+    """
 
-    customers: Sequence[Row]
-    vehicles: Sequence[Row]
-    operations: Sequence[Row]
-    orders: Records
-    credit: Records
-    reservations: Records
-    payments: Records
-    payouts: Records
-    transfers: Sequence[Row]
-    young: frozenset[UUID]
+    order_id: UUID
+    order: Row | None
+    credit: Row | None
+    reservation: Row | None
+    payment: Row | None
+    payout: Row | None
 
     @property
-    def by_service(self) -> Mapping[str, Records]:
-        return {
-            "orders": self.orders,
-            "customers": self.credit,
-            "vehicles": self.reservations,
-            "payments": self.payments,
-            "payouts": self.payouts,
-        }
-
-    def settled(self, records: Records) -> Iterator[tuple[UUID, Row]]:
-        """The records of purchases that have had the time to come to rest."""
-        return ((key, row) for key, row in records.items() if key not in self.young)
-
-    def state_of(self, order_id: UUID) -> str:
-        order = self.orders.get(order_id)
-        return "unknown" if order is None else str(order["state"])
+    def state(self) -> str:
+        return "unknown" if self.order is None else str(self.order["state"])
 
 
 @asynccontextmanager
 async def connected(databases: Mapping[str, str]) -> AsyncIterator[Connections]:
-    """A connection to each database, under the same name. `databases` are asyncpg URLs."""
+    """A connection to each database, under the same name, that cannot write."""
     async with AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
         for name, url in databases.items():
-            connections[name] = await asyncpg.connect(url)
+            connections[name] = await asyncpg.connect(url, server_settings=SESSION)
             stack.push_async_callback(connections[name].close)
         yield connections
 
 
-async def take_snapshot(connections: Connections, grace_seconds: float) -> Snapshot:
-    """Each database as it is at one moment of its own.
-
-    Purchases that moved in between are young: they are looked for last. With `grace_seconds` 0
-    none is, for then the caller says that everything has come to rest.
-    """
-    since = {
-        name: await connection.fetchval("SELECT now() - $1 * interval '1 second'", grace_seconds)
-        for name, connection in connections.items()
-    }
+@asynccontextmanager
+async def at_one_moment(connections: Connections) -> AsyncIterator[None]:
+    """Inside, each database stays as it was when this was entered: a moment of its own."""
     async with AsyncExitStack() as moments:
         for connection in connections.values():
             moment = connection.transaction(isolation="repeatable_read", readonly=True)
             await moments.enter_async_context(moment)
-        read: dict[str, Any] = {
-            "orders": _by_order(await connections["orders"].fetch(ORDERS, grace_seconds)),
-            "customers": await connections["customers"].fetch(CUSTOMERS),
-            "credit": _by_order(await connections["customers"].fetch(CREDIT)),
-            "vehicles": await connections["vehicles"].fetch(VEHICLES),
-            "reservations": _by_order(await connections["vehicles"].fetch(RESERVATIONS)),
-            "payments": _by_order(await connections["payments"].fetch(PAYMENTS)),
-            "operations": await connections["payments"].fetch(OPERATIONS),
-            "payouts": _by_order(await connections["payouts"].fetch(PAYOUTS)),
-            "transfers": await connections["payouts"].fetch(TRANSFERS),
-        }
-    young = await _moved(connections, since) if grace_seconds else set()
-    return Snapshot(**read, young=frozenset(young))
+            await connection.execute("SELECT 1")  # the first statement is what fixes the moment
+        yield
 
 
-def _by_order(rows: Sequence[Row]) -> Records:
-    return {row["order_id"]: row for row in rows}
+async def purchases(
+    connections: Connections, grace_seconds: float
+) -> AsyncIterator[Sequence[Purchase]]:
+    """All of them, some thousands at a time, by order id. Inside `at_one_moment` only."""
+    lanes = [
+        _Lane(
+            await connections[name].cursor(
+                statement, *([grace_seconds] if statement is ORDERS else [])
+            )
+        )
+        for name, statement in RECORDS.items()
+    ]
+    while True:
+        await asyncio.gather(*(lane.fill() for lane in lanes))
+        unread = [lane.rows[-1]["order_id"] for lane in lanes if not lane.at_end]
+        if not unread and not any(lane.rows for lane in lanes):
+            return
+        until = min(unread) if unread else None
+        yield list(_merged([lane.take(until) for lane in lanes]))
 
 
-async def _moved(connections: Connections, since: Mapping[str, datetime]) -> set[UUID]:
-    """Purchases an event was stated about since then. Orders hears of nearly all of them, and
-    remembers where no archive does.
-    """
-    heard = await connections["orders"].fetch(HEARD_SINCE, since["orders"])
-    moved: set[UUID] = {row["id"] for row in heard}
-    for name, connection in connections.items():
-        told = await connection.fetch(TOLD_SINCE, since[name])
-        moved |= {UUID(row["subject"]) for row in told}
-    return moved
+class _Lane:
+    """One service's records, in order; `rows` are those read and not taken."""
+
+    def __init__(self, cursor: "Cursor[Row]") -> None:
+        self.rows: list[Row] = []
+        self.at_end = False
+        self._cursor = cursor
+
+    async def fill(self) -> None:
+        if not self.rows and not self.at_end:
+            self.rows = await self._cursor.fetch(AT_A_TIME)
+            self.at_end = len(self.rows) < AT_A_TIME
+
+    def take(self, until: UUID | None) -> dict[UUID, Row]:
+        """Those up to this order id, or all."""
+        end = len(self.rows) if until is None else _position(self.rows, until)
+        taken, self.rows = self.rows[:end], self.rows[end:]
+        return {row["order_id"]: row for row in taken}
+
+
+_order_id: Callable[[Row], UUID] = itemgetter("order_id")
+
+
+def _position(rows: Sequence[Row], until: UUID) -> int:
+    return bisect_right(rows, until, key=_order_id)
+
+
+def _merged(records: Sequence[Mapping[UUID, Row]]) -> Iterator[Purchase]:
+    orders, credit, reservations, payments, payouts = records
+    order_ids = dict.fromkeys(order_id for each in records for order_id in each)
+    for order_id in order_ids:
+        yield Purchase(
+            order_id,
+            orders.get(order_id),
+            credit.get(order_id),
+            reservations.get(order_id),
+            payments.get(order_id),
+            payouts.get(order_id),
+        )

@@ -1,12 +1,14 @@
 """The checker's result, shown at the terminal and left where operators find it: in the portal."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 
-from deploy.installation import SUPERUSER, Installation
-from deploy.local.invariants import Report, check
+from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.local.invariants import check
+from deploy.local.report import Report
 from deploy.services import SERVICES, service_named
 from libs.messaging.discovery import load, named_participants
 from libs.runtime.auth import DEFAULT_TENANT
@@ -20,10 +22,19 @@ def databases(installation: Installation) -> Mapping[str, str]:
     return {spec.name: installation.database_url(spec.name, SUPERUSER) for spec in SERVICES}
 
 
-async def verify(installation: Installation, console: Console) -> bool:
+async def verify(installation: Installation, console: Console, *, grace_seconds: float) -> bool:
     """Check now, passing over what is on its way; whether every invariant holds."""
-    report = await check(databases(installation), load(named_participants([])))
+    started = time.monotonic()
+    with console.status("connecting") as status:
+        report = await check(
+            databases(installation),
+            load(named_participants([])),
+            rabbitmq_url=installation.broker_url(ADMINISTRATOR),
+            grace_seconds=grace_seconds,
+            tell=status.update,
+        )
     show_report(report, console)
+    console.print(f"  in {time.monotonic() - started:.1f} s", style="dim", highlight=False)
     await record(report, installation)
     return report.hold
 
@@ -39,19 +50,22 @@ async def record(report: Report, installation: Installation) -> None:
             tenant_id=DEFAULT_TENANT,
             purchases=report.purchases,
             passed_over=report.passed_over,
-            broken=[each.rule for each in report.invariants if each.broken],
+            broken=[each.rule for each in report.invariants if each.count],
         )
     finally:
         await transactions.engine.dispose()
 
 
 def show_report(report: Report, console: Console) -> None:
-    title = f"\n[bold]Invariants over all databases[/bold] ({report.purchases} purchases)"
+    moving = f", {report.passed_over:,} of them on their way" if report.passed_over else ""
+    title = f"\n[bold]Invariants over all databases[/bold] ({report.purchases:,} purchases{moving})"
     console.print(title, highlight=False)
     for invariant in report.invariants:
-        mark = "[red]✘[/red]" if invariant.broken else "[green]✔[/green]"
+        mark = "[red]✘[/red]" if invariant.count else "[green]✔[/green]"
         console.print(f"  {mark} {invariant.rule}", highlight=False)
-        for sentence in invariant.broken[:10]:
-            console.print(f"      {sentence}", style="red", highlight=False)
+        for sentence in invariant.broken:
+            console.print(f"      {sentence}", style="red", highlight=False, markup=False)
+        if invariant.count > len(invariant.broken):
+            console.print(f"      {invariant.count:,} in all", style="red", highlight=False)
     for note in report.notes:
-        console.print(f"  ! {note}", style="yellow", highlight=False)
+        console.print(f"  ! {note}", style="yellow", highlight=False, markup=False)

@@ -1,6 +1,8 @@
 """The end every test here asks for: all messages handled, all invariants hold."""
 
-from deploy.local.invariants import Report, check
+from deploy.installation import ADMINISTRATOR
+from deploy.local.invariants import check
+from deploy.local.report import Report
 from libs.messaging.discovery import load, named_participants
 from tests.e2e.system import System
 from tests.fixtures.polling import eventually
@@ -11,7 +13,12 @@ async def invariants_hold(system: System) -> Report:
     participants = load(named_participants([]))
 
     async def all_hold() -> Report:
-        report = await check(system.databases, participants, grace_seconds=0)
+        report = await check(
+            system.databases,
+            participants,
+            rabbitmq_url=system.installation.broker_url(ADMINISTRATOR),
+            grace_seconds=0,
+        )
         broken = [sentence for each in report.invariants for sentence in each.broken]
         assert not broken, "\n".join(broken[:20])
         return report

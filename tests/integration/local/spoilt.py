@@ -50,13 +50,20 @@ class Spoilt:
 @asynccontextmanager
 async def filled_databases(server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
     """asyncpg URLs by service."""
+    async with empty_databases(server) as databases:
+        await fill(databases, PARTICIPANTS)
+        yield databases
+
+
+@asynccontextmanager
+async def empty_databases(server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
+    """asyncpg URLs by service, of databases with the newest schema and no rows."""
     async with AsyncExitStack() as stack:
         databases: dict[str, str] = {}
         for participant in PARTICIPANTS:
             url = await stack.enter_async_context(database(server))
             await migrated(participant.name, url.replace("postgresql", "postgresql+asyncpg", 1))
             databases[participant.name] = url
-        await fill(databases, PARTICIPANTS)
         yield databases
 
 

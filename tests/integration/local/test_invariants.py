@@ -6,7 +6,8 @@ from typing import NamedTuple
 import pytest
 import pytest_asyncio
 
-from deploy.local.invariants import ARRIVED, Report, check
+from deploy.local.invariants import ARRIVED, check
+from deploy.local.report import Report
 from tests.fixtures.servers import PostgresServer
 from tests.integration.local.purchases import PRICE, PURCHASES, identifier
 from tests.integration.local.spoilt import IDS, PARTICIPANTS, Spoilt, filled_databases

@@ -1,0 +1,58 @@
+"""What the checker found: every rule, with a bounded list of offences and their true number."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+LISTED = 20
+"""The most offences of one rule that are written out. The others are counted."""
+
+
+@dataclass
+class Found:
+    """Sentences as they come, of which the first are kept."""
+
+    count: int = 0
+    sentences: list[str] = field(default_factory=list)
+
+    def add(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self.count += 1
+            if len(self.sentences) < LISTED:
+                self.sentences.append(sentence)
+
+    def add_uncounted(self, count: int, sentences: Sequence[str]) -> None:
+        """`count` offences, some of them written out."""
+        room = LISTED - len(self.sentences)
+        self.count += count
+        self.sentences += sentences[:room]
+
+    def as_notes(self) -> list[str]:
+        more = self.count - len(self.sentences)
+        return [*self.sentences, *([f"and {more:,} more of these"] if more else [])]
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """`broken` holds one sentence for each offence, with the ids it is about: the first of them.
+    `count` is how many there are.
+    """
+
+    rule: str
+    broken: Sequence[str]
+    count: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """`notes` are matters that are allowed, but must not be hidden: refunds and payouts
+    that failed, dead letters, and what could not be checked.
+    """
+
+    purchases: int
+    passed_over: int
+    invariants: Sequence[Invariant]
+    notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def hold(self) -> bool:
+        return not any(invariant.count for invariant in self.invariants)

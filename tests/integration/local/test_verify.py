@@ -1,0 +1,217 @@
+"""The checker only reads, counts what it does not list, and names what waits or was given up."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import aio_pika
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED, check
+from deploy.local.report import LISTED, Report
+from deploy.local.snapshot import connected
+from libs.messaging.refusals import HEADER_ERROR
+from libs.messaging.topology import apply, topology_of
+from tests.fixtures.servers import PostgresServer
+from tests.integration.local.many_purchases import fill_with_many
+from tests.integration.local.purchases import identifier
+from tests.integration.local.spoilt import PARTICIPANTS, Spoilt, empty_databases, filled_databases
+
+QUEUE = "vehicles.on.credit.reserved.v1"
+MANY = 200
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def filled(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
+    async with filled_databases(postgres_server) as databases:
+        yield databases
+
+
+@pytest.fixture
+async def spoilt(
+    postgres_server: PostgresServer, filled: Mapping[str, str]
+) -> AsyncIterator[Spoilt]:
+    copies = Spoilt(postgres_server, filled)
+    try:
+        yield copies
+    finally:
+        await copies.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def many(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
+    async with empty_databases(postgres_server) as databases:
+        await fill_with_many(databases, PARTICIPANTS, MANY)
+        yield databases
+
+
+@pytest.fixture
+async def queues(vhost: str) -> str:
+    await apply(vhost, topology_of(PARTICIPANTS))
+    return vhost
+
+
+def found(report: Report, rule: str) -> tuple[int, list[str]]:
+    """How many offences there are, and those that are listed."""
+    [invariant] = [each for each in report.invariants if each.rule == rule]
+    return invariant.count, list(invariant.broken)
+
+
+@asynccontextmanager
+async def reader_of(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, str]]:
+    """A role that may read every table and nothing more, and its password."""
+    name, password = f"reader_{uuid4().hex}", uuid4().hex
+    connection = await asyncpg.connect(postgres_server.url)
+    try:
+        await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"GRANT pg_read_all_data TO {name}")
+        yield name, password
+    finally:
+        await connection.execute(f"DROP ROLE {name}")
+        await connection.close()
+
+
+async def test_its_connections_refuse_to_write(filled: Mapping[str, str]) -> None:
+    async with connected(filled) as connections:
+        for connection in connections.values():
+            with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+                await connection.execute("DELETE FROM inbox")
+
+
+async def test_a_role_that_can_only_read_is_enough(
+    postgres_server: PostgresServer, filled: Mapping[str, str]
+) -> None:
+    async with reader_of(postgres_server) as (name, password):
+        places = {service: urlsplit(url) for service, url in filled.items()}
+        databases = {
+            service: urlunsplit(
+                place._replace(netloc=f"{name}:{password}@{place.hostname}:{place.port}")
+            )
+            for service, place in places.items()
+        }
+
+        report = await check(databases, PARTICIPANTS)
+
+    assert report.hold
+
+
+async def test_it_tells_how_far_it_got(many: Mapping[str, str]) -> None:
+    told: list[str] = []
+
+    report = await check(many, PARTICIPANTS, tell=told.append)
+
+    assert report.hold
+    assert report.purchases == MANY
+    assert told[-2] == f"{MANY} of about {MANY} purchases"
+
+
+async def test_many_offences_are_counted_and_some_are_listed(
+    postgres_server: PostgresServer, many: Mapping[str, str]
+) -> None:
+    spoilt = Spoilt(postgres_server, many)
+    try:
+        await spoilt.spoil("orders", "UPDATE orders SET state = 'PAID' WHERE state = 'CLOSED'")
+        await spoilt.spoil(
+            "customers",
+            "UPDATE customers SET reserved_cents = 1, available_cents = available_cents - 1",
+        )
+        await spoilt.spoil("vehicles", f"DELETE FROM inbox WHERE consumer = '{QUEUE}'")
+
+        report = await check(spoilt.databases, PARTICIPANTS)
+    finally:
+        await spoilt.close()
+
+    count, listed = found(report, "no purchase rests half-way")
+    assert (count, len(listed)) == (MANY * 6 // 10, LISTED)
+    count, listed = found(report, "credit adds up for every customer")
+    assert (count, len(listed)) == (MANY, LISTED)
+    count, [sentence] = found(report, ARRIVED)
+    assert count == MANY * 9 // 10
+    assert sentence.startswith(f"{QUEUE} never handled {count} events: ")
+    assert sentence.count(",") == LISTED - 1
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("3, now(), 'nacked'", "was not published in 3 attempts: nacked"),
+        ("1, 'infinity', 'too old'", "is parked and needs a person: too old"),
+        ("0, 'infinity', NULL", "waits behind one that is not published"),
+    ],
+    ids=["failing", "parked", "behind"],
+)
+async def test_an_outbox_row_that_stays_is_named_with_why(
+    spoilt: Spoilt, row: str, sentence: str
+) -> None:
+    await spoilt.spoil(
+        "payments",
+        "INSERT INTO outbox (id, subject, type, body, created_at, attempts, due_at, error)"
+        " VALUES ('{nobody}', '{closed}', 'payment.refunded.v1', '', now() - interval '1 hour',"
+        f" {row})",
+    )
+
+    report = await check(spoilt.databases, PARTICIPANTS)
+
+    event = f"payment.refunded.v1 {identifier('nobody')} of {identifier('closed')}"
+    assert found(report, PUBLISHED) == (1, [f"{event} {sentence}"])
+
+
+async def test_empty_queues_hold(filled: Mapping[str, str], queues: str) -> None:
+    report = await check(filled, PARTICIPANTS, rabbitmq_url=queues)
+
+    assert report.hold
+    assert found(report, NOTHING_WAITS) == (0, [])
+
+
+async def test_a_message_in_a_queue_while_nothing_moves_is_an_offence(
+    filled: Mapping[str, str], queues: str
+) -> None:
+    await _publish(queues, QUEUE)
+
+    report = await check(filled, PARTICIPANTS, rabbitmq_url=queues)
+
+    assert found(report, NOTHING_WAITS) == (1, [f"{QUEUE} holds 1 messages"])
+
+
+async def test_a_message_in_a_queue_while_the_system_moves_is_a_note(
+    spoilt: Spoilt, queues: str
+) -> None:
+    await _publish(queues, QUEUE)
+    await spoilt.spoil("orders", "UPDATE orders SET created_at = now() WHERE id = '{awaiting}'")
+
+    report = await check(spoilt.databases, PARTICIPANTS, rabbitmq_url=queues, grace_seconds=600)
+
+    assert report.hold
+    assert report.notes[-1] == f"{QUEUE} holds 1 messages, and the system moves"
+
+
+async def test_a_missing_queue_is_an_offence(filled: Mapping[str, str], queues: str) -> None:
+    async with await aio_pika.connect(queues) as connection:
+        await (await connection.channel()).queue_delete(QUEUE)
+
+    report = await check(filled, PARTICIPANTS, rabbitmq_url=queues)
+
+    assert found(report, NOTHING_WAITS) == (1, [f"{QUEUE} is missing"])
+
+
+async def test_dead_letters_are_listed_and_stay(filled: Mapping[str, str], queues: str) -> None:
+    dead = str(uuid4())
+    await _publish(queues, QUEUE, exchange="vehicles.dlx", message_id=dead)
+    reports = [await check(filled, PARTICIPANTS, rabbitmq_url=queues) for _ in range(2)]
+
+    for report in reports:
+        assert report.hold
+        assert report.notes[-1] == f"dead letter {dead} of {QUEUE}: broken"
+
+
+async def _publish(
+    url: str, routing_key: str, *, exchange: str = "", message_id: str | None = None
+) -> None:
+    message = aio_pika.Message(b"{}", message_id=message_id, headers={HEADER_ERROR: "broken"})
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        where = await channel.get_exchange(exchange) if exchange else channel.default_exchange
+        await where.publish(message, routing_key)
