@@ -90,6 +90,23 @@ async def test_the_same_content_at_once_is_one_submission_unless_it_failed(
     assert (await hand_in(transactions, seller)).id != made[0].id
 
 
+async def test_the_same_content_of_another_seller_is_another_submission(
+    add_user: AddUser, transactions: Portal
+) -> None:
+    mine = await hand_in(transactions, await add_user("seller"))
+    other = await add_user("seller", email="other@example.com")
+    assert (await hand_in(transactions, other)).id != mine.id
+
+
+async def test_many_are_handed_in_over_one_connection(
+    add_user: AddUser, transactions: Portal
+) -> None:
+    """After the fifth time Postgres plans a prepared statement without looking at its values."""
+    seller = await add_user("seller")
+    made = [await hand_in(transactions, seller, str(n).encode()) for n in range(8)]
+    assert len({each.id for each in made}) == 8
+
+
 async def test_a_finished_submission_stays_as_it_is(
     add_user: AddUser, transactions: Portal
 ) -> None:
