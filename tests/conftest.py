@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import httpx
 import pytest
 from xdist.workermanage import WorkerController
@@ -14,9 +13,11 @@ from tests.fixtures.servers import (
     PostgresServer,
     RabbitMQServer,
     Servers,
+    fresh_database,
     named_servers,
     running_servers,
 )
+from tests.fixtures.whole_market import Databases, market_databases
 
 SERVERS = pytest.StashKey[Servers]()
 
@@ -55,20 +56,18 @@ def rabbitmq_server(servers: Servers) -> RabbitMQServer:
     return servers.rabbitmq
 
 
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
+    """The databases of all services, as an installation makes them."""
+    with market_databases(postgres_server.url) as made:
+        yield made
+
+
 @pytest.fixture
 async def database(postgres_server: PostgresServer) -> AsyncIterator[str]:
     """The URL (`postgresql+asyncpg://`) of an empty database of this test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    connection = await asyncpg.connect(postgres_server.url)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        try:
-            place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg")
-            yield urlunsplit(place._replace(path=f"/{name}"))
-        finally:
-            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await connection.close()
+    async with fresh_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+"""A steady load of bookings whose clients hold the service to its word."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import httpx
+
+from libs.kernel.ids import uuid7
+
+CLIENTS = 6
+PATIENCE_SECONDS = 20.0
+"""No request may take longer, whatever is broken."""
+
+
+@dataclass
+class Load:
+    """Clients that book without a pause, and repeat with the same key what was refused.
+
+    `accepted` holds the takings of each key that was answered with 2xx.
+    """
+
+    client: httpx.AsyncClient
+    accepted: dict[str, list[UUID]] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0.0
+    _stopping: bool = False
+
+    async def run(self) -> None:
+        """Until stopped; each booking that was begun is repeated until it is accepted."""
+        tills = [uuid7() for _ in range(CLIENTS)]
+        async with asyncio.TaskGroup() as clients:
+            for number in range(CLIENTS):
+                clients.create_task(self._buy(tills[number], tills[number - 1]))
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    async def more(self, count: int) -> bool:
+        """For `eventually`, made before: are so many more accepted by now?"""
+        return len(self.accepted) >= count
+
+    async def _buy(self, own: UUID, neighbour: UUID) -> None:
+        """At the own till, and now and then at a neighbour's too, who does so in another order."""
+        while not self._stopping:
+            tills = [own] if random.random() < 0.7 else [own, neighbour]
+            random.shuffle(tills)
+            await self._until_accepted(uuid4().hex, tills)
+            await asyncio.sleep(0.01)
+
+    async def _until_accepted(self, key: str, tills: list[UUID]) -> None:
+        while True:
+            answer = await self._ask(key, tills)
+            if answer.status_code == 201:
+                self.accepted[key] = [UUID(each) for each in answer.json()["ids"]]
+                return
+            assert_refused_properly(answer)
+            await asyncio.sleep(random.uniform(0.05, 0.2))
+
+    async def _ask(self, key: str, tills: list[UUID]) -> httpx.Response:
+        started = time.monotonic()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            answer = await self.client.post(
+                "/takings",
+                json={"tills": [str(till) for till in tills]},
+                headers={"Idempotency-Key": key},
+            )
+        self.slowest = max(self.slowest, time.monotonic() - started)
+        code = "" if answer.is_success else answer.json()["type"].rpartition(":")[2]
+        self.answers[f"{answer.status_code} {code}".rstrip()] += 1
+        return answer
+
+
+def assert_refused_properly(answer: httpx.Response) -> None:
+    """With 503, or with 409 while the first request of this key may still be worked on."""
+    in_flight = answer.json()["type"].endswith(":idempotency-key-in-flight")
+    assert answer.status_code == (409 if in_flight else 503), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+@asynccontextmanager
+async def steady(client: httpx.AsyncClient) -> AsyncIterator[Load]:
+    """The load runs beside the block. A client's complaint ends the block; nothing is cut off."""
+    load = Load(client)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load.run())
+        try:
+            yield load
+        finally:
+            load.stop()

@@ -1,0 +1,107 @@
+"""The network fails under load: what was accepted is finished when it is well again, and what was
+refused was refused at once and politely.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.world import World
+from tests.fixtures.proxy import Proxy, Way
+
+LINES: dict[str, Callable[[World], Proxy]] = {
+    "postgres": lambda world: world.postgres,
+    "rabbitmq": lambda world: world.rabbitmq,
+}
+SECONDS = 1.5
+
+
+async def away(line: Proxy) -> None:
+    await line.stop()
+
+
+async def cut(line: Proxy) -> None:
+    line.cut()
+
+
+async def reset(line: Proxy) -> None:
+    line.reset()
+
+
+async def silent(line: Proxy) -> None:
+    line.silence()
+
+
+async def deaf(line: Proxy) -> None:
+    line.silence(Way.UP)
+
+
+async def mute(line: Proxy) -> None:
+    line.silence(Way.DOWN)
+
+
+async def slow(line: Proxy) -> None:
+    line.slow(latency=0.02, bytes_per_second=20_000)
+
+
+async def broken_off_going_up(line: Proxy) -> None:
+    line.reset_after(5_000, Way.UP)
+
+
+async def broken_off_coming_down(line: Proxy) -> None:
+    line.reset_after(2_000, Way.DOWN)
+
+
+async def broken_off_at_once(line: Proxy) -> None:
+    line.reset()
+    line.reset_after(300, Way.DOWN)
+
+
+FAULTS = [
+    away,
+    cut,
+    reset,
+    silent,
+    deaf,
+    mute,
+    slow,
+    broken_off_going_up,
+    broken_off_coming_down,
+    broken_off_at_once,
+]
+
+
+@pytest.mark.parametrize("server", LINES)
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_all_that_was_accepted_is_finished_when_the_line_is_well_again(
+    world: World, server: str, fault: Callable[[Proxy], None]
+) -> None:
+    line = LINES[server](world)
+    async with world.under_load() as load:
+        await fault(line)
+        await asyncio.sleep(SECONDS)
+        await line.heal()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("server", LINES)
+async def test_connections_that_are_dead_without_saying_so_are_given_up(
+    world: World, server: str
+) -> None:
+    line = LINES[server](world)
+    async with world.under_load() as load:
+        line.forget()
+        await asyncio.sleep(SECONDS)
+    print(load.answers, load.slowest)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("server", LINES)
+async def test_a_server_silent_for_long_keeps_nobody_waiting(world: World, server: str) -> None:
+    line = LINES[server](world)
+    async with world.under_load() as load:
+        line.silence()
+        await asyncio.sleep(30)
+        await line.heal()
+    print(load.answers, load.slowest)
