@@ -96,7 +96,7 @@ async def read_deliveries(
     for name, connection in connections.items():  # before the archives, where the rows go next
         rows = await connection.fetch(UNPUBLISHED, grace_seconds, LISTED)
         if rows:
-            unpublished.add_uncounted(rows[0]["of_all"], [_sentence(row) for row in rows])
+            unpublished.add_some(rows[0]["of_all"], [_sentence(row) for row in rows])
         moved |= {row["subject"] for row in await connection.fetch(STATED_SINCE, since[name])}
     published: dict[str, Sums] = {}
     sums = await asyncio.gather(

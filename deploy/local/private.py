@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,12 +90,20 @@ def _start_services(children: Children, state: State, installation: Installation
 
 
 def start_service(
-    children: Children, state: State, installation: Installation, spec: ServiceSpec
+    children: Children,
+    state: State,
+    installation: Installation,
+    spec: ServiceSpec,
+    also: Mapping[str, str] | None = None,
+    *,
+    name: str | None = None,
 ) -> None:
+    """`also` are settings that win over all others. Its process is called `name`, or as it is."""
     settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
     command = [sys.executable, "-m", f"services.{spec.name}.main"]
     keys = {"JWKS_URL": f"{state.service_url('portal')}/.well-known/jwks.json"}
-    children.start(spec.name, command, rank=2, env={**keys, **os.environ, **settings}, cwd=ROOT)
+    env = {**keys, **os.environ, **settings, **(also or {})}
+    children.start(name or spec.name, command, rank=2, env=env, cwd=ROOT)
 
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:

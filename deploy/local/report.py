@@ -1,6 +1,6 @@
 """What the checker found: every rule, with a bounded list of offences and their true number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 LISTED = 20
@@ -14,13 +14,10 @@ class Found:
     count: int = 0
     sentences: list[str] = field(default_factory=list)
 
-    def add(self, sentences: Iterable[str]) -> None:
-        for sentence in sentences:
-            self.count += 1
-            if len(self.sentences) < LISTED:
-                self.sentences.append(sentence)
+    def add(self, sentence: str) -> None:
+        self.add_some(1, [sentence])
 
-    def add_uncounted(self, count: int, sentences: Sequence[str]) -> None:
+    def add_some(self, count: int, sentences: Sequence[str]) -> None:
         """`count` offences, some of them written out."""
         room = LISTED - len(self.sentences)
         self.count += count

@@ -8,9 +8,9 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -19,18 +19,26 @@ from asyncpg.cursor import Cursor
 from libs.messaging.database import Connection
 
 Connections: TypeAlias = Mapping[str, Connection]
-Row: TypeAlias = asyncpg.Record
+
+
+class Row(Protocol):
+    """A record of the database, or anything that answers its columns by name."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
 
 ORDERS = """
     SELECT id AS order_id, tenant_id, state, total_cents,
            coalesce(due_at < now() - $1 * interval '1 second', true) AS overdue
       FROM orders WHERE state IS NOT NULL ORDER BY id"""
 CREDIT = """
-    SELECT r.order_id, r.tenant_id, r.state, r.customer_id, c.id IS NOT NULL AS known
+    SELECT r.order_id, r.tenant_id, r.state, c.id IS NOT NULL AS known,
+           CASE WHEN c.id IS NULL THEN r.customer_id END AS customer_id
       FROM credit_reservations r LEFT JOIN customers c ON c.id = r.customer_id
      ORDER BY r.order_id"""
 RESERVATIONS = """
-    SELECT r.order_id, r.tenant_id, r.state, r.vehicle_id, v.id IS NOT NULL AS known, v.seller_id
+    SELECT r.order_id, r.tenant_id, r.state, v.id IS NOT NULL AS known, v.seller_id,
+           CASE WHEN v.id IS NULL THEN r.vehicle_id END AS vehicle_id
       FROM reservations r LEFT JOIN vehicles v ON v.id = r.vehicle_id
      ORDER BY r.order_id"""
 PAYMENTS = """
@@ -81,10 +89,11 @@ SESSION = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Purchase:
     """What each service holds of it; None where there is nothing. `payment` and `payout` are there
-    too when only the gateway's or the bank's books know of it: their state is None then.
+    too when only the gateway's or the bank's books know of it: their state is None then. `state`
+    is the order's, or "unknown".
     """
 
     order_id: UUID
@@ -93,19 +102,21 @@ class Purchase:
     reservation: Row | None
     payment: Row | None
     payout: Row | None
+    state: str = field(init=False)
 
-    @property
-    def state(self) -> str:
-        return "unknown" if self.order is None else str(self.order["state"])
+    def __post_init__(self) -> None:
+        self.state = "unknown" if self.order is None else self.order["state"]
 
 
 @asynccontextmanager
-async def connected(databases: Mapping[str, str]) -> AsyncIterator[Connections]:
-    """A connection to each database, under the same name, that cannot write."""
+async def connected(databases: Mapping[str, str], **settings: str) -> AsyncIterator[Connections]:
+    """A connection to each database, under the same name, that cannot write. `settings` are
+    Postgres's own, beside those every connection gets.
+    """
     async with AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
         for name, url in databases.items():
-            connections[name] = await asyncpg.connect(url, server_settings=SESSION)
+            connections[name] = await asyncpg.connect(url, server_settings=SESSION | settings)
             stack.push_async_callback(connections[name].close)
         yield connections
 
@@ -145,8 +156,8 @@ async def purchases(
 class _Lane:
     """One service's records, in order; `rows` are those read and not taken."""
 
-    def __init__(self, cursor: "Cursor[Row]") -> None:
-        self.rows: list[Row] = []
+    def __init__(self, cursor: "Cursor[asyncpg.Record]") -> None:
+        self.rows: Sequence[Row] = []
         self.at_end = False
         self._cursor = cursor
 

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
-from unittest.mock import patch
+
+import psutil
 
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime, choose_runtime
@@ -33,6 +34,8 @@ SETTINGS = {
     "MAX_OPEN_PURCHASES": "1000",  # of one customer
 }
 
+FAULTS_AT_ONCE = 4
+
 
 class Servers(Protocol):
     """A Postgres and a RabbitMQ that keep their ports and their data when they crash."""
@@ -41,6 +44,8 @@ class Servers(Protocol):
     def stop(self) -> None: ...
     def crash_postgres(self) -> None: ...
     def crash_rabbitmq(self) -> None: ...
+    def freeze(self, name: str) -> None: ...
+    def thaw(self, name: str) -> None: ...
 
 
 class PrivateServers:
@@ -69,6 +74,12 @@ class PrivateServers:
         start_rabbitmq(self._children, self._ports, self._broker, durable=False)
         wait_for_rabbitmq(self._children, self._broker)
 
+    def freeze(self, name: str) -> None:
+        freeze(self._children, name)
+
+    def thaw(self, name: str) -> None:
+        thaw(self._children, name)
+
     def _start_postgres(self) -> None:
         start_postgres(self._children, self._postgres, self._superuser, durable=False)
 
@@ -88,12 +99,12 @@ class System:
         )
         self.installation: Installation = self.state.installation(folder)
         self.servers = self._servers()
-        # A child that is tied ends with the thread that started it: this one lives as long as we.
-        self._thread = ThreadPoolExecutor(1)
+        # A child that is tied ends with the thread that started it: these live as long as we.
+        self._threads = ThreadPoolExecutor(FAULTS_AT_ONCE)
 
     async def aside(self, fault: Callable[[], None]) -> None:
         """Run `fault` while the test's own requests go on."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, fault)
+        await asyncio.get_running_loop().run_in_executor(self._threads, fault)
 
     def _servers(self) -> Servers:
         passwords = self.installation.passwords
@@ -127,7 +138,7 @@ class System:
     def stop(self) -> None:
         self.children.stop()
         self.servers.stop()
-        self._thread.shutdown()
+        self._threads.shutdown()
 
     def kill(self, service: str) -> None:
         """End it without a warning, wherever it is."""
@@ -139,22 +150,42 @@ class System:
         wait_for_service(self.children, self.state, spec)
 
     def _start(self, spec: ServiceSpec) -> None:
-        with patch.dict(os.environ, SETTINGS):
-            start_service(self.children, self.state, self.installation, spec)
+        start_service(self.children, self.state, self.installation, spec, SETTINGS)
 
 
 def kill(children: Children, name: str) -> None:
-    for record in recorded(children.folder):
-        process = record.process()
-        if record.name == name and process is not None:
-            os.killpg(record.pid, signal.SIGKILL)
-            children.wait(name)
+    for process in _processes(children, name):
+        os.killpg(process.pid, signal.SIGKILL)
+        children.wait(name)
+
+
+def freeze(children: Children, name: str) -> None:
+    """Stop it where it is, with all its connections open and everything it started."""
+    for process in _processes(children, name):
+        for each in (process, *process.children(recursive=True)):
+            each.suspend()
+
+
+def thaw(children: Children, name: str) -> None:
+    for process in _processes(children, name):
+        for each in (*process.children(recursive=True), process):
+            each.resume()
+
+
+def _processes(children: Children, name: str) -> list[psutil.Process]:
+    records = [record for record in recorded(children.folder) if record.name == name]
+    return [process for record in records if (process := record.process()) is not None]
+
+
+def own_folder(of: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"mercado-veiculo-{of}-{secrets.token_hex(2)}-"))
+    folder.chmod(0o711)  # root's Postgres runs as another user
+    return folder
 
 
 @contextmanager
 def running_system() -> Iterator[System]:
-    folder = Path(tempfile.mkdtemp(prefix=f"mercado-veiculo-e2e-{secrets.token_hex(2)}-"))
-    folder.chmod(0o711)  # root's Postgres runs as another user
+    folder = own_folder("e2e")
     system = System(folder)
     try:
         system.start()

@@ -2,17 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
-from typing import TypeVar
 from uuid import UUID
 
-import httpx
 import pytest
 
 from deploy.local.market import FINAL_STATES, Market
 from deploy.services import SERVICES
+from tests.e2e.patience import unless_too_late, until_answered
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
@@ -20,8 +18,6 @@ pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.slow]
 
 PRICE = 1_000
 PURCHASES = 30
-
-Answer = TypeVar("Answer")
 
 
 async def test_purchases_survive_the_kill_of_every_service(system: System) -> None:
@@ -59,7 +55,7 @@ async def _purchases_survive(system: System, fault: Callable[[], None]) -> None:
 async def _buy_all(market: Market, customer: UUID, vehicles: list[UUID]) -> list[UUID]:
     """Some before the fault, some during it, some after."""
     return [
-        await _until_answered(partial(market.buy, customer, vehicle, PRICE, key=str(vehicle)))
+        await until_answered(partial(market.buy, customer, vehicle, PRICE, key=str(vehicle)))
         for vehicle in vehicles
     ]
 
@@ -71,39 +67,15 @@ async def _ends(market: Market, order_id: UUID) -> None:
     paid = False
     deadline = time.monotonic() + 90
     while True:
-        purchase = await _until_answered(partial(market.state, order_id))
+        purchase = await until_answered(partial(market.state, order_id))
         if purchase["state"] in FINAL_STATES - {"COMPLETED"}:
             return
         if purchase["state"] == "COMPLETED":
-            await _until_answered(partial(_unless_too_late, partial(market.pick_up, order_id)))
+            await until_answered(partial(unless_too_late, partial(market.pick_up, order_id)))
             continue
         if purchase["payment_code"] is not None and not paid:
             code = purchase["payment_code"]
             pay = partial(market.pay, code, key=code)
-            paid = await _until_answered(partial(_unless_too_late, pay))
+            paid = await until_answered(partial(unless_too_late, pay))
         assert time.monotonic() < deadline, f"{order_id} rests in {purchase['state']}"
-        await asyncio.sleep(0.1)
-
-
-async def _unless_too_late(request: Callable[[], Awaitable[None]]) -> bool:
-    """False when it is refused, because the code has expired or the vehicle was picked up."""
-    try:
-        await request()
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code != HTTPStatus.CONFLICT:
-            raise
-        return False
-    return True
-
-
-async def _until_answered(request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask again, as a client with the same idempotency key may, until the service is back."""
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            return await request()
-        except (httpx.TransportError, httpx.HTTPStatusError) as error:
-            refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500
-            if refused or time.monotonic() > deadline:
-                raise
         await asyncio.sleep(0.1)

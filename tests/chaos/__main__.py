@@ -1,0 +1,56 @@
+"""`./taskw chaos`: break every part of a system under load, and prove that no purchase suffered."""
+
+import asyncio
+import secrets
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from deploy.local.processes import StartFailed
+from deploy.local.verify import show_report
+from tests.chaos.run import Result, run
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def chaos(
+    seconds: Annotated[float, typer.Option(min=5, help="How long faults are injected.")] = 60,
+    seed: Annotated[int | None, typer.Option(help="The same seed makes the same schedule.")] = None,
+) -> None:
+    """Run the whole system under load, kill and cut everything, heal, and verify."""
+    console = Console(soft_wrap=True, highlight=False)
+    seed = secrets.randbelow(10**6) if seed is None else seed
+    try:
+        result = asyncio.run(run(seed, seconds, console.print))
+    except StartFailed as error:
+        sys.exit(f"error: seed {seed}: {error}")
+    show(result, console)
+    if not result.well:
+        sys.exit(f"error: not everything is well, see above (again: --seed {seed})")
+
+
+def show(result: Result, console: Console) -> None:
+    console.print(f"\n[bold]Chaos with seed {result.seed}[/bold]")
+    recovery = "not reached" if result.recovery is None else f"{result.recovery:.1f} s"
+    lines = {
+        "faults": result.injected,
+        "accepted": {"purchases": result.accepted},
+        "ended": result.ended,
+        "requests in vain": result.in_vain,
+    }
+    for title, counts in lines.items():
+        counted = ", ".join(f"{what} {number}" for what, number in sorted(counts.items()))
+        console.print(f"  {title:18}{counted or 'none'}")
+    console.print(f"  {'recovered after':18}{recovery}")
+    show_report(result.report, console)
+    for sentence in result.harm[:50]:
+        console.print(f"  ✘ {sentence}", style="red", markup=False)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    app()

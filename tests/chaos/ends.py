@@ -1,0 +1,40 @@
+"""Whether everything has come to its end, as the databases say."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+import asyncpg
+
+from deploy.local.market import FINAL_STATES
+from deploy.local.snapshot import connected
+
+UNFINISHED = {
+    "orders": f"SELECT count(*) FROM orders WHERE state NOT IN {tuple(sorted(FINAL_STATES))}",
+    "payments": "SELECT count(*) FROM payments WHERE next_attempt IS NOT NULL",
+    "payouts": "SELECT count(*) FROM payouts WHERE next_attempt IS NOT NULL",
+}
+OUTCOMES = "SELECT id, state FROM orders WHERE id = ANY ($1)"
+
+
+async def what_is_left(databases: Mapping[str, str]) -> Counter[str]:
+    """Rows in outboxes, and purchases, calls to the gateway and to the bank that are not done."""
+    left: Counter[str] = Counter()
+    async with connected(databases) as connections:
+        for name, connection in connections.items():
+            left[f"outbox of {name}"] = await connection.fetchval("SELECT count(*) FROM outbox")
+        for name, statement in UNFINISHED.items():
+            left[name] = await connections[name].fetchval(statement)
+    return +left
+
+
+async def outcomes(databases: Mapping[str, str], accepted: Collection[UUID]) -> Counter[str]:
+    """How many of the accepted purchases ended how; `LOST` are those orders knows nothing of."""
+    connection = await asyncpg.connect(databases["orders"])
+    try:
+        rows = await connection.fetch(OUTCOMES, list(accepted))
+    finally:
+        await connection.close()
+    found = Counter(str(row["state"]) for row in rows)
+    found["LOST"] = len(accepted) - len(rows)
+    return +found

@@ -1,0 +1,131 @@
+"""The system with a proxy on every line from a service to a server, and what can be done to it."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from deploy.installation import Installation
+from deploy.local.ports import Ports
+from deploy.local.postgres import data_folder
+from deploy.local.private import start_service
+from deploy.local.processes import StartFailed, recorded
+from deploy.services import ServiceSpec, service_named
+from tests.chaos.schedule import LINES, PROCESSES, RELAYS, SERVERS, Fault, Kind
+from tests.e2e.system import SETTINGS, System, freeze, kill, own_folder, thaw
+from tests.fixtures.proxy import Proxy
+
+STARTS_AGAIN_WITHIN = 60
+"""Seconds. A service that finds no server when it starts ends; its supervisor starts it again."""
+
+
+class Parts(System):
+    """Services reach their servers through proxies; who looks on from outside does not."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        ports = {"postgres": self.state.postgres, "rabbitmq": self.state.rabbitmq}
+        self.lines = {
+            line: Proxy("127.0.0.1", ports[server]) for line, (_, server) in LINES.items()
+        }
+        free = Ports()
+        self._relay_ports = {name: str(free.pick()) for name in RELAYS}
+        self._busy = {part: asyncio.Lock() for part in (*PROCESSES, *SERVERS, *LINES)}
+        self.injected: Counter[str] = Counter()
+
+    def start(self) -> None:
+        super().start()
+        for relay in RELAYS:
+            self._start_relay(relay)
+
+    async def inject(self, fault: Fault) -> None:
+        """Break it, wait, and mend it. One fault at a time for each part."""
+        async with self._busy[fault.part]:
+            self.injected[f"{fault.kind} {fault.sort}"] += 1
+            match fault.kind:
+                case Kind.CUT:
+                    self.lines[fault.part].reset()
+                case Kind.SILENCE:
+                    self.lines[fault.part].silence()
+                    await asyncio.sleep(fault.seconds)
+                    await self.lines[fault.part].heal()
+                case Kind.FREEZE:
+                    self._servers_or_processes(fault.part, freezing=True)
+                    await asyncio.sleep(fault.seconds)
+                    self._servers_or_processes(fault.part, freezing=False)
+                case Kind.KILL:
+                    await self._kill(fault)
+
+    def ended_of_their_own(self) -> list[str]:
+        """What does not run any more, though nobody killed it."""
+        return [record.name for record in recorded(self.children.folder) if not record.process()]
+
+    def keep_logs(self) -> Path:
+        """Where they stay when everything else of the run is gone."""
+        kept = self.children.folder.with_suffix(".logs")
+        shutil.copytree(self.children.folder / "logs", kept)
+        return kept
+
+    def _start(self, spec: ServiceSpec) -> None:
+        start_service(self.children, self.state, self._seen_by(spec), spec, SETTINGS)
+
+    def _start_relay(self, relay: str) -> None:
+        spec = service_named(RELAYS[relay])
+        also = {**SETTINGS, "ROLE": "relay", "PORT": self._relay_ports[relay]}
+        start_service(self.children, self.state, self._seen_by(spec), spec, also, name=relay)
+
+    def _seen_by(self, spec: ServiceSpec) -> Installation:
+        ports = {
+            server: f"127.0.0.1:{self.lines[line].port}"
+            for line, (service, server) in LINES.items()
+            if service == spec.name
+        }
+        return replace(self.installation, postgres=ports["postgres"], rabbitmq=ports["rabbitmq"])
+
+    def _servers_or_processes(self, part: str, *, freezing: bool) -> None:
+        if part in SERVERS:
+            (self.servers.freeze if freezing else self.servers.thaw)(part)
+        else:
+            (freeze if freezing else thaw)(self.children, part)
+
+    async def _kill(self, fault: Fault) -> None:
+        if fault.part == "postgres":
+            await self.aside(self.servers.crash_postgres)
+        elif fault.part == "rabbitmq":
+            await self.aside(self.servers.crash_rabbitmq)
+        else:
+            await self.aside(partial(kill, self.children, fault.part))
+            await asyncio.sleep(fault.seconds)
+            again = self._start_relay if fault.part in RELAYS else self.start_again
+            await self._supervise(partial(again, fault.part))
+
+    async def _supervise(self, start: Callable[[], None]) -> None:
+        deadline = asyncio.get_running_loop().time() + STARTS_AGAIN_WITHIN
+        while True:
+            try:
+                return await self.aside(start)
+            except StartFailed:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+
+
+@asynccontextmanager
+async def running_parts() -> AsyncIterator[Parts]:
+    """Everything runs until the block ends, and leaves nothing behind."""
+    folder = own_folder("chaos")
+    parts = Parts(folder)
+    try:
+        for line in parts.lines.values():
+            await line.start()
+        await parts.aside(parts.start)
+        yield parts
+    finally:
+        await asyncio.to_thread(parts.stop)
+        for line in parts.lines.values():
+            await line.close()
+        shutil.rmtree(data_folder(folder), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,150 @@
+"""One run: load, faults after a schedule, then quiet, and the proof that nothing came to harm."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from deploy.installation import ADMINISTRATOR
+from deploy.local.invariants import check
+from deploy.local.market import FINAL_STATES
+from deploy.local.report import Report
+from libs.messaging.discovery import load, named_participants
+from tests.chaos.buyers import Buyers
+from tests.chaos.ends import outcomes, what_is_left
+from tests.chaos.parts import Parts, running_parts
+from tests.chaos.schedule import Fault, schedule
+
+BUYERS = 12
+REQUEST_SECONDS = 5.0
+RECOVERS_WITHIN = 180.0
+TELL_EVERY = 5.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """`recovery` is the seconds from the last fault until every outbox was empty and every
+    purchase, refund and payout at its end; None when that was not reached. `harm` is what
+    went wrong beside the invariants, in sentences.
+    """
+
+    seed: int
+    faults: Sequence[Fault]
+    accepted: int
+    ended: Counter[str]
+    injected: Counter[str]
+    in_vain: Counter[str]
+    recovery: float | None
+    report: Report
+    harm: Sequence[str]
+
+    @property
+    def well(self) -> bool:
+        return self.report.hold and not self.harm
+
+
+async def run(seed: int, seconds: float, tell: Callable[[str], None]) -> Result:
+    """Starts a system of its own, and stops it."""
+    faults = schedule(seed, seconds)
+    tell(f"seed {seed}: {len(faults)} faults in {seconds:g} s; starting the system")
+    async with running_parts() as parts:
+        market = parts.market(timeout=REQUEST_SECONDS)
+        buyers = Buyers(market, seed)
+        try:
+            await _under_load(parts, buyers, faults, seconds, tell)
+            healed = time.monotonic()
+            tell("the last fault is mended; waiting until nothing is left to do")
+            left = await _until_nothing_is_left(parts, tell)
+            recovery = None if left else time.monotonic() - healed
+            report = await _until_it_holds(parts)
+        finally:
+            await market.close()
+        ended = await outcomes(parts.databases, buyers.accepted)
+        harm = [
+            *(f"{what}: {number} not done" for what, number in left.items()),
+            *(f"{number} accepted purchases are {end}" for end, number in _no_ends(ended).items()),
+            *(f"{name} ended of its own" for name in parts.ended_of_their_own()),
+            *buyers.wrong,
+        ]
+        result = Result(
+            seed,
+            faults,
+            len(buyers.accepted),
+            ended,
+            parts.injected,
+            buyers.in_vain,
+            recovery,
+            report,
+            harm,
+        )
+        if not result.well:
+            kept = parts.keep_logs()
+            tell(f"the logs are in {kept}")
+    return result
+
+
+async def _under_load(
+    parts: Parts,
+    buyers: Buyers,
+    faults: Sequence[Fault],
+    seconds: float,
+    tell: Callable[[str], None],
+) -> None:
+    """Until every fault is mended and every buyer has done what he meant to do."""
+    over, started = asyncio.Event(), time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        shopping = tasks.create_task(buyers.shop(BUYERS, over))
+        telling = tasks.create_task(_tell_counts(buyers, started, tell))
+        injecting = []
+        for fault in faults:
+            await asyncio.sleep(max(0.0, started + fault.at - time.monotonic()))
+            tell(f"{time.monotonic() - started:6.1f} s  {fault}")
+            injecting.append(tasks.create_task(parts.inject(fault)))
+        await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
+        over.set()
+        await asyncio.gather(*injecting)
+        tell(f"{time.monotonic() - started:6.1f} s  all faults are mended")
+        await shopping
+        telling.cancel()
+
+
+async def _tell_counts(buyers: Buyers, started: float, tell: Callable[[str], None]) -> None:
+    while True:
+        await asyncio.sleep(TELL_EVERY)
+        in_vain = ", ".join(f"{number} {what}" for what, number in buyers.in_vain.items())
+        tell(
+            f"{time.monotonic() - started:6.1f} s  {len(buyers.accepted)} purchases accepted"
+            f" (requests in vain: {in_vain or 'none'})"
+        )
+
+
+async def _until_nothing_is_left(parts: Parts, tell: Callable[[str], None]) -> Counter[str]:
+    deadline, told = time.monotonic() + RECOVERS_WITHIN, time.monotonic()
+    while True:
+        left = await what_is_left(parts.databases)
+        if not left or time.monotonic() > deadline:
+            return left
+        if time.monotonic() > told + TELL_EVERY:
+            told = time.monotonic()
+            tell("left: " + ", ".join(f"{what} {number}" for what, number in left.items()))
+        await asyncio.sleep(0.1)
+
+
+async def _until_it_holds(parts: Parts) -> Report:
+    """Views may be behind the purchases themselves for a moment."""
+    participants, deadline = load(named_participants([])), time.monotonic() + 30
+    while True:
+        report = await check(
+            parts.databases,
+            participants,
+            rabbitmq_url=parts.installation.broker_url(ADMINISTRATOR),
+            grace_seconds=0,
+        )
+        if report.hold or time.monotonic() > deadline:
+            return report
+        await asyncio.sleep(0.2)
+
+
+def _no_ends(ended: Counter[str]) -> Counter[str]:
+    return Counter({state: number for state, number in ended.items() if state not in FINAL_STATES})

@@ -1,0 +1,56 @@
+"""A client that asks again while services are away, as one with an idempotency key may."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+import httpx
+
+Answer = TypeVar("Answer")
+
+IN_FLIGHT = "idempotency-key-in-flight"
+
+
+async def until_answered(
+    request: Callable[[], Awaitable[Answer]],
+    *,
+    patience: float = 60,
+    on_failure: Callable[[Exception], None] = lambda _: None,
+) -> Answer:
+    """Ask again until the service is back; raises its refusal, or the last trouble after
+    `patience` seconds. `on_failure` hears of each try in vain.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return await request()
+        except (httpx.TransportError, httpx.HTTPStatusError) as error:
+            if _is_refusal(error) or time.monotonic() > deadline:
+                raise
+            on_failure(error)
+        await asyncio.sleep(0.1)
+
+
+async def unless_too_late(request: Callable[[], Awaitable[None]]) -> bool:
+    """False when it is refused, because the code has expired or the vehicle was picked up."""
+    try:
+        await request()
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != HTTPStatus.CONFLICT or _is_in_flight(error):
+            raise
+        return False
+    return True
+
+
+def _is_refusal(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
+    if not isinstance(error, httpx.HTTPStatusError) or _is_in_flight(error):
+        return False
+    return error.response.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _is_in_flight(error: httpx.HTTPStatusError) -> bool:
+    """The first try, whose answer was not waited for, is still at work."""
+    response = error.response
+    return response.status_code == HTTPStatus.CONFLICT and response.json()["code"] == IN_FLIGHT
