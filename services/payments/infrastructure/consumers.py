@@ -1,9 +1,10 @@
 """What payments hears, in views of its own, and how it reacts."""
 
 import secrets
+from collections.abc import Callable
 from uuid import UUID
 
-from libs.kernel.ids import uuid7
+from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
 from libs.messaging.participant import Participant
 from libs.messaging.reactions import Reactions
@@ -33,7 +34,11 @@ class VehicleSaleFailed(View):
     order_id: UUID
 
 
-def reactions(terms: CodeTerms) -> Reactions[Unit]:
+def reactions(
+    terms: CodeTerms,
+    new_id: IdFactory = uuid7,
+    random_bits: Callable[[int], int] = secrets.randbits,
+) -> Reactions[Unit]:
     on = Reactions[Unit]("payments")
 
     @on.forward(
@@ -50,8 +55,8 @@ def reactions(terms: CodeTerms) -> Reactions[Unit]:
             order_id=event.data.order_id,
             customer_id=event.data.customer_id,
             amount_cents=event.data.price_cents,
-            payment_id=uuid7(),
-            code_number=secrets.randbits(RANDOM_BITS),
+            payment_id=new_id(),
+            code_number=random_bits(RANDOM_BITS),
             terms=terms,
         )
 
@@ -60,7 +65,7 @@ def reactions(terms: CodeTerms) -> Reactions[Unit]:
         uow: Unit, event: Received[OrderCancellationRequested]
     ) -> None:
         await cancel_payment(
-            uow, tenant_id=event.tenant_id, order_id=event.data.order_id, payment_id=uuid7()
+            uow, tenant_id=event.tenant_id, order_id=event.data.order_id, payment_id=new_id()
         )
 
     @on.backward("vehicle.sale_failed.v1", VehicleSaleFailed)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.kernel.ids import uuid7
+from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
 from libs.messaging.participant import Participant
 from libs.messaging.reactions import Reactions
@@ -17,7 +17,7 @@ class OrderClosed(View):
     total_cents: int
 
 
-def reactions() -> Reactions[Unit]:
+def reactions(new_id: IdFactory = uuid7) -> Reactions[Unit]:
     on = Reactions[Unit]("payouts")
 
     @on.irrevocable("order.closed.v1", OrderClosed)
@@ -28,7 +28,7 @@ def reactions() -> Reactions[Unit]:
             order_id=event.data.order_id,
             seller_id=event.data.seller_id,
             amount_cents=event.data.total_cents,
-            payout_id=uuid7(),
+            payout_id=new_id(),
         )
 
     return on

@@ -1,5 +1,9 @@
-"""The ports in memory, by the same rules as in Postgres."""
+"""The ports in memory, by the same rules as in Postgres.
 
+Rows are stored and handed out as copies: a change that is not saved is lost, as in a database.
+"""
+
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -33,7 +37,7 @@ class CustomersInMemory:
         document = customer.present().document
         if await self.find_by_document(customer.tenant_id, document):
             raise DocumentTaken("another customer has this document", field="document")
-        self.rows[customer.id] = customer
+        self.rows[customer.id] = copy(customer)
 
     async def get(self, tenant_id: str, customer_id: UUID) -> Customer:
         customer = await self.lock_even_erased(tenant_id, customer_id)
@@ -46,10 +50,10 @@ class CustomersInMemory:
         customer = self.rows.get(customer_id)
         if customer is None or customer.tenant_id != tenant_id:
             raise CustomerNotFound("no such customer")
-        return customer
+        return copy(customer)
 
     async def save(self, customer: Customer) -> None:
-        self.rows[customer.id] = customer
+        self.rows[customer.id] = copy(customer)
 
     async def find_by_document(self, tenant_id: str, document: str) -> list[Customer]:
         return [c for c in self._of(tenant_id) if c.present().document == document]
@@ -58,19 +62,23 @@ class CustomersInMemory:
         return [c for c in self._of(tenant_id) if c.present().email == email]
 
     def _of(self, tenant_id: str) -> list[Customer]:
-        return [c for c in self.rows.values() if c.tenant_id == tenant_id and not c.is_erased]
+        return [
+            copy(customer)
+            for customer in self.rows.values()
+            if customer.tenant_id == tenant_id and not customer.is_erased
+        ]
 
 
 @dataclass
 class ReservationsInMemory:
     customers: dict[UUID, Customer]
     rows: dict[UUID, CreditReservation] = field(default_factory=dict)
-    closed: set[UUID] = field(default_factory=set)
+    closed: dict[UUID, bool] = field(default_factory=dict)
 
     async def add_holding_credit(self, reservation: CreditReservation) -> Hold:
         if reservation.order_id in self.rows:
             return Hold.DECIDED_BEFORE
-        self.rows[reservation.order_id] = reservation
+        self.rows[reservation.order_id] = copy(reservation)
         customer = self._customer(reservation)
         if customer is None or customer.is_erased:
             return Hold.NOT_HELD
@@ -88,10 +96,11 @@ class ReservationsInMemory:
     async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
         earlier = self.rows.get(tombstone.order_id)
         if earlier is None:
-            self.rows[tombstone.order_id] = tombstone
-        return earlier
+            self.rows[tombstone.order_id] = copy(tombstone)
+        return copy(earlier)
 
     async def give_back(self, reservation: CreditReservation, held_as: ReservationState) -> None:
+        self.rows[reservation.order_id] = copy(reservation)
         customer = self._customer(reservation)
         assert customer is not None
         if held_as is ReservationState.RESERVED:
@@ -100,19 +109,19 @@ class ReservationsInMemory:
             self._move(customer, consumed=-reservation.total_cents)
 
     async def save(self, reservation: CreditReservation) -> None:
-        self.rows[reservation.order_id] = reservation
+        self.rows[reservation.order_id] = copy(reservation)
 
     async def consume(self, order_id: UUID) -> None:
         record = self.rows.get(order_id)
         if record is not None and record.state is ReservationState.RESERVED:
-            record.state = ReservationState.CONSUMED
+            self.rows[order_id] = replace(record, state=ReservationState.CONSUMED)
             customer = self._customer(record)
             assert customer is not None
             self._move(customer, reserved=-record.total_cents, consumed=record.total_cents)
 
     async def mark_closed(self, order_id: UUID) -> None:
         if order_id in self.rows:
-            self.closed.add(order_id)
+            self.closed[order_id] = True
 
     async def any_open(self, customer_id: UUID) -> bool:
         return any(
@@ -124,16 +133,18 @@ class ReservationsInMemory:
 
     def _customer(self, reservation: CreditReservation) -> Customer | None:
         assert reservation.customer_id is not None
-        return self.customers.get(reservation.customer_id)
+        customer = self.customers.get(reservation.customer_id)
+        of_tenant = customer is not None and customer.tenant_id == reservation.tenant_id
+        return customer if of_tenant else None
 
-    @staticmethod
-    def _move(customer: Customer, *, reserved: int = 0, consumed: int = 0) -> None:
+    def _move(self, customer: Customer, *, reserved: int = 0, consumed: int = 0) -> None:
         credit = customer.credit
-        customer.credit = replace(
+        moved = replace(
             credit,
             reserved_cents=credit.reserved_cents + reserved,
             consumed_cents=credit.consumed_cents + consumed,
         )
+        self.customers[customer.id] = replace(customer, credit=moved)
 
 
 class UnitOfWorkInMemory:

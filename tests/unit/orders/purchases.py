@@ -11,7 +11,7 @@ from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.errors import PurchaseNotFound
 from services.orders.domain.history import Fact
 from services.orders.domain.purchase import Purchase
-from services.orders.domain.states import State
+from services.orders.domain.states import ENDED, FORWARD, State
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DEADLINES = Deadlines()
@@ -45,6 +45,19 @@ def fact(event_type: str, sequence: int = 1) -> Fact:
 
 def copy(purchase: Purchase) -> Purchase:
     return replace(purchase, history=list(purchase.history))
+
+
+def may_follow(before: State, after: State) -> bool:
+    """Whether a purchase may be found in the one some time after the other."""
+    if before is after:
+        return True
+    if before in ENDED:
+        return False
+    if after in FORWARD:
+        return before in FORWARD and FORWARD.index(after) > FORWARD.index(before)
+    if after is State.CLOSED:
+        return before is State.COMPLETED
+    return after is not State.COMPENSATING or before in FORWARD
 
 
 @dataclass

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orders.domain.states import ENDED, FORWARD, State
+from services.orders.domain.states import ENDED, State
+from tests.unit.orders.purchases import may_follow
 from tests.unit.orders.world import World, beginning, moves, redelivered
 
 RESTING = {State.COMPLETED, *ENDED}
@@ -35,24 +36,12 @@ def test_every_reachable_purchase_is_consistent_and_ends() -> None:
         if not after:
             ends[world.purchase.state] += 1
         for what, next_world in after:
-            assert _may_follow(world.purchase.state, next_world.purchase.state), what
+            assert may_follow(world.purchase.state, next_world.purchase.state), what
             if next_world.key not in seen:
                 seen.add(next_world.key)
                 waiting.append(next_world)
     assert set(ends) == ENDED
     assert len(seen) > 7_000
-
-
-def _may_follow(before: State, after: State) -> bool:
-    if before is after:
-        return True
-    if before in ENDED:
-        return False
-    if after in FORWARD:
-        return before in FORWARD and FORWARD.index(after) > FORWARD.index(before)
-    if after is State.CLOSED:
-        return before is State.COMPLETED
-    return after is not State.COMPENSATING or before in FORWARD
 
 
 def _check_duplicates(world: World) -> None:
@@ -111,7 +100,7 @@ def test_whatever_is_heard_the_state_only_rises_turns_round_and_ends(
     world = beginning()
     for event, sequence in heard:
         after = redelivered(world, event, sequence)
-        assert _may_follow(world.purchase.state, after.purchase.state)
+        assert may_follow(world.purchase.state, after.purchase.state)
         world = after
     stated = Counter(fact.type for fact in world.purchase.history if fact.service == "orders")
     assert set(stated.values()) <= {1}

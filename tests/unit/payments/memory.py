@@ -1,8 +1,8 @@
 """The ports in memory, for tests: time is a number of seconds that the test moves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -22,6 +22,7 @@ class MemoryPayments:
     now: datetime = START
     rows: dict[UUID, Payment] = field(default_factory=dict)
     due: dict[UUID, datetime] = field(default_factory=dict)
+    new_id: Callable[[], UUID] = uuid4
 
     async def add(self, payment: Payment, *, code_lives: timedelta) -> bool:
         if payment.order_id in self.rows:
@@ -63,12 +64,12 @@ class MemoryPayments:
         ][:limit]
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
-        claimed = [self.rows[key] for key, due in self.due.items() if due <= self.now][:limit]
+        due = [self.rows[key] for key, due in self.due.items() if due <= self.now][:limit]
+        claimed = [replace(row, attempts=row.attempts + 1, claim=self.new_id()) for row in due]
         for row in claimed:
-            row.attempts += 1
-            row.claim = uuid4()
             self.due[row.order_id] = self.now + lease
-        return [copy(row) for row in claimed]
+            self.rows[row.order_id] = copy(row)
+        return claimed
 
     async def save(self, *payments: Payment) -> None:
         for payment in payments:
@@ -104,12 +105,25 @@ class MemoryUnitOfWork:
         self.published.extend(events)
 
 
+@dataclass(frozen=True)
+class Operation:
+    """Money the gateway moved."""
+
+    order_id: UUID
+    kind: str
+    amount_cents: int
+
+
 @dataclass
 class MemoryGateway:
-    """Books by key; `moods` says, call by call: approve, decline, silent before, silent after."""
+    """Books by key; `moods` says, call by call: approve, decline, silent before, silent after.
+
+    `operations` is what money it moved, by key.
+    """
 
     moods: list[str] = field(default_factory=list)
     results: dict[str, Approved | Declined] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
 
     async def charge(
         self, key: str, *, order_id: UUID, amount_cents: int, method: str
@@ -117,20 +131,25 @@ class MemoryGateway:
         mood = self._mood()
         if mood == "decline":
             return self.results.setdefault(key, Declined("card_declined"))
-        return self._approve(key, mood)
+        return self._approve(key, mood, Operation(order_id, "charge", amount_cents))
 
     async def refund(
         self, key: str, *, charge_reference: str, amount_cents: int
     ) -> Approved | Declined:
         mood = self._mood()
+        charge = self.operations.get(charge_reference)
+        if charge is None or charge.amount_cents != amount_cents:
+            return Declined("no_such_charge")
         if mood == "decline" and key not in self.results:
             return Declined("refund_refused")
-        return self._approve(key, mood)
+        return self._approve(key, mood, Operation(charge.order_id, "refund", amount_cents))
 
-    def _approve(self, key: str, mood: str) -> Approved | Declined:
+    def _approve(self, key: str, mood: str, operation: Operation) -> Approved | Declined:
         if mood == "silent_before":
             raise ConnectionError
         result = self.results.setdefault(key, Approved(key))
+        if isinstance(result, Approved):
+            self.operations[key] = operation
         if mood == "silent_after":
             raise TimeoutError
         return result
@@ -139,7 +158,4 @@ class MemoryGateway:
         return self.moods.pop(0) if self.moods else "approve"
 
     def approved(self, kind: str) -> int:
-        return sum(
-            key.startswith(kind) and isinstance(result, Approved)
-            for key, result in self.results.items()
-        )
+        return sum(operation.kind == kind for operation in self.operations.values())

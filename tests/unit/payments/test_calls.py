@@ -24,7 +24,7 @@ def payment(state: State) -> Payment:
         state=state,
         amount_cents=500,
         method="tok_approve",
-        charge_reference="charge-1",
+        charge_reference=f"charge-{UUID(int=2)}",
     )
 
 

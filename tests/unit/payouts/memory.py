@@ -1,8 +1,8 @@
 """The ports in memory, for tests: time is a number of seconds that the test moves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -21,6 +21,7 @@ class MemoryPayouts:
     now: datetime = START
     rows: dict[UUID, Payout] = field(default_factory=dict)
     due: dict[UUID, datetime] = field(default_factory=dict)
+    new_id: Callable[[], UUID] = uuid4
 
     async def was_processed(self, tenant_id: str, external_id: str) -> bool:
         return self._find(tenant_id, external_id) is not None
@@ -38,18 +39,21 @@ class MemoryPayouts:
         return copy(found)
 
     async def lock(self, payout_id: UUID) -> Payout:
-        return copy(self.rows[payout_id])
+        found = self.rows.get(payout_id)
+        if found is None:
+            raise PayoutNotFound
+        return copy(found)
 
     async def lock_by_external_id(self, tenant_id: str, external_id: str) -> Payout:
         return await self.get(tenant_id, external_id)
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payout]:
-        claimed = [self.rows[key] for key, due in self.due.items() if due <= self.now][:limit]
+        due = [self.rows[key] for key, due in self.due.items() if due <= self.now][:limit]
+        claimed = [replace(row, attempts=row.attempts + 1, claim=self.new_id()) for row in due]
         for row in claimed:
-            row.attempts += 1
-            row.claim = uuid4()
             self.due[row.payout_id] = self.now + lease
-        return [copy(row) for row in claimed]
+            self.rows[row.payout_id] = copy(row)
+        return claimed
 
     async def update(self, payout: Payout) -> None:
         if payout.status is not Status.PENDING:
@@ -87,14 +91,23 @@ class MemoryUnitOfWork:
         self.published.extend(events)
 
 
+@dataclass(frozen=True)
+class Transfer:
+    """Money the bank moved."""
+
+    external_id: str
+    seller_id: UUID | None
+    amount_cents: int
+
+
 @dataclass
 class MemoryBank:
     """`mood` is what comes of the next calls: pay, refuse, refuse for good, silent before it pays,
-    silent after.
+    silent after. `transfers` is what money it moved, by key.
     """
 
     mood: str = "pay"
-    paid: dict[str, int] = field(default_factory=dict)
+    transfers: dict[str, Transfer] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
 
     async def pay(
@@ -103,9 +116,9 @@ class MemoryBank:
         self.keys.append(key)
         if self.mood == "silent before":
             raise ConnectionError
-        if self.mood.startswith("refuse") and key not in self.paid:
+        if self.mood.startswith("refuse") and key not in self.transfers:
             return Refused("no", for_good=self.mood == "refuse for good")
-        self.paid.setdefault(key, amount_cents)
+        self.transfers.setdefault(key, Transfer(external_id, seller_id, amount_cents))
         if self.mood == "silent after":
             raise TimeoutError
         return Paid(key)

@@ -1,7 +1,10 @@
-"""The ports of vehicles in memory, for tests of the use cases alone."""
+"""The ports of vehicles in memory.
+
+Rows are stored and handed out as copies: a change that is not saved is lost, as in a database.
+"""
 
 from collections.abc import Sequence
-from copy import deepcopy
+from copy import copy
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
@@ -13,24 +16,22 @@ from services.vehicles.domain.vehicle import Vehicle
 
 
 class MemoryVehicles:
-    def __init__(self) -> None:
-        self.by_id: dict[UUID, Listing] = {}
+    def __init__(self, by_id: dict[UUID, Listing] | None = None) -> None:
+        self.by_id = {} if by_id is None else by_id
 
     async def add(self, vehicle: Vehicle, papers: Papers) -> None:
-        if any(vehicle.tenant_id == other.tenant_id for other in self._carrying(vehicle, papers)):
-            raise VehicleAlreadyListed("plate")
-        self.by_id[vehicle.id] = Listing(vehicle, papers)
+        self._write(vehicle, papers)
 
     async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
         listing = self.by_id.get(vehicle_id)
         if listing is None or listing.vehicle.tenant_id != tenant_id:
             raise VehicleNotFound
-        return deepcopy(listing)
+        return Listing(copy(listing.vehicle), listing.papers)
 
     lock = find
 
     async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
-        self.by_id[vehicle.id] = Listing(vehicle, papers or self.by_id[vehicle.id].papers)
+        self._write(vehicle, papers or self.by_id[vehicle.id].papers)
 
     async def search(
         self, search: Search, *, after: tuple[int, UUID] | None, limit: int
@@ -39,6 +40,13 @@ class MemoryVehicles:
 
     async def is_listed_again(self, vehicle: Vehicle) -> bool:
         return bool(self._carrying(vehicle, self.by_id[vehicle.id].papers))
+
+    def _write(self, vehicle: Vehicle, papers: Papers) -> None:
+        on_market = not (vehicle.is_sold or vehicle.withdrawn)
+        others = self._carrying(vehicle, papers)
+        if on_market and any(vehicle.tenant_id == other.tenant_id for other in others):
+            raise VehicleAlreadyListed("plate")
+        self.by_id[vehicle.id] = Listing(copy(vehicle), papers)
 
     def _carrying(self, vehicle: Vehicle, papers: Papers) -> list[Vehicle]:
         return [
@@ -51,14 +59,16 @@ class MemoryVehicles:
 
 
 class MemoryReservations:
-    def __init__(self, vehicles: MemoryVehicles) -> None:
-        self.by_order: dict[UUID, Reservation] = {}
+    def __init__(
+        self, vehicles: MemoryVehicles, by_order: dict[UUID, Reservation] | None = None
+    ) -> None:
+        self.by_order = {} if by_order is None else by_order
         self._vehicles = vehicles
 
     async def open(self, reservation: Reservation) -> Held | None:
         if reservation.order_id in self.by_order:
             return None
-        self.by_order[reservation.order_id] = deepcopy(reservation)
+        self.by_order[reservation.order_id] = copy(reservation)
         held = self._held(reservation)
         if held.vehicle is not None and held.vehicle.tenant_id != reservation.tenant_id:
             return Held(reservation, None)
@@ -66,22 +76,22 @@ class MemoryReservations:
 
     async def lock(self, order_id: UUID) -> Held | None:
         reservation = self.by_order.get(order_id)
-        return None if reservation is None else self._held(deepcopy(reservation))
+        return None if reservation is None else self._held(copy(reservation))
 
     async def lock_or_create(self, tombstone: Reservation) -> Held | None:
         held = await self.lock(tombstone.order_id)
         if held is None:
-            self.by_order[tombstone.order_id] = deepcopy(tombstone)
+            self.by_order[tombstone.order_id] = copy(tombstone)
         return held
 
     async def save(self, held: Held) -> None:
-        self.by_order[held.reservation.order_id] = held.reservation
+        self.by_order[held.reservation.order_id] = copy(held.reservation)
         if held.vehicle is not None:
             await self._vehicles.save(held.vehicle)
 
     def _held(self, reservation: Reservation) -> Held:
         listing = reservation.vehicle_id and self._vehicles.by_id.get(reservation.vehicle_id)
-        return Held(reservation, deepcopy(listing.vehicle) if listing else None)
+        return Held(reservation, copy(listing.vehicle) if listing else None)
 
 
 class MemoryUnitOfWork:

@@ -1,0 +1,70 @@
+"""`./taskw soak` simulates for long, `./taskw mutants` proves that it finds what is broken."""
+
+import argparse
+import sys
+import time
+from contextlib import nullcontext
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.simulation.machine import Story
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.proof import prove
+from tests.simulation.rules import InvariantBroken
+from tests.simulation.running import chunks, fresh_seed
+
+SOAK_STEPS = 1_000_000
+MUTANT_STEPS = 50_000
+
+
+def soak(console: Console, seed: int, steps: int) -> bool:
+    """Whether everything held. What did not is shown with the shortest way there."""
+    console.print(f"{steps:,} steps; again: ./taskw soak --seed {seed} --steps {steps}")
+    story, started = Story(), time.monotonic()
+    try:
+        for done in chunks(seed, steps, story):
+            seconds = time.monotonic() - started
+            console.print(f"{done:>12,} steps in {seconds:,.0f} s", highlight=False)
+    except InvariantBroken as broken:
+        console.print(f"[red]✘[/red] {broken}", highlight=False)
+        console.print(*broken.__notes__[-1:], highlight=False)
+        return False
+    console.print(f"[green]✔[/green] every invariant held; {time.monotonic() - started:,.0f} s")
+    return True
+
+
+def mutants(console: Console, seed: int, most: int) -> bool:
+    """Whether each was found, and nothing is where nothing is broken."""
+    console.print(f"again: ./taskw mutants --seed {seed} --steps {most}")
+    table = Table("mutation", "found after", "rule broken", title=f"{len(MUTATIONS)} mutations")
+    found, longest = 0, 0
+    for sentence, mutation in MUTATIONS.items():
+        proof = prove(mutation, seed, most)
+        found += proof.verdict == "found"
+        longest = max(longest, proof.steps)
+        console.print(f"{sentence}: {proof.verdict}, {proof.steps:,} steps", highlight=False)
+        colour = "green" if proof.verdict == "found" else "red"
+        after = f"{proof.steps:,}" if proof.verdict == "found" else proof.verdict
+        table.add_row(sentence, f"[{colour}]{after}[/{colour}]", proof.what)
+    console.print(table)
+    unbroken = prove(nullcontext, seed, longest)
+    console.print(f"nothing broken: {unbroken.verdict} in {unbroken.steps:,} steps {unbroken.what}")
+    return found == len(MUTATIONS) and unbroken.verdict == "not found"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./taskw")
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for name, steps in (("soak", SOAK_STEPS), ("mutants", MUTANT_STEPS)):
+        task = tasks.add_parser(name, prog=f"./taskw {name}")
+        task.add_argument("--seed", type=int, default=None)
+        task.add_argument("--steps", type=int, default=steps)
+    chosen = parser.parse_args()
+    seed = fresh_seed() if chosen.seed is None else chosen.seed
+    work = soak if chosen.task == "soak" else mutants
+    return 0 if work(Console(), seed, chosen.steps) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

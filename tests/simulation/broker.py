@@ -1,0 +1,67 @@
+"""A broker that keeps messages until they are acknowledged, and promises no order at all."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from libs.messaging.participant import Participant
+from libs.messaging.topology import topology_of
+
+
+@dataclass(eq=False)
+class Message:
+    """A copy of an event in one queue. As much of aio-pika's message as an intake asks for."""
+
+    body: bytes
+    message_id: str
+    loses_acknowledgement: bool = False
+    settled: bool = False
+    is_closed: bool = False
+
+    @property
+    def channel(self) -> "Message":
+        return self
+
+    async def ack(self) -> None:
+        if self.loses_acknowledgement:
+            self.loses_acknowledgement = False
+            raise ConnectionError
+        self.settled = True
+
+
+@dataclass
+class Broker:
+    """`bindings` are the queues by exchange and routing key. `dead` are the messages given up."""
+
+    bindings: dict[tuple[str, str], list[str]]
+    queues: dict[str, list[Message]] = field(default_factory=dict)
+    dead: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def between(cls, participants: Sequence[Participant]) -> "Broker":
+        topology = topology_of(participants)
+        bindings: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for binding in topology.bindings:
+            bindings[binding.exchange, binding.routing_key].append(binding.queue)
+        own: dict[str, list[Message]] = {
+            reaction.queue: [] for each in participants for reaction in each.reacts_to
+        }
+        return cls(dict(bindings), own)
+
+    def publish(
+        self, exchange: str, event_type: str, message_id: str, body: bytes, *, most: int | None
+    ) -> None:
+        """To the first `most` of its queues: a broker that dies has reached only some."""
+        for queue in self.bindings.get((exchange, event_type), ())[:most]:
+            self.queues[queue].append(Message(body, message_id))
+
+    def forget_settled(self, queue: str) -> None:
+        self.queues[queue] = [each for each in self.queues[queue] if not each.settled]
+
+    def waiting(self) -> list[str]:
+        return [queue for queue, messages in self.queues.items() if messages]
+
+    async def send(self, message: Any, *, queue: str, error: str, attempts: int) -> None:
+        """What a service refuses goes to its dead letters."""
+        self.dead.append((queue, f"{message.message_id}: {error}"))

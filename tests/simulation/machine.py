@@ -1,0 +1,339 @@
+"""Everything that may happen to the system, in any order. Hypothesis chooses."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import ClassVar, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from services.orders.domain.states import State as PurchaseState
+from services.payments.domain.payment import State as PaymentState
+from services.payouts.domain.payout import Status
+from tests.simulation.database import Fault
+from tests.simulation.people import PRICE_CENTS, TENANTS, People
+from tests.simulation.rules import InvariantBroken, States, followed, hold_always, hold_at_rest
+from tests.simulation.stages import STAGES, begin
+from tests.simulation.workers import Workers
+from tests.simulation.world import START, VIEWS, RelayFault, World
+
+Thing = TypeVar("Thing")
+
+MAY_BE_TRIED = (PaymentState.PENDING, PaymentState.EXPIRED)
+"""Some come too late with their code."""
+
+PICK = st.integers(0, 997)
+SOME = st.integers(1, 4)
+FAULTS = st.sampled_from([Fault.NONE, Fault.NONE, *Fault])
+RELAY_FAULTS = st.sampled_from([RelayFault.NONE, RelayFault.NONE, *RelayFault])
+MOODS = st.sampled_from(["yes", "yes", "no", "never", "lost", "late"])
+CENTS = st.sampled_from([0, 0, 0, 0, 1])
+SECONDS = st.sampled_from([1, 5, 40, 400, 901, 3_601])
+DAYS_AT_MOST = timedelta(days=9)
+"""An event older than the inbox remembers goes to the dead letters, rightly: not tried here."""
+ROUNDS = 2_000
+"""The most a healed system may need to come to rest."""
+
+
+class Story:
+    """What all runs of one seed came to. `digest` is of every event that was ever published."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.digest = hashlib.sha256()
+        self.broken_at: int | None = None
+
+
+class Simulation(RuleBasedStateMachine):
+    """One run. At its end the system is healed, and judged once it has come to rest."""
+
+    story: ClassVar[Story] = Story()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.workers = Workers(self.world)
+        self.people = People(self.world)
+        self.states: States = {}
+        self.broken = False
+
+    @initialize(
+        limits=st.lists(st.sampled_from([5, 2, 1]), min_size=2, max_size=4),
+        offers=SOME,
+        stalled=st.lists(PICK, max_size=8),
+        begun=st.lists(st.tuples(st.sampled_from(STAGES), CENTS, MOODS), max_size=5),
+    )
+    def open_the_market(
+        self,
+        limits: list[int],
+        offers: int,
+        stalled: list[int],
+        begun: list[tuple[str, int, str]],
+    ) -> None:
+        """Some purchases have come far already: the interesting moments are many steps away."""
+        for queue in stalled:
+            self.stall(queue)
+        for number, vehicles in enumerate(limits):
+            self.people.register(TENANTS[number % 2], vehicles * PRICE_CENTS)
+        for number in range(offers + len(begun)):
+            self.people.offer(TENANTS[number % 2], seller=1 + number % 3)
+        for number, (stage, cents, mood) in enumerate(begun):
+            self._buy(number, number, cents)
+            begin(stage, self.world, self.people, self.workers, mood)
+
+    # What people do.
+
+    @rule(customer=PICK, vehicle=PICK, cents=CENTS, fault=FAULTS)
+    def buy(self, customer: int, vehicle: int, cents: int, fault: Fault) -> None:
+        self.people.fault = fault
+        self._buy(customer, vehicle, cents)
+
+    @precondition(lambda self: self.people.purchases())
+    @rule(purchase=PICK, fault=FAULTS)
+    def cancel(self, purchase: int, fault: Fault) -> None:
+        self.people.fault = fault
+        self.people.cancel(_pick(self.people.purchases(), purchase))
+
+    @precondition(lambda self: self.people.purchases(PurchaseState.COMPLETED))
+    @rule(purchase=PICK, fault=FAULTS)
+    def close(self, purchase: int, fault: Fault) -> None:
+        self.people.fault = fault
+        self.people.close(_pick(self.people.purchases(PurchaseState.COMPLETED), purchase))
+
+    @precondition(lambda self: self.people.payments(*MAY_BE_TRIED))
+    @rule(payment=PICK, fault=FAULTS)
+    def pay(self, payment: int, fault: Fault) -> None:
+        self.people.fault = fault
+        self.people.pay(_pick(self.people.payments(*MAY_BE_TRIED), payment))
+
+    @precondition(lambda self: self.people.payments())
+    @rule(payment=PICK, order=PICK)
+    def wish_the_impossible(self, payment: int, order: int) -> None:
+        """Pay what is paid, expired or void; close what is not completed; whatever comes of it."""
+        self.people.pay(_pick(self.people.payments(), payment))
+        self.people.close(_pick(self.people.orders, order))
+
+    @rule(
+        number=PICK,
+        wish=st.sampled_from(["colour", "price", "offer", "offer again", "withdraw", "sell"]),
+    )
+    def trade(self, number: int, wish: str) -> None:
+        vehicle = _pick(self.people.vehicles, number)
+        price = vehicle.details.price_cents
+        match wish:
+            case "colour":
+                self.people.edit(vehicle, {"colour": f"azul {number}"})
+            case "price":
+                self.people.edit(vehicle, {"price_cents": price + 1 + number % 3})
+            case "offer":
+                self.people.offer(TENANTS[number % 2], seller=1 + number % 3)
+            case "offer again":
+                self.people.offer_again(vehicle)
+            case "withdraw":
+                self.people.withdraw(vehicle)
+            case "sell":
+                self.people.mark_as_sold(vehicle)
+
+    @rule(
+        number=PICK,
+        other=PICK,
+        wish=st.sampled_from(["draft", "bare draft", "confirm", "payout", "limit", "erase"]),
+    )
+    def administer(self, number: int, other: int, wish: str) -> None:
+        customer = _pick(self.people.customers, number)
+        vehicle = _pick(self.people.vehicles, other)
+        drafts = [each for each in self.people.orders if each.total_cents is None]
+        match wish:
+            case "draft":
+                self.people.draft(customer.tenant_id, (customer, vehicle))
+            case "bare draft":
+                self.people.draft(customer.tenant_id, None)
+            case "confirm" if drafts:
+                self.people.confirm(_pick(drafts, other))
+            case "payout":
+                self.people.ask_for_payout(customer.tenant_id, f"by-hand-{other % 4}")
+            case "limit":
+                self.people.change_limit(customer, other % 4 * PRICE_CENTS)
+            case "erase" if other % 3 == 0:
+                self.people.erase(customer)
+
+    @precondition(lambda self: self.people.payments(PaymentState.REFUND_FAILED))
+    @rule(payment=PICK, by_hand=st.booleans())
+    def mend_refund(self, payment: int, *, by_hand: bool) -> None:
+        failed = _pick(self.people.payments(PaymentState.REFUND_FAILED), payment)
+        if by_hand:
+            done = f"refund-{failed.payment_id}" in self.workers.gateway.operations
+            self.people.settle_refund(failed, gave_back=done)
+        else:
+            self.people.retry_refund(failed)
+
+    @precondition(lambda self: self.people.payouts(Status.FAILED))
+    @rule(payout=PICK)
+    def mend_payout(self, payout: int) -> None:
+        self.people.retry_payout(_pick(self.people.payouts(Status.FAILED), payout))
+
+    # What the network, the processes and the broker do.
+
+    @precondition(lambda self: self._stating())
+    @rule(service=PICK, first=PICK, count=SOME, fault=RELAY_FAULTS)
+    def relay(self, service: int, first: int, count: int, fault: RelayFault) -> None:
+        name = _pick(self._stating(), service)
+        self.world.relay(name, _several(self.world.outbox(name), first, count), fault)
+
+    @precondition(lambda self: self._stating())
+    @rule()
+    def relay_everything(self) -> None:
+        for name in self._stating():
+            self.world.relay(name, self.world.outbox(name), RelayFault.NONE)
+
+    @rule(service=st.sampled_from(["orders", "customers", "vehicles", "payments"]), event=PICK)
+    def relay_again(self, service: str, event: int) -> None:
+        """A relay that does not know what it has published publishes it once more."""
+        if published := self.world.archive(service):
+            self.world.relay_again(service, _pick(published, event))
+
+    @precondition(lambda self: self._waiting())
+    @rule(queue=PICK, first=PICK, count=SOME, fault=FAULTS)
+    def deliver(self, queue: int, first: int, count: int, fault: Fault) -> None:
+        name = _pick(self._waiting(), queue)
+        messages = _several(self.world.broker.queues[name], first, count)
+        self.world.deliver(name, messages, fault)
+
+    @precondition(lambda self: self._waiting())
+    @rule(queue=PICK, message=PICK)
+    def deliver_and_lose_the_acknowledgement(self, queue: int, message: int) -> None:
+        name = _pick(self._waiting(), queue)
+        delivered = _pick(self.world.broker.queues[name], message)
+        delivered.loses_acknowledgement = True
+        self.world.deliver(name, [delivered])
+
+    @precondition(lambda self: self._waiting(views=True))
+    @rule(queue=PICK, first=PICK, fault=FAULTS)
+    def show(self, queue: int, first: int, fault: Fault) -> None:
+        """The views hear what waits for them, in another order than it was said."""
+        name = _pick(self._waiting(views=True), queue)
+        self.world.deliver(name, _several(self.world.broker.queues[name], first, 100), fault)
+
+    @rule(queue=PICK)
+    def stall(self, queue: int) -> None:
+        """Nothing is taken from this queue for a while, whatever goes on elsewhere."""
+        queues = [each for each in self.world.broker.queues if not each.startswith("portal")]
+        self.world.stalled.add(_pick(queues, queue))
+
+    @precondition(lambda self: self.world.stalled)
+    @rule()
+    def go_on(self) -> None:
+        self.world.stalled.clear()
+
+    @rule(times=st.integers(1, 3), first=PICK)
+    def bustle(self, times: int, first: int) -> None:
+        for _ in range(times):
+            self.world.bustle(first)
+
+    # What time does, and the workers that wait for it.
+
+    @precondition(lambda self: self.world.now < START + DAYS_AT_MOST)
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: int) -> None:
+        self.workers.advance(self.world.now + timedelta(seconds=seconds))
+
+    @rule(fault=FAULTS)
+    def timers_ring(self, fault: Fault) -> None:
+        self.workers.expire_codes(fault)
+        self.workers.give_up_overdue(fault)
+
+    @rule(fault=FAULTS)
+    def workers_claim(self, fault: Fault) -> None:
+        self.workers.claim(fault)
+
+    @precondition(lambda self: self.workers.claims)
+    @rule(claim=PICK, mood=MOODS)
+    def worker_calls(self, claim: int, mood: str) -> None:
+        self.workers.call(_pick(self.workers.claims, claim), mood)
+
+    @precondition(lambda self: self.workers.answers)
+    @rule(answer=PICK, fault=FAULTS)
+    def worker_records(self, answer: int, fault: Fault) -> None:
+        self.workers.record(_pick(self.workers.answers, answer), fault)
+
+    @rule(mood=MOODS)
+    def workers_finish(self, mood: str) -> None:
+        self.workers.finish(mood)
+
+    @invariant()
+    def holds_always(self) -> None:
+        self.story.steps += 1
+        with self._broken_for_good():
+            hold_always(self.world, self.workers)
+            self.states = followed(self.states, self.world)
+
+    def teardown(self) -> None:
+        try:
+            if not self.broken:
+                with self._broken_for_good():
+                    self._heal()
+                    hold_at_rest(self.world, self.workers)
+                self._remember()
+        finally:
+            self.workers.close()
+
+    def _heal(self) -> None:
+        """Nothing fails any more, and time passes until nothing is left to be done."""
+        self.people.fault = Fault.NONE
+        self.world.stalled.clear()
+        for _ in range(ROUNDS):
+            if self.world.bustle():
+                continue
+            due = self.workers.next_due()
+            if due is None and not self.workers.answers:
+                return
+            self.workers.advance(max(self.world.now, due or self.world.now))
+            self.workers.expire_codes()
+            self.workers.give_up_overdue()
+            self.workers.finish()
+        raise InvariantBroken("a healed system comes to rest", ["it is still busy"])
+
+    @contextmanager
+    def _broken_for_good(self) -> Iterator[None]:
+        """What has broken is not healed and judged again."""
+        try:
+            yield
+        except BaseException:
+            self.broken = True
+            self.story.broken_at = self.story.broken_at or self.story.steps
+            raise
+
+    def _remember(self) -> None:
+        for service in self.world.services:
+            for row in self.world.archive(service):
+                self.story.digest.update(row.body)
+
+    def _stating(self) -> list[str]:
+        return [name for name in self.world.services if self.world.outbox(name)]
+
+    def _waiting(self, *, views: bool = False) -> list[str]:
+        queues = self.world.broker.waiting()
+        return [queue for queue in queues if queue.startswith(VIEWS) is views]
+
+    def _buy(self, customer: int, vehicle: int, cents: int) -> None:
+        """Who asks for a wrong price asks for any vehicle at all."""
+        buyer = _pick(self.people.customers, customer)
+        offers = [
+            each
+            for each in self.people.vehicles
+            if each.tenant_id == buyer.tenant_id and each.is_for_sale and not cents
+        ]
+        wanted = _pick(offers or self.people.vehicles, vehicle)
+        self.people.purchase(buyer, wanted, wanted.details.price_cents + cents)
+
+
+def _pick(things: Sequence[Thing], number: int) -> Thing:
+    return things[number % len(things)]
+
+
+def _several(things: Sequence[Thing], first: int, count: int) -> list[Thing]:
+    """`count` of them, from the one of that number on and round."""
+    start = first % len(things)
+    return [*things[start:], *things[:start]][:count]

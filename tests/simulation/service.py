@@ -1,0 +1,105 @@
+"""One service as a process: its real subscriber and transactions, over memory."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from sqlalchemy import MetaData
+
+from libs.kernel.clock import Clock
+from libs.kernel.ids import IdFactory
+from libs.messaging.envelope import Received
+from libs.messaging.inbox import Inbox, InboxWindow
+from libs.messaging.intake import Intake
+from libs.messaging.outbox import Outbox
+from libs.messaging.participant import Participant
+from libs.messaging.reactions import Reaction
+from libs.messaging.tables import messaging_tables
+from libs.messaging.unit_of_work import Transactions
+from tests.simulation.broker import Broker, Message
+from tests.simulation.database import Crash, Database, Fault
+from tests.simulation.units import UnitFactory
+
+TABLES = messaging_tables(MetaData())
+WINDOW = InboxWindow()
+
+Answer = TypeVar("Answer")
+
+
+def run(work: Coroutine[Any, Any, Answer]) -> Answer:
+    """Nothing in memory ever waits, so a coroutine runs to its end in one go."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        answer: Answer = done.value
+        return answer
+    raise AssertionError("it waited for something")
+
+
+@dataclass
+class Service:
+    """A crash takes what was not committed; the next delivery finds the process started again."""
+
+    participant: Participant
+    broker: Broker
+    clock: Clock
+    database: Database
+    transactions: Transactions[Any]
+    reactions: dict[str, Reaction[Any]]
+
+    @property
+    def name(self) -> str:
+        return self.participant.name
+
+    def hear(self, queue: str, messages: Sequence[Message], fault: Fault) -> None:
+        """The subscriber takes these messages, as one batch. What it does not settle comes again:
+        the broker keeps it.
+        """
+        intake: Intake[Any] = Intake(
+            self.reactions[queue],
+            self.transactions,
+            Inbox(TABLES.inbox),
+            self.broker,  # type: ignore[arg-type]
+            window=WINDOW,
+            turns=asyncio.Semaphore(),
+            clock=self.clock,
+        )
+        for message in messages:
+            intake.take(message)  # type: ignore[arg-type]
+        intake.stop()
+        self.database.fault = fault
+        try:
+            run(intake.run())
+        except Crash:
+            pass
+        finally:
+            self.database.fault = Fault.NONE
+            self.broker.forget_settled(queue)
+
+
+def service_of(
+    participant: Participant, unit: UnitFactory, broker: Broker, clock: Clock, ids: IdFactory
+) -> Service:
+    database = Database()
+    outbox = Outbox(participant.name, TABLES, clock=clock, ids=ids)
+    engine: Any = database
+    return Service(
+        participant,
+        broker,
+        clock,
+        database,
+        Transactions(engine, outbox, unit),
+        {each.queue: _counted(each) for each in participant.reacts_to},
+    )
+
+
+def _counted(reaction: Reaction[Any]) -> Reaction[Any]:
+    """Each time the reaction takes effect is counted in the transaction of its effect."""
+
+    async def handler(unit: Any, event: Received[Any]) -> None:
+        handled = unit.connection.table("handled")
+        handled[reaction.queue, event.id] = handled.get((reaction.queue, event.id), 0) + 1
+        await reaction.handler(unit, event)
+
+    return replace(reaction, handler=handler)

@@ -1,0 +1,163 @@
+"""All services, the broker between them, one clock and one source of ids."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.exc import DBAPIError
+
+from libs.kernel.errors import DomainError
+from libs.messaging.outbox import OutboxRow
+from libs.messaging.participant import Participant
+from services.customers.infrastructure import consumers as customers
+from services.kpis.infrastructure import consumers as kpis
+from services.orders.domain.deadlines import Deadlines
+from services.orders.domain.purchase import Purchase
+from services.orders.infrastructure import consumers as orders
+from services.payments.application.generate_payment_code import USUAL_TERMS
+from services.payments.infrastructure import consumers as payments
+from services.payouts.infrastructure import consumers as payouts
+from services.portal.infrastructure import consumers as portal
+from services.vehicles.infrastructure import consumers as vehicles
+from tests.simulation import units, views
+from tests.simulation.broker import Broker, Message
+from tests.simulation.database import Crash, Fault
+from tests.simulation.service import Service, run, service_of
+from tests.simulation.units import UnitFactory
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DEADLINES = Deadlines()
+VIEWS = ("kpis", "portal")
+BATCH = 100
+
+
+class RelayFault(Enum):
+    """What happens to a relay while it publishes one event."""
+
+    NONE = "none"
+    DIES = "it dies before it notes that the event was published"
+    REACHES_ONE = "the broker dies when the first queue has the event, and the relay does not know"
+
+
+class World:
+    def __init__(self) -> None:
+        self.now = START
+        self.stalled: set[str] = set()
+        self._made = 0
+        parts = self._participants()
+        self.broker = Broker.between([participant for participant, _ in parts])
+        self.services: dict[str, Service] = {
+            participant.name: service_of(participant, unit, self.broker, self.clock, self.new_id)
+            for participant, unit in parts
+        }
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def new_id(self) -> UUID:
+        """Of version 7, as the services make them, but the next number instead of chance."""
+        self._made += 1
+        milliseconds = int(self.now.timestamp() * 1000)
+        return UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | self._made)
+
+    def do(
+        self, service: str, work: Callable[[Any], Awaitable[Any]], fault: Fault = Fault.NONE
+    ) -> Any:
+        """Run `work` in a transaction of the service. None where it was refused, or where whoever
+        asked got no answer: then it may have been done all the same.
+        """
+        where = self.services[service]
+        where.database.fault = fault
+        try:
+            return run(where.transactions.run(work))
+        except (DomainError, Crash, DBAPIError):
+            return None
+        finally:
+            where.database.fault = Fault.NONE
+
+    def relay(self, service: str, rows: Sequence[OutboxRow], fault: RelayFault) -> None:
+        """Publish these events of the service's outbox; the fault strikes at the last of them."""
+        tables = self.services[service].database.tables
+        for number, row in enumerate(rows, 1):
+            struck = fault if number == len(rows) else RelayFault.NONE
+            most = 1 if struck is RelayFault.REACHES_ONE else None
+            self.broker.publish(service, row.type, str(row.id), row.body, most=most)
+            if struck is RelayFault.NONE:
+                tables["outbox"] = {k: v for k, v in tables["outbox"].items() if k != row.id}
+                tables["archive"] = {**tables.get("archive", {}), row.id: row}
+
+    def relay_again(self, service: str, row: OutboxRow) -> None:
+        self.broker.publish(service, row.type, str(row.id), row.body, most=None)
+
+    def deliver(self, queue: str, messages: Sequence[Message], fault: Fault = Fault.NONE) -> None:
+        self.services[queue.partition(".")[0]].hear(queue, messages, fault)
+
+    def outbox(self, service: str) -> list[OutboxRow]:
+        return list(self.services[service].database.table("outbox").values())
+
+    def archive(self, service: str) -> list[OutboxRow]:
+        return list(self.services[service].database.table("archive").values())
+
+    def rows(self, service: str, table: str) -> dict[Any, Any]:
+        return self.services[service].database.table(table)
+
+    def purchases(self) -> dict[UUID, Purchase]:
+        orders = self.rows("orders", "orders").values()
+        return {order.id: order.purchase for order in orders if order.purchase}
+
+    def is_ahead(self, due: datetime | timedelta | None) -> bool:
+        return isinstance(due, datetime) and due > self.now
+
+    def read(self, row: OutboxRow) -> dict[str, Any]:
+        """The event as it went on the wire."""
+        event: dict[str, Any] = json.loads(row.body)
+        return event
+
+    def bustle(self, first: int = 0) -> bool:
+        """Every relay publishes, and every queue that is not stalled is worked off once,
+        beginning with that of number `first`. Whether anything moved.
+        """
+        moved = False
+        for service in self.services:
+            if rows := self.outbox(service):
+                self.relay(service, rows, RelayFault.NONE)
+                moved = True
+        waiting = self.broker.waiting()
+        start = first % max(1, len(waiting))
+        for queue in (*waiting[start:], *waiting[:start]):
+            if queue in self.stalled:
+                continue
+            before = self.broker.queues[queue]
+            self.deliver(queue, before[:BATCH])
+            moved = moved or len(self.broker.queues[queue]) < len(before)
+        return moved
+
+    def _participants(self) -> list[tuple[Participant, UnitFactory]]:
+        clock, ids = self.clock, self.new_id
+        paying = payments.reactions(USUAL_TERMS, ids, lambda _: self.new_id().int & 2**75 - 1)
+        return [
+            (
+                replace(orders.participant(), reactions=orders.reactions(DEADLINES, clock)),
+                partial(units.Orders, clock=clock),
+            ),
+            (customers.participant(), units.Customers),
+            (vehicles.participant(), units.Vehicles),
+            (
+                replace(payments.participant(), reactions=paying),
+                partial(units.Payments, clock=clock, ids=ids),
+            ),
+            (
+                replace(payouts.participant(), reactions=payouts.reactions(ids)),
+                partial(units.Payouts, clock=clock, ids=ids),
+            ),
+            (kpis.participant(), views.Kpis),
+            (
+                replace(portal.participant(), reactions=portal.reactions(ids, clock)),
+                views.Portal,
+            ),
+        ]
