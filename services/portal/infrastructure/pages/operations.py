@@ -72,9 +72,9 @@ class OperationsPages:
     async def letter(
         self, request: Request, user: Keeper, service: str, message: str = "", warned: str = ""
     ) -> Response:
-        letter = await self._desk.find(user.tenant_id, service, message)
-        if letter is None:
-            return redirect(HERE, GONE)
+        letter = await self._find(user, service, message)
+        if isinstance(letter, Flash):
+            return redirect(HERE, letter)
         return render(
             request,
             "dead_letter.html",
@@ -87,9 +87,9 @@ class OperationsPages:
     async def redrive(
         self, user: Keeper, service: str, message: Annotated[str, Form()] = ""
     ) -> Response:
-        letter = await self._desk.find(user.tenant_id, service, message)
-        if letter is None:
-            return redirect(HERE, GONE)
+        letter = await self._find(user, service, message)
+        if isinstance(letter, Flash):
+            return redirect(HERE, letter)
         action = self._desk.redrive(service, message)
         done = await self._audited(user, "dead_letter.redriven", letter, action)
         return redirect(HERE, REDRIVEN if done else FAILED)
@@ -101,15 +101,22 @@ class OperationsPages:
         message: Annotated[str, Form()] = "",
         stranding: Annotated[str, Form()] = "",
     ) -> Response:
-        letter = await self._desk.find(user.tenant_id, service, message)
-        if letter is None:
-            return redirect(HERE, GONE)
+        letter = await self._find(user, service, message)
+        if isinstance(letter, Flash):
+            return redirect(HERE, letter)
         action = self._desk.discard(service, message, stranding=stranding == "yes")
         try:
             done = await self._audited(user, "dead_letter.discarded", letter, action)
         except WouldStrand:
             return redirect(f"{HERE}/dead-letters/{service}?message={quote(message)}&warned=1")
         return redirect(HERE, DISCARDED if done else FAILED)
+
+    async def _find(self, user: User, service: str, message: str) -> DeadLetter | Flash:
+        """The letter, or why there is none to show."""
+        try:
+            return await self._desk.find(user.tenant_id, service, message) or GONE
+        except DeadLetterError:
+            return FAILED
 
     async def _audited(
         self, user: User, name: str, letter: DeadLetter, action: Awaitable[None]

@@ -1,0 +1,250 @@
+"""Tenants and roles over every endpoint, tokens on: `matrix.py` says what is expected."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from libs.kernel.ids import uuid7
+from services.portal.domain.user import ROLES, User
+from tests.fixtures.whole_market import WholeMarket, person
+from tests.security.matrix import ENDPOINTS, EVERYWHERE, PAGES, PUBLIC, SIGNED_IN
+from tests.security.routes import endpoints
+from tests.security.things import PRICE, Things, new_customer, new_vehicle
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GUARDED = [
+    (service, endpoint)
+    for service, rows in ENDPOINTS.items()
+    for endpoint, row in rows.items()
+    if row not in (PUBLIC, SIGNED_IN)
+]
+each_guarded = pytest.mark.parametrize(("service", "endpoint"), GUARDED)
+
+Body = Callable[[Things, User | None], Awaitable[dict[str, Any]]]
+
+
+async def _order(things: Things, who: User | None) -> dict[str, Any]:
+    if who is not None and who.roles == {"operator"}:
+        return {}  # in nobody's name
+    return {"customerId": str(things.customer_id), "vehicleId": await things.id("vehicle_id")}
+
+
+async def _purchase(things: Things, _: User | None) -> dict[str, Any]:
+    vehicle_id = await things.id("vehicle_id")
+    customer_id = str(things.customer_id)
+    return {"customer_id": customer_id, "vehicle_id": vehicle_id, "total_cents": PRICE}
+
+
+async def _payment_code(things: Things, _: User | None) -> dict[str, Any]:
+    await things.id("code")
+    return {"order_id": await things.id("order_id")}
+
+
+async def _payment(things: Things, _: User | None) -> dict[str, Any]:
+    return {"code": await things.id("code"), "method": "tok_approve"}
+
+
+def always(**body: Any) -> Body:
+    async def same(_: Things, __: User | None) -> dict[str, Any]:
+        return body
+
+    return same
+
+
+async def _customer(_: Things, __: User | None) -> dict[str, Any]:
+    return new_customer()
+
+
+async def _vehicle(things: Things, _: User | None) -> dict[str, Any]:
+    return new_vehicle(things.seller.id)
+
+
+async def _payout(_: Things, __: User | None) -> dict[str, Any]:
+    return {"external_id": uuid.uuid4().hex, "amount_cents": 1}
+
+
+async def _kpi(_: Things, __: User | None) -> dict[str, Any]:
+    return {"id": f"kpi_{uuid.uuid4().hex}", "name": "n", "sql_template": "SELECT 1 AS one"}
+
+
+BODIES: dict[str, Body] = {
+    "POST /orders": _order,
+    "PATCH /orders/{order_id}/confirm": always(totalCents=PRICE),
+    "POST /purchase": _purchase,
+    "POST /customers": _customer,
+    "POST /customers/search": always(email="somebody@example.com"),
+    "PATCH /customers/{customer_id}": always(name="Maria Lima"),
+    "PUT /customers/{customer_id}/credit-limit": always(limit_cents=PRICE),
+    "POST /vehicles": _vehicle,
+    "PATCH /vehicles/{vehicle_id}": always(colour="azul"),
+    "POST /payment-codes": _payment_code,
+    "POST /payments": _payment,
+    "POST /payments/{payment_id}/refund/settle": always(reference="r", note="n"),
+    "POST /payouts": _payout,
+    "POST /kpis": _kpi,
+    "PATCH /kpis/{kpi_id}": always(name="m"),
+}
+NAMED_IN_BODY = frozenset({"POST /payment-codes", "POST /payments"})
+"""Their body names somebody's thing, as a path does."""
+LISTED = {
+    "GET /orders": "order_id",
+    "GET /purchases": "transaction_id",
+    "GET /customers": "customer_id",
+    "GET /vehicles": "vehicle_id",
+    "GET /payments": "payment_id",
+    "GET /payouts": "external_id",
+    "GET /kpis": "kpi_id",
+    "GET /kpis/active": "kpi_id",
+    "GET /api/submissions": "submission_id",
+    "GET /api/audits": "submission_id",
+}
+"""What each list holds."""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def things(market: WholeMarket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Things]:
+    # The stream of an unknown purchase waits for it that long.
+    monkeypatch.setattr("services.portal.infrastructure.http.HEARD_WITHIN_SECONDS", 0)
+    yield await Things(market).begin()
+
+
+async def call(things: Things, who: User | None, service: str, endpoint: str) -> httpx.Response:
+    """What this person is answered, about the things of `things`; None: without a token."""
+    method, _, template = endpoint.partition(" ")
+    path = await things.path(template.replace("{order_id}/confirm", "{draft_id}/confirm"))
+    if endpoint in LISTED:
+        await things.id(LISTED[endpoint])
+    make = BODIES.get(endpoint)
+    request: dict[str, Any] = {"headers": {"If-Match": "1"}}
+    if make is not None:
+        request["json"] = await make(things, who)
+    if who is not None:
+        return await things.market.ask(who, service, method, path, **request)
+    request["headers"] |= {"X-Tenant-Id": things.tenant, "Idempotency-Key": uuid.uuid4().hex}
+    return await things.market.services[service].request(method, path, **request)
+
+
+def cast(things: Things, endpoint: str) -> dict[str, User]:
+    """Who owns the things, by role; `nobody` has a token and no role."""
+    newcomer = person("buyer", tenant=things.tenant)
+    return {
+        "nobody": person(tenant=things.tenant),
+        "buyer": newcomer if endpoint == "POST /customers" else things.buyer,
+        "seller": things.seller,
+        "operator": things.operator,
+        "admin": things.admin,
+    }
+
+
+@pytest.mark.parametrize("service", ENDPOINTS)
+async def test_every_endpoint_has_its_row(market: WholeMarket, service: str) -> None:
+    expected = {endpoint.partition("?")[0] for endpoint in ENDPOINTS[service]} | set(EVERYWHERE)
+    if service == "portal":
+        expected |= set(PAGES)
+    assert endpoints(market.services[service]) == expected
+
+
+@each_guarded
+async def test_each_role_may_do_what_its_row_says(
+    things: Things, service: str, endpoint: str
+) -> None:
+    allowed = {role.rstrip("*") for role in ENDPOINTS[service][endpoint].split()}
+    people = cast(things, endpoint)
+    for role in sorted(people, key=lambda role: role in allowed):  # who is refused comes first
+        answer = await call(things, people[role], service, endpoint)
+        if role in allowed:
+            assert answer.status_code not in (401, 403, 404), (role, answer.text)
+            assert answer.status_code < 500, (role, answer.text)
+            if endpoint in LISTED:
+                assert await things.id(LISTED[endpoint]) in answer.text
+        else:
+            assert answer.status_code == 403, (role, answer.text)
+
+
+@each_guarded
+async def test_without_a_token_nothing_is_answered(
+    things: Things, service: str, endpoint: str
+) -> None:
+    answer = await call(things, None, service, endpoint)
+    assert answer.status_code == 401, answer.text
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    ("service", "endpoint", "role"),
+    [
+        (service, endpoint, role.rstrip("*"))
+        for service, endpoint in GUARDED
+        for role in ENDPOINTS[service][endpoint].split()
+        if role.endswith("*")
+    ],
+)
+async def test_another_ones_thing_does_not_exist(
+    things: Things, service: str, endpoint: str, role: str
+) -> None:
+    other = person(role, tenant=things.tenant, customer_id=uuid7())
+    answer = await call(things, other, service, endpoint)
+    readable = role in ENDPOINTS[service].get(f"GET {endpoint.partition(' ')[2]}", "").split()
+    if readable or is_made_by(endpoint):
+        assert answer.status_code == 403, answer.text
+    else:
+        await assert_not_there(answer, endpoint, things)
+
+
+@each_guarded
+async def test_another_tenants_thing_does_not_exist_whatever_the_role(
+    things: Things, service: str, endpoint: str
+) -> None:
+    """Not even for who claims the same customer record, or is of the same name."""
+    stranger = person(*ROLES, tenant="elsewhere", customer_id=things.customer_id)
+    answer = await call(things, stranger, service, endpoint)
+    if is_made_by(endpoint):
+        assert answer.is_success, answer.text  # of his own tenant
+    else:
+        await assert_not_there(answer, endpoint, things)
+
+
+def is_made_by(endpoint: str) -> bool:
+    """Whether it makes something new, and names nothing that is there."""
+    return endpoint.startswith("POST") and "{" not in endpoint and endpoint not in NAMED_IN_BODY
+
+
+async def assert_not_there(answer: httpx.Response, endpoint: str, things: Things) -> None:
+    if "{" in endpoint or endpoint in NAMED_IN_BODY:
+        assert answer.status_code == 404, answer.text
+    else:
+        assert answer.status_code == 200, answer.text
+        if endpoint in LISTED:
+            assert await things.id(LISTED[endpoint]) not in answer.text
+
+
+SESSIONS = [endpoint for endpoint, row in ENDPOINTS["portal"].items() if row == SIGNED_IN]
+
+
+@pytest.mark.parametrize("endpoint", SESSIONS)
+async def test_sessions_are_for_the_browser_that_holds_them(
+    market: WholeMarket, things: Things, endpoint: str
+) -> None:
+    """A token of whatever role opens none of it; another one's session is not to be found."""
+    everybody = await market.signed_up(person(*ROLES, tenant=things.tenant))
+    method, _, template = endpoint.partition(" ")
+    path = template.format(session_id=uuid7())
+    assert (await market.ask(everybody, "portal", method, path)).status_code == 401
+    browser = await market.browser(everybody)
+    answer = await browser.request(method, path)
+    assert answer.status_code == (404 if "{" in template else 200 if method != "DELETE" else 204)
+
+
+@pytest.mark.parametrize("service", ENDPOINTS)
+async def test_what_is_public_needs_no_token(market: WholeMarket, service: str) -> None:
+    public = [endpoint for endpoint, row in ENDPOINTS[service].items() if row == PUBLIC]
+    for endpoint in [*EVERYWHERE, *public]:
+        method, _, path = endpoint.partition(" ")
+        if method == "GET":
+            answer = await market.services[service].get(path)
+            assert answer.status_code in (200, 503), endpoint  # 503: not ready

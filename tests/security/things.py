@@ -1,0 +1,172 @@
+"""One of everything, each thing made when a path or a body first names it."""
+
+import uuid
+from collections.abc import Awaitable, Callable
+from string import Formatter
+from typing import Any
+from uuid import UUID
+
+from validate_docbr import CPF, RENAVAM
+
+from deploy.local.market import random_chassis_number, random_plate
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from services.portal.application.start_submission import start_submission
+from services.portal.domain.user import User
+from tests.fixtures.whole_market import WholeMarket, person
+
+PRICE = 4_500_000
+
+
+def new_customer() -> dict[str, Any]:
+    return {
+        "name": "Maria Souza",
+        "email": f"{uuid.uuid4().hex}@example.com",
+        "phone": "+5511987654321",
+        "document": CPF().generate(),
+    }
+
+
+def new_vehicle(seller_id: UUID) -> dict[str, Any]:
+    return {
+        "make": "Fiat",
+        "model": "Strada",
+        "year": 2022,
+        "colour": "prata",
+        "price_cents": PRICE,
+        "plate": random_plate(),
+        "chassis_number": random_chassis_number(),
+        "renavam": RENAVAM().generate(),
+        "seller_id": str(seller_id),
+    }
+
+
+class Things:
+    """Of one tenant and its people. The buyer's and the seller's things are theirs."""
+
+    def __init__(self, market: WholeMarket) -> None:
+        self.market = market
+        self.tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+        self.customer_id = uuid7()
+        self.admin = person("admin", tenant=self.tenant)
+        self.operator = person("operator", tenant=self.tenant)
+        self.seller = person("seller", tenant=self.tenant)
+        self._made: dict[str, str] = {}
+
+    @property
+    def buyer(self) -> User:
+        """Known once the customer is."""
+        if self._buyer is None:
+            raise LookupError("ask for the customer first")
+        return self._buyer
+
+    _buyer: User | None = None
+
+    async def begin(self) -> "Things":
+        """Register the buyer's customer record; the buyer is then known."""
+        body = new_customer() | {"credit_limit_cents": 2 * PRICE}
+        made = await self.market.make(self.admin, "customers", "/customers", body)
+        self.customer_id = UUID(made["id"])
+        self._buyer = person("buyer", tenant=self.tenant, customer_id=self.customer_id)
+        return self
+
+    async def path(self, template: str) -> str:
+        """With the id of a thing in place of each name."""
+        names = [name for _, name, _, _ in Formatter().parse(template) if name]
+        return template.format_map({name: await self.id(name) for name in names})
+
+    async def id(self, name: str) -> str:
+        if name not in self._made:
+            make: Callable[[], Awaitable[str]] = getattr(self, f"_{name}")
+            self._made[name] = await make()
+        return self._made[name]
+
+    async def _customer_id(self) -> str:
+        return str(self.customer_id)
+
+    async def _vehicle_id(self) -> str:
+        body = new_vehicle(self.seller.id)
+        made = await self.market.make(self.admin, "vehicles", "/vehicles", body)
+        return str(made["id"])
+
+    async def _draft_id(self) -> str:
+        body = {"customerId": str(self.customer_id), "vehicleId": await self.id("vehicle_id")}
+        made = await self.market.make(self.buyer, "orders", "/orders", body)
+        return str(made["id"])
+
+    async def _order_id(self) -> str:
+        order_id = await self.id("transaction_id")
+        heard = ("order.confirmed.v1", "order.failed.v1")  # its stream has an end
+        for sequence, event_type in enumerate(heard, start=1):
+            await self.market.hears(
+                "portal",
+                event_type,
+                UUID(order_id),
+                self.tenant,
+                sequence=sequence,
+                customer_id=str(self.customer_id),
+                total_cents=PRICE,
+            )
+        return order_id
+
+    async def _transaction_id(self) -> str:
+        body = {
+            "customer_id": str(self.customer_id),
+            "vehicle_id": await self.id("vehicle_id"),
+            "total_cents": PRICE,
+        }
+        made = await self.market.make(self.buyer, "orders", "/purchase", body)
+        return str(made["transaction_id"])
+
+    async def _code(self) -> str:
+        order_id = UUID(await self.id("order_id"))
+        await self.market.hears(
+            "payments",
+            "vehicle.reserved.v1",
+            order_id,
+            self.tenant,
+            customer_id=self.customer_id,
+            price_cents=PRICE,
+        )
+        body = {"order_id": str(order_id)}
+        made = await self.market.make(self.buyer, "payments", "/payment-codes", body)
+        self._made["payment_id"] = str(made["payment_id"])
+        return str(made["code"])
+
+    async def _payment_id(self) -> str:
+        await self.id("code")
+        return self._made["payment_id"]
+
+    async def _external_id(self) -> str:
+        body = {
+            "external_id": f"bonus-{uuid.uuid4().hex}",
+            "amount_cents": 100,
+            "seller_id": str(self.seller.id),
+        }
+        await self.market.make(self.admin, "payouts", "/payouts", body)
+        return str(body["external_id"])
+
+    async def _kpi_id(self) -> str:
+        body = {"id": f"kpi_{uuid.uuid4().hex}", "name": "n", "sql_template": "SELECT 1 AS one"}
+        made = await self.market.make(self.admin, "kpis", "/kpis", body)
+        return str(made["id"])
+
+    async def _submission_id(self) -> str:
+        made = await self.market.services["portal"].service.transactions.run(
+            lambda uow: start_submission(
+                uow,
+                tenant_id=self.tenant,
+                user_id=self.seller.id,
+                kind="vehicles",
+                name="vehicles.csv",
+                total=1,
+                content=b"",
+                new_id=uuid7,
+                now=utc_now(),
+            )
+        )
+        return str(made.id)
+
+    async def _user_id(self) -> str:
+        known = await self.market.signed_up(person("buyer", tenant=self.tenant))
+        return str(known.id)
