@@ -108,7 +108,12 @@ def start_service(
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:
     """Until it answers that it is ready; raises StartFailed."""
-    children.wait_until(spec.name, lambda: _is_ready(f"{state.service_url(spec.name)}/ready"))
+    wait_for_process(children, spec.name, state.services[spec.name])
+
+
+def wait_for_process(children: Children, name: str, port: int) -> None:
+    """As `wait_for_service`, of any process that serves on this port."""
+    children.wait_until(name, lambda: _is_ready(f"http://127.0.0.1:{port}/ready"))
 
 
 def _is_ready(url: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.installation import Installation
 from deploy.local.ports import Ports
 from deploy.local.postgres import data_folder
-from deploy.local.private import start_service
+from deploy.local.private import start_service, wait_for_process
 from deploy.local.processes import StartFailed, recorded
 from deploy.services import ServiceSpec, service_named
 from tests.chaos.schedule import LINES, PROCESSES, RELAYS, SERVERS, Fault, Kind
@@ -33,7 +33,7 @@ class Parts(System):
             line: Proxy("127.0.0.1", ports[server]) for line, (_, server) in LINES.items()
         }
         free = Ports()
-        self._relay_ports = {name: str(free.pick()) for name in RELAYS}
+        self._relay_ports = {name: free.pick() for name in RELAYS}
         self._busy = {part: asyncio.Lock() for part in (*PROCESSES, *SERVERS, *LINES)}
         self.injected: Counter[str] = Counter()
 
@@ -64,6 +64,11 @@ class Parts(System):
         """What does not run any more, though nobody killed it."""
         return [record.name for record in recorded(self.children.folder) if not record.process()]
 
+    def remove(self) -> None:
+        folder = self.children.folder
+        shutil.rmtree(data_folder(folder), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
     def keep_logs(self) -> Path:
         """Where they stay when everything else of the run is gone."""
         kept = self.children.folder.with_suffix(".logs")
@@ -75,8 +80,9 @@ class Parts(System):
 
     def _start_relay(self, relay: str) -> None:
         spec = service_named(RELAYS[relay])
-        also = {**SETTINGS, "ROLE": "relay", "PORT": self._relay_ports[relay]}
+        also = {**SETTINGS, "ROLE": "relay", "PORT": str(self._relay_ports[relay])}
         start_service(self.children, self.state, self._seen_by(spec), spec, also, name=relay)
+        wait_for_process(self.children, relay, self._relay_ports[relay])
 
     def _seen_by(self, spec: ServiceSpec) -> Installation:
         ports = {
@@ -116,8 +122,7 @@ class Parts(System):
 @asynccontextmanager
 async def running_parts() -> AsyncIterator[Parts]:
     """Everything runs until the block ends, and leaves nothing behind."""
-    folder = own_folder("chaos")
-    parts = Parts(folder)
+    parts = Parts(own_folder("chaos"))
     try:
         for line in parts.lines.values():
             await line.start()
@@ -127,5 +132,4 @@ async def running_parts() -> AsyncIterator[Parts]:
         await asyncio.to_thread(parts.stop)
         for line in parts.lines.values():
             await line.close()
-        shutil.rmtree(data_folder(folder), ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(parts.remove)

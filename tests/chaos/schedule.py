@@ -46,7 +46,7 @@ class Fault:
         return f"{self.kind} {self.part}{span}"
 
 
-GAP_SECONDS = (0.4, 1.6)
+GAP_SECONDS = (0.3, 2.0)
 DOWN_SECONDS = (0.1, 2.0)
 STILL_SECONDS = (0.5, 4.0)
 
