@@ -19,8 +19,12 @@ from tests.chaos.schedule import LINES, PROCESSES, RELAYS, SERVERS, Fault, Kind
 from tests.e2e.system import SETTINGS, System, freeze, kill, own_folder, thaw
 from tests.fixtures.proxy import Proxy
 
-STARTS_AGAIN_WITHIN = 60
-"""Seconds. A service that finds no server when it starts ends; its supervisor starts it again."""
+STARTS_AGAIN_WITHIN = 120
+"""Seconds. A service that finds no server when it starts ends; its supervisor starts it again, a
+second later."""
+
+AT_ONCE = 3
+"""Parts that are broken at a time: where starting takes long the next fault waits."""
 
 
 class Parts(System):
@@ -35,16 +39,19 @@ class Parts(System):
         free = Ports()
         self._relay_ports = {name: free.pick() for name in RELAYS}
         self._busy = {part: asyncio.Lock() for part in (*PROCESSES, *SERVERS, *LINES)}
+        self._places = asyncio.Semaphore(AT_ONCE)
         self.injected: Counter[str] = Counter()
+        self.given_up: list[str] = []
 
     def start(self) -> None:
         super().start()
         for relay in RELAYS:
             self._start_relay(relay)
 
-    async def inject(self, fault: Fault) -> None:
+    async def inject(self, fault: Fault, tell: Callable[[str], None]) -> None:
         """Break it, wait, and mend it. One fault at a time for each part."""
-        async with self._busy[fault.part]:
+        async with self._busy[fault.part], self._places:
+            tell(str(fault))
             self.injected[f"{fault.kind} {fault.sort}"] += 1
             match fault.kind:
                 case Kind.CUT:
@@ -113,10 +120,13 @@ class Parts(System):
         deadline = asyncio.get_running_loop().time() + STARTS_AGAIN_WITHIN
         while True:
             try:
-                return await self.aside(start)
-            except StartFailed:
+                await self.aside(start)
+                break
+            except StartFailed as error:
                 if asyncio.get_running_loop().time() > deadline:
-                    raise
+                    self.given_up.append(str(error))
+                    break
+            await asyncio.sleep(1)
 
 
 @asynccontextmanager

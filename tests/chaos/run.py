@@ -64,6 +64,7 @@ async def run(seed: int, seconds: float, tell: Callable[[str], None]) -> Result:
         harm = [
             *(f"{what}: {number} not done" for what, number in left.items()),
             *(f"{number} accepted purchases are {end}" for end, number in _no_ends(ended).items()),
+            *parts.given_up,
             *(f"{name} ended of its own" for name in parts.ended_of_their_own()),
             *buyers.wrong,
         ]
@@ -93,30 +94,31 @@ async def _under_load(
 ) -> None:
     """Until every fault is mended and every buyer has done what he meant to do."""
     over, started = asyncio.Event(), time.monotonic()
+
+    def timed(sentence: str) -> None:
+        tell(f"{time.monotonic() - started:6.1f} s  {sentence}")
+
     async with asyncio.TaskGroup() as tasks:
         shopping = tasks.create_task(buyers.shop(BUYERS, over))
-        telling = tasks.create_task(_tell_counts(buyers, started, tell))
+        telling = tasks.create_task(_tell_counts(buyers, timed))
         injecting = []
         for fault in faults:
             await asyncio.sleep(max(0.0, started + fault.at - time.monotonic()))
-            tell(f"{time.monotonic() - started:6.1f} s  {fault}")
-            injecting.append(tasks.create_task(parts.inject(fault)))
+            injecting.append(tasks.create_task(parts.inject(fault, timed)))
         await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
-        over.set()
         await asyncio.gather(*injecting)
-        tell(f"{time.monotonic() - started:6.1f} s  all faults are mended")
+        over.set()
+        timed("all faults are mended")
         await shopping
         telling.cancel()
 
 
-async def _tell_counts(buyers: Buyers, started: float, tell: Callable[[str], None]) -> None:
+async def _tell_counts(buyers: Buyers, tell: Callable[[str], None]) -> None:
     while True:
         await asyncio.sleep(TELL_EVERY)
         in_vain = ", ".join(f"{number} {what}" for what, number in buyers.in_vain.items())
-        tell(
-            f"{time.monotonic() - started:6.1f} s  {len(buyers.accepted)} purchases accepted"
-            f" (requests in vain: {in_vain or 'none'})"
-        )
+        accepted = f"{len(buyers.accepted)} purchases accepted"
+        tell(f"{accepted} (requests in vain: {in_vain or 'none'})")
 
 
 async def _until_nothing_is_left(parts: Parts, tell: Callable[[str], None]) -> Counter[str]:

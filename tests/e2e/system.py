@@ -34,7 +34,7 @@ SETTINGS = {
     "MAX_OPEN_PURCHASES": "1000",  # of one customer
 }
 
-FAULTS_AT_ONCE = 4
+FAULTS_AT_ONCE = 8
 
 
 class Servers(Protocol):
