@@ -1,6 +1,6 @@
 """A broker that keeps messages until they are acknowledged, and promises no order at all."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,11 +32,14 @@ class Message:
 
 @dataclass
 class Broker:
-    """`bindings` are the queues by exchange and routing key. `dead` are the messages given up."""
+    """`bindings` are the queues by exchange and routing key. `dead` are the messages given up, and
+    `forged` those somebody else put there: both by queue and id.
+    """
 
     bindings: dict[tuple[str, str], list[str]]
     queues: dict[str, list[Message]] = field(default_factory=dict)
-    dead: list[tuple[str, str]] = field(default_factory=list)
+    dead: Counter[tuple[str, str]] = field(default_factory=Counter)
+    forged: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @classmethod
     def between(cls, participants: Sequence[Participant]) -> "Broker":
@@ -56,6 +59,11 @@ class Broker:
         for queue in self.bindings.get((exchange, event_type), ())[:most]:
             self.queues[queue].append(Message(body, message_id))
 
+    def forge(self, queue: str, message_id: str, body: bytes) -> None:
+        """Under the id of another message."""
+        self.queues[queue].append(Message(body, message_id))
+        self.forged[queue, message_id] += 1
+
     def forget_settled(self, queue: str) -> None:
         self.queues[queue] = [each for each in self.queues[queue] if not each.settled]
 
@@ -64,4 +72,4 @@ class Broker:
 
     async def send(self, message: Any, *, queue: str, error: str, attempts: int) -> None:
         """What a service refuses goes to its dead letters."""
-        self.dead.append((queue, f"{message.message_id}: {error}"))
+        self.dead[queue, message.message_id] += 1

@@ -194,6 +194,14 @@ class Simulation(RuleBasedStateMachine):
         if published := self.world.archive(service):
             self.world.relay_again(service, _pick(published, event))
 
+    @rule(service=st.sampled_from(["orders", "vehicles", "payments"]), event=PICK, queue=PICK)
+    def forge(self, service: str, event: int, queue: int) -> None:
+        """Something else comes under the id of an event that has been handled."""
+        if published := self.world.archive(service):
+            row = _pick(published, event)
+            if heard := self.world.queues_that_handled(service, row):
+                self.world.broker.forge(_pick(heard, queue), str(row.id), b" " + row.body)
+
     @precondition(lambda self: self._waiting())
     @rule(queue=PICK, first=PICK, count=SOME, fault=FAULTS)
     def deliver(self, queue: int, first: int, count: int, fault: Fault) -> None:

@@ -118,6 +118,15 @@ class World:
         event: dict[str, Any] = json.loads(row.body)
         return event
 
+    def queues_that_handled(self, service: str, row: OutboxRow) -> list[str]:
+        queues = self.broker.bindings.get((service, row.type), [])
+        return [queue for queue in queues if self.times_handled(queue, row.id)]
+
+    def times_handled(self, queue: str, event_id: UUID) -> int:
+        handled = self.rows(queue.partition(".")[0], "handled")
+        times: int = handled.get((queue, event_id), 0)
+        return times
+
     def bustle(self, first: int = 0) -> bool:
         """Every relay publishes, and every queue that is not stalled is worked off once,
         beginning with that of number `first`. Whether anything moved.

@@ -1,0 +1,71 @@
+"""Rules of the credit, broken."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+from services.customers.application.release_credit import release_credit
+from services.customers.domain.credit_reservation import CreditReservation, ReservationState
+from services.customers.infrastructure import consumers as customers
+from tests.simulation.mutations.registry import mutation, nothing
+from tests.unit.customers.memory import ReservationsInMemory
+
+
+@mutation("releasing credit leaves no tombstone")
+def no_tombstone_of_credit() -> AbstractContextManager[object]:
+    rightly = release_credit
+
+    async def forgetful(uow: Any, *, tenant_id: str, order_id: UUID) -> None:
+        if order_id in uow.reservations.rows:
+            await rightly(uow, tenant_id=tenant_id, order_id=order_id)
+        else:
+            uow.publish(*CreditReservation.tombstone(order_id, tenant_id).released())
+
+    return patch.object(customers, "release_credit", forgetful)
+
+
+@mutation("credit is released without looking whether it was held")
+def credit_released_unseen() -> AbstractContextManager[object]:
+    always = property(lambda self: self.customer_id is not None)
+    return patch.object(CreditReservation, "holds_credit", always)
+
+
+@mutation("credit is given back twice")
+def credit_given_back_twice() -> AbstractContextManager[object]:
+    rightly = ReservationsInMemory.give_back
+
+    async def twice(self: Any, reservation: CreditReservation, held_as: ReservationState) -> None:
+        await rightly(self, reservation, held_as)
+        await rightly(self, reservation, held_as)
+
+    return patch.object(ReservationsInMemory, "give_back", twice)
+
+
+@mutation("more credit is reserved than there is")
+def credit_without_limit() -> AbstractContextManager[object]:
+    rightly = ReservationsInMemory.add_holding_credit
+
+    async def generous(self: Any, reservation: CreditReservation) -> Any:
+        customer = self._customer(reservation)
+        if customer is None or reservation.order_id in self.rows:
+            return await rightly(self, reservation)
+        endless = replace(customer.credit, limit_cents=10**12)
+        self.customers[customer.id] = replace(customer, credit=endless)
+        hold = await rightly(self, reservation)
+        moved = replace(self.customers[customer.id].credit, limit_cents=customer.credit.limit_cents)
+        self.customers[customer.id] = replace(customer, credit=moved)
+        return hold
+
+    return patch.object(ReservationsInMemory, "add_holding_credit", generous)
+
+
+@mutation("a released vehicle does not release the credit")
+def credit_release_forgotten() -> AbstractContextManager[object]:
+    return patch.object(customers, "release_credit", nothing)
+
+
+@mutation("a completed order does not consume the credit")
+def credit_not_consumed() -> AbstractContextManager[object]:
+    return patch.object(customers, "consume_credit", nothing)

@@ -1,0 +1,79 @@
+"""Rules of the vehicles, broken."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+from uuid import UUID
+
+from services.vehicles.application.release_vehicle import release_vehicle
+from services.vehicles.domain.reservation import Reservation
+from services.vehicles.domain.reservation import State as VehicleState
+from services.vehicles.domain.vehicle import Vehicle
+from services.vehicles.infrastructure import consumers as vehicles
+from tests.simulation.mutations.registry import mutation
+
+
+@mutation("releasing a vehicle leaves no tombstone")
+def no_tombstone_of_vehicle() -> AbstractContextManager[object]:
+    rightly = release_vehicle
+
+    async def forgetful(uow: Any, order_id: UUID, tenant_id: str, reason: str) -> None:
+        if order_id in uow.reservations.by_order:
+            await rightly(uow, order_id, tenant_id, reason)
+        else:
+            uow.publish(Reservation.tombstone(order_id, tenant_id).released(reason))
+
+    return patch.object(vehicles, "release_vehicle", forgetful)
+
+
+@mutation("a vehicle is let go by a purchase that does not hold it")
+def released_without_check() -> AbstractContextManager[object]:
+    rightly = Reservation.release
+
+    def careless(self: Reservation, vehicle: Vehicle | None, reason: str, **how: Any) -> Any:
+        if vehicle is not None:
+            self.state = VehicleState.SALE_FAILED
+            vehicle.let_go(listed_again=False)
+        return rightly(self, vehicle, reason, **how)
+
+    return patch.object(Reservation, "release", careless)
+
+
+@mutation("a vehicle is reserved though another purchase has it")
+def reserved_twice() -> AbstractContextManager[object]:
+    on_market = property(lambda self: not self.withdrawn)
+    return patch.object(Vehicle, "is_for_sale", on_market)
+
+
+@mutation("a vehicle is reserved at any price")
+def any_price() -> AbstractContextManager[object]:
+    rightly = Reservation.decide
+
+    def careless(self: Reservation, purchase: Any, vehicle: Vehicle | None) -> Any:
+        if vehicle is not None:
+            purchase = replace(purchase, total_cents=vehicle.details.price_cents)
+        return rightly(self, purchase, vehicle)
+
+    return patch.object(Reservation, "decide", careless)
+
+
+@mutation("an expired payment does not release the vehicle")
+def expiry_not_heard() -> AbstractContextManager[object]:
+    rightly = release_vehicle
+
+    async def deaf(uow: Any, order_id: UUID, tenant_id: str, reason: str) -> None:
+        if reason != "payment_expired":
+            await rightly(uow, order_id, tenant_id, reason)
+
+    return patch.object(vehicles, "release_vehicle", deaf)
+
+
+@mutation("a sale is kept when its payment goes back")
+def sale_not_undone() -> AbstractContextManager[object]:
+    rightly = Reservation.release
+
+    def stubborn(self: Reservation, vehicle: Vehicle | None, reason: str, **how: Any) -> Any:
+        return None if self.state == "SOLD" else rightly(self, vehicle, reason, **how)
+
+    return patch.object(Reservation, "release", stubborn)
