@@ -1,6 +1,7 @@
 """Who is calling: JWTs signed with an asymmetric key, or everyone where AUTH=off."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -10,7 +11,7 @@ from fastapi import Depends, Header, Request
 
 from libs.kernel.errors import Forbidden
 from libs.runtime.jwks import KeySet, KeysUnavailable
-from libs.runtime.problems import BadRequest, Refusal, Unavailable
+from libs.runtime.problems import BadRequest, Refusal, Unavailable, refuses
 from libs.runtime.settings import ServiceSettings
 
 ROLES = frozenset({"buyer", "seller", "operator", "admin"})
@@ -20,7 +21,11 @@ LEEWAY_SECONDS = 5
 DEFAULT_TENANT = "default"
 MAX_TOKEN = 4096
 
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+TENANT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_TENANT = re.compile(TENANT)
+TenantHeader = Annotated[str | None, Header(json_schema_extra={"pattern": f"^{TENANT}$"})]
+
+BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,11 @@ class Authenticator:
         self.keys = keys
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience
+
+    @property
+    def schemes(self) -> Mapping[str, Mapping[str, str]]:
+        """The OpenAPI security schemes by name, any of which is enough; none where AUTH=off."""
+        return {} if self.keys is None else {"bearer": BEARER}
 
     async def caller_of(
         self,
@@ -145,18 +155,20 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
     return Caller(tenant, claims["sub"], ROLES.intersection(roles), customer)
 
 
+@refuses(400, 401, 403, for_callers=True)
 async def _caller(
     request: Request,
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
-    x_tenant_id: Annotated[str | None, Header()] = None,
+    x_tenant_id: TenantHeader = None,
 ) -> Caller:
     authenticator: Authenticator = request.app.state.authenticator
     return await authenticator.caller_of(request, authorization, x_tenant_id)
 
 
+@refuses(400, without="x-tenant-id")
 async def _tenant_caller(
     caller: Annotated[Caller, Depends(_caller)],
-    x_tenant_id: Annotated[str | None, Header()] = None,
+    x_tenant_id: TenantHeader = None,
 ) -> Caller:
     if x_tenant_id is None:
         raise BadRequest("the header X-Tenant-Id is required", field="X-Tenant-Id")

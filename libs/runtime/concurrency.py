@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import Depends, Header
 
 from libs.kernel.errors import StaleVersion
-from libs.runtime.problems import BadRequest, Refusal
+from libs.runtime.problems import BadRequest, Refusal, refuses
 
 _VERSION = re.compile(r'"?(\d{1,18})"?')
+VERSION = r'^(\d{1,18}|"\d{1,18}")$'
 _ENTITY_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
@@ -30,12 +31,17 @@ def parse_if_match(value: str) -> int:
     raise BadRequest('If-Match must be one version, as in If-Match: "1"', field="If-Match")
 
 
+@refuses(400, 412)
 def _optional(
-    if_match: Annotated[str | None, Header(description='The version read, as in `"1"`')] = None,
+    if_match: Annotated[
+        str | None,
+        Header(description='The version read, as in `"1"`', json_schema_extra={"pattern": VERSION}),
+    ] = None,
 ) -> int | None:
     return None if if_match is None else parse_if_match(if_match)
 
 
+@refuses(428, without="if-match")
 def _required(version: Annotated[int | None, Depends(_optional)]) -> int:
     if version is None:
         raise Refusal(

@@ -37,7 +37,7 @@ from starlette.responses import Response
 from libs.messaging.unit_of_work import Transactions, UnitOfWork
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import etag
-from libs.runtime.problems import BadRequest, Refusal
+from libs.runtime.problems import BadRequest, Refusal, refuses
 
 IDEMPOTENCY_KEYS = "idempotency_keys"
 MAX_KEY = 255
@@ -250,10 +250,17 @@ def _kept(answer: Answer) -> _Kept:
     )
 
 
+@refuses(400, 409, 422)
 async def _call(
     request: Request,
     caller: CallerDep,
-    idempotency_key: Annotated[str | None, Header(description="At most 255 characters")] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description=f"At most {MAX_KEY} characters",
+            json_schema_extra={"minLength": 1, "maxLength": MAX_KEY},
+        ),
+    ] = None,
 ) -> IdempotentCall:
     if idempotency_key is None:
         return IdempotentCall(None, caller.tenant_id, caller.subject, b"")
@@ -275,6 +282,7 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
     return hashlib.sha256(described.encode()).digest()
 
 
+@refuses(400, without="idempotency-key")
 async def _required_call(call: Annotated[IdempotentCall, Depends(_call)]) -> IdempotentCall:
     if call.key is None:
         raise BadRequest("the header Idempotency-Key is required", field="Idempotency-Key")

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from libs.runtime.auth import Caller, CallerDep
-from libs.runtime.problems import BadRequest
+from libs.runtime.problems import BadRequest, refuses
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -96,11 +96,16 @@ def _limit(text: str | None) -> int:
     return MAX_LIMIT if len(text) > 6 else min(int(text), MAX_LIMIT)
 
 
+@refuses(400)
 async def _page(
     request: Request,
     caller: CallerDep,
     limit: Annotated[
-        str | None, Query(description=f"Default {DEFAULT_LIMIT}, at most {MAX_LIMIT}.")
+        str | None,
+        Query(
+            description=f"Default {DEFAULT_LIMIT}, at most {MAX_LIMIT}.",
+            json_schema_extra={"type": "integer", "minimum": 1},
+        ),
     ] = None,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Page:

@@ -1,8 +1,9 @@
 """Refusals as RFC 9457 problem+json. Each `type` is a stable URN; internals never show."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -17,6 +18,8 @@ from libs.kernel.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 STATUS_OF: Mapping[type[DomainError], int] = {
     NotFound: 404,
@@ -81,6 +84,35 @@ def problem(
     return Response(
         to_json(content), status, dict(headers) if headers else None, media_type=MEDIA_TYPE
     )
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What an endpoint or a dependency of one may answer, for the OpenAPI document.
+
+    `without`: the header it cannot do without. `for_callers`: it wants to know who is calling.
+    """
+
+    statuses: tuple[int, ...]
+    without: str | None = None
+    for_callers: bool = False
+
+
+def refuses(
+    *statuses: int, without: str | None = None, for_callers: bool = False
+) -> Callable[[F], F]:
+    """Declare it where it is decided; the document is made from it."""
+
+    def declare(decided: F) -> F:
+        vars(decided)["declared"] = Declared(statuses, without, for_callers)
+        return decided
+
+    return declare
+
+
+def declared_by(decided: object) -> Declared | None:
+    found = getattr(decided, "declared", None)
+    return found if isinstance(found, Declared) else None
 
 
 def of_refusal(error: Refusal) -> Response:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from libs.messaging.participant import Participant
 from libs.messaging.tables import MessagingTables
 from libs.messaging.unit_of_work import Transactions, UnitOfWork
-from libs.runtime import handlers, pages
+from libs.runtime import handlers, openapi, pages
 from libs.runtime.auth import Authenticator
 from libs.runtime.failure import one_line_errors
 from libs.runtime.limits import RequestLimits
@@ -67,6 +67,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.state.registry = CollectorRegistry()
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
+    openapi.install(app)
     pages.install(app, service.participant)
     if settings.serves_api:
         for router in service.routers:

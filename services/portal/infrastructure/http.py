@@ -155,7 +155,8 @@ def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -
         async for event in to.stream(request, purchase, last_event_id):
             yield event
 
-    routes.get("/api/health", response_model=HealthOut)(to.health)
+    down = {503: {"model": HealthOut, "description": "The database cannot be reached"}}
+    routes.get("/api/health", response_model=HealthOut, responses=down)(to.health)
     routes.get("/api/submissions", response_model=SubmissionPage)(to.submissions)
     routes.get("/api/submissions/{submission_id}", response_model=SubmissionOut)(to.submission)
     routes.get("/api/audits", response_model=AuditPage)(to.audits)

@@ -12,7 +12,7 @@ from libs.kernel.clock import utc_now
 from libs.kernel.errors import Forbidden, NotFound
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
-from libs.runtime.problems import Refusal
+from libs.runtime.problems import Refusal, refuses
 from services.portal.application.ports import PasswordHasher
 from services.portal.application.sign_in import WINDOW, sign_in
 from services.portal.application.sign_out import sign_out
@@ -85,6 +85,7 @@ class Endpoints:
         """The public keys of the tokens this portal issues."""
         return await self._tokens.jwks()
 
+    @refuses(401, 403, 429)
     async def begin(self, body: Credentials, request: Request) -> Response:
         """Sign in: the session comes as a cookie."""
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
@@ -102,17 +103,20 @@ class Endpoints:
         sessions_of(request).begin(response, token)
         return response
 
+    @refuses(401, 403)
     async def list_own(self, request: Request) -> SessionsOut:
         """Where the user is signed in."""
         session, user = await _signed_in(request)
         found = await self._transactions.run(lambda uow: uow.sessions.of_user(user.id))
         return SessionsOut(items=[SessionOut.of(each, session.id) for each in found])
 
+    @refuses(401, 403)
     async def end_current(self, request: Request) -> Response:
         """Sign out."""
         session, _ = await _signed_in(request)
         return await self.end(session.id, request)
 
+    @refuses(401, 403)
     async def end(self, session_id: UUID, request: Request) -> Response:
         """End a session of the user, here or elsewhere."""
         session, user = await _signed_in(request)
@@ -131,6 +135,7 @@ class Endpoints:
             sessions_of(request).end(response)
         return response
 
+    @refuses(401, 403)
     async def token(self, request: Request) -> TokenOut:
         """A short token for the user signed in, that every service accepts."""
         _, user = await _signed_in(request)

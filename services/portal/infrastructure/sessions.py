@@ -10,6 +10,7 @@ header X-CSRF-Token or the form field `csrf_token`; pages show it by `csrf_token
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 from uuid import UUID
@@ -31,6 +32,7 @@ from services.portal.infrastructure.vault import Vault
 
 SESSION_COOKIE = "session"
 VISITOR_COOKIE = "visitor"
+SESSION = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 MAX_TOKEN = 100
@@ -126,6 +128,10 @@ class PortalAuthenticator(Authenticator):
     def __init__(self, settings: PortalSettings, tokens: Tokens, sessions: Sessions) -> None:
         super().__init__(settings, tokens)
         self._sessions = sessions
+
+    @property
+    def schemes(self) -> Mapping[str, Mapping[str, str]]:
+        return {**super().schemes, "session": SESSION}
 
     async def caller_of(
         self, request: Request, authorization: str | None, tenant: str | None
