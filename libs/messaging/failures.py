@@ -22,7 +22,13 @@ _TROUBLE_CLASSES = frozenset(
         "58",  # system error
     }
 )
-_READ_ONLY = "25006"  # a standby after a failover
+_TROUBLE_STATES = frozenset(
+    {
+        "25006",  # read-only: a standby after a failover
+        "25P03",  # the session ended for idling in a transaction
+        "25P04",  # or because its transaction took too long
+    }
+)
 
 
 def is_trouble(error: BaseException) -> bool:
@@ -33,7 +39,7 @@ def is_trouble(error: BaseException) -> bool:
         state = sqlstate(error)
         if state is None:
             return isinstance(error, InterfaceError)
-        return state[:2] in _TROUBLE_CLASSES or state == _READ_ONLY
+        return state[:2] in _TROUBLE_CLASSES or state in _TROUBLE_STATES
     return isinstance(error, (OSError, PoolTimeout))
 
 

@@ -1,6 +1,8 @@
 """The connection pool of a process, and what its troubles look like."""
 
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -18,14 +20,26 @@ POOL_SECONDS = 30.0
 IDLE_SECONDS = 1.0
 """A connection that rested longer is asked whether it still lives before it is used."""
 CONNECT_SECONDS = 5.0
+STATEMENT_SECONDS = 10.0
+"""A statement that takes longer will not be answered: half-open connections give no other sign."""
+TRANSACTION_STATEMENTS = 4
+"""A transaction may last as long as so many of the slowest statements."""
 SESSION = {"lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "jit": "off"}
 NOTHING_PREPARED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
-def create_engine(settings: ServiceSettings) -> AsyncEngine:
-    """asyncpg behind a pool of `pool_size` + 5 connections; nothing connects yet."""
+def create_engine(
+    settings: ServiceSettings, *, statement_seconds: float = STATEMENT_SECONDS
+) -> AsyncEngine:
+    """asyncpg behind a pool of `pool_size` + 5 connections; nothing connects yet. A statement that
+    takes longer than `statement_seconds` raises TimeoutError.
+    """
     direct = not settings.pgbouncer
     name = {"application_name": f"{settings.service}-{settings.role}"}
+    # Between the parse and the bind of a statement Postgres does not call a transaction idle: the
+    # locks of a client that went away then would stay.
+    longest = round(TRANSACTION_STATEMENTS * statement_seconds * 1000)
+    session = SESSION | {"transaction_timeout": str(longest)}
     engine = create_async_engine(
         settings.asyncpg_url,
         pool_size=settings.pool_size,
@@ -35,21 +49,22 @@ def create_engine(settings: ServiceSettings) -> AsyncEngine:
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_SECONDS,
-            "server_settings": name | (SESSION if direct else {}),
+            "command_timeout": statement_seconds,
+            "server_settings": name | (session if direct else {}),
             **({} if direct else NOTHING_PREPARED),
         },
     )
     if not direct:
-        event.listen(engine.sync_engine, "begin", _set_for_the_transaction)
+        event.listen(engine.sync_engine, "begin", partial(_set_for_the_transaction, session))
     event.listen(engine.sync_engine, "checkin", _note_time)
     event.listen(engine.sync_engine, "checkout", _ping_if_idle)
     return engine
 
 
-def _set_for_the_transaction(connection: Connection) -> None:
+def _set_for_the_transaction(session: Mapping[str, str], connection: Connection) -> None:
     """PgBouncer gives each transaction another session: settings go with the transaction."""
     settings = ", ".join(
-        f"set_config('{name}', '{value}', true)" for name, value in SESSION.items()
+        f"set_config('{name}', '{value}', true)" for name, value in session.items()
     )
     connection.exec_driver_sql(f"SELECT {settings}")
 

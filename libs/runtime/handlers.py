@@ -5,10 +5,12 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
 from libs.kernel.errors import DomainError
 from libs.messaging.failures import is_trouble
@@ -21,8 +23,8 @@ MAX_ERRORS = 20
 MAX_NAME = 100
 BAD_DATA = "22"
 """SQLSTATE class: text or a number that Postgres cannot hold."""
-REFUSED = ("25P03", "28", "3D")
-"""SQLSTATEs of a session ended for idling, of a user or a database the server does not take."""
+REFUSED = ("28", "3D")
+"""SQLSTATE classes of a user or a database the server does not take."""
 
 CODES = {400: "malformed-request", 404: "no-such-path", 405: "method-not-allowed"}
 
@@ -51,9 +53,21 @@ async def _message_too_large(_: Request, __: MessageTooLarge) -> Response:
     return problem(422, "message-too-large", "the request leads to an event that is too large")
 
 
-async def _http_exception(_: Request, error: HTTPException) -> Response:
-    code = CODES.get(error.status_code, "http-error")
-    return problem(error.status_code, code, str(error.detail), headers=error.headers)
+async def _http_exception(request: Request, error: HTTPException) -> Response:
+    code, headers = CODES.get(error.status_code, "http-error"), error.headers
+    if error.status_code == 405:
+        headers = {"Allow": ", ".join(sorted(_methods(request)))}
+    return problem(error.status_code, code, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Of every route with this path: Starlette names those of the first one only."""
+    return {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if isinstance(route.original_route, Route) and route.path_regex.match(request.url.path)
+        for method in route.methods or ()
+    }
 
 
 async def _validation_error(_: Request, error: RequestValidationError) -> Response:

@@ -2,7 +2,7 @@
 
 from libs.messaging.outbox import Outbox
 from libs.messaging.unit_of_work import Transactions
-from libs.runtime.database import create_engine
+from libs.runtime.database import STATEMENT_SECONDS, create_engine
 from libs.runtime.service import Service, main
 from services.kpis.infrastructure.consumers import participant
 from services.kpis.infrastructure.http import router
@@ -12,8 +12,11 @@ from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.infrastructure.tables import TABLES
 
 
-def connect(settings: KpisSettings) -> Transactions[KpisUnitOfWork]:
-    return Transactions(create_engine(settings), Outbox(settings.service, TABLES), KpisUnitOfWork)
+def connect(
+    settings: KpisSettings, *, statement_seconds: float = STATEMENT_SECONDS
+) -> Transactions[KpisUnitOfWork]:
+    engine = create_engine(settings, statement_seconds=statement_seconds)
+    return Transactions(engine, Outbox(settings.service, TABLES), KpisUnitOfWork)
 
 
 def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:

@@ -9,11 +9,14 @@ from services.kpis.application.rebuild_read_model import rebuild_read_model
 from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.main import connect
 
+STATEMENT_SECONDS = 600.0
+"""The last statement walks over the whole read model."""
+
 
 async def rebuild(settings: KpisSettings) -> str:
     """One line on what was done. Raises StartFailure when the database cannot be used."""
     await check_database(settings)
-    transactions = connect(settings)
+    transactions = connect(settings, statement_seconds=STATEMENT_SECONDS)
     try:
         subjects = await rebuild_read_model(transactions)
     finally:

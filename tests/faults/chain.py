@@ -121,16 +121,12 @@ async def book(unit: UnitOfWork, tenant: str, tills: Sequence[UUID]) -> list[UUI
         raised = row.on_conflict_do_update(
             index_elements=[TILLS.c.id], set_={"sequence": TILLS.c.sequence + 1}
         )
-        sequence = (
-            await unit.connection.execute(raised.returning(TILLS.c.sequence))
-        ).scalar_one()
+        sequence = (await unit.connection.execute(raised.returning(TILLS.c.sequence))).scalar_one()
         taking_ids.append(taking_id := uuid7())
         taking = {"id": taking_id, "till_id": till_id, "sequence": sequence}
         await unit.connection.execute(insert(TAKINGS), taking)
         unit.publish(
-            TakingBooked(
-                tenant_id=tenant, sequence=sequence, till_id=till_id, taking_id=taking_id
-            )
+            TakingBooked(tenant_id=tenant, sequence=sequence, till_id=till_id, taking_id=taking_id)
         )
     return taking_ids
 

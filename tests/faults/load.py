@@ -16,6 +16,8 @@ from libs.kernel.ids import uuid7
 CLIENTS = 6
 PATIENCE_SECONDS = 20.0
 """No request may take longer, whatever is broken."""
+STUBBORN_SECONDS = 75.0
+"""Nor may a booking be refused for longer, faults and what they leave behind included."""
 
 
 @dataclass
@@ -41,10 +43,6 @@ class Load:
     def stop(self) -> None:
         self._stopping = True
 
-    async def more(self, count: int) -> bool:
-        """For `eventually`, made before: are so many more accepted by now?"""
-        return len(self.accepted) >= count
-
     async def _buy(self, own: UUID, neighbour: UUID) -> None:
         """At the own till, and now and then at a neighbour's too, who does so in another order."""
         while not self._stopping:
@@ -54,13 +52,12 @@ class Load:
             await asyncio.sleep(0.01)
 
     async def _until_accepted(self, key: str, tills: list[UUID]) -> None:
-        while True:
-            answer = await self._ask(key, tills)
-            if answer.status_code == 201:
-                self.accepted[key] = [UUID(each) for each in answer.json()["ids"]]
-                return
+        began = time.monotonic()
+        while (answer := await self._ask(key, tills)).status_code != 201:
             assert_refused_properly(answer)
+            assert time.monotonic() - began < STUBBORN_SECONDS, f"still refused: {answer.text}"
             await asyncio.sleep(random.uniform(0.05, 0.2))
+        self.accepted[key] = [UUID(each) for each in answer.json()["ids"]]
 
     async def _ask(self, key: str, tills: list[UUID]) -> httpx.Response:
         started = time.monotonic()

@@ -1,6 +1,5 @@
 """The chain between proxies, on a database for each service and a vhost of its own."""
 
-import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -109,11 +108,10 @@ async def running_world(tills_url: str, ledger_url: str, broker: str) -> AsyncIt
         ledger_through = ledger_url.replace(
             ledger_url.split("@")[1].split("/")[0], f"127.0.0.1:{postgres.port}"
         )
-        databases = [
-            await asyncpg.connect(url.replace("+asyncpg", "")) for url in (tills_url, ledger_url)
-        ]
-        for database in databases:
-            stack.push_async_callback(database.close)
+        tills_database = await asyncpg.connect(tills_url.replace("+asyncpg", ""))
+        stack.push_async_callback(tills_database.close)
+        ledger_database = await asyncpg.connect(ledger_url.replace("+asyncpg", ""))
+        stack.push_async_callback(ledger_database.close)
         tills = chain.TillsSettings(
             _env_file=None, database_url=tills_through, rabbitmq_url=broker_through
         )
@@ -125,6 +123,7 @@ async def running_world(tills_url: str, ledger_url: str, broker: str) -> AsyncIt
             rabbitmq,
             await stack.enter_async_context(serving(chain.build_tills(tills))),
             await stack.enter_async_context(serving(chain.build_ledger(ledger))),
-            *databases,
+            tills_database,
+            ledger_database,
             broker,
         )

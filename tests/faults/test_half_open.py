@@ -1,0 +1,90 @@
+"""A connection that is dead without saying so: nobody waits for it for long, on either side."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aio_pika
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.messaging import topology
+from libs.messaging.refusals import Refusals
+from libs.runtime.database import create_engine
+from tests.faults import chain
+from tests.fixtures.polling import eventually
+from tests.fixtures.proxy import Proxy, Way, proxy
+
+
+@pytest.fixture
+async def line(database: str) -> AsyncIterator[tuple[Proxy, str]]:
+    async with proxy(database) as made:
+        yield made
+
+
+@pytest.fixture
+async def engine(line: tuple[Proxy, str]) -> AsyncIterator[AsyncEngine]:
+    """Gives a statement up after half a second, a transaction after two."""
+    settings = chain.TillsSettings(_env_file=None, database_url=line[1], role="api")
+    made = create_engine(settings, statement_seconds=0.5)
+    yield made
+    await made.dispose()
+
+
+@pytest.mark.parametrize("way", Way)
+async def test_a_statement_nobody_answers_is_given_up(
+    engine: AsyncEngine, line: tuple[Proxy, str], way: Way
+) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+        line[0].silence(way)
+        with pytest.raises(TimeoutError):
+            await connection.execute(text("SELECT 1"))
+    await line[0].heal()
+    async with engine.begin() as connection:
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_dead_letter_is_sent_though_its_old_connection_is_dead(vhost: str) -> None:
+    await topology.apply(vhost, topology.topology_of([chain.tills(), chain.ledger()]))
+    queue = "ledger.on.taking.booked.v1"
+    async with proxy(vhost) as (line, through), await aio_pika.connect(vhost) as connection:
+        channel = await connection.channel()
+        refusals = Refusals("ledger", through, timeout=0.5)
+        exchange = await channel.get_exchange("tills")
+        for body in (b"one", b"two"):
+            await exchange.publish(aio_pika.Message(body), "taking.booked.v1")
+        source = await channel.get_queue(queue)
+        one, two = await source.get(), await source.get()
+        await refusals.send(one, queue=queue, error="bad", attempts=1)
+        line.forget()
+        async with asyncio.timeout(10):
+            with pytest.raises(TimeoutError):
+                await refusals.send(two, queue=queue, error="bad", attempts=1)
+            await refusals.send(two, queue=queue, error="bad", attempts=2)
+            await refusals.close()
+        dead = await channel.get_queue("ledger.dead")
+        bodies = {(await dead.get(no_ack=True)).body for _ in range(2)}
+        assert bodies == {b"one", b"two"}
+
+
+async def test_locks_of_a_client_that_vanished_within_a_statement_are_freed(
+    engine: AsyncEngine, line: tuple[Proxy, str], database: str
+) -> None:
+    """Between parse and bind: to Postgres this transaction is not idle."""
+    witness = await asyncpg.connect(database.replace("+asyncpg", ""))
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        driver = (await connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        await driver.prepare("SELECT 1")
+        line[0].forget()
+        assert not await witness.fetchval("SELECT pg_try_advisory_lock(1)")
+
+        async def free() -> bool:
+            return bool(await witness.fetchval("SELECT pg_try_advisory_lock(1)"))
+
+        await eventually(free)
+        await connection.invalidate()
+    await witness.close()
