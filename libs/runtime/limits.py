@@ -14,6 +14,8 @@ BODY_SECONDS = 10.0
 PLACE_SECONDS = 2.0
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
+CLOSE = {"Connection": "close"}
+"""What is left of the body is not read."""
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
@@ -80,7 +82,9 @@ class RequestLimits:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(receive)
         except TimeoutError:
-            raise Refusal(408, "request-timeout", "the body took too long to arrive") from None
+            raise Refusal(
+                408, "request-timeout", "the body took too long to arrive", headers=CLOSE
+            ) from None
         if not (self._forms and headers.get(b"content-type", b"").startswith(FORMS)):
             _call_it_json(scope)
         return _replay({"type": "http.request", "body": body, "more_body": False}, receive)
@@ -101,7 +105,7 @@ class RequestLimits:
             "body-too-large",
             f"the body may be {self._max_body_bytes} bytes at most",
             field="body",
-            headers={"Connection": "close"},
+            headers=CLOSE,
         )
 
 

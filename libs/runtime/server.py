@@ -13,6 +13,7 @@ import uvloop
 from fastapi import FastAPI
 
 from libs.runtime.broker import check_broker
+from libs.runtime.connections import Connection
 from libs.runtime.database import check_database
 from libs.runtime.failure import StartFailure
 from libs.runtime.jwks import KeySet, KeysUnavailable
@@ -55,25 +56,26 @@ async def _serve(
     await check_broker(settings)
     await _check_keys(settings)
     app = create_app(build())
-    server = Server(
-        app,
-        uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-        ),
-    )
+    server = Server(app, configuration(app, settings))
     await server.serve(sockets=[listener])
     if not server.started:
         raise StartFailure(f"{settings.service} did not start, see the log above")
+
+
+def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+    )
 
 
 class Server(uvicorn.Server):
