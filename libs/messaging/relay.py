@@ -15,7 +15,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -65,8 +65,6 @@ class RelaySettings:
 class Relay:
     """`retention` keeps delivered rows in the archive for so long; None deletes them. Raises
     ValueError when rows could go out that an inbox no longer remembers.
-
-    `after_confirm` is called between the broker's confirms and the delete: a test's crash point.
     """
 
     def __init__(
@@ -80,7 +78,6 @@ class Relay:
         expected_queues: Mapping[str, Sequence[str]] | None = None,
         retention: timedelta | None = None,
         settings: RelaySettings | None = None,
-        after_confirm: Callable[[], None] = lambda: None,
     ) -> None:
         self.service = service
         self.settings = settings or RelaySettings()
@@ -91,7 +88,6 @@ class Relay:
         self._dsn = database_dsn
         self._bell = bell or Bell()
         self._retention = retention
-        self._after_confirm = after_confirm
         self._publisher = Publisher(
             service,
             rabbitmq_url,
@@ -232,7 +228,6 @@ class Relay:
             await self._publisher.publish(sendable)
         except BrokerUnavailable as error:
             broken = error
-        self._after_confirm()
         for run in batch.runs:
             if run.error is not None:
                 run.delay = self._delay(run)

@@ -1,7 +1,5 @@
 """Whatever is killed, restarted or cut off: nothing is lost, and it goes on by itself."""
 
-import asyncio
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -21,31 +19,6 @@ from tests.integration.messaging.relaying import QUICK, Outlet, outlet, per_subj
 async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
     async with outlet(database, vhost) as made:
         yield made
-
-
-async def test_a_relay_killed_between_confirm_and_delete_loses_nothing(shop: Outlet) -> None:
-    await shop.write("order", 3)
-    await shop.write("other", 1)
-    written = {str(row["id"]) for row in await shop.db.fetch("SELECT id FROM outbox")}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.messaging.dying_relay",
-        shop.dsn,
-        shop.broker,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await process.wait() == -9
-    assert await shop.count() == 4
-    async with shop.relay():
-        await shop.drained()
-    received = await shop.received()
-    assert len(received) == 8
-    assert {identifier for identifier, _ in received} == written
-    assert [body for _, body in received if body.startswith("order")] == [
-        *(f"order {n}" for n in (1, 2, 3)),
-        *(f"order {n}" for n in (1, 2, 3)),
-    ]
 
 
 async def test_rows_wait_for_a_broker_that_is_away_and_flow_when_it_is_back(shop: Outlet) -> None:

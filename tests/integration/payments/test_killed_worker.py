@@ -1,59 +1,105 @@
-"""A worker process killed outright between the gateway's answer and its own commit."""
-
-import asyncio
-import os
-import signal
-import sys
-from pathlib import Path
+"""A worker process killed at each point around a call of the gateway and around its timer: money
+moves once, and what is stated is stated once.
+"""
 
 import pytest
 
 from services.payments.infrastructure.settings import PaymentsSettings
-from tests.fixtures.polling import eventually
+from tests.faults.crashes import dies_at
 from tests.integration.payments.conftest import Payments
 
-ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
+
+SERVICE = "services.payments.main"
 
 
-@pytest.mark.slow
-async def test_payment_is_charged_once_though_the_worker_was_killed(
-    payments: Payments, settings: PaymentsSettings, vhost: str
-) -> None:
-    """The sandbox books the charge, then thinks: that is when the worker dies."""
-    order_id = await payments.reserved()
-    await payments.paid(order_id)
-    environment = {
+def worker(settings: PaymentsSettings, vhost: str) -> dict[str, str]:
+    return {
         "DATABASE_URL": settings.database_url,
         "RABBITMQ_URL": vhost,
         "ROLE": "worker",
         "PORT": "0",
-        "SANDBOX_LATENCY_SECONDS": "60",
-        "GATEWAY_PATIENCE_SECONDS": "90",
-        "GATEWAY_LEASE_SECONDS": "100",
     }
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.payments.main",
-        env=os.environ | environment,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
 
-        async def charged() -> bool:
-            return await payments.moved(order_id, "charge") == 1
 
-        await eventually(charged, timeout=30)
-    finally:
-        worker.send_signal(signal.SIGKILL)
-        await worker.wait()
-    assert await payments.state(order_id) == "PROCESSING"
+@pytest.mark.parametrize(
+    ("point", "charged", "recorded"),
+    [
+        ("gateway called:charge", 0, False),
+        ("gateway answered:charge", 1, False),
+        ("before commit:payment.processed.v1", 1, False),
+        ("after commit:payment.processed.v1", 1, True),
+    ],
+)
+async def test_payment_is_charged_once_though_the_worker_was_killed(
+    payments: Payments,
+    settings: PaymentsSettings,
+    vhost: str,
+    point: str,
+    charged: int,
+    *,
+    recorded: bool,
+) -> None:
+    order_id = await payments.reserved()
+    await payments.paid(order_id)
+    await dies_at(point, SERVICE, environment=worker(settings, vhost))
+    left = "PROCESSED" if recorded else "PROCESSING"
+    assert await payments.moved(order_id, "charge") == charged
+    assert await payments.state(order_id) == left
     assert await payments.loop("gateway") is False
-    assert await payments.state(order_id) == "PROCESSING", "its lease has not ended"
+    assert await payments.state(order_id) == left, "its lease has not ended"
 
     await payments.gateway_turn()
     assert await payments.state(order_id) == "PROCESSED"
-    rows = await payments.rows("SELECT calls FROM sandbox_operations")
-    assert [row["calls"] for row in rows] == [2]
+    assert await payments.moved(order_id, "charge") == 1
+    assert (await payments.types(order_id)).count("payment.processed.v1") == 1
+
+
+@pytest.mark.parametrize(
+    ("point", "refunded", "recorded"),
+    [
+        ("gateway called:refund", 0, False),
+        ("gateway answered:refund", 1, False),
+        ("before commit:payment.refunded.v1", 1, False),
+        ("after commit:payment.refunded.v1", 1, True),
+    ],
+)
+async def test_payment_is_refunded_once_though_the_worker_was_killed(
+    payments: Payments,
+    settings: PaymentsSettings,
+    vhost: str,
+    point: str,
+    refunded: int,
+    *,
+    recorded: bool,
+) -> None:
+    order_id = await payments.reserved()
+    await payments.paid(order_id)
+    await payments.gateway_turn()
+    await payments.cancelled(order_id)
+    await dies_at(point, SERVICE, environment=worker(settings, vhost))
+    assert await payments.moved(order_id, "refund") == refunded
+    assert (await payments.state(order_id) == "REFUNDED") is recorded
+
+    await payments.gateway_turn()
+    assert await payments.state(order_id) == "REFUNDED"
+    assert await payments.moved(order_id, "charge") == 1
+    assert await payments.moved(order_id, "refund") == 1
+    assert (await payments.types(order_id)).count("payment.refunded.v1") == 1
+
+
+@pytest.mark.parametrize(
+    ("point", "recorded"),
+    [("before commit:payment.expired.v1", False), ("after commit:payment.expired.v1", True)],
+)
+async def test_code_expires_once_though_the_timer_was_killed(
+    payments: Payments, settings: PaymentsSettings, vhost: str, point: str, *, recorded: bool
+) -> None:
+    order_id = await payments.reserved()
+    await payments.overdue(order_id)
+    await dies_at(point, SERVICE, environment=worker(settings, vhost))
+    assert await payments.state(order_id) == ("EXPIRED" if recorded else "PENDING")
+
+    await payments.loop("expiry")
+    assert await payments.state(order_id) == "EXPIRED"
+    assert (await payments.types(order_id)).count("payment.expired.v1") == 1

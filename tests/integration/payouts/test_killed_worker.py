@@ -1,57 +1,51 @@
-"""A worker process killed outright between the bank's answer and its own commit."""
-
-import asyncio
-import os
-import signal
-import sys
-from pathlib import Path
+"""A worker process killed at each point around a call of the bank: the seller is paid once, and
+that is stated once.
+"""
 
 import pytest
 
 from services.payouts.infrastructure.settings import PayoutsSettings
-from tests.fixtures.polling import eventually
+from tests.faults.crashes import dies_at
 from tests.integration.payouts.conftest import Payouts
 
-ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("point", "transfers", "recorded"),
+    [
+        ("bank called", [], False),
+        ("bank answered", [(True, 1)], False),
+        ("before commit:payout.completed.v1", [(True, 1)], False),
+        ("after commit:payout.completed.v1", [(True, 1)], True),
+    ],
+)
 async def test_seller_is_paid_once_though_the_worker_was_killed(
-    payouts: Payouts, settings: PayoutsSettings, vhost: str
+    payouts: Payouts,
+    settings: PayoutsSettings,
+    vhost: str,
+    point: str,
+    transfers: list[tuple[bool, int]],
+    *,
+    recorded: bool,
 ) -> None:
-    """The sandbox books the transfer, then thinks: that is when the worker dies."""
     order_id = await payouts.closed()
-    environment = {
+    worker = {
         "DATABASE_URL": settings.database_url,
         "RABBITMQ_URL": vhost,
         "ROLE": "worker",
         "PORT": "0",
-        "SANDBOX_BANK_LATENCY_SECONDS": "60",
-        "BANK_PATIENCE_SECONDS": "90",
-        "BANK_LEASE_SECONDS": "100",
     }
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.payouts.main",
-        env=os.environ | environment,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-
-        async def paid() -> bool:
-            return await payouts.transfers() == [(True, 1)]
-
-        await eventually(paid, timeout=30)
-    finally:
-        worker.send_signal(signal.SIGKILL)
-        await worker.wait()
-    assert await payouts.status(order_id) == "PENDING"
+    await dies_at(point, "services.payouts.main", environment=worker)
+    left = "PAID" if recorded else "PENDING"
+    assert await payouts.transfers() == transfers
+    assert await payouts.status(order_id) == left
     assert await payouts.loop() is False
-    assert await payouts.status(order_id) == "PENDING", "its lease has not ended"
+    assert await payouts.status(order_id) == left, "its lease has not ended"
 
     await payouts.bank_turn()
     assert await payouts.status(order_id) == "PAID"
-    assert await payouts.transfers() == [(True, 2)]
+    ((paid, calls),) = await payouts.transfers()
+    assert paid
+    assert calls == (2 if transfers and not recorded else 1)
+    assert (await payouts.types(order_id)).count("payout.completed.v1") == 1

@@ -1,0 +1,36 @@
+"""Processes that kill themselves at a named point of `tests.faults.dying`."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+async def dies_at(
+    point: str, program: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> None:
+    """Returns when the process is dead, by its own hand and at its point."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.faults.dying",
+        point,
+        program,
+        *arguments,
+        env={**os.environ, **(environment or {})},
+        cwd=ROOT,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            _, said = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        _, said = await process.communicate()
+        raise AssertionError(f"it lives on after {point}: {said.decode()[-2000:]}") from None
+    assert process.returncode == -signal.SIGKILL, said.decode()[-2000:]
