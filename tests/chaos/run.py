@@ -52,11 +52,10 @@ async def run(seed: int, seconds: float, tell: Callable[[str], None]) -> Result:
         market = parts.market(timeout=REQUEST_SECONDS)
         buyers = Buyers(market, seed)
         try:
-            await _under_load(parts, buyers, faults, seconds, tell)
-            healed = time.monotonic()
-            tell("the last fault is mended; waiting until nothing is left to do")
+            mended = await _under_load(parts, buyers, faults, seconds, tell)
+            tell("the buyers are done; waiting until nothing is left to do")
             left = await _until_nothing_is_left(parts, tell)
-            recovery = None if left else time.monotonic() - healed
+            recovery = None if left else time.monotonic() - mended
             report = await _until_it_holds(parts)
         finally:
             await market.close()
@@ -91,8 +90,10 @@ async def _under_load(
     faults: Sequence[Fault],
     seconds: float,
     tell: Callable[[str], None],
-) -> None:
-    """Until every fault is mended and every buyer has done what he meant to do."""
+) -> float:
+    """Until every fault is mended and every buyer has done what he meant to do. Answers when the
+    last fault was mended, by `time.monotonic`.
+    """
     over, started = asyncio.Event(), time.monotonic()
 
     def timed(sentence: str) -> None:
@@ -108,9 +109,11 @@ async def _under_load(
         await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
         await asyncio.gather(*injecting)
         over.set()
+        mended = time.monotonic()
         timed("all faults are mended")
         await shopping
         telling.cancel()
+    return mended
 
 
 async def _tell_counts(buyers: Buyers, tell: Callable[[str], None]) -> None:

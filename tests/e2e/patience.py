@@ -53,4 +53,4 @@ def _is_refusal(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
 def _is_in_flight(error: httpx.HTTPStatusError) -> bool:
     """The first try, whose answer was not waited for, is still at work."""
     response = error.response
-    return response.status_code == HTTPStatus.CONFLICT and response.json()["code"] == IN_FLIGHT
+    return response.status_code == HTTPStatus.CONFLICT and IN_FLIGHT in response.text
