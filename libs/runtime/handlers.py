@@ -54,18 +54,30 @@ async def _message_too_large(_: Request, __: MessageTooLarge) -> Response:
 
 
 async def _http_exception(request: Request, error: HTTPException) -> Response:
-    code, headers = CODES.get(error.status_code, "http-error"), error.headers
     if error.status_code == 405:
-        headers = {"Allow": ", ".join(sorted(_methods(request)))}
-    return problem(error.status_code, code, str(error.detail), headers=headers)
+        return method_not_allowed(request)
+    code = CODES.get(error.status_code, "http-error")
+    return problem(error.status_code, code, str(error.detail), headers=error.headers)
 
 
-def _methods(request: Request) -> set[str]:
-    """Of every route with this path: Starlette names those of the first one only."""
-    return {
-        method
+def method_not_allowed(request: Request) -> Response:
+    """405 with the methods of every route of this path: Starlette names the first one's only."""
+    allowed = ", ".join(sorted(methods_of(request)))
+    code = CODES[405]
+    return problem(405, code, "the path does not know this method", headers={"Allow": allowed})
+
+
+def methods_of(request: Request) -> set[str]:
+    """What the first path that fits knows, as in the document: `/a/b` before `/a/{name}`."""
+    fitting = [
+        route
         for route in iter_route_contexts(request.app.routes)
         if isinstance(route.original_route, Route) and route.path_regex.match(request.url.path)
+    ]
+    return {
+        method
+        for route in fitting
+        if route.path == fitting[0].path
         for method in route.methods or ()
     }
 

@@ -1,8 +1,9 @@
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import pytest_asyncio
 
-from tests.fixtures.whole_market import Databases
+from tests.fixtures.whole_market import Databases, WholeMarket, open_market
 from tests.http.serving import Serving, serving_market
 
 
@@ -10,4 +11,13 @@ from tests.http.serving import Serving, serving_market
 def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """All seven services behind real sockets."""
     with serving_market(databases, tmp_path_factory.mktemp("served")) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def market(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[WholeMarket]:
+    """All seven services without sockets."""
+    async with open_market(databases, tmp_path_factory.mktemp("market")) as opened:
         yield opened

@@ -44,9 +44,9 @@ def new_vehicle(seller_id: UUID) -> dict[str, Any]:
 class Things:
     """Of one tenant and its people. The buyer's and the seller's things are theirs."""
 
-    def __init__(self, market: WholeMarket) -> None:
+    def __init__(self, market: WholeMarket, tenant: str | None = None) -> None:
         self.market = market
-        self.tenant = f"tenant-{uuid.uuid4().hex[:12]}"
+        self.tenant = tenant or f"tenant-{uuid.uuid4().hex[:12]}"
         self.customer_id = uuid7()
         self.admin = person("admin", tenant=self.tenant)
         self.operator = person("operator", tenant=self.tenant)

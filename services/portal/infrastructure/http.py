@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterable
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -155,7 +155,7 @@ def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -
         async for event in to.stream(request, purchase, last_event_id):
             yield event
 
-    down = {503: {"model": HealthOut, "description": "The database cannot be reached"}}
+    down: dict[int | str, Any] = {503: {"model": HealthOut, "description": "The database cannot be reached"}}
     routes.get("/api/health", response_model=HealthOut, responses=down)(to.health)
     routes.get("/api/submissions", response_model=SubmissionPage)(to.submissions)
     routes.get("/api/submissions/{submission_id}", response_model=SubmissionOut)(to.submission)

@@ -33,6 +33,7 @@ from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tokens import Tokens
 
 MAX_DEVICE = 200
+CHALLENGE = {"WWW-Authenticate": f'Cookie cookie-name="{SESSION_COOKIE}"'}
 
 
 class SignIns:
@@ -93,7 +94,7 @@ class Endpoints:
         try:
             user, token = await self._sign_ins.enter(request, body.email, body.password)
         except SignInRefused as error:
-            raise Refusal(401, error.code, str(error)) from None
+            raise Refusal(401, error.code, str(error), headers=CHALLENGE) from None
         except TooManyAttempts as error:
             wait = str(int(WINDOW.total_seconds()))
             raise Refusal(429, error.code, str(error), headers={"Retry-After": wait}) from None
@@ -147,7 +148,8 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
     sessions = sessions_of(request)
     found = await sessions.find(request)
     if found is None:
-        raise Refusal(401, "unauthenticated", f"this needs the cookie {SESSION_COOKIE}")
+        needed = f"this needs the cookie {SESSION_COOKIE}"
+        raise Refusal(401, "unauthenticated", needed, headers=CHALLENGE)
     await sessions.check_csrf(request)
     return found
 

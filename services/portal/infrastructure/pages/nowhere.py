@@ -1,16 +1,19 @@
 """An address that leads nowhere: a page says so to people, a problem to programs."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from libs.runtime.handlers import method_not_allowed, methods_of
 from libs.runtime.problems import problem
 from services.portal.infrastructure.pages.page import page_router
 
 FOR_PROGRAMS = ("api/", ".well-known/", "static/")
 
 
-async def nowhere(path: str) -> Response:
+async def nowhere(path: str, request: Request) -> Response:
     if path.startswith(FOR_PROGRAMS):
+        if request.method not in methods_of(request):
+            return method_not_allowed(request)
         return problem(404, "no-such-path", "Not Found")
     raise HTTPException(404)
 
