@@ -3,13 +3,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.faults.world import World, running_world
-from tests.fixtures.servers import PostgresServer, fresh_database
+from tests.fixtures.servers import PostgresServer
 
 
 @pytest.fixture
-async def world(database: str, vhost: str, postgres_server: PostgresServer) -> AsyncIterator[World]:
-    async with (
-        fresh_database(postgres_server) as other,
-        running_world(database, other, vhost) as made,
-    ):
+async def world(postgres_server: PostgresServer, vhost: str) -> AsyncIterator[World]:
+    async with running_world(postgres_server, vhost) as made:
         yield made

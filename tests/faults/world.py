@@ -1,20 +1,23 @@
 """The chain between proxies, on a database for each service and a vhost of its own."""
 
+import secrets
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
+from yarl import URL
 
 from libs.messaging import topology
 from tests.faults import chain
 from tests.faults.load import Load, steady
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Proxy, proxy
+from tests.fixtures.servers import PostgresServer, fresh_database
 from tests.fixtures.services import ServiceClient, serving
 
 Database = asyncpg.Connection
@@ -30,14 +33,27 @@ class World:
     ledger: ServiceClient
     tills_database: Database
     ledger_database: Database
+    administrator: Database
+    role: str
+    names: tuple[str, str]
     broker: str
 
     @property
     def databases(self) -> tuple[Database, Database]:
         return self.tills_database, self.ledger_database
 
+    async def alter_databases(self, change: str) -> None:
+        for name in self.names:
+            await self.administrator.execute(f"ALTER DATABASE {name} {change}")
+
+    async def end_sessions(self) -> None:
+        """As an operator or a restart does; the world's own go on."""
+        await self.administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", self.role
+        )
+
     @asynccontextmanager
-    async def under_load(self) -> AsyncIterator[Load]:
+    async def under_load(self, *, in_order: bool = True) -> AsyncIterator[Load]:
         """Before the block the chain works, and after it, when the block's fault is over, all that
         was accepted is finished.
         """
@@ -46,6 +62,8 @@ class World:
             yield load
             await self._some_more(load)
         await self.finishes(load)
+        if in_order:
+            await self._in_order()
 
     async def _some_more(self, load: Load, count: int = 20) -> None:
         enough = len(load.accepted) + count
@@ -56,9 +74,7 @@ class World:
         await eventually(accepted, timeout=60)
 
     async def finishes(self, load: Load) -> None:
-        """Every accepted booking has its effects, each once and in its till's order, and nothing
-        else has.
-        """
+        """Every accepted booking has its effects, each once, and nothing else has."""
         accepted = sorted(taking for takings in load.accepted.values() for taking in takings)
         await eventually(lambda: self._entered(len(accepted)), timeout=60)
         await eventually(self._at_rest, timeout=60)
@@ -66,7 +82,6 @@ class World:
         for table, database in (("entries", self.ledger_database), ("entered", None)):
             found = Counter(await self._takings(table, "taking_id", database))
             assert found == Counter(accepted), table
-        await self._in_order()
 
     async def _entered(self, count: int) -> bool:
         found = await self.tills_database.fetchval("SELECT count(*) FROM entered")
@@ -98,32 +113,55 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(tills_url: str, ledger_url: str, broker: str) -> AsyncIterator[World]:
-    await chain.create_tables(tills_url, chain.TILLS_DATABASE)
-    await chain.create_tables(ledger_url, chain.LEDGER_DATABASE)
+async def a_role(server: PostgresServer) -> AsyncIterator[tuple[Database, str, str]]:
+    """The superuser's connection, and name and password of a role that is none."""
+    name, password = f"test_{uuid4().hex}", secrets.token_hex(8)
+    administrator = await asyncpg.connect(server.url)
+    try:
+        await administrator.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
+        yield administrator, name, password
+        await administrator.execute(f"DROP ROLE {name}")
+    finally:
+        await administrator.close()
+
+
+@asynccontextmanager
+async def running_world(server: PostgresServer, broker: str) -> AsyncIterator[World]:
+    """Databases and a role of its own, the topology applied to the vhost `broker`."""
     await topology.apply(broker, topology.topology_of([chain.tills(), chain.ledger()]))
     async with AsyncExitStack() as stack:
-        postgres, tills_through = await stack.enter_async_context(proxy(tills_url))
+        administrator, role, password = await stack.enter_async_context(a_role(server))
+        postgres, _ = await stack.enter_async_context(proxy(server.url))
         rabbitmq, broker_through = await stack.enter_async_context(proxy(broker))
-        ledger_through = ledger_url.replace(
-            ledger_url.split("@")[1].split("/")[0], f"127.0.0.1:{postgres.port}"
-        )
-        tills_database = await asyncpg.connect(tills_url.replace("+asyncpg", ""))
-        stack.push_async_callback(tills_database.close)
-        ledger_database = await asyncpg.connect(ledger_url.replace("+asyncpg", ""))
-        stack.push_async_callback(ledger_database.close)
+        databases, through = [], []
+        for metadata in (chain.TILLS_DATABASE, chain.LEDGER_DATABASE):
+            url = await stack.enter_async_context(fresh_database(server))
+            await chain.create_tables(url, metadata)
+            database = await asyncpg.connect(url.replace("+asyncpg", ""))
+            stack.push_async_callback(database.close)
+            await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+            await database.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+            databases.append(database)
+            place = URL(url).with_user(role).with_password(password)
+            through.append(place.with_host("127.0.0.1").with_port(postgres.port))
         tills = chain.TillsSettings(
-            _env_file=None, database_url=tills_through, rabbitmq_url=broker_through
+            _env_file=None,
+            database_url=str(through[0]),
+            rabbitmq_url=broker_through,
+            outbox_retention_days=1,
         )
         ledger = chain.LedgerSettings(
-            _env_file=None, database_url=ledger_through, rabbitmq_url=broker_through
+            _env_file=None, database_url=str(through[1]), rabbitmq_url=broker_through
         )
         yield World(
             postgres,
             rabbitmq,
             await stack.enter_async_context(serving(chain.build_tills(tills))),
             await stack.enter_async_context(serving(chain.build_ledger(ledger))),
-            tills_database,
-            ledger_database,
+            databases[0],
+            databases[1],
+            administrator,
+            role,
+            (through[0].name, through[1].name),
             broker,
         )

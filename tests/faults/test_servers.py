@@ -1,0 +1,139 @@
+"""The servers fail under load, or are told to: what was accepted is finished when they are well
+again, and what was refused was refused at once and politely.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import aio_pika
+import pytest
+
+from libs.messaging import topology
+from libs.messaging.replay import replay
+from tests.faults import chain
+from tests.faults.world import World, running_world
+from tests.fixtures.own_rabbitmq import own_rabbitmq
+from tests.fixtures.servers import PostgresServer
+
+SECONDS = 1.5
+QUEUE = "ledger.on.taking.booked.v1"
+
+
+@asynccontextmanager
+async def database_restarts(world: World) -> AsyncIterator[None]:
+    await world.alter_databases("ALLOW_CONNECTIONS false")
+    await world.end_sessions()
+    yield
+    await world.alter_databases("ALLOW_CONNECTIONS true")
+
+
+@asynccontextmanager
+async def database_is_read_only(world: World) -> AsyncIterator[None]:
+    """As a standby is after a failover."""
+    await world.alter_databases("SET default_transaction_read_only = on")
+    await world.end_sessions()
+    yield
+    await world.alter_databases("RESET default_transaction_read_only")
+    await world.end_sessions()
+
+
+@asynccontextmanager
+async def database_has_few_connections(world: World) -> AsyncIterator[None]:
+    await world.administrator.execute(f"ALTER ROLE {world.role} CONNECTION LIMIT 3")
+    await world.end_sessions()
+    yield
+    await world.administrator.execute(f"ALTER ROLE {world.role} CONNECTION LIMIT -1")
+
+
+@asynccontextmanager
+async def database_finds_deadlocks(world: World) -> AsyncIterator[None]:
+    """The clients book at two tills in either order; here that is noticed before a lock times
+    out.
+    """
+    await world.alter_databases("SET deadlock_timeout = '5ms'")
+    await world.end_sessions()
+    yield
+    await world.alter_databases("RESET deadlock_timeout")
+
+
+@asynccontextmanager
+async def database_serializes(world: World) -> AsyncIterator[None]:
+    await world.alter_databases("SET default_transaction_isolation = 'serializable'")
+    await world.end_sessions()
+    yield
+    await world.alter_databases("RESET default_transaction_isolation")
+    await world.end_sessions()
+
+
+@asynccontextmanager
+async def table_is_locked(world: World) -> AsyncIterator[None]:
+    """By a migration, for longer than anybody waits for a lock."""
+    async with world.tills_database.transaction(), world.ledger_database.transaction():
+        await world.tills_database.execute("LOCK TABLE takings")
+        await world.ledger_database.execute("LOCK TABLE entries")
+        yield
+        await asyncio.sleep(SECONDS)
+
+
+@asynccontextmanager
+async def exchange_is_missing(world: World) -> AsyncIterator[None]:
+    async with await aio_pika.connect(world.broker) as connection:
+        await (await connection.channel()).exchange_delete("tills")
+    yield
+    await topology.apply(world.broker, topology.topology_of([chain.tills(), chain.ledger()]))
+
+
+FAULTS = [
+    database_restarts,
+    database_is_read_only,
+    database_has_few_connections,
+    database_finds_deadlocks,
+    database_serializes,
+    table_is_locked,
+    exchange_is_missing,
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+async def test_all_that_was_accepted_is_finished_when_the_server_is_well_again(
+    world: World, fault: Callable[[World], AbstractAsyncContextManager[None]]
+) -> None:
+    async with world.under_load(), fault(world):
+        await asyncio.sleep(SECONDS)
+
+
+async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(world: World) -> None:
+    """What it held is lost to the broker. New events overtake those that are sent again."""
+    since = datetime.now(UTC) - timedelta(minutes=5)
+    async with world.under_load(in_order=False):
+        async with await aio_pika.connect(world.broker) as connection:
+            await (await connection.channel()).queue_delete(QUEUE)
+        await asyncio.sleep(SECONDS)
+        await topology.apply(world.broker, topology.topology_of([chain.tills(), chain.ledger()]))
+        await replay(world.broker, world.tills_database, QUEUE, since)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (["stop_app"], ["start_app"]),
+        (
+            ["set_vm_memory_high_watermark", "0.000001"],
+            ["set_vm_memory_high_watermark", "0.4"],
+        ),
+    ],
+    ids=["restart", "memory alarm"],
+)
+async def test_all_that_was_accepted_is_finished_when_the_broker_is_well_again(
+    postgres_server: PostgresServer, begin: list[str], end: list[str]
+) -> None:
+    with own_rabbitmq() as server:
+        async with running_world(postgres_server, server.url) as world:
+            async with world.under_load() as load:
+                await asyncio.to_thread(server.control, *begin)
+                await asyncio.sleep(SECONDS)
+                await asyncio.to_thread(server.control, *end)
+    assert set(load.answers) == {"201"}
