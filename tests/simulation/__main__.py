@@ -28,7 +28,8 @@ def soak(console: Console, seed: int, steps: int) -> bool:
             console.print(f"{done:>12,} steps in {seconds:,.0f} s", highlight=False)
     except InvariantBroken as broken:
         console.print(f"[red]✘[/red] {broken}", highlight=False)
-        console.print(*broken.__notes__[-1:], highlight=False)
+        for note in broken.__notes__:
+            console.print(f"  {note}", highlight=False)
         return False
     console.print(f"[green]✔[/green] every invariant held; {time.monotonic() - started:,.0f} s")
     return True

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import ClassVar, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from services.orders.domain.states import State as PurchaseState
 from services.payments.domain.payment import State as PaymentState
@@ -16,6 +16,7 @@ from tests.simulation.database import Fault
 from tests.simulation.people import PRICE_CENTS, TENANTS, People
 from tests.simulation.rules import InvariantBroken, States, followed, hold_always, hold_at_rest
 from tests.simulation.stages import STAGES, begin
+from tests.simulation.steps import Step, first_step, step
 from tests.simulation.workers import Workers
 from tests.simulation.world import START, VIEWS, RelayFault, World
 
@@ -38,12 +39,15 @@ ROUNDS = 2_000
 
 
 class Story:
-    """What all runs of one seed came to. `digest` is of every event that was ever published."""
+    """What all runs of one seed came to. `digest` is of every event that was ever published;
+    `broken_by` are the steps of the run that broke a rule.
+    """
 
     def __init__(self) -> None:
         self.steps = 0
         self.digest = hashlib.sha256()
         self.broken_at: int | None = None
+        self.broken_by: list[Step] = []
 
 
 class Simulation(RuleBasedStateMachine):
@@ -57,9 +61,10 @@ class Simulation(RuleBasedStateMachine):
         self.workers = Workers(self.world)
         self.people = People(self.world)
         self.states: States = {}
+        self.taken: list[Step] = []
         self.broken = False
 
-    @initialize(
+    @first_step(
         limits=st.lists(st.sampled_from([5, 2, 1]), min_size=2, max_size=4),
         offers=SOME,
         stalled=st.lists(PICK, max_size=8),
@@ -74,7 +79,7 @@ class Simulation(RuleBasedStateMachine):
     ) -> None:
         """Some purchases have come far already: the interesting moments are many steps away."""
         for queue in stalled:
-            self.stall(queue)
+            self._stall(queue)
         for number, vehicles in enumerate(limits):
             self.people.register(TENANTS[number % 2], vehicles * PRICE_CENTS)
         for number in range(offers + len(begun)):
@@ -85,37 +90,33 @@ class Simulation(RuleBasedStateMachine):
 
     # What people do.
 
-    @rule(customer=PICK, vehicle=PICK, cents=CENTS, fault=FAULTS)
+    @step(customer=PICK, vehicle=PICK, cents=CENTS, fault=FAULTS)
     def buy(self, customer: int, vehicle: int, cents: int, fault: Fault) -> None:
         self.people.fault = fault
         self._buy(customer, vehicle, cents)
 
-    @precondition(lambda self: self.people.purchases())
-    @rule(purchase=PICK, fault=FAULTS)
+    @step(lambda self: self.people.purchases(), purchase=PICK, fault=FAULTS)
     def cancel(self, purchase: int, fault: Fault) -> None:
         self.people.fault = fault
         self.people.cancel(_pick(self.people.purchases(), purchase))
 
-    @precondition(lambda self: self.people.purchases(PurchaseState.COMPLETED))
-    @rule(purchase=PICK, fault=FAULTS)
+    @step(lambda self: self.people.purchases(PurchaseState.COMPLETED), purchase=PICK, fault=FAULTS)
     def close(self, purchase: int, fault: Fault) -> None:
         self.people.fault = fault
         self.people.close(_pick(self.people.purchases(PurchaseState.COMPLETED), purchase))
 
-    @precondition(lambda self: self.people.payments(*MAY_BE_TRIED))
-    @rule(payment=PICK, fault=FAULTS)
+    @step(lambda self: self.people.payments(*MAY_BE_TRIED), payment=PICK, fault=FAULTS)
     def pay(self, payment: int, fault: Fault) -> None:
         self.people.fault = fault
         self.people.pay(_pick(self.people.payments(*MAY_BE_TRIED), payment))
 
-    @precondition(lambda self: self.people.payments())
-    @rule(payment=PICK, order=PICK)
+    @step(lambda self: self.people.payments(), payment=PICK, order=PICK)
     def wish_the_impossible(self, payment: int, order: int) -> None:
         """Pay what is paid, expired or void; close what is not completed; whatever comes of it."""
         self.people.pay(_pick(self.people.payments(), payment))
         self.people.close(_pick(self.people.orders, order))
 
-    @rule(
+    @step(
         number=PICK,
         wish=st.sampled_from(["colour", "price", "offer", "offer again", "withdraw", "sell"]),
     )
@@ -136,7 +137,7 @@ class Simulation(RuleBasedStateMachine):
             case "sell":
                 self.people.mark_as_sold(vehicle)
 
-    @rule(
+    @step(
         number=PICK,
         other=PICK,
         wish=st.sampled_from(["draft", "bare draft", "confirm", "payout", "limit", "erase"]),
@@ -159,8 +160,11 @@ class Simulation(RuleBasedStateMachine):
             case "erase" if other % 3 == 0:
                 self.people.erase(customer)
 
-    @precondition(lambda self: self.people.payments(PaymentState.REFUND_FAILED))
-    @rule(payment=PICK, by_hand=st.booleans())
+    @step(
+        lambda self: self.people.payments(PaymentState.REFUND_FAILED),
+        payment=PICK,
+        by_hand=st.booleans(),
+    )
     def mend_refund(self, payment: int, *, by_hand: bool) -> None:
         failed = _pick(self.people.payments(PaymentState.REFUND_FAILED), payment)
         if by_hand:
@@ -169,32 +173,29 @@ class Simulation(RuleBasedStateMachine):
         else:
             self.people.retry_refund(failed)
 
-    @precondition(lambda self: self.people.payouts(Status.FAILED))
-    @rule(payout=PICK)
+    @step(lambda self: self.people.payouts(Status.FAILED), payout=PICK)
     def mend_payout(self, payout: int) -> None:
         self.people.retry_payout(_pick(self.people.payouts(Status.FAILED), payout))
 
     # What the network, the processes and the broker do.
 
-    @precondition(lambda self: self._stating())
-    @rule(service=PICK, first=PICK, count=SOME, fault=RELAY_FAULTS)
+    @step(lambda self: self._stating(), service=PICK, first=PICK, count=SOME, fault=RELAY_FAULTS)
     def relay(self, service: int, first: int, count: int, fault: RelayFault) -> None:
         name = _pick(self._stating(), service)
         self.world.relay(name, _several(self.world.outbox(name), first, count), fault)
 
-    @precondition(lambda self: self._stating())
-    @rule()
+    @step(lambda self: self._stating())
     def relay_everything(self) -> None:
         for name in self._stating():
             self.world.relay(name, self.world.outbox(name), RelayFault.NONE)
 
-    @rule(service=st.sampled_from(["orders", "customers", "vehicles", "payments"]), event=PICK)
+    @step(service=st.sampled_from(["orders", "customers", "vehicles", "payments"]), event=PICK)
     def relay_again(self, service: str, event: int) -> None:
         """A relay that does not know what it has published publishes it once more."""
         if published := self.world.archive(service):
             self.world.relay_again(service, _pick(published, event))
 
-    @rule(service=st.sampled_from(["orders", "vehicles", "payments"]), event=PICK, queue=PICK)
+    @step(service=st.sampled_from(["orders", "vehicles", "payments"]), event=PICK, queue=PICK)
     def forge(self, service: str, event: int, queue: int) -> None:
         """Something else comes under the id of an event that has been handled."""
         if published := self.world.archive(service):
@@ -202,71 +203,63 @@ class Simulation(RuleBasedStateMachine):
             if heard := self.world.queues_that_handled(service, row):
                 self.world.broker.forge(_pick(heard, queue), str(row.id), b" " + row.body)
 
-    @precondition(lambda self: self._waiting())
-    @rule(queue=PICK, first=PICK, count=SOME, fault=FAULTS)
+    @step(lambda self: self._waiting(), queue=PICK, first=PICK, count=SOME, fault=FAULTS)
     def deliver(self, queue: int, first: int, count: int, fault: Fault) -> None:
         name = _pick(self._waiting(), queue)
         messages = _several(self.world.broker.queues[name], first, count)
         self.world.deliver(name, messages, fault)
 
-    @precondition(lambda self: self._waiting())
-    @rule(queue=PICK, message=PICK)
+    @step(lambda self: self._waiting(), queue=PICK, message=PICK)
     def deliver_and_lose_the_acknowledgement(self, queue: int, message: int) -> None:
         name = _pick(self._waiting(), queue)
         delivered = _pick(self.world.broker.queues[name], message)
         delivered.loses_acknowledgement = True
         self.world.deliver(name, [delivered])
 
-    @precondition(lambda self: self._waiting(views=True))
-    @rule(queue=PICK, first=PICK, fault=FAULTS)
+    @step(lambda self: self._waiting(views=True), queue=PICK, first=PICK, fault=FAULTS)
     def show(self, queue: int, first: int, fault: Fault) -> None:
         """The views hear what waits for them, in another order than it was said."""
         name = _pick(self._waiting(views=True), queue)
         self.world.deliver(name, _several(self.world.broker.queues[name], first, 100), fault)
 
-    @rule(queue=PICK)
+    @step(queue=PICK)
     def stall(self, queue: int) -> None:
         """Nothing is taken from this queue for a while, whatever goes on elsewhere."""
-        queues = [each for each in self.world.broker.queues if not each.startswith("portal")]
-        self.world.stalled.add(_pick(queues, queue))
+        self._stall(queue)
 
-    @precondition(lambda self: self.world.stalled)
-    @rule()
+    @step(lambda self: self.world.stalled)
     def go_on(self) -> None:
         self.world.stalled.clear()
 
-    @rule(times=st.integers(1, 3), first=PICK)
+    @step(times=st.integers(1, 3), first=PICK)
     def bustle(self, times: int, first: int) -> None:
         for _ in range(times):
             self.world.bustle(first)
 
     # What time does, and the workers that wait for it.
 
-    @precondition(lambda self: self.world.now < START + DAYS_AT_MOST)
-    @rule(seconds=SECONDS)
+    @step(lambda self: self.world.now < START + DAYS_AT_MOST, seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
         self.workers.advance(self.world.now + timedelta(seconds=seconds))
 
-    @rule(fault=FAULTS)
+    @step(fault=FAULTS)
     def timers_ring(self, fault: Fault) -> None:
         self.workers.expire_codes(fault)
         self.workers.give_up_overdue(fault)
 
-    @rule(fault=FAULTS)
+    @step(fault=FAULTS)
     def workers_claim(self, fault: Fault) -> None:
         self.workers.claim(fault)
 
-    @precondition(lambda self: self.workers.claims)
-    @rule(claim=PICK, mood=MOODS)
+    @step(lambda self: self.workers.claims, claim=PICK, mood=MOODS)
     def worker_calls(self, claim: int, mood: str) -> None:
         self.workers.call(_pick(self.workers.claims, claim), mood)
 
-    @precondition(lambda self: self.workers.answers)
-    @rule(answer=PICK, fault=FAULTS)
+    @step(lambda self: self.workers.answers, answer=PICK, fault=FAULTS)
     def worker_records(self, answer: int, fault: Fault) -> None:
         self.workers.record(_pick(self.workers.answers, answer), fault)
 
-    @rule(mood=MOODS)
+    @step(mood=MOODS)
     def workers_finish(self, mood: str) -> None:
         self.workers.finish(mood)
 
@@ -310,7 +303,8 @@ class Simulation(RuleBasedStateMachine):
             yield
         except BaseException:
             self.broken = True
-            self.story.broken_at = self.story.broken_at or self.story.steps
+            if self.story.broken_at is None:
+                self.story.broken_at, self.story.broken_by = self.story.steps, self.taken
             raise
 
     def _remember(self) -> None:
@@ -324,6 +318,10 @@ class Simulation(RuleBasedStateMachine):
     def _waiting(self, *, views: bool = False) -> list[str]:
         queues = self.world.broker.waiting()
         return [queue for queue in queues if queue.startswith(VIEWS) is views]
+
+    def _stall(self, queue: int) -> None:
+        queues = [each for each in self.world.broker.queues if not each.startswith("portal")]
+        self.world.stalled.add(_pick(queues, queue))
 
     def _buy(self, customer: int, vehicle: int, cents: int) -> None:
         """Who asks for a wrong price asks for any vehicle at all."""

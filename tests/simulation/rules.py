@@ -42,9 +42,9 @@ def hold_at_rest(world: World, workers: Workers) -> None:
     hold_always(world, workers)
     require(
         {
-            "what is forged is given up, and nothing else": given_up(world),
             "every event was published": unpublished(world),
             "every event reached every subscriber once": not_handled_once(world),
+            "what is forged is given up, and nothing else": given_up(world),
         }
     )
     at_rest = list(purchases(world, Money.moved_by(workers)))

@@ -12,6 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.simulation.machine import Simulation, Story
 from tests.simulation.rules import InvariantBroken
+from tests.simulation.shortest import again, shortest
 
 STEPS_IN_A_RUN = 100
 RUNS_IN_A_CHUNK = 20
@@ -26,16 +27,18 @@ def chunks(seed: int, steps: int, story: Story, *, explain: bool = True) -> Iter
     """Runs until so many steps were taken; answers how many there were after each chunk, the first
     of which begins with `seed` and the next with the number after it.
 
-    Raises what broke. `explain` looks for the shortest run that breaks it and prints that.
+    Raises InvariantBroken; with `explain` the shortest steps that lead there stand in its notes.
     """
     while story.steps < steps:
         missing = steps - story.steps
         runs = min(RUNS_IN_A_CHUNK, ceil(missing / STEPS_IN_A_RUN))
         try:
-            _run(seed, story, runs, explain=explain)
+            _run(seed, story, runs)
         except InvariantBroken as broken:
-            broken.add_note(f"again: ./taskw soak --seed {seed} --steps {runs * STEPS_IN_A_RUN}")
-            raise
+            if not explain:
+                raise
+            how = f"again: ./taskw soak --seed {seed} --steps {runs * STEPS_IN_A_RUN}"
+            raise _explained(broken, story, how) from None
         yield story.steps
         seed += 1
 
@@ -48,7 +51,7 @@ def simulate(seed: int, steps: int) -> Story:
     return story
 
 
-def _run(seed: int, story: Story, runs: int, *, explain: bool) -> None:
+def _run(seed: int, story: Story, runs: int) -> None:
     machine = type("Simulation", (Simulation,), {"story": story})
     hypothesis.seed(seed)(machine)
     how = settings(
@@ -58,11 +61,20 @@ def _run(seed: int, story: Story, runs: int, *, explain: bool) -> None:
         database=None,
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, *([Phase.shrink] if explain else [])],
-        verbosity=Verbosity.normal if explain else Verbosity.quiet,
+        phases=[Phase.generate],
+        verbosity=Verbosity.quiet,
     )
     with _without_logs():
         run_state_machine_as_test(machine, settings=how)
+
+
+def _explained(broken: InvariantBroken, story: Story, how: str) -> InvariantBroken:
+    with _without_logs():
+        steps = shortest(story.broken_by, broken.rule)
+        found = again(steps) or broken
+    for each in (*steps, how):
+        found.add_note(str(each))
+    return found
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import pytest
 
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.proof import prove
+from tests.simulation.rules import InvariantBroken
+from tests.simulation.running import simulate
 
 SEED = 1
 ENOUGH = 5_000
@@ -31,3 +33,15 @@ def test_a_harness_that_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch) ->
     proof = prove(nullcontext, SEED, 10)
     assert proof.verdict == "harness failed"
     assert proof.what.startswith("TypeError")
+
+
+def test_what_breaks_is_told_in_the_fewest_steps() -> None:
+    with (
+        MUTATIONS["a cancellation after the payment is not refunded"](),
+        pytest.raises(InvariantBroken) as broken,
+    ):
+        simulate(SEED, ENOUGH)
+    *steps, how = broken.value.__notes__
+    assert steps[0].startswith("open_the_market(")
+    assert len(steps) < 10
+    assert how.startswith("again: ./taskw soak --seed ")
