@@ -5,10 +5,11 @@ aiormq rather than a framework above it: this is where the throughput of the who
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import aiormq
+from aiormq.abc import AbstractChannel
 from aiormq.channel import Channel
 from aiormq.exceptions import (
     AMQPError,
@@ -75,15 +76,18 @@ class Publisher:
             await self._unblocked(connection)
             if self._channel is not None and not self._channel.is_closed:
                 return
+        # Each step has the whole time: a broker that is slow at everything must not be left, and
+        # begun with again, for ever.
         try:
             with _broker_errors():
-                async with asyncio.timeout(self._timeout):
-                    if connection is None or not connection.is_opened:
-                        await self.close()
-                        connection = aiormq.Connection(self._url)
+                if connection is None or not connection.is_opened:
+                    await self.close()
+                    connection = aiormq.Connection(self._url)
+                    async with asyncio.timeout(self._timeout):
                         await connection.connect()
-                        self._connection = connection
-                    await self.check_topology()
+                    self._connection = connection
+                await self.check_topology()
+                async with asyncio.timeout(self._timeout):
                     self._channel = await _confirming_channel(connection)
         except BrokerUnavailable:
             await self.close()
@@ -97,29 +101,16 @@ class Publisher:
         if self._connection is None:
             return
         await self._unblocked(self._connection)
+        look = _Look(self._connection, self._timeout)
         with _broker_errors():
-            if not await self._there("exchange", self.service):
+            if not await look.for_exchange(self.service):
                 raise BrokerUnavailable(f"exchange {self.service} is missing")
             missing = {
-                event_type: [queue for queue in queues if not await self._there("queue", queue)]
+                event_type: [queue for queue in queues if not await look.for_queue(queue)]
                 for event_type, queues in self._expected.items()
             }
+            await look.end()
             self.missing_queues = {kind: queues for kind, queues in missing.items() if queues}
-
-    async def _there(self, kind: str, name: str) -> bool:
-        if self._connection is None:
-            raise BrokerUnavailable("not connected")
-        async with asyncio.timeout(self._timeout):
-            channel = await self._connection.channel(publisher_confirms=False)
-            try:
-                if kind == "exchange":
-                    await channel.exchange_declare(name, passive=True)
-                else:
-                    await channel.queue_declare(name, passive=True)
-            except ChannelNotFoundEntity:
-                return False
-            await channel.close()
-            return True
 
     async def _unblocked(self, connection: aiormq.Connection) -> None:
         try:
@@ -209,6 +200,37 @@ class Publisher:
             with suppress(BrokerUnavailable), _broker_errors():
                 async with asyncio.timeout(2):
                     await connection.close()
+
+
+class _Look:
+    """Whether exchanges and queues are there. On one channel, which every no closes."""
+
+    def __init__(self, connection: aiormq.Connection, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = timeout
+        self._channel: AbstractChannel | None = None
+
+    async def for_exchange(self, name: str) -> bool:
+        return await self._found(lambda channel: channel.exchange_declare(name, passive=True))
+
+    async def for_queue(self, name: str) -> bool:
+        return await self._found(lambda channel: channel.queue_declare(name, passive=True))
+
+    async def end(self) -> None:
+        if self._channel is not None:
+            async with asyncio.timeout(self._timeout):
+                await self._channel.close()
+
+    async def _found(self, ask: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
+        async with asyncio.timeout(self._timeout):
+            if self._channel is None:
+                self._channel = await self._connection.channel(publisher_confirms=False)
+            try:
+                await ask(self._channel)
+            except ChannelNotFoundEntity:
+                self._channel = None
+                return False
+            return True
 
 
 _LOST = (

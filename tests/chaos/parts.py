@@ -113,19 +113,20 @@ class Parts(System):
         else:
             await self.aside(partial(kill, self.children, fault.part))
             await asyncio.sleep(fault.seconds)
-            again = self._start_relay if fault.part in RELAYS else self.start_again
-            await self._supervise(partial(again, fault.part))
+            await self._supervise(fault.part)
 
-    async def _supervise(self, start: Callable[[], None]) -> None:
+    async def _supervise(self, part: str) -> None:
+        start = self._start_relay if part in RELAYS else self.start_again
         deadline = asyncio.get_running_loop().time() + STARTS_AGAIN_WITHIN
         while True:
             try:
-                await self.aside(start)
+                await self.aside(partial(start, part))
                 break
             except StartFailed as error:
                 if asyncio.get_running_loop().time() > deadline:
                     self.given_up.append(str(error))
                     break
+            await self.aside(partial(kill, self.children, part))  # it may run and not be ready
             await asyncio.sleep(1)
 
 

@@ -1,0 +1,25 @@
+"""A broker far away, or busy: every answer is late, and none too late."""
+
+from libs.messaging.publisher import Publisher
+from libs.messaging.topology import Exchange, Queue, Topology, apply
+from tests.fixtures.proxy import proxy
+
+QUEUES = [f"slow.{number}" for number in range(20)]
+
+
+async def test_looking_for_many_queues_may_take_longer_than_any_one_answer(vhost: str) -> None:
+    queues = tuple(Queue(name, {"x-queue-type": "classic"}) for name in QUEUES)
+    await apply(vhost, Topology((Exchange("sample", "topic"),), queues, ()))
+    async with proxy(vhost) as (line, through):
+        publisher = Publisher(
+            "sample",
+            through,
+            expected_queues={"sample.made.v1": [*QUEUES, "slow.missing"]},
+            timeout=3,
+        )
+        line.slow(latency=0.1)  # a fifth of a second there and back, twenty times
+
+        await publisher.open()
+        await publisher.close()
+
+    assert publisher.missing_queues == {"sample.made.v1": ["slow.missing"]}
