@@ -15,7 +15,7 @@ from tests.simulation.rules import InvariantBroken
 from tests.simulation.running import chunks, fresh_seed
 
 SOAK_STEPS = 1_000_000
-MUTANT_STEPS = 50_000
+MUTANT_STEPS = 100_000
 
 
 def soak(console: Console, seed: int, steps: int) -> bool:

@@ -3,7 +3,7 @@
 A step that is not possible any more when others are left out is passed over.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tests.simulation.machine import Simulation, Story
 from tests.simulation.rules import InvariantBroken
@@ -14,19 +14,16 @@ TRIES = 400
 
 def shortest(steps: Sequence[Step], rule: str) -> list[Step]:
     """Still breaks the rule; found in so many tries at most."""
-    found, left = list(steps), TRIES
-    size = len(found) // 2
-    while size and left:
-        at, before = 0, len(found)
-        while at < len(found) and left:
-            candidate = [*found[:at], *found[at + size :]]
-            left -= 1
-            broken = again(candidate)
-            if broken is not None and broken.rule == rule:
-                found = candidate
-            else:
-                at += size
-        size = size // 2 if size > 1 else int(len(found) < before)
+    found = list(steps)
+    candidates = _shorter(found)
+    for _ in range(TRIES):
+        candidate = next(candidates, None)
+        if candidate is None:
+            break
+        broken = again(candidate)
+        if broken is not None and broken.rule == rule:
+            found = candidate
+            candidates = _shorter(found)
     return found
 
 
@@ -47,3 +44,23 @@ def again(steps: Sequence[Step]) -> InvariantBroken | None:
     finally:
         machine.workers.close()
     return None
+
+
+def _shorter(steps: list[Step]) -> Iterator[list[Step]]:
+    """Without many steps, then without few, then without an item of what one was given."""
+    size = len(steps) // 2
+    while size:
+        for at in range(0, len(steps), size):
+            yield [*steps[:at], *steps[at + size :]]
+        size //= 2
+    for at, step in enumerate(steps):
+        for simpler in _simpler(step):
+            yield [*steps[:at], simpler, *steps[at + 1 :]]
+
+
+def _simpler(step: Step) -> Iterator[Step]:
+    for name, value in step.chosen.items():
+        if isinstance(value, list):
+            for at in range(len(value)):
+                left = [*value[:at], *value[at + 1 :]]
+                yield Step(step.name, {**step.chosen, name: left})
