@@ -16,7 +16,7 @@ from tests.chaos.ends import outcomes, what_is_left
 from tests.chaos.parts import Parts, running_parts
 from tests.chaos.schedule import Fault, schedule
 
-BUYERS = 12
+BUYERS = 20
 REQUEST_SECONDS = 5.0
 RECOVERS_WITHIN = 180.0
 TELL_EVERY = 5.0
