@@ -7,7 +7,8 @@ a little memory, and no function that leaves a trace.
 
 import asyncpg
 
-# Postgres lets everybody call these. The service's own roles keep them.
+# Postgres lets everybody call most of these. The service's own roles keep those, and those only:
+# what a superuser alone may call from the start (lo_import reads any file) stays his.
 LEAVES_A_TRACE = (
     "pg_sleep(_for|_until)?|set_config|pg_notify|pg_(try_)?advisory_.*|lo_.*|lo(read|write)"
     "|pg_(cancel|terminate)_backend|(query|table|schema|database|cursor)_to_xml.*"
@@ -23,6 +24,12 @@ LIMITS = {
     "max_parallel_workers_per_gather": "0",
 }
 CONNECTIONS = 20
+FUNCTIONS = """
+    SELECT oid::regprocedure AS function, EXISTS (
+        SELECT FROM pg_init_privs WHERE classoid = 'pg_proc'::regclass AND objoid = pg_proc.oid
+    ) AS is_superusers
+    FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ $1
+"""
 
 
 async def provision_reader(connection: asyncpg.Connection, service: str, password: str) -> None:
@@ -49,10 +56,10 @@ async def provision_reader(connection: asyncpg.Connection, service: str, passwor
         GRANT SELECT ON ALL TABLES IN SCHEMA published TO {reader};
         """
     )
-    named = "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
-    for row in await connection.fetch(f"{named} AND proname ~ $1", f"^({LEAVES_A_TRACE})$"):
-        function = row[0]
+    for function, is_superusers in await connection.fetch(FUNCTIONS, f"^({LEAVES_A_TRACE})$"):
+        change = "REVOKE" if is_superusers else "GRANT"
+        direction = "FROM" if is_superusers else "TO"
         await connection.execute(
             f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC;"
-            f"GRANT EXECUTE ON FUNCTION {function} TO {owner}, {app}"
+            f"{change} EXECUTE ON FUNCTION {function} {direction} {owner}, {app}"
         )
