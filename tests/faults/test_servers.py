@@ -4,7 +4,7 @@ again, and what was refused was refused at once and politely.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aio_pika
@@ -130,10 +130,11 @@ async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(world
 async def test_all_that_was_accepted_is_finished_when_the_broker_is_well_again(
     postgres_server: PostgresServer, begin: list[str], end: list[str]
 ) -> None:
-    with own_rabbitmq() as server:
-        async with running_world(postgres_server, server.url) as world:
-            async with world.under_load() as load:
-                await asyncio.to_thread(server.control, *begin)
-                await asyncio.sleep(SECONDS)
-                await asyncio.to_thread(server.control, *end)
+    async with AsyncExitStack() as stack:
+        server = stack.enter_context(own_rabbitmq())
+        world = await stack.enter_async_context(running_world(postgres_server, server.url))
+        load = await stack.enter_async_context(world.under_load())
+        await asyncio.to_thread(server.control, *begin)
+        await asyncio.sleep(SECONDS)
+        await asyncio.to_thread(server.control, *end)
     assert set(load.answers) == {"201"}
