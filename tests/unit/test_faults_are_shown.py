@@ -1,0 +1,21 @@
+"""The table of faults in tests/README.md names tests that are there."""
+
+import ast
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+ROW = re.compile(r"^\| (\d+) \| .+ \| `([\w/]+\.py)::(\w+)` \|$", re.MULTILINE)
+
+
+def test_each_of_the_forty_four_faults_is_shown_by_a_test_that_is_there() -> None:
+    rows = ROW.findall((TESTS / "README.md").read_text())
+    assert [int(number) for number, _, _ in rows] == list(range(1, 45))
+    missing = [f"{path}::{name}" for _, path, name in rows if name not in functions_of(path)]
+    assert not missing
+
+
+def functions_of(path: str) -> set[str]:
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    tree = ast.parse((TESTS / path).read_text())
+    return {node.name for node in tree.body if isinstance(node, functions)}
