@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -51,6 +52,11 @@ def show(result: Result, console: Console) -> None:
         console.print(f"  ✘ {sentence}", style="red", markup=False)
 
 
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what was started is stopped undisturbed
+    sys.exit(143)
+
+
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, _leave)
     app()
