@@ -3,6 +3,7 @@
 import random
 import traceback
 
+import asyncpg
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -11,6 +12,9 @@ from libs.kernel.errors import DomainError
 
 BROKER_ERRORS = (AMQPError, ChannelInvalidStateError, OSError)
 """A broker that is away, or a channel that went with its connection: worth trying again."""
+
+RAW_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
+"""The driver's own: SQLAlchemy lets them through from where it sets a new connection up."""
 
 _TROUBLE_CLASSES = frozenset(
     {
@@ -33,18 +37,19 @@ _TROUBLE_STATES = frozenset(
 
 def is_trouble(error: BaseException) -> bool:
     """The database or the network failed, not the work: the same work may succeed later."""
-    if isinstance(error, DBAPIError):
-        if error.connection_invalidated:
-            return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, (DBAPIError, *RAW_DATABASE_ERRORS)):
         state = sqlstate(error)
         if state is None:
-            return isinstance(error, InterfaceError)
+            return isinstance(error, (InterfaceError, asyncpg.InterfaceError))
         return state[:2] in _TROUBLE_CLASSES or state in _TROUBLE_STATES
     return isinstance(error, (OSError, PoolTimeout))
 
 
-def sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
+def sqlstate(error: BaseException) -> str | None:
+    """Of an error of the database, as SQLAlchemy or the driver raises it."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from libs.kernel.errors import DomainError
-from libs.messaging.failures import is_trouble
+from libs.messaging.failures import RAW_DATABASE_ERRORS, is_trouble, sqlstate
 from libs.messaging.outbox import MessageTooLarge
 from libs.runtime.problems import Refusal, Unavailable, of_domain_error, of_refusal, problem
 
@@ -36,7 +36,8 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(_http_exception)
     app.exception_handler(MessageTooLarge)(_message_too_large)
-    app.exception_handler(DBAPIError)(_database_error)
+    for of_database in (DBAPIError, *RAW_DATABASE_ERRORS):
+        app.exception_handler(of_database)(_database_error)
     for trouble in (PoolTimeout, OSError):
         app.exception_handler(trouble)(_no_database)
 
@@ -110,8 +111,8 @@ def _message(detail: dict[str, Any]) -> str:
     return message.partition(",")[0] if detail["type"] == "uuid_parsing" else message
 
 
-async def _database_error(_: Request, error: DBAPIError) -> Response:
-    state = getattr(error.orig, "sqlstate", None) or ""
+async def _database_error(_: Request, error: Exception) -> Response:
+    state = sqlstate(error) or ""
     if state.startswith(BAD_DATA):
         return problem(422, "invalid-input", "the input holds a value that cannot be stored")
     if is_trouble(error) or state.startswith(REFUSED):
