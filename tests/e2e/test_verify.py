@@ -1,0 +1,26 @@
+"""`./taskw verify` on the running system."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from deploy.local.invariants import ARRIVED, NOTHING_WAITS
+from deploy.local.verify import verify
+from tests.e2e.quiet import invariants_hold
+from tests.e2e.system import System
+
+pytestmark = pytest.mark.xdist_group("system")
+
+
+async def test_it_says_rule_by_rule_that_all_holds(system: System) -> None:
+    await invariants_hold(system)
+    console = Console(file=StringIO(), soft_wrap=True)
+
+    assert await verify(system.installation, console, grace_seconds=0)
+
+    assert isinstance(console.file, StringIO)
+    said = console.file.getvalue()
+    assert "✘" not in said
+    for rule in (ARRIVED, NOTHING_WAITS, "no purchase rests half-way"):
+        assert f"✔ {rule}" in said
