@@ -9,6 +9,7 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from libs.messaging.reactions import Step
 from services.orders.domain.states import State as PurchaseState
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.domain.payout import Status
@@ -16,7 +17,7 @@ from tests.simulation.database import Fault
 from tests.simulation.people import PRICE_CENTS, TENANTS, People
 from tests.simulation.rules import InvariantBroken, States, followed, hold_always, hold_at_rest
 from tests.simulation.stages import STAGES, begin
-from tests.simulation.steps import Step, first_step, step
+from tests.simulation.steps import Taken, first_step, step
 from tests.simulation.workers import Workers
 from tests.simulation.world import START, VIEWS, RelayFault, World
 
@@ -47,7 +48,7 @@ class Story:
         self.steps = 0
         self.digest = hashlib.sha256()
         self.broken_at: int | None = None
-        self.broken_by: list[Step] = []
+        self.broken_by: list[Taken] = []
 
 
 class Simulation(RuleBasedStateMachine):
@@ -61,7 +62,7 @@ class Simulation(RuleBasedStateMachine):
         self.workers = Workers(self.world)
         self.people = People(self.world)
         self.states: States = {}
-        self.taken: list[Step] = []
+        self.taken: list[Taken] = []
         self.broken = False
 
     @first_step(
@@ -281,11 +282,15 @@ class Simulation(RuleBasedStateMachine):
             self.workers.close()
 
     def _heal(self) -> None:
-        """Nothing fails any more, and time passes until nothing is left to be done."""
+        """Nothing fails any more, and time passes until nothing is left to be done. What had
+        stalled goes on when all else has come to rest: as late as can be.
+        """
         self.people.fault = Fault.NONE
-        self.world.stalled.clear()
         for _ in range(ROUNDS):
             if self.world.bustle():
+                continue
+            if self.world.stalled:
+                self.world.stalled.clear()
                 continue
             due = self.workers.next_due()
             if due is None and not self.workers.answers:
@@ -320,8 +325,10 @@ class Simulation(RuleBasedStateMachine):
         return [queue for queue in queues if queue.startswith(VIEWS) is views]
 
     def _stall(self, queue: int) -> None:
-        queues = [each for each in self.world.broker.queues if not each.startswith("portal")]
-        self.world.stalled.add(_pick(queues, queue))
+        """A step of the saga as often as anything: there it matters most who comes late."""
+        steps = [each for each in self.world.reactions if each.step is not Step.VIEW]
+        told = [each for each in self.world.reactions if each.service != "portal"]
+        self.world.stalled.add(_pick(steps if queue % 2 else told, queue // 2).queue)
 
     def _buy(self, customer: int, vehicle: int, cents: int) -> None:
         """Who asks for a wrong price asks for any vehicle at all."""

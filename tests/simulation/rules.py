@@ -116,6 +116,8 @@ def vehicles_that_do_not_add_up(world: World) -> Iterator[str]:
             yield f"vehicle {vehicle.id}: is_reserved differs from its records"
         if "SOLD" in states and not vehicle.is_sold:
             yield f"vehicle {vehicle.id}: sold by a purchase, but not marked as sold"
+        if vehicle.is_sold and vehicle.withdrawn:
+            yield f"vehicle {vehicle.id}: sold, though it was withdrawn"
 
 
 def money(moved: Money) -> Iterator[str]:

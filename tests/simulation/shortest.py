@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from tests.simulation.machine import Simulation, Story
 from tests.simulation.rules import InvariantBroken
-from tests.simulation.steps import KINDS, Step
+from tests.simulation.steps import KINDS, Taken
 
 TRIES = 400
 
 
-def shortest(steps: Sequence[Step], rule: str) -> list[Step]:
+def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
     """Still breaks the rule; found in so many tries at most."""
     found = list(steps)
     candidates = _shorter(found)
@@ -27,7 +27,7 @@ def shortest(steps: Sequence[Step], rule: str) -> list[Step]:
     return found
 
 
-def again(steps: Sequence[Step]) -> InvariantBroken | None:
+def again(steps: Sequence[Taken]) -> InvariantBroken | None:
     """Take these steps; what they break. A run that cannot be breaks nothing."""
     machine = type("Again", (Simulation,), {"story": Story()})()
     try:
@@ -46,7 +46,7 @@ def again(steps: Sequence[Step]) -> InvariantBroken | None:
     return None
 
 
-def _shorter(steps: list[Step]) -> Iterator[list[Step]]:
+def _shorter(steps: list[Taken]) -> Iterator[list[Taken]]:
     """Without many steps, then without few, then without an item of what one was given."""
     size = len(steps) // 2
     while size:
@@ -58,9 +58,9 @@ def _shorter(steps: list[Step]) -> Iterator[list[Step]]:
             yield [*steps[:at], simpler, *steps[at + 1 :]]
 
 
-def _simpler(step: Step) -> Iterator[Step]:
+def _simpler(step: Taken) -> Iterator[Taken]:
     for name, value in step.chosen.items():
         if isinstance(value, list):
             for at in range(len(value)):
                 left = [*value[:at], *value[at + 1 :]]
-                yield Step(step.name, {**step.chosen, name: left})
+                yield Taken(step.name, {**step.chosen, name: left})

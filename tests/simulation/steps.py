@@ -11,7 +11,7 @@ When = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Step:
+class Taken:
     """A rule and what was chosen for it."""
 
     name: str
@@ -47,7 +47,7 @@ def step(when: When | None = None, **chosen_from: Any) -> Callable[[Callable[...
 def _written_down(function: Callable[..., None], when: When) -> Callable[..., None]:
     @wraps(function)
     def taken(machine: Any, **chosen: Any) -> None:
-        machine.taken.append(Step(function.__name__, chosen))
+        machine.taken.append(Taken(function.__name__, chosen))
         function(machine, **chosen)
 
     KINDS[function.__name__] = when, taken

@@ -50,6 +50,7 @@ class World:
         self.stalled: set[str] = set()
         self._made = 0
         parts = self._participants()
+        self.reactions = [each for part, _ in parts for each in part.reacts_to]
         self.broker = Broker.between([participant for participant, _ in parts])
         self.services: dict[str, Service] = {
             participant.name: service_of(participant, unit, self.broker, self.clock, self.new_id)

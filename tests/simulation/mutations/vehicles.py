@@ -69,6 +69,21 @@ def expiry_not_heard() -> AbstractContextManager[object]:
     return patch.object(vehicles, "release_vehicle", deaf)
 
 
+@mutation("a vehicle is sold though it was withdrawn")
+def withdrawn_and_sold() -> AbstractContextManager[object]:
+    rightly = Reservation.sell
+
+    def careless(self: Reservation, vehicle: Vehicle | None) -> Any:
+        if vehicle is None or not vehicle.withdrawn:
+            return rightly(self, vehicle)
+        vehicle.withdrawn = False
+        event = rightly(self, vehicle)
+        vehicle.withdrawn = True
+        return event
+
+    return patch.object(Reservation, "sell", careless)
+
+
 @mutation("a sale is kept when its payment goes back")
 def sale_not_undone() -> AbstractContextManager[object]:
     rightly = Reservation.release
