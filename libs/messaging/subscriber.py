@@ -1,6 +1,7 @@
 """Hears the broker: one FastStream subscription per reaction, each feeding an intake."""
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -30,6 +31,8 @@ TURNS = 2
 would wait for each other's rows, and for the same processor; so what arrives meanwhile shares a
 transaction instead.
 """
+
+PARTING_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -148,15 +151,23 @@ class Subscriber(Generic[Unit]):
         for task in self._starting:
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
+        leaving = [_part(each.subscriber.stop()) for each in self._subscriptions]
+        await asyncio.gather(*leaving)
         for subscription in self._subscriptions:
-            try:
-                await subscription.subscriber.stop()
-            except BROKER_ERRORS as error:
-                _log.info("broker gone while stopping", error=describe(error))
             subscription.intake.stop()
         await asyncio.gather(*self._running, return_exceptions=True)
-        await self._refusals.close()
-        await self._broker.stop()
+        await _part(self._refusals.close())
+        await _part(self._broker.stop())
+
+
+async def _part(parting: Coroutine[Any, Any, None]) -> None:
+    """A broker that is gone or does not answer is not waited for: what is unacknowledged comes
+    again. Not `asyncio.timeout`: the protocol library can swallow a cancellation.
+    """
+    task = asyncio.create_task(parting)
+    await asyncio.wait({task}, timeout=PARTING_SECONDS)
+    if not task.cancel() and not task.cancelled() and (error := task.exception()):
+        _log.info("broker gone while stopping", error=describe(error))
 
 
 async def _undecoded(message: RabbitMessage) -> RabbitMessage:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.relay import Relay, RelaySettings
 from libs.messaging.subscriber import Subscriber
@@ -19,6 +20,8 @@ from libs.runtime.readiness import Readiness
 if TYPE_CHECKING:
     from libs.runtime.service import Service
 
+CLOSE_SECONDS = 5.0
+
 
 @asynccontextmanager
 async def running(
@@ -28,7 +31,7 @@ async def running(
     intake and finish what is in hand, finish the loops, flush the relay, close the pool.
     """
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(service.transactions.engine.dispose)
+        stack.push_async_callback(_close, service.transactions.engine)
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))
@@ -37,6 +40,12 @@ async def running(
             await stack.enter_async_context(_looping([*service.loops, *_own_loops(service)]))
             await stack.enter_async_context(_subscribing(service, readiness))
         yield
+
+
+async def _close(engine: AsyncEngine) -> None:
+    """A database that does not answer is not waited for: connections close one after another."""
+    closing = asyncio.create_task(engine.dispose())
+    await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
 
 
 @asynccontextmanager

@@ -35,15 +35,15 @@ class Load:
 
     async def run(self) -> None:
         """Until stopped; each booking that was begun is repeated until it is accepted."""
-        tills = [uuid7() for _ in range(CLIENTS)]
+        tills = [uuid7() for _ in range(CLIENTS)]  # each its own, neighbours in pairs
         async with asyncio.TaskGroup() as clients:
             for number in range(CLIENTS):
-                clients.create_task(self._buy(tills[number], tills[number - 1]))
+                clients.create_task(self._book(tills[number], tills[number ^ 1]))
 
     def stop(self) -> None:
         self._stopping = True
 
-    async def _buy(self, own: UUID, neighbour: UUID) -> None:
+    async def _book(self, own: UUID, neighbour: UUID) -> None:
         """At the own till, and now and then at a neighbour's too, who does so in another order."""
         while not self._stopping:
             tills = [own] if random.random() < 0.7 else [own, neighbour]

@@ -1,6 +1,7 @@
 """A connection that is dead without saying so: nobody waits for it for long, on either side."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import aio_pika
@@ -15,6 +16,7 @@ from libs.runtime.database import create_engine
 from tests.faults import chain
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Proxy, Way, proxy
+from tests.fixtures.services import serving
 
 
 @pytest.fixture
@@ -88,3 +90,28 @@ async def test_locks_of_a_client_that_vanished_within_a_statement_are_freed(
         await eventually(free)
         await connection.invalidate()
     await witness.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
+async def test_a_service_stops_though_a_server_says_nothing(
+    database: str, vhost: str, server: str
+) -> None:
+    await chain.create_tables(database, chain.TILLS_DATABASE)
+    await topology.apply(vhost, topology.topology_of([chain.tills(), chain.ledger()]))
+    async with (
+        proxy(database) as (postgres, database_through),
+        proxy(vhost) as (rabbitmq, broker_through),
+    ):
+        settings = chain.TillsSettings(
+            _env_file=None, database_url=database_through, rabbitmq_url=broker_through
+        )
+        async with serving(chain.build_tills(settings)) as tills:
+
+            async def ready() -> bool:
+                return (await tills.get("/ready")).status_code == 200
+
+            await eventually(ready)
+            {"postgres": postgres, "rabbitmq": rabbitmq}[server].silence()
+            started = time.monotonic()
+        assert time.monotonic() - started < 30

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 import aio_pika
 import pytest
 
-from libs.messaging import topology
+from libs.messaging import subscriber, topology
 from libs.messaging.replay import replay
 from tests.faults import chain
 from tests.faults.world import World, running_world
 from tests.fixtures.own_rabbitmq import own_rabbitmq
+from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
 
 SECONDS = 1.5
@@ -85,32 +86,68 @@ async def exchange_is_missing(world: World) -> AsyncIterator[None]:
     await topology.apply(world.broker, topology.topology_of([chain.tills(), chain.ledger()]))
 
 
-FAULTS = [
+Fault = Callable[[World], AbstractAsyncContextManager[None]]
+REFUSE: list[Fault] = [
     database_restarts,
     database_is_read_only,
     database_has_few_connections,
-    database_finds_deadlocks,
-    database_serializes,
     table_is_locked,
-    exchange_is_missing,
 ]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_all_that_was_accepted_is_finished_when_the_server_is_well_again(
-    world: World, fault: Callable[[World], AbstractAsyncContextManager[None]]
+@pytest.mark.parametrize("fault", REFUSE, ids=lambda fault: fault.__name__)
+async def test_all_that_was_accepted_is_finished_when_the_database_is_well_again(
+    world: World, fault: Fault
 ) -> None:
-    async with world.under_load(), fault(world):
+    async with world.under_load() as load, fault(world):
         await asyncio.sleep(SECONDS)
+    assert load.answers["503 unavailable"] > 0
 
 
-async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(world: World) -> None:
+async def test_deadlocks_under_load_lose_and_double_nothing(world: World) -> None:
+    found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    async with world.under_load(), database_finds_deadlocks(world):
+        await eventually(lambda: world.tills_database.fetchval(found), timeout=30)
+
+
+async def test_serialization_failures_under_load_lose_and_double_nothing(world: World) -> None:
+    rolled_back = (
+        "SELECT xact_rollback > 10 FROM pg_stat_database WHERE datname = current_database()"
+    )
+    async with world.under_load(), database_serializes(world):
+        await eventually(lambda: world.tills_database.fetchval(rolled_back), timeout=30)
+
+
+async def test_bookings_go_on_while_the_exchange_is_missing(world: World) -> None:
+    async with world.under_load() as load, exchange_is_missing(world):
+        await asyncio.sleep(SECONDS)
+    assert set(load.answers) == {"201"}
+
+
+@pytest.fixture
+def few_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that some messages are still the broker's."""
+    monkeypatch.setattr(subscriber, "PREFETCH", 10)
+
+
+async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(
+    few_in_hand: None, world: World
+) -> None:
     """What it held is lost to the broker. New events overtake those that are sent again."""
     since = datetime.now(UTC) - timedelta(minutes=5)
-    async with world.under_load(in_order=False):
-        async with await aio_pika.connect(world.broker) as connection:
-            await (await connection.channel()).queue_delete(QUEUE)
-        await asyncio.sleep(SECONDS)
+    async with AsyncExitStack() as stack:
+        connection = await stack.enter_async_context(await aio_pika.connect(world.broker))
+        channel = await connection.channel()
+
+        async def some_wait() -> bool:
+            queue = await channel.declare_queue(QUEUE, passive=True)
+            return bool(queue.declaration_result.message_count)
+
+        await stack.enter_async_context(world.under_load(in_order=False))
+        async with world.ledger_database.transaction():
+            await world.ledger_database.execute("LOCK TABLE entries")
+            await eventually(some_wait, timeout=30)
+            await channel.queue_delete(QUEUE)
         await topology.apply(world.broker, topology.topology_of([chain.tills(), chain.ledger()]))
         await replay(world.broker, world.tills_database, QUEUE, since)
 
