@@ -91,7 +91,7 @@ async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
                 async def at_work() -> bool:
                     return bool(await database.fetchval("SELECT count(*) >= 50 FROM inbox"))
 
-                await eventually(at_work, 20)
+                await eventually(at_work, 60)
                 await ended(first)
             handled: int = await database.fetchval("SELECT count(*) FROM inbox")
             assert 50 <= handled < MESSAGES
