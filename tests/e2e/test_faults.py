@@ -16,7 +16,7 @@ from deploy.services import SERVICES
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 PRICE = 1_000
 PURCHASES = 30
