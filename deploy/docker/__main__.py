@@ -5,8 +5,11 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
+from urllib.request import urlopen
 
 import typer
 
@@ -17,6 +20,7 @@ from libs.runtime.auth import ROLES
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 FILES = Path("/var/lib/mercado-veiculo/files")
+KEYS_WITHIN_SECONDS = 60
 RABBITMQ_SETTINGS = """\
 default_user = {user}
 default_pass = {password}
@@ -72,7 +76,11 @@ def broker() -> None:
 def serve(name: str) -> None:
     """Become a service; the container's environment goes before what the installation says."""
     spec = service_named(name)
-    settings = installation().settings(spec, "0.0.0.0", spec.port)  # noqa: S104
+    found = installation()
+    settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104
+    if os.environ.get("AUTH") == "on" and not spec.is_portal:
+        settings["JWKS_URL"] = found.jwks_url
+        _wait_for(found.jwks_url)
     _become([f"services.{spec.name}.main"], {**settings, **os.environ})
 
 
@@ -86,6 +94,18 @@ def tests(context: typer.Context) -> None:
         "TEST_RABBITMQ_MANAGEMENT_URL": found.management_url,
     }
     _become(["pytest", *context.args], {**os.environ, **servers})
+
+
+def _wait_for(url: str) -> None:
+    """A service ends when it cannot read the portal's keys, and all containers start at once."""
+    deadline = time.monotonic() + KEYS_WITHIN_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            urlopen(url, timeout=5).close()  # noqa: S310 - an address of our own
+        except (OSError, HTTPException):
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _become(module: list[str], environment: Mapping[str, str]) -> None:
