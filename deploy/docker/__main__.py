@@ -20,7 +20,6 @@ from libs.runtime.auth import ROLES
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 FILES = Path("/var/lib/mercado-veiculo/files")
-KEYS_WITHIN_SECONDS = 60
 RABBITMQ_SETTINGS = """\
 default_user = {user}
 default_pass = {password}
@@ -72,16 +71,19 @@ def broker() -> None:
     prepare_broker(installation())
 
 
-@app.command()
-def serve(name: str) -> None:
-    """Become a service; the container's environment goes before what the installation says."""
+@app.command(context_settings=FORWARDED)
+def serve(context: typer.Context, name: str) -> None:
+    """Become a service, or a command of its own such as the portal's `add-user`.
+
+    The container's environment goes before what the installation says.
+    """
     spec = service_named(name)
     found = installation()
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104
     if os.environ.get("AUTH") == "on" and not spec.is_portal:
         settings["JWKS_URL"] = found.jwks_url
         _wait_for(found.jwks_url)
-    _become([f"services.{spec.name}.main"], {**settings, **os.environ})
+    _become([f"services.{spec.name}.main", *context.args], {**settings, **os.environ})
 
 
 @app.command(context_settings=FORWARDED)
@@ -98,8 +100,8 @@ def tests(context: typer.Context) -> None:
 
 def _wait_for(url: str) -> None:
     """A service ends when it cannot read the portal's keys, and all containers start at once."""
-    deadline = time.monotonic() + KEYS_WITHIN_SECONDS
-    while time.monotonic() < deadline:
+    print(f"waiting for {url}", flush=True)
+    while True:
         try:
             urlopen(url, timeout=5).close()  # noqa: S310 - an address of our own
         except (OSError, HTTPException):
