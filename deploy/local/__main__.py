@@ -65,10 +65,9 @@ def clean() -> None:
     """Stop everything and delete its data, its passwords and its logs."""
     with exclusive():
         _stop()
+        kept = (FOLDER / CONTAINER_PASSWORDS).exists()
         # Also what a start that failed has left, where the next one would use containers again.
-        if (
-            FOLDER / CONTAINER_PASSWORDS
-        ).exists() or choose_runtime().runtime is Runtime.CONTAINERS:
+        if kept or choose_runtime().runtime is Runtime.CONTAINERS:
             containers.delete_data(FOLDER)
         shutil.rmtree(data_folder(FOLDER), ignore_errors=True)
         shutil.rmtree(FOLDER)
