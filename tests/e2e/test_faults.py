@@ -16,7 +16,7 @@ from deploy.services import SERVICES
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # also where the machine is busy
 
 PRICE = 1_000
 PURCHASES = 30
