@@ -46,6 +46,11 @@ class Installation:
         password = self.passwords.password(f"rabbitmq {ADMINISTRATOR}")
         return f"http://{ADMINISTRATOR}:{password}@{self.management}"
 
+    @property
+    def jwks_url(self) -> str:
+        """Where services find the keys of the portal's tokens."""
+        return f"{self.services['portal']}/.well-known/jwks.json"
+
     def sign_in_password(self, role: str) -> str:
         """Of the person who signs in to the portal in this role."""
         return self.passwords.readable(f"portal {role}")

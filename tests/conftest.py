@@ -7,8 +7,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
+from xdist.remote import Producer
 from xdist.workermanage import WorkerController
 
+from tests.fixtures.scheduling import Scheduling, longest_first
 from tests.fixtures.servers import (
     PostgresServer,
     RabbitMQServer,
@@ -28,6 +30,15 @@ def pytest_configure(config: pytest.Config) -> None:
         owned = ExitStack()
         config.add_cleanup(owned.close)
         config.stash[SERVERS] = owned.enter_context(running_servers())
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # after they were shuffled
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=longest_first)
 
 
 def pytest_configure_node(node: WorkerController) -> None:

@@ -5,8 +5,11 @@
 
 import os
 import sys
+import time
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
+from urllib.request import urlopen
 
 import typer
 
@@ -68,12 +71,19 @@ def broker() -> None:
     prepare_broker(installation())
 
 
-@app.command()
-def serve(name: str) -> None:
-    """Become a service; the container's environment goes before what the installation says."""
+@app.command(context_settings=FORWARDED)
+def serve(context: typer.Context, name: str) -> None:
+    """Become a service, or a command of its own such as the portal's `add-user`.
+
+    The container's environment goes before what the installation says.
+    """
     spec = service_named(name)
-    settings = installation().settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
-    _become([f"services.{spec.name}.main"], {**settings, **os.environ})
+    found = installation()
+    settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
+    if os.environ.get("AUTH") == "on" and not spec.is_portal:
+        settings["JWKS_URL"] = found.jwks_url
+        _wait_for(found.jwks_url)
+    _become([f"services.{spec.name}.main", *context.args], {**settings, **os.environ})
 
 
 @app.command(context_settings=FORWARDED)
@@ -86,6 +96,18 @@ def tests(context: typer.Context) -> None:
         "TEST_RABBITMQ_MANAGEMENT_URL": found.management_url,
     }
     _become(["pytest", *context.args], {**os.environ, **servers})
+
+
+def _wait_for(url: str) -> None:
+    """A service ends when it cannot read the portal's keys, and all containers start at once."""
+    print(f"waiting for {url}", flush=True)
+    while True:
+        try:
+            urlopen(url, timeout=5).close()  # noqa: S310  # nosec B310  # our own
+        except (OSError, HTTPException):
+            time.sleep(0.5)
+        else:
+            return
 
 
 def _become(module: list[str], environment: Mapping[str, str]) -> None:

@@ -17,7 +17,16 @@ from deploy.local import logs as log_files
 from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.postgres import data_folder
 from deploy.local.processes import StartFailed, recorded, stop_recorded
-from deploy.local.state import FOLDER, ROOT, NotUp, State, exclusive, forget_state, load_state
+from deploy.local.state import (
+    CONTAINER_PASSWORDS,
+    FOLDER,
+    ROOT,
+    NotUp,
+    State,
+    exclusive,
+    forget_state,
+    load_state,
+)
 from deploy.services import service_named
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -55,9 +64,10 @@ def down() -> None:
 def clean() -> None:
     """Stop everything and delete its data, its passwords and its logs."""
     with exclusive():
-        state = _state()
         _stop()
-        if state and state.runtime is Runtime.CONTAINERS:
+        kept = (FOLDER / CONTAINER_PASSWORDS).exists()
+        # Also what a start that failed has left, where the next one would use containers again.
+        if kept or choose_runtime().runtime is Runtime.CONTAINERS:
             containers.delete_data(FOLDER)
         shutil.rmtree(data_folder(FOLDER), ignore_errors=True)
         shutil.rmtree(FOLDER)

@@ -57,7 +57,10 @@ def stop(folder: Path) -> list[str]:
 
 
 def delete_data(folder: Path) -> None:
-    _compose(folder, ["--progress", "quiet", "down", "--volumes", "--remove-orphans"])
+    """Raises StartFailed when it cannot be: the passwords are needed as long as it is there."""
+    down = ["--progress", "quiet", "down", "--volumes", "--remove-orphans"]
+    if _compose(folder, down).returncode:
+        raise StartFailed("the data of the containers was not deleted")
 
 
 def show_logs(folder: Path, names: Sequence[str], *, follow: bool) -> None:

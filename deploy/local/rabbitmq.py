@@ -7,10 +7,9 @@ epmd (Erlang's name server, which would otherwise stay behind as a daemon).
 import os
 import shutil
 import signal
+import socket
 from dataclasses import dataclass
 from pathlib import Path
-
-import httpx
 
 from deploy.local.packages import install_without_starting
 from deploy.local.ports import Ports
@@ -114,8 +113,8 @@ def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str
 
 def _listens(broker: Broker) -> bool:
     """Whether the node has finished starting, which the AMQP listener is the last sign of."""
-    check = f"{broker.management_url}/api/health/checks/port-listener/{broker.port}"
     try:
-        return httpx.get(check, timeout=5).is_success
-    except httpx.TransportError:
+        socket.create_connection(("127.0.0.1", broker.port), timeout=5).close()
+    except OSError:
         return False
+    return True

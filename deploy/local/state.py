@@ -17,6 +17,7 @@ from deploy.passwords import Passwords
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("LOCAL_FOLDER") or ROOT / ".local").absolute()
+CONTAINER_PASSWORDS = "container-secrets.json"
 
 
 class NotUp(Exception):
@@ -39,7 +40,7 @@ class State:
     def passwords_file(self, folder: Path = FOLDER) -> Path:
         """Private servers and containers keep their data, so their passwords, apart."""
         container = self.runtime is Runtime.CONTAINERS
-        return folder / ("container-secrets.json" if container else "secrets.json")
+        return folder / (CONTAINER_PASSWORDS if container else "secrets.json")
 
     def installation(self, folder: Path = FOLDER) -> Installation:
         return Installation(

@@ -54,6 +54,7 @@ class Transactions(Generic[Unit]):
     ) -> None:
         self.engine = engine
         self.outbox = outbox
+        self._statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._unit_of_work = unit_of_work
         self.after_commit = after_commit
 
@@ -69,6 +70,17 @@ class Transactions(Generic[Unit]):
                 if getattr(error.orig, "sqlstate", None) not in RETRIED or attempt == ATTEMPTS:
                     raise
             attempt += 1
+
+    async def read(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
+        """Run `work`, which only reads: each statement by itself sees what is committed then. The
+        round trips of BEGIN and COMMIT are spared. Raises RuntimeError when it states an event.
+        """
+        async with self._statements.connect() as connection:
+            unit = self._unit_of_work(connection, self.outbox)
+            result = await work(unit)
+        if unit.staged:
+            raise RuntimeError("an event stated while only reading is not written: use `run`")
+        return result
 
     async def _once(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
         async with self.engine.begin() as connection:

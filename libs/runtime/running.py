@@ -28,10 +28,13 @@ async def running(
     service: "Service[Any]", app: FastAPI, readiness: Readiness
 ) -> AsyncIterator[None]:
     """Starts relay, subscriber and loops as the role asks. At the end, in this order: stop the
-    intake and finish what is in hand, finish the loops, flush the relay, close the pool.
+    intake and finish what is in hand, finish the loops, flush the relay, close the service's own
+    connections, close the pool.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_close, service.transactions.engine)
+        for close in service.closing:
+            stack.push_async_callback(close)
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))

@@ -1,7 +1,7 @@
 """A service as a process: the web application, and by its role the relay, subscriber and loops."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -34,7 +34,8 @@ class Service(Generic[Unit]):
     """Everything a service's main.py wires together.
 
     `install` adds to the application what is no router: mounts, handlers of its own errors, state.
-    `unplaced` are paths that hold no place among the requests at work: event streams, static files.
+    `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
+    hold no place among the requests at work: event streams, static files.
     """
 
     settings: ServiceSettings
@@ -44,6 +45,7 @@ class Service(Generic[Unit]):
     routers: Sequence[APIRouter]
     loops: Sequence[Loop] = ()
     authenticator: Authenticator | None = None
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
     install: Callable[[FastAPI], None] = lambda _: None
     unplaced: Callable[[str], bool] = lambda _: False
     forms: bool = False

@@ -7,6 +7,7 @@ python -m services.portal.main --help                  users, tokens and keys fr
 import sys
 from functools import partial
 
+import httpx
 from fastapi import FastAPI
 
 from libs.messaging.outbox import Outbox
@@ -45,7 +46,8 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     )
     watch = TimelineWatch(transactions)
     peers = Peers(settings.addresses, tokens.mint)
-    office_routers, office_loops = back_office(transactions, settings, peers, passwords)
+    client = httpx.AsyncClient()
+    office_routers, office_loops = back_office(transactions, settings, peers, passwords, client)
 
     def install(app: FastAPI) -> None:
         app.state.sessions = own_sessions
@@ -64,6 +66,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         ],
         loops=[*keeping.loops(transactions, settings), *office_loops],
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
+        closing=[peers.close, client.aclose],
         install=install,
         unplaced=lambda path: path.startswith("/static/") or path.endswith("/events"),
         forms=True,

@@ -153,8 +153,9 @@ async def whole_purchases(state: State, folder: Path, found: Findings) -> None:
     found.title(f"Purchases: {PURCHASES:,} from POST /purchase to COMPLETED, all services here")
     market = Market({name: state.service_url(name) for name in state.services}, timeout=60)
     try:
-        orders = state.installation(folder).database_url("orders", SUPERUSER)
-        codes = await purchases.code_latencies(market, orders, 100)
+        orders = state.service_url("orders")
+        dsn = state.installation(folder).database_url("orders", SUPERUSER)
+        codes = await purchases.code_latencies(market, orders, dsn, 100)
         load = await purchases.run_load(market, folder, PURCHASES)
     finally:
         await market.close()

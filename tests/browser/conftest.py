@@ -35,7 +35,7 @@ class Person:
     customer_id: UUID | None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system() -> Iterator[System]:
     missing = install_chromium()
     if missing is not None:

@@ -11,7 +11,6 @@ from deploy.local.market import Market
 from tests.browser.conftest import Person
 
 pytestmark = [
-    pytest.mark.xdist_group("browser"),
     pytest.mark.slow,
     pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
 ]

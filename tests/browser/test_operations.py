@@ -15,7 +15,6 @@ from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
 pytestmark = [
-    pytest.mark.xdist_group("browser"),
     pytest.mark.slow,
     pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
 ]

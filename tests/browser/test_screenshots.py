@@ -17,7 +17,6 @@ from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
 pytestmark = [
-    pytest.mark.xdist_group("browser"),
     pytest.mark.slow,
     pytest.mark.timeout(400),
     pytest.mark.skipif(os.environ.get("SCREENSHOTS") != "1", reason="SCREENSHOTS=1 asks for them"),

@@ -38,7 +38,6 @@ def test_all_kinds_of_faults_have_their_turn() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("system")
 async def test_no_purchase_suffers_when_every_part_is_killed() -> None:
     result = await run(1, SECONDS, print)
 

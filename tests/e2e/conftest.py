@@ -6,7 +6,7 @@ from deploy.local.market import Market
 from tests.e2e.system import System, running_system
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def system() -> Iterator[System]:
     """One system for all tests here; they run in one worker, and leave it running and quiet."""
     with running_system() as started:

@@ -23,4 +23,4 @@ async def invariants_hold(system: System) -> Report:
         assert not broken, "\n".join(broken[:20])
         return report
 
-    return await eventually(all_hold, timeout=60)
+    return await eventually(all_hold, timeout=120)

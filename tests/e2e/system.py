@@ -121,7 +121,7 @@ class System:
             spec.name: self.installation.database_url(spec.name, SUPERUSER) for spec in SERVICES
         }
 
-    def market(self, *, timeout: float = 30.0) -> Market:
+    def market(self, *, timeout: float = 90.0) -> Market:
         addresses = {spec.name: self.state.service_url(spec.name) for spec in SERVICES}
         return Market(addresses, timeout=timeout)
 

@@ -14,10 +14,11 @@ from tests.e2e.patience import unless_too_late, until_answered
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # also where the machine is busy
 
 PRICE = 1_000
 PURCHASES = 30
+SALES = 12  # all paid for before a code expires
 
 
 async def test_purchases_survive_the_kill_of_every_service(system: System) -> None:
@@ -35,6 +36,26 @@ async def test_purchases_survive_a_crash_of_the_broker(system: System) -> None:
 
 async def test_purchases_survive_a_crash_of_the_database(system: System) -> None:
     await _purchases_survive(system, system.servers.crash_postgres)
+
+
+async def test_sellers_are_paid_although_the_broker_crashes(system: System) -> None:
+    market = system.market()
+    try:
+        customer = await market.register_customer(credit_limit_cents=SALES * PRICE)
+        vehicles = [await market.list_vehicle(price_cents=PRICE) for _ in range(SALES)]
+        bought = await _buy_all(market, customer, vehicles)
+        await asyncio.gather(*(_is_paid_for(market, order_id) for order_id in bought))
+        before, during, after = bought[::3], bought[1::3], bought[2::3]
+        await _pick_up_all(market, before)
+        crash = asyncio.create_task(system.aside(system.servers.crash_rabbitmq))
+        await _pick_up_all(market, during)
+        await crash
+        await _pick_up_all(market, after)
+        payouts = [await market.seller_paid(order_id) for order_id in bought]
+    finally:
+        await market.close()
+    assert [payout["amount_cents"] for payout in payouts] == [PRICE] * SALES
+    await invariants_hold(system)
 
 
 async def _purchases_survive(system: System, fault: Callable[[], None]) -> None:
@@ -58,6 +79,16 @@ async def _buy_all(market: Market, customer: UUID, vehicles: list[UUID]) -> list
         await until_answered(partial(market.buy, customer, vehicle, PRICE, key=str(vehicle)))
         for vehicle in vehicles
     ]
+
+
+async def _is_paid_for(market: Market, order_id: UUID) -> None:
+    await market.pay(await market.payment_code(order_id))
+    await market.reach(order_id, "COMPLETED")
+
+
+async def _pick_up_all(market: Market, order_ids: list[UUID]) -> None:
+    for order_id in order_ids:
+        await until_answered(partial(market.pick_up, order_id))
 
 
 async def _ends(market: Market, order_id: UUID) -> None:

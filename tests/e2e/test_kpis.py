@@ -3,14 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from deploy.local.market import Market
 from deploy.local.scenarios import PRICE, bought_and_picked_up, cancelled_after_paying
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
-
-pytestmark = pytest.mark.xdist_group("system")
 
 
 async def figure(market: Market, kpi_id: str) -> Any:

@@ -8,8 +8,6 @@ from deploy.local.timeline import events_of
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = pytest.mark.xdist_group("system")
-
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.title)
 async def test_a_purchase_ends_as_it_should(

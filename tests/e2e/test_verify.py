@@ -2,15 +2,12 @@
 
 from io import StringIO
 
-import pytest
 from rich.console import Console
 
 from deploy.local.invariants import ARRIVED, NOTHING_WAITS
 from deploy.local.verify import verify
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
-
-pytestmark = pytest.mark.xdist_group("system")
 
 
 async def test_it_says_rule_by_rule_that_all_holds(system: System) -> None:

@@ -68,7 +68,7 @@ class Endpoints:
         """The tenant's customers, newest first, masked. Operator or admin."""
         caller.require(access.OPERATOR, access.ADMIN)
         after = None if page.after is None else UUID(page.after[0])
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.customers.page(caller.tenant_id, after, page.limit + 1)
         )
         shown = found[: page.limit]
@@ -81,7 +81,7 @@ class Endpoints:
         work = partial(
             find_customers, tenant_id=caller.tenant_id, document=body.document, email=body.email
         )
-        found = await self._transactions.run(work)
+        found = await self._transactions.read(work)
         return CustomersOut(items=[CustomerOut.of(customer) for customer in found])
 
     async def show(
@@ -92,7 +92,7 @@ class Endpoints:
     ) -> Response:
         """One customer, masked: a buyer's own, or any of the tenant for an operator or admin."""
         access.may_read(caller, customer_id, full=full)
-        customer = await self._transactions.run(
+        customer = await self._transactions.read(
             lambda uow: uow.customers.get(caller.tenant_id, customer_id)
         )
         return respond(_answer(customer, full=full))

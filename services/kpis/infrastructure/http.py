@@ -48,7 +48,7 @@ class Endpoints:
     async def browse(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
         caller.require("operator", "admin")
         after = page.after[0] if page.after else None
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.kpis.page(caller.tenant_id, after, page.limit + 1)
         )
         shown = [_out(kpi) for kpi in found[: page.limit]]
@@ -58,7 +58,7 @@ class Endpoints:
     async def active(self, caller: CallerDep) -> KpiList:
         """All of them: those shipped and the tenant's own."""
         caller.require("operator", "admin")
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: KpiService(uow.kpis).get_active_kpis(caller.tenant_id)
         )
         return KpiList(items=[_out(kpi) for kpi in found])
@@ -97,7 +97,7 @@ class Endpoints:
         )
 
     async def _find(self, tenant_id: str, kpi_id: str) -> KPI:
-        return await self._transactions.run(
+        return await self._transactions.read(
             lambda uow: KpiService(uow.kpis).get_kpi(tenant_id, kpi_id)
         )
 

@@ -106,7 +106,7 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
         """Newest first."""
         scope = access.readable(caller)
         after = None if page.after is None else UUID(page.after[0])
-        found = await transactions.run(lambda uow: uow.orders.page(scope, page.limit + 1, after))
+        found = await transactions.read(lambda uow: uow.orders.page(scope, page.limit + 1, after))
         orders = found[: page.limit]
         following = (orders[-1].id,) if len(found) > page.limit else None
         return page.answer([OrderOut.of(order) for order in orders], following, request)
@@ -114,7 +114,8 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
     @routes.get("/{order_id}", response_model=OrderOut)
     async def show(order_id: UUID, caller: TenantCallerDep) -> Response:
         scope = access.readable(caller)
-        return respond(_answer(await transactions.run(lambda uow: uow.orders.get(scope, order_id))))
+        found = await transactions.read(lambda uow: uow.orders.get(scope, order_id))
+        return respond(_answer(found))
 
 
 def _answer(order: Order, *, status: int = 200, location: str | None = None) -> Answer:

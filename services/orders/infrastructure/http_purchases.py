@@ -84,7 +84,7 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
     async def show(transaction_id: UUID, caller: CallerDep) -> Response:
         """Where a purchase stands, with all its events."""
         scope = access.readable(caller)
-        found = await transactions.run(lambda uow: uow.purchases.get(scope, transaction_id))
+        found = await transactions.read(lambda uow: uow.purchases.get(scope, transaction_id))
         return respond(Answer(200, SagaState.of(found)))
 
     @routes.get("/purchases", response_model=PurchasePage)
@@ -98,7 +98,7 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
         """Newest first."""
         scope = access.readable(caller, customer)
         after = None if page.after is None else UUID(page.after[0])
-        found = await transactions.run(
+        found = await transactions.read(
             lambda uow: uow.purchases.page(scope, page.limit + 1, after, state)
         )
         purchases = found[: page.limit]

@@ -64,7 +64,7 @@ class Endpoints:
         self, code: Annotated[str, Path(max_length=64)], caller: CallerDep
     ) -> Response:
         may_see, typed = _may_see(caller), parse_code(code)
-        payment = await self._transactions.run(
+        payment = await self._transactions.read(
             lambda uow: uow.payments.find_by_code(caller.tenant_id, typed)
         )
         if payment is None or not may_see(payment):
@@ -94,7 +94,7 @@ class Endpoints:
 
     async def read_payment(self, payment_id: UUID, caller: CallerDep) -> Response:
         may_see = _may_see(caller)
-        payment = await self._transactions.run(
+        payment = await self._transactions.read(
             lambda uow: uow.payments.find(caller.tenant_id, payment_id)
         )
         if payment is None or not may_see(payment):
@@ -107,7 +107,7 @@ class Endpoints:
         """All payments of the tenant, oldest first."""
         caller.require("operator")
         after = UUID(page.after[0]) if page.after else None
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.payments.page(caller.tenant_id, state, after, page.limit + 1)
         )
         shown = [_out(payment) for payment in found[: page.limit]]

@@ -59,7 +59,7 @@ class Endpoints:
 
     async def read(self, external_id: ExternalId, caller: CallerDep) -> Response:
         seller_id = _only_seller(caller)
-        payout = await self._transactions.run(
+        payout = await self._transactions.read(
             lambda uow: uow.payouts.get(caller.tenant_id, external_id)
         )
         if seller_id not in (None, payout.seller_id):
@@ -72,7 +72,7 @@ class Endpoints:
         """Newest first: all of the tenant, or a seller's own."""
         seller_id = _only_seller(caller)
         before = UUID(page.after[0]) if page.after else None
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.payouts.page(
                 caller.tenant_id,
                 seller_id=seller_id,

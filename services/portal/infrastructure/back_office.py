@@ -47,9 +47,9 @@ def back_office(
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,
+    client: httpx.AsyncClient,
 ) -> tuple[list[APIRouter], list[Loop]]:
-    """Its pages, and what runs behind them."""
-    client = httpx.AsyncClient()
+    """Its pages, and what runs behind them. The caller closes `client`."""
     vhost = URL(settings.rabbitmq_operator_url).path.removeprefix("/") or "/"
     broker = ManagementApi(settings.rabbitmq_management_url, vhost, client)
     own = {settings.service: f"http://{settings.host}:{settings.port}"}

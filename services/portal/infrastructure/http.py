@@ -69,7 +69,7 @@ class Endpoints:
         everybodys = access.may_read_submissions(caller)
         after = None if page.after is None else UUID(page.after[0])
         user_id = None if everybodys else UUID(caller.subject)
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.submissions.page(caller.tenant_id, after, page.limit + 1, user_id)
         )
         shown = found[: page.limit]
@@ -79,7 +79,7 @@ class Endpoints:
     async def submission(self, submission_id: UUID, caller: CallerDep) -> SubmissionOut:
         """One submission, with the rows that failed and why."""
         everybodys = access.may_read_submissions(caller)
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.submissions.get(caller.tenant_id, submission_id)
         )
         if not everybodys and str(found.user_id) != caller.subject:
@@ -92,7 +92,7 @@ class Endpoints:
         """Who did what, when, and with what result; newest first. Operator or admin."""
         access.may_read_audits(caller)
         before = None if page.after is None else int(page.after[0])
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.audits.page(caller.tenant_id, before, page.limit + 1, action)
         )
         shown = found[: page.limit]
@@ -109,7 +109,7 @@ class Endpoints:
 
     async def timeline(self, order_id: UUID, caller: CallerDep) -> TimelineOut:
         """Each event of a purchase: a buyer's own, or any of the tenant for operator or admin."""
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.timeline.of(caller.tenant_id, order_id)
         )
         access.may_read_purchase(caller, found.purchase if found else None)
@@ -121,7 +121,7 @@ class Endpoints:
         """The purchase of a stream; raises what `access.may_read_purchase` does."""
         give_up = time.monotonic() + HEARD_WITHIN_SECONDS
         while True:
-            found = await self._transactions.run(
+            found = await self._transactions.read(
                 lambda uow: uow.timeline.purchase(caller.tenant_id, order_id)
             )
             if (found and found.customer_id) or time.monotonic() > give_up:
@@ -155,7 +155,9 @@ def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -
         async for event in to.stream(request, purchase, last_event_id):
             yield event
 
-    down: dict[int | str, Any] = {503: {"model": HealthOut, "description": "The database cannot be reached"}}
+    down: dict[int | str, Any] = {
+        503: {"model": HealthOut, "description": "The database cannot be reached"}
+    }
     routes.get("/api/health", response_model=HealthOut, responses=down)(to.health)
     routes.get("/api/submissions", response_model=SubmissionPage)(to.submissions)
     routes.get("/api/submissions/{submission_id}", response_model=SubmissionOut)(to.submission)

@@ -108,7 +108,7 @@ class Endpoints:
     async def list_own(self, request: Request) -> SessionsOut:
         """Where the user is signed in."""
         session, user = await _signed_in(request)
-        found = await self._transactions.run(lambda uow: uow.sessions.of_user(user.id))
+        found = await self._transactions.read(lambda uow: uow.sessions.of_user(user.id))
         return SessionsOut(items=[SessionOut.of(each, session.id) for each in found])
 
     @refuses(401, 403)

@@ -38,7 +38,7 @@ class TimelineWatch:
         async with self._watching(order_id):
             while not stopping.is_set():
                 at = after
-                timeline = await self._transactions.run(
+                timeline = await self._transactions.read(
                     lambda uow: uow.timeline.of(tenant_id, order_id, at)  # noqa: B023
                 )
                 for moment in timeline.moments if timeline else ():
@@ -76,7 +76,7 @@ class TimelineWatch:
     async def _look(self) -> None:
         while self._watched:
             try:
-                found = await self._transactions.run(
+                found = await self._transactions.read(
                     lambda uow: uow.timeline.positions(set(self._watched))
                 )
                 async with self._moved:

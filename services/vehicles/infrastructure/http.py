@@ -76,7 +76,7 @@ class Endpoints:
         caller.require(*ANYONE)
         search = filters.search(caller.tenant_id)
         after = None if page.after is None else (int(page.after[0]), UUID(page.after[1]))
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.vehicles.search(search, after=after, limit=page.limit + 1)
         )
         shown = found[: page.limit]
@@ -85,9 +85,10 @@ class Endpoints:
 
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
         caller.require(*ANYONE)
-        return await self._answer(
-            caller, lambda uow: uow.vehicles.find(caller.tenant_id, vehicle_id)
+        listing = await self._transactions.read(
+            lambda uow: uow.vehicles.find(caller.tenant_id, vehicle_id)
         )
+        return _shown(listing, caller)
 
     async def edit(
         self, vehicle_id: UUID, body: VehicleChanges, caller: CallerDep, version: IfMatchDep
@@ -131,8 +132,7 @@ class Endpoints:
     async def _answer(
         self, caller: Caller, work: Callable[[VehiclesUnitOfWork], Awaitable[Listing]]
     ) -> Response:
-        listing = await self._transactions.run(work)
-        return respond(Answer(200, _out(listing, caller), listing.vehicle.version))
+        return _shown(await self._transactions.run(work), caller)
 
     def _this_year(self) -> int:
         return self._clock().astimezone(UTC).year
@@ -162,6 +162,10 @@ def _position(listing: Listing) -> tuple[int, UUID]:
 def _acting_seller(caller: Caller) -> str | None:
     """The one seller this caller acts for; None: an admin, who acts for all."""
     return None if caller.may("admin") else caller.subject
+
+
+def _shown(listing: Listing, caller: Caller) -> Response:
+    return respond(Answer(200, _out(listing, caller), listing.vehicle.version))
 
 
 def _out(listing: Listing, caller: Caller) -> VehicleOut:

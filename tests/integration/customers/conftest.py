@@ -1,21 +1,16 @@
 """The customers service on a database that is migrated once and emptied for each test."""
 
-import asyncio
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import pytest
-from sqlalchemy import make_url
 
-from libs.runtime.migrations import migrate
 from libs.runtime.tokens import Issuer
 from services.customers.infrastructure.settings import CustomersSettings
 from services.customers.main import build
+from tests.fixtures.databases import execute, migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 
@@ -23,33 +18,18 @@ MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
 
 
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
     """A database with this service's newest schema; one for all tests of a worker."""
-    name = f"test_{uuid.uuid4().hex}"
-    asyncio.run(_execute(postgres_server.url, f"CREATE DATABASE {name}"))
-    try:
-        place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg")
-        url = urlunsplit(place._replace(path=f"/{name}"))
-        migrate("customers", make_url(url), "upgrade", "head")
+    with migrated_database_of("customers", postgres_server) as url:
         yield url
-    finally:
-        asyncio.run(_execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture
 async def customers_database(migrated_database: str) -> str:
     """The same, empty."""
-    await _execute(
-        migrated_database.replace("+asyncpg", ""),
+    await execute(
+        migrated_database,
         "TRUNCATE customers, credit_reservations, idempotency_keys, outbox, inbox",
     )
     return migrated_database

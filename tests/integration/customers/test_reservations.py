@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.kernel.ids import uuid7
+from libs.runtime import database
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.purchases import (
     BRUNO,
@@ -24,6 +25,14 @@ from tests.integration.customers.purchases import (
     released,
     states,
 )
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the last of many in a row waits longer than a service lets it. A deadlock
+    is still found after a second.
+    """
+    monkeypatch.setitem(database.SESSION, "lock_timeout", "30s")
 
 
 async def test_a_confirmed_order_reserves_and_states_what_the_next_step_needs(

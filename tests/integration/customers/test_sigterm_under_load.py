@@ -91,19 +91,23 @@ async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
                 async def at_work() -> bool:
                     return bool(await database.fetchval("SELECT count(*) >= 50 FROM inbox"))
 
-                await eventually(at_work, 20)
+                await eventually(at_work, 60)
                 await ended(first)
             handled: int = await database.fetchval("SELECT count(*) FROM inbox")
             assert 50 <= handled < MESSAGES
             assert await database.fetchval("SELECT count(*) FROM credit_reservations") == handled
             assert await database.fetchval("SELECT count(*) FROM outbox") == 0, "not flushed"
-            assert await waiting(channel, OUT) == handled
             await pouring
 
-            async def all_acknowledged() -> bool:
-                return await waiting(channel, IN) == MESSAGES - handled
+            async def nothing_is_lost() -> bool:
+                assert await waiting(channel, OUT) == handled
+                # Perhaps more: a quorum queue settles 32 messages at a time, and forgets what was
+                # acknowledged beyond that when the connection closes. Those come again.
+                left = await waiting(channel, IN)
+                assert left >= MESSAGES - handled, f"{left} wait, {handled} were handled"
+                return True
 
-            await eventually(all_acknowledged)
+            await eventually(nothing_is_lost)
             async with process(customers_database, vhost, tmp_path) as second:
 
                 async def all_answered() -> bool:

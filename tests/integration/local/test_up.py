@@ -27,14 +27,22 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def installed() -> Iterator[Path]:
+    """Where the system is; what one test has prepared there, the next one need not."""
     with tempfile.TemporaryDirectory(prefix="mercado-veiculo-up-") as name:
         Path(name).chmod(0o711)
         try:
             yield Path(name) / "local"
         finally:
             run(Path(name) / "local", "clean")
+
+
+@pytest.fixture
+def folder(installed: Path) -> Iterator[Path]:
+    """The same; nothing runs there before the test or after it."""
+    yield installed
+    run(installed, "down")
 
 
 def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from libs.kernel.events import PurchaseEvent
 from libs.messaging.outbox import MessageTooLarge, Outbox
 from libs.messaging.tables import messaging_tables
+from libs.messaging.unit_of_work import Transactions, UnitOfWork
 from tests.integration.messaging.relaying import install
 
 
@@ -66,4 +67,28 @@ async def test_a_message_over_the_limit_is_refused_before_anything_is_written(
         with pytest.raises(MessageTooLarge, match=r"order\.noted\.v1 is \d+ bytes"):
             await outbox.add(connection, _noted(uuid4(), 1), _noted(uuid4(), 1, "x" * 2000))
         assert await connection.scalar(text("SELECT count(*) FROM outbox")) == 0
+    await engine.dispose()
+
+
+async def test_reading_takes_no_transaction_and_leaves_none_behind(
+    engine: AsyncEngine, outbox: Outbox
+) -> None:
+    transactions = Transactions(engine, outbox, UnitOfWork)
+
+    async def times(unit: UnitOfWork) -> set[object]:
+        return {await unit.connection.scalar(text("SELECT now()")) for _ in range(2)}
+
+    assert len(await transactions.read(times)) == 2, "each statement is a transaction by itself"
+    assert len(await transactions.run(times)) == 1, "the same connection, in a transaction"
+    await engine.dispose()
+
+
+async def test_an_event_stated_while_only_reading_is_an_error(
+    engine: AsyncEngine, outbox: Outbox
+) -> None:
+    async def state_one(unit: UnitOfWork) -> None:
+        unit.publish(_noted(uuid4(), 1))
+
+    with pytest.raises(RuntimeError, match="use `run`"):
+        await Transactions(engine, outbox, UnitOfWork).read(state_one)
     await engine.dispose()

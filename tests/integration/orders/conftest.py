@@ -1,15 +1,36 @@
-"""The orders service on a database of the test's own."""
+"""The orders service on a database that is migrated once and emptied for each test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
-from tests.fixtures.services import ServiceClient, running
+from tests.fixtures.databases import execute, migrated_database_of
+from tests.fixtures.servers import PostgresServer
+from tests.fixtures.services import ServiceClient, serving
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with this service's newest schema; one for all tests of a worker."""
+    with migrated_database_of("orders", postgres_server) as url:
+        yield url
 
 
 @pytest.fixture
-async def orders(database: str) -> AsyncIterator[ServiceClient]:
-    async with running(build, OrdersSettings, database, max_open_purchases=3) as client:
+async def orders_database(migrated_database: str) -> str:
+    """The same, empty."""
+    await execute(
+        migrated_database, "TRUNCATE orders, idempotency_keys, outbox, outbox_archive, inbox"
+    )
+    return migrated_database
+
+
+@pytest.fixture
+async def orders(orders_database: str) -> AsyncIterator[ServiceClient]:
+    settings = OrdersSettings(
+        _env_file=None, database_url=orders_database, role="api", max_open_purchases=3
+    )
+    async with serving(build(settings)) as client:
         yield client

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from tests.fixtures.polling import eventually
-from tests.fixtures.services import migrated
 
 ROOT = Path(__file__).parents[3]
 
@@ -48,16 +47,15 @@ def free_port() -> int:
 
 
 @pytest.fixture
-async def port(database: str) -> AsyncIterator[int]:
+async def port(orders_database: str) -> AsyncIterator[int]:
     """The port of the orders service, running as a process of its own."""
-    await migrated("orders", database)
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "services.orders.main",
         cwd=ROOT,
-        env={"PATH": os.defpath, "PORT": str(port), "DATABASE_URL": database, "ROLE": "api"},
+        env={"PATH": os.defpath, "PORT": str(port), "DATABASE_URL": orders_database, "ROLE": "api"},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

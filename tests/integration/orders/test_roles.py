@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm
 
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
-from tests.fixtures.services import ServiceClient, running
+from tests.fixtures.services import ServiceClient, serving
 from tests.integration.orders.market import hear, problem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -22,11 +22,18 @@ ME, ANOTHER = uuid4(), uuid4()
 
 
 @pytest.fixture
-async def orders(database: str, tmp_path: Path) -> AsyncIterator[ServiceClient]:
+async def orders(orders_database: str, tmp_path: Path) -> AsyncIterator[ServiceClient]:
     keys = tmp_path / "keys.json"
     public = ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
     keys.write_text(json.dumps({"keys": [{**public, "kid": "1", "alg": "ES256"}]}))
-    async with running(build, OrdersSettings, database, auth="on", jwks_url=str(keys)) as client:
+    settings = OrdersSettings(
+        _env_file=None,
+        database_url=orders_database,
+        role="api",
+        auth="on",
+        jwks_url=str(keys),
+    )
+    async with serving(build(settings)) as client:
         yield client
 
 

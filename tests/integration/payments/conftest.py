@@ -1,16 +1,13 @@
 """One migrated database per worker, emptied for each test; each test has a tenant of its own."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
@@ -22,28 +19,15 @@ from libs.runtime.tokens import Issuer
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
+from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.servers import PostgresServer
-from tests.fixtures.services import migrated, serving
+from tests.fixtures.services import serving
 
 
 @pytest.fixture(scope="session")
 def payments_database(postgres_server: PostgresServer) -> Iterator[str]:
-    name = f"test_payments_{uuid.uuid4().hex}"
-    place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg", path=f"/{name}")
-
-    async def administer(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_server.url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(administer(f"CREATE DATABASE {name}"))
-    try:
-        asyncio.run(migrated("payments", urlunsplit(place)))
-        yield urlunsplit(place)
-    finally:
-        asyncio.run(administer(f"DROP DATABASE {name} WITH (FORCE)"))
+    with migrated_database_of("payments", postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,13 @@
 """One migrated database per worker, emptied for each test; each test has a tenant of its own."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
@@ -22,9 +19,10 @@ from libs.runtime.tokens import Issuer
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 from services.payouts.infrastructure.settings import PayoutsSettings
 from services.payouts.main import build
+from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
-from tests.fixtures.services import migrated, serving
+from tests.fixtures.services import serving
 
 REFUSED_FOR_GOOD, REFUSED_ONCE, REFUSED_THRICE, LOST_CALL, LOST_ANSWER, SILENT = (
     UUID(f"00000000-0000-7000-8000-badbad00000{number}") for number in range(1, 7)
@@ -34,22 +32,8 @@ REFUSED_FOR_GOOD, REFUSED_ONCE, REFUSED_THRICE, LOST_CALL, LOST_ANSWER, SILENT =
 
 @pytest.fixture(scope="session")
 def payouts_database(postgres_server: PostgresServer) -> Iterator[str]:
-    name = f"test_payouts_{uuid.uuid4().hex}"
-    place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg", path=f"/{name}")
-
-    async def administer(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_server.url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(administer(f"CREATE DATABASE {name}"))
-    try:
-        asyncio.run(migrated("payouts", urlunsplit(place)))
-        yield urlunsplit(place)
-    finally:
-        asyncio.run(administer(f"DROP DATABASE {name} WITH (FORCE)"))
+    with migrated_database_of("payouts", postgres_server) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

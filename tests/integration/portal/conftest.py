@@ -1,22 +1,18 @@
 """The portal on a database that is migrated once and emptied for each test."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import make_url
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.unit_of_work import Transactions
-from libs.runtime.migrations import migrate
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
 from services.portal.infrastructure.passwords import Argon2Passwords
@@ -24,6 +20,7 @@ from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.main import build, connect
+from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.portal.pages import ADDRESSES, Behind
@@ -52,15 +49,8 @@ async def execute(url: str, statement: str, *arguments: Any) -> Any:
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
     """A database with this service's newest schema; one for all tests of a worker."""
-    name = f"test_{uuid.uuid4().hex}"
-    asyncio.run(execute(postgres_server.url, f"CREATE DATABASE {name}"))
-    try:
-        place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg")
-        url = urlunsplit(place._replace(path=f"/{name}"))
-        migrate("portal", make_url(url), "upgrade", "head")
+    with migrated_database_of("portal", postgres_server) as url:
         yield url
-    finally:
-        asyncio.run(execute(postgres_server.url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 @pytest.fixture

@@ -1,83 +1,116 @@
 """Users, tokens and keys from the terminal, as an operator of the machine types it."""
 
-import subprocess
+import asyncio
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import jwt
 import pytest
 
 from libs.messaging.unit_of_work import Transactions
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.terminal import run
+from services.portal.main import connect
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import INDEX_KEY, MASTER_KEY, execute, signed_in
 from tests.integration.portal.test_audits import record
 
 ROOT = Path(__file__).parents[3]
-Command = Callable[..., subprocess.CompletedProcess[str]]
+ANA = ("add-user", "ana@example.com", "--role", "admin", "--name", "Ana")
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Awaitable[Done]]
 
 
 @pytest.fixture
-def portal_command(portal_database: str, tmp_path: Path) -> Command:
-    def run(*arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": str(ROOT),
-            "ROLE": "api",
-            "DATABASE_URL": portal_database,
-            "DATA_KEYS": MASTER_KEY,
-            "INDEX_KEY": INDEX_KEY,
-            "PASSWORD": "correct horse battery",
-            **changed,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "services.portal.main", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+def environment(portal_database: str) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "ROLE": "api",
+        "DATABASE_URL": portal_database,
+        "DATA_KEYS": MASTER_KEY,
+        "INDEX_KEY": INDEX_KEY,
+        "PASSWORD": "correct horse battery",
+    }
 
-    return run
+
+@pytest.fixture
+def portal_command(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """What main.py does with arguments, without the seconds that a new process takes."""
+    monkeypatch.chdir(tmp_path)
+
+    def code_of(arguments: Sequence[str]) -> int:
+        with pytest.raises(SystemExit) as ended:
+            run(arguments, connect)
+        return int(ended.value.code or 0)
+
+    async def command(*arguments: str, **changed: str) -> Done:
+        with patch.dict(os.environ, {**environment, **changed}, clear=True):
+            code = await asyncio.to_thread(code_of, arguments)
+        return Done(code, *capsys.readouterr())
+
+    return command
+
+
+async def test_a_command_is_run_by_the_portals_program(
+    environment: dict[str, str], tmp_path: Path, portal: ServiceClient
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.portal.main", *ANA), cwd=tmp_path, env=environment
+    )
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+    await signed_in(portal, "ana@example.com", environment["PASSWORD"])
 
 
 async def test_the_first_admin_is_made_signs_in_and_gets_a_token(
     portal_command: Command, portal: ServiceClient
 ) -> None:
-    ana = ("add-user", "ana@example.com", "--role", "admin", "--name", "Ana")
-    made = portal_command(*ana)
-    assert made.returncode == 0, made.stderr
+    made = await portal_command(*ANA)
+    assert made.code == 0, made.stderr
     await signed_in(portal, "ana@example.com", "correct horse battery")
-    token = portal_command("token", "ana@example.com").stdout.strip()
+    token = (await portal_command("token", "ana@example.com")).stdout.strip()
     claims = jwt.decode(token, options={"verify_signature": False})
     assert (claims["sub"], claims["roles"]) == (made.stdout.strip(), ["admin"])
     answer = await portal.get("/api/audits", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 200
-    again = portal_command(*ana)
-    assert again.returncode == 2
+    again = await portal_command(*ANA)
+    assert again.code == 2
     assert again.stderr == "error: somebody signs in with this e-mail already\n"
 
 
 async def test_troubles_are_one_line_each(portal_command: Command) -> None:
-    user = ("add-user", "ana@example.com", "--role", "admin", "--name", "Ana")
     for arguments, changed, told in (
-        (user, {"PASSWORD": "short"}, "a password has 10 to 128 characters"),
+        (ANA, {"PASSWORD": "short"}, "a password has 10 to 128 characters"),
         (("token", "nobody@example.com"), {}, "nobody signs in with this e-mail"),
         (("rotate-keys",), {"DATA_KEYS": ""}, "DATA_KEYS: Field required"),
     ):
-        done = portal_command(*arguments, **changed)
-        assert (done.returncode, done.stderr) == (2, f"error: {told}\n")
+        done = await portal_command(*arguments, **changed)
+        assert (done.code, done.stderr) == (2, f"error: {told}\n")
 
 
 async def test_rotating_the_keys_adds_one_and_is_audited(
     portal_command: Command, portal_database: str, transactions: Transactions[PortalUnitOfWork]
 ) -> None:
     for _ in range(2):
-        done = portal_command("rotate-keys")
-        assert done.returncode == 0, done.stderr
+        done = await portal_command("rotate-keys")
+        assert done.code == 0, done.stderr
     rows = await execute(portal_database, "SELECT retired_at FROM signing_keys ORDER BY id")
     assert [row["retired_at"] is None for row in rows] == [False, True]
     audits = await transactions.run(lambda uow: uow.audits.page("default", None, 10))
@@ -89,10 +122,10 @@ async def test_a_tampered_audit_makes_the_verification_fail(
 ) -> None:
     for _ in range(2):
         await record(transactions)
-    assert portal_command("verify-audits").returncode == 0
+    assert (await portal_command("verify-audits")).code == 0
     await execute(portal_database, "UPDATE audits SET actor = 'eve' WHERE sequence = 2")
-    done = portal_command("verify-audits")
-    assert (done.returncode, done.stdout) == (
+    done = await portal_command("verify-audits")
+    assert (done.code, done.stdout) == (
         1,
         '{"checked": 1, "problem": "entry 2 was changed"}\n',
     )

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import asyncpg
 import httpx
 import jwt
 import pytest
@@ -27,8 +25,9 @@ from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.main import build
+from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.servers import PostgresServer
-from tests.fixtures.services import migrated, serving
+from tests.fixtures.services import serving
 from tests.unit.vehicles.samples import DETAILS, new_papers
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -37,22 +36,8 @@ ISSUER = "mercado-veiculo"
 
 @pytest.fixture(scope="session")
 def vehicles_database(postgres_server: PostgresServer) -> Iterator[str]:
-    name = f"test_vehicles_{uuid.uuid4().hex}"
-    place = urlsplit(postgres_server.url)._replace(scheme="postgresql+asyncpg", path=f"/{name}")
-
-    async def administer(statement: str) -> None:
-        connection = await asyncpg.connect(postgres_server.url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    asyncio.run(administer(f"CREATE DATABASE {name}"))
-    try:
-        asyncio.run(migrated("vehicles", urlunsplit(place)))
-        yield urlunsplit(place)
-    finally:
-        asyncio.run(administer(f"DROP DATABASE {name} WITH (FORCE)"))
+    with migrated_database_of("vehicles", postgres_server) as url:
+        yield url
 
 
 @dataclass

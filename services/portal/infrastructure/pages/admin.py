@@ -74,7 +74,7 @@ class AdminPages:
 
     async def submissions(self, request: Request, user: Keeper, after: str = "") -> Response:
         start = _id(after)
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.submissions.page(user.tenant_id, start, SHOWN + 1)
         )
         shown = found[:SHOWN]
@@ -132,7 +132,7 @@ class AdminPages:
         errors: dict[str, str] | None = None,
         roles: frozenset[str] = frozenset({BUYER}),
     ) -> Response:
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.users.page(user.tenant_id, start, SHOWN + 1)
         )
         shown = found[:SHOWN]

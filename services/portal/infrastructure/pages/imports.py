@@ -84,7 +84,7 @@ class ImportPages:
         return await self._show(request, user, submission_id, "_import.html")
 
     async def _form(self, request: Request, user: User, *, error: str = "") -> Response:
-        recent = await self._transactions.run(
+        recent = await self._transactions.read(
             lambda uow: uow.submissions.page(user.tenant_id, None, SHOWN, user.id)
         )
         return render(
@@ -101,7 +101,7 @@ class ImportPages:
     async def _show(
         self, request: Request, user: User, submission_id: UUID, template: str
     ) -> Response:
-        submission = await self._transactions.run(lambda uow: _visible(uow, user, submission_id))
+        submission = await self._transactions.read(lambda uow: _visible(uow, user, submission_id))
         running = submission.status is SubmissionStatus.RUNNING
         return render(
             request,

@@ -118,7 +118,7 @@ class LivePurchase:
         return found.body["state"] != "PENDING", []
 
     async def _timeline(self, user: User, order_id: UUID) -> Timeline | None:
-        return await self._transactions.run(lambda uow: uow.timeline.of(user.tenant_id, order_id))
+        return await self._transactions.read(lambda uow: uow.timeline.of(user.tenant_id, order_id))
 
 
 def router(

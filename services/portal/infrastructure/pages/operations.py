@@ -160,7 +160,7 @@ class OperationsPages:
         }
 
     async def _last_check(self, tenant_id: str) -> Audit | None:
-        found = await self._transactions.run(
+        found = await self._transactions.read(
             lambda uow: uow.audits.page(tenant_id, None, 1, action=CHECKED)
         )
         return found[0] if found else None

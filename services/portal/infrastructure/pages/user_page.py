@@ -154,7 +154,7 @@ class UserPage:
         return await self._page(request, user, user_id, errors={"limit": trouble}, limit=limit)
 
     async def _find(self, user: User, user_id: UUID) -> User:
-        return await self._transactions.run(lambda uow: uow.users.get(user.tenant_id, user_id))
+        return await self._transactions.read(lambda uow: uow.users.get(user.tenant_id, user_id))
 
     async def _page(
         self,
