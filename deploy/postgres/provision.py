@@ -39,15 +39,17 @@ async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> Non
             raise ValueError(f"{account.service!r} cannot name a database")
     connection = await asyncpg.connect(admin_url)
     try:
+        # One after the other: Postgres fails where two change the rights of one thing at once.
+        await connection.execute("SELECT pg_advisory_lock(hashtext('provision'))")
         await connection.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         for account in accounts:
             await _make_roles(connection, account)
             await _make_database(connection, account.service)
+        for account in accounts:
+            await _grant(admin_url, account)
     finally:
         await connection.close()
-    for account in accounts:
-        await _grant(admin_url, account)
 
 
 async def _make_roles(connection: asyncpg.Connection, account: DatabaseAccounts) -> None:

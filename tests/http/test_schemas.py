@@ -40,6 +40,7 @@ expected-statuses = ["400", "401", "403", "422", "428"]
 each_service = pytest.mark.parametrize("service", [spec.name for spec in SERVICES])
 
 
+@pytest.mark.slow
 @each_service
 def test_a_service_does_what_its_document_says(
     served: Serving, service: str, tmp_path: Path

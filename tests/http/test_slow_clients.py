@@ -16,6 +16,8 @@ from libs.runtime.service import create_app
 from tests.http.serving import no_signals
 from tests.integration.runtime.notes import NotesSettings, build, create_tables
 
+pytestmark = pytest.mark.slow
+
 SOON = 0.5
 PATIENCE = 15.0
 HEAD = b"POST /notes HTTP/1.1\r\nHost: notes\r\n"
