@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import aio_pika
 import asyncpg
@@ -16,7 +17,7 @@ from libs.runtime.database import create_engine
 from tests.faults import chain
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Proxy, Way, proxy
-from tests.fixtures.services import serving
+from tests.fixtures.services import ServiceClient, serving
 
 
 @pytest.fixture
@@ -92,6 +93,12 @@ async def test_locks_of_a_client_that_vanished_within_a_statement_are_freed(
     await witness.close()
 
 
+async def book(tills: ServiceClient) -> None:
+    headers = {"Idempotency-Key": uuid4().hex}
+    answer = await tills.post("/takings", json={"tills": [str(uuid4())]}, headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
 async def test_a_service_stops_though_a_server_says_nothing(
@@ -112,6 +119,7 @@ async def test_a_service_stops_though_a_server_says_nothing(
                 return (await tills.get("/ready")).status_code == 200
 
             await eventually(ready)
+            await asyncio.gather(*(book(tills) for _ in range(6)))
             {"postgres": postgres, "rabbitmq": rabbitmq}[server].silence()
             started = time.monotonic()
         assert time.monotonic() - started < 30
