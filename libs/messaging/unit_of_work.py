@@ -54,7 +54,6 @@ class Transactions(Generic[Unit]):
     ) -> None:
         self.engine = engine
         self.outbox = outbox
-        self._statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._unit_of_work = unit_of_work
         self.after_commit = after_commit
 
@@ -75,7 +74,8 @@ class Transactions(Generic[Unit]):
         """Run `work`, which only reads: each statement by itself sees what is committed then. The
         round trips of BEGIN and COMMIT are spared. Raises RuntimeError when it states an event.
         """
-        async with self._statements.connect() as connection:
+        statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with statements.connect() as connection:
             unit = self._unit_of_work(connection, self.outbox)
             result = await work(unit)
         if unit.staged:

@@ -16,11 +16,11 @@ GIVEN_UP = "order.cancellation_requested.v1"
     [(f"before commit:{GIVEN_UP}", False), (f"after commit:{GIVEN_UP}", True)],
 )
 async def test_overdue_purchase_is_given_up_once_though_the_timer_was_killed(
-    orders: ServiceClient, database: str, vhost: str, point: str, *, recorded: bool
+    orders: ServiceClient, orders_database: str, vhost: str, point: str, *, recorded: bool
 ) -> None:
     order_id = await buy(orders)
     await overdue(orders, order_id)
-    worker = {"DATABASE_URL": database, "RABBITMQ_URL": vhost, "ROLE": "worker", "PORT": "0"}
+    worker = {"DATABASE_URL": orders_database, "RABBITMQ_URL": vhost, "ROLE": "worker", "PORT": "0"}
     await dies_at(point, "services.orders.main", environment=worker)
     assert (GIVEN_UP in await stated(orders, order_id)) is recorded
 
