@@ -6,7 +6,8 @@ import pytest
 import pytest_asyncio
 
 from tests.fixtures.servers import PostgresServer
-from tests.integration.local.spoilt import Spoilt, filled_databases
+from tests.integration.local.many_purchases import MANY, fill_with_many
+from tests.integration.local.spoilt import PARTICIPANTS, Spoilt, empty_databases, filled_databases
 
 pytest.register_assert_rewrite("tests.integration.local.rules")
 
@@ -14,6 +15,14 @@ pytest.register_assert_rewrite("tests.integration.local.rules")
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def filled(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
     async with filled_databases(postgres_server) as databases:
+        yield databases
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def many(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
+    """Of many purchases, with ids that tell the time, as real ones do."""
+    async with empty_databases(postgres_server) as databases:
+        await fill_with_many(databases, PARTICIPANTS, MANY)
         yield databases
 
 

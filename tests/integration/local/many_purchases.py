@@ -11,6 +11,9 @@ import asyncpg
 from libs.messaging.participant import Participant
 from tests.integration.local.purchases import PRICE, PURCHASES, Purchase
 
+MANY = 200
+"""How many the tests make: more than are listed of any offence."""
+
 OF_TEN: Sequence[str] = ("closed",) * 6 + ("completed", "declined", "cancelled", "refused")
 """How purchases number 0, 1, 2, … of every ten ended."""
 

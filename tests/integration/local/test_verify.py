@@ -8,7 +8,6 @@ from uuid import uuid4
 import aio_pika
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED, check
 from deploy.local.report import LISTED, Report
@@ -16,36 +15,11 @@ from deploy.local.snapshot import connected
 from libs.messaging.refusals import HEADER_ERROR
 from libs.messaging.topology import apply, topology_of
 from tests.fixtures.servers import PostgresServer
-from tests.integration.local.many_purchases import fill_with_many
+from tests.integration.local.many_purchases import MANY
 from tests.integration.local.purchases import identifier
-from tests.integration.local.spoilt import PARTICIPANTS, Spoilt, empty_databases, filled_databases
+from tests.integration.local.spoilt import PARTICIPANTS, Spoilt
 
 QUEUE = "vehicles.on.credit.reserved.v1"
-MANY = 200
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def filled(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    async with filled_databases(postgres_server) as databases:
-        yield databases
-
-
-@pytest.fixture
-async def spoilt(
-    postgres_server: PostgresServer, filled: Mapping[str, str]
-) -> AsyncIterator[Spoilt]:
-    copies = Spoilt(postgres_server, filled)
-    try:
-        yield copies
-    finally:
-        await copies.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def many(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    async with empty_databases(postgres_server) as databases:
-        await fill_with_many(databases, PARTICIPANTS, MANY)
-        yield databases
 
 
 @pytest.fixture

@@ -4,25 +4,20 @@ from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
 
 import pytest
-import pytest_asyncio
 
 from deploy.local.invariants import ARRIVED, check
 from deploy.local.report import Report
 from deploy.local.rules import CREDIT, VEHICLE
 from tests.fixtures.servers import PostgresServer
-from tests.integration.local.many_purchases import fill_with_many
 from tests.integration.local.purchases import PRICE
 from tests.integration.local.spoilt import (
     IDS,
     PARTICIPANTS,
     Spoilt,
-    empty_databases,
-    filled_databases,
 )
 
 NOTHING_HELD = "what failed or was cancelled holds nothing"
 AT_REST = "no purchase rests half-way"
-MANY = 20
 QUEUE = "vehicles.on.payment.processed.v1"
 ONE_OF = (
     f"consumer = '{QUEUE}' AND message_id = (SELECT min(message_id::text)::uuid FROM inbox"
@@ -114,31 +109,6 @@ MISSED = {
         "handled 1 events more than once: ",
     ),
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def filled(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    async with filled_databases(postgres_server) as databases:
-        yield databases
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def many(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    """With ids that tell the time, as real ones do."""
-    async with empty_databases(postgres_server) as databases:
-        await fill_with_many(databases, PARTICIPANTS, MANY)
-        yield databases
-
-
-@pytest.fixture
-async def spoilt(
-    postgres_server: PostgresServer, filled: Mapping[str, str]
-) -> AsyncIterator[Spoilt]:
-    copies = Spoilt(postgres_server, filled)
-    try:
-        yield copies
-    finally:
-        await copies.close()
 
 
 @pytest.fixture
