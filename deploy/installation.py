@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
@@ -20,7 +21,8 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 @dataclass(frozen=True)
 class Installation:
     """The addresses are `HOST:PORT`, those of the services URLs. `files` is where services keep
-    what is not in databases.
+    what is not in databases. `sockets` is the folder of Postgres' Unix socket, where it has one
+    that can be reached: a round trip there costs half of what it does over the loopback.
     """
 
     postgres: str
@@ -29,9 +31,14 @@ class Installation:
     passwords: Passwords
     files: Path
     services: Mapping[str, str]
+    sockets: Path | None = None
 
     def database_url(self, database: str, role: str) -> str:
-        return f"postgresql://{role}:{self.passwords.password(role)}@{self.postgres}/{database}"
+        account = f"postgresql://{role}:{self.passwords.password(role)}"
+        if self.sockets is None:
+            return f"{account}@{self.postgres}/{database}"
+        port = self.postgres.rpartition(":")[2]
+        return f"{account}@/{database}?host={quote(str(self.sockets))}&port={port}"
 
     @property
     def superuser_url(self) -> str:

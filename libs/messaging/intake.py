@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from typing import Any, Generic
 
@@ -87,6 +87,7 @@ class Intake(Generic[Unit]):
             await self._wait()
             if self._stopping.is_set() and not self._waiting:
                 return
+            await self._linger()
             async with self._turns:  # what arrives until it is our turn joins the batch
                 await self._settle_waiting()
 
@@ -112,6 +113,13 @@ class Intake(Generic[Unit]):
                 await self._wake.wait()
         except TimeoutError:
             pass
+
+    async def _linger(self) -> None:
+        """Give the batch time to fill, where the reaction allows for it."""
+        if self._reaction.linger and len(self._waiting) < BATCH:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._reaction.linger):
+                    await self._stopping.wait()
 
     def _due_again(self) -> list[Delivery]:
         now = time.monotonic()

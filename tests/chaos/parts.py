@@ -97,7 +97,8 @@ class Parts(System):
             for line, (service, server) in LINES.items()
             if service == spec.name
         }
-        return replace(self.installation, postgres=ports["postgres"], rabbitmq=ports["rabbitmq"])
+        postgres, rabbitmq = ports["postgres"], ports["rabbitmq"]
+        return replace(self.installation, postgres=postgres, rabbitmq=rabbitmq, sockets=None)
 
     def _servers_or_processes(self, part: str, *, freezing: bool) -> None:
         if part in SERVERS:

@@ -37,6 +37,8 @@ PUBLISHES = (
     OrderClosed,
 )
 USUAL_DEADLINES = Deadlines()
+LINGER = 0.05
+"""Seconds for the two states a purchase only passes through: seeing them at once would slow it."""
 
 
 class Happened(View):
@@ -70,7 +72,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     """
     on = Reactions[OrdersUnitOfWork]("orders")
 
-    @on.view("credit.reserved.v1", Happened)
+    @on.view("credit.reserved.v1", Happened, linger=LINGER)
     async def advance_purchase_when_credit_reserved(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
@@ -86,7 +88,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
             uow, event.tenant_id, order_id, event.data.reason, fact, deadlines, clock()
         )
 
-    @on.view("vehicle.reserved.v1", Happened)
+    @on.view("vehicle.reserved.v1", Happened, linger=LINGER)
     async def advance_purchase_when_vehicle_reserved(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:

@@ -47,6 +47,9 @@ OF_A_PAYOUT = ("payout.completed.v1", "payout.failed.v1")
 OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1")
 OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
 
+LINGER = 0.1
+"""Seconds a timeline may be late, so that the purchases it tells of are not slowed by it."""
+
 SHOWN = frozenset(
     {
         "reason",
@@ -133,7 +136,7 @@ def _note(on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Note
         await note_event(uow, _fact(event))
 
     for event_type in types:
-        on.view(event_type, view)(note_in_timeline)
+        on.view(event_type, view, linger=LINGER)(note_in_timeline)
 
 
 def _fact(event: Received[Any]) -> Fact:

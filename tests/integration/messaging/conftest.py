@@ -50,9 +50,13 @@ async def subscribe(
         reaction: sample.Reaction = sample.reserve_credit,
         transactions: Transactions[sample.CreditUnitOfWork] | None = None,
         url: str = broker,
+        linger: float = 0.0,
     ) -> Subscriber[sample.CreditUnitOfWork]:
         subscriber = Subscriber(
-            sample.credit(reaction), transactions or sample.transactions(engine), sample.TABLES, url
+            sample.credit(reaction, linger=linger),
+            transactions or sample.transactions(engine),
+            sample.TABLES,
+            url,
         )
         started.append(subscriber)
         await subscriber.start()

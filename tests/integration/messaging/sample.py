@@ -77,9 +77,9 @@ def shop() -> Participant:
     return Participant("shop", publishes=(OrderPlaced,), reactions=Reactions("shop"))
 
 
-def credit(reaction: Reaction = reserve_credit) -> Participant:
+def credit(reaction: Reaction = reserve_credit, *, linger: float = 0.0) -> Participant:
     on = Reactions[CreditUnitOfWork]("credit")
-    on.view("order.placed.v1", OrderPlacedView)(reaction)
+    on.view("order.placed.v1", OrderPlacedView, linger=linger)(reaction)
     return Participant(
         "credit",
         publishes=(CreditReserved,),

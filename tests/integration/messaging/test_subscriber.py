@@ -23,6 +23,22 @@ from tests.integration.messaging.effects import (
 from tests.integration.messaging.wire import dead, send, waiting
 
 
+async def commits(engine: AsyncEngine) -> int:
+    """How many transactions the messages in the inbox took."""
+    async with engine.connect() as connection:
+        found = await connection.execute(text("SELECT count(DISTINCT xmin::text) FROM inbox"))
+        return int(found.scalar_one())
+
+
+async def until_taken(channel: AbstractChannel) -> None:
+    """The broker has handed out all it had."""
+
+    async def none_waits() -> bool:
+        return await waiting(channel) == 0
+
+    await eventually(none_waits)
+
+
 async def test_a_message_leaves_effect_inbox_row_and_event_and_is_acknowledged(
     engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe, broker: str
 ) -> None:
@@ -73,9 +89,32 @@ async def test_messages_that_wait_share_transactions_and_a_purchase_keeps_its_or
     totals = await until_reserved(engine, 60)
     for remainder in range(3):
         assert [n for n in totals if n % 3 == remainder] == list(range(remainder, 60, 3))
-    async with engine.connect() as connection:
-        commits = await connection.execute(text("SELECT count(DISTINCT xmin::text) FROM inbox"))
-        assert commits.scalar_one() < 30
+    assert await commits(engine) < 30
+
+
+async def test_a_reaction_that_lingers_takes_what_comes_meanwhile_into_its_transaction(
+    engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe
+) -> None:
+    await subscribe(linger=1.0)
+    for total in (1, 2, 3):
+        await send(channel, sample.on_the_wire(sample.order_placed(total_cents=total)))
+        await until_taken(channel)
+    assert await reserved(engine) == []
+    assert sorted(await until_reserved(engine, 3)) == [1, 2, 3]
+    assert await commits(engine) == 1
+
+
+async def test_stopping_ends_the_lingering_and_settles_what_was_taken(
+    engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe
+) -> None:
+    subscriber = await subscribe(linger=60.0)
+    await send(channel, sample.on_the_wire(sample.order_placed()))
+    await until_taken(channel)
+    assert await reserved(engine) == []
+    async with asyncio.timeout(5):
+        await subscriber.stop()
+    assert await reserved(engine) == [100]
+    assert await waiting(channel) == 0
 
 
 async def test_a_field_nobody_knows_is_tolerated(
