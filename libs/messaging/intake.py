@@ -116,7 +116,8 @@ class Intake(Generic[Unit]):
 
     async def _linger(self) -> None:
         """Give the batch time to fill, where the reaction allows for it."""
-        if self._reaction.linger and len(self._waiting) < BATCH:
+        linger = self._reaction.linger and not self._stopping.is_set()
+        if linger and len(self._waiting) < BATCH:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._reaction.linger):
                     await self._stopping.wait()
