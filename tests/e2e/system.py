@@ -8,7 +8,7 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -154,9 +154,17 @@ class System:
 
 
 def kill(children: Children, name: str) -> None:
+    """End it and all it started: Postgres does not start beside a server process of its last run,
+    and these are in groups of their own.
+    """
     for process in _processes(children, name):
+        started = process.children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
         children.wait(name)
+        for each in started:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(started)
 
 
 def freeze(children: Children, name: str) -> None:

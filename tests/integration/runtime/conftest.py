@@ -1,14 +1,30 @@
-from collections.abc import AsyncIterator
-from uuid import uuid4
+"""The notes service on a database of each test's own, or on one that tests share."""
 
-import asyncpg
-import httpx
+from collections.abc import AsyncIterator, Iterator
+
 import pytest
 import pytest_asyncio
 
+from tests.fixtures.databases import execute, shared_database
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.runtime.notes import NotesSettings, build, create_tables
+
+
+@pytest.fixture(scope="session")
+def installed_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """A database with the tables of the notes service; one for all tests of a worker."""
+    with shared_database("notes", postgres_server, create_tables) as url:
+        yield url
+
+
+@pytest.fixture
+async def emptied_database(installed_database: str) -> str:
+    """The same, empty: for tests that leave no request at work."""
+    await execute(
+        installed_database, "TRUNCATE notes, idempotency_keys, outbox, outbox_archive, inbox"
+    )
+    return installed_database
 
 
 @pytest.fixture
@@ -27,17 +43,7 @@ async def notes(notes_database: str) -> AsyncIterator[ServiceClient]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_notes(postgres_server: PostgresServer) -> AsyncIterator[ServiceClient]:
+async def shared_notes(installed_database: str) -> AsyncIterator[ServiceClient]:
     """One notes service for all tests of a module that change nothing."""
-    name = f"test_{uuid4().hex}"
-    connection = await asyncpg.connect(postgres_server.url)
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-        place = httpx.URL(postgres_server.url).copy_with(path=f"/{name}")
-        url = str(place.copy_with(scheme="postgresql+asyncpg"))
-        await create_tables(url)
-        async with serving(build(NotesSettings(database_url=url, role="api"))) as client:
-            yield client
-    finally:
-        await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await connection.close()
+    async with serving(build(NotesSettings(database_url=installed_database, role="api"))) as client:
+        yield client

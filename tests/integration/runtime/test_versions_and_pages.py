@@ -11,6 +11,11 @@ from tests.fixtures.services import ServiceClient
 BODY = {"text": "changed"}
 
 
+@pytest.fixture
+def notes_database(emptied_database: str) -> str:
+    return emptied_database
+
+
 async def take(notes: ServiceClient, text: str = "a", tenant: str = "default") -> str:
     answer = await notes.post("/notes", json={"text": text}, headers={"X-Tenant-Id": tenant})
     assert answer.status_code == 201
