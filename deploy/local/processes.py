@@ -52,13 +52,20 @@ class Record:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(self.stop_signal)
-        try:
-            process.wait(patience)
-        except psutil.TimeoutExpired:
+        if not self._ends_within(patience):
             os.killpg(self.pid, signal.SIGKILL)
-            process.wait()
+            self._ends_within(patience)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+
+    def _ends_within(self, seconds: float) -> bool:
+        """Not psutil's `wait`: that waits for zombies too, and some parents collect them late."""
+        deadline = time.monotonic() + seconds
+        while self.process() is not None:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
 
 class Children:

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -164,7 +165,15 @@ def kill(children: Children, name: str) -> None:
         for each in started:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
-        psutil.wait_procs(started)
+        while any(_lives(each) for each in started):
+            time.sleep(0.01)
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def freeze(children: Children, name: str) -> None:

@@ -15,7 +15,8 @@ from libs.messaging.wakeup import Bell
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import Outlet, outlet
 
-CLAIM_SECONDS = 0.020
+CLAIM_SECONDS = 0.1
+"""Without what keeps it quick it takes more than a second."""
 
 
 @pytest.fixture
@@ -92,7 +93,8 @@ async def test_a_claim_is_quick_over_rows_deleted_under_an_old_snapshot(
             await relay.execute("ROLLBACK")
             assert batch.lowest is not None
             floor.learn(batch.lowest, now)
-        assert await _median_claim(relay, floor.seq) < CLAIM_SECONDS
+        from_the_start = await _median_claim(relay, 0)
+        assert await _median_claim(relay, floor.seq) < from_the_start / 4
     await dump.close()
 
 
