@@ -9,7 +9,7 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from deploy.local.market import Market
 from deploy.services import service_named
@@ -24,6 +24,8 @@ from tests.e2e.system import SETTINGS, System, running_system
 
 PASSWORD = "correct horse battery"
 CREDIT = 50_000_000
+
+expect.set_options(timeout=WAIT_MILLISECONDS)
 
 
 @dataclass(frozen=True)
