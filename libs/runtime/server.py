@@ -1,7 +1,6 @@
 """The process: checks at start that each end in one line, then uvicorn until SIGTERM."""
 
 import errno
-import gc
 import logging
 import signal
 import socket
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 KEEP_ALIVE_SECONDS = 30
 MAX_CONNECTIONS = 1000
-GC_ALLOCATIONS = 20_000
-"""Between two looks for cycles. A request or a batch makes hundreds of objects and hardly a cycle,
-so Python's own 700 would look several times in each."""
 
 
 def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> None:
@@ -37,7 +33,6 @@ def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> Non
     if records_spans():
         start_recording(settings.service)
     signal.signal(signal.SIGTERM, _leave)
-    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     listener = _listen(settings.host, settings.port)
     try:
         uvloop.run(_serve(settings, build, listener))

@@ -19,7 +19,7 @@ from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.front_office import front_office
 from services.portal.infrastructure.passwords import Argon2Passwords
-from services.portal.infrastructure.peers import Peers
+from services.portal.infrastructure.peers import Peers, trusted
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tables import TABLES
@@ -46,7 +46,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     )
     watch = TimelineWatch(transactions)
     peers = Peers(settings.addresses, tokens.mint)
-    client = httpx.AsyncClient()
+    client = httpx.AsyncClient(verify=trusted())
     office_routers, office_loops = back_office(transactions, settings, peers, passwords, client)
 
     def install(app: FastAPI) -> None:

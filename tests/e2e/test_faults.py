@@ -21,6 +21,7 @@ PURCHASES = 30
 SALES = 12  # all paid for before a code expires
 
 
+@pytest.mark.long
 async def test_purchases_survive_the_kill_of_every_service(system: System) -> None:
     def kill_each() -> None:
         for spec in SERVICES:
@@ -38,6 +39,7 @@ async def test_purchases_survive_a_crash_of_the_database(system: System) -> None
     await _purchases_survive(system, system.servers.crash_postgres)
 
 
+@pytest.mark.long
 async def test_sellers_are_paid_although_the_broker_crashes(system: System) -> None:
     market = system.market()
     try:

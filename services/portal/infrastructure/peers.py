@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from ssl import SSLContext
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +64,12 @@ class Reply:
     version: str = field(default="")
 
 
+@cache
+def trusted() -> SSLContext:
+    """Whose certificates are believed. Read once: that takes longer than many a request."""
+    return httpx.create_ssl_context()
+
+
 class Peers:
     """`addresses`: of the services by name. `transport`: in place of the network, in tests."""
 
@@ -75,7 +83,9 @@ class Peers:
         self._addresses = dict(addresses)
         self._token_for = token_for
         self._client = httpx.AsyncClient(
-            transport=transport, timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+            transport=transport,
+            verify=trusted(),
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         )
 
     async def close(self) -> None:
