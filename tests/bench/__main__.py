@@ -35,6 +35,8 @@ DEEP_ROUNDS = 5
 PURCHASES = 1_500
 BESIDE = ("portal", "kpis", "payouts")
 """They hear of purchases and move none."""
+TO_THE_CODE = "POST /purchase to the payment code, idle, p50"
+CPU = "CPU a purchase, all processes"
 DATABASES = ("bench", "bench_other")
 
 
@@ -153,30 +155,30 @@ async def subscriber(here: Place, found: Findings) -> None:
 
 async def whole_purchases(state: State, folder: Path, found: Findings) -> None:
     found.title(f"Purchases: {PURCHASES:,} from POST /purchase to COMPLETED, all services here")
+    code, cpu = await _purchases(state, folder, found)
+    found.note(TO_THE_CODE, code, "ms")
+    found.note(CPU, cpu, "ms")
+    _stop(folder, BESIDE)
+    found.title(f"The same without {', '.join(BESIDE)}, whose queues fill")
+    code, cpu = await _purchases(state, folder, found)
+    found.at_most(40, TO_THE_CODE, code, "ms")
+    found.at_most(45, CPU, cpu, "ms")
+
+
+async def _purchases(state: State, folder: Path, found: Findings) -> tuple[float, float]:
+    """Milliseconds to the payment code, idle, and of CPU a purchase under load."""
     market = Market({name: state.service_url(name) for name in state.services}, timeout=60)
     try:
         orders = state.service_url("orders")
         dsn = state.installation(folder).database_url("orders", SUPERUSER)
         codes = await purchases.code_latencies(market, orders, dsn, 100)
-        found.at_most(
-            40, "POST /purchase to the payment code, idle, p50", statistics.median(codes), "ms"
-        )
-        all_services = await purchases.run_load(market, folder, PURCHASES)
-        _costs(found, all_services)
-        found.note("CPU a purchase, all processes", all_services.cpu_ms_total, "ms")
-        _stop(folder, BESIDE)
-        found.title(f"The same without {', '.join(BESIDE)}, whose queues fill")
-        alone = await purchases.run_load(market, folder, PURCHASES)
-        _costs(found, alone)
-        found.at_most(45, "CPU a purchase, all processes", alone.cpu_ms_total, "ms")
+        load = await purchases.run_load(market, folder, PURCHASES)
     finally:
         await market.close()
-
-
-def _costs(found: Findings, load: purchases.Load) -> None:
     found.note("purchases a second", load.rate, "purchases/s")
     for name, milliseconds in sorted(load.cpu_ms.items(), key=lambda item: -item[1]):
         found.note(f"CPU a purchase: {name}", milliseconds, "ms")
+    return statistics.median(codes), load.cpu_ms_total
 
 
 def _stop(folder: Path, services: Sequence[str]) -> None:
