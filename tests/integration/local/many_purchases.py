@@ -4,12 +4,19 @@ By hand, to measure the checker: python -m tests.integration.local.many_purchase
 """
 
 import asyncio
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import asyncpg
+from rich.console import Console
 
+from deploy.local.invariants import check
+from deploy.local.verify import show_report
 from libs.messaging.participant import Participant
+from tests.fixtures.servers import running_servers
 from tests.integration.local.purchases import PRICE, PURCHASES, Purchase
+from tests.integration.local.spoilt import PARTICIPANTS, empty_databases
 
 MANY = 200
 """How many the tests make: more than are listed of any offence."""
@@ -130,3 +137,19 @@ def _words(it: Purchase, digit: int, total: int) -> dict[str, object]:
         "vehicle": VEHICLE.format(total=total),
         "seller": SELLER.format(total=total),
     }
+
+
+async def measure(total: int, console: Console) -> None:
+    """On servers of its own, or those that TEST_POSTGRES_URL and its like name."""
+    with running_servers() as servers, console.status("writing purchases") as status:
+        async with empty_databases(servers.postgres) as databases:
+            await fill_with_many(databases, PARTICIPANTS, total)
+            started = time.monotonic()
+            report = await check(databases, PARTICIPANTS, grace_seconds=0, tell=status.update)
+            seconds = time.monotonic() - started
+    show_report(report, console)
+    console.print(f"checked in {seconds:.1f} s", highlight=False)
+
+
+if __name__ == "__main__":
+    asyncio.run(measure(int(sys.argv[1]), Console()))
