@@ -42,8 +42,15 @@ async def notes(notes_database: str) -> AsyncIterator[ServiceClient]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def unchanged_database(postgres_server: PostgresServer) -> Iterator[str]:
+    """Another one, in which there never is a note."""
+    with shared_database("notes", postgres_server, create_tables) as url:
+        yield url
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_notes(installed_database: str) -> AsyncIterator[ServiceClient]:
+async def shared_notes(unchanged_database: str) -> AsyncIterator[ServiceClient]:
     """One notes service for all tests of a module that change nothing."""
-    async with serving(build(NotesSettings(database_url=installed_database, role="api"))) as client:
+    async with serving(build(NotesSettings(database_url=unchanged_database, role="api"))) as client:
         yield client
