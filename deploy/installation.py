@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 class Installation:
     """The addresses are `HOST:PORT`, those of the services URLs. `files` is where services keep
     what is not in databases. `sockets` is the folder of Postgres' Unix socket, where it has one
-    that can be reached: a round trip there costs half of what it does over the loopback.
+    that can be reached: a round trip there costs less than over the loopback.
     """
 
     postgres: str

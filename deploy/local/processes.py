@@ -52,20 +52,18 @@ class Record:
             return
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(self.stop_signal)
-        if not self._ends_within(patience):
-            os.killpg(self.pid, signal.SIGKILL)
-            self._ends_within(patience)
+        self._wait(patience)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+        self._wait(patience)
 
-    def _ends_within(self, seconds: float) -> bool:
-        """Not psutil's `wait`: that waits for zombies too, and some parents collect them late."""
+    def _wait(self, seconds: float) -> None:
+        """Until it has ended, or so long. Not psutil's `wait`: that waits for zombies too, and some
+        parents collect them late.
+        """
         deadline = time.monotonic() + seconds
-        while self.process() is not None:
-            if time.monotonic() > deadline:
-                return False
+        while self.process() is not None and time.monotonic() < deadline:
             time.sleep(0.02)
-        return True
 
 
 class Children:
