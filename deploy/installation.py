@@ -9,7 +9,7 @@ from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
 from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 
 SUPERUSER = "postgres"
 ADMINISTRATOR = "administrator"

@@ -8,7 +8,7 @@ import asyncio
 from deploy.installation import ADMINISTRATOR, PROJECT, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from libs.runtime.database_url import asyncpg_url
 from libs.runtime.migrations import migrate
 

@@ -15,9 +15,9 @@ from uuid import UUID
 
 from deploy.local.report import LISTED, Found
 from deploy.local.snapshot import Connections, Row
-from libs.messaging.inbox import InboxWindow
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.saga.participant import Participant
 
 KNOWN_FOR = InboxWindow().past
 """Inboxes forget older messages, so older events prove nothing."""

@@ -17,7 +17,7 @@ from deploy.local.report import Report
 from deploy.local.scenarios import SCENARIOS, Scenario
 from deploy.local.timeline import draw, events_of
 from deploy.local.verify import databases, record, show_report
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 
 CODE_LIFETIME_SECONDS = 6
 """How long a payment code lives in the demo: one purchase lets its code expire."""

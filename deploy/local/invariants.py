@@ -16,7 +16,7 @@ from deploy.local.report import Found, Invariant, Report
 from deploy.local.rules import CREDIT, RULES, VEHICLE, refund_failed
 from deploy.local.sellers import payout_failed
 from deploy.local.snapshot import Connections, Purchase, at_one_moment, connected, purchases
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 
 PUBLISHED = "every event was published"
 ARRIVED = f"every event of the last {KNOWN_FOR.days} days reached every subscriber once"

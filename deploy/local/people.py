@@ -11,7 +11,7 @@ from deploy.local.market import Market
 from deploy.services import service_named
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
 from services.portal.infrastructure.passwords import Argon2Passwords

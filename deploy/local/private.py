@@ -21,7 +21,7 @@ from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.services import SERVICES, ServiceSpec
-from libs.messaging.discovery import UnknownParticipant
+from libs.messaging.saga.discovery import UnknownParticipant
 from libs.messaging.topology import TopologyError
 from libs.runtime.failure import StartFailure
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from aio_pika.exceptions import ChannelNotFoundEntity
 
-from libs.messaging.dead_letters import DeadLetter, DeadLetters
-from libs.messaging.participant import Participant
-from libs.messaging.replay import connected
+from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetters
+from libs.messaging.dead_letters.replay import connected
+from libs.messaging.saga.participant import Participant
 from libs.messaging.topology import dead_queue
 
 

@@ -10,7 +10,7 @@ from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.invariants import check
 from deploy.local.report import Report
 from deploy.services import SERVICES, service_named
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.settings import PortalSettings

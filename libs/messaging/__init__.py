@@ -1,5 +1,11 @@
 """A transactional outbox, a relay, an idempotent inbox: choreography over RabbitMQ and Postgres.
 
-Read in the order a message travels: `unit_of_work`, `outbox`, `relay`, `subscriber`, `inbox`,
-`dead_letters`; `reactions` and `participant` are how a service says what it hears and states.
+Each folder is one idea, and someone who only wants an outbox reads the first three:
+
+- `schema`: the library's tables in a service's database;
+- `outbox`: the writing side, a unit of work that stages events;
+- `relay`: from the outbox to the broker;
+- `inbox`: the consuming side, from a queue into a transaction;
+- `dead_letters`: what a service gave up, and the way back;
+- `saga`: the grammar of a choreography, its pictures and its command line.
 """

@@ -18,11 +18,18 @@ from rich.console import Console
 from rich.table import Table
 from yarl import URL
 
-from libs.messaging import asyncapi, choreography, discovery, replay, topology
-from libs.messaging.backlog import backlog
+from libs.messaging import topology
 from libs.messaging.database import Connection, connect
-from libs.messaging.dead_letters import DeadLetter, DeadLetterError, DeadLetters, WouldStrand
-from libs.messaging.participant import Participant
+from libs.messaging.dead_letters import replay
+from libs.messaging.dead_letters.dead_letters import (
+    DeadLetter,
+    DeadLetterError,
+    DeadLetters,
+    WouldStrand,
+)
+from libs.messaging.relay.backlog import backlog
+from libs.messaging.saga import asyncapi, choreography, discovery
+from libs.messaging.saga.participant import Participant
 
 Result = TypeVar("Result")
 

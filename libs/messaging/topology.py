@@ -13,7 +13,7 @@ import aio_pika
 import httpx
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 
 QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from libs.kernel.errors import DomainError
-from libs.messaging.failures import RAW_DATABASE_ERRORS, is_trouble, sqlstate
-from libs.messaging.outbox import MessageTooLarge
+from libs.messaging.inbox.failures import RAW_DATABASE_ERRORS, is_trouble, sqlstate
+from libs.messaging.outbox.outbox import MessageTooLarge
 from libs.runtime.problems import Refusal, Unavailable, of_domain_error, of_refusal, problem
 
 log = structlog.get_logger(__name__)

@@ -34,7 +34,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.responses import Response
 
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import etag
 from libs.runtime.problems import BadRequest, Refusal, refuses

@@ -10,7 +10,7 @@ import traceback
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from libs.messaging.causation import current_cause
+from libs.messaging.outbox.causation import current_cause
 
 MAX_CHAIN = 5
 MAX_FRAMES = 15

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from libs.messaging.partitions import include_name
+from libs.messaging.schema.partitions import include_name
 from libs.runtime.database import describe
 from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import DatabaseSettings, read_settings

@@ -9,8 +9,8 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from libs.messaging.asyncapi import document
-from libs.messaging.participant import Participant
+from libs.messaging.saga.asyncapi import document
+from libs.messaging.saga.participant import Participant
 from libs.runtime.metrics import exposition
 from libs.runtime.peers import participants
 from libs.runtime.readiness import Readiness

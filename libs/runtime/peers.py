@@ -4,8 +4,8 @@ from pathlib import Path
 
 import structlog
 
-from libs.messaging.discovery import UnknownParticipant, load, named_participants
-from libs.messaging.participant import Participant
+from libs.messaging.saga.discovery import UnknownParticipant, load, named_participants
+from libs.messaging.saga.participant import Participant
 
 log = structlog.get_logger(__name__)
 

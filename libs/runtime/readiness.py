@@ -8,8 +8,8 @@ from typing import cast
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from libs.messaging.backlog import Backlog, backlog
 from libs.messaging.database import Connection
+from libs.messaging.relay.backlog import Backlog, backlog
 from libs.runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)

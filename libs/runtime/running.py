@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.messaging.relay import Relay, RelaySettings
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.wakeup import Bell, Listener, Notifier
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
+from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
 from libs.runtime.peers import expected_queues

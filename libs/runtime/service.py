@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
-from libs.messaging.participant import Participant
-from libs.messaging.tables import MessagingTables
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.saga.participant import Participant
+from libs.messaging.schema.tables import MessagingTables
 from libs.runtime import handlers, openapi, pages
 from libs.runtime.auth import Authenticator
 from libs.runtime.failure import one_line_errors

@@ -14,7 +14,7 @@ from opentelemetry import context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.messaging.causation import caused_by
+from libs.messaging.outbox.causation import caused_by
 from libs.runtime.metrics import observe_request
 from libs.runtime.problems import problem
 

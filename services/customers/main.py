@@ -8,8 +8,8 @@ import asyncio
 import sys
 from functools import partial
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import check_database, create_engine
 from libs.runtime.failure import one_line_errors
 from libs.runtime.service import Service, main

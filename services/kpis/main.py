@@ -1,7 +1,7 @@
 """The kpis service as a process: the only wiring."""
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import STATEMENT_SECONDS, create_engine
 from libs.runtime.service import Service, main
 from services.kpis.infrastructure.consumers import participant

@@ -1,8 +1,8 @@
 """The orders service, wired. `python -m services.orders.main` runs it (ROLE: all, api, worker,
 relay)."""
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from libs.runtime.service import Service, main
 from services.orders.infrastructure.consumers import participant

@@ -1,7 +1,7 @@
 """The payments service: the only place where its parts are put together."""
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
 from libs.runtime.service import Service, main

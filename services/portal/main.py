@@ -10,8 +10,8 @@ from functools import partial
 import httpx
 from fastapi import FastAPI
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from libs.runtime.service import Service, main
 from services.portal.infrastructure import http, http_sessions, keeping, sessions

@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from libs.runtime.service import Service, main
 from services.vehicles.infrastructure.consumers import participant

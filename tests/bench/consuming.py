@@ -13,9 +13,9 @@ import uvloop
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from tests.bench import naive, raw, sample
 from tests.bench.relaying import SPAWN, wait_for
 

@@ -7,11 +7,11 @@ from multiprocessing.connection import Connection
 import uvloop
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.relay import Relay
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
-from libs.messaging.wakeup import Bell
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.relay.relay import Relay
 from tests.bench import sample
 from tests.bench.relaying import SPAWN
 

@@ -12,7 +12,7 @@ import asyncpg
 import uvloop
 from prometheus_client import REGISTRY
 
-from libs.messaging.relay import Relay
+from libs.messaging.relay.relay import Relay
 from tests.bench.raw import BODY, EVENT_TYPE, EXCHANGE
 
 if TYPE_CHECKING:

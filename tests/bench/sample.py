@@ -13,11 +13,11 @@ from libs.kernel.clock import utc_now
 from libs.kernel.events import PurchaseEvent
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received, View, encode
-from libs.messaging.migrations import install
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
-from libs.messaging.tables import messaging_tables
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.outbox.unit_of_work import UnitOfWork
+from libs.messaging.saga.participant import Participant
+from libs.messaging.schema.migrations import install
+from libs.messaging.schema.tables import messaging_tables
 
 METADATA = MetaData()
 TABLES = messaging_tables(METADATA)

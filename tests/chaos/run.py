@@ -10,7 +10,7 @@ from deploy.installation import ADMINISTRATOR
 from deploy.local.invariants import check
 from deploy.local.market import FINAL_STATES
 from deploy.local.report import Report
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from tests.chaos.buyers import Buyers
 from tests.chaos.ends import outcomes, what_is_left
 from tests.chaos.parts import Parts, running_parts

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.messaging import asyncapi, choreography, discovery
-from libs.messaging.participant import Participant
+from libs.messaging.saga import asyncapi, choreography, discovery
+from libs.messaging.saga.participant import Participant
 
 ROOT = Path(__file__).parents[2]
 

@@ -3,7 +3,7 @@
 from deploy.installation import ADMINISTRATOR
 from deploy.local.invariants import check
 from deploy.local.report import Report
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from tests.e2e.system import System
 from tests.fixtures.polling import eventually
 

@@ -18,13 +18,13 @@ from starlette.responses import Response
 
 from libs.kernel.events import DomainEvent
 from libs.kernel.ids import uuid7
-from libs.messaging import migrations
 from libs.messaging.envelope import Received, View
-from libs.messaging.outbox import Outbox
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
-from libs.messaging.tables import messaging_tables
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.saga.participant import Participant
+from libs.messaging.schema import migrations
+from libs.messaging.schema.tables import messaging_tables
 from libs.runtime.auth import CallerDep
 from libs.runtime.database import create_engine
 from libs.runtime.idempotency import (

@@ -16,14 +16,14 @@ from typing import Any, NoReturn
 
 import asyncpg
 
-from libs.messaging.flight import Flight
-from libs.messaging.inbox import Inbox
-from libs.messaging.intake import Intake
-from libs.messaging.outbox import Outbox, OutboxRow
-from libs.messaging.publisher import Publisher
-from libs.messaging.relay import Relay
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.inbox.inbox import Inbox
+from libs.messaging.inbox.intake import Intake
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.outbox import Outbox, OutboxRow
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.relay.flight import Flight
+from libs.messaging.relay.publisher import Publisher
+from libs.messaging.relay.relay import Relay
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
 from services.payouts.infrastructure.sandbox_bank import SandboxBank
 
@@ -114,11 +114,11 @@ def arm(point: str) -> None:
         case ["relay sent"]:
             before(Flight, "_answered")
         case ["relay confirmed"]:
-            before(sys.modules["libs.messaging.relay"], "settle")
+            before(sys.modules["libs.messaging.relay.relay"], "settle")
         case ["relay deleted"]:
             between_delete_and_commit()
         case ["relay committed"]:
-            after(sys.modules["libs.messaging.relay"], "settle")
+            after(sys.modules["libs.messaging.relay.relay"], "settle")
         case ["subscriber received"]:
             before(Inbox, "admit")
         case ["subscriber admitted"]:

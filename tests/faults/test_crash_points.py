@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.outbox import Outbox
-from libs.messaging.relay import Relay
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.relay.relay import Relay
 from tests.faults import chain
 from tests.faults.crashes import dies_at
 from tests.fixtures.polling import eventually

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
-from libs.messaging.refusals import Refusals
+from libs.messaging.inbox.refusals import Refusals
 from libs.runtime.database import create_engine
 from tests.faults import chain
 from tests.fixtures.polling import eventually

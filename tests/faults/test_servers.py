@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import aio_pika
 import pytest
 
-from libs.messaging import subscriber, topology
-from libs.messaging.replay import replay
+from libs.messaging import topology
+from libs.messaging.dead_letters.replay import replay
+from libs.messaging.inbox import subscriber
 from tests.faults import chain
 from tests.faults.world import World, running_world
 from tests.fixtures.own_rabbitmq import own_rabbitmq

@@ -21,7 +21,7 @@ from validate_docbr import CPF, RENAVAM
 from deploy.local.market import random_chassis_number, random_letters, random_plate
 from deploy.services import SERVICES
 from libs.messaging import topology
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from tests.fixtures.whole_market import Databases
 
 SPY = "spy"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 from libs.messaging.topology import topology_of
 
 

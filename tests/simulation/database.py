@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
-from libs.messaging.outbox import OutboxRow
+from libs.messaging.outbox.outbox import OutboxRow
 
 Table = dict[Any, Any]
 

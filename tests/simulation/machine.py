@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from libs.messaging.reactions import Step
+from libs.messaging.inbox.reactions import Step
 from services.orders.domain.states import State as PurchaseState
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.domain.payout import Status

@@ -10,13 +10,13 @@ from sqlalchemy import MetaData
 from libs.kernel.clock import Clock
 from libs.kernel.ids import IdFactory
 from libs.messaging.envelope import Received
-from libs.messaging.inbox import Inbox, InboxWindow
-from libs.messaging.intake import Intake
-from libs.messaging.outbox import Outbox
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reaction
-from libs.messaging.tables import messaging_tables
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.inbox.inbox import Inbox, InboxWindow
+from libs.messaging.inbox.intake import Intake
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.saga.participant import Participant
+from libs.messaging.schema.tables import messaging_tables
 from tests.simulation.broker import Broker, Message
 from tests.simulation.database import Crash, Database, Fault
 from tests.simulation.units import UnitFactory

@@ -5,8 +5,8 @@ from typing import Any
 
 from libs.kernel.clock import Clock
 from libs.kernel.ids import IdFactory
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from tests.unit.customers.memory import CustomersInMemory, ReservationsInMemory
 from tests.unit.orders.memory import MemoryOrders, MemoryPurchases
 from tests.unit.payments.memory import MemoryPayments

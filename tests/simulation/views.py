@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.kpis.domain.fact import Fact as Figure
 from services.kpis.infrastructure.read_model import FOLDS, KEY, Fold
 from services.portal.domain.timeline import Fact

@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.errors import DomainError
-from libs.messaging.outbox import OutboxRow
-from libs.messaging.participant import Participant
+from libs.messaging.outbox.outbox import OutboxRow
+from libs.messaging.saga.participant import Participant
 from services.customers.infrastructure import consumers as customers
 from services.kpis.infrastructure import consumers as kpis
 from services.orders.domain.deadlines import Deadlines

@@ -9,7 +9,7 @@ from sqlalchemy import Table
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import IfMatchDep
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond

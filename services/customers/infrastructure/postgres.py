@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, RowMapping, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.customers.domain.credit import Credit
 from services.customers.domain.customer import Customer
 from services.customers.domain.errors import CustomerNotFound, DocumentTaken

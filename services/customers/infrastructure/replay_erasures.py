@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.customers.application.replay_erasure import replay_erasure
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
 from services.customers.infrastructure.postgres import CustomersUnitOfWork

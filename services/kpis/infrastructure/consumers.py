@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import ConfigDict
 
 from libs.messaging.envelope import Received, View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga.participant import Participant
 from services.kpis.domain.fact import Fact
 from services.kpis.infrastructure.postgres import KpisUnitOfWork
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import IfMatchDep
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond

@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.kpis.infrastructure.facts import PostgresFacts
 from services.kpis.infrastructure.kpi_repository import PostgresKpis
 from services.kpis.infrastructure.read_model import PostgresReadModel

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from libs.kernel.clock import Clock, utc_now
 from libs.messaging.envelope import Received, View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga.participant import Participant
 from services.orders.application.advance_purchase import advance_purchase
 from services.orders.application.complete_purchase import complete_purchase
 from services.orders.application.end_purchase import end_purchase

@@ -4,7 +4,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.kernel.clock import utc_now
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.loops import Loop
 from services.orders.application.give_up_overdue_purchases import (
     Overdue,

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import TenantCallerDep
 from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
 from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import CallerDep
 from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
 from libs.runtime.pagination import PageDep

@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.orders.application.ports import OrderRepository, PurchaseRepository, Scope
 from services.orders.domain.errors import OrderNotFound, PurchaseNotFound
 from services.orders.domain.history import Fact

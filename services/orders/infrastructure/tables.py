@@ -16,7 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from libs.messaging.tables import messaging_tables
+from libs.messaging.schema.tables import messaging_tables
 from libs.runtime.idempotency import idempotency_table
 from services.orders.domain.states import State, Status
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 from prometheus_client import Counter
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.calls import Calls
 from services.payments.application.call_gateway import call_gateway
 from services.payments.application.ports import Gateway

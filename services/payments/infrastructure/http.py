@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.concurrency import OptionalIfMatchDep
 from libs.runtime.idempotency import (

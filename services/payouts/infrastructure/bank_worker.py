@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 from prometheus_client import Counter
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.calls import Calls
 from services.payouts.application.call_bank import call_bank
 from services.payouts.application.ports import Bank

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga.participant import Participant
 from services.payouts.application.pay_seller import pay_seller
 from services.payouts.domain.events import PayoutCompleted, PayoutFailed
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork as Unit

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from libs.kernel.errors import Forbidden
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.concurrency import OptionalIfMatchDep
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond

@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.payouts.domain.errors import PayoutNotFound
 from services.payouts.domain.payout import Payout, Status
 from services.payouts.infrastructure.tables import payouts

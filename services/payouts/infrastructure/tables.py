@@ -15,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from libs.messaging.tables import messaging_tables
+from libs.messaging.schema.tables import messaging_tables
 from libs.runtime.idempotency import idempotency_table
 from services.payouts.domain.payout import Status
 

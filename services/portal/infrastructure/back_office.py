@@ -9,9 +9,9 @@ from yarl import URL
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.discovery import load, named_participants
-from libs.messaging.participant import Participant
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.participant import Participant
 from libs.runtime.loops import Loop
 from libs.runtime.peers import PROJECT
 from services.portal.application.import_vehicles import import_vehicles

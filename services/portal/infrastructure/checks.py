@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit, Result
 from services.portal.infrastructure.postgres import PortalUnitOfWork

@@ -12,8 +12,8 @@ from pydantic import ConfigDict
 from libs.kernel.clock import Clock, utc_now
 from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga.participant import Participant
 from services.portal.application.erase_user import erase_user
 from services.portal.application.note_event import note_event
 from services.portal.domain.timeline import Fact, Kind

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from libs.messaging.dead_letters import DeadLetter, DeadLetterError, DeadLetters
-from libs.messaging.participant import Participant
+from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetterError, DeadLetters
+from libs.messaging.saga.participant import Participant
 from libs.runtime.auth import DEFAULT_TENANT
 
 

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Forbidden, NotFound
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.problems import Refusal, refuses
 from services.portal.application.ports import PasswordHasher
 from services.portal.application.sign_in import WINDOW, sign_in

@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.loops import Loop
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings

@@ -8,8 +8,8 @@ other, so no two labels can meet.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Step
+from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.participant import Participant
 
 NODE_WIDTH, NODE_HEIGHT = 150, 64
 COLUMN = 236

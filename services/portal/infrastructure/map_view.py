@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Step
+from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.participant import Participant
 from libs.messaging.topology import dead_queue
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_drawing import DrawnEdge, Edge, Node, draw, edges_of

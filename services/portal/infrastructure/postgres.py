@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.messaging.outbox import Outbox
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.portal.infrastructure.audit_repository import PostgresAudits
 from services.portal.infrastructure.key_repository import PostgresKeys
 from services.portal.infrastructure.session_repository import PostgresAttempts, PostgresSessions

@@ -19,7 +19,7 @@ from fastapi import Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from libs.kernel.errors import Forbidden
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Caller
 from libs.runtime.limits import READING
 from libs.runtime.problems import Refusal

@@ -14,7 +14,7 @@ from jwt.algorithms import ECAlgorithm
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.rotate_signing_key import first_signing_key
 from services.portal.domain.signing_key import SigningKey
 from services.portal.domain.user import User

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.timeline import Moment, PurchaseState
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 

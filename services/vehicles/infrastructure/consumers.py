@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from libs.messaging.envelope import Received, View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga.participant import Participant
 from services.vehicles.application.release_vehicle import release_vehicle
 from services.vehicles.application.reserve_vehicle import reserve_vehicle
 from services.vehicles.application.sell_vehicle import sell_vehicle

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from libs.kernel.clock import Clock, utc_now
 from libs.kernel.ids import IdFactory, uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.messaging.envelope import Received
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
 from services.kpis.infrastructure.consumers import participant
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received, encode
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
 from services.orders.infrastructure.consumers import participant
 
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received, encode
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
 from services.payments.domain.code import parse_code
 from services.payments.infrastructure.consumers import participant
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received, encode
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
 from services.payouts.domain.payout import OF_AN_ORDER
 from services.payouts.infrastructure.consumers import participant
 

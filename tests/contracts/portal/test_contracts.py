@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from libs.messaging.discovery import load, named_participants
 from libs.messaging.envelope import Received
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.saga.discovery import load, named_participants
 from services.portal.infrastructure.consumers import SHOWN, participant
 
 HERE = Path(__file__).parent

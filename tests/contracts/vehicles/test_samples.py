@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from libs.kernel.events import DomainEvent, PurchaseEvent
 from libs.messaging.envelope import Received, encode
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
 from services.vehicles.infrastructure.consumers import participant
 
 SAMPLES = Path(__file__).parent

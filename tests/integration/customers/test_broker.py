@@ -8,7 +8,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import Serve
 from tests.integration.customers.purchases import confirmed, credit, register

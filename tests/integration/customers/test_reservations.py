@@ -149,7 +149,7 @@ async def test_batches_over_the_same_customers_do_not_deadlock(
     customers: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two batches that meet the same customers in opposite order take turns."""
-    monkeypatch.setattr("libs.messaging.unit_of_work.ATTEMPTS", 1)
+    monkeypatch.setattr("libs.messaging.outbox.unit_of_work.ATTEMPTS", 1)
     one, two = (await register(customers))["id"], (await register(customers, BRUNO))["id"]
     await asyncio.gather(
         *(

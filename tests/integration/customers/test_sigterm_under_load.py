@@ -16,7 +16,7 @@ from aio_pika.abc import AbstractChannel
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from libs.runtime.peers import PROJECT
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import INDEX_KEY, MASTER_KEY

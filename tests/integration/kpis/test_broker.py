@@ -8,7 +8,8 @@ from uuid import UUID
 import aio_pika
 
 from libs.kernel.ids import uuid7
-from libs.messaging import discovery, topology
+from libs.messaging import topology
+from libs.messaging.saga import discovery
 from services.kpis.main import build
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import serving

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from deploy.local.invariants import check
 from deploy.local.verify import show_report
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 from tests.fixtures.servers import running_servers
 from tests.integration.local.purchases import PRICE, PURCHASES, Purchase
 from tests.integration.local.spoilt import PARTICIPANTS, empty_databases

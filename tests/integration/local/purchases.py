@@ -7,7 +7,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import asyncpg
 
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 
 PRICE = 5_000_000
 TENANT = "default"

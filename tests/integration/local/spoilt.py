@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated
 from tests.integration.local.purchases import PURCHASES, fill, identifier

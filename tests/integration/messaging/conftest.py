@@ -8,8 +8,8 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.messaging import topology
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.unit_of_work import Transactions
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 

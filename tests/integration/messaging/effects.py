@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.messaging.subscriber import Subscriber
+from libs.messaging.inbox.subscriber import Subscriber
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.sample import QUEUE, RESERVATIONS, TABLES, CreditUnitOfWork
 

@@ -11,8 +11,9 @@ from alembic.operations import Operations
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging import database, migrations
-from libs.messaging.relay import Relay, RelaySettings
+from libs.messaging import database
+from libs.messaging.relay.relay import Relay, RelaySettings
+from libs.messaging.schema import migrations
 from tests.fixtures.polling import eventually
 
 SERVICE = "shop"

@@ -8,9 +8,9 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.ids import uuid7
-from libs.messaging.dead_letters import DeadLetterError, DeadLetters, WouldStrand
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.dead_letters.dead_letters import DeadLetterError, DeadLetters, WouldStrand
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga.participant import Participant
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import Subscribe, until_reserved

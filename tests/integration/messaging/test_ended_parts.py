@@ -12,9 +12,9 @@ from aio_pika.abc import AbstractChannel
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 from structlog.testing import capture_logs
 
-from libs.messaging import sweep
-from libs.messaging.intake import Intake
-from libs.messaging.relay import Relay
+from libs.messaging.inbox.intake import Intake
+from libs.messaging.relay import sweep
+from libs.messaging.relay.relay import Relay
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import Subscribe

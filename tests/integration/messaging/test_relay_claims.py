@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from libs.messaging import sweep
-from libs.messaging.claims import Floor, Limits, Run, claim, settle
 from libs.messaging.database import Connection, connect
-from libs.messaging.relay import RelaySettings
-from libs.messaging.wakeup import Bell
+from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.relay import sweep
+from libs.messaging.relay.claims import Floor, Limits, Run, claim, settle
+from libs.messaging.relay.relay import RelaySettings
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import Outlet, outlet
 

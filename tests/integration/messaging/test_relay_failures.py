@@ -9,8 +9,8 @@ import asyncpg
 import pytest
 from aiormq.channel import Channel
 
-from libs.messaging.claims import Limits, Message
-from libs.messaging.frames import Frames
+from libs.messaging.relay.claims import Limits, Message
+from libs.messaging.relay.frames import Frames
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy
 from tests.integration.messaging.relaying import QUEUE, QUICK, SERVICE, Outlet, outlet

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from libs.messaging.archive import archived
-from libs.messaging.claims import Limits
+from libs.messaging.relay.archive import archived
+from libs.messaging.relay.claims import Limits
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy
 from tests.integration.messaging.relaying import QUICK, Outlet, outlet, per_subject

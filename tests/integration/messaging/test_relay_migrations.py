@@ -13,10 +13,10 @@ from alembic.operations import Operations
 from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging import migrations
 from libs.messaging.database import Connection as Session
-from libs.messaging.partitions import DAYS_AHEAD, include_name, maintain
-from libs.messaging.tables import messaging_tables
+from libs.messaging.schema import migrations
+from libs.messaging.schema.partitions import DAYS_AHEAD, include_name, maintain
+from libs.messaging.schema.tables import messaging_tables
 from tests.integration.messaging.relaying import install
 
 PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass"

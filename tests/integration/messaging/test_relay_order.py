@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from libs.messaging.claims import Limits
+from libs.messaging.relay.claims import Limits
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import QUICK, SERVICE, WRITE, Outlet, outlet, per_subject
 

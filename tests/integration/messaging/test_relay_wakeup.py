@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from libs.messaging.wakeup import Bell, Listener, Notifier
+from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import Outlet, outlet
 

@@ -1,6 +1,6 @@
 """A broker far away, or busy: every answer is late, and none too late."""
 
-from libs.messaging.publisher import Publisher
+from libs.messaging.relay.publisher import Publisher
 from libs.messaging.topology import Exchange, Queue, Topology, apply
 from tests.fixtures.proxy import proxy
 

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
 from libs.messaging.envelope import Received
-from libs.messaging.outbox import Outbox
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer, RabbitMQServer
 from tests.integration.messaging import sample

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.replay import replay
+from libs.messaging.dead_letters.replay import replay
 from libs.messaging.topology import TopologyError
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer

@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.ids import uuid7
 from libs.messaging.__main__ import main
-from libs.messaging.choreography import BEGIN, END
-from libs.messaging.outbox import Outbox
-from libs.messaging.relay import Relay
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.relay.relay import Relay
+from libs.messaging.saga.choreography import BEGIN, END
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
 from tests.fixtures.polling import eventually

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.payouts.domain.bank import Paid, Refused
 from services.payouts.infrastructure.bank_worker import BankWorker
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork

@@ -7,7 +7,7 @@ from typing import Any
 import aio_pika
 
 from libs.kernel.ids import uuid7
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from libs.messaging.topology import apply, topology_of
 from services.payouts.infrastructure.settings import PayoutsSettings
 from services.payouts.main import build

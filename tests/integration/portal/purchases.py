@@ -6,7 +6,7 @@ from uuid import UUID
 
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.consumers import reactions
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 

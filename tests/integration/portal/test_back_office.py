@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.verify_audits import verify_audits
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.postgres import PortalUnitOfWork

@@ -6,7 +6,7 @@ import aio_pika
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from tests.fixtures.polling import eventually
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
 from tests.integration.portal.purchases import WAY_FORWARD, envelope

@@ -3,7 +3,7 @@
 import asyncio
 
 from libs.kernel.clock import utc_now
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.sign_in import ATTEMPTS_PER_ACCOUNT
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server
 from libs.runtime.service import create_app

@@ -8,7 +8,7 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.note_rows import note_rows
 from services.portal.application.start_submission import start_submission

@@ -11,7 +11,7 @@ from unittest.mock import patch
 import jwt
 import pytest
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.terminal import run
 from services.portal.main import connect

@@ -11,7 +11,7 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.tokens import Issuer
 from services.portal.application.rotate_signing_key import rotate_signing_key

@@ -7,7 +7,7 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_locale import change_locale
 from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from libs.messaging.failures import is_trouble
+from libs.messaging.inbox.failures import is_trouble
 from tests.fixtures.services import ServiceClient
 
 

@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from libs.messaging import topology
-from libs.messaging.outbox import Outbox
-from libs.messaging.subscriber import Subscriber
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
 from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork

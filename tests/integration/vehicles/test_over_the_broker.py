@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from libs.kernel.ids import uuid7
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from libs.messaging.topology import apply, topology_of
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.main import build

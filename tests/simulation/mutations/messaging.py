@@ -5,9 +5,9 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
-from libs.messaging.inbox import Inbox, Verdict
-from libs.messaging.intake import Intake
-from libs.messaging.outbox import Outbox
+from libs.messaging.inbox.inbox import Inbox, Verdict
+from libs.messaging.inbox.intake import Intake
+from libs.messaging.outbox.outbox import Outbox
 from tests.simulation.database import Connection
 from tests.simulation.mutations.registry import mutation
 from tests.simulation.world import RelayFault, World

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import services.customers
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.customers.domain.credit_reservation import Refusal, ReservationState
 from services.customers.infrastructure.consumers import participant
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger

@@ -5,8 +5,8 @@ from rich.console import Console
 from rich.text import Text
 
 from deploy.local.timeline import WAY_BACK, Happened, draw
-from libs.messaging.discovery import load, named_participants
-from libs.messaging.reactions import Step
+from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.discovery import load, named_participants
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PARTICIPANTS = load(named_participants([]))

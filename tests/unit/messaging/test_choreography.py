@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from libs.kernel.events import DomainEvent, PurchaseEvent
-from libs.messaging import choreography
 from libs.messaging.envelope import View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga import choreography
+from libs.messaging.saga.participant import Participant
 
 
 class Purchase(View):

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from libs.kernel.events import PurchaseEvent
-from libs.messaging import asyncapi
 from libs.messaging.envelope import View
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reactions
+from libs.messaging.inbox.reactions import Reactions
+from libs.messaging.saga import asyncapi
+from libs.messaging.saga.participant import Participant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from libs.messaging.claims import Message, Run
-from libs.messaging.publisher import Publisher
+from libs.messaging.relay.claims import Message, Run
+from libs.messaging.relay.publisher import Publisher
 
 
 class LateBroker:

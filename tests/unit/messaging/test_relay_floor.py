@@ -1,6 +1,6 @@
 """The floor lags behind what claims saw, and never rises over a row that may go."""
 
-from libs.messaging.claims import Floor
+from libs.messaging.relay.claims import Floor
 
 
 def test_the_floor_rises_half_a_second_after_a_claim_found_nothing_below() -> None:

@@ -11,8 +11,8 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from libs.messaging.claims import Message
-from libs.messaging.frames import Frames
+from libs.messaging.relay.claims import Message
+from libs.messaging.relay.frames import Frames
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 CHANNEL = cast("Channel", SimpleNamespace(number=7, max_content_size=100))

@@ -5,8 +5,8 @@ from itertools import combinations
 
 import pytest
 
-from libs.messaging.discovery import load, named_participants
-from libs.messaging.reactions import Step
+from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.discovery import load, named_participants
 from services.portal.infrastructure.map_drawing import (
     NODE_WIDTH,
     Drawing,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from libs.messaging.discovery import load, named_participants
+from libs.messaging.saga.discovery import load, named_participants
 from libs.runtime.peers import PROJECT
 from services.portal.domain.timeline import STATE_AFTER, Moment, direction_of
 from services.portal.infrastructure import purchase_view, wording

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.application.link_customer import link_customer
 from services.portal.application.ports import PasswordHasher

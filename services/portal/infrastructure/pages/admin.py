@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request, Response
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher
 from services.portal.application.verify_audits import verify_audits

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher

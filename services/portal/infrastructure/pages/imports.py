@@ -9,7 +9,7 @@ from fastapi import APIRouter, File, Request, Response, UploadFile
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Invalid
 from libs.kernel.ids import uuid7
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.import_vehicles import KIND
 from services.portal.application.start_submission import start_submission
 from services.portal.domain.errors import SubmissionNotFound

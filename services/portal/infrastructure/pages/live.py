@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Timeline
 from services.portal.domain.user import ADMIN, OPERATOR, User

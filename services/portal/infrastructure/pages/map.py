@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi
 from services.portal.infrastructure.map_view import map_view

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Request, Response
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.dead_letters import DeadLetter, DeadLetterError, WouldStrand
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetterError, WouldStrand
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit, Result
 from services.portal.domain.user import ADMIN, OPERATOR, User

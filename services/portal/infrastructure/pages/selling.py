@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from libs.kernel.errors import NotFound
-from libs.messaging.unit_of_work import Transactions
+from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.i18n import marked

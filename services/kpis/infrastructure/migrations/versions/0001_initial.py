@@ -7,7 +7,7 @@ tables and the views the code uses.
 from alembic import op
 from sqlalchemy import text
 
-from libs.messaging.migrations import install, uninstall
+from libs.messaging.schema.migrations import install, uninstall
 
 revision = "0001"
 down_revision = None

@@ -8,7 +8,7 @@ from alembic import op
 from alembic.operations import Operations
 from sqlalchemy import text
 
-from libs.messaging.migrations import install, uninstall
+from libs.messaging.schema.migrations import install, uninstall
 
 revision = "0001"
 down_revision = None

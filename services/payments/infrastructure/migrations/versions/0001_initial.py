@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.operations import Operations
 
-from libs.messaging.migrations import install, uninstall
+from libs.messaging.schema.migrations import install, uninstall
 
 revision = "0001"
 down_revision = None

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from alembic.operations import Operations
 
-from libs.messaging import migrations as messaging
+from libs.messaging.schema import migrations as messaging
 
 revision = "0001"
 down_revision = None

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.kernel.clock import Clock, utc_now
 from libs.kernel.events import DomainEvent
 from libs.kernel.ids import IdFactory, uuid7
-from libs.messaging.causation import current_cause
 from libs.messaging.envelope import encode
-from libs.messaging.tables import MessagingTables
+from libs.messaging.outbox.causation import current_cause
+from libs.messaging.schema.tables import MessagingTables
 
 MAX_MESSAGE_BYTES = 128 * 1024
 

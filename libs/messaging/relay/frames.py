@@ -8,8 +8,8 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from libs.messaging.claims import Message
 from libs.messaging.envelope import CONTENT_TYPE
+from libs.messaging.relay.claims import Message
 
 _ID = "00000000-0000-7000-8000-000000000000"
 _TRACEPARENT = "00-00000000000000000000000000000000-0000000000000000-00"

@@ -7,9 +7,9 @@ from datetime import datetime
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 
-from libs.messaging.archive import archived
 from libs.messaging.database import Connection
 from libs.messaging.envelope import CONTENT_TYPE
+from libs.messaging.relay.archive import archived
 from libs.messaging.topology import redrive_exchange
 
 PUBLISH_SECONDS = 5.0

@@ -12,13 +12,13 @@ from faststream.rabbit.schemas import QueueType
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 from yarl import URL
 
-from libs.messaging.failures import BROKER_ERRORS, backoff, describe
-from libs.messaging.inbox import Inbox, InboxWindow
-from libs.messaging.intake import BATCH, Intake
-from libs.messaging.participant import Participant
-from libs.messaging.refusals import Refusals
-from libs.messaging.tables import MessagingTables
-from libs.messaging.unit_of_work import Transactions, Unit
+from libs.messaging.inbox.failures import BROKER_ERRORS, backoff, describe
+from libs.messaging.inbox.inbox import Inbox, InboxWindow
+from libs.messaging.inbox.intake import BATCH, Intake
+from libs.messaging.inbox.refusals import Refusals
+from libs.messaging.outbox.unit_of_work import Transactions, Unit
+from libs.messaging.saga.participant import Participant
+from libs.messaging.schema.tables import MessagingTables
 
 PREFETCH = 2 * BATCH
 """Messages the broker hands out ahead, per queue: one batch at work, one arriving."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from libs.messaging.participant import Participant
+from libs.messaging.saga.participant import Participant
 
 
 class UnknownParticipant(Exception):

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reaction, Step
+from libs.messaging.inbox.reactions import Reaction, Step
+from libs.messaging.saga.participant import Participant
 
 BEGIN = "<!-- choreography:begin (written by `./taskw choreography`) -->"
 END = "<!-- choreography:end -->"

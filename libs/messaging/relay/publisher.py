@@ -20,9 +20,9 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
-from libs.messaging.claims import Run
-from libs.messaging.flight import Flight
-from libs.messaging.frames import Frames
+from libs.messaging.relay.claims import Run
+from libs.messaging.relay.flight import Flight
+from libs.messaging.relay.frames import Frames
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, create_model
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.saga.participant import Participant
 
 SYSTEM = "system"
 

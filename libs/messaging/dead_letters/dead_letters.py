@@ -10,16 +10,16 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, DeliveryMode
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
-from libs.messaging.participant import Participant
-from libs.messaging.reactions import Step
-from libs.messaging.refusals import (
+from libs.messaging.dead_letters.replay import connected, send_to_queue
+from libs.messaging.inbox.reactions import Step
+from libs.messaging.inbox.refusals import (
     HEADER_ATTEMPTS,
     HEADER_ERROR,
     HEADER_QUEUE,
     HEADER_REFUSED_AT,
     HEADER_USER,
 )
-from libs.messaging.replay import connected, send_to_queue
+from libs.messaging.saga.participant import Participant
 from libs.messaging.topology import dead_queue
 
 _BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count")

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from libs.messaging.archive import DELETE, DELIVER_TO_ARCHIVE
 from libs.messaging.database import Connection
+from libs.messaging.relay.archive import DELETE, DELIVER_TO_ARCHIVE
 
 BEGIN = """
 BEGIN ISOLATION LEVEL READ COMMITTED;

@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.kernel.events import DomainEvent
-from libs.messaging.outbox import Outbox, OutboxRow
+from libs.messaging.outbox.outbox import Outbox, OutboxRow
 
 RETRIED = frozenset({"40001", "40P01"})
 """SQLSTATEs after which the same work may run again: serialization failure, deadlock."""

@@ -22,14 +22,14 @@ from datetime import timedelta
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from libs.messaging import sweep
-from libs.messaging.backlog import Backlog, backlog
-from libs.messaging.claims import Batch, Floor, Limits, Run, claim, settle
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
-from libs.messaging.inbox import InboxWindow
-from libs.messaging.partitions import maintain
-from libs.messaging.publisher import BrokerUnavailable, Publisher
-from libs.messaging.wakeup import Bell
+from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.relay import sweep
+from libs.messaging.relay.backlog import Backlog, backlog
+from libs.messaging.relay.claims import Batch, Floor, Limits, Run, claim, settle
+from libs.messaging.relay.publisher import BrokerUnavailable, Publisher
+from libs.messaging.schema.partitions import maintain
 
 log = logging.getLogger(__name__)
 

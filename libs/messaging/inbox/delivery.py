@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from libs.kernel.ids import time_of
 from libs.messaging.envelope import Received
-from libs.messaging.inbox import InboxWindow
-from libs.messaging.reactions import Reaction
+from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.reactions import Reaction
 
 
 class Unreadable(Exception):

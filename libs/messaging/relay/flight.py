@@ -14,8 +14,8 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
 
-from libs.messaging.claims import Message, Run
-from libs.messaging.frames import Frames
+from libs.messaging.relay.claims import Message, Run
+from libs.messaging.relay.frames import Frames
 
 log = logging.getLogger(__name__)
 

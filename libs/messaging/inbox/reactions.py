@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from libs.messaging.envelope import Data, Received, View
-from libs.messaging.unit_of_work import UnitOfWork
+from libs.messaging.outbox.unit_of_work import UnitOfWork
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
 Handler = Callable[[Unit, Received[Data]], Awaitable[None]]

@@ -15,14 +15,14 @@ from opentelemetry import trace
 from opentelemetry.propagate import extract
 
 from libs.kernel.clock import Clock, utc_now
-from libs.messaging import metrics
-from libs.messaging.causation import caused_by
-from libs.messaging.delivery import Delivery, Reader, Unreadable
-from libs.messaging.failures import BROKER_ERRORS, backoff, describe, is_trouble
-from libs.messaging.inbox import Inbox, InboxWindow, Verdict
-from libs.messaging.reactions import Reaction
-from libs.messaging.refusals import Refusals
-from libs.messaging.unit_of_work import Transactions, Unit
+from libs.messaging.inbox import metrics
+from libs.messaging.inbox.delivery import Delivery, Reader, Unreadable
+from libs.messaging.inbox.failures import BROKER_ERRORS, backoff, describe, is_trouble
+from libs.messaging.inbox.inbox import Inbox, InboxWindow, Verdict
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.inbox.refusals import Refusals
+from libs.messaging.outbox.causation import caused_by
+from libs.messaging.outbox.unit_of_work import Transactions, Unit
 
 ATTEMPTS = 4
 """How often a reaction that fails for its own reasons runs before its message is given up."""

@@ -1,0 +1,1 @@
+"""The consuming side: from a queue into a transaction, each message with one effect."""

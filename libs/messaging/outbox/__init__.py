@@ -1,0 +1,1 @@
+"""The writing side: a unit of work stages events, the outbox writes them into its transaction."""
