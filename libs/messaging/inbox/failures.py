@@ -1,6 +1,5 @@
 """Whose fault a failure is: the servers' (wait and try again) or the work's own (give it up)."""
 
-import random
 import traceback
 
 import asyncpg
@@ -64,9 +63,3 @@ def describe(error: BaseException) -> str:
     if ours:
         text += f" in {ours[-1].name}, line {ours[-1].lineno} of {ours[-1].filename}"
     return text
-
-
-def backoff(attempt: int, *, first: float = 0.1, most: float = 5.0) -> float:
-    """Seconds to wait before attempt `attempt` (from 1): exponential, with jitter."""
-    longest: float = min(most, first * 2.0 ** min(attempt - 1, 30))
-    return longest * random.uniform(0.5, 1)  # noqa: S311  # nosec B311  # jitter

@@ -15,9 +15,10 @@ from opentelemetry import trace
 from opentelemetry.propagate import extract
 
 from libs.kernel.clock import Clock, utc_now
+from libs.messaging.backoff import backoff
 from libs.messaging.inbox import metrics
 from libs.messaging.inbox.delivery import Delivery, Reader, Unreadable
-from libs.messaging.inbox.failures import BROKER_ERRORS, backoff, describe, is_trouble
+from libs.messaging.inbox.failures import BROKER_ERRORS, describe, is_trouble
 from libs.messaging.inbox.inbox import Inbox, InboxWindow, Verdict
 from libs.messaging.inbox.reactions import Reaction
 from libs.messaging.inbox.refusals import Refusals

@@ -12,7 +12,8 @@ from faststream.rabbit.schemas import QueueType
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 from yarl import URL
 
-from libs.messaging.inbox.failures import BROKER_ERRORS, backoff, describe
+from libs.messaging.backoff import backoff
+from libs.messaging.inbox.failures import BROKER_ERRORS, describe
 from libs.messaging.inbox.inbox import Inbox, InboxWindow
 from libs.messaging.inbox.intake import BATCH, Intake
 from libs.messaging.inbox.refusals import Refusals
