@@ -8,7 +8,7 @@ A service's `migrations/env.py` is `run(metadata)`. MIGRATOR_DATABASE_URL wins o
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from libs.messaging.schema.partitions import include_name
+from libs.messaging.schema import partitions
 from libs.runtime.database import describe
 from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import DatabaseSettings, read_settings
@@ -39,21 +39,28 @@ class MigrationSettings(DatabaseSettings):
     )
 
 
-def run(metadata: MetaData) -> None:
-    """What a service's env.py does: connect, become the tables' owner, migrate."""
-    asyncio.run(_connect_and_migrate(context.config.attributes["url"], metadata))
+IncludeName = Callable[[str | None, str, object], bool]
 
 
-async def _connect_and_migrate(url: URL, metadata: MetaData) -> None:
+def run(metadata: MetaData, include_name: IncludeName = partitions.include_name) -> None:
+    """What a service's env.py does: connect, become the tables' owner, migrate.
+
+    `include_name` is Alembic's: it leaves out partitions, which no metadata holds.
+    """
+    url = context.config.attributes["url"]
+    asyncio.run(_connect_and_migrate(url, metadata, include_name))
+
+
+async def _connect_and_migrate(url: URL, metadata: MetaData, include_name: IncludeName) -> None:
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         async with engine.connect() as connection:
-            await connection.run_sync(_migrate, metadata)
+            await connection.run_sync(_migrate, metadata, include_name)
     finally:
         await engine.dispose()
 
 
-def _migrate(connection: Connection, metadata: MetaData) -> None:
+def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeName) -> None:
     _become_owner(connection)
     context.configure(
         connection=connection,

@@ -11,7 +11,7 @@ from libs.messaging.database import Connection
 
 DAYS_AHEAD = 7
 
-_PARTITION = re.compile(r"[a-z_]+_(\d{6}|\d{8}|default)")
+_PARTITION = re.compile(r"(inbox|outbox_archive)_(\d{8}|default)")
 
 
 def include_name(name: str | None, kind: str, _parents: object = None) -> bool:
@@ -21,18 +21,19 @@ def include_name(name: str | None, kind: str, _parents: object = None) -> bool:
 
 async def maintain(
     connection: Connection, *, keep_archive: timedelta | None, keep_inbox: timedelta
-) -> None:
+) -> list[str]:
     """Make the coming days' partitions and drop those that ended longer ago than asked.
 
     `keep_archive` None: nothing is archived, old partitions go as soon as their day is over.
-    Raises `asyncpg.LockNotAvailableError` when a table was busy for two seconds: try again later.
+    Returns what could not be done, a sentence each: call again later.
     """
-    await connection.execute(
+    rows = await connection.fetch(
         "SELECT messaging_maintain_partitions($1, $2, $3)",
         DAYS_AHEAD,
         0 if keep_archive is None else _whole_days(keep_archive),
         _whole_days(keep_inbox),
     )
+    return [row[0] for row in rows]
 
 
 def _whole_days(span: timedelta) -> int:
