@@ -36,13 +36,14 @@ class Outbox:
         try:
             await connection.execute("TRUNCATE outbox")
             await connection.execute(
-                "INSERT INTO outbox (id, subject, type, body)"
-                " SELECT gen_random_uuid(), coalesce($2, gen_random_uuid()::text), $3, $4"
+                "INSERT INTO outbox (source, id, subject, type, body)"
+                " SELECT $5, gen_random_uuid(), coalesce($2, gen_random_uuid()::text), $3, $4"
                 " FROM generate_series(1, $1)",
                 rows,
                 subject,
                 EVENT_TYPE,
                 BODY,
+                EXCHANGE,
             )
             await connection.execute("VACUUM ANALYZE outbox")
             await connection.execute("CHECKPOINT")  # or a million rows are written meanwhile

@@ -16,7 +16,7 @@ from libs.messaging.envelope import Received, View, encode
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from libs.messaging.saga.participant import Participant
-from libs.messaging.schema.migrations import install
+from libs.messaging.schema.migrations import install, upgrade
 from libs.messaging.schema.tables import messaging_tables
 
 METADATA = MetaData()
@@ -109,7 +109,9 @@ async def create_tables(database_url: str) -> None:
     """The library's tables, the sample's own, and its customers, in an empty database."""
 
     def create(connection: Connection) -> None:
-        install(Operations(MigrationContext.configure(connection)))
+        operations = Operations(MigrationContext.configure(connection))
+        install(operations)
+        upgrade(operations)
         METADATA.create_all(connection, tables=[RESERVATIONS, CUSTOMERS])
         customers = [{"id": identifier, "reserved_cents": 0} for identifier in CUSTOMER_IDS]
         connection.execute(insert(CUSTOMERS), customers)

@@ -191,7 +191,9 @@ async def create_tables(database_url: str, metadata: MetaData) -> None:
     """The library's tables as its migration makes them, and the service's own."""
 
     def create(connection: Connection) -> None:
-        migrations.install(Operations(MigrationContext.configure(connection)))
+        operations = Operations(MigrationContext.configure(connection))
+        migrations.install(operations)
+        migrations.upgrade(operations)
         own = {TILLS, TAKINGS, ENTERED, KEYS, ENTRIES} & set(metadata.sorted_tables)
         metadata.create_all(connection, tables=list(own))
 

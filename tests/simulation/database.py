@@ -92,7 +92,8 @@ class Connection:
     async def exec_driver_sql(self, statement: str, parameters: Sequence[Any]) -> Any:
         match statement.split()[:3]:
             case ["INSERT", "INTO", "outbox"]:
-                rows = zip(*parameters, strict=True)
+                *columns, _source = parameters
+                rows = zip(*columns, strict=True)
                 self.table("outbox").update({row[0]: OutboxRow(*row) for row in rows})
                 return None
             case ["INSERT", "INTO", "inbox"]:

@@ -18,8 +18,8 @@ MAX_MESSAGE_BYTES = 128 * 1024
 
 # One statement for any number of rows, past SQLAlchemy's compiler: every purchase runs it.
 INSERT = """
-INSERT INTO {table} (id, subject, type, body, traceparent)
-SELECT id, subject, type, body, traceparent
+INSERT INTO {table} (source, id, subject, type, body, traceparent)
+SELECT $6, id, subject, type, body, traceparent
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[])
     WITH ORDINALITY AS row (id, subject, type, body, traceparent, position)
 ORDER BY position
@@ -93,6 +93,7 @@ class Outbox:
                     [row.type for row in rows],
                     [row.body for row in rows],
                     [row.traceparent for row in rows],
+                    self.service,
                 ),
             )
 

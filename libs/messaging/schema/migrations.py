@@ -1,11 +1,15 @@
-"""The library's part of a service's first Alembic migration.
+"""The library's part of a service's Alembic migrations: one function for each version.
 
-Written out rather than taken from `tables`: a migration says what it did on the day it was written.
-A test compares the two.
+    def upgrade() -> None:      # a new service, in its first migration
+        install(op)             # version 1
+        upgrade(op)             # version 2
+
+A service that has called `install` in an earlier migration calls `upgrade(op, source="orders")`
+in a new one. What a version does never changes. A test compares the newest with `tables`.
 """
 
 from alembic.operations import Operations
-from sqlalchemy import text
+from sqlalchemy import Column, Text, text
 
 _TABLES = """
 CREATE TABLE outbox (
@@ -95,25 +99,174 @@ END $$
 """
 
 
+# What version 2 changes: each day has a block of its own, so that one that cannot be made keeps
+# none of the others; rows that are in the default partition move into the day they belong to.
+_MAINTAIN_2 = """
+CREATE FUNCTION messaging_maintain_partitions(
+    days_ahead integer, archive_days integer, inbox_days integer
+) RETURNS SETOF text LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, {schema}, pg_temp
+SET lock_timeout = '2s'
+SET TimeZone = 'UTC'
+AS $$
+DECLARE
+    -- A day with more rows than this in the default partition stays there: to move them would
+    -- keep the table from everybody for too long. They go by age, like all others.
+    most_moved CONSTANT integer := 50000;
+    most_deleted CONSTANT integer := 100000;
+    parent text; key text; days integer; day date; part text; found integer; old text;
+BEGIN
+    IF (days_ahead BETWEEN 1 AND 31 AND archive_days BETWEEN 0 AND 3650
+        AND inbox_days BETWEEN 1 AND 3650) IS NOT TRUE
+    THEN
+        RAISE 'partitions are made 1 to 31 days ahead; an archive is kept 0 to 3650 days,'
+            ' an inbox 1 to 3650' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtext({literal} || '.messaging_maintain_partitions')) THEN
+        RETURN;
+    END IF;
+    FOR parent, key, days IN VALUES
+        ('outbox_archive', 'created_at', archive_days), ('inbox', 'made_at', inbox_days)
+    LOOP
+        -- Before the table is locked: this takes longest, and keeps nobody from the table.
+        BEGIN
+            EXECUTE format(
+                'DELETE FROM %1$I.%2$I WHERE ctid = ANY (ARRAY('
+                'SELECT ctid FROM %1$I.%2$I WHERE %3$I < $1 LIMIT $2))',
+                {literal}, parent || '_default', key)
+                USING now() - make_interval(days => days), most_deleted;
+        EXCEPTION WHEN OTHERS THEN
+            RETURN NEXT format('old rows stay in %s_default: %s', parent, SQLERRM);
+        END;
+        FOR day IN SELECT current_date + n FROM generate_series(-1, days_ahead) AS n LOOP
+            part := parent || to_char(day, '_YYYYMMDD');
+            CONTINUE WHEN to_regclass(format('%I.%I', {literal}, part)) IS NOT NULL;
+            BEGIN
+                EXECUTE format(
+                    'SELECT count(*) FROM (SELECT FROM %I.%I WHERE %3$I >= $1 AND %3$I < $2'
+                    ' LIMIT $3) AS rows', {literal}, parent || '_default', key)
+                    INTO found
+                    USING day::timestamptz, (day + 1)::timestamptz, most_moved + 1;
+                CONTINUE WHEN found > most_moved;
+                -- The whole table, and first: nobody then sees a row as neither here nor there,
+                -- and nobody waits for a row while this waits for them.
+                EXECUTE format(
+                    'LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE', {literal}, parent);
+                EXECUTE format(
+                    'CREATE TABLE %1$I.%2$I (LIKE %1$I.%3$I INCLUDING ALL)',
+                    {literal}, part, parent);
+                EXECUTE format(
+                    'WITH moved AS (DELETE FROM %1$I.%2$I WHERE %3$I >= $1 AND %3$I < $2'
+                    ' RETURNING *) INSERT INTO %1$I.%4$I TABLE moved',
+                    {literal}, parent || '_default', key, part)
+                    USING day::timestamptz, (day + 1)::timestamptz;
+                EXECUTE format(
+                    'ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I'
+                    ' FOR VALUES FROM (%4$L) TO (%5$L)',
+                    {literal}, parent, part, day::timestamptz, (day + 1)::timestamptz);
+            EXCEPTION
+                WHEN lock_not_available THEN
+                    RETURN NEXT format('%s was not made: %s', part, SQLERRM);
+                    EXIT;  -- each further try would keep others waiting for two seconds again
+                WHEN OTHERS THEN
+                    RETURN NEXT format('%s was not made: %s', part, SQLERRM);
+            END;
+        END LOOP;
+        FOR old IN
+            SELECT c.relname FROM pg_inherits i
+            JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = to_regclass(format('%I.%I', {literal}, parent))
+                AND c.relname ~ '_[0-9]{{8}}$'
+                -- Yesterday stays in any case: a transaction of then may still be open.
+                AND to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - greatest(days, 1)
+            ORDER BY 1
+        LOOP
+            BEGIN
+                EXECUTE format('DROP TABLE %I.%I', {literal}, old);
+            EXCEPTION
+                WHEN lock_not_available THEN
+                    RETURN NEXT format('%s was not dropped: %s', old, SQLERRM);
+                    EXIT;
+                WHEN OTHERS THEN
+                    RETURN NEXT format('%s was not dropped: %s', old, SQLERRM);
+            END;
+        END LOOP;
+    END LOOP;
+END $$
+"""
+
+_REVOKE_FROM_PUBLIC = """
+REVOKE ALL ON FUNCTION messaging_maintain_partitions(integer, integer, integer) FROM PUBLIC
+"""
+
+_GRANT_TO_WRITERS = """
+DO $$
+DECLARE
+    writer regrole;
+BEGIN
+    FOR writer IN
+        SELECT DISTINCT acl.grantee FROM pg_class c, aclexplode(c.relacl) AS acl
+        WHERE c.oid = 'inbox'::regclass AND acl.privilege_type = 'DELETE' AND acl.grantee <> 0
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION'
+            ' messaging_maintain_partitions(integer, integer, integer) TO %s', writer);
+    END LOOP;
+END $$
+"""
+
+
 def install(op: Operations) -> None:
-    """Create outbox, archive, inbox, their first partitions and the function that keeps them.
+    """Create version 1: outbox, archive, inbox, their first partitions and the function that keeps
+    them. Call `upgrade` after it.
 
     Run it as the owner of the tables: the function acts with that role's rights.
     """
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             op.execute(text(statement))
+    _create_function(op, _MAINTAIN)
+    op.execute(text("SELECT messaging_maintain_partitions(7, 1, 1)"))
+
+
+def upgrade(op: Operations, *, source: str | None = None) -> None:
+    """Change version 1 to version 2, while the previous release goes on using the tables.
+
+    Each row of the outbox names its `source`, the service that publishes it. `source` is the
+    column's default: what the rows there are belong to, and what the previous release writes.
+    Leave it out only right after `install`. Pass the same to `messaging_tables`.
+
+    The upkeep of the partitions is open to the roles that may delete from `inbox`, no longer to
+    PUBLIC: a role that gets its rights later needs EXECUTE on `messaging_maintain_partitions`.
+    """
+    op.add_column("outbox", Column("source", Text, nullable=False, server_default=source))
+    _drop_function(op)
+    _create_function(op, _MAINTAIN_2)
+    op.execute(text(_REVOKE_FROM_PUBLIC))
+    op.get_bind().exec_driver_sql(_GRANT_TO_WRITERS)
+
+
+def downgrade(op: Operations) -> None:
+    """Change version 2 back to version 1."""
+    _drop_function(op)
+    _create_function(op, _MAINTAIN)
+    op.drop_column("outbox", "source")
+
+
+def uninstall(op: Operations) -> None:
+    """Drop everything `install` and `upgrade` made, with what is in it."""
+    _drop_function(op)
+    for table in ("inbox", "outbox_archive", "outbox"):
+        op.execute(text(f"DROP TABLE {table}"))
+
+
+def _create_function(op: Operations, function: str) -> None:
     schema, literal = (
         op.get_bind()
         .execute(text("SELECT quote_ident(current_schema()), quote_literal(current_schema())"))
         .one()
     )
-    op.get_bind().exec_driver_sql(_MAINTAIN.format(schema=schema, literal=literal))
-    op.execute(text("SELECT messaging_maintain_partitions(7, 1, 1)"))
+    op.get_bind().exec_driver_sql(function.format(schema=schema, literal=literal))
 
 
-def uninstall(op: Operations) -> None:
-    """Drop everything `install` made, with what is in it."""
+def _drop_function(op: Operations) -> None:
     op.execute(text("DROP FUNCTION messaging_maintain_partitions(integer, integer, integer)"))
-    for table in ("inbox", "outbox_archive", "outbox"):
-        op.execute(text(f"DROP TABLE {table}"))

@@ -1,6 +1,6 @@
-"""The library's tables. They stand in the database of each service, beside its own.
+"""The library's tables. They are in the database of each service, beside its own.
 
-`migrations.install` makes them in the service's first Alembic migration.
+`migrations` makes them in the service's Alembic migrations.
 
 A row of the outbox is in one of three states. *Fresh*: never tried; relays look for these by
 `seq`. *Failing*: tried in vain (`attempts` > 0); it comes back at `due_at`. *Parked* (`due_at` is
@@ -34,8 +34,17 @@ class MessagingTables:
     inbox: Table
 
 
-def messaging_tables(metadata: MetaData) -> MessagingTables:
-    """Define the library's tables in a service's metadata."""
+def messaging_tables(metadata: MetaData, *, source: str | None = None) -> MessagingTables:
+    """Define the library's tables in a service's metadata.
+
+    `source` is the default of the outbox's column of that name, as it was given to
+    `migrations.upgrade`. Raises ValueError for a metadata with a schema.
+    """
+    if metadata.schema is not None:
+        raise ValueError(
+            f"messaging_tables needs a MetaData without a schema, not {metadata.schema!r}:"
+            " the relay finds its tables by the search_path of its connection"
+        )
     outbox = Table(
         "outbox",
         metadata,
@@ -49,6 +58,7 @@ def messaging_tables(metadata: MetaData) -> MessagingTables:
         Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
         Column("error", Text),
+        Column("source", Text, nullable=False, server_default=source),
     )
     Index("outbox_subject_seq", outbox.c.subject, outbox.c.seq)
     Index(

@@ -26,7 +26,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-TABLES = messaging_tables(metadata)
+TABLES = messaging_tables(metadata, source="customers")
 IDEMPOTENCY = idempotency_table(metadata)
 
 customers = Table(

@@ -27,7 +27,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-TABLES = messaging_tables(metadata)
+TABLES = messaging_tables(metadata, source="kpis")
 IDEMPOTENCY = idempotency_table(metadata)
 
 kpis = Table(

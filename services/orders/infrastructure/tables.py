@@ -27,7 +27,7 @@ METADATA = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
-TABLES = messaging_tables(METADATA)
+TABLES = messaging_tables(METADATA, source="orders")
 IDEMPOTENCY = idempotency_table(METADATA)
 
 ORDERS = Table(

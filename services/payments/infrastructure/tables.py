@@ -28,7 +28,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-TABLES = messaging_tables(metadata)
+TABLES = messaging_tables(metadata, source="payments")
 IDEMPOTENCY = idempotency_table(metadata)
 
 payments = Table(

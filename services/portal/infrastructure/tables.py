@@ -31,7 +31,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-TABLES = messaging_tables(metadata)
+TABLES = messaging_tables(metadata, source="portal")
 IDEMPOTENCY = idempotency_table(metadata)
 NOW = text("now()")
 

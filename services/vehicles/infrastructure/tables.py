@@ -23,7 +23,7 @@ from libs.runtime.idempotency import idempotency_table
 from services.vehicles.domain.reservation import HOLDING, State
 
 metadata = MetaData()
-TABLES = messaging_tables(metadata)
+TABLES = messaging_tables(metadata, source="vehicles")
 idempotency_keys = idempotency_table(metadata)
 
 vehicles = Table(

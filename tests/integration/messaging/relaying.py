@@ -31,7 +31,9 @@ FROM generate_series($3::int, $4::int) AS n ORDER BY n
 
 async def install(url: str) -> None:
     def run(connection: Connection) -> None:
-        migrations.install(Operations(MigrationContext.configure(connection)))
+        operations = Operations(MigrationContext.configure(connection))
+        migrations.install(operations)
+        migrations.upgrade(operations, source=SERVICE)
 
     engine = create_async_engine(url)
     async with engine.begin() as connection:

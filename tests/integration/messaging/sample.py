@@ -19,7 +19,7 @@ from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.participant import Participant
-from libs.messaging.schema.migrations import install
+from libs.messaging.schema.migrations import install, upgrade
 from libs.messaging.schema.tables import messaging_tables
 
 METADATA = MetaData()
@@ -96,7 +96,9 @@ async def create_tables(engine: AsyncEngine) -> None:
     """The library's tables as its migration makes them, and the sample's own."""
 
     def create(connection: Connection) -> None:
-        install(Operations(MigrationContext.configure(connection)))
+        operations = Operations(MigrationContext.configure(connection))
+        install(operations)
+        upgrade(operations)
         RESERVATIONS.create(connection)
 
     async with engine.begin() as connection:

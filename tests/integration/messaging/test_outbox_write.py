@@ -92,3 +92,19 @@ async def test_an_event_stated_while_only_reading_is_an_error(
     with pytest.raises(RuntimeError, match="use `run`"):
         await Transactions(engine, outbox, UnitOfWork).read(state_one)
     await engine.dispose()
+
+
+async def test_a_row_names_the_service_that_publishes_it(engine: AsyncEngine) -> None:
+    """Two participants write into one outbox; the default belongs to neither."""
+    tables = messaging_tables(MetaData())
+    async with engine.begin() as connection:
+        for service in ("orders", "mailer"):
+            await Outbox(service, tables).add(connection, _noted(uuid4(), 1))
+        rows = await connection.execute(text("SELECT source FROM outbox ORDER BY seq"))
+        assert rows.scalars().all() == ["orders", "mailer"]
+    await engine.dispose()
+
+
+def test_a_schema_in_the_metadata_is_refused_in_one_line() -> None:
+    with pytest.raises(ValueError, match="needs a MetaData without a schema, not 'shop'"):
+        messaging_tables(MetaData(schema="shop"))

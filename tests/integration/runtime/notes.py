@@ -253,7 +253,9 @@ async def create_tables(database_url: str) -> None:
 
 
 def _install(connection: Connection) -> None:
-    migrations.install(Operations(MigrationContext.configure(connection)))
+    operations = Operations(MigrationContext.configure(connection))
+    migrations.install(operations)
+    migrations.upgrade(operations)
     metadata.create_all(connection, tables=[NOTES, KEYS])
 
 

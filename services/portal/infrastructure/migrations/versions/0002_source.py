@@ -1,0 +1,19 @@
+"""The messaging library's tables of version 2: each row of the outbox names its source."""
+
+from alembic import op
+from alembic.operations import Operations
+
+from libs.messaging.schema import migrations as messaging
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    messaging.upgrade(Operations(op.get_context()), source="portal")
+
+
+def downgrade() -> None:
+    messaging.downgrade(Operations(op.get_context()))
