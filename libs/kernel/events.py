@@ -1,5 +1,6 @@
 """Domain events: facts in the past tense, caused by a method of an entity."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
@@ -7,39 +8,29 @@ from uuid import UUID
 
 @dataclass(frozen=True, kw_only=True)
 class DomainEvent:
-    """A fact about one aggregate. The fields of a subclass are what goes on the wire as `data`.
+    """A fact about one aggregate. The fields of a subclass are the `data` of its message.
 
-    `type` is the wire name with its version, chosen once and never derived from the class:
-    it is the CloudEvents type and the routing key.
+    `type` is the wire name with its version. It is chosen once and never derived from the class,
+    because it is the CloudEvents type and the routing key.
+
+    `extensions` maps the CloudEvents extension attributes of an application, such as `tenantid`,
+    to the fields that hold their values. `schema_prefix` precedes the type in `dataschema`; an
+    event without one has no `dataschema`.
     """
 
     type: ClassVar[str]
+    extensions: ClassVar[Mapping[str, str]] = {}
+    schema_prefix: ClassVar[str] = ""
 
-    tenant_id: str
     sequence: int
-    """The aggregate's own counter: one more for each event it caused. Goes into the envelope."""
+    """The aggregate's own counter, one more for each event. An attribute of the envelope."""
 
     @property
     def subject(self) -> UUID:
-        """The aggregate this is about; all events of one subject keep their order."""
+        """The aggregate this is about. The relay publishes events of one subject in their order."""
         raise NotImplementedError
 
     @property
-    def purchase(self) -> UUID | None:
-        """The order whose purchase this belongs to; None outside one."""
+    def correlation_id(self) -> UUID | None:
+        """The business process this belongs to, such as a purchase; None outside one."""
         return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PurchaseEvent(DomainEvent):
-    """A fact about one purchase, whichever service states it: the subject is the order."""
-
-    order_id: UUID
-
-    @property
-    def subject(self) -> UUID:
-        return self.order_id
-
-    @property
-    def purchase(self) -> UUID:
-        return self.order_id

@@ -3,12 +3,13 @@
 The management UI's "Get messages" then shows everything, and nothing depends on AMQP headers.
 """
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from libs.kernel.events import DomainEvent
@@ -31,17 +32,21 @@ Data = TypeVar("Data", bound=View)
 class Received(BaseModel, Generic[Data]):
     """An event as a reaction sees it: the envelope, with `data` parsed into the view asked for."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     id: UUID
     source: str
     type: str
     subject: str
     time: datetime
-    tenant_id: str = Field(alias="tenantid")
     sequence: int
     traceparent: str | None = None
     data: Data
+
+    @property
+    def extensions(self) -> Mapping[str, str]:
+        """The CloudEvents extension attributes this class does not name, by name."""
+        return self.model_extra or {}
 
 
 def encode(
@@ -63,12 +68,14 @@ def encode(
         "subject": subject,
         "time": time,
         "datacontenttype": "application/json",
-        "dataschema": f"urn:mercado-veiculo:{event.type}",
-        "tenantid": event.tenant_id,
         "sequence": event.sequence,
     }
-    if event.purchase is not None:
-        envelope["correlationid"] = event.purchase
+    if event.schema_prefix:
+        envelope["dataschema"] = f"{event.schema_prefix}{event.type}"
+    for attribute, name in event.extensions.items():
+        envelope[attribute] = getattr(event, name)
+    if event.correlation_id is not None:
+        envelope["correlationid"] = event.correlation_id
     if cause is not None:
         envelope["causationid"] = cause
     if traceparent is not None:

@@ -10,7 +10,6 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Uuid, in
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.kernel.clock import utc_now
-from libs.kernel.events import PurchaseEvent
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received, View, encode
 from libs.messaging.inbox.reactions import Reactions
@@ -18,6 +17,7 @@ from libs.messaging.outbox.unit_of_work import UnitOfWork
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.migrations import install, upgrade
 from libs.messaging.schema.tables import messaging_tables
+from services.events import TENANT, PurchaseEvent, tenant_of
 
 METADATA = MetaData()
 TABLES = messaging_tables(METADATA)
@@ -70,7 +70,7 @@ async def reserve_credit_when_order_placed(unit: UnitOfWork, event: Received[Pla
 
 def reserved(event: Received[Placed]) -> CreditReserved:
     return CreditReserved(
-        tenant_id=event.tenant_id,
+        tenant_id=tenant_of(event),
         sequence=1,
         order_id=event.data.order_id,
         total_cents=event.data.total_cents,
@@ -82,7 +82,7 @@ def shop() -> Participant:
 
 
 def credit() -> Participant:
-    on = Reactions[UnitOfWork]("credit")
+    on = Reactions[UnitOfWork]("credit", extensions=(TENANT,))
     on.view(OrderPlaced.type, Placed)(reserve_credit_when_order_placed)
     return Participant(
         "credit", publishes=(CreditReserved,), reactions=on, final=frozenset({CreditReserved.type})

@@ -16,7 +16,6 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import Response
 
-from libs.kernel.events import DomainEvent
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
@@ -36,6 +35,7 @@ from libs.runtime.idempotency import (
 from libs.runtime.schemas import Body, Out
 from libs.runtime.service import Service
 from libs.runtime.settings import ServiceSettings
+from services.events import TENANT, MarketEvent, tenant_of
 
 TILLS_DATABASE = MetaData()
 TILLS_MESSAGING = messaging_tables(TILLS_DATABASE)
@@ -73,7 +73,7 @@ ENTRIES = Table(
 
 
 @dataclass(frozen=True, kw_only=True)
-class TillEvent(DomainEvent):
+class TillEvent(MarketEvent):
     till_id: UUID
     taking_id: UUID
 
@@ -158,19 +158,19 @@ async def enter(unit: UnitOfWork, event: Received[Taking]) -> None:
     )
     unit.publish(
         TakingEntered(
-            tenant_id=event.tenant_id, sequence=sequence, till_id=till_id, taking_id=taking_id
+            tenant_id=tenant_of(event), sequence=sequence, till_id=till_id, taking_id=taking_id
         )
     )
 
 
 def tills() -> Participant:
-    on = Reactions[UnitOfWork]("tills")
+    on = Reactions[UnitOfWork]("tills", extensions=(TENANT,))
     on.view(TakingEntered.type, Taking)(note_entered)
     return Participant("tills", publishes=(TakingBooked,), reactions=on)
 
 
 def ledger() -> Participant:
-    on = Reactions[UnitOfWork]("ledger")
+    on = Reactions[UnitOfWork]("ledger", extensions=(TENANT,))
     on.view(TakingBooked.type, Taking)(enter)
     return Participant("ledger", publishes=(TakingEntered,), reactions=on)
 

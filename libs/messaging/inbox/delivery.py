@@ -33,6 +33,7 @@ class Reader:
     def __init__(self, reaction: Reaction[Any], window: InboxWindow) -> None:
         self._type = reaction.event_type
         self._received: type[Received[Any]] = Received[reaction.view]  # type: ignore[name-defined]
+        self._extensions = reaction.extensions
         self._window = window
 
     def read(self, message: AbstractIncomingMessage, now: datetime) -> Delivery:
@@ -46,6 +47,9 @@ class Reader:
             raise Unreadable(_without_values(error)) from None
         except (ValueError, OverflowError, OSError):
             raise Unreadable("the id is not a UUID of version 7") from None
+        for name in self._extensions:
+            if not isinstance(event.extensions.get(name), str):
+                raise Unreadable(f"{name}: missing")
         if event.type != self._type:
             raise Unreadable(f"the type is not {self._type}")
         if not self._window.holds(made_at, now):

@@ -34,6 +34,7 @@ class Reaction(Generic[Unit]):
     compensated_by: tuple[str, ...] = ()
     irrevocable: bool = False
     linger: float = 0.0
+    extensions: tuple[str, ...] = ()
 
     @property
     def queue(self) -> str:
@@ -42,10 +43,14 @@ class Reaction(Generic[Unit]):
 
 
 class Reactions(Generic[Unit]):
-    """A service's reactions, registered by decorators: `@on.view("payment.failed.v1", View)`."""
+    """A service's reactions, registered by decorators: `@on.view("payment.failed.v1", View)`.
 
-    def __init__(self, service: str) -> None:
+    A message without one of the `extensions`, CloudEvents extension attributes, is malformed.
+    """
+
+    def __init__(self, service: str, *, extensions: Sequence[str] = ()) -> None:
         self.service = service
+        self.extensions = tuple(extensions)
         self.by_event: dict[str, Reaction[Unit]] = {}
 
     def forward(
@@ -90,7 +95,15 @@ class Reactions(Generic[Unit]):
             if event_type in self.by_event:
                 raise ValueError(f"{self.service} already reacts to {event_type}")
             self.by_event[event_type] = Reaction(
-                self.service, event_type, view, handler, step, compensated_by, irrevocable, linger
+                self.service,
+                event_type,
+                view,
+                handler,
+                step,
+                compensated_by,
+                irrevocable,
+                linger,
+                self.extensions,
             )
             return handler
 

@@ -29,8 +29,6 @@ class _Published(BaseModel):
     subject: str
     time: datetime
     datacontenttype: Literal["application/json"]
-    dataschema: str
-    tenantid: str
     sequence: int
     correlationid: str | None = None
     causationid: str | None = None
@@ -86,7 +84,10 @@ def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher:
     prefix = reaction.service.capitalize()
     view: Any = create_model(f"{prefix}{reaction.view.__name__}", __base__=reaction.view)
     base: Any = Received.__class_getitem__(view)
-    received: Any = create_model(f"{prefix}On{_name(reaction.event_type)}", __base__=base)
+    extensions: dict[str, Any] = dict.fromkeys(reaction.extensions, (str, ...))
+    received: Any = create_model(
+        f"{prefix}On{_name(reaction.event_type)}", __base__=base, **extensions
+    )
 
     async def receive(event: received) -> None:
         del event
@@ -114,7 +115,10 @@ def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]
         "source": (Literal[service], ...),
         "type": (Literal[event.type], ...),
         "data": (data, ...),
+        **dict.fromkeys(event.extensions, (str, ...)),
     }
+    if event.schema_prefix:
+        attributes["dataschema"] = (Literal[f"{event.schema_prefix}{event.type}"], ...)
     return broker.publisher(
         routing_key=event.type,
         exchange=_exchange(service),

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from libs.kernel.events import DomainEvent
 from services.customers.domain.events import (
     CreditReleased,
     CreditReservationFailed,
     CreditReserved,
 )
+from services.events import MarketEvent
 
 
 class ReservationState(StrEnum):
@@ -47,7 +47,7 @@ class CreditReservation:
     def holds_credit(self) -> bool:
         return self.state in (ReservationState.RESERVED, ReservationState.CONSUMED)
 
-    def reserved(self, customer_id: UUID, vehicle_id: UUID) -> list[DomainEvent]:
+    def reserved(self, customer_id: UUID, vehicle_id: UUID) -> list[MarketEvent]:
         return [
             CreditReserved(
                 tenant_id=self.tenant_id,
@@ -59,7 +59,7 @@ class CreditReservation:
             )
         ]
 
-    def refuse(self, customer_id: UUID, reason: Refusal) -> list[DomainEvent]:
+    def refuse(self, customer_id: UUID, reason: Refusal) -> list[MarketEvent]:
         self.state = ReservationState.REFUSED
         return [
             CreditReservationFailed(
@@ -71,12 +71,12 @@ class CreditReservation:
             )
         ]
 
-    def release(self) -> list[DomainEvent]:
+    def release(self) -> list[MarketEvent]:
         self.state = ReservationState.RELEASED
         self.sequence += 1
         return self.released()
 
-    def released(self) -> list[DomainEvent]:
+    def released(self) -> list[MarketEvent]:
         return [
             CreditReleased(
                 tenant_id=self.tenant_id,

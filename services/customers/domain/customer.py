@@ -5,7 +5,6 @@ from datetime import datetime
 from uuid import UUID
 
 from libs.kernel.errors import StaleVersion
-from libs.kernel.events import DomainEvent
 from services.customers.domain.credit import Credit
 from services.customers.domain.errors import CustomerNotFound
 from services.customers.domain.events import (
@@ -14,6 +13,7 @@ from services.customers.domain.events import (
     CustomerUpdated,
 )
 from services.customers.domain.personal_data import PersonalData
+from services.events import MarketEvent
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Customer:
         if expected != self.version:
             raise StaleVersion(f"the customer is at version {self.version}, not {expected}")
 
-    def register(self) -> list[DomainEvent]:
+    def register(self) -> list[MarketEvent]:
         self.sequence += 1
         return [
             CustomerRegistered(
@@ -54,7 +54,7 @@ class Customer:
             )
         ]
 
-    def edit(self, changes: dict[str, str], now: datetime) -> list[DomainEvent]:
+    def edit(self, changes: dict[str, str], now: datetime) -> list[MarketEvent]:
         """`changes`: fields of PersonalData in normal form. None that differs: no event."""
         personal = self.present()
         changed = tuple(sorted(n for n in changes if getattr(personal, n) != changes[n]))
@@ -63,21 +63,21 @@ class Customer:
         self.personal = replace(personal, **changes)
         return self._updated(changed, now)
 
-    def change_limit(self, limit_cents: int, now: datetime) -> list[DomainEvent]:
+    def change_limit(self, limit_cents: int, now: datetime) -> list[MarketEvent]:
         """Raises CreditLimitBelowUse. The limit it has already: no event."""
         if limit_cents == self.credit.limit_cents:
             return []
         self.credit = self.credit.with_limit(limit_cents)
         return self._updated(("credit_limit_cents",), now)
 
-    def erase(self, now: datetime) -> list[DomainEvent]:
+    def erase(self, now: datetime) -> list[MarketEvent]:
         self.personal = None
         self._touch(now)
         return [
             CustomerErased(tenant_id=self.tenant_id, sequence=self.sequence, customer_id=self.id)
         ]
 
-    def _updated(self, changed: tuple[str, ...], now: datetime) -> list[DomainEvent]:
+    def _updated(self, changed: tuple[str, ...], now: datetime) -> list[MarketEvent]:
         self._touch(now)
         return [
             CustomerUpdated(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from libs.kernel.events import DomainEvent, PurchaseEvent
+from services.events import MarketEvent, PurchaseEvent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class CreditReleased(PurchaseEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CustomerEvent(DomainEvent):
+class CustomerEvent(MarketEvent):
     """A fact about one customer, outside any purchase."""
 
     customer_id: UUID

@@ -18,6 +18,7 @@ from services.customers.domain.events import (
     CustomerUpdated,
 )
 from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.events import TENANT, tenant_of
 
 
 class OrderConfirmed(View):
@@ -34,7 +35,7 @@ class Purchase(View):
 
 
 def reactions() -> Reactions[CustomersUnitOfWork]:
-    on = Reactions[CustomersUnitOfWork]("customers")
+    on = Reactions[CustomersUnitOfWork]("customers", extensions=(TENANT,))
 
     @on.forward(
         "order.confirmed.v1",
@@ -44,19 +45,19 @@ def reactions() -> Reactions[CustomersUnitOfWork]:
     async def reserve_credit_when_order_confirmed(
         uow: CustomersUnitOfWork, event: Received[OrderConfirmed]
     ) -> None:
-        await reserve_credit(uow, tenant_id=event.tenant_id, **dict(event.data))
+        await reserve_credit(uow, tenant_id=tenant_of(event), **dict(event.data))
 
     @on.backward("vehicle.reservation_failed.v1", Purchase)
     async def release_credit_when_vehicle_reservation_failed(
         uow: CustomersUnitOfWork, event: Received[Purchase]
     ) -> None:
-        await release_credit(uow, tenant_id=event.tenant_id, order_id=event.data.order_id)
+        await release_credit(uow, tenant_id=tenant_of(event), order_id=event.data.order_id)
 
     @on.backward("vehicle.released.v1", Purchase)
     async def release_credit_when_vehicle_released(
         uow: CustomersUnitOfWork, event: Received[Purchase]
     ) -> None:
-        await release_credit(uow, tenant_id=event.tenant_id, order_id=event.data.order_id)
+        await release_credit(uow, tenant_id=tenant_of(event), order_id=event.data.order_id)
 
     @on.forward("order.completed.v1", Purchase, compensated_by=["vehicle.released.v1"])
     async def consume_credit_when_order_completed(

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from services.events import TENANT, tenant_of
 from services.kpis.domain.fact import Fact
 from services.kpis.infrastructure.postgres import KpisUnitOfWork
 
@@ -57,7 +58,7 @@ class Updated(Listed):
 
 def reactions() -> Reactions[KpisUnitOfWork]:
     """Figures only: nothing here is a step of a purchase, so all are views."""
-    on = Reactions[KpisUnitOfWork]("kpis")
+    on = Reactions[KpisUnitOfWork]("kpis", extensions=(TENANT,))
 
     @on.view("order.completed.v1", Completed)
     async def count_sale_when_order_completed(
@@ -141,7 +142,7 @@ def participant() -> Participant:
 def _fact(event: Received[Any]) -> Fact:
     return Fact(
         event_id=event.id,
-        tenant_id=event.tenant_id,
+        tenant_id=tenant_of(event),
         type=event.type,
         subject=UUID(event.subject),
         sequence=event.sequence,

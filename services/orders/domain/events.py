@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from libs.kernel.events import PurchaseEvent
+from services.events import PurchaseEvent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from libs.kernel.errors import StaleVersion
-from libs.kernel.events import PurchaseEvent
+from services.events import PurchaseEvent
 from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.errors import (
     IncompletePurchase,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from libs.kernel.events import PurchaseEvent
+from services.events import PurchaseEvent
 from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.errors import (
     OrderAlreadyClosed,

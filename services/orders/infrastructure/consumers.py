@@ -8,6 +8,7 @@ from libs.kernel.clock import Clock, utc_now
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from services.events import TENANT, tenant_of
 from services.orders.application.advance_purchase import advance_purchase
 from services.orders.application.complete_purchase import complete_purchase
 from services.orders.application.end_purchase import end_purchase
@@ -70,14 +71,14 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     Nothing here is undone by orders itself, so all but the first and last steps are views.
     """
-    on = Reactions[OrdersUnitOfWork]("orders")
+    on = Reactions[OrdersUnitOfWork]("orders", extensions=(TENANT,))
 
     @on.view("credit.reserved.v1", Happened, linger=LINGER)
     async def advance_purchase_when_credit_reserved(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         state, fact = State.CREDIT_RESERVED, _fact(event)
-        await advance_purchase(uow, event.tenant_id, event.data.order_id, state, fact, deadlines)
+        await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
 
     @on.backward("credit.reservation_failed.v1", Failed)
     async def end_purchase_when_credit_reservation_failed(
@@ -85,7 +86,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     ) -> None:
         order_id, fact = event.data.order_id, _fact(event)
         await end_purchase(
-            uow, event.tenant_id, order_id, event.data.reason, fact, deadlines, clock()
+            uow, tenant_of(event), order_id, event.data.reason, fact, deadlines, clock()
         )
 
     @on.view("vehicle.reserved.v1", Happened, linger=LINGER)
@@ -93,14 +94,16 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         state, fact = State.VEHICLE_RESERVED, _fact(event)
-        await advance_purchase(uow, event.tenant_id, event.data.order_id, state, fact, deadlines)
+        await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
 
     @on.view("vehicle.reservation_failed.v1", Failed)
     async def turn_purchase_back_when_vehicle_reservation_failed(
         uow: OrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("payment.code_generated.v1", CodeGenerated)
     async def show_payment_code_when_code_generated(
@@ -108,7 +111,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     ) -> None:
         code, expires_at, fact = event.data.code, event.data.expires_at, _fact(event)
         await show_payment_code(
-            uow, event.tenant_id, event.data.order_id, code, expires_at, fact, deadlines
+            uow, tenant_of(event), event.data.order_id, code, expires_at, fact, deadlines
         )
 
     @on.view("payment.code_generation_failed.v1", Failed)
@@ -116,48 +119,58 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
         uow: OrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("payment.processed.v1", Happened)
     async def advance_purchase_when_payment_processed(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         state, fact = State.PAID, _fact(event)
-        await advance_purchase(uow, event.tenant_id, event.data.order_id, state, fact, deadlines)
+        await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
 
     @on.view("payment.failed.v1", Failed)
     async def turn_purchase_back_when_payment_failed(
         uow: OrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("payment.expired.v1", Happened)
     async def turn_purchase_back_when_payment_expired(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = "payment_expired", _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("payment.voided.v1", Happened)
     async def turn_purchase_back_when_payment_voided(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = None, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("payment.refunded.v1", Happened)
     async def turn_purchase_back_when_payment_refunded(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = None, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("payment.refund_failed.v1", Happened)
     async def ask_for_a_person_when_refund_failed(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
-        await note_event(uow, event.tenant_id, event.data.order_id, _fact(event))
+        await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     @on.forward("vehicle.sold.v1", VehicleSold, compensated_by=["credit.released.v1"])
     async def complete_purchase_when_vehicle_sold(
@@ -165,7 +178,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     ) -> None:
         seller_id, fact = event.data.seller_id, _fact(event)
         await complete_purchase(
-            uow, event.tenant_id, event.data.order_id, seller_id, fact, deadlines, clock()
+            uow, tenant_of(event), event.data.order_id, seller_id, fact, deadlines, clock()
         )
 
     @on.view("vehicle.sale_failed.v1", Failed)
@@ -173,33 +186,37 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
         uow: OrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.view("vehicle.released.v1", Happened)
     async def turn_purchase_back_when_vehicle_released(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = None, _fact(event)
-        await turn_purchase_back(uow, event.tenant_id, event.data.order_id, reason, fact, deadlines)
+        await turn_purchase_back(
+            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
+        )
 
     @on.backward("credit.released.v1", Happened)
     async def end_purchase_when_credit_released(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         order_id, fact = event.data.order_id, _fact(event)
-        await end_purchase(uow, event.tenant_id, order_id, None, fact, deadlines, clock())
+        await end_purchase(uow, tenant_of(event), order_id, None, fact, deadlines, clock())
 
     @on.view("payout.completed.v1", PaidOut)
     async def note_payout_when_payout_completed(
         uow: OrdersUnitOfWork, event: Received[PaidOut]
     ) -> None:
-        await note_payout(uow, event.tenant_id, event.data.order_id, _fact(event))
+        await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     @on.view("payout.failed.v1", PaidOut)
     async def ask_for_a_person_when_payout_failed(
         uow: OrdersUnitOfWork, event: Received[PaidOut]
     ) -> None:
-        await note_payout(uow, event.tenant_id, event.data.order_id, _fact(event))
+        await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     return on
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from libs.kernel.events import PurchaseEvent
+from services.events import PurchaseEvent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from services.events import TENANT, tenant_of
 from services.payments.application.cancel_payment import cancel_payment
 from services.payments.application.generate_payment_code import (
     USUAL_TERMS,
@@ -39,7 +40,7 @@ def reactions(
     new_id: IdFactory = uuid7,
     random_bits: Callable[[int], int] = secrets.randbits,
 ) -> Reactions[Unit]:
-    on = Reactions[Unit]("payments")
+    on = Reactions[Unit]("payments", extensions=(TENANT,))
 
     @on.forward(
         "vehicle.reserved.v1",
@@ -51,7 +52,7 @@ def reactions(
     ) -> None:
         await generate_payment_code(
             uow,
-            tenant_id=event.tenant_id,
+            tenant_id=tenant_of(event),
             order_id=event.data.order_id,
             customer_id=event.data.customer_id,
             amount_cents=event.data.price_cents,
@@ -65,7 +66,7 @@ def reactions(
         uow: Unit, event: Received[OrderCancellationRequested]
     ) -> None:
         await cancel_payment(
-            uow, tenant_id=event.tenant_id, order_id=event.data.order_id, payment_id=new_id()
+            uow, tenant_id=tenant_of(event), order_id=event.data.order_id, payment_id=new_id()
         )
 
     @on.backward("vehicle.sale_failed.v1", VehicleSaleFailed)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from libs.kernel.events import DomainEvent
+from services.events import MarketEvent
 
 
 @dataclass(frozen=True, kw_only=True)
-class PayoutEvent(DomainEvent):
+class PayoutEvent(MarketEvent):
     """`order_id` is null where the payout was asked for by hand, `seller_id` where nobody said
     whose it is.
     """
@@ -24,7 +24,7 @@ class PayoutEvent(DomainEvent):
         return self.order_id or self.payout_id
 
     @property
-    def purchase(self) -> UUID | None:
+    def correlation_id(self) -> UUID | None:
         return self.order_id
 
 

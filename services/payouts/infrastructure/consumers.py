@@ -6,6 +6,7 @@ from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from services.events import TENANT, tenant_of
 from services.payouts.application.pay_seller import pay_seller
 from services.payouts.domain.events import PayoutCompleted, PayoutFailed
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork as Unit
@@ -18,13 +19,13 @@ class OrderClosed(View):
 
 
 def reactions(new_id: IdFactory = uuid7) -> Reactions[Unit]:
-    on = Reactions[Unit]("payouts")
+    on = Reactions[Unit]("payouts", extensions=(TENANT,))
 
     @on.irrevocable("order.closed.v1", OrderClosed)
     async def pay_seller_when_order_closed(uow: Unit, event: Received[OrderClosed]) -> None:
         await pay_seller(
             uow,
-            tenant_id=event.tenant_id,
+            tenant_id=tenant_of(event),
             order_id=event.data.order_id,
             seller_id=event.data.seller_id,
             amount_cents=event.data.total_cents,

@@ -14,6 +14,7 @@ from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from services.events import TENANT, tenant_of
 from services.portal.application.erase_user import erase_user
 from services.portal.application.note_event import note_event
 from services.portal.domain.timeline import Fact, Kind
@@ -108,7 +109,7 @@ class OfCustomer(Noted):
 
 
 def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[PortalUnitOfWork]:
-    on = Reactions[PortalUnitOfWork]("portal")
+    on = Reactions[PortalUnitOfWork]("portal", extensions=(TENANT,))
     _note(on, OF_A_PURCHASE, OfPurchase)
     _note(on, OF_A_PAYOUT, OfPayout)
     _note(on, OF_A_VEHICLE, OfVehicle)
@@ -121,7 +122,7 @@ def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[Po
         await note_event(uow, _fact(event))
         customer_id, now = event.data.customer_id, clock()
         await erase_user(
-            uow, tenant_id=event.tenant_id, customer_id=customer_id, new_id=new_id, now=now
+            uow, tenant_id=tenant_of(event), customer_id=customer_id, new_id=new_id, now=now
         )
 
     return on
@@ -142,7 +143,7 @@ def _note(on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Note
 def _fact(event: Received[Any]) -> Fact:
     return Fact(
         event_id=event.id,
-        tenant_id=event.tenant_id,
+        tenant_id=tenant_of(event),
         kind=event.data.kind,
         subject_id=UUID(event.subject),
         service=event.source,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
-from libs.kernel.events import DomainEvent, PurchaseEvent
+from services.events import MarketEvent, PurchaseEvent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class VehicleSaleFailed(PurchaseEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VehicleEvent(DomainEvent):
+class VehicleEvent(MarketEvent):
     """A fact about a vehicle outside any purchase."""
 
     vehicle_id: UUID

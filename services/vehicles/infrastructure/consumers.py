@@ -5,6 +5,7 @@ from uuid import UUID
 from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from services.events import TENANT, tenant_of
 from services.vehicles.application.release_vehicle import release_vehicle
 from services.vehicles.application.reserve_vehicle import reserve_vehicle
 from services.vehicles.application.sell_vehicle import sell_vehicle
@@ -41,7 +42,7 @@ class PaymentFailed(View):
 
 
 def reactions() -> Reactions[VehiclesUnitOfWork]:
-    on = Reactions[VehiclesUnitOfWork]("vehicles")
+    on = Reactions[VehiclesUnitOfWork]("vehicles", extensions=(TENANT,))
 
     @on.forward(
         "credit.reserved.v1",
@@ -57,7 +58,7 @@ def reactions() -> Reactions[VehiclesUnitOfWork]:
     async def reserve_vehicle_when_credit_reserved(
         uow: VehiclesUnitOfWork, event: Received[CreditReserved]
     ) -> None:
-        await reserve_vehicle(uow, Purchase(tenant_id=event.tenant_id, **dict(event.data)))
+        await reserve_vehicle(uow, Purchase(tenant_id=tenant_of(event), **dict(event.data)))
 
     @on.forward("payment.processed.v1", PaymentEnded, compensated_by=["payment.refunded.v1"])
     async def sell_vehicle_when_payment_processed(
@@ -69,31 +70,31 @@ def reactions() -> Reactions[VehiclesUnitOfWork]:
     async def release_vehicle_when_code_generation_failed(
         uow: VehiclesUnitOfWork, event: Received[PaymentFailed]
     ) -> None:
-        await release_vehicle(uow, event.data.order_id, event.tenant_id, event.data.reason)
+        await release_vehicle(uow, event.data.order_id, tenant_of(event), event.data.reason)
 
     @on.backward("payment.failed.v1", PaymentFailed)
     async def release_vehicle_when_payment_failed(
         uow: VehiclesUnitOfWork, event: Received[PaymentFailed]
     ) -> None:
-        await release_vehicle(uow, event.data.order_id, event.tenant_id, event.data.reason)
+        await release_vehicle(uow, event.data.order_id, tenant_of(event), event.data.reason)
 
     @on.backward("payment.expired.v1", PaymentEnded)
     async def release_vehicle_when_payment_expired(
         uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
-        await release_vehicle(uow, event.data.order_id, event.tenant_id, "payment_expired")
+        await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_expired")
 
     @on.backward("payment.voided.v1", PaymentEnded)
     async def release_vehicle_when_payment_voided(
         uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
-        await release_vehicle(uow, event.data.order_id, event.tenant_id, "payment_voided")
+        await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_voided")
 
     @on.backward("payment.refunded.v1", PaymentEnded)
     async def release_vehicle_when_payment_refunded(
         uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
-        await release_vehicle(uow, event.data.order_id, event.tenant_id, "payment_refunded")
+        await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_refunded")
 
     return on
 

@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter
 
-from libs.kernel.events import DomainEvent, PurchaseEvent
+from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received, encode
 from libs.messaging.inbox.reactions import Reaction
+from services.events import PurchaseEvent
 from services.vehicles.infrastructure.consumers import participant
 
 SAMPLES = Path(__file__).parent

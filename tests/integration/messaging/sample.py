@@ -12,7 +12,6 @@ from sqlalchemy import BigInteger, Column, Connection, MetaData, Table, Uuid, in
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
-from libs.kernel.events import PurchaseEvent
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received, View, encode
 from libs.messaging.inbox.reactions import Reactions
@@ -21,6 +20,7 @@ from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.migrations import install, upgrade
 from libs.messaging.schema.tables import messaging_tables
+from services.events import TENANT, PurchaseEvent, tenant_of
 
 METADATA = MetaData()
 TABLES = messaging_tables(METADATA)
@@ -65,7 +65,7 @@ async def reserve_credit(unit: CreditUnitOfWork, event: Received[OrderPlacedView
     await unit.reserve(event.data.order_id, event.data.total_cents)
     unit.publish(
         CreditReserved(
-            tenant_id=event.tenant_id,
+            tenant_id=tenant_of(event),
             sequence=1,
             order_id=event.data.order_id,
             total_cents=event.data.total_cents,
@@ -78,7 +78,7 @@ def shop() -> Participant:
 
 
 def credit(reaction: Reaction = reserve_credit, *, linger: float = 0.0) -> Participant:
-    on = Reactions[CreditUnitOfWork]("credit")
+    on = Reactions[CreditUnitOfWork]("credit", extensions=(TENANT,))
     on.view("order.placed.v1", OrderPlacedView, linger=linger)(reaction)
     return Participant(
         "credit",

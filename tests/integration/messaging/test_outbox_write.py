@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import MetaData, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from libs.kernel.events import PurchaseEvent
 from libs.messaging.outbox.outbox import MessageTooLarge, Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.schema.tables import messaging_tables
+from services.events import PurchaseEvent
 from tests.integration.messaging.relaying import install
 
 

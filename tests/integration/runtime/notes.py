@@ -27,7 +27,6 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import Response
 
 from libs.kernel.errors import Conflict, NotFound, StaleVersion
-from libs.kernel.events import DomainEvent
 from libs.kernel.ids import uuid7
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
@@ -50,6 +49,7 @@ from libs.runtime.pagination import PageDep
 from libs.runtime.schemas import Body, Cents, Out
 from libs.runtime.service import Service, main
 from libs.runtime.settings import ServiceSettings
+from services.events import MarketEvent
 
 metadata = MetaData()
 TABLES = messaging_tables(metadata)
@@ -66,7 +66,7 @@ NOTES = Table(
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoteTaken(DomainEvent):
+class NoteTaken(MarketEvent):
     type: ClassVar[str] = "note.taken.v1"
     note_id: UUID
 

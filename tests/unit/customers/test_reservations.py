@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.kernel.events import PurchaseEvent
 from services.customers.application.consume_credit import consume_credit
 from services.customers.application.note_order_closed import note_order_closed
 from services.customers.application.release_credit import release_credit
@@ -17,6 +16,7 @@ from services.customers.domain.events import (
     CreditReservationFailed,
     CreditReserved,
 )
+from services.events import PurchaseEvent
 from tests.unit.customers.memory import TENANT, UnitOfWorkInMemory, a_customer
 
 CUSTOMER, VEHICLE = uuid4(), uuid4()

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from libs.kernel.events import DomainEvent, PurchaseEvent
+from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import choreography
 from libs.messaging.saga.participant import Participant
+from services.events import PurchaseEvent
 
 
 class Purchase(View):

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
-from libs.kernel.events import PurchaseEvent
 from libs.messaging.envelope import View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import asyncapi
 from libs.messaging.saga.participant import Participant
+from services.events import PurchaseEvent
 
 
 @dataclass(frozen=True, kw_only=True)
