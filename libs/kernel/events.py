@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import ClassVar
 from uuid import UUID
+
+
+class Direction(Enum):
+    """FORWARD: a step on. COMPENSATION: a failure, a cancellation, or a step that was undone."""
+
+    FORWARD = "forward"
+    COMPENSATION = "compensation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +24,12 @@ class DomainEvent:
     `extensions` maps the CloudEvents extension attributes of an application, such as `tenantid`,
     to the fields that hold their values. `schema_prefix` precedes the type in `dataschema`; an
     event without one has no `dataschema`.
+
+    `direction` says where the event leads the process it belongs to.
     """
 
     type: ClassVar[str]
+    direction: ClassVar[Direction] = Direction.FORWARD
     extensions: ClassVar[Mapping[str, str]] = {}
     schema_prefix: ClassVar[str] = ""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from libs.kernel.events import Direction
 from services.events import MarketEvent, PurchaseEvent
 
 
@@ -21,6 +22,7 @@ class CreditReservationFailed(PurchaseEvent):
     """`reason` is a `Refusal`."""
 
     type: ClassVar[str] = "credit.reservation_failed.v1"
+    direction = Direction.COMPENSATION
 
     customer_id: UUID
     reason: str
@@ -31,6 +33,7 @@ class CreditReleased(PurchaseEvent):
     """`customer_id` is null where the release came before any reservation."""
 
     type: ClassVar[str] = "credit.released.v1"
+    direction = Direction.COMPENSATION
 
     customer_id: UUID | None
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from libs.kernel.events import Direction
 from services.events import PurchaseEvent
 
 
@@ -22,6 +23,7 @@ class OrderCancellationRequested(PurchaseEvent):
     """The purchase is given up, by the buyer or by its deadline: payments begins the way back."""
 
     type = "order.cancellation_requested.v1"
+    direction = Direction.COMPENSATION
 
     customer_id: UUID
     vehicle_id: UUID
@@ -46,6 +48,7 @@ class OrderFailed(PurchaseEvent):
     """The purchase ended without a sale. `reason` is null when nobody stated one."""
 
     type = "order.failed.v1"
+    direction = Direction.COMPENSATION
 
     customer_id: UUID
     vehicle_id: UUID
@@ -58,6 +61,7 @@ class OrderCancelled(PurchaseEvent):
     """The purchase ended because the buyer gave it up, possibly after `order.completed`."""
 
     type = "order.cancelled.v1"
+    direction = Direction.COMPENSATION
 
     customer_id: UUID
     vehicle_id: UUID

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
+from libs.kernel.events import Direction
 from services.events import PurchaseEvent
 
 
@@ -24,6 +25,7 @@ class PaymentCodeGenerated(PaymentEvent):
 @dataclass(frozen=True, kw_only=True)
 class PaymentCodeGenerationFailed(PaymentEvent):
     type: ClassVar[str] = "payment.code_generation_failed.v1"
+    direction = Direction.COMPENSATION
     amount_cents: int
     reason: str
 
@@ -37,6 +39,7 @@ class PaymentProcessed(PaymentEvent):
 @dataclass(frozen=True, kw_only=True)
 class PaymentFailed(PaymentEvent):
     type: ClassVar[str] = "payment.failed.v1"
+    direction = Direction.COMPENSATION
     amount_cents: int
     reason: str
 
@@ -44,6 +47,7 @@ class PaymentFailed(PaymentEvent):
 @dataclass(frozen=True, kw_only=True)
 class PaymentExpired(PaymentEvent):
     type: ClassVar[str] = "payment.expired.v1"
+    direction = Direction.COMPENSATION
     amount_cents: int
 
 
@@ -52,12 +56,14 @@ class PaymentVoided(PaymentEvent):
     """The amount is null where the purchase was cancelled before its payment began."""
 
     type: ClassVar[str] = "payment.voided.v1"
+    direction = Direction.COMPENSATION
     amount_cents: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRefunded(PaymentEvent):
     type: ClassVar[str] = "payment.refunded.v1"
+    direction = Direction.COMPENSATION
     amount_cents: int
 
 
@@ -66,5 +72,6 @@ class PaymentRefundFailed(PaymentEvent):
     """The gateway keeps refusing the refund: a person should look. It is still being retried."""
 
     type: ClassVar[str] = "payment.refund_failed.v1"
+    direction = Direction.COMPENSATION
     amount_cents: int
     reason: str

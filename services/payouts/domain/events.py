@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from libs.kernel.events import Direction
 from services.events import MarketEvent
 
 
@@ -40,4 +41,5 @@ class PayoutFailed(PayoutEvent):
     """The bank refuses for good: a person must act, then retry."""
 
     type: ClassVar[str] = "payout.failed.v1"
+    direction = Direction.COMPENSATION
     reason: str

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from uuid import UUID
 
+from libs.kernel.events import Direction
 from services.events import MarketEvent, PurchaseEvent
 
 
@@ -27,6 +28,7 @@ class VehicleReservationFailed(PurchaseEvent):
     """`reason`: `vehicle_not_found`, `vehicle_not_for_sale` or `price_changed`."""
 
     type: ClassVar[str] = "vehicle.reservation_failed.v1"
+    direction = Direction.COMPENSATION
 
     customer_id: UUID
     vehicle_id: UUID
@@ -41,6 +43,7 @@ class VehicleReleased(PurchaseEvent):
     """
 
     type: ClassVar[str] = "vehicle.released.v1"
+    direction = Direction.COMPENSATION
 
     vehicle_id: UUID | None
     reason: str
@@ -60,6 +63,7 @@ class VehicleSaleFailed(PurchaseEvent):
     """Paid, but the vehicle cannot be handed over. `reason`: `vehicle_withdrawn`."""
 
     type: ClassVar[str] = "vehicle.sale_failed.v1"
+    direction = Direction.COMPENSATION
 
     vehicle_id: UUID
     reason: str
