@@ -9,13 +9,13 @@ from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
 from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import DescribedParticipant
 
 SUPERUSER = "postgres"
 ADMINISTRATOR = "administrator"
 OPERATOR = "operator"
 VHOST = "mercado"
-PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+CHOREOGRAPHY = Path(__file__).parents[1] / "services" / "choreography.json"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Installation:
             ],
         )
 
-    async def provision_rabbitmq(self, participants: Sequence[Participant]) -> None:
+    async def provision_rabbitmq(self, participants: Sequence[DescribedParticipant]) -> None:
         await rabbitmq.provision(
             self.management_url,
             VHOST,

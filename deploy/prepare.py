@@ -5,10 +5,10 @@ In one process for all services, since most of the time goes into importing them
 
 import asyncio
 
-from deploy.installation import ADMINISTRATOR, PROJECT, Installation
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
 from libs.runtime.database_url import asyncpg_url
 from libs.runtime.migrations import migrate
 
@@ -22,8 +22,11 @@ def prepare_databases(installation: Installation) -> None:
 
 
 def prepare_broker(installation: Installation) -> None:
-    """Vhost, users, exchanges, queues and bindings; raises TopologyError or httpx.HTTPError."""
-    participants = load(named_participants([], PROJECT))
+    """Vhost, users, exchanges, queues and bindings.
+
+    Raises ChoreographyError, TopologyError or httpx.HTTPError.
+    """
+    participants = read(CHOREOGRAPHY).participants
     asyncio.run(installation.provision_rabbitmq(participants))
     wanted = topology.topology_of(participants)
     asyncio.run(topology.apply(installation.broker_url(ADMINISTRATOR), wanted))

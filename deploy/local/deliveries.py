@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 from deploy.local.report import LISTED, Found
 from deploy.local.snapshot import Connections, Row
 from libs.messaging.inbox.inbox import InboxWindow
-from libs.messaging.inbox.reactions import Reaction
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
 
 KNOWN_FOR = InboxWindow().past
 """Inboxes forget older messages, so older events prove nothing."""
@@ -87,7 +86,7 @@ class Deliveries:
 
 async def read_deliveries(
     connections: Connections,
-    participants: Sequence[Participant],
+    participants: Sequence[DescribedParticipant],
     since: Mapping[str, datetime],
     grace_seconds: float,
 ) -> Deliveries:
@@ -118,7 +117,7 @@ async def read_deliveries(
 
 async def _compare(
     connections: Connections,
-    participants: Sequence[Participant],
+    participants: Sequence[DescribedParticipant],
     published: Mapping[str, Sums],
     grace_seconds: float,
 ) -> Mapping[str, Misses]:
@@ -129,7 +128,7 @@ async def _compare(
         for row in rows
     }
     misses: dict[str, Misses] = defaultdict(Misses)
-    for publisher, reactions in _heard(participants).items():
+    for publisher, reactions in _consumed(participants).items():
         doubts = {
             (event_type, span)
             for (event_type, span), sums in published[publisher].items()
@@ -144,7 +143,7 @@ async def _compare(
 async def _look_up(
     connections: Connections,
     publisher: str,
-    reactions: Mapping[str, Sequence[Reaction[Any]]],
+    reactions: Mapping[str, Sequence[ConsumedEvent]],
     doubts: set[Span],
     grace_seconds: float,
     misses: Mapping[str, Misses],
@@ -164,11 +163,13 @@ async def _look_up(
                     misses[reaction.queue].add(found)
 
 
-def _heard(participants: Sequence[Participant]) -> Mapping[str, dict[str, list[Reaction[Any]]]]:
+def _consumed(
+    participants: Sequence[DescribedParticipant],
+) -> Mapping[str, dict[str, list[ConsumedEvent]]]:
     """For each publisher the event types somebody reacts to, and the reactions."""
-    reactions: dict[str, list[Reaction[Any]]] = defaultdict(list)
+    reactions: dict[str, list[ConsumedEvent]] = defaultdict(list)
     for participant in participants:
-        for reaction in participant.reacts_to:
+        for reaction in participant.consumes:
             reactions[reaction.event_type].append(reaction)
     return {
         participant.name: {

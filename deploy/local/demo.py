@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,14 +10,14 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
-from deploy.installation import ADMINISTRATOR, Installation
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.local.invariants import check
 from deploy.local.market import Market, NotReached
 from deploy.local.report import Report
 from deploy.local.scenarios import SCENARIOS, Scenario
 from deploy.local.timeline import draw, events_of
 from deploy.local.verify import databases, record, show_report
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import Choreography, read
 
 CODE_LIFETIME_SECONDS = 6
 """How long a payment code lives in the demo: one purchase lets its code expire."""
@@ -37,15 +37,16 @@ class Played:
 
 async def play(addresses: Mapping[str, str], installation: Installation, console: Console) -> bool:
     """True when every purchase ended as it should and every invariant holds."""
-    market = Market(addresses)
+    choreography, market = read(CHOREOGRAPHY), Market(addresses)
     try:
         played = await _play_all(market, console)
     finally:
         await market.close()
     found = databases(installation)
     for each in played:
-        await _show(each, found, console)
-    report = await _report_when_quiet(found, installation.broker_url(ADMINISTRATOR))
+        await _show(each, found, choreography.compensations, console)
+    broker_url = installation.broker_url(ADMINISTRATOR)
+    report = await _report_when_quiet(found, choreography, broker_url)
     show_report(report, console)
     await record(report, installation)
     return report.hold and not any(each.failure for each in played)
@@ -73,21 +74,29 @@ async def _play(scenario: Scenario, market: Market, progress: Progress, task: Ta
     return Played(scenario, order_ids, summary)
 
 
-async def _show(played: Played, databases: Mapping[str, str], console: Console) -> None:
+async def _show(
+    played: Played,
+    databases: Mapping[str, str],
+    compensations: Collection[str],
+    console: Console,
+) -> None:
     console.print(f"\n[bold]{played.scenario.title}[/bold]", highlight=False)
     if played.failure:
         console.print(f"  [red]{played.failure}[/red]", highlight=False)
     for order_id in played.order_ids:
         console.print(f"  purchase {order_id}", style="dim", highlight=False)
-        console.print(draw(await events_of(databases, [order_id])))
+        console.print(draw(await events_of(databases, [order_id]), compensations))
 
 
-async def _report_when_quiet(databases: Mapping[str, str], rabbitmq_url: str) -> Report:
+async def _report_when_quiet(
+    databases: Mapping[str, str], choreography: Choreography, rabbitmq_url: str
+) -> Report:
     """The last events may be on their way: look again until all holds, or too long."""
-    participants = load(named_participants([]))
     deadline = time.monotonic() + QUIET_WITHIN_SECONDS
     while True:
-        report = await check(databases, participants, rabbitmq_url=rabbitmq_url, grace_seconds=0)
+        report = await check(
+            databases, choreography.participants, rabbitmq_url=rabbitmq_url, grace_seconds=0
+        )
         if report.hold or time.monotonic() > deadline:
             return report
         await asyncio.sleep(0.2)

@@ -16,7 +16,7 @@ from deploy.local.report import Found, Invariant, Report
 from deploy.local.rules import CREDIT, RULES, VEHICLE, refund_failed
 from deploy.local.sellers import payout_failed
 from deploy.local.snapshot import Connections, Purchase, at_one_moment, connected, purchases
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import DescribedParticipant
 
 PUBLISHED = "every event was published"
 ARRIVED = f"every event of the last {KNOWN_FOR.days} days reached every subscriber once"
@@ -30,7 +30,7 @@ HOW_MANY = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'ord
 
 async def check(
     databases: Mapping[str, str],
-    participants: Sequence[Participant],
+    participants: Sequence[DescribedParticipant],
     *,
     rabbitmq_url: str | None = None,
     grace_seconds: float = 5.0,

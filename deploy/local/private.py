@@ -21,7 +21,7 @@ from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.services import SERVICES, ServiceSpec
-from libs.messaging.saga.discovery import UnknownParticipant
+from libs.messaging.saga.choreography import ChoreographyError
 from libs.messaging.topology import TopologyError
 from libs.runtime.failure import StartFailure
 
@@ -29,7 +29,7 @@ from libs.runtime.failure import StartFailure
 EXPECTED = (
     StartFailure,
     TopologyError,
-    UnknownParticipant,
+    ChoreographyError,
     asyncpg.PostgresError,
     httpx.HTTPError,
     OSError,
@@ -99,13 +99,16 @@ def start_service(
     also: Mapping[str, str] | None = None,
     *,
     name: str | None = None,
+    root: Path = ROOT,
 ) -> None:
-    """`also` are settings that win over all others. Its process is called `name`, or as it is."""
+    """`also` are settings that win over all others. Its process is called `name`, or as it is, and
+    runs the code of the tree at `root`.
+    """
     settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
     command = [sys.executable, "-m", f"services.{spec.name}.main"]
     keys = {"JWKS_URL": installation.jwks_url}
     env = {**keys, **os.environ, **settings, **(also or {})}
-    children.start(name or spec.name, command, rank=2, env=env, cwd=ROOT)
+    children.start(name or spec.name, command, rank=2, env=env, cwd=root)
 
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:

@@ -7,7 +7,7 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 
 from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetters
 from libs.messaging.dead_letters.replay import connected
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import DescribedParticipant
 from libs.messaging.topology import dead_queue
 
 
@@ -22,9 +22,9 @@ class Queues:
     dead_letters: Sequence[DeadLetter]
 
 
-async def read_queues(rabbitmq_url: str, participants: Sequence[Participant]) -> Queues:
+async def read_queues(rabbitmq_url: str, participants: Sequence[DescribedParticipant]) -> Queues:
     """`rabbitmq_url` is of a user who may read every queue. Raises AMQPError and OSError."""
-    work = [reaction.queue for each in participants for reaction in each.reacts_to]
+    work = [reaction.queue for each in participants for reaction in each.consumes]
     dead = {dead_queue(each.name): each for each in participants}
     held: dict[str, int] = {}
     missing: list[str] = []

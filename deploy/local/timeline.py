@@ -1,35 +1,13 @@
 """What happened to a purchase: every event of it, read from the archives of all outboxes."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 from rich.table import Table
-
-# By hand: a refund or a payout that failed, and the two ends, are shown as the way back, though
-# nothing is undone on hearing of them. A test compares this with what the services react to.
-WAY_BACK = frozenset(
-    {
-        "credit.reservation_failed.v1",
-        "credit.released.v1",
-        "vehicle.reservation_failed.v1",
-        "vehicle.released.v1",
-        "vehicle.sale_failed.v1",
-        "payment.code_generation_failed.v1",
-        "payment.failed.v1",
-        "payment.expired.v1",
-        "payment.voided.v1",
-        "payment.refunded.v1",
-        "payment.refund_failed.v1",
-        "payout.failed.v1",
-        "order.cancellation_requested.v1",
-        "order.failed.v1",
-        "order.cancelled.v1",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -61,15 +39,17 @@ async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> 
     return sorted(happened, key=lambda event: event.time)
 
 
-def draw(happened: Sequence[Happened]) -> Table:
-    """A line for each event: milliseconds since the first one, the service, the event."""
+def draw(happened: Sequence[Happened], compensations: Collection[str]) -> Table:
+    """A line for each event: milliseconds since the first one, the service, the event. The types
+    among `compensations` have a colour of their own.
+    """
     table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=False)
     table.add_column(justify="right", style="dim")
     for _ in range(2):
         table.add_column()
     for event in happened:
         since_start = (event.time - happened[0].time).total_seconds() * 1000
-        colour = "yellow" if event.event_type in WAY_BACK else "green"
+        colour = "yellow" if event.event_type in compensations else "green"
         name = event.event_type.removesuffix(".v1")
         reason = f"  [dim]{event.reason}[/dim]" if event.reason else ""
         table.add_row(

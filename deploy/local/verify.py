@@ -6,11 +6,11 @@ from typing import Any
 
 from rich.console import Console
 
-from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
 from deploy.local.invariants import check
 from deploy.local.report import Report
 from deploy.services import SERVICES, service_named
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.settings import PortalSettings
@@ -28,7 +28,7 @@ async def verify(installation: Installation, console: Console, *, grace_seconds:
     with console.status("connecting") as status:
         report = await check(
             databases(installation),
-            load(named_participants([])),
+            read(CHOREOGRAPHY).participants,
             rabbitmq_url=installation.broker_url(ADMINISTRATOR),
             grace_seconds=grace_seconds,
             tell=status.update,

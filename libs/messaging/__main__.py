@@ -6,7 +6,7 @@ The actions are functions of their own modules; here are only arguments and word
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -28,14 +28,17 @@ from libs.messaging.dead_letters.dead_letters import (
     WouldStrand,
 )
 from libs.messaging.relay.backlog import backlog
-from libs.messaging.saga import asyncapi, choreography, discovery
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga import choreography, discovery
+from libs.messaging.saga.choreography import DescribedParticipant
+from libs.messaging.saga.command import choreography_app
 
 Result = TypeVar("Result")
 
-Participants = Annotated[
-    list[str] | None,
-    typer.Option(help="module:function of each; else [tool.messaging] in pyproject.toml."),
+Document = Annotated[
+    Path | None,
+    typer.Option(
+        "--choreography", help="The written document; else [tool.messaging] in pyproject.toml."
+    ),
 ]
 RabbitUrl = Annotated[
     str, typer.Option(envvar="RABBITMQ_URL", help="amqp:// URL of an administrator.")
@@ -59,6 +62,7 @@ dead_app = typer.Typer(no_args_is_help=True, help="Messages a service gave up.")
 app.add_typer(topology_app, name="topology")
 app.add_typer(outbox_app, name="outbox")
 app.add_typer(dead_app, name="dead")
+app.add_typer(choreography_app, name="choreography")
 
 _FAILURES = (
     topology.TopologyError,
@@ -82,8 +86,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: {reason}")
 
 
-def _load(names: list[str] | None) -> list[Participant]:
-    return discovery.load(discovery.named_participants(names or []))
+def _participants(document: Path | None) -> Sequence[DescribedParticipant]:
+    return choreography.read(discovery.document_path(document)).participants
 
 
 def _run(work: Awaitable[Result]) -> Result:
@@ -102,27 +106,27 @@ def _finish(problems: list[str], well: str) -> None:
 
 
 @topology_app.command("apply")
-def topology_apply(rabbitmq_url: RabbitUrl, participants: Participants = None) -> None:
+def topology_apply(rabbitmq_url: RabbitUrl, document: Document = None) -> None:
     """Declare everything; doing it again changes nothing, and nothing is ever deleted."""
-    wanted = topology.topology_of(_load(participants))
+    wanted = topology.topology_of(_participants(document))
     _run(topology.apply(rabbitmq_url, wanted))
     typer.echo(f"declared {len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues")
 
 
 @topology_app.command("check")
 def topology_check(
-    rabbitmq_url: RabbitUrl, management_url: ManagementUrl, participants: Participants = None
+    rabbitmq_url: RabbitUrl, management_url: ManagementUrl, document: Document = None
 ) -> None:
     """Compare the broker with what it should hold; exit 1 when something is missing or differs."""
     vhost = URL(rabbitmq_url).path.removeprefix("/") or "/"
-    wanted = topology.topology_of(_load(participants))
+    wanted = topology.topology_of(_participants(document))
     _finish(_run(topology.check(management_url, vhost, wanted)), "all as it should be")
 
 
 @topology_app.command("show")
-def topology_show(participants: Participants = None) -> None:
+def topology_show(document: Document = None) -> None:
     """What the broker should hold."""
-    wanted = topology.topology_of(_load(participants))
+    wanted = topology.topology_of(_participants(document))
     for exchange in wanted.exchanges:
         typer.echo(f"exchange {exchange.name} ({exchange.kind})")
     for queue in wanted.queues:
@@ -176,10 +180,10 @@ def outbox_status(database_url: DatabaseUrl) -> None:
 def dead_list(
     rabbitmq_url: RabbitUrl,
     service: Annotated[str | None, typer.Argument(help="All services if left out.")] = None,
-    participants: Participants = None,
+    document: Document = None,
 ) -> None:
     """One line for each message, however many copies of it there are."""
-    letters = _run(DeadLetters(_load(participants), rabbitmq_url).listed(service))
+    letters = _run(DeadLetters(_participants(document), rabbitmq_url).listed(service))
     table = Table("id", "queue", "error", "attempts", "copies", "since", box=None)
     for each in letters:
         table.add_row(
@@ -192,10 +196,10 @@ def dead_list(
 
 @dead_app.command("show")
 def dead_show(
-    service: str, identifier: str, rabbitmq_url: RabbitUrl, participants: Participants = None
+    service: str, identifier: str, rabbitmq_url: RabbitUrl, document: Document = None
 ) -> None:
     """One message in full."""
-    letters = _run(DeadLetters(_load(participants), rabbitmq_url).listed(service))
+    letters = _run(DeadLetters(_participants(document), rabbitmq_url).listed(service))
     found = [each for each in letters if each.id == identifier]
     if not found:
         raise DeadLetterError(f"no dead letter with id {identifier}")
@@ -210,12 +214,12 @@ def dead_redrive(
     rabbitmq_url: RabbitUrl,
     identifiers: Annotated[list[str] | None, typer.Argument()] = None,
     all_: Annotated[bool, typer.Option("--all")] = False,
-    participants: Participants = None,
+    document: Document = None,
 ) -> None:
     """Send messages to the one queue each came from."""
     if bool(identifiers) == all_:
         raise DeadLetterError("name the ids to redrive, or --all")
-    letters = DeadLetters(_load(participants), rabbitmq_url)
+    letters = DeadLetters(_participants(document), rabbitmq_url)
     _report("sent again", _run(letters.redrive(service, identifiers or None)))
 
 
@@ -225,10 +229,10 @@ def dead_discard(
     identifiers: list[str],
     rabbitmq_url: RabbitUrl,
     yes: Annotated[bool, typer.Option("--yes", help="Even if it strands a purchase.")] = False,
-    participants: Participants = None,
+    document: Document = None,
 ) -> None:
     """Throw messages away for good."""
-    letters = DeadLetters(_load(participants), rabbitmq_url)
+    letters = DeadLetters(_participants(document), rabbitmq_url)
     try:
         _report("discarded", _run(letters.discard(service, identifiers, stranding=yes)))
     except WouldStrand as error:
@@ -239,30 +243,6 @@ def _report(what: str, letters: list[DeadLetter]) -> None:
     for each in letters:
         typer.echo(f"{what}: {each.id} {each.queue}")
     typer.echo(f"{len(letters)} {what}")
-
-
-@app.command("choreography")
-def choreography_command(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; compare.")] = False,
-    participants: Participants = None,
-) -> None:
-    """Check that the services fit together; draw them into the READMEs and docs/asyncapi."""
-    loaded = _load(participants)
-    root = Path.cwd()
-    wanted = {
-        **choreography.sections(loaded, root),
-        **asyncapi.files(loaded, root / "docs" / "asyncapi"),
-    }
-    problems = choreography.check(loaded)
-    for path, text in wanted.items():
-        if path.exists() and path.read_text() == text:
-            continue
-        if check:
-            problems.append(f"{path.relative_to(root)} is stale: run ./taskw choreography")
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    _finish(problems, "the services fit together")
 
 
 if __name__ == "__main__":

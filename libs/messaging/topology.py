@@ -13,7 +13,7 @@ import aio_pika
 import httpx
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import AnyParticipant
 
 QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -73,7 +73,7 @@ def redrive_exchange(service: str) -> str:
     return f"{service}.redrive"
 
 
-def topology_of(participants: Sequence[Participant]) -> Topology:
+def topology_of(participants: Sequence[AnyParticipant]) -> Topology:
     """What the broker must hold for these participants to hear each other."""
     publishers = _publishers(participants)
     exchanges: list[Exchange] = []
@@ -100,7 +100,7 @@ def topology_of(participants: Sequence[Participant]) -> Topology:
     return Topology(tuple(exchanges), tuple(queues), tuple(bindings))
 
 
-def _publishers(participants: Iterable[Participant]) -> dict[str, list[str]]:
+def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
     publishers: dict[str, list[str]] = {}
     for participant in participants:
         for event in participant.publishes:

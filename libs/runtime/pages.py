@@ -1,7 +1,9 @@
 """The addresses every service has: /health, /ready, /metrics, /asyncapi, /docs without internet."""
 
 import asyncio
+from collections.abc import Mapping
 from importlib.resources import files
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
@@ -9,10 +11,8 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from libs.messaging.saga.asyncapi import document
 from libs.messaging.saga.participant import Participant
 from libs.runtime.metrics import exposition
-from libs.runtime.peers import participants
 from libs.runtime.readiness import Readiness
 
 ASSETS = "/docs/assets"
@@ -62,17 +62,23 @@ async def docs(request: Request) -> HTMLResponse:
 
 @pages.get("/asyncapi")
 async def asyncapi(request: Request) -> Response:
-    """What the service publishes and hears, as an AsyncAPI 3 document."""
+    """What the service publishes and consumes, as an AsyncAPI 3 document."""
     state = request.app.state
     if not hasattr(state, "asyncapi"):
-        own: Participant = state.participant
-        state.asyncapi = await asyncio.to_thread(lambda: document(own, participants(own)))
+        state.asyncapi = await asyncio.to_thread(_described, state.participant, state.publishers)
     return JSONResponse(state.asyncapi)
 
 
-def install(app: FastAPI, participant: Participant) -> None:
-    """Add the addresses above to `app`."""
+def _described(participant: Participant, publishers: Mapping[str, str]) -> dict[str, Any]:
+    from libs.messaging.saga.asyncapi import document  # of no use before somebody asks
+
+    return document(participant, publishers)
+
+
+def install(app: FastAPI, participant: Participant, publishers: Mapping[str, str]) -> None:
+    """Add the addresses above to `app`. `publishers` names the service by event type."""
     app.state.participant = participant
+    app.state.publishers = publishers
     app.include_router(pages)
     assets = str(files("fastapi_offline") / "static")
     app.mount(ASSETS, StaticFiles(directory=assets), name="docs-assets")

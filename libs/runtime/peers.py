@@ -1,31 +1,41 @@
-"""The whole choreography as one service's process sees it: found by name, never imported."""
+"""What a service knows of the other participants: the written choreography, never their code."""
 
 from pathlib import Path
 
-import structlog
-
-from libs.messaging.saga.discovery import UnknownParticipant, load, named_participants
+from libs.messaging.saga.choreography import (
+    Choreography,
+    ChoreographyError,
+    description_of,
+    read,
+)
 from libs.messaging.saga.participant import Participant
+from libs.runtime.failure import StartFailure
 
-log = structlog.get_logger(__name__)
-
-PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+MEND = "write it with `python -m libs.messaging choreography`, or set CHOREOGRAPHY to where it is"
 
 
-def participants(own: Participant) -> list[Participant]:
-    """`own` and every other participant the project names; only `own` where they cannot be had."""
+def read_choreography(path: Path) -> Choreography:
+    """Raises StartFailure when the document is missing or unreadable."""
     try:
-        found = load(named_participants([], PROJECT))
-    except UnknownParticipant as error:
-        log.warning("peers unknown", reason=str(error))
-        found = []
-    return [own, *(peer for peer in found if peer.name != own.name)]
+        return read(path)
+    except ChoreographyError as error:
+        raise StartFailure(f"the choreography cannot be read: {error}: {MEND}") from None
 
 
-def expected_queues(own: Participant) -> dict[str, list[str]]:
+def check_own(own: Participant, choreography: Choreography) -> None:
+    """Raises StartFailure where the choreography differs from the code of `own`: the others would
+    wait for events that never come.
+    """
+    written = choreography.participant(own.name)
+    if written is None:
+        raise StartFailure(f"the choreography does not contain {own.name}: {MEND}")
+    if written != description_of(own):
+        raise StartFailure(f"the choreography differs from the code of {own.name}: {MEND}")
+
+
+def expected_queues(own: Participant, choreography: Choreography) -> dict[str, list[str]]:
     """The queues that must be there before an event of ours goes out, by event type."""
-    reactions = [reaction for peer in participants(own) for reaction in peer.reacts_to]
     return {
-        event.type: [each.queue for each in reactions if each.event_type == event.type]
+        event.type: [each.queue for each in choreography.consumers_of(event.type)]
         for event in own.publishes
     }

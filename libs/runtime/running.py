@@ -70,7 +70,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         rabbitmq_url=settings.rabbitmq_url,
         bell=bell,
         final_types=service.participant.final,
-        expected_queues=expected_queues(service.participant),
+        expected_queues=expected_queues(service.participant, service.choreography),
         retention=timedelta(days=days) if days else None,
         settings=RelaySettings(statement_cache=0) if settings.pgbouncer else None,
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.tables import MessagingTables
 from libs.runtime import handlers, openapi, pages
@@ -17,6 +18,7 @@ from libs.runtime.failure import one_line_errors
 from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
 from libs.runtime.metrics import PoolUse
+from libs.runtime.peers import check_own
 from libs.runtime.readiness import Readiness
 from libs.runtime.running import running
 from libs.runtime.settings import ServiceSettings, read_settings
@@ -40,6 +42,7 @@ class Service(Generic[Unit]):
 
     settings: ServiceSettings
     participant: Participant
+    choreography: Choreography
     tables: MessagingTables
     transactions: Transactions[Unit]
     routers: Sequence[APIRouter]
@@ -52,8 +55,12 @@ class Service(Generic[Unit]):
 
 
 def create_app(service: Service[Any]) -> FastAPI:
-    """The web application of every role; its lifespan runs what the role asks for."""
+    """The web application of every role; its lifespan runs what the role asks for.
+
+    Raises StartFailure where the choreography differs from the service's code.
+    """
     settings, engine = service.settings, service.transactions.engine
+    check_own(service.participant, service.choreography)
     readiness = Readiness(engine, settings)
     app = FastAPI(
         title=settings.service,
@@ -70,7 +77,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
     openapi.install(app)
-    pages.install(app, service.participant)
+    pages.install(app, service.participant, service.choreography.publishers)
     if settings.serves_api:
         for router in service.routers:
             app.include_router(router)

@@ -3,6 +3,7 @@
 import secrets
 from functools import cached_property
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from sqlalchemy.exc import ArgumentError
 from libs.messaging.inbox.inbox import InboxWindow
 from libs.runtime.database_url import asyncpg_url, plain_dsn, url_from_parts
 from libs.runtime.failure import StartFailure
+
+CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"
 
 Role = Literal["all", "api", "worker", "relay"]
 
@@ -99,6 +102,8 @@ class ServiceSettings(DatabaseSettings):
     set for a session, and nobody listens for NOTIFY."""
 
     rabbitmq_url: str = Field(default="", repr=False)
+    choreography: Path = CHOREOGRAPHY
+    """The written choreography: what the other services publish and consume."""
 
     auth: Literal["on", "off"] = "off"
     auth_off_bind_any: bool = False

@@ -12,6 +12,7 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import check_database, create_engine
 from libs.runtime.failure import one_line_errors
+from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
 from libs.runtime.settings import read_settings
 from services.customers.infrastructure.consumers import participant
@@ -39,6 +40,7 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
     return Service(
         settings=settings,
         participant=participant(),
+        choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, IDEMPOTENCY, ledger)],

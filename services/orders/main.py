@@ -4,6 +4,7 @@ relay)."""
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
+from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
 from services.orders.infrastructure.consumers import participant
 from services.orders.infrastructure.deadline_timer import deadline_timer
@@ -21,6 +22,7 @@ def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
     return Service(
         settings=settings,
         participant=participant(settings.deadlines),
+        choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
         routers=[orders_router(transactions, settings), purchases_router(transactions, settings)],

@@ -4,6 +4,7 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
+from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
 from services.payments.application.expire_payment_codes import expire_payment_codes
 from services.payments.infrastructure.consumers import participant
@@ -30,6 +31,7 @@ def build(settings: PaymentsSettings) -> Service[PostgresPaymentsUnitOfWork]:
     return Service(
         settings=settings,
         participant=participant(settings.code_terms),
+        choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, worker.loop.wake)],

@@ -3,6 +3,7 @@
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
+from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
 from services.payouts.infrastructure.bank_worker import BankWorker
 from services.payouts.infrastructure.consumers import participant
@@ -22,6 +23,7 @@ def build(settings: PayoutsSettings) -> Service[PostgresPayoutsUnitOfWork]:
     return Service(
         settings=settings,
         participant=participant(),
+        choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, worker.loop.wake)],

@@ -12,7 +12,9 @@ from fastapi import FastAPI
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.saga.choreography import Choreography
 from libs.runtime.database import create_engine
+from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
 from services.portal.infrastructure import http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office
@@ -29,16 +31,24 @@ from services.portal.infrastructure.watch import TimelineWatch
 
 
 def connect(settings: PortalSettings) -> Transactions[PortalUnitOfWork]:
+    """Raises StartFailure where the written choreography cannot be read."""
+    return _transactions(settings, read_choreography(settings.choreography))
+
+
+def _transactions(
+    settings: PortalSettings, choreography: Choreography
+) -> Transactions[PortalUnitOfWork]:
     vault = Vault(settings.data_keys, settings.index_key)
     return Transactions(
         create_engine(settings),
         Outbox(settings.service, TABLES),
-        partial(PortalUnitOfWork, vault=vault),
+        partial(PortalUnitOfWork, vault=vault, compensations=choreography.compensations),
     )
 
 
 def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
-    transactions = connect(settings)
+    choreography = read_choreography(settings.choreography)
+    transactions = _transactions(settings, choreography)
     tokens = Tokens(transactions, settings)
     passwords = Argon2Passwords()
     own_sessions = sessions.Sessions(
@@ -47,7 +57,9 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     watch = TimelineWatch(transactions)
     peers = Peers(settings.addresses, tokens.mint)
     client = httpx.AsyncClient(verify=trusted())
-    office_routers, office_loops = back_office(transactions, settings, peers, passwords, client)
+    office_routers, office_loops = back_office(
+        transactions, settings, peers, passwords, client, choreography
+    )
 
     def install(app: FastAPI) -> None:
         app.state.sessions = own_sessions
@@ -56,6 +68,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     return Service(
         settings=settings,
         participant=participant(),
+        choreography=choreography,
         tables=TABLES,
         transactions=transactions,
         routers=[

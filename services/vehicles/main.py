@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import create_engine
+from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
 from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.http import router
@@ -25,6 +26,7 @@ def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
     return Service(
         settings=settings,
         participant=participant(),
+        choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions)],

@@ -43,7 +43,7 @@ def system() -> Iterator[System]:
     if missing is not None:
         pytest.skip(missing)
     # People at a keyboard need longer than programs.
-    with patch.dict(SETTINGS, {"CODE_LIFETIME_SECONDS": "900"}), running_system() as started:
+    with patch.dict(SETTINGS, {"CODE_LIFETIME_SECONDS": "900"}), running_system(System) as started:
         yield started
 
 

@@ -10,7 +10,8 @@ from deploy.installation import ADMINISTRATOR
 from deploy.local.invariants import check
 from deploy.local.market import FINAL_STATES
 from deploy.local.report import Report
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.chaos.buyers import Buyers
 from tests.chaos.ends import outcomes, what_is_left
 from tests.chaos.parts import Parts, running_parts
@@ -138,7 +139,7 @@ async def _until_nothing_is_left(parts: Parts, tell: Callable[[str], None]) -> C
 
 async def _until_it_holds(parts: Parts) -> Report:
     """Views may be behind the purchases themselves for a moment."""
-    participants, deadline = load(named_participants([])), time.monotonic() + 30
+    participants, deadline = read(CHOREOGRAPHY).participants, time.monotonic() + 30
     while True:
         report = await check(
             parts.databases,

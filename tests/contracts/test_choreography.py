@@ -1,11 +1,13 @@
-"""The services as they are fit together, and what is drawn of them is not stale."""
+"""The services as they are fit together, and what is written of them is not stale."""
 
 from pathlib import Path
 
 import pytest
 
-from libs.messaging.saga import asyncapi, choreography, discovery
+from libs.messaging.saga import asyncapi, discovery, pictures, rules
+from libs.messaging.saga.choreography import Choreography, choreography_of
 from libs.messaging.saga.participant import Participant
+from libs.runtime.settings import CHOREOGRAPHY
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,14 +17,25 @@ def participants() -> list[Participant]:
     return discovery.load(discovery.named_participants([], ROOT / "pyproject.toml"))
 
 
+@pytest.fixture(scope="module")
+def choreography(participants: list[Participant]) -> Choreography:
+    return choreography_of(participants)
+
+
 def test_every_event_is_heard_every_reaction_has_its_event_and_every_step_a_way_back(
-    participants: list[Participant],
+    choreography: Choreography,
 ) -> None:
-    assert choreography.check(participants) == []
+    assert rules.check(choreography) == []
 
 
-def test_the_picture_in_the_readme_is_what_the_code_does(participants: list[Participant]) -> None:
-    for path, text in choreography.sections(participants, ROOT).items():
+def test_the_written_choreography_is_what_the_code_does(choreography: Choreography) -> None:
+    assert discovery.document_path(None, ROOT / "pyproject.toml") == CHOREOGRAPHY
+    stale = f"{CHOREOGRAPHY} is stale: run ./taskw choreography"
+    assert CHOREOGRAPHY.read_text() == choreography.as_text(), stale
+
+
+def test_the_picture_in_the_readme_is_what_the_code_does(choreography: Choreography) -> None:
+    for path, text in pictures.sections(choreography, ROOT).items():
         assert path.read_text() == text, f"{path} is stale: run ./taskw choreography"
 
 

@@ -9,7 +9,7 @@ from tests.e2e.system import System, running_system
 @pytest.fixture(scope="package")
 def system() -> Iterator[System]:
     """One system for all tests here; they run in one worker, and leave it running and quiet."""
-    with running_system() as started:
+    with running_system(System) as started:
         yield started
 
 

@@ -3,14 +3,15 @@
 from deploy.installation import ADMINISTRATOR
 from deploy.local.invariants import check
 from deploy.local.report import Report
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.e2e.system import System
 from tests.fixtures.polling import eventually
 
 
 async def invariants_hold(system: System) -> Report:
     """Wait for the last message, then for every invariant; shows what is broken if any is."""
-    participants = load(named_participants([]))
+    participants = read(CHOREOGRAPHY).participants
 
     async def all_hold() -> Report:
         report = await check(

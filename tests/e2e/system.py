@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -200,10 +200,13 @@ def own_folder(of: str) -> Path:
     return folder
 
 
+AnySystem = TypeVar("AnySystem", bound=System)
+
+
 @contextmanager
-def running_system() -> Iterator[System]:
+def running_system(kind: type[AnySystem]) -> Iterator[AnySystem]:
     folder = own_folder("e2e")
-    system = System(folder)
+    system = kind(folder)
     try:
         system.start()
         yield system

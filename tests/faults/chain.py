@@ -21,6 +21,7 @@ from libs.messaging.envelope import Received, View
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.saga.choreography import Choreography, choreography_of
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema import migrations
 from libs.messaging.schema.tables import messaging_tables
@@ -175,16 +176,22 @@ def ledger() -> Participant:
     return Participant("ledger", publishes=(TakingEntered,), reactions=on)
 
 
+def together() -> Choreography:
+    return choreography_of([tills(), ledger()])
+
+
 def build_tills(settings: TillsSettings) -> Service[UnitOfWork]:
     outbox = Outbox("tills", TILLS_MESSAGING)
     transactions = Transactions(create_engine(settings), outbox, UnitOfWork)
-    return Service(settings, tills(), TILLS_MESSAGING, transactions, [router(transactions)])
+    return Service(
+        settings, tills(), together(), TILLS_MESSAGING, transactions, [router(transactions)]
+    )
 
 
 def build_ledger(settings: LedgerSettings) -> Service[UnitOfWork]:
     outbox = Outbox("ledger", LEDGER_MESSAGING)
     transactions = Transactions(create_engine(settings), outbox, UnitOfWork)
-    return Service(settings, ledger(), LEDGER_MESSAGING, transactions, [])
+    return Service(settings, ledger(), together(), LEDGER_MESSAGING, transactions, [])
 
 
 async def create_tables(database_url: str, metadata: MetaData) -> None:

@@ -21,7 +21,8 @@ from validate_docbr import CPF, RENAVAM
 from deploy.local.market import random_chassis_number, random_letters, random_plate
 from deploy.services import SERVICES
 from libs.messaging import topology
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.whole_market import Databases
 
 SPY = "spy"
@@ -70,7 +71,7 @@ def traces_of(people: dict[str, Any]) -> dict[str, str]:
 @pytest.fixture
 async def wire(vhost: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
     """A channel to the broker as it is installed; a queue of our own hears every event too."""
-    wanted = topology.topology_of(load(named_participants([])))
+    wanted = topology.topology_of(read(CHOREOGRAPHY).participants)
     await topology.apply(vhost, wanted)
     async with await aio_pika.connect(vhost) as connection, connection.channel() as channel:
         spy = await channel.declare_queue(SPY, durable=True)

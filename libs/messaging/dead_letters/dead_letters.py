@@ -19,7 +19,7 @@ from libs.messaging.inbox.refusals import (
     HEADER_REFUSED_AT,
     HEADER_USER,
 )
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import AnyParticipant
 from libs.messaging.topology import dead_queue
 
 _BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count")
@@ -64,7 +64,7 @@ class _Held:
 class DeadLetters:
     """The dead letters of each of these services. Needs a user who may read and write there."""
 
-    def __init__(self, participants: Sequence[Participant], rabbitmq_url: str) -> None:
+    def __init__(self, participants: Sequence[AnyParticipant], rabbitmq_url: str) -> None:
         self._services = [participant.name for participant in participants]
         self._views = {
             reaction.queue

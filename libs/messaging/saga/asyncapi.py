@@ -1,7 +1,7 @@
 """AsyncAPI 3 documents, derived from the participants by FastStream's generator."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -35,19 +35,22 @@ class _Published(BaseModel):
     traceparent: str | None = None
 
 
-def document(participant: Participant, participants: Sequence[Participant]) -> dict[str, Any]:
-    """One service: what it receives (its own views) and what it sends."""
-    return _document(participant.name, [participant], participants)
+def document(participant: Participant, publishers: Mapping[str, str]) -> dict[str, Any]:
+    """One service: what it receives (its own views) and what it sends. `publishers` names the
+    publishing service by event type.
+    """
+    return _document(participant.name, [participant], publishers)
 
 
 def system_document(participants: Sequence[Participant]) -> dict[str, Any]:
     """All services in one."""
-    return _document(SYSTEM, participants, participants)
+    return _document(SYSTEM, participants, _publishers(participants))
 
 
 def documents(participants: Sequence[Participant]) -> dict[str, dict[str, Any]]:
     """Every document by its name: each service's, and `system`."""
-    each = {one.name: document(one, participants) for one in participants}
+    publishers = _publishers(participants)
+    each = {one.name: document(one, publishers) for one in participants}
     return {**each, SYSTEM: system_document(participants)}
 
 
@@ -59,10 +62,13 @@ def files(participants: Sequence[Participant], folder: Path) -> dict[Path, str]:
     }
 
 
+def _publishers(participants: Sequence[Participant]) -> dict[str, str]:
+    return {event.type: each.name for each in participants for event in each.publishes}
+
+
 def _document(
-    title: str, described: Sequence[Participant], participants: Sequence[Participant]
+    title: str, described: Sequence[Participant], publishers: Mapping[str, str]
 ) -> dict[str, Any]:
-    publishers = {event.type: each.name for each in participants for event in each.publishes}
     broker = RabbitBroker("amqp://localhost/", logger=None, description="RabbitMQ")
     senders = []  # the broker itself forgets a publisher nobody holds
     for participant in described:

@@ -1,27 +1,40 @@
-"""Finds the participants by name: the library knows no service."""
+"""Finds the participants' code by name, and the document that describes them: the library knows no
+service.
+
+Only the command that writes the document loads code; everything else reads the document.
+"""
 
 import tomllib
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from libs.messaging.saga.participant import Participant
+
+PROJECT = Path("pyproject.toml")
 
 
 class UnknownParticipant(Exception):
     """A participant cannot be found; one line says why."""
 
 
-def named_participants(names: Sequence[str], project: Path = Path("pyproject.toml")) -> list[str]:
+def named_participants(names: Sequence[str], project: Path = PROJECT) -> list[str]:
     """`names`, or when there are none `participants` under `[tool.messaging]` of the project."""
-    if names:
-        return list(names)
+    return list(names) or list(_settings(project, "participants"))
+
+
+def document_path(path: Path | None, project: Path = PROJECT) -> Path:
+    """`path`, or `choreography` under `[tool.messaging]` of the project, seen from its folder."""
+    return path or project.parent / _settings(project, "choreography")
+
+
+def _settings(project: Path, name: str) -> Any:
     try:
-        table = tomllib.loads(project.read_text())
-        return list(table["tool"]["messaging"]["participants"])
+        return tomllib.loads(project.read_text())["tool"]["messaging"][name]
     except (OSError, KeyError, tomllib.TOMLDecodeError):
         raise UnknownParticipant(
-            f"name --participants, or list them under [tool.messaging] in {project}"
+            f"name --{name}, or write {name} under [tool.messaging] in {project}"
         ) from None
 
 

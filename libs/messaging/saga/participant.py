@@ -1,4 +1,4 @@
-"""One service as the choreography sees it: what it states and what it reacts to."""
+"""One service as the choreography sees it: what it publishes and what it reacts to."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,19 @@ from libs.messaging.inbox.reactions import Reaction, Reactions
 
 @dataclass(frozen=True)
 class Participant:
-    """`final` are the types nobody has to react to: they alone go out without `mandatory`."""
+    """`final` are the types nobody has to react to: they alone go out without `mandatory`.
+
+    Raises ValueError where one of these is not published.
+    """
 
     name: str
     publishes: tuple[type[DomainEvent], ...]
     reactions: Reactions[Any]
     final: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for event_type in sorted(self.final - {event.type for event in self.publishes}):
+            raise ValueError(f"{event_type} is declared final, but {self.name} does not publish it")
 
     @property
     def reacts_to(self) -> tuple[Reaction[Any], ...]:

@@ -42,26 +42,6 @@ STATE_AFTER: Mapping[str, PurchaseState] = {
     "order.cancelled.v1": PurchaseState.CANCELLED,
 }
 
-BACK = frozenset(
-    {
-        "order.cancellation_requested.v1",
-        "order.failed.v1",
-        "order.cancelled.v1",
-        "credit.reservation_failed.v1",
-        "credit.released.v1",
-        "vehicle.reservation_failed.v1",
-        "vehicle.sale_failed.v1",
-        "vehicle.released.v1",
-        "payment.code_generation_failed.v1",
-        "payment.failed.v1",
-        "payment.expired.v1",
-        "payment.voided.v1",
-        "payment.refunded.v1",
-        "payment.refund_failed.v1",
-        "payout.failed.v1",
-    }
-)
-
 
 @dataclass(frozen=True)
 class Fact:
@@ -126,7 +106,3 @@ class Purchase:
 class Timeline:
     purchase: Purchase
     moments: Sequence[Moment]
-
-
-def direction_of(event_type: str) -> Direction:
-    return Direction.BACK if event_type in BACK else Direction.FORWARD

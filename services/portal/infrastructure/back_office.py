@@ -1,7 +1,6 @@
 """Wires the pages of those who keep the market running, and the worker behind the imports."""
 
-from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 
 import httpx
 from fastapi import APIRouter
@@ -10,10 +9,8 @@ from yarl import URL
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.messaging.saga.discovery import load, named_participants
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import Choreography
 from libs.runtime.loops import Loop
-from libs.runtime.peers import PROJECT
 from services.portal.application.import_vehicles import import_vehicles
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.broker import ManagementApi
@@ -36,30 +33,25 @@ from services.portal.infrastructure.vehicle_market import SERVICE, VehicleMarket
 IMPORT_SECONDS = 1.0
 
 
-@cache
-def participants() -> Sequence[Participant]:
-    """All of the project, in the order of a purchase."""
-    return load(named_participants([], PROJECT))
-
-
 def back_office(
     transactions: Transactions[PortalUnitOfWork],
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,
     client: httpx.AsyncClient,
+    choreography: Choreography,
 ) -> tuple[list[APIRouter], list[Loop]]:
     """Its pages, and what runs behind them. The caller closes `client`."""
     vhost = URL(settings.rabbitmq_operator_url).path.removeprefix("/") or "/"
     broker = ManagementApi(settings.rabbitmq_management_url, vhost, client)
     own = {settings.service: f"http://{settings.host}:{settings.port}"}
     probes = Probes({**settings.addresses, **own}, client)
-    desk = DeadLetterDesk(participants, settings.rabbitmq_operator_url)
+    desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
     work = partial(import_vehicles, transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7)
     importing = Loop("vehicle imports", IMPORT_SECONDS, work)
     routers = [
         operations.router(transactions, broker, probes, desk),
-        map_pages.router(participants, broker, probes),
+        map_pages.router(choreography, broker, probes),
         kpis.router(peers),
         imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
         admin.router(transactions, passwords),

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetterError, DeadLetters
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import DescribedParticipant
 from libs.runtime.auth import DEFAULT_TENANT
 
 
@@ -25,9 +25,7 @@ class DeadLetterDesk:
     have it.
     """
 
-    def __init__(
-        self, participants: Callable[[], Sequence[Participant]], rabbitmq_url: str
-    ) -> None:
+    def __init__(self, participants: Sequence[DescribedParticipant], rabbitmq_url: str) -> None:
         self._participants = participants
         self._url = rabbitmq_url
         self._looking = asyncio.Lock()
@@ -66,7 +64,7 @@ class DeadLetterDesk:
     def _letters(self) -> DeadLetters:
         if not self._url:
             raise DeadLetterError("RABBITMQ_OPERATOR_URL is not set")
-        return DeadLetters(self._participants(), self._url)
+        return DeadLetters(self._participants, self._url)
 
 
 def readable(letter: DeadLetter) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from libs.messaging.inbox.reactions import Step
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import Choreography
 
 NODE_WIDTH, NODE_HEIGHT = 150, 64
 COLUMN = 236
@@ -84,16 +84,14 @@ class _Lane:
         return all(right <= low or left >= high for low, high in self.taken)
 
 
-def edges_of(participants: Sequence[Participant]) -> list[Edge]:
+def edges_of(choreography: Choreography) -> list[Edge]:
     """One for each pair of services and kind of step, in the order of the participants."""
     found: dict[tuple[str, str, Step], list[str]] = {}
-    for publisher in participants:
+    for publisher in choreography.participants:
         for event in publisher.publishes:
-            for listener in participants:
-                reaction = listener.reactions.by_event.get(event.type)
-                if reaction is not None:
-                    key = (publisher.name, listener.name, reaction.step)
-                    found.setdefault(key, []).append(event.type)
+            for consumed in choreography.consumers_of(event.type):
+                key = (publisher.name, consumed.service, consumed.step)
+                found.setdefault(key, []).append(event.type)
     return [Edge(*key, tuple(events)) for key, events in found.items()]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from libs.messaging.inbox.reactions import Step
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import Choreography
 from libs.messaging.topology import dead_queue
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_drawing import DrawnEdge, Edge, Node, draw, edges_of
@@ -79,17 +79,17 @@ class MapView:
 
 
 def map_view(
-    participants: Sequence[Participant],
+    choreography: Choreography,
     queues: Mapping[str, QueueState],
     refused: Mapping[str, int],
     *,
     with_views: bool,
 ) -> MapView:
     """`queues` and `refused` are by queue name; what they do not know is left open."""
-    edges = edges_of(participants)
+    edges = edges_of(choreography)
     shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
     heard = {name for edge in shown for name in (edge.source, edge.target)}
-    drawing = draw([each.name for each in participants if each.name in heard], shown)
+    drawing = draw([each.name for each in choreography.participants if each.name in heard], shown)
     dead = {name: queues.get(dead_queue(name)) for name in (n.name for n in drawing.nodes)}
 
     def traffic(edge: Edge) -> list[Traffic]:

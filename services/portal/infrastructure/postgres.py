@@ -1,5 +1,7 @@
 """The portal's unit of work: its repositories on one transaction."""
 
+from collections.abc import Collection
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
@@ -14,7 +16,15 @@ from services.portal.infrastructure.vault import Vault
 
 
 class PortalUnitOfWork(UnitOfWork):
-    def __init__(self, connection: AsyncConnection, outbox: Outbox, vault: Vault) -> None:
+    """`compensations` are the event types that a timeline shows as going back."""
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        outbox: Outbox,
+        vault: Vault,
+        compensations: Collection[str],
+    ) -> None:
         super().__init__(connection, outbox)
         self.users = PostgresUsers(connection, vault)
         self.sessions = PostgresSessions(connection, vault)
@@ -22,7 +32,7 @@ class PortalUnitOfWork(UnitOfWork):
         self.keys = PostgresKeys(connection, vault)
         self.audits = PostgresAudits(connection)
         self.submissions = PostgresSubmissions(connection)
-        self.timeline = PostgresTimeline(connection)
+        self.timeline = PostgresTimeline(connection, compensations)
 
     async def flush(self) -> None:
         await self.timeline.flush()

@@ -1,6 +1,6 @@
 """Timelines in Postgres. A subject's row gives out the positions, so they commit in their order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,13 +10,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.timeline import (
+    Direction,
     Fact,
     Kind,
     Moment,
     Purchase,
     PurchaseState,
     Timeline,
-    direction_of,
 )
 from services.portal.infrastructure.tables import subjects, timeline
 
@@ -25,8 +25,11 @@ PAYOUT = "payout."
 
 
 class PostgresTimeline:
-    def __init__(self, connection: AsyncConnection) -> None:
+    """`compensations` are the event types that go back; all others go forward."""
+
+    def __init__(self, connection: AsyncConnection, compensations: Collection[str]) -> None:
         self._connection = connection
+        self._compensations = compensations
         self._facts: dict[UUID, list[Fact]] = {}
 
     def note(self, fact: Fact) -> None:
@@ -100,7 +103,19 @@ class PostgresTimeline:
             .where(timeline.c.subject_id == subject_id, timeline.c.position > after)
             .order_by(timeline.c.position)
         )
-        return Timeline(purchase, [_moment(row, purchase.started_at) for row in rows])
+        return Timeline(purchase, [self._moment(row, purchase.started_at) for row in rows])
+
+    def _moment(self, row: Row[Any], started_at: datetime) -> Moment:
+        goes_back = row.type in self._compensations
+        return Moment(
+            position=row.position,
+            service=row.service,
+            type=row.type,
+            direction=Direction.BACK if goes_back else Direction.FORWARD,
+            occurred_at=row.occurred_at,
+            ms=(row.occurred_at - started_at) // MILLISECOND,
+            details=row.details,
+        )
 
     async def positions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
         """How far each of these has come; those nobody has heard of are left out."""
@@ -163,18 +178,6 @@ def _row(fact: Fact, position: int) -> dict[str, Any]:
         "sequence": fact.sequence,
         "details": dict(fact.details),
     }
-
-
-def _moment(row: Row[Any], started_at: datetime) -> Moment:
-    return Moment(
-        position=row.position,
-        service=row.service,
-        type=row.type,
-        direction=direction_of(row.type),
-        occurred_at=row.occurred_at,
-        ms=(row.occurred_at - started_at) // MILLISECOND,
-        details=row.details,
-    )
 
 
 def _purchase(row: Row[Any]) -> Purchase:

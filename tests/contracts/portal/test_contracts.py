@@ -8,7 +8,8 @@ import pytest
 
 from libs.messaging.envelope import Received
 from libs.messaging.inbox.reactions import Reaction
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.infrastructure.consumers import SHOWN, participant
 
 HERE = Path(__file__).parent
@@ -25,7 +26,7 @@ def test_the_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any
 
 
 def test_every_event_that_anybody_states_is_heard() -> None:
-    stated = {event.type for each in load(named_participants([])) for event in each.publishes}
+    stated = {event.type for each in read(CHOREOGRAPHY).participants for event in each.publishes}
     assert set(participant().reactions.by_event) == stated
 
 

@@ -8,7 +8,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import Serve
 from tests.integration.customers.purchases import confirmed, credit, register
@@ -17,7 +18,7 @@ from tests.integration.customers.purchases import confirmed, credit, register
 async def test_a_confirmed_order_from_the_broker_is_answered_there_once(
     serve: Serve, vhost: str
 ) -> None:
-    await topology.apply(vhost, topology.topology_of(load(named_participants([]))))
+    await topology.apply(vhost, topology.topology_of(read(CHOREOGRAPHY).participants))
     async with await aio_pika.connect(vhost) as connection, await connection.channel() as channel:
         answers = await channel.get_queue("vehicles.on.credit.reserved.v1")
         async with serve(role="all", rabbitmq_url=vhost) as customers:

@@ -16,8 +16,8 @@ from aio_pika.abc import AbstractChannel
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.saga.discovery import load, named_participants
-from libs.runtime.peers import PROJECT
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import INDEX_KEY, MASTER_KEY
 from tests.integration.customers.purchases import confirmed
@@ -79,7 +79,7 @@ async def pour(channel: AbstractChannel, bodies: Sequence[bytes]) -> None:
 async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
     customers_database: str, vhost: str, tmp_path: Path
 ) -> None:
-    everyone = load(named_participants([], PROJECT))
+    everyone = read(CHOREOGRAPHY).participants
     await topology.apply(vhost, topology.topology_of(everyone))
     bodies = [envelope(*confirmed(uuid7(), uuid7())) for _ in range(MESSAGES)]
     database = await asyncpg.connect(customers_database.replace("+asyncpg", ""))

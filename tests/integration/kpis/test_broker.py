@@ -9,7 +9,8 @@ import aio_pika
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.saga import discovery
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.kpis.main import build
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import serving
@@ -21,7 +22,7 @@ SALE = {"customer_id": uuid7(), "vehicle_id": uuid7(), "seller_id": uuid7()}
 async def test_events_from_the_broker_become_figures_once(
     kpis_database: Database, vhost: str
 ) -> None:
-    everyone = discovery.load(discovery.named_participants([]))
+    everyone = read(CHOREOGRAPHY).participants
     await topology.apply(vhost, topology.topology_of(everyone))
     tenant = f"tenant-{uuid.uuid4().hex}"
     orders = [uuid7() for _ in range(30)]

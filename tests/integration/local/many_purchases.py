@@ -13,7 +13,7 @@ from rich.console import Console
 
 from deploy.local.invariants import check
 from deploy.local.verify import show_report
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import DescribedParticipant
 from tests.fixtures.servers import running_servers
 from tests.integration.local.purchases import PRICE, PURCHASES, Purchase
 from tests.integration.local.spoilt import PARTICIPANTS, empty_databases
@@ -93,7 +93,7 @@ HANDLED = """
 
 
 async def fill_with_many(
-    databases: Mapping[str, str], participants: Sequence[Participant], total: int
+    databases: Mapping[str, str], participants: Sequence[DescribedParticipant], total: int
 ) -> None:
     """Write `total` purchases (a multiple of ten) of the last day into migrated databases."""
     await asyncio.gather(
@@ -110,9 +110,9 @@ async def _fill(url: str, statements: Sequence[str]) -> None:
         await connection.close()
 
 
-def _statements(participant: Participant, total: int) -> Iterator[str]:
+def _statements(participant: DescribedParticipant, total: int) -> Iterator[str]:
     own = {event.type for event in participant.publishes}
-    heard = {reaction.event_type: reaction.queue for reaction in participant.reacts_to}
+    heard = {reaction.event_type: reaction.queue for reaction in participant.consumes}
     for digit, kind in enumerate(OF_TEN):
         it = PURCHASES[kind]
         words = _words(it, digit, total)

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 import asyncpg
 
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import DescribedParticipant
 
 PRICE = 5_000_000
 TENANT = "default"
@@ -149,7 +149,7 @@ def identifier(purchase: str, what: str = "order") -> UUID:
     return uuid5(NAMESPACE_OID, f"{what} of {purchase}")
 
 
-async def fill(databases: Mapping[str, str], participants: Sequence[Participant]) -> None:
+async def fill(databases: Mapping[str, str], participants: Sequence[DescribedParticipant]) -> None:
     """Write down every purchase, its events as archived, and each of them in every inbox."""
     for participant in participants:
         connection = await asyncpg.connect(databases[participant.name])
@@ -216,9 +216,9 @@ _RECORDS = {
 }
 
 
-def _messages(participant: Participant) -> Statements:
+def _messages(participant: DescribedParticipant) -> Statements:
     own = {event.type for event in participant.publishes}
-    heard = {reaction.event_type: reaction.queue for reaction in participant.reacts_to}
+    heard = {reaction.event_type: reaction.queue for reaction in participant.consumes}
     events = [(name, event) for name, purchase in PURCHASES.items() for event in purchase.events]
     for number, (name, event) in enumerate(events):
         if event in own:

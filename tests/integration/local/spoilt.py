@@ -7,12 +7,13 @@ from uuid import uuid4
 
 import asyncpg
 
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated
 from tests.integration.local.purchases import PURCHASES, fill, identifier
 
-PARTICIPANTS = load(named_participants([]))
+PARTICIPANTS = read(CHOREOGRAPHY).participants
 
 IDS = {"nobody": identifier("nobody")}
 """What a statement may name: `{closed}` is an order, `{closed_customer}` its customer."""

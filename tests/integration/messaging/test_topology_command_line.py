@@ -15,7 +15,8 @@ from libs.kernel.ids import uuid7
 from libs.messaging.__main__ import main
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.relay.relay import Relay
-from libs.messaging.saga.choreography import BEGIN, END
+from libs.messaging.saga.choreography import choreography_of, read
+from libs.messaging.saga.pictures import BEGIN, END
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample
@@ -26,6 +27,14 @@ from tests.integration.messaging.wire import send, waiting
 ROOT = Path(__file__).parents[3]
 SAMPLE = "tests.integration.messaging.sample"
 PARTICIPANTS = ["--participants", f"{SAMPLE}:shop", "--participants", f"{SAMPLE}:credit"]
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> list[str]:
+    """The option that names the written choreography of the sample."""
+    path = tmp_path / "choreography.json"
+    path.write_text(choreography_of([sample.shop(), sample.credit()]).as_text())
+    return ["--choreography", str(path)]
 
 
 class CommandLine:
@@ -60,21 +69,21 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 async def test_topology_check_fails_before_apply_and_succeeds_after(
-    command: CommandLine, vhost: str, rabbitmq_server: RabbitMQServer
+    command: CommandLine, document: list[str], vhost: str, rabbitmq_server: RabbitMQServer
 ) -> None:
     places = {"RABBITMQ_URL": vhost, "RABBITMQ_MANAGEMENT_URL": rabbitmq_server.management_url}
-    code, _, errors = await command("topology", "check", *PARTICIPANTS, **places)
+    code, _, errors = await command("topology", "check", *document, **places)
     assert code == 1
     assert f"queue {sample.QUEUE}: missing" in errors.splitlines()
-    code, output, _ = await command("topology", "apply", *PARTICIPANTS, **places)
+    code, output, _ = await command("topology", "apply", *document, **places)
     assert (code, output) == (0, "declared 6 exchanges and 3 queues\n")
-    code, output, _ = await command("topology", "check", *PARTICIPANTS, **places)
+    code, output, _ = await command("topology", "check", *document, **places)
     assert (code, output) == (0, "all as it should be\n")
 
 
-async def test_a_broker_that_is_away_is_one_line_and_a_failure() -> None:
+async def test_a_broker_that_is_away_is_one_line_and_a_failure(document: list[str]) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "libs.messaging", "topology", "apply", *PARTICIPANTS,
+        sys.executable, "-m", "libs.messaging", "topology", "apply", *document,
         cwd=ROOT, env=os.environ | {"RABBITMQ_URL": "amqp://127.0.0.1:1/"},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -94,36 +103,40 @@ async def test_a_database_that_is_away_is_one_line_and_a_failure(command: Comman
     assert len(errors.splitlines()) == 1
 
 
-async def test_a_participant_that_is_not_there_is_one_line_and_a_failure(
-    command: CommandLine,
+async def test_participants_or_a_document_that_are_not_there_are_one_line_and_a_failure(
+    command: CommandLine, tmp_path: Path
 ) -> None:
-    code, _, errors = await command("topology", "show", "--participants", "services.nowhere:one")
+    code, _, errors = await command("choreography", "--participants", "services.nowhere:one")
     assert code == 1
     assert errors == "error: services.nowhere:one: No module named 'services.nowhere'\n"
+    missing = tmp_path / "nowhere.json"
+    code, _, errors = await command("topology", "show", "--choreography", str(missing))
+    assert code == 1
+    assert errors == f"error: {missing}: No such file or directory\n"
 
 
 async def test_dead_letters_are_listed_shown_and_discarded(
-    command: CommandLine, channel: AbstractChannel, broker: str
+    command: CommandLine, document: list[str], channel: AbstractChannel, broker: str
 ) -> None:
     event_id, other_id = uuid7(), uuid7()
     bodies = [sample.on_the_wire(sample.order_placed(), each) for each in (event_id, other_id)]
     await send(channel, *bodies, exchange="credit.dlx", routing_key=sample.QUEUE)
     identifier = str(event_id)
-    code, output, _ = await command("dead", "list", *PARTICIPANTS, RABBITMQ_URL=broker)
+    code, output, _ = await command("dead", "list", *document, RABBITMQ_URL=broker)
     assert code == 0
     assert identifier in output
     assert output.endswith("2 dead letters\n")
     code, output, _ = await command(
-        "dead", "show", "credit", identifier, *PARTICIPANTS, RABBITMQ_URL=broker
+        "dead", "show", "credit", identifier, *document, RABBITMQ_URL=broker
     )
     assert code == 0
     assert f"queue: {sample.QUEUE}" in output
     code, output, _ = await command(
-        "dead", "discard", "credit", identifier, *PARTICIPANTS, RABBITMQ_URL=broker
+        "dead", "discard", "credit", identifier, *document, RABBITMQ_URL=broker
     )
     assert (code, output.splitlines()[-1]) == (0, "1 discarded")
     code, output, _ = await command(
-        "dead", "redrive", "credit", "--all", *PARTICIPANTS, RABBITMQ_URL=broker
+        "dead", "redrive", "credit", "--all", *document, RABBITMQ_URL=broker
     )
     assert (code, output.splitlines()[-1]) == (0, "1 sent again")
 
@@ -145,6 +158,7 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
     command: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    wanted = [*PARTICIPANTS, "--choreography", "choreography.json"]
     readmes = [
         tmp_path / "README.md",
         tmp_path / "services" / "shop" / "README.md",
@@ -153,20 +167,27 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
     for readme in readmes:
         readme.parent.mkdir(parents=True, exist_ok=True)
         readme.write_text(f"# Title\n\n{BEGIN}\n{END}\n")
-    code, _, errors = await command("choreography", "--check", *PARTICIPANTS)
+    code, _, errors = await command("choreography", "--check", *wanted)
     assert code == 1
     assert "README.md is stale: run ./taskw choreography" in errors.splitlines()
-    assert await command("choreography", *PARTICIPANTS) == (0, "the services fit together\n", "")
-    code, *_ = await command("choreography", "--check", *PARTICIPANTS)
+    assert await command("choreography", *wanted) == (0, "the services fit together\n", "")
+    code, *_ = await command("choreography", "--check", *wanted)
     assert code == 0
+    document = tmp_path / "choreography.json"
+    assert read(document) == choreography_of([sample.shop(), sample.credit()])
+    document.write_text(document.read_text().replace("order.placed", "order.lost"))
+    code, _, errors = await command("choreography", "--check", *wanted)
+    assert (code, errors) == (1, "choreography.json is stale: run ./taskw choreography\n")
+    await command("choreography", *wanted)
     readmes[1].write_text(readmes[1].read_text().replace("order.placed", "order.lost"))
-    code, _, errors = await command("choreography", "--check", *PARTICIPANTS)
+    code, _, errors = await command("choreography", "--check", *wanted)
     assert code == 1
     assert errors == "services/shop/README.md is stale: run ./taskw choreography\n"
 
 
 async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each(
     command: CommandLine,
+    document: list[str],
     engine: AsyncEngine,
     database: str,
     broker: str,
@@ -197,7 +218,7 @@ async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each
         await relay.stop()
     await channel.queue_delete(sample.QUEUE)
 
-    assert (await command("topology", "apply", *PARTICIPANTS, RABBITMQ_URL=broker))[0] == 0
+    assert (await command("topology", "apply", *document, RABBITMQ_URL=broker))[0] == 0
     replay = await command(
         "topology", "replay", sample.QUEUE, RABBITMQ_URL=broker, DATABASE_URL=database
     )

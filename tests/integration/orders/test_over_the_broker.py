@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
 from tests.fixtures.polling import eventually
@@ -21,7 +22,7 @@ from tests.fixtures.services import ServiceClient, running
 from tests.integration.orders.market import TENANT, WAY_FORWARD, buy, look
 
 SAMPLES = Path(__file__).parents[2] / "contracts"
-ALL = load(named_participants([]))
+ALL = read(CHOREOGRAPHY).participants
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 import aio_pika
 
 from libs.kernel.ids import uuid7
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
 from libs.messaging.topology import apply, topology_of
+from libs.runtime.settings import CHOREOGRAPHY
 from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
 from tests.fixtures.polling import eventually
@@ -37,7 +38,7 @@ def reserved(order_id: str) -> aio_pika.Message:
 
 
 async def test_reserved_vehicle_is_coded_paid_and_told(database: str, vhost: str) -> None:
-    await apply(vhost, topology_of(load(named_participants([]))))
+    await apply(vhost, topology_of(read(CHOREOGRAPHY).participants))
     order_id = str(uuid7())
     async with (
         await aio_pika.connect(vhost) as connection,

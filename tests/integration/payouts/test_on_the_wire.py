@@ -7,8 +7,9 @@ from typing import Any
 import aio_pika
 
 from libs.kernel.ids import uuid7
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
 from libs.messaging.topology import apply, topology_of
+from libs.runtime.settings import CHOREOGRAPHY
 from services.payouts.infrastructure.settings import PayoutsSettings
 from services.payouts.main import build
 from tests.fixtures.polling import eventually
@@ -37,7 +38,7 @@ def closed(order_id: str, seller_id: str | None) -> aio_pika.Message:
 
 
 async def test_closed_order_is_paid_and_told(database: str, vhost: str) -> None:
-    await apply(vhost, topology_of(load(named_participants([]))))
+    await apply(vhost, topology_of(read(CHOREOGRAPHY).participants))
     order_id, seller_id = str(uuid7()), str(uuid7())
     async with (
         await aio_pika.connect(vhost) as connection,

@@ -6,7 +6,8 @@ import aio_pika
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.polling import eventually
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
 from tests.integration.portal.purchases import WAY_FORWARD, envelope
@@ -16,7 +17,7 @@ async def test_events_from_the_broker_stand_in_the_timeline_once(
     serve: Serve, vhost: str, add_user: AddUser
 ) -> None:
     await add_user("operator")
-    await topology.apply(vhost, topology.topology_of(load(named_participants([]))))
+    await topology.apply(vhost, topology.topology_of(read(CHOREOGRAPHY).participants))
     order_id = uuid7()
     events = [envelope(order_id, heard, after_ms=n) for n, heard in enumerate(WAY_FORWARD)]
     async with (

@@ -11,7 +11,8 @@ from aio_pika.abc import AbstractChannel
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from services.portal.infrastructure.back_office import participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
@@ -22,7 +23,7 @@ VIEW = "portal.on.credit.reserved.v1"
 
 @pytest.fixture
 async def broker(vhost: str) -> str:
-    await topology.apply(vhost, topology.topology_of(participants()))
+    await topology.apply(vhost, topology.topology_of(read(CHOREOGRAPHY).participants))
     return vhost
 
 

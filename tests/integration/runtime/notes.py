@@ -31,6 +31,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.saga.choreography import choreography_of
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema import migrations
 from libs.messaging.schema.tables import messaging_tables
@@ -229,14 +230,16 @@ async def _all(unit: UnitOfWork, query: Any) -> Any:
 def build(settings: NotesSettings) -> Service[UnitOfWork]:
     outbox = Outbox(settings.service, TABLES)
     transactions = Transactions(create_engine(settings), outbox, UnitOfWork)
+    participant = Participant(
+        "notes",
+        publishes=(NoteTaken,),
+        reactions=Reactions("notes"),
+        final=frozenset({NoteTaken.type}),
+    )
     return Service(
         settings=settings,
-        participant=Participant(
-            "notes",
-            publishes=(NoteTaken,),
-            reactions=Reactions("notes"),
-            final=frozenset({NoteTaken.type}),
-        ),
+        participant=participant,
+        choreography=choreography_of([participant]),
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, settings)],

@@ -10,8 +10,9 @@ import aio_pika
 from aio_pika.abc import AbstractChannel
 
 from libs.kernel.ids import uuid7
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
 from libs.messaging.topology import apply, topology_of
+from libs.runtime.settings import CHOREOGRAPHY
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.main import build
 from tests.fixtures.polling import eventually
@@ -55,7 +56,7 @@ async def heard(channel: AbstractChannel, queue: str) -> dict[str, Any]:
 async def test_purchases_cross_the_broker_sold_refused_and_released(
     database: str, vhost: str, keys: dict[str, Any]
 ) -> None:
-    await apply(vhost, topology_of(load(named_participants([]))))
+    await apply(vhost, topology_of(read(CHOREOGRAPHY).participants))
     async with (
         await aio_pika.connect(vhost) as connection,
         running(

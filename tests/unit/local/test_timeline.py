@@ -4,13 +4,13 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from deploy.local.timeline import WAY_BACK, Happened, draw
-from libs.messaging.inbox.reactions import Step
-from libs.messaging.saga.discovery import load, named_participants
+from deploy.local.timeline import Happened, draw
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PARTICIPANTS = load(named_participants([]))
-PUBLISHED = {event.type for participant in PARTICIPANTS for event in participant.publishes}
+COMPENSATIONS = read(CHOREOGRAPHY).compensations
+PUBLISHED = read(CHOREOGRAPHY).publishers.keys()
 FORWARD = {
     "order.confirmed.v1",
     "order.completed.v1",
@@ -38,7 +38,10 @@ def happened(milliseconds: float, event_type: str, reason: str | None = None) ->
 
 def cells(*events: Happened) -> list[list[str]]:
     """The drawn table's cells by line, with their markup."""
-    return [list(line) for line in zip(*(c.cells for c in draw(events).columns), strict=True)]
+    return [
+        list(line)
+        for line in zip(*(c.cells for c in draw(events, COMPENSATIONS).columns), strict=True)
+    ]
 
 
 def test_each_line_tells_milliseconds_since_the_first_event_service_and_event() -> None:
@@ -80,24 +83,13 @@ def test_the_way_back_has_a_colour_of_its_own(event_type: str, colour: str) -> N
 def test_a_purchase_nothing_is_known_of_draws_an_empty_table() -> None:
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(draw([]))
+        console.print(draw([], COMPENSATIONS))
 
     assert capture.get().strip() == ""
 
 
 def test_every_published_event_goes_forward_or_back_or_is_no_purchases() -> None:
-    known = (WAY_BACK, FORWARD, OUTSIDE_PURCHASES)
+    known = (COMPENSATIONS, FORWARD, OUTSIDE_PURCHASES)
 
     assert set().union(*known) == PUBLISHED
     assert sum(len(each) for each in known) == len(PUBLISHED)
-
-
-def test_every_event_on_which_a_service_undoes_its_step_is_on_the_way_back() -> None:
-    undoing = {
-        reaction.event_type
-        for participant in PARTICIPANTS
-        for reaction in participant.reacts_to
-        if reaction.step is Step.BACKWARD
-    }
-
-    assert undoing <= WAY_BACK

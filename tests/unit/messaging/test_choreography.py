@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from libs.kernel.events import DomainEvent
+from libs.kernel.events import Direction, DomainEvent
 from libs.messaging.envelope import View
 from libs.messaging.inbox.reactions import Reactions
-from libs.messaging.saga import choreography
+from libs.messaging.saga import pictures, rules
+from libs.messaging.saga.choreography import ChoreographyError, choreography_of
 from libs.messaging.saga.participant import Participant
 from services.events import PurchaseEvent
 
@@ -33,6 +34,7 @@ class Reserved(PurchaseEvent):
 @dataclass(frozen=True, kw_only=True)
 class Cancelled(PurchaseEvent):
     type: ClassVar[str] = "order.cancelled.v1"
+    direction = Direction.COMPENSATION
 
 
 async def reserve_credit_when_order_placed(*_: object) -> None: ...
@@ -63,38 +65,48 @@ def credit(
     return Participant("credit", (Reserved,), on)
 
 
+def check(participants: Sequence[Participant]) -> list[str]:
+    return rules.check(choreography_of(participants))
+
+
 def test_services_that_fit_together_have_no_problems() -> None:
-    assert choreography.check([orders(), credit()]) == []
+    assert check([orders(), credit()]) == []
 
 
 def test_an_event_nobody_reacts_to_has_to_be_declared_final() -> None:
     deaf = orders(hears=())
-    assert choreography.check([deaf, credit()]) == [
+    assert check([deaf, credit()]) == [
         "credit: nobody reacts to credit.reserved.v1, and it is not declared final"
     ]
 
 
 def test_a_final_event_somebody_reacts_to_is_a_problem() -> None:
-    assert choreography.check([orders(final=["order.placed.v1"]), credit()]) == [
+    assert check([orders(final=["order.placed.v1"]), credit()]) == [
         "orders: order.placed.v1 is declared final, but somebody reacts to it"
     ]
 
 
-def test_a_final_event_its_service_does_not_publish_is_a_problem() -> None:
-    assert choreography.check([orders(final=["order.lost.v1"]), credit()]) == [
-        "orders: order.lost.v1 is declared final, but orders does not publish it"
+def test_a_final_event_its_service_does_not_publish_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"order\.lost\.v1 is declared final, but orders does not"):
+        orders(final=["order.lost.v1"])
+
+
+def test_a_compensation_on_an_event_that_is_declared_a_step_on_is_a_problem() -> None:
+    on = Reactions[Any]("credit")
+    on.backward("order.placed.v1", Purchase)(note)
+    forward = Participant("credit", (), on)
+    assert check([orders(hears=(), publishes=(Placed,)), forward]) == [
+        "credit: goes backward on order.placed.v1, which orders does not declare a compensation"
     ]
 
 
 def test_a_reaction_that_waits_for_an_event_nobody_publishes_is_a_problem() -> None:
     waits = orders(hears=["credit.reserved.v1", "credit.lost.v1"])
-    assert choreography.check([waits, credit()]) == [
-        "orders: waits for credit.lost.v1, which nobody publishes"
-    ]
+    assert check([waits, credit()]) == ["orders: waits for credit.lost.v1, which nobody publishes"]
 
 
 def test_a_forward_step_without_a_way_back_is_a_problem() -> None:
-    assert choreography.check([orders(), credit(undone_by=())]) == [
+    assert check([orders(), credit(undone_by=())]) == [
         "credit: the step on order.placed.v1 has no way back"
     ]
 
@@ -103,19 +115,21 @@ def test_a_step_that_is_never_undone_needs_no_way_back_and_is_drawn_as_forward()
     on = Reactions[Any]("payouts")
     on.irrevocable("order.placed.v1", Purchase)(note)
     payouts = Participant("payouts", (), on)
-    assert choreography.check([orders(hears=(), publishes=(Placed,)), payouts]) == []
-    assert 'orders ==>|"order.placed"| payouts' in choreography.picture([orders(), payouts])
+    assert check([orders(hears=(), publishes=(Placed,)), payouts]) == []
+    assert 'orders ==>|"order.placed"| payouts' in pictures.picture(
+        choreography_of([orders(), payouts])
+    )
 
 
 def test_a_way_back_that_only_looks_on_is_a_problem() -> None:
-    assert choreography.check([orders(), credit(goes_back=False)]) == [
+    assert check([orders(), credit(goes_back=False)]) == [
         "credit: the step on order.placed.v1 is undone by order.cancelled.v1, "
         "but nothing goes backward on it there"
     ]
 
 
 def test_a_way_back_on_an_event_nobody_publishes_is_a_problem() -> None:
-    problems = choreography.check([orders(publishes=(Placed,)), credit()])
+    problems = check([orders(publishes=(Placed,)), credit()])
     assert (
         "credit: the step on order.placed.v1 is undone by order.cancelled.v1, "
         "which nobody publishes"
@@ -123,7 +137,7 @@ def test_a_way_back_on_an_event_nobody_publishes_is_a_problem() -> None:
 
 
 def test_the_drawing_tells_forward_backward_and_view_apart() -> None:
-    drawing = choreography.picture([orders(), credit()])
+    drawing = pictures.picture(choreography_of([orders(), credit()]))
     assert 'orders ==>|"order.placed"| credit' in drawing
     assert 'orders -->|"order.cancelled"| credit' in drawing
     assert 'credit -.->|"credit.reserved"| orders' in drawing
@@ -131,20 +145,21 @@ def test_the_drawing_tells_forward_backward_and_view_apart() -> None:
 
 
 def test_the_canvas_shows_what_goes_in_and_out_of_one_service() -> None:
-    canvas = choreography.canvas(credit(), [orders(), credit()])
+    both = choreography_of([orders(), credit()])
+    canvas = pictures.canvas(both.participants[1], both)
     assert "| `order.cancelled.v1` | orders | backward | release credit |" in canvas
     assert "| `credit.reserved.v1` | orders: note (view) |" in canvas
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
-    text = f"before\n{choreography.BEGIN}\nold\n{choreography.END}\nafter\n"
-    changed = choreography.with_section(text, "new", "README.md")
-    assert changed == (f"before\n{choreography.BEGIN}\n\nnew\n\n{choreography.END}\nafter\n")
-    assert choreography.with_section(changed, "new", "README.md") == changed
+    text = f"before\n{pictures.BEGIN}\nold\n{pictures.END}\nafter\n"
+    changed = pictures.with_section(text, "new", "README.md")
+    assert changed == (f"before\n{pictures.BEGIN}\n\nnew\n\n{pictures.END}\nafter\n")
+    assert pictures.with_section(changed, "new", "README.md") == changed
 
 
 def test_a_file_without_markers_is_a_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(choreography.ChoreographyError, match=r"README\.md has no section between"):
-        choreography.with_section("text", "new", "README.md")
-    with pytest.raises(choreography.ChoreographyError, match="No such file"):
-        choreography.sections([orders()], tmp_path)
+    with pytest.raises(ChoreographyError, match=r"README\.md has no section between"):
+        pictures.with_section("text", "new", "README.md")
+    with pytest.raises(ChoreographyError, match="No such file"):
+        pictures.sections(choreography_of([orders()]), tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import services.orders
 from libs.kernel.errors import Conflict
-from libs.messaging.saga.choreography import BEGIN, END
+from libs.messaging.saga.pictures import BEGIN, END
 from libs.runtime.settings import ServiceSettings
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import FORWARD, State

@@ -5,15 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from libs.kernel.ids import uuid7
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.domain.errors import CustomerLinked, InvalidUser, SubmissionFinished
 from services.portal.domain.submission import MAX_ERRORS, RowError, Submission, SubmissionStatus
 from services.portal.domain.timeline import (
-    BACK,
     STATE_AFTER,
-    Direction,
     Purchase,
     PurchaseState,
-    direction_of,
 )
 from services.portal.domain.user import (
     User,
@@ -110,7 +109,5 @@ def test_a_purchase_is_finished_when_nothing_more_is_to_come() -> None:
 
 def test_every_event_that_goes_back_or_gives_a_state_is_one_we_hear() -> None:
     heard = {*OF_A_PURCHASE, *OF_A_PAYOUT}
-    assert heard >= BACK
+    assert heard >= read(CHOREOGRAPHY).compensations
     assert heard >= STATE_AFTER.keys()
-    assert direction_of("vehicle.released.v1") is Direction.BACK
-    assert direction_of("vehicle.sold.v1") is Direction.FORWARD

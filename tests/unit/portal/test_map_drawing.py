@@ -6,7 +6,8 @@ from itertools import combinations
 import pytest
 
 from libs.messaging.inbox.reactions import Step
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.infrastructure.map_drawing import (
     NODE_WIDTH,
     Drawing,
@@ -18,18 +19,18 @@ from services.portal.infrastructure.map_drawing import (
 
 @pytest.fixture(scope="module")
 def edges() -> list[Edge]:
-    return edges_of(load(named_participants([])))
+    return edges_of(read(CHOREOGRAPHY))
 
 
 @pytest.fixture(scope="module")
 def drawing(edges: list[Edge]) -> Drawing:
-    names = [each.name for each in load(named_participants([]))]
+    names = [each.name for each in read(CHOREOGRAPHY).participants]
     return draw(names, [edge for edge in edges if edge.step is not Step.VIEW])
 
 
 def test_every_reaction_of_every_service_is_on_an_edge(edges: list[Edge]) -> None:
-    participants = load(named_participants([]))
-    queues = {reaction.queue for each in participants for reaction in each.reacts_to}
+    participants = read(CHOREOGRAPHY).participants
+    queues = {reaction.queue for each in participants for reaction in each.consumes}
     assert {queue for edge in edges for queue in edge.queues} == queues
 
 

@@ -1,7 +1,8 @@
 """The map shows what the broker counts on the edge it counts it for."""
 
 from libs.messaging.inbox.reactions import Step
-from libs.messaging.saga.discovery import load, named_participants
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_view import EdgeView, MapView, map_view
 
@@ -14,8 +15,7 @@ DEAD = QueueState("vehicles.dead", 4, 0, 0, 0, 0, 0)
 
 def view(*states: QueueState, refused: int = 0, with_views: bool = False) -> MapView:
     queues = {state.name: state for state in states}
-    participants = load(named_participants([]))
-    return map_view(participants, queues, {QUEUE: refused}, with_views=with_views)
+    return map_view(read(CHOREOGRAPHY), queues, {QUEUE: refused}, with_views=with_views)
 
 
 def edge(shown: MapView) -> EdgeView:
@@ -45,5 +45,5 @@ def test_views_are_drawn_when_asked_for_and_always_in_the_table() -> None:
     steps, all_of_it = view(), view(with_views=True)
     assert {each.drawn.edge.step for each in steps.edges} == {Step.FORWARD, Step.BACKWARD}
     assert len(all_of_it.edges) > len(steps.edges)
-    reactions = sum(len(each.reacts_to) for each in load(named_participants([])))
+    reactions = sum(len(each.consumes) for each in read(CHOREOGRAPHY).participants)
     assert len(steps.table) == len(all_of_it.table) == reactions

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from libs.messaging.saga.discovery import load, named_participants
-from libs.runtime.peers import PROJECT
-from services.portal.domain.timeline import STATE_AFTER, Moment, direction_of
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
+from services.portal.domain.timeline import STATE_AFTER, Direction, Moment
 from services.portal.infrastructure import purchase_view, wording
 from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
 from services.portal.infrastructure.purchase_view import LANES
@@ -17,7 +17,9 @@ START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 def moment(position: int, service: str, event: str, ms: int) -> Moment:
     at = START + timedelta(milliseconds=ms)
     event_type = f"{event}.v1"
-    return Moment(position, service, event_type, direction_of(event_type), at, ms, {})
+    goes_back = event_type in read(CHOREOGRAPHY).compensations
+    direction = Direction.BACK if goes_back else Direction.FORWARD
+    return Moment(position, service, event_type, direction, at, ms, {})
 
 
 def marks(state: str, *heard: str) -> list[str]:
@@ -52,7 +54,7 @@ def test_events_stand_in_the_order_they_happened_whatever_order_they_were_heard_
 def test_every_event_of_a_purchase_has_a_lane_and_a_name_for_people() -> None:
     publisher = {
         event.type: each.name
-        for each in load(named_participants([], PROJECT))
+        for each in read(CHOREOGRAPHY).participants
         for event in each.publishes
     }
     for event_type in (*OF_A_PURCHASE, *OF_A_PAYOUT):

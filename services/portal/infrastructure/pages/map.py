@@ -1,11 +1,10 @@
 """The choreography as a live map, for those who keep the market running."""
 
-from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
-from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.choreography import Choreography
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi
 from services.portal.infrastructure.map_view import map_view
@@ -17,9 +16,7 @@ from services.portal.infrastructure.templating import render
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 
 
-def router(
-    participants: Callable[[], Sequence[Participant]], broker: ManagementApi, probes: Probes
-) -> APIRouter:
+def router(choreography: Choreography, broker: ManagementApi, probes: Probes) -> APIRouter:
     routes = page_router()
 
     async def show(request: Request, user: Keeper, template: str, views: str) -> Response:
@@ -28,7 +25,7 @@ def router(
             queues = await broker.queues()
         except BrokerUnavailable as unavailable:
             trouble = str(unavailable)
-        view = map_view(participants(), queues, await probes.refusals(), with_views=bool(views))
+        view = map_view(choreography, queues, await probes.refusals(), with_views=bool(views))
         return render(
             request,
             template,

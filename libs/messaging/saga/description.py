@@ -1,0 +1,96 @@
+"""A participant's code as data.
+
+It looks at attributes only and imports nothing of this library. So it describes the code of another
+revision too, which knows nothing of this module:
+
+    python -P description.py MODULE:FUNCTION …
+"""
+
+import json
+import sys
+from dataclasses import fields
+from functools import cache
+from importlib import import_module
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter
+
+Json = dict[str, Any]
+
+
+def described(participant: Any) -> Json:
+    """One participant as `DescribedParticipant` reads it.
+
+    `direction` and `extensions` are None where the code of an older revision does not tell them.
+    """
+    return {
+        "name": participant.name,
+        "publishes": [_published(event, participant.final) for event in participant.publishes],
+        "consumes": [_consumed(each) for each in participant.reactions.by_event.values()],
+    }
+
+
+def _published(event: Any, final: frozenset[str]) -> Json:
+    hints = get_type_hints(event)
+    names = [field.name for field in fields(event) if field.name != "sequence"]
+    direction = getattr(event, "direction", None)
+    return {
+        "type": event.type,
+        "direction": direction and direction.value,
+        "final": event.type in final,
+        "extensions": _names(getattr(event, "extensions", None)),
+        "fields": {name: {"type": json_type(hints[name]), "required": True} for name in names},
+    }
+
+
+def _consumed(reaction: Any) -> Json:
+    view = reaction.view
+    return {
+        "event_type": reaction.event_type,
+        "queue": reaction.queue,
+        "step": reaction.step.value,
+        "compensated_by": list(reaction.compensated_by),
+        "irrevocable": reaction.irrevocable,
+        "batch_delay": getattr(reaction, "batch_delay", getattr(reaction, "linger", 0.0)),
+        "does": reaction.handler.__name__.partition("_when_")[0].replace("_", " "),
+        "extensions": _names(getattr(reaction, "extensions", None)),
+        "keeps_all": view.model_config.get("extra") == "allow",
+        "fields": {
+            field.alias or name: {
+                "type": json_type(field.annotation),
+                "required": field.is_required(),
+            }
+            for name, field in view.model_fields.items()
+        },
+    }
+
+
+def _names(found: Any) -> list[str] | None:
+    return None if found is None else list(found)
+
+
+@cache
+def json_type(hint: Any) -> str:
+    """The JSON type of a Python type: `integer | null`, `string (uuid)`, `array of string`."""
+    schema = TypeAdapter(hint).json_schema()
+    return _type_of(schema, schema.get("$defs", {}))
+
+
+def _type_of(schema: Json, definitions: Json) -> str:
+    if "$ref" in schema:
+        return _type_of(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "anyOf" in schema:
+        return " | ".join(_type_of(each, definitions) for each in schema["anyOf"])
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        return f"array of {_type_of(schema.get('items', {}), definitions)}"
+    return f"{kind} ({schema['format']})" if "format" in schema else kind
+
+
+def _loaded(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)()
+
+
+if __name__ == "__main__":
+    json.dump([described(_loaded(name)) for name in sys.argv[1:]], sys.stdout)

@@ -1,0 +1,47 @@
+"""A service's process holds no code of another service."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.services import SERVICES
+
+ROOT = Path(__file__).parents[2]
+START = """
+import json, sys
+from importlib import import_module
+
+main, name = import_module(f"services.{sys.argv[1]}.main"), sys.argv[1]
+from libs.runtime import pages, peers
+from libs.runtime.settings import CHOREOGRAPHY
+
+choreography = peers.read_choreography(CHOREOGRAPHY)
+peers.check_own(main.participant(), choreography)
+queues = peers.expected_queues(main.participant(), choreography)
+if len(sys.argv) > 2:
+    pages._described(main.participant(), choreography.publishers)
+print(json.dumps({"modules": sorted(sys.modules), "queues": queues}))
+"""
+
+
+@pytest.mark.parametrize("asked", [[], ["/asyncapi"]], ids=["at-start", "asked-for-asyncapi"])
+@pytest.mark.parametrize("service", [spec.name for spec in SERVICES])
+def test_a_service_knows_its_peers_without_loading_a_module_of_theirs(
+    service: str, asked: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START, service, *asked],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    told = json.loads(done.stdout)
+    peers = [f"services.{spec.name}" for spec in SERVICES if spec.name != service]
+    loaded = {
+        name for name in told["modules"] if any(f"{name}.".startswith(f"{p}.") for p in peers)
+    }
+    assert loaded == set()
+    assert f"services.{service}.main" in told["modules"]
+    if service == "orders":
+        assert "customers.on.order.confirmed.v1" in told["queues"]["order.confirmed.v1"]
