@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 
 from libs.messaging.saga import asyncapi, discovery, pictures, rules
-from libs.messaging.saga.choreography import choreography_of
+from libs.messaging.saga.choreography import ChoreographyError, choreography_of, read
+from libs.messaging.saga.diff import changes
+from libs.messaging.saga.reports import Format, report
+from libs.messaging.saga.revisions import choreography_at
 
 choreography_app = typer.Typer(help="What the services say to each other, as data and as pictures.")
 
@@ -50,3 +53,28 @@ def write(
     if problems:
         raise typer.Exit(1)
     typer.echo("the services fit together")
+
+
+@choreography_app.command("diff")
+def diff(
+    base: Annotated[str, typer.Option(help="The git revision to compare with.")],
+    form: Annotated[Format, typer.Option("--format")] = Format.TEXT,
+    choreography: Annotated[
+        Path | None,
+        typer.Option(help="Where the document is; else [tool.messaging] in pyproject.toml."),
+    ] = None,
+) -> None:
+    """Compare the written choreography with that of a git revision.
+
+    Exit code 0: old and new processes may run side by side. 1: they may not. 2: cannot compare.
+    """
+    try:
+        document = discovery.document_path(choreography)
+        new = read(document)
+        found = changes(choreography_at(base, document, new), new)
+    except (ChoreographyError, discovery.UnknownParticipant) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    typer.echo(report(found, base, document.as_posix(), form))
+    if not all(change.side_by_side for change in found):
+        raise typer.Exit(1)
