@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from libs.kernel.events import DomainEvent
@@ -38,7 +38,7 @@ class Received(BaseModel, Generic[Data]):
     source: str
     type: str
     subject: str
-    time: datetime
+    time: AwareDatetime
     sequence: int
     traceparent: str | None = None
     data: Data

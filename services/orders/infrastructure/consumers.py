@@ -1,8 +1,9 @@
 """What orders hears: its own views of peers' events, and its reactions."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from pydantic import AwareDatetime
 
 from libs.kernel.clock import Clock, utc_now
 from libs.messaging.envelope import Received, View
@@ -54,7 +55,7 @@ class Failed(View):
 class CodeGenerated(View):
     order_id: UUID
     code: str
-    expires_at: datetime
+    expires_at: AwareDatetime
 
 
 class VehicleSold(View):

@@ -5,7 +5,7 @@ or hears an event of it locks the same thing.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -259,6 +259,12 @@ def _order(row: Row[Any]) -> Order:
     )
 
 
+def _moment(written: str) -> datetime:
+    """Rows of older releases may hold a time without a zone; it counts as UTC."""
+    moment = datetime.fromisoformat(written)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _purchase(row: Row[Any]) -> Purchase:
     return Purchase(
         order_id=row.id,
@@ -275,7 +281,7 @@ def _purchase(row: Row[Any]) -> Purchase:
         code_expires_at=row.code_expires_at,
         due=row.due_at,
         history=[
-            Fact(name, service, sequence, datetime.fromisoformat(time))
+            Fact(name, service, sequence, _moment(time))
             for name, service, sequence, time in row.history
         ],
     )

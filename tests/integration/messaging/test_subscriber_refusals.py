@@ -38,6 +38,7 @@ SPOILED: dict[str, Callable[[Envelope], Envelope]] = {
     "field missing": _without_total,
     "field of another kind": lambda e: e | {"data": e["data"] | {"total_cents": "a lot"}},
     "no data": lambda e: e | {"data": None},
+    "time without a zone": lambda e: e | {"time": "2026-01-01T00:00:00"},
     "unknown version": lambda e: e | {"type": "order.placed.v9"},
     "id of another version": lambda e: e | {"id": str(uuid4())},
     "id no UUID": lambda e: e | {"id": "first"},

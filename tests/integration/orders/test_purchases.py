@@ -1,9 +1,14 @@
 """`/purchase`, `/saga-states`, `/purchases`: what a buyer sees and may do, and every refusal."""
 
+import json
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import ValidationError
+from sqlalchemy import text
 
+from services.orders.infrastructure.consumers import CodeGenerated
 from tests.fixtures.services import ServiceClient
 from tests.integration.orders.market import (
     WAY_FORWARD,
@@ -163,3 +168,24 @@ async def test_what_is_no_purchase_or_another_tenants_is_not_found(orders: Servi
         problem(answer, 404, "purchase-not-found")
     assert (await orders.get("/purchases", headers=headers())).json()["items"] == []
     assert await stated(orders, foreign) == ["order.confirmed.v1"]
+
+
+async def test_a_purchase_that_an_older_release_gave_a_time_without_a_zone_can_be_watched(
+    orders: ServiceClient,
+) -> None:
+    order_id = await buy(orders)
+    history = [["credit.reserved.v1", "customers", 1, "2026-11-26T16:59:00"]]
+    async with orders.service.transactions.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE orders SET history = history || CAST(:more AS jsonb) WHERE id = :id"),
+            {"more": json.dumps(history), "id": order_id},
+        )
+    facts = (await look(orders, order_id))["history"]
+    assert {fact["type"] for fact in facts} == {"order.confirmed.v1", "credit.reserved.v1"}
+    assert all(datetime.fromisoformat(fact["time"]).tzinfo for fact in facts)
+
+
+def test_a_code_that_expires_at_a_time_without_a_zone_is_not_readable() -> None:
+    data = {"order_id": str(uuid4()), "code": "MV-1", "expires_at": "2026-11-26T16:59:00"}
+    with pytest.raises(ValidationError, match="timezone"):
+        CodeGenerated.model_validate(data)
