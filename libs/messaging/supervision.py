@@ -64,6 +64,12 @@ class Supervisor:
         if late:
             await asyncio.wait(late, timeout=1)
 
+    async def rest(self, seconds: float) -> None:
+        """For the end of a step that has nothing to do for a while. `stop` ends it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+
     async def _keep_running(self, part: str, step: Step) -> None:
         failures = 0
         while not self.stopping.is_set():
@@ -85,7 +91,7 @@ class Supervisor:
             if _is_cancelled():
                 return
             if failures:
-                await self._pause(backoff(failures, most=self._longest_pause))
+                await self.rest(backoff(failures, most=self._longest_pause))
 
     def _note(self, part: str, error: Exception) -> None:
         sentence = self._describe(error)
@@ -95,11 +101,6 @@ class Supervisor:
             log.error("%s: %s failed", self._owner, part, exc_info=error)
         elif is_new:
             log.warning("%s: %s: %s", self._owner, part, sentence)
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
 
 
 def _is_cancelled() -> bool:

@@ -13,7 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from libs.kernel.errors import DomainError
-from libs.messaging.inbox.failures import RAW_DATABASE_ERRORS, is_trouble, sqlstate
+from libs.messaging.inbox.failures import (
+    RAW_DATABASE_ERRORS,
+    is_infrastructure_error,
+    sqlstate,
+    summarize,
+)
 from libs.messaging.outbox.outbox import MessageTooLarge
 from libs.runtime.problems import Refusal, Unavailable, of_domain_error, of_refusal, problem
 
@@ -36,10 +41,8 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(_http_exception)
     app.exception_handler(MessageTooLarge)(_message_too_large)
-    for of_database in (DBAPIError, *RAW_DATABASE_ERRORS):
-        app.exception_handler(of_database)(_database_error)
-    for trouble in (PoolTimeout, OSError):
-        app.exception_handler(trouble)(_no_database)
+    for possible in (DBAPIError, *RAW_DATABASE_ERRORS, PoolTimeout, OSError):
+        app.exception_handler(possible)(_database_error)
 
 
 async def _refusal(_: Request, error: Refusal) -> Response:
@@ -112,18 +115,13 @@ def _message(detail: dict[str, Any]) -> str:
 
 
 async def _database_error(_: Request, error: Exception) -> Response:
+    """503 where the database failed. An OSError may also be the endpoint's own, for example of a
+    file that is missing: that is a 500.
+    """
     state = sqlstate(error) or ""
     if state.startswith(BAD_DATA):
         return problem(422, "invalid-input", "the input holds a value that cannot be stored")
-    if is_trouble(error) or state.startswith(REFUSED):
-        return _unavailable(error)
-    raise error
-
-
-async def _no_database(_: Request, error: Exception) -> Response:
-    return _unavailable(error)
-
-
-def _unavailable(error: Exception) -> Response:
-    log.warning("database unavailable", error=type(error).__name__)
+    if not is_infrastructure_error(error) and not state.startswith(REFUSED):
+        raise error
+    log.warning("database unavailable", error=summarize(error))
     return of_refusal(Unavailable("the database is not available just now"))

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import asyncpg
 
+from libs.messaging.inbox.consumer import QueueConsumer
 from libs.messaging.inbox.inbox import Inbox
-from libs.messaging.inbox.intake import Intake
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -124,9 +124,9 @@ def arm(point: str) -> None:
         case ["subscriber admitted"]:
             after(Inbox, "admit")
         case ["subscriber acknowledges"]:
-            before(Intake, "_acknowledge")
+            before(QueueConsumer, "_acknowledge")
         case ["subscriber acknowledged one"]:
-            before_the_second(Intake, "_acknowledge")
+            before_the_second(QueueConsumer, "_acknowledge")
         case ["before commit", event_type]:
             before_commit(event_type)
         case ["after commit", event_type]:

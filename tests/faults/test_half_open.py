@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
-from libs.messaging.inbox.refusals import Refusals
+from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
 from libs.runtime.database import create_engine
 from tests.faults import chain
 from tests.fixtures.polling import eventually
@@ -54,7 +54,7 @@ async def test_a_dead_letter_is_sent_though_its_old_connection_is_dead(vhost: st
     queue = "ledger.on.taking.booked.v1"
     async with proxy(vhost) as (line, through), await aio_pika.connect(vhost) as connection:
         channel = await connection.channel()
-        refusals = Refusals("ledger", through, timeout=0.5)
+        refusals = DeadLetterPublisher("ledger", through, timeout=0.5)
         exchange = await channel.get_exchange("tills")
         for body in (b"one", b"two"):
             await exchange.publish(aio_pika.Message(body), "taking.booked.v1")

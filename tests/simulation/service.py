@@ -10,9 +10,10 @@ from sqlalchemy import MetaData
 from libs.kernel.clock import Clock
 from libs.kernel.ids import IdFactory
 from libs.messaging.envelope import Received
+from libs.messaging.inbox.consumer import QueueConsumer
 from libs.messaging.inbox.inbox import Inbox, InboxWindow
-from libs.messaging.inbox.intake import Intake
 from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.inbox.rejections import Rejections
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.participant import Participant
@@ -38,6 +39,16 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 @dataclass
+class DatabaseTime:
+    """A database that answers, and whose clock is the simulation's."""
+
+    now: Clock
+
+    async def answers(self, *, within: float = 0.0) -> bool:
+        return True
+
+
+@dataclass
 class Service:
     """A crash takes what was not committed; the next delivery finds the process started again."""
 
@@ -56,21 +67,25 @@ class Service:
         """The subscriber takes these messages, as one batch. What it does not settle comes again:
         the broker keeps it.
         """
-        intake: Intake[Any] = Intake(
+        rejections = Rejections(queue, self.broker)  # type: ignore[arg-type]
+        consumer: QueueConsumer[Any] = QueueConsumer(
             self.reactions[queue],
             self.transactions,
             Inbox(TABLES.inbox),
-            self.broker,  # type: ignore[arg-type]
+            rejections,
+            DatabaseTime(self.clock),  # type: ignore[arg-type]
             window=WINDOW,
-            turns=asyncio.Semaphore(),
+            slots=asyncio.Semaphore(),
             clock=self.clock,
         )
         for message in messages:
-            intake.take(message)  # type: ignore[arg-type]
-        intake.stop()
+            consumer.take(message)  # type: ignore[arg-type]
+        consumer.stop()
+        rejections.stop()
         self.database.fault = fault
         try:
-            run(intake.run())
+            run(consumer.step())
+            run(rejections.step())
         except Crash:
             pass
         finally:

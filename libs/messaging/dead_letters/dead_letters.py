@@ -11,14 +11,14 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, DeliveryMode
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 
 from libs.messaging.dead_letters.replay import connected, send_to_queue
-from libs.messaging.inbox.reactions import Step
-from libs.messaging.inbox.refusals import (
+from libs.messaging.inbox.dead_letter_publisher import (
     HEADER_ATTEMPTS,
     HEADER_ERROR,
     HEADER_QUEUE,
     HEADER_REFUSED_AT,
     HEADER_USER,
 )
+from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import AnyParticipant
 from libs.messaging.topology import dead_queue
 

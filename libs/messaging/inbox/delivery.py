@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import ChannelInvalidStateError
 from pydantic import ValidationError
 
 from libs.kernel.ids import time_of
 from libs.messaging.envelope import Received
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.reactions import Reaction
 
 
@@ -18,27 +18,44 @@ class Unreadable(Exception):
     """The message can never be handled as it is; the text says why, without its values."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Delivery:
     message: AbstractIncomingMessage
     event: Received[Any]
+    made_at: datetime
+    """The time in the event's id, by its publisher's clock."""
     payload_hash: bytes
-    attempts: int = 0
+    failed_attempts: int = 0
     """How often its reaction has failed for its own reasons."""
+    blocked_attempts: int = 0
+    """How often the database refused its reaction while it served others."""
+    blocked_since: float | None = None
+    """When the database refused it first, by the monotonic clock."""
+
+    @property
+    def is_gone(self) -> bool:
+        return is_gone(self.message)
+
+
+def is_gone(message: AbstractIncomingMessage) -> bool:
+    """Its channel is closed: it cannot be settled here, and comes again on another channel."""
+    try:
+        return message.channel.is_closed
+    except ChannelInvalidStateError:
+        return True
 
 
 class Reader:
     """Reads the messages of one queue; each body is parsed once."""
 
-    def __init__(self, reaction: Reaction[Any], window: InboxWindow) -> None:
+    def __init__(self, reaction: Reaction[Any]) -> None:
         self._type = reaction.event_type
         self._received: type[Received[Any]] = Received[reaction.view]  # type: ignore[name-defined]
         self._extensions = reaction.extensions
-        self._window = window
 
-    def read(self, message: AbstractIncomingMessage, now: datetime) -> Delivery:
+    def read(self, message: AbstractIncomingMessage) -> Delivery:
         """Raises Unreadable: malformed, a field missing, another type or version, an id of
-        another kind or outside the inbox's window.
+        another kind.
         """
         try:
             event = self._received.model_validate_json(message.body)
@@ -52,9 +69,7 @@ class Reader:
                 raise Unreadable(f"{name}: missing")
         if event.type != self._type:
             raise Unreadable(f"the type is not {self._type}")
-        if not self._window.holds(made_at, now):
-            raise Unreadable("the id was made outside the inbox's window")
-        return Delivery(message, event, hashlib.sha256(message.body).digest())
+        return Delivery(message, event, made_at, hashlib.sha256(message.body).digest())
 
 
 def _without_values(error: ValidationError) -> str:

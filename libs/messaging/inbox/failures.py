@@ -1,5 +1,10 @@
-"""Whose fault a failure is: the servers' (wait and try again) or the work's own (give it up)."""
+"""Whose fault a failure is: the reaction's own, or the infrastructure's.
 
+The type of an error does not tell: `open()` in a reaction and a lost connection both raise OSError.
+It counts where the error came from, and what Postgres says of it.
+"""
+
+import sys
 import traceback
 
 import asyncpg
@@ -10,12 +15,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from libs.kernel.errors import DomainError
 
 BROKER_ERRORS = (AMQPError, ChannelInvalidStateError, OSError)
-"""A broker that is away, or a channel that went with its connection: worth trying again."""
+"""A broker that is away, or a channel that closed with its connection: worth trying again."""
 
 RAW_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
-"""The driver's own: SQLAlchemy lets them through from where it sets a new connection up."""
+"""The driver's own errors: SQLAlchemy lets them through while it sets up a new connection."""
 
-_TROUBLE_CLASSES = frozenset(
+_DATABASE_PACKAGES = frozenset({"asyncpg", "sqlalchemy"})
+_PASSED_OVER = sys.stdlib_module_names | {"uvloop"}
+"""Code that the database driver runs on: it says nothing of who called it."""
+
+_INFRASTRUCTURE_CLASSES = frozenset(
     {
         "08",  # connection
         "40",  # rolled back: deadlock, serialization
@@ -25,39 +34,67 @@ _TROUBLE_CLASSES = frozenset(
         "58",  # system error
     }
 )
-_TROUBLE_STATES = frozenset(
+_INFRASTRUCTURE_STATES = frozenset(
     {
         "25006",  # read-only: a standby after a failover
         "25P03",  # the session ended for idling in a transaction
         "25P04",  # or because its transaction took too long
     }
 )
+_SERVER_CLASSES = frozenset({"53", "58"})
+_SERVER_STATES = frozenset({"25006"})
 
 
-def is_trouble(error: BaseException) -> bool:
-    """The database or the network failed, not the work: the same work may succeed later."""
+def is_infrastructure_error(error: BaseException) -> bool:
+    """The database or the way to it failed: the same work may succeed later."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, (DBAPIError, *RAW_DATABASE_ERRORS)):
         state = sqlstate(error)
         if state is None:
             return isinstance(error, (InterfaceError, asyncpg.InterfaceError))
-        return state[:2] in _TROUBLE_CLASSES or state in _TROUBLE_STATES
-    return isinstance(error, (OSError, PoolTimeout))
+        return state[:2] in _INFRASTRUCTURE_CLASSES or state in _INFRASTRUCTURE_STATES
+    if isinstance(error, OSError):
+        return came_from_database(error)
+    return isinstance(error, PoolTimeout)
+
+
+def is_of_the_whole_server(error: BaseException) -> bool:
+    """Postgres answers, but works for nobody: it is read-only, or its disk or memory is full."""
+    state = sqlstate(error) or ""
+    return state[:2] in _SERVER_CLASSES or state in _SERVER_STATES
+
+
+def came_from_database(error: BaseException) -> bool:
+    """Whether the driver or SQLAlchemy raised `error`, or what they called of the standard library.
+
+    The innermost frame that is no part of the standard library decides.
+    """
+    modules = [
+        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    package = next((each for each in reversed(modules) if each not in _PASSED_OVER), None)
+    return package in _DATABASE_PACKAGES
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Of an error of the database, as SQLAlchemy or the driver raises it."""
+    """The SQLSTATE of a database error, as SQLAlchemy or the driver raises it; else None."""
     return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
-def describe(error: BaseException) -> str:
-    """The failure in one line without its values: messages of errors may hold personal data."""
+def summarize(error: BaseException) -> str:
+    """The failure in a few words without its values: messages of errors may hold personal data."""
     text = type(error).__name__
     if isinstance(error, DomainError):
-        text += f" ({error.code}): {error}"
-    elif isinstance(error, DBAPIError):
-        text += f" (SQLSTATE {sqlstate(error)})"
+        return f"{text} ({error.code}): {error}"
+    state = sqlstate(error)
+    return f"{text} (SQLSTATE {state})" if state or isinstance(error, DBAPIError) else text
+
+
+def describe(error: BaseException) -> str:
+    """The same with its place in the code."""
+    text = summarize(error)
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     if ours:

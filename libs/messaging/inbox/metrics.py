@@ -8,6 +8,7 @@ RETRIES = Counter("messaging_retries", "Reactions that failed and will run again
 HELD = Gauge(
     "messaging_held", "1 while a queue waits for the database or the broker to come back", ["queue"]
 )
+"""Set through `Held`: the consumer and the dead letters of a queue may wait at the same time."""
 REFUSED = Counter("messaging_dead_letters", "Messages sent to the dead letters", ["queue", "why"])
 DURATION = Histogram(
     "messaging_batch_seconds",
@@ -21,3 +22,16 @@ LAG = Histogram(
     ["queue"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600),
 )
+
+
+class Held:
+    """One holder's share in the HELD gauge of a queue."""
+
+    def __init__(self, queue: str) -> None:
+        self._gauge = HELD.labels(queue)
+        self._held = False
+
+    def set(self, *, held: bool) -> None:
+        if held != self._held:
+            self._gauge.inc(1 if held else -1)
+            self._held = held

@@ -1,8 +1,9 @@
-"""Hears the broker: one FastStream subscription per reaction, each feeding an intake."""
+"""Consumes from the broker: one FastStream subscription for each reaction feeds its consumer."""
 
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic
 
 import structlog
@@ -12,41 +13,61 @@ from faststream.rabbit.schemas import QueueType
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 from yarl import URL
 
-from libs.messaging.backoff import backoff
-from libs.messaging.inbox.failures import BROKER_ERRORS, describe
+from libs.kernel.clock import Clock, utc_now
+from libs.messaging.inbox.consumer import BATCH, QueueConsumer
+from libs.messaging.inbox.database import Database
+from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
+from libs.messaging.inbox.failures import BROKER_ERRORS, RAW_DATABASE_ERRORS, describe, summarize
 from libs.messaging.inbox.inbox import Inbox, InboxWindow
-from libs.messaging.inbox.intake import BATCH, Intake
-from libs.messaging.inbox.refusals import Refusals
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.inbox.rejections import Rejections
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.tables import MessagingTables
+from libs.messaging.supervision import Supervisor
 
 PREFETCH = 2 * BATCH
-"""Messages the broker hands out ahead, per queue: one batch at work, one arriving."""
+"""Messages the broker hands out ahead, for each queue: one batch at work, one arriving."""
 
 HEARTBEAT_SECONDS = 10
-"""A connection that is half open is noticed after two of these."""
+"""aiormq gives a connection up that is silent for three of these and three seconds: 33 seconds."""
 
-TURNS = 2
+SLOTS = 2
 """Transactions at a time in one process, over all queues: while one commits, another runs. More
-would wait for each other's rows, and for the same processor; so what arrives meanwhile shares a
-transaction instead.
+would only contend for row locks and the processor; messages that arrive meanwhile join the next
+batch.
 """
 
-PARTING_SECONDS = 3.0
+CHECK_SECONDS = 1.0
+"""A subscription that has ended is started again after this time at the latest."""
+
+CLOCK_TOLERANCE_SECONDS = 60.0
+"""A clock of this machine that differs from the database's by more is told in readiness."""
+
+FINISH_SECONDS = 10.0
+"""What a consumer has in hand when it stops may take this long; then it is undone, and its messages
+come again.
+"""
+
+CLOSE_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass
 class _Subscription(Generic[Unit]):
-    intake: Intake[Unit]
+    consumer: QueueConsumer[Unit]
+    rejections: Rejections
     subscriber: RabbitSubscriber
     channel: Channel
 
 
 class Subscriber(Generic[Unit]):
-    """All reactions of one service. `start` returns at once; it consumes as soon as it can."""
+    """All reactions of one service. `start` returns at once; it consumes as soon as it can.
+
+    Nothing but `stop` ends the consuming of a queue: what fails is tried again, and `ready` and
+    `note` tell of it meanwhile.
+    """
 
     def __init__(
         self,
@@ -56,6 +77,7 @@ class Subscriber(Generic[Unit]):
         rabbitmq_url: str,
         *,
         window: InboxWindow | None = None,
+        clock: Clock = utc_now,
     ) -> None:
         self._broker = RabbitBroker(
             URL(rabbitmq_url).update_query(
@@ -65,25 +87,40 @@ class Subscriber(Generic[Unit]):
             logger=None,
             reconnect_interval=1,
         )
-        self._refusals = Refusals(participant.name, rabbitmq_url)
-        inbox = Inbox(tables.inbox)
-        window = window or InboxWindow()
-        turns = asyncio.Semaphore(TURNS)
-        self._subscriptions = [
-            self._subscription(
-                Intake(reaction, transactions, inbox, self._refusals, window=window, turns=turns)
-            )
-            for reaction in participant.reacts_to
-        ]
-        self._starting: list[asyncio.Task[None]] = []
-        self._running: list[asyncio.Task[None]] = []
+        self._transactions = transactions
+        self._inbox = Inbox(tables.inbox)
+        self._clock = clock
+        self._window = window or InboxWindow()
+        self._database = Database(transactions.engine, clock=clock)
+        self._publisher = DeadLetterPublisher(participant.name, rabbitmq_url)
+        self._slots = asyncio.Semaphore(SLOTS)
+        self._subscriptions = [self._subscription(each) for each in participant.reacts_to]
         self._connecting = asyncio.Lock()
-        self._stopping = False
+        supervisor = partial(
+            Supervisor,
+            expected=(*BROKER_ERRORS, *RAW_DATABASE_ERRORS),
+            describe=summarize,
+            longest_pause=5.0,
+        )
+        self._subscribing = supervisor(f"{participant.name} subscriptions")
+        self._consuming = supervisor(f"{participant.name} consumers")
+        self._rejecting = supervisor(f"{participant.name} dead letters")
 
-    def _subscription(self, intake: Intake[Unit]) -> _Subscription[Unit]:
+    def _subscription(self, reaction: Reaction[Unit]) -> _Subscription[Unit]:
+        rejections = Rejections(reaction.queue, self._publisher)
+        consumer = QueueConsumer(
+            reaction,
+            self._transactions,
+            self._inbox,
+            rejections,
+            self._database,
+            window=self._window,
+            slots=self._slots,
+            clock=self._clock,
+        )
         channel = Channel(prefetch_count=PREFETCH)
         subscriber = self._broker.subscriber(
-            RabbitQueue(intake.queue, queue_type=QueueType.QUORUM, declare=False),
+            RabbitQueue(reaction.queue, queue_type=QueueType.QUORUM, declare=False),
             channel=channel,
             ack_policy=AckPolicy.MANUAL,
             no_reply=True,
@@ -91,49 +128,58 @@ class Subscriber(Generic[Unit]):
         )
 
         async def take(message: RabbitMessage) -> None:
-            intake.take(message.raw_message)
+            consumer.take(message.raw_message)
 
         subscriber(take)
-        return _Subscription(intake, subscriber, channel)
+        return _Subscription(consumer, rejections, subscriber, channel)
 
     async def start(self) -> None:
         for subscription in self._subscriptions:
-            queue = subscription.intake.queue
-            running = asyncio.create_task(subscription.intake.run(), name=f"intake of {queue}")
-            running.add_done_callback(self._ended)
-            self._running.append(running)
-            self._starting.append(asyncio.create_task(self._subscribe(subscription)))
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """No intake ends before `stop`: readiness turns red, and here is why."""
-        if not self._stopping:
-            error = None if task.cancelled() else task.exception()
-            _log.critical("ended", part=task.get_name(), exc_info=error)
+            queue = subscription.consumer.queue
+            self._consuming.start(queue, subscription.consumer.step)
+            self._rejecting.start(queue, subscription.rejections.step)
+            self._subscribing.start(queue, partial(self._subscribe, subscription))
 
     async def _subscribe(self, subscription: _Subscription[Unit]) -> None:
-        """Until the broker is there and holds the queue; afterwards aio-pika brings it back."""
-        attempt = 0
-        while True:
-            try:
-                async with self._connecting:
-                    await self._broker.connect()
-                await subscription.subscriber.start()
-            except Exception as error:  # whatever it is, a service must not stay deaf over it
-                attempt += 1
-                queue = subscription.intake.queue
-                _log.warning("cannot consume yet", queue=queue, error=describe(error))
-                await asyncio.sleep(backoff(attempt))
-            else:
-                return
+        """Raises while the broker is away or has no such queue; afterwards aio-pika brings the
+        subscription back.
+        """
+        if not subscription.subscriber.running:
+            async with self._connecting:
+                await self._broker.connect()
+            await subscription.subscriber.start()
+        await self._subscribing.rest(CHECK_SECONDS)
 
     async def ready(self) -> bool:
-        """Every queue has its consumer at this moment, and nothing of ours has died."""
-        if any(task.done() for task in self._running):
+        """Every queue has its consumer at this moment, and none is failing."""
+        if self._consuming.problems:
             return False
         for subscription in self._subscriptions:
             if not await self._consumes(subscription):
                 return False
         return True
+
+    def note(self) -> str | None:
+        """What an operator should know, also of a subscriber that is ready; None: nothing."""
+        notes = [
+            f"{queue}: {problem}"
+            for supervisor in (self._consuming, self._subscribing)
+            for queue, problem in supervisor.problems.items()
+        ]
+        notes += [
+            f"{queue}: its dead letters wait: {problem}"
+            for queue, problem in self._rejecting.problems.items()
+        ]
+        notes += [
+            f"{each.consumer.queue}: {count} retried later: {reason}"
+            for each in self._subscriptions
+            for reason, count in each.consumer.retry_reasons().items()
+        ]
+        ahead = self._database.seconds_ahead()
+        if abs(ahead) > CLOCK_TOLERANCE_SECONDS:
+            apart = f"{abs(ahead):.0f} s {'behind' if ahead > 0 else 'ahead of'}"
+            notes.append(f"this machine's clock is {apart} the database's")
+        return "; ".join(notes) or None
 
     async def _consumes(self, subscription: _Subscription[Unit]) -> bool:
         if not subscription.subscriber.running:
@@ -147,30 +193,29 @@ class Subscriber(Generic[Unit]):
             return False
 
     async def stop(self) -> None:
-        """Stop the intake, finish and acknowledge what is in hand, close."""
-        self._stopping = True
-        for task in self._starting:
-            task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
-        leaving = [_part(each.subscriber.stop()) for each in self._subscriptions]
-        await asyncio.gather(*leaving)
+        """Stop consuming, finish and acknowledge what is in hand, close: each in bounded time."""
+        await self._subscribing.stop(within=0)
+        await asyncio.gather(*(_bounded(each.subscriber.stop()) for each in self._subscriptions))
         for subscription in self._subscriptions:
-            subscription.intake.stop()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await _part(self._refusals.close())
-        await _part(self._broker.stop())
+            subscription.consumer.stop()
+        await self._consuming.stop(within=FINISH_SECONDS)
+        for subscription in self._subscriptions:
+            subscription.rejections.stop()
+        await self._rejecting.stop(within=CLOSE_SECONDS)
+        await _bounded(self._publisher.close())
+        await _bounded(self._broker.stop())
 
 
-async def _part(parting: Coroutine[Any, Any, None]) -> None:
-    """A broker that is gone or does not answer is not waited for: what is unacknowledged comes
-    again. Not `asyncio.timeout`: the protocol library can swallow a cancellation.
+async def _bounded(closing: Coroutine[Any, Any, None]) -> None:
+    """A broker that does not answer is not waited for: what is unacknowledged comes again. Not
+    `asyncio.timeout`: the protocol library can swallow a cancellation.
     """
-    task = asyncio.create_task(parting)
-    await asyncio.wait({task}, timeout=PARTING_SECONDS)
+    task = asyncio.create_task(closing)
+    await asyncio.wait({task}, timeout=CLOSE_SECONDS)
     if not task.cancel() and not task.cancelled() and (error := task.exception()):
         _log.info("broker gone while stopping", error=describe(error))
 
 
 async def _undecoded(message: RabbitMessage) -> RabbitMessage:
-    """The intake reads the body itself. (A decoder that is no coroutine would get a thread.)"""
+    """The consumer reads the body itself. (A decoder that is no coroutine would get a thread.)"""
     return message

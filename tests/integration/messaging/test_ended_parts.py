@@ -8,18 +8,11 @@ import logging
 from contextlib import suppress
 
 import pytest
-from aio_pika.abc import AbstractChannel
-from faststream.rabbit.subscriber.usecase import RabbitSubscriber
-from structlog.testing import capture_logs
 
-from libs.messaging.inbox.intake import Intake
 from libs.messaging.relay import sweep
 from libs.messaging.relay.relay import Relay
 from tests.fixtures.polling import eventually
-from tests.integration.messaging import sample
-from tests.integration.messaging.effects import Subscribe
 from tests.integration.messaging.relaying import outlet
-from tests.integration.messaging.wire import send
 
 
 @pytest.mark.parametrize(
@@ -75,39 +68,3 @@ async def test_a_relay_stops_though_a_library_swallows_its_cancellation(
             await inside.wait()
             await relay.stop()
         assert all(task.done() for task in relay._tasks)
-
-
-async def test_a_subscriber_whose_intake_has_ended_is_not_ready_and_still_stops(
-    channel: AbstractChannel, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def broken(self: object) -> None:
-        raise ZeroDivisionError
-
-    subscriber = await subscribe()
-    monkeypatch.setattr(Intake, "_settle_waiting", broken)
-    with capture_logs() as logs:
-        await send(channel, sample.on_the_wire(sample.order_placed()))
-
-        async def says_so() -> bool:
-            ended = [line["part"] for line in logs if line["log_level"] == "critical"]
-            return ended == [f"intake of {sample.QUEUE}"] and not await subscriber.ready()
-
-        await eventually(says_so)
-    await subscriber.stop()
-
-
-async def test_a_subscriber_tries_again_whatever_kept_it_from_consuming(
-    subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    genuine, tries = RabbitSubscriber.start, 0
-
-    async def broken_at_first(self: RabbitSubscriber) -> None:
-        nonlocal tries
-        tries += 1
-        if tries == 1:
-            raise ZeroDivisionError
-        await genuine(self)
-
-    monkeypatch.setattr(RabbitSubscriber, "start", broken_at_first)
-    await subscribe()  # returns when it is ready
-    assert tries == 2

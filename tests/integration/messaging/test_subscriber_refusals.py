@@ -43,7 +43,7 @@ SPOILED: dict[str, Callable[[Envelope], Envelope]] = {
     "id of another version": lambda e: e | {"id": str(uuid4())},
     "id no UUID": lambda e: e | {"id": "first"},
     "id older than the inbox": lambda e: e | {"id": _aged(timedelta(days=15))},
-    "id from the future": lambda e: e | {"id": _aged(timedelta(hours=-2))},
+    "id days ahead": lambda e: e | {"id": _aged(timedelta(days=-3))},
     "id beyond all calendars": lambda e: e | {"id": "ffffffff-ffff-7fff-bfff-ffffffffffff"},
 }
 

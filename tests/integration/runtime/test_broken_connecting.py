@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from libs.messaging.inbox.failures import is_trouble
+from libs.messaging.inbox.failures import is_infrastructure_error
 from tests.fixtures.services import ServiceClient
 
 
@@ -24,7 +24,7 @@ async def test_a_connection_that_breaks_while_it_is_set_up_is_503(
 
 
 @pytest.mark.parametrize(
-    ("error", "trouble"),
+    ("error", "infrastructure"),
     [
         (asyncpg.InterfaceError("connection is closed"), True),
         (asyncpg.AdminShutdownError("terminating connection"), True),
@@ -33,8 +33,8 @@ async def test_a_connection_that_breaks_while_it_is_set_up_is_503(
     ],
     ids=["closed", "shutdown", "starting", "our own fault"],
 )
-def test_the_drivers_own_errors_are_told_apart(error: Exception, *, trouble: bool) -> None:
-    assert is_trouble(error) == trouble
+def test_the_drivers_own_errors_are_told_apart(error: Exception, *, infrastructure: bool) -> None:
+    assert is_infrastructure_error(error) == infrastructure
 
 
 def _after(cut: Callable[[Any], None]) -> Callable[..., Any]:

@@ -5,8 +5,9 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+from libs.messaging.inbox.batches import BatchFailed
+from libs.messaging.inbox.consumer import QueueConsumer
 from libs.messaging.inbox.inbox import Inbox, Verdict
-from libs.messaging.inbox.intake import Intake
 from libs.messaging.outbox.outbox import Outbox
 from tests.simulation.database import Connection
 from tests.simulation.mutations.registry import mutation
@@ -59,14 +60,14 @@ def outbox_outside() -> AbstractContextManager[object]:
 
 @mutation("a message is acknowledged before its commit")
 def acknowledged_early() -> AbstractContextManager[object]:
-    rightly = Intake._handle
+    rightly = QueueConsumer._try
 
-    async def early(self: Intake[Any], deliveries: Any) -> Any:
+    async def early(self: QueueConsumer[Any], deliveries: Any) -> BatchFailed | None:
         for delivery in deliveries:
             await self._acknowledge(delivery.message)
         return await rightly(self, deliveries)
 
-    return patch.object(Intake, "_handle", early)
+    return patch.object(QueueConsumer, "_try", early)
 
 
 @mutation("an event is noted as published before it is")

@@ -1,4 +1,4 @@
-"""Sends a message a service gives up to its `SERVICE.dead` queue: mandatory and confirmed."""
+"""Publishes a message a service gives up to its `SERVICE.dead` queue: mandatory and confirmed."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -16,8 +16,8 @@ HEADER_USER = "x-origin-user"
 HEADER_REFUSED_AT = "x-refused-at"
 
 
-class Refusals:
-    """Opens a connection of its own when there is something to refuse: a memory alarm blocks
+class DeadLetterPublisher:
+    """Opens a connection of its own when there is something to publish: a memory alarm blocks
     connections that publish, and the one that consumes must go on acknowledging.
     """
 

@@ -1,0 +1,107 @@
+"""Several messages of one queue in one transaction: inbox rows, reactions, outbox rows."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Generic
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.propagate import extract
+
+from libs.messaging.inbox import metrics
+from libs.messaging.inbox.delivery import Delivery
+from libs.messaging.inbox.failures import is_infrastructure_error
+from libs.messaging.inbox.inbox import Inbox, Verdict
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.outbox.causation import caused_by
+from libs.messaging.outbox.unit_of_work import Transactions, Unit
+
+_tracer = trace.get_tracer(__name__)
+
+
+class InboxUnavailable(Exception):
+    """The inbox itself refuses, for example because its table is missing: no message is to blame.
+
+    `__cause__` is the error.
+    """
+
+
+class BatchFailed(Exception):
+    """`error` undid the transaction. `delivery` is the one whose reaction raised it; None when it
+    came from the inbox, from what the unit of work does for all, or from the commit.
+    """
+
+    def __init__(self, error: Exception, delivery: Delivery | None) -> None:
+        super().__init__()
+        self.error = error
+        self.delivery = delivery
+
+
+class BatchHandler(Generic[Unit]):
+    """Runs one reaction for the messages of a batch that the inbox does not know yet."""
+
+    def __init__(
+        self, reaction: Reaction[Unit], transactions: Transactions[Unit], inbox: Inbox
+    ) -> None:
+        self._queue = reaction.queue
+        self._handler = reaction.handler
+        self._transactions = transactions
+        self._inbox = inbox
+        self._duration = metrics.DURATION.labels(reaction.queue)
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
+        """Commit the effects of all; one verdict each, in the same order.
+
+        Raises BatchFailed; then there is no effect, or a commit of unknown outcome.
+        """
+        reacting: Delivery | None = None
+
+        async def work(unit: Unit) -> list[Verdict]:
+            nonlocal reacting
+            reacting = None
+            verdicts = await self._admit(unit, deliveries)
+            if verdicts.count(Verdict.NEW) > 1:
+                await unit.foresee([delivery.event.subject for delivery in deliveries])
+            for delivery, verdict in zip(deliveries, verdicts, strict=True):
+                if verdict is Verdict.NEW:
+                    reacting = delivery
+                    await self._react(unit, delivery)
+            reacting = None
+            return verdicts
+
+        started = time.perf_counter()
+        try:
+            verdicts = await self._transactions.run(work)
+        except Exception as error:
+            raise BatchFailed(error, reacting) from error
+        self._duration.observe(time.perf_counter() - started)
+        return verdicts
+
+    async def _admit(self, unit: Unit, deliveries: Sequence[Delivery]) -> list[Verdict]:
+        messages = [(delivery.event.id, delivery.payload_hash) for delivery in deliveries]
+        try:
+            return await self._inbox.admit(unit.connection, self._queue, messages)
+        except Exception as error:
+            if is_infrastructure_error(error):
+                raise
+            raise InboxUnavailable from error
+
+    async def _react(self, unit: Unit, delivery: Delivery) -> None:
+        event = delivery.event
+        identifier = str(event.id)
+        with (
+            structlog.contextvars.bound_contextvars(event_id=identifier, purchase=event.subject),
+            caused_by(identifier),
+            self._span(event.traceparent),
+        ):
+            await self._handler(unit, event)
+
+    def _span(self, traceparent: str | None) -> AbstractContextManager[Any]:
+        if traceparent is None:
+            return nullcontext()
+        return _tracer.start_as_current_span(
+            f"process {self._queue}",
+            extract({"traceparent": traceparent}),
+            trace.SpanKind.CONSUMER,
+        )

@@ -1,0 +1,55 @@
+"""What the consuming side asks the database beside its work: whether it answers, and its time."""
+
+import asyncio
+import math
+import time
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.kernel.clock import Clock, utc_now
+
+ANSWER_SECONDS = 2.0
+"""A database that needs longer for one row does not count as answering."""
+
+
+class Database:
+    """The database's clock decides the age of messages: a wrong clock of this machine does not.
+
+    Its time is carried forward by the monotonic clock from its last answer.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, clock: Clock = utc_now) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._answer = clock()
+        self._answered_at = -math.inf
+
+    async def answers(self, *, within: float = 0.0) -> bool:
+        """Whether the database answers on a connection of the pool within two seconds.
+
+        An answer of the last `within` seconds counts. The pool is used on purpose: a server that
+        answers a new connection is of no use while the pool holds dead ones.
+        """
+        if time.monotonic() - self._answered_at < within:
+            return True
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS), self._engine.connect() as connection:
+                answer = await connection.scalar(text("SELECT clock_timestamp()"))
+        except Exception:  # whatever it is: it does not answer
+            return False
+        self._answer, self._answered_at = answer, time.monotonic()
+        return True
+
+    def now(self) -> datetime:
+        """Raises OverflowError before the first answer."""
+        return self._answer + timedelta(seconds=time.monotonic() - self._answered_at)
+
+    def seconds_ahead(self) -> float:
+        """How far the database's clock is ahead of this machine's; negative: behind; 0 before the
+        first answer.
+        """
+        if self._answered_at == -math.inf:
+            return 0.0
+        return (self.now() - self._clock()).total_seconds()
