@@ -12,13 +12,13 @@ until a step succeeds, and the step runs again after a pause that grows with eve
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from libs.messaging.backoff import backoff
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[], Awaitable[None]]
+Step = Callable[[], Awaitable[float | None]]
+"""May return for how many seconds to rest before the next step."""
 
 
 class Supervisor:
@@ -45,10 +45,13 @@ class Supervisor:
         self._longest_pause = longest_pause
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, part: str, step: Step) -> None:
-        """Run `step` again and again. `part` names it in logs and in `problems`."""
+    def start(self, part: str, step: Step, *, wake: asyncio.Event | None = None) -> None:
+        """Run `step` again and again. `part` names it in logs and in `problems`. `wake` ends a rest
+        the step has asked for; the step clears it.
+        """
         name = f"{self._owner}: {part}"
-        self._tasks.append(asyncio.create_task(self._keep_running(part, step), name=name))
+        running = self._keep_running(part, step, wake)
+        self._tasks.append(asyncio.create_task(running, name=name))
 
     async def stop(self, *, within: float) -> None:
         """Let each part finish the step in hand; after `within` seconds cancel those that do not.
@@ -64,17 +67,12 @@ class Supervisor:
         if late:
             await asyncio.wait(late, timeout=1)
 
-    async def rest(self, seconds: float) -> None:
-        """For the end of a step that has nothing to do for a while. `stop` ends it."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.stopping.wait()
-
-    async def _keep_running(self, part: str, step: Step) -> None:
+    async def _keep_running(self, part: str, step: Step, wake: asyncio.Event | None) -> None:
         failures = 0
         while not self.stopping.is_set():
+            rest = None
             try:
-                await step()
+                rest = await step()
             except asyncio.CancelledError:
                 # Protocol libraries raise CancelledError into their callers when a connection
                 # closes. Only a task that somebody cancels counts as cancelled.
@@ -91,7 +89,9 @@ class Supervisor:
             if _is_cancelled():
                 return
             if failures:
-                await self.rest(backoff(failures, most=self._longest_pause))
+                await self._pause(backoff(failures, most=self._longest_pause))
+            elif rest:
+                await self._pause(rest, wake)
 
     def _note(self, part: str, error: Exception) -> None:
         sentence = self._describe(error)
@@ -101,6 +101,15 @@ class Supervisor:
             log.error("%s: %s failed", self._owner, part, exc_info=error)
         elif is_new:
             log.warning("%s: %s: %s", self._owner, part, sentence)
+
+    async def _pause(self, seconds: float, wake: asyncio.Event | None = None) -> None:
+        events = [self.stopping] if wake is None else [self.stopping, wake]
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 def _is_cancelled() -> bool:

@@ -18,14 +18,17 @@ SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 2.0
 
 Check = Callable[[], Awaitable[bool]]
+Note = Callable[[], str | None]
 
 
 class Readiness:
     """Looks at the database and the outbox each second, in the background. `checks` are asked
-    when /ready is: the parts that this process runs."""
+    when /ready is: the parts that this process runs. `notes` say more about a part, or what an
+    operator should know although the process is ready."""
 
     def __init__(self, engine: AsyncEngine, settings: ServiceSettings) -> None:
         self.checks: dict[str, Check] = {}
+        self.notes: dict[str, Note] = {}
         self.backlog = Backlog(0, 0.0, 0, None)
         self._database = False
         self._engine = engine
@@ -46,20 +49,15 @@ class Readiness:
         return None
 
     async def report(self) -> tuple[bool, dict[str, str]]:
-        """Whether all is well, and what each part says: `ok` or `down`."""
+        """Whether all is well, and what each part says: `ok` or `down`, and `: ` with its note."""
         names = list(self.checks)
-        states = dict(zip(names, await asyncio.gather(*map(self._ask, names)), strict=True))
+        states = dict.fromkeys(self.notes, True)
+        states.update(zip(names, await asyncio.gather(*map(self._ask, names)), strict=True))
         states["database"] = self._database
         states["outbox"] = self.overload() is None
         return all(states.values()), {
-            name: "ok" if well else "down" for name, well in states.items()
+            name: self._told(name, well=well) for name, well in states.items()
         }
-
-    async def watch(self) -> None:
-        """Sample until cancelled."""
-        while True:
-            await self.sample()
-            await asyncio.sleep(SAMPLE_SECONDS)
 
     async def sample(self) -> None:
         try:
@@ -70,6 +68,11 @@ class Readiness:
             if self._database:
                 log.warning("database lost", error=type(error).__name__)
             self._database = False
+
+    def _told(self, name: str, *, well: bool) -> str:
+        state = "ok" if well else "down"
+        note = self.notes[name]() if name in self.notes else None
+        return f"{state}: {note}" if note else state
 
     async def _ask(self, name: str) -> bool:
         try:

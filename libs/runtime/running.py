@@ -7,20 +7,29 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from libs.messaging.database import DATABASE_ERRORS
+from libs.messaging.inbox.failures import summarize
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
 from libs.messaging.relay.relay import Relay, RelaySettings
+from libs.messaging.supervision import Supervisor
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
 from libs.runtime.peers import expected_queues
-from libs.runtime.readiness import Readiness
+from libs.runtime.readiness import SAMPLE_SECONDS, Readiness
 
 if TYPE_CHECKING:
     from libs.runtime.service import Service
 
 CLOSE_SECONDS = 5.0
+LOOP_PAUSE_SECONDS = 30.0
+"""The longest pause of a loop that fails again and again."""
+LOOP_STOP_SECONDS = 15.0
+"""So long may a loop finish what it has begun; then it is cancelled."""
 
 
 @asynccontextmanager
@@ -40,7 +49,9 @@ async def running(
         await stack.enter_async_context(_watching(readiness))
         await stack.enter_async_context(_relaying(service, readiness))
         if service.settings.works:
-            await stack.enter_async_context(_looping([*service.loops, *_own_loops(service)]))
+            await stack.enter_async_context(
+                _looping([*service.loops, *_own_loops(service)], readiness)
+            )
             await stack.enter_async_context(_subscribing(service, readiness))
         yield
 
@@ -95,6 +106,7 @@ async def _subscribing(service: "Service[Any]", readiness: Readiness) -> AsyncIt
         service.settings.rabbitmq_url,
     )
     readiness.checks["subscriber"] = subscriber.ready
+    readiness.notes["subscriber"] = subscriber.note
     async with _started(subscriber):
         yield
 
@@ -124,21 +136,37 @@ def _own_loops(service: "Service[Any]") -> list[Loop]:
 
 @asynccontextmanager
 async def _watching(readiness: Readiness) -> AsyncIterator[None]:
+    parts = Supervisor("readiness")
+
+    async def sample() -> float:
+        await readiness.sample()
+        return SAMPLE_SECONDS
+
     await readiness.sample()
-    task = asyncio.create_task(readiness.watch(), name="readiness")
+    parts.start("sampler", sample)
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await parts.stop(within=0)
 
 
 @asynccontextmanager
-async def _looping(loops: Iterable[Loop]) -> AsyncIterator[None]:
-    stopping = asyncio.Event()
-    tasks = [asyncio.create_task(loop.run(stopping), name=loop.name) for loop in loops]
+async def _looping(loops: Iterable[Loop], readiness: Readiness) -> AsyncIterator[None]:
+    """A loop that fails is told by a note only: the others, and the requests, go on."""
+    parts = Supervisor(
+        "loops",
+        expected=(*DATABASE_ERRORS, DBAPIError, PoolTimeout),
+        describe=summarize,
+        longest_pause=LOOP_PAUSE_SECONDS,
+    )
+
+    def failing() -> str | None:
+        return "; ".join(f"{name}: {problem}" for name, problem in parts.problems.items()) or None
+
+    readiness.notes["loops"] = failing
+    for loop in loops:
+        loop.start(parts)
     try:
         yield
     finally:
-        stopping.set()
-        await asyncio.gather(*tasks)
+        await parts.stop(within=LOOP_STOP_SECONDS)

@@ -140,7 +140,7 @@ class Subscriber(Generic[Unit]):
             self._rejecting.start(queue, subscription.rejections.step)
             self._subscribing.start(queue, partial(self._subscribe, subscription))
 
-    async def _subscribe(self, subscription: _Subscription[Unit]) -> None:
+    async def _subscribe(self, subscription: _Subscription[Unit]) -> float:
         """Raises while the broker is away or has no such queue; afterwards aio-pika brings the
         subscription back.
         """
@@ -148,7 +148,7 @@ class Subscriber(Generic[Unit]):
             async with self._connecting:
                 await self._broker.connect()
             await subscription.subscriber.start()
-        await self._subscribing.rest(CHECK_SECONDS)
+        return CHECK_SECONDS
 
     async def ready(self) -> bool:
         """Every queue has its consumer at this moment, and none is failing."""

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from libs.messaging.database import DATABASE_ERRORS
+from libs.messaging.inbox.failures import summarize
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.supervision import Supervisor
 from services.portal.domain.timeline import Moment, PurchaseState
 from services.portal.infrastructure.postgres import PortalUnitOfWork
-
-log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0
@@ -27,7 +29,7 @@ class TimelineWatch:
         self._watched: Counter[UUID] = Counter()
         self._positions: dict[UUID, int] = {}
         self._moved = asyncio.Condition()
-        self._task: asyncio.Task[None] | None = None
+        self._parts: Supervisor | None = None
 
     async def follow(
         self, tenant_id: str, order_id: UUID, after: int, stopping: asyncio.Event
@@ -55,14 +57,22 @@ class TimelineWatch:
     @asynccontextmanager
     async def _watching(self, order_id: UUID) -> AsyncIterator[None]:
         self._watched[order_id] += 1
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look(), name="timeline watch")
+        if self._parts is None:
+            self._parts = Supervisor(
+                "timeline watch",
+                expected=(*DATABASE_ERRORS, DBAPIError, PoolTimeout),
+                describe=summarize,
+            )
+            self._parts.start("positions", self._look)
         try:
             yield
         finally:
             self._watched -= Counter({order_id: 1})
             if order_id not in self._watched:
                 self._positions.pop(order_id, None)
+            if not self._watched and self._parts is not None:
+                parts, self._parts = self._parts, None
+                await parts.stop(within=1.0)
 
     async def _moved_beyond(self, order_id: UUID, position: int) -> bool:
         """Whether there is more than `position` within a second."""
@@ -73,15 +83,12 @@ class TimelineWatch:
             return False
         return True
 
-    async def _look(self) -> None:
-        while self._watched:
-            try:
-                found = await self._transactions.read(
-                    lambda uow: uow.timeline.positions(set(self._watched))
-                )
-                async with self._moved:
-                    self._positions.update(found)
-                    self._moved.notify_all()
-            except Exception as error:  # streams wait until the database is back
-                log.warning("timelines not read", error=type(error).__name__)
-            await asyncio.sleep(EVERY_SECONDS)
+    async def _look(self) -> float:
+        """While it fails, streams wait until the database is back."""
+        found = await self._transactions.read(
+            lambda uow: uow.timeline.positions(set(self._watched))
+        )
+        async with self._moved:
+            self._positions.update(found)
+            self._moved.notify_all()
+        return EVERY_SECONDS

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
+from libs.messaging.supervision import Supervisor
 from services.payments.domain.gateway import Approved, Declined
 from services.payments.infrastructure.gateway_worker import GatewayWorker
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
@@ -149,8 +150,8 @@ async def test_silent_gateway_does_not_hold_up_other_payments(
 async def test_payment_wakes_the_gateway_loop_at_once(payments: Payments) -> None:
     (loop,) = [loop for loop in payments.service.loops if loop.name == "gateway"]
     loop.every = 3600
-    stopping = asyncio.Event()
-    running = asyncio.create_task(loop.run(stopping))
+    parts = Supervisor("test")
+    loop.start(parts)
     try:
         order_id = await payments.reserved()
         await payments.paid(order_id)
@@ -160,8 +161,7 @@ async def test_payment_wakes_the_gateway_loop_at_once(payments: Payments) -> Non
 
         await eventually(processed)
     finally:
-        stopping.set()
-        await running
+        await parts.stop(within=5)
 
 
 async def test_failing_refund_is_stated_once_and_retried_until_it_goes_through(

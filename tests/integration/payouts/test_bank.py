@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.supervision import Supervisor
 from services.payouts.domain.bank import Paid, Refused
 from services.payouts.infrastructure.bank_worker import BankWorker
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
@@ -194,8 +195,8 @@ async def test_silent_bank_does_not_hold_up_other_payouts(
 async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:
     (loop,) = payouts.service.loops
     loop.every = 3600
-    stopping = asyncio.Event()
-    running = asyncio.create_task(loop.run(stopping))
+    parts = Supervisor("test")
+    loop.start(parts)
     try:
         await payouts.request("bonus-1")
 
@@ -204,8 +205,7 @@ async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:
 
         await eventually(paid)
     finally:
-        stopping.set()
-        await running
+        await parts.stop(within=5)
 
 
 async def test_key_that_was_paid_stays_paid_whatever_else_is_asked(payouts: Payouts) -> None:

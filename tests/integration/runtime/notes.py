@@ -1,7 +1,9 @@
 """A service as small as can be, to test what every service stands on. Also a process of its own:
 `python -m tests.integration.runtime.notes`."""
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -194,6 +196,15 @@ def router(transactions: Transactions[UnitOfWork], settings: NotesSettings) -> A
     @routes.get("/broken")
     async def broken() -> None:
         raise RuntimeError("secret internals")
+
+    @routes.get("/missing-file")
+    async def missing_file() -> None:
+        Path("/nonexistent/secret").read_bytes()  # noqa: ASYNC240
+
+    @routes.get("/slow-peer")
+    async def slow_peer() -> None:
+        async with asyncio.timeout(0):
+            await asyncio.Event().wait()
 
     @routes.get("/number")
     async def number(value: int, x_count: Annotated[int, Header()] = 0) -> dict[str, Any]:

@@ -124,8 +124,11 @@ async def test_a_compressed_body_is_refused(notes: ServiceClient) -> None:
     assert_problem(answer, 415, "unsupported-encoding")
 
 
-async def test_a_fault_shows_nothing_of_the_inside(notes: ServiceClient) -> None:
-    answer = await notes.get("/notes/broken")
+@pytest.mark.parametrize("path", ["broken", "missing-file", "slow-peer"])
+async def test_a_fault_of_an_endpoint_is_500_and_shows_nothing_of_the_inside(
+    notes: ServiceClient, path: str
+) -> None:
+    answer = await notes.get(f"/notes/{path}")
     assert_problem(answer, 500, "internal")
     assert "secret" not in answer.text
 

@@ -110,3 +110,21 @@ async def test_stop_does_not_wait_for_the_pause_after_a_failure() -> None:
     started = time.monotonic()
     await supervisor.stop(within=30)
     assert time.monotonic() - started < 1
+
+
+async def test_a_rest_that_a_step_asks_for_is_no_problem_and_ends_with_a_wake_up() -> None:
+    supervisor, turns, wake = parts(), 0, asyncio.Event()
+
+    async def step() -> float:
+        nonlocal turns
+        wake.clear()
+        turns += 1
+        if turns == 1:
+            raise Away
+        return 3600
+
+    supervisor.start("part", step, wake=wake)
+    await until(lambda: turns == 2 and not supervisor.problems)
+    wake.set()
+    await until(lambda: turns == 3)
+    await supervisor.stop(within=1)

@@ -1,84 +1,90 @@
 """Loops: the work goes on whatever happens, and ends in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import AsyncIterator
 
 import pytest
 
-from libs.runtime import loops
+from libs.messaging.supervision import Supervisor
 from libs.runtime.loops import Loop
+from tests.fixtures.polling import eventually
 
 
-async def run(loop: Loop, stopping: asyncio.Event) -> None:
-    async with asyncio.timeout(5):
-        await loop.run(stopping)
+@pytest.fixture
+async def parts() -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor("test", longest_pause=0.01)
+    yield supervisor
+    await supervisor.stop(within=5)
 
 
-def work(stopping: asyncio.Event, *answers: bool | Exception) -> Callable[[], Awaitable[bool]]:
-    """Gives each answer once, and then asks to stop."""
-    left = list(answers)
+class Work:
+    """Gives each answer once, and then False for ever."""
 
-    async def once() -> bool:
-        answer = left.pop(0)
-        if not left:
-            stopping.set()
+    def __init__(self, *answers: bool | Exception) -> None:
+        self._left = list(answers)
+        self.turns = 0
+
+    async def __call__(self) -> bool:
+        self.turns += 1
+        answer = self._left.pop(0) if self._left else False
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    return once
+    async def until(self, turns: int) -> None:
+        async def enough() -> bool:
+            return self.turns >= turns
+
+        await eventually(enough)
 
 
-async def test_work_that_may_have_more_runs_again_at_once() -> None:
-    stopping = asyncio.Event()
-    await run(Loop("l", 3600, work(stopping, True, True, False)), stopping)
+async def test_work_that_may_have_more_runs_again_at_once(parts: Supervisor) -> None:
+    work = Work(True, True)
+    Loop("l", 3600, work).start(parts)
+    await work.until(3)
 
 
-async def test_a_failure_is_tried_again() -> None:
-    stopping = asyncio.Event()
-    await run(Loop("l", 0.001, work(stopping, ValueError(), ValueError(), False)), stopping)
+async def test_a_failure_is_tried_again_and_named_until_the_work_succeeds(
+    parts: Supervisor,
+) -> None:
+    work = Work(ValueError("a"), ValueError("b"))
+    Loop("l", 3600, work).start(parts)
+    await work.until(1)
+    await work.until(3)
+
+    async def over() -> bool:
+        return not parts.problems
+
+    await eventually(over)
 
 
-async def test_a_wake_up_ends_the_pause() -> None:
-    stopping, turns = asyncio.Event(), 0
-
-    async def count() -> bool:
-        nonlocal turns
-        turns += 1
-        if turns == 3:
-            stopping.set()
-        else:
-            asyncio.get_running_loop().call_soon(loop.wake)
-        return False
-
-    loop = Loop("l", 3600, count)
-    await run(loop, stopping)
-    assert turns == 3
+async def test_a_wake_up_ends_the_pause(parts: Supervisor) -> None:
+    work = Work()
+    loop = Loop("l", 3600, work)
+    loop.start(parts)
+    for turns in (1, 2, 3):
+        await work.until(turns)
+        loop.wake()
+    await work.until(4)
 
 
-async def test_stopping_ends_the_pause_and_finishes_the_turn() -> None:
-    stopping, done = asyncio.Event(), False
+async def test_stopping_ends_the_pause_and_finishes_the_turn(parts: Supervisor) -> None:
+    begun, done = asyncio.Event(), False
 
     async def slow() -> bool:
         nonlocal done
-        stopping.set()
-        await asyncio.sleep(0)
+        begun.set()
+        await asyncio.sleep(0.05)
         done = True
-        return True
+        return False
 
-    await run(Loop("l", 3600, slow), stopping)
+    resting = Work()
+    Loop("resting", 3600, resting).start(parts)
+    Loop("slow", 3600, slow).start(parts)
+    await resting.until(1)
+    await begun.wait()
+    started = time.monotonic()
+    await parts.stop(within=60)
     assert done
-
-
-async def test_failures_slow_a_loop_down_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    stopping, pauses = asyncio.Event(), list[float]()
-
-    async def pause(_: Loop, __: asyncio.Event, seconds: float) -> None:
-        pauses.append(seconds)
-
-    monkeypatch.setattr(loops.Loop, "_pause", pause)
-    monkeypatch.setattr(loops.log, "exception", lambda *_, **__: None)
-    failures: list[bool | Exception] = [ValueError() for _ in range(1100)]
-    await run(Loop("l", 1.0, work(stopping, *failures, False)), stopping)
-    assert pauses[:3] == [2, 4, 8]
-    assert max(pauses) == 31
+    assert time.monotonic() - started < 5
