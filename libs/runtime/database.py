@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import URL, Connection, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -25,6 +25,8 @@ STATEMENT_SECONDS = 10.0
 TRANSACTION_STATEMENTS = 4
 """A transaction may last as long as so many of the slowest statements."""
 SESSION = {"lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "jit": "off"}
+READ_ONLY = "25006"
+"""SQLSTATE of a statement that would write in a transaction that only reads."""
 NOTHING_PREPARED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
@@ -58,6 +60,9 @@ def create_engine(
         event.listen(engine.sync_engine, "begin", partial(_set_for_the_transaction, session))
     event.listen(engine.sync_engine, "checkin", _note_time)
     event.listen(engine.sync_engine, "checkout", _ping_if_idle)
+    event.listen(engine.sync_engine, "handle_error", _count_read_only_as_disconnected)
+    if direct:
+        event.listen(engine.sync_engine, "checkin", _replace_if_read_only)
     return engine
 
 
@@ -87,6 +92,30 @@ def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> No
             connection.ping()
         except Exception as error:
             raise InvalidatePoolError from error
+
+
+def _replace_if_read_only(connection: Any, record: ConnectionPoolEntry) -> None:
+    """A session that began on a standby, or while the database was read-only, can stay read-only
+    until it ends. It serves one request, and the next one gets a new connection. Reading goes on
+    in the meantime. (A PgBouncer has sessions of its own, and reports what one of them was.)
+    """
+    if connection is not None and reports_read_only(connection.driver_connection):
+        record.invalidate(soft=True)
+
+
+def reports_read_only(connection: asyncpg.Connection) -> bool:
+    """What the server reported last, without asking it. False where a proxy keeps it back."""
+    reported = connection.get_settings()
+    return "on" in (
+        getattr(reported, "in_hot_standby", "off"),
+        getattr(reported, "default_transaction_read_only", "off"),
+    )
+
+
+def _count_read_only_as_disconnected(context: ExceptionContext) -> None:
+    """All connections made until then are replaced before they are used again."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = True
 
 
 async def ping(engine: AsyncEngine) -> None:

@@ -16,6 +16,11 @@ log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 2.0
+OK, DOWN = "ok", "down"
+READ_ONLY = "read-only: nothing can be written"
+
+# Also on where the server is a standby.
+_IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
 
 Check = Callable[[], Awaitable[bool]]
 Note = Callable[[], str | None]
@@ -30,7 +35,7 @@ class Readiness:
         self.checks: dict[str, Check] = {}
         self.notes: dict[str, Note] = {}
         self.backlog = Backlog(0, 0.0, 0, None)
-        self._database = False
+        self._database = DOWN
         self._engine = engine
         self._max_rows = settings.outbox_high_water_rows
         self._max_age = timedelta(seconds=settings.outbox_high_water_seconds)
@@ -49,28 +54,33 @@ class Readiness:
         return None
 
     async def report(self) -> tuple[bool, dict[str, str]]:
-        """Whether all is well, and what each part says: `ok` or `down`, and `: ` with its note."""
+        """Whether all is well, and what each part says: `ok`, `down` or why it cannot work, and `: `
+        with its note.
+        """
         names = list(self.checks)
-        states = dict.fromkeys(self.notes, True)
-        states.update(zip(names, await asyncio.gather(*map(self._ask, names)), strict=True))
+        answers = dict.fromkeys(self.notes, True)
+        answers.update(zip(names, await asyncio.gather(*map(self._ask, names)), strict=True))
+        answers["outbox"] = self.overload() is None
+        states = {name: OK if well else DOWN for name, well in answers.items()}
         states["database"] = self._database
-        states["outbox"] = self.overload() is None
-        return all(states.values()), {
-            name: self._told(name, well=well) for name, well in states.items()
-        }
+        well = set(states.values()) == {OK}
+        return well, {name: self._with_note(name, state) for name, state in states.items()}
 
     async def sample(self) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS), self._engine.connect() as connection:
-                self.backlog = await backlog(await _asyncpg_of(connection))
-                self._database = True
+                driver = await _asyncpg_of(connection)
+                self.backlog = await backlog(driver)
+                self._note(READ_ONLY if await driver.fetchval(_IS_READ_ONLY) else OK)
         except Exception as error:  # whatever is wrong with it, the database is not usable
-            if self._database:
-                log.warning("database lost", error=type(error).__name__)
-            self._database = False
+            self._note(DOWN, type(error).__name__)
 
-    def _told(self, name: str, *, well: bool) -> str:
-        state = "ok" if well else "down"
+    def _note(self, database: str, error: str | None = None) -> None:
+        if database not in (OK, self._database):
+            log.warning("database lost", state=database, error=error)
+        self._database = database
+
+    def _with_note(self, name: str, state: str) -> str:
         note = self.notes[name]() if name in self.notes else None
         return f"{state}: {note}" if note else state
 

@@ -33,12 +33,13 @@ async def database_restarts(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_is_read_only(world: World) -> AsyncIterator[None]:
-    """As a standby is after a failover."""
+    """As a standby is after a failover. Nobody ends the sessions that began meanwhile: they stay
+    read-only.
+    """
     await world.alter_databases("SET default_transaction_read_only = on")
     await world.end_sessions()
     yield
     await world.alter_databases("RESET default_transaction_read_only")
-    await world.end_sessions()
 
 
 @asynccontextmanager

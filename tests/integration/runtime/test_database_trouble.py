@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 
 import asyncpg
@@ -10,8 +10,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.runtime import database, limits
+from libs.runtime.database import create_engine
 from libs.runtime.service import RESERVED_CONNECTIONS
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, serving
@@ -138,6 +140,54 @@ async def test_a_database_that_went_away_is_503_and_not_ready(
 
 async def answers(notes: ServiceClient, status: int) -> bool:
     return (await notes.get("/ready")).status_code == status
+
+
+async def test_writing_works_again_within_seconds_after_the_database_was_read_only(
+    notes: ServiceClient, notes_database: str
+) -> None:
+    """The sessions that began meanwhile stay read-only until they end."""
+    name = notes_database.rsplit("/")[-1]
+    async with superuser(notes_database.replace(name, "postgres")) as admin:
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        async with superuser(notes_database) as connection:
+            await end_others(connection)
+        for _ in range(8):
+            assert_unavailable(await notes.post("/notes", json=NOTE))
+        many = await asyncio.gather(*(notes.get("/notes") for _ in range(15)))
+        assert {answer.status_code for answer in many} == {200}, "reading goes on"
+        await eventually(lambda: answers(notes, 503))
+        checks = (await notes.get("/ready")).json()["checks"]
+        assert checks["database"] == "read-only: nothing can be written"
+        await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        at_once = await asyncio.gather(*(notes.post("/notes", json=NOTE) for _ in range(15)))
+        assert {answer.status_code for answer in at_once} == {201}
+        await eventually(lambda: answers(notes, 200), timeout=3)
+
+
+async def test_read_only_connections_the_server_says_nothing_about_go_at_the_first_refusal(
+    notes_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a proxy that keeps what the server reports about a session to itself."""
+    monkeypatch.setattr(database, "reports_read_only", lambda _: False)
+    name = notes_database.rsplit("/")[-1]
+    settings = NotesSettings(database_url=notes_database, role="api")
+    engine = create_engine(settings)
+    async with superuser(notes_database.replace(name, "postgres")) as admin:
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        async with AsyncExitStack() as stack:
+            for _ in range(5):
+                connection = await stack.enter_async_context(engine.connect())
+                assert await connection.scalar(text("SHOW transaction_read_only")) == "on"
+        await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    with pytest.raises(DBAPIError, match="read-only"):
+        await write(engine)
+    await asyncio.gather(*(write(engine) for _ in range(5)))
+    await engine.dispose()
+
+
+async def write(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM notes"))
 
 
 async def test_writing_stops_while_too_many_events_wait_and_reading_goes_on(
