@@ -8,6 +8,7 @@
 Everybody else (PUBLIC) has nothing, not even a connection.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,11 @@ import asyncpg
 
 from deploy.postgres.reader import provision_reader
 
+LOCK = "hashtext('provision')"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,50}")
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,9 @@ async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> Non
     connection = await asyncpg.connect(admin_url)
     try:
         # One after the other: Postgres fails where two change the rights of one thing at once.
-        await connection.execute("SELECT pg_advisory_lock(hashtext('provision'))")
+        if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
+            log.warning("another process provisions this server: waiting until it has finished")
+            await connection.execute(f"SELECT pg_advisory_lock({LOCK})")
         await connection.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         for account in accounts:

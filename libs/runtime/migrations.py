@@ -3,6 +3,10 @@
     python -m libs.runtime.migrations SERVICE upgrade head
 
 A service's `migrations/env.py` is `run(metadata)`. MIGRATOR_DATABASE_URL wins over DATABASE_URL.
+
+Of several at once on one database one works, and the others wait for it. Migrations connect to
+Postgres directly: the lock and the role are the session's, and PgBouncer in transaction mode would
+give them to somebody else.
 """
 
 import asyncio
@@ -18,13 +22,19 @@ from alembic.util import CommandError
 from pydantic import AliasChoices, Field
 from sqlalchemy import URL, Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from libs.messaging.schema import partitions
 from libs.runtime.database import describe
 from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import DatabaseSettings, read_settings
+
+LOCK = "hashtext('migrations')"
+"""The number of the database's advisory lock that a migration holds from before its first look."""
+LOOK_AGAIN_SECONDS = 0.2
+
+log = logging.getLogger(__name__)
 
 SERVICES = Path(__file__).parents[2] / "services"
 
@@ -55,9 +65,25 @@ async def _connect_and_migrate(url: URL, metadata: MetaData, include_name: Inclu
     engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
     try:
         async with engine.connect() as connection:
+            await _lock(connection)
             await connection.run_sync(_migrate, metadata, include_name)
     finally:
         await engine.dispose()
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Until this session alone migrates the database; its end gives the lock back. Asked again and
+    again: a statement that waited would keep a snapshot, and CREATE INDEX CONCURRENTLY, in the
+    migration it waits for, would wait for that in turn.
+    """
+    waits = False
+    while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK})")):
+        await connection.commit()
+        if not waits:
+            log.warning("another process migrates this database: waiting until it has finished")
+        waits = True
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+    await connection.commit()
 
 
 def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeName) -> None:

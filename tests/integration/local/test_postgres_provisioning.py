@@ -1,3 +1,4 @@
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -29,16 +30,23 @@ def connected(
 @pytest.fixture
 async def services(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, str]]:
     """Two services as provisioned, each with a table its migrator made."""
-    mark = uuid.uuid4().hex[:8]
-    names = (f"first_{mark}", f"second_{mark}")
-    accounts = [DatabaseAccounts(name, "secret", "secret") for name in names]
-    try:
+    async with accounts_of_two(postgres_server) as accounts:
         await provision(postgres_server.url, accounts)
         await provision(postgres_server.url, accounts)
+        names = (accounts[0].service, accounts[1].service)
         for name in names:
             async with connected(postgres_server, name, f"{name}_migrator") as migrator:
                 await migrator.execute("CREATE TABLE rows (id serial PRIMARY KEY, what text)")
         yield names
+
+
+@asynccontextmanager
+async def accounts_of_two(postgres_server: PostgresServer) -> AsyncIterator[list[DatabaseAccounts]]:
+    """Of two services that are not provisioned yet. What is made for them goes afterwards."""
+    mark = uuid.uuid4().hex[:8]
+    names = (f"first_{mark}", f"second_{mark}")
+    try:
+        yield [DatabaseAccounts(name, "secret", "secret") for name in names]
     finally:
         admin = await asyncpg.connect(postgres_server.url)
         for name in names:
@@ -46,6 +54,19 @@ async def services(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, 
             for role in ("app", "migrator", "owner"):
                 await admin.execute(f"DROP ROLE IF EXISTS {name}_{role}")
         await admin.close()
+
+
+async def test_two_provisionings_at_once_both_succeed_and_one_waits(
+    postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with accounts_of_two(postgres_server) as accounts:
+        await asyncio.gather(*(provision(postgres_server.url, accounts) for _ in range(2)))
+        assert set(caplog.messages) == {WAITS}
+        async with connected(postgres_server, accounts[0].service, f"{accounts[0].service}_app"):
+            pass
+
+
+WAITS = "another process provisions this server: waiting until it has finished"
 
 
 async def test_application_reads_and_writes_rows_of_its_tables(
