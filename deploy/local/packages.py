@@ -13,8 +13,9 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 SYSTEMD = Path("/run/systemd/system")
 
 
-def install_without_starting(package: str) -> None:
-    """Install a server's package and leave the system's own instance of it off.
+def install_without_starting(package: str, *, unit: str | None = None) -> None:
+    """Install a server's package and leave the system's own instance of it off. `unit` is its
+    systemd unit where that is not named like the package.
 
     Raises StartFailed, in one line, where that cannot be done.
     """
@@ -27,7 +28,7 @@ def install_without_starting(package: str) -> None:
         _apt_get("update")
         _apt_get("install", "--yes", "--no-install-recommends", package)
     if SYSTEMD.exists():  # else it would come up with the next boot
-        subprocess.run(["systemctl", "disable", "--quiet", package], check=False)
+        subprocess.run(["systemctl", "disable", "--quiet", unit or package], check=False)
 
 
 @contextmanager

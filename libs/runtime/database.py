@@ -1,7 +1,6 @@
 """The connection pool of a process, and what its troubles look like."""
 
 import time
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from libs.messaging.database import VANISHED_CLIENT, limits_transactions
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
 
@@ -38,10 +38,7 @@ def create_engine(
     """
     direct = not settings.pgbouncer
     name = {"application_name": f"{settings.service}-{settings.role}"}
-    # Between the parse and the bind of a statement Postgres does not call a transaction idle: the
-    # locks of a client that went away then would stay.
     longest = round(TRANSACTION_STATEMENTS * statement_seconds * 1000)
-    session = SESSION | {"transaction_timeout": str(longest)}
     engine = create_async_engine(
         settings.asyncpg_url,
         pool_size=settings.pool_size,
@@ -52,12 +49,14 @@ def create_engine(
         connect_args={
             "timeout": CONNECT_SECONDS,
             "command_timeout": statement_seconds,
-            "server_settings": name | (session if direct else {}),
+            "server_settings": name | (SESSION | VANISHED_CLIENT if direct else {}),
             **({} if direct else NOTHING_PREPARED),
         },
     )
-    if not direct:
-        event.listen(engine.sync_engine, "begin", partial(_set_for_the_transaction, session))
+    if direct:
+        event.listen(engine.sync_engine, "connect", partial(_limit_transactions, longest))
+    else:
+        event.listen(engine.sync_engine, "begin", partial(_set_for_the_transaction, longest))
     event.listen(engine.sync_engine, "checkin", _note_time)
     event.listen(engine.sync_engine, "checkout", _ping_if_idle)
     event.listen(engine.sync_engine, "handle_error", _count_read_only_as_disconnected)
@@ -66,10 +65,21 @@ def create_engine(
     return engine
 
 
-def _set_for_the_transaction(session: Mapping[str, str], connection: Connection) -> None:
+def _limit_transactions(longest: int, connection: Any, _: ConnectionPoolEntry) -> None:
+    """Between the parse and the bind of a statement Postgres does not call a transaction idle: the
+    locks of a client that vanished then, behind a proxy, would stay. `longest` is in milliseconds.
+    """
+    if limits_transactions(connection.driver_connection):
+        statement = f"SET transaction_timeout = {longest}"
+        connection.run_async(lambda driver: driver.execute(statement))
+
+
+def _set_for_the_transaction(longest: int, connection: Connection) -> None:
     """PgBouncer gives each transaction another session: settings go with the transaction."""
+    driver: Any = connection.connection.driver_connection
+    limit = {"transaction_timeout": longest} if limits_transactions(driver) else {}
     settings = ", ".join(
-        f"set_config('{name}', '{value}', true)" for name, value in session.items()
+        f"set_config('{name}', '{value}', true)" for name, value in (SESSION | limit).items()
     )
     connection.exec_driver_sql(f"SELECT {settings}")
 
@@ -146,4 +156,4 @@ def describe(error: Exception, url: URL) -> str:
         return f"the database {url.database} does not exist at {place}"
     if isinstance(cause, OSError):
         return f"no database answers at {place}: {cause.strerror or type(cause).__name__}"
-    return f"the database at {place} is not usable: {cause}"
+    return f"the database at {place} answers: {cause}"

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from uuid import uuid4
 
 import aio_pika
@@ -12,12 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
+from libs.messaging.database import VANISHED_CLIENT, Connection, limits_transactions
 from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
+from libs.messaging.relay.relay import Relay
 from libs.runtime.database import create_engine
 from tests.faults import chain
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Proxy, Way, proxy
 from tests.fixtures.services import ServiceClient, serving
+from tests.fixtures.vanishing import vanish
 
 
 @pytest.fixture
@@ -72,11 +76,16 @@ async def test_a_dead_letter_is_sent_though_its_old_connection_is_dead(vhost: st
         assert bodies == {b"one", b"two"}
 
 
-async def test_locks_of_a_client_that_vanished_within_a_statement_are_freed(
+async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement_are_freed(
     engine: AsyncEngine, line: tuple[Proxy, str], database: str
 ) -> None:
-    """Between parse and bind: to Postgres this transaction is not idle."""
+    """Between parse and bind: to Postgres this transaction is not idle. Nor is the client gone:
+    the proxy keeps its connection to the server open.
+    """
     witness = await asyncpg.connect(database.replace("+asyncpg", ""))
+    if not limits_transactions(witness):
+        await witness.close()
+        pytest.skip("only a transaction_timeout ends this, and Postgres has one from 17 on")
     async with engine.connect() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(1)"))
         driver = (await connection.get_raw_connection()).driver_connection
@@ -91,6 +100,69 @@ async def test_locks_of_a_client_that_vanished_within_a_statement_are_freed(
         await eventually(free)
         await connection.invalidate()
     await witness.close()
+
+
+@pytest.mark.parametrize("at_work", [False, True], ids=["between messages", "at work"])
+@pytest.mark.parametrize("whose", ["service", "relay"])
+async def test_locks_of_a_client_whose_machine_is_gone_are_freed(
+    database: str, monkeypatch: pytest.MonkeyPatch, whose: str, at_work: bool
+) -> None:
+    """Nothing answers the server's packets. The limits of a transaction are far off."""
+    for name, value in SOON.items():
+        monkeypatch.setitem(VANISHED_CLIENT, name, value)
+    witness = await asyncpg.connect(database.replace("+asyncpg", ""))
+    async with CONNECTIONS[whose](database) as client:
+        await client.execute("BEGIN; SELECT pg_advisory_xact_lock(1)")
+        working = None
+        if at_work:
+            working = asyncio.create_task(client.execute("SELECT pg_sleep(60)"))
+            query = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"
+            await eventually(lambda: witness.fetchval(query))
+        else:
+            await client.prepare("SELECT 1")
+        vanish(client._transport.get_extra_info("socket"))  # type: ignore[attr-defined]
+        assert not await witness.fetchval("SELECT pg_try_advisory_lock(1)")
+        await eventually(lambda: witness.fetchval("SELECT pg_try_advisory_lock(1)"))
+        client.terminate()
+        if working is not None:
+            await asyncio.gather(working, return_exceptions=True)
+    await witness.close()
+
+
+SOON = {
+    "tcp_keepalives_idle": "1s",
+    "tcp_keepalives_interval": "1s",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": "2s",
+    "client_connection_check_interval": "1s",
+}
+
+
+@asynccontextmanager
+async def of_a_service(database: str) -> AsyncIterator[Connection]:
+    settings = chain.TillsSettings(_env_file=None, database_url=database, role="api")
+    engine = create_engine(settings, statement_seconds=120)
+    connection = await engine.connect()
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    try:
+        yield driver
+    finally:
+        await connection.invalidate()
+        await connection.close()
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def of_a_relay(database: str) -> AsyncIterator[Connection]:
+    relay = Relay("tills", database_dsn=database.replace("+asyncpg", ""), rabbitmq_url="amqp://")
+    yield await relay._connect()
+
+
+CONNECTIONS: dict[str, Callable[[str], AbstractAsyncContextManager[Connection]]] = {
+    "service": of_a_service,
+    "relay": of_a_relay,
+}
 
 
 async def book(tills: ServiceClient) -> None:

@@ -11,25 +11,28 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from libs.messaging.database import Connection
+from libs.messaging.database import Connection, limits_transactions
 from libs.messaging.relay.archive import DELETE, DELIVER_TO_ARCHIVE
 
 BEGIN = """
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET LOCAL synchronous_commit = off;
 SET LOCAL idle_in_transaction_session_timeout = '15s';
-SET LOCAL transaction_timeout = '60s';
 SET LOCAL enable_seqscan = off;
 SET LOCAL enable_bitmapscan = off;
 SET LOCAL enable_hashjoin = off;
 SET LOCAL enable_mergejoin = off
 """
-# A delete that is lost in a crash only sends again. A relay that vanished between two messages of
-# one statement is not idle to Postgres, but its transaction takes too long. The planner is told to
+# A delete that is lost in a crash only sends again. The planner is told to
 # walk the indexes in order: statistics of a table that is empty one second and full the next would
 # mislead it. For the same reason pairs are compared: once it has seen one hot subject it would
 # rather walk over all rows by `seq` than over this subject's. Only the index of both columns can
 # compare pairs.
+
+LIMIT_TRANSACTION = "; SET LOCAL transaction_timeout = '60s'"
+"""Between two messages of one statement Postgres calls no session idle: a relay that vanished then,
+behind a proxy, would keep its locks. Only from Postgres 17 on.
+"""
 
 CLAIM = """
 WITH fresh AS MATERIALIZED (
@@ -156,7 +159,7 @@ async def claim(connection: Connection, floor: int, limits: Limits) -> Batch:
     """Begin a transaction and lock up to `limits.heads` heads from `floor` on, and failing rows
     that are due. The transaction stays open, except when there was nothing.
     """
-    await connection.execute(BEGIN)
+    await connection.execute(BEGIN + LIMIT_TRANSACTION * limits_transactions(connection))
     records = await connection.fetch(
         CLAIM, floor, limits.heads, limits.failing, limits.run, limits.window
     )

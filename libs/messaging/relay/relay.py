@@ -59,7 +59,7 @@ class RelaySettings:
     rarely: float = 60.0
     maintenance: float = 3600.0
     statement_cache: int = 100
-    """0 behind a PgBouncer in transaction mode that does not track prepared statements."""
+    """0 behind a PgBouncer in transaction mode."""
 
 
 class Relay:
