@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -12,9 +13,11 @@ from jwt.exceptions import PyJWTError
 FETCH_SECONDS = 3.0
 MAX_BYTES = 1024 * 1024
 REFRESH_SECONDS = 300.0
-"""A key withdrawn by the issuer is trusted at most this long."""
+"""A key withdrawn by the issuer is trusted at most this long, while the issuer answers."""
+AWAY_SECONDS = 3600.0
+"""While it does not, keys are trusted for this long after they were last read. Then no token is."""
 UNKNOWN_KEY_SECONDS = 5.0
-"""Tokens with made-up key ids cannot make us fetch more often than this."""
+"""Neither tokens with made-up key ids nor an issuer that is away make us fetch more often."""
 
 
 class KeysUnavailable(Exception):
@@ -28,13 +31,19 @@ class KeySet:
         self._location = location
         self._keys: dict[str, PyJWK] = {}
         self._read_at = float("-inf")
+        self._tried_at = float("-inf")
         self._reading = asyncio.Lock()
 
     async def key(self, kid: str) -> PyJWK | None:
-        """The key of that id, or None when the issuer has no such key."""
-        age = time.monotonic() - self._read_at
-        if age > REFRESH_SECONDS or (kid not in self._keys and age > UNKNOWN_KEY_SECONDS):
+        """The key of that id, or None when the issuer has no such key. Raises KeysUnavailable when
+        the keys were last read too long ago.
+        """
+        now = time.monotonic()
+        wanted = now - self._read_at > REFRESH_SECONDS or kid not in self._keys
+        if wanted and now - self._tried_at > UNKNOWN_KEY_SECONDS:
             await self._refresh()
+        if time.monotonic() - self._read_at > AWAY_SECONDS:
+            raise KeysUnavailable(f"JWKS_URL {self._location}: not read for an hour")
         return self._keys.get(kid)
 
     async def load(self) -> None:
@@ -48,19 +57,16 @@ class KeySet:
         except (ValueError, TypeError, AttributeError, PyJWTError) as error:
             raise KeysUnavailable(f"JWKS_URL {self._location}: not a JWK set") from error
         self._keys = {key.key_id: key for key in keys if key.key_id}
-        self._read_at = time.monotonic()
+        self._read_at = self._tried_at = time.monotonic()
 
     async def _refresh(self) -> None:
-        before = self._read_at
+        before = self._tried_at
         async with self._reading:
-            if self._read_at != before:
+            if self._tried_at != before:
                 return
-            try:
+            with suppress(KeysUnavailable):
                 await self.load()
-            except KeysUnavailable:
-                if not self._keys:
-                    raise
-                self._read_at = time.monotonic() - REFRESH_SECONDS + UNKNOWN_KEY_SECONDS
+            self._tried_at = time.monotonic()
 
 
 def _read(location: str) -> bytes:

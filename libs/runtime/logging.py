@@ -55,12 +55,10 @@ def configure_logging(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # It names every address called, and some addresses hold a password.
+    # It logs each address it asks: some hold a password, those of payment codes the code.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     # It repeats as an error what the relay and the subscriber already report, and retry.
     logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
-    # It logs each address it asks; those of payment codes hold the code.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def _traceback_without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -28,7 +28,8 @@ Unit = TypeVar("Unit", bound=UnitOfWork)
 S = TypeVar("S", bound=ServiceSettings)
 
 RESERVED_CONNECTIONS = 4
-"""Of the pool, for the relay, the subscriber, the loops and the sampler."""
+"""Of the pool: two for the subscriber's batches, one for the sampler, one for a loop. More loops at
+work at once use the overflow. The relay has connections of its own."""
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,29 @@ async def test_a_new_key_is_found_and_a_withdrawn_one_is_refused(
 async def test_keys_that_cannot_be_read_for_a_while_do_not_lock_anybody_out(
     guarded: ServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    await unreadable(guarded, tmp_path, monkeypatch)
+    assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 200
+
+
+async def test_keys_that_were_last_read_too_long_ago_open_nothing(
+    guarded: ServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await unreadable(guarded, tmp_path, monkeypatch)
+    monkeypatch.setattr(jwks, "AWAY_SECONDS", 0)
+    assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 503
+    publish(tmp_path / "jwks.json", ec=KEY)
+    monkeypatch.setattr(jwks, "AWAY_SECONDS", 60)
+    assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 200
+
+
+async def unreadable(
+    guarded: ServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The issuer is away, and asked anew for each token."""
+    assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 200
     (tmp_path / "jwks.json").unlink()
     monkeypatch.setattr(jwks, "REFRESH_SECONDS", 0)
-    assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 200
+    monkeypatch.setattr(jwks, "UNKNOWN_KEY_SECONDS", 0)
 
 
 async def test_made_up_key_ids_do_not_make_us_read_the_keys_again(
