@@ -12,6 +12,8 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from libs.messaging.topology import dead_queue, look_lock
+
 NOTHING = "^$"
 
 
@@ -53,7 +55,11 @@ async def provision(
         if operator is not None:
             user = {"password": operator.password, "tags": "monitoring"}
             await _put(client, f"/api/users/{operator.name}", user)
-            sees = {"configure": NOTHING, "write": r"^[^.]+\.redrive$", "read": r"^[^.]+\.dead$"}
+            sees = {
+                "configure": rf"^[^.]+{re.escape(look_lock(''))}$",
+                "write": r"^[^.]+\.redrive$",
+                "read": rf"^[^.]+{re.escape(dead_queue(''))}$",
+            }
             await _put(client, f"/api/permissions/{place}/{operator.name}", sees)
         if administrator != "guest":
             removed = await client.delete("/api/users/guest")
@@ -68,7 +74,7 @@ async def _make_user(client: httpx.AsyncClient, place: str, account: BrokerAccou
     permissions = {
         "configure": NOTHING,
         "write": rf"^{name}(\.dlx|\.redrive)?$",
-        "read": rf"^{name}\.(on\..+|dead)$",
+        "read": rf"^({name}\.on\..+|{re.escape(dead_queue(user))})$",
     }
     await _put(client, f"/api/permissions/{place}/{user}", permissions)
     subjects = sorted({re.escape(event.split(".")[0]) for event in account.publishes})

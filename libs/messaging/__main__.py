@@ -14,8 +14,6 @@ from typing import Annotated, TypeVar
 import asyncpg
 import typer
 from aio_pika.exceptions import AMQPError
-from rich.console import Console
-from rich.table import Table
 from yarl import URL
 
 from libs.messaging import topology
@@ -23,10 +21,12 @@ from libs.messaging.database import Connection, connect
 from libs.messaging.dead_letters import replay
 from libs.messaging.dead_letters.dead_letters import (
     DeadLetter,
-    DeadLetterError,
     DeadLetters,
+    MayBeHandled,
     WouldStrand,
+    how_to_go_on,
 )
+from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.relay.backlog import backlog
 from libs.messaging.saga import choreography, discovery
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -97,6 +97,10 @@ def _run(work: Awaitable[Result]) -> Result:
     return asyncio.run(waiting())
 
 
+def _vhost(rabbitmq_url: str) -> str:
+    return URL(rabbitmq_url).path.removeprefix("/") or "/"
+
+
 def _finish(problems: list[str], well: str) -> None:
     for problem in problems:
         typer.echo(problem, err=True)
@@ -109,18 +113,46 @@ def _finish(problems: list[str], well: str) -> None:
 def topology_apply(rabbitmq_url: RabbitUrl, document: Document = None) -> None:
     """Declare everything; doing it again changes nothing, and nothing is ever deleted."""
     wanted = topology.topology_of(_participants(document))
-    _run(topology.apply(rabbitmq_url, wanted))
+    moved = _run(topology.apply(rabbitmq_url, wanted))
     typer.echo(f"declared {len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues")
+    if moved:
+        typer.echo(f"moved {moved} dead letters out of queues of an earlier version")
 
 
 @topology_app.command("check")
 def topology_check(
     rabbitmq_url: RabbitUrl, management_url: ManagementUrl, document: Document = None
 ) -> None:
-    """Compare the broker with what it should hold; exit 1 when something is missing or differs."""
-    vhost = URL(rabbitmq_url).path.removeprefix("/") or "/"
+    """Compare the broker with what it should hold; exit 1 when something is missing, differs or
+    is no longer wanted.
+    """
     wanted = topology.topology_of(_participants(document))
-    _finish(_run(topology.check(management_url, vhost, wanted)), "all as it should be")
+    _finish(
+        _run(topology.check(management_url, _vhost(rabbitmq_url), wanted)), "all as it should be"
+    )
+
+
+@topology_app.command("prune")
+def topology_prune(
+    rabbitmq_url: RabbitUrl,
+    management_url: ManagementUrl,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only list.")] = False,
+    document: Document = None,
+) -> None:
+    """Delete what is no longer wanted: empty queues, unused exchanges, bindings. A queue that
+    holds messages or has consumers stays.
+    """
+    wanted = topology.topology_of(_participants(document))
+    vhost = _vhost(rabbitmq_url)
+    if not yes:
+        for line in _run(topology.unwanted(management_url, vhost, wanted)):
+            typer.echo(line)
+        typer.echo("nothing was deleted: --yes deletes what is empty and unused")
+        return
+    pruned = _run(topology.prune(rabbitmq_url, management_url, vhost, wanted))
+    for line in pruned.gone:
+        typer.echo(f"deleted: {line}")
+    _finish([f"kept: {line}" for line in pruned.kept], f"{len(pruned.gone)} deleted")
 
 
 @topology_app.command("show")
@@ -184,13 +216,9 @@ def dead_list(
 ) -> None:
     """One line for each message, however many copies of it there are."""
     letters = _run(DeadLetters(_participants(document), rabbitmq_url).listed(service))
-    table = Table("id", "queue", "error", "attempts", "copies", "since", box=None)
     for each in letters:
-        table.add_row(
-            each.id, each.queue, each.error, str(each.attempts), str(each.copies), each.refused_at
-        )
-    if letters:
-        Console(soft_wrap=True).print(table)
+        counts = f"attempts {each.attempts}, copies {each.copies}, since {each.refused_at or '?'}"
+        typer.echo(f"{each.id} {each.queue} ({counts}): {each.error}")
     typer.echo(f"{len(letters)} dead letters")
 
 
@@ -220,7 +248,35 @@ def dead_redrive(
     if bool(identifiers) == all_:
         raise DeadLetterError("name the ids to redrive, or --all")
     letters = DeadLetters(_participants(document), rabbitmq_url)
-    _report("sent again", _run(letters.redrive(service, identifiers or None)))
+    redriven = _run(letters.redrive(service, identifiers or None))
+    _report("sent again", redriven.sent)
+    if redriven.kept:
+        kept = [f"kept: {how_to_go_on(each)}" for each in redriven.kept]
+        _finish(kept, "")
+
+
+@dead_app.command("reissue")
+def dead_reissue(
+    service: str,
+    identifiers: list[str],
+    rabbitmq_url: RabbitUrl,
+    not_handled: Annotated[
+        bool, typer.Option("--not-handled", help="You know that no copy of them was handled.")
+    ] = False,
+    document: Document = None,
+) -> None:
+    """Send messages that no inbox accepts any more to the one queue each came from, under a new
+    id. The old id becomes the cause.
+    """
+    letters = DeadLetters(_participants(document), rabbitmq_url)
+    try:
+        sent = _run(letters.reissue(service, identifiers, not_handled=not_handled))
+    except MayBeHandled as error:
+        hint = "" if not_handled else " (--not-handled if you know that it was not)"
+        raise DeadLetterError(f"{error}{hint}") from None
+    for letter, new_id in sent:
+        typer.echo(f"reissued: {letter.id} {letter.queue} as {new_id}")
+    typer.echo(f"{len(sent)} reissued")
 
 
 @dead_app.command("discard")

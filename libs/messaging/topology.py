@@ -1,9 +1,10 @@
 """Exchanges, queues and bindings, derived from who publishes what and who reacts to it.
 
 Declared by a step of its own before anything publishes, as a migration is. Services connect as
-users who may configure nothing. Nothing here ever deletes.
+users who may configure nothing. Only `prune` deletes, and only what is empty and no longer wanted.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,10 @@ from urllib.parse import quote
 
 import aio_pika
 import httpx
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
+from libs.messaging.dead_letters.moving import move_dead_letters
 from libs.messaging.saga.choreography import AnyParticipant
 
 QUEUE_ARGUMENTS: dict[str, Any] = {
@@ -26,9 +29,15 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 DEAD_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
-    "x-delivery-limit": 10_000,
+    # Each look counts as a delivery. Without this argument RabbitMQ 4 drops a message after 20
+    # looks; with -1, which is no limit there, RabbitMQ 3 drops it after the first. This number
+    # holds on both: one look a second reaches it in 68 years.
+    "x-delivery-limit": 2**31 - 1,
     "x-overflow": "reject-publish",
 }
+REFRESH_SECONDS = 15.0
+"""A queue counts its messages every five seconds, and the management API collects that every five
+seconds: after this time its figures are new, with five seconds to spare."""
 
 
 class TopologyError(Exception):
@@ -56,13 +65,26 @@ class Binding:
 
 @dataclass(frozen=True)
 class Topology:
+    """`participants` own every name on the broker that begins with theirs."""
+
     exchanges: tuple[Exchange, ...]
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
+    participants: tuple[str, ...] = ()
 
 
 def dead_queue(service: str) -> str:
+    return f"{service}.dead-letters"
+
+
+def former_dead_queue(service: str) -> str:
+    """Its delivery limit of 10,000 could be used up by looking; `apply` moves what it holds."""
     return f"{service}.dead"
+
+
+def look_lock(service: str) -> str:
+    """An exclusive queue: it exists while somebody looks at the dead letters."""
+    return f"{service}.dead-letters.look"
 
 
 def dead_letter_exchange(service: str) -> str:
@@ -97,7 +119,8 @@ def topology_of(participants: Sequence[AnyParticipant]) -> Topology:
             ]
             bindings.append(Binding(redrive, reaction.queue, reaction.queue))
             bindings.append(Binding(dlx, dead_queue(name), reaction.queue))
-    return Topology(tuple(exchanges), tuple(queues), tuple(bindings))
+    names = tuple(participant.name for participant in participants)
+    return Topology(tuple(exchanges), tuple(queues), tuple(bindings), names)
 
 
 def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
@@ -108,25 +131,31 @@ def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
     return publishers
 
 
-async def apply(rabbitmq_url: str, topology: Topology) -> None:
-    """Declare everything; doing it again changes nothing. Needs a user who may configure.
+async def apply(rabbitmq_url: str, topology: Topology) -> int:
+    """Declare everything; doing it again changes nothing. Needs a user who may configure. Returns
+    how many dead letters came out of queues of an earlier version.
 
     Raises TopologyError when the broker cannot be reached or holds a differing declaration.
     """
     try:
-        connection = await aio_pika.connect(
-            rabbitmq_url, timeout=10, client_properties={"connection_name": "topology"}
-        )
-        async with connection, connection.channel() as channel:
-            await _declare(channel, topology)
+        async with await _connected(rabbitmq_url) as connection:
+            async with connection.channel() as channel:
+                await _declare(channel, topology)
+            return await _move_former_dead_letters(connection, topology)
     except ChannelPreconditionFailed as error:
         raise TopologyError(f"stopped, nothing was deleted: {_reason(error)}") from None
     except (AMQPError, OSError) as error:
         raise TopologyError(f"cannot declare on RabbitMQ: {_reason(error)}") from None
 
 
-async def _declare(channel: aio_pika.abc.AbstractChannel, topology: Topology) -> None:
-    declared: dict[str, aio_pika.abc.AbstractQueue] = {}
+async def _connected(rabbitmq_url: str) -> AbstractConnection:
+    return await aio_pika.connect(
+        rabbitmq_url, timeout=10, client_properties={"connection_name": "topology"}
+    )
+
+
+async def _declare(channel: AbstractChannel, topology: Topology) -> None:
+    declared: dict[str, AbstractQueue] = {}
     for exchange in topology.exchanges:
         await channel.declare_exchange(exchange.name, exchange.kind, durable=True)
     for queue in topology.queues:
@@ -137,15 +166,30 @@ async def _declare(channel: aio_pika.abc.AbstractChannel, topology: Topology) ->
         await declared[binding.queue].bind(binding.exchange, binding.routing_key)
 
 
+async def _move_former_dead_letters(connection: AbstractConnection, topology: Topology) -> int:
+    count = 0
+    for service in topology.participants:
+        new, exchange = dead_queue(service), dead_letter_exchange(service)
+        keys = [each.routing_key for each in topology.bindings if each.queue == new]
+        old = former_dead_queue(service)
+        count += await move_dead_letters(connection, old, new, exchange, keys)
+    return count
+
+
 def _reason(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-async def check(management_url: str, vhost: str, topology: Topology) -> list[str]:
-    """What is missing or differs on the broker, one line each; empty when all is as it should be.
+@dataclass(frozen=True)
+class _Broker:
+    """What the management API says of a vhost."""
 
-    Reads the management API (bindings cannot be read over AMQP) and changes nothing.
-    """
+    exchanges: list[dict[str, Any]]
+    queues: list[dict[str, Any]]
+    bindings: list[dict[str, Any]]
+
+
+async def _read(management_url: str, vhost: str) -> _Broker:
     place = quote(vhost, safe="")
     try:
         async with httpx.AsyncClient(timeout=10) as http:
@@ -157,11 +201,164 @@ async def check(management_url: str, vhost: str, topology: Topology) -> list[str
             ]
     except httpx.HTTPError as error:
         raise TopologyError(f"cannot read RabbitMQ's management API: {_reason(error)}") from None
+    return _Broker(exchanges, queues, bindings)
+
+
+async def check(management_url: str, vhost: str, topology: Topology) -> list[str]:
+    """What is missing, differs or is no longer wanted on the broker, one line each; empty when all
+    is as it should be.
+
+    Reads the management API (bindings cannot be read over AMQP) and changes nothing.
+    """
+    found = await _read(management_url, vhost)
     return [
-        *_exchange_problems(topology.exchanges, exchanges),
-        *_queue_problems(topology.queues, queues),
-        *_binding_problems(topology.bindings, bindings),
+        *_exchange_problems(topology.exchanges, found.exchanges),
+        *_queue_problems(topology.queues, found.queues),
+        *_binding_problems(topology.bindings, found.bindings),
+        *_unwanted(topology, found).lines(),
     ]
+
+
+@dataclass(frozen=True)
+class _Unwanted:
+    """What bears the name of a participant, is on the broker, and is not in the topology.
+
+    A binding is named by itself only where its queue and its exchange stay.
+    """
+
+    queues: list[dict[str, Any]]
+    exchanges: list[str]
+    bindings: list[Binding]
+
+    def lines(self) -> list[str]:
+        return [
+            *(
+                f"queue {each['name']}: no longer wanted, holds {_held(each)}"
+                for each in self.queues
+            ),
+            *(f"exchange {name}: no longer wanted" for name in self.exchanges),
+            *(
+                f"queue {each.queue}: no longer wanted to be bound to {each.exchange} "
+                f"by {each.routing_key}"
+                for each in self.bindings
+            ),
+        ]
+
+
+def _held(queue: dict[str, Any]) -> str:
+    """Messages ready and in hand. A queue that has just been made has no figures yet."""
+    count = queue.get("messages", 0)
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def _unwanted(topology: Topology, found: _Broker) -> _Unwanted:
+    def ours(name: str) -> bool:
+        return any(name == own or name.startswith(f"{own}.") for own in topology.participants)
+
+    wanted_queues = {queue.name for queue in topology.queues}
+    wanted_exchanges = {exchange.name for exchange in topology.exchanges}
+    wanted_bindings = set(topology.bindings)
+    bindings = [
+        Binding(row["source"], row["destination"], row["routing_key"])
+        for row in found.bindings
+        if row["destination_type"] == "queue" and row["source"]
+    ]
+    return _Unwanted(
+        queues=[
+            queue
+            for queue in found.queues
+            if ours(queue["name"])
+            and queue["name"] not in wanted_queues
+            and not queue.get("exclusive")
+        ],
+        exchanges=[
+            each["name"]
+            for each in found.exchanges
+            if ours(each["name"]) and each["name"] not in wanted_exchanges
+        ],
+        bindings=[
+            binding
+            for binding in bindings
+            if binding.queue in wanted_queues
+            and binding.exchange in wanted_exchanges
+            and binding not in wanted_bindings
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """One line each: what is gone, and what stays because it is in use."""
+
+    gone: list[str]
+    kept: list[str]
+
+
+async def unwanted(management_url: str, vhost: str, topology: Topology) -> list[str]:
+    """What `prune` would look at, one line each."""
+    return _unwanted(topology, await _read(management_url, vhost)).lines()
+
+
+async def prune(rabbitmq_url: str, management_url: str, vhost: str, topology: Topology) -> Pruned:
+    """Delete what is no longer wanted: bindings, queues that hold nothing and that nobody
+    consumes, exchanges that nothing is bound to. Raises TopologyError.
+
+    RabbitMQ has no "delete if empty" for quorum queues. So a queue is unbound first, and deleted
+    when it is still empty after the broker has counted again; else it is bound again.
+    """
+    found = await _read(management_url, vhost)
+    old = _unwanted(topology, found)
+    try:
+        async with await _connected(rabbitmq_url) as connection:
+            channel = await connection.channel()
+            for binding in old.bindings:
+                await _unbind(channel, binding)
+            empty = [queue["name"] for queue in old.queues if not _in_use(queue)]
+            bound = {name: _bindings_of(name, found) for name in empty}
+            for name in empty:
+                for binding in bound[name]:
+                    await _unbind(channel, binding)
+            if empty:
+                await asyncio.sleep(REFRESH_SECONDS)
+            again = {row["name"]: row for row in (await _read(management_url, vhost)).queues}
+            for name in empty:
+                if name in again and await _is_empty(channel, again[name]):
+                    await channel.queue_delete(name)
+                else:
+                    for binding in bound[name]:
+                        queue = await channel.get_queue(name, ensure=False)
+                        await queue.bind(binding.exchange, binding.routing_key)
+            sources = {row["source"] for row in (await _read(management_url, vhost)).bindings}
+            for name in old.exchanges:
+                if name not in sources:
+                    await channel.exchange_delete(name, if_unused=True)
+    except (AMQPError, OSError) as error:
+        raise TopologyError(f"cannot prune on RabbitMQ: {_reason(error)}") from None
+    left = await unwanted(management_url, vhost, topology)
+    return Pruned([line for line in old.lines() if line not in left], left)
+
+
+def _in_use(queue: dict[str, Any]) -> bool:
+    return bool(queue.get("messages", 0) or queue.get("consumers", 0))
+
+
+def _bindings_of(queue: str, found: _Broker) -> list[Binding]:
+    return [
+        Binding(row["source"], queue, row["routing_key"])
+        for row in found.bindings
+        if row["destination"] == queue and row["destination_type"] == "queue" and row["source"]
+    ]
+
+
+async def _unbind(channel: AbstractChannel, binding: Binding) -> None:
+    queue = await channel.get_queue(binding.queue, ensure=False)
+    await queue.unbind(binding.exchange, binding.routing_key)
+
+
+async def _is_empty(channel: AbstractChannel, queue: dict[str, Any]) -> bool:
+    """The management API also counts what somebody has in hand, AMQP counts to the moment."""
+    declared = await channel.declare_queue(queue["name"], passive=True)
+    return not _in_use(queue) and not declared.declaration_result.message_count
 
 
 def _exchange_problems(wanted: Sequence[Exchange], found: list[dict[str, Any]]) -> list[str]:

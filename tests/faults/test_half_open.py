@@ -71,7 +71,7 @@ async def test_a_dead_letter_is_sent_though_its_old_connection_is_dead(vhost: st
                 await refusals.send(two, queue=queue, error="bad", attempts=1)
             await refusals.send(two, queue=queue, error="bad", attempts=2)
             await refusals.close()
-        dead = await channel.get_queue("ledger.dead")
+        dead = await channel.get_queue("ledger.dead-letters")
         bodies = {(await dead.get(no_ack=True)).body for _ in range(2)}
         assert bodies == {b"one", b"two"}
 

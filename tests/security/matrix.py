@@ -126,6 +126,7 @@ PAGES = {
     "GET /operations/live":                           "               operator  admin",
     "GET /operations/dead-letters/{service}":         "               operator  admin",
     "POST /operations/dead-letters/{service}/redrive": "              operator  admin",
+    "POST /operations/dead-letters/{service}/reissue": "              operator  admin",
     "POST /operations/dead-letters/{service}/discard": "              operator  admin",
     "GET /map":                                       "               operator  admin",
     "GET /map/live":                                  "               operator  admin",

@@ -163,7 +163,7 @@ async def test_nobody_is_given_away(
         "events": await all_of(wire, SPY),
     }
     for spec in SERVICES:
-        places[f"dead letters of {spec.name}"] = await all_of(wire, f"{spec.name}.dead")
+        places[f"dead letters of {spec.name}"] = await all_of(wire, f"{spec.name}.dead-letters")
         places[f"tables of {spec.name}"] = await tables_of(databases.superuser(spec.name))
     assert LETTER in places["dead letters of orders"]
     for name in ("logs", "traces", "events", "tables of portal"):

@@ -1,46 +1,59 @@
-"""What may be done with the messages a service gave up: look, send again, throw away."""
+"""What may be done with the messages a service gave up: look, send again, throw away.
 
-import json
-from collections.abc import AsyncIterator, Collection, Sequence
+Each action is one look (see `look`): it finds the messages and acts on them in one go.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, DeliveryMode
-from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from libs.messaging.dead_letters.replay import connected, send_to_queue
-from libs.messaging.inbox.dead_letter_publisher import (
+from libs.kernel.clock import Clock, utc_now
+from libs.messaging.dead_letters.copies import (
     HEADER_ATTEMPTS,
     HEADER_ERROR,
     HEADER_QUEUE,
     HEADER_REFUSED_AT,
-    HEADER_USER,
+    copy_of,
 )
+from libs.messaging.dead_letters.look import DeadLetterError, look
+from libs.messaging.dead_letters.reissue import envelope_of, forgotten, reissued
+from libs.messaging.dead_letters.replay import send_to_queue
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import AnyParticipant
-from libs.messaging.topology import dead_queue
 
-_BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count")
-
-MOST = 10_000
-"""The most messages looked at in one go."""
+_BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count", "x-acquired-count")
 
 
-class DeadLetterError(Exception):
-    """It cannot be done; one line says why."""
+class NoDeadLetter(DeadLetterError):
+    """There is none with this id, or no longer."""
 
 
 class WouldStrand(DeadLetterError):
     """Discarding it would leave a purchase waiting for ever; the caller has to insist."""
 
 
+class WouldComeBack(DeadLetterError):
+    """Its service would refuse it again at once; nothing was sent."""
+
+
+class MayBeHandled(DeadLetterError):
+    """A copy of it may have had its effect, and a new id would have it twice; nothing was sent."""
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """One message given up, however many copies of it there are.
 
-    `strands`: its reaction is a step of the purchase, not only a view.
+    `id` is the event's; a message without one is named by the hash of its body. `strands`: its
+    reaction is a step of a purchase, not only a view. `refused_again`: why its service would
+    refuse it again at once; None where it may handle it. `reissuable`: under a new id it would be
+    accepted.
     """
 
     id: str
@@ -52,19 +65,56 @@ class DeadLetter:
     refused_at: str
     copies: int
     strands: bool
+    refused_again: str | None
+    reissuable: bool
     body: str
+
+    @property
+    def service(self) -> str:
+        return self.queue.partition(".")[0]
 
 
 @dataclass(frozen=True)
-class _Held:
+class Redriven:
+    """`kept` are still dead letters: their service would have refused them again."""
+
+    sent: list[DeadLetter]
+    kept: list[DeadLetter]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A dead letter and its copies, the oldest first, in the hands of this look."""
+
     letter: DeadLetter
-    messages: list[AbstractIncomingMessage]
+    copies: list[AbstractIncomingMessage]
+
+    async def acknowledge(self) -> None:
+        for copy in self.copies:
+            await copy.ack()
+
+
+Choice = Callable[[DeadLetter], bool]
+
+
+def _every(_: DeadLetter) -> bool:
+    return True
 
 
 class DeadLetters:
-    """The dead letters of each of these services. Needs a user who may read and write there."""
+    """The dead letters of each of these services. Needs a user who may read and write there.
 
-    def __init__(self, participants: Sequence[AnyParticipant], rabbitmq_url: str) -> None:
+    `only` narrows an action to what its caller may see: the rest does not exist for it.
+    """
+
+    def __init__(
+        self,
+        participants: Sequence[AnyParticipant],
+        rabbitmq_url: str,
+        *,
+        window: InboxWindow | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
         self._services = [participant.name for participant in participants]
         self._views = {
             reaction.queue
@@ -73,108 +123,158 @@ class DeadLetters:
             if reaction.step is Step.VIEW
         }
         self._url = rabbitmq_url
+        self._window = window or InboxWindow()
+        self._clock = clock
 
     async def listed(self, service: str | None = None) -> list[DeadLetter]:
         """Copies of one message are one entry; the oldest first."""
         letters = []
         for name in self._services if service is None else [service]:
-            async with self._opened(name) as (_, held):
-                letters += [each.letter for each in held]
+            async with self._opened(name) as (_, found):
+                letters += [each.letter for each in found]
         return letters
 
-    async def redrive(self, service: str, ids: Collection[str] | None = None) -> list[DeadLetter]:
-        """Send these (all if None) to the one queue each came from. A dead letter goes away only
-        when the broker has confirmed that it is back in its queue.
+    async def redrive(
+        self, service: str, ids: Collection[str] | None = None, *, only: Choice = _every
+    ) -> Redriven:
+        """Send these to the one queue each came from. A dead letter goes away only when the
+        broker has confirmed that it is back in its queue.
+
+        Raises WouldComeBack, with nothing sent, when one of `ids` would be refused again at once.
+        Without `ids` all others are sent.
         """
-        async with self._opened(service) as (channel, held):
-            chosen = _chosen(held, ids)
+        async with self._opened(service) as (channel, found):
+            chosen = _chosen(found, ids, only)
+            kept = [each.letter for each in chosen if each.letter.refused_again is not None]
+            if kept and ids is not None:
+                raise WouldComeBack("; ".join(map(how_to_go_on, kept)))
+            sent = [each for each in chosen if each.letter.refused_again is None]
+            for each in sent:
+                await send_to_queue(channel, _again(each.copies[0]), each.letter.queue)
+                await each.acknowledge()
+        return Redriven([each.letter for each in sent], kept)
+
+    async def reissue(
+        self,
+        service: str,
+        ids: Collection[str],
+        *,
+        not_handled: bool = False,
+        only: Choice = _every,
+    ) -> list[tuple[DeadLetter, str]]:
+        """Send these to the one queue each came from under a new id; each with that id.
+
+        Raises MayBeHandled, with nothing sent, unless `not_handled` says that no copy of them was
+        handled, or when an inbox still knows whether one was: `redrive` is right then.
+        """
+        async with self._opened(service) as (channel, found):
+            chosen = _chosen(found, ids, only)
+            _refuse_to_reissue([each.letter for each in chosen], not_handled=not_handled)
+            sent = []
             for each in chosen:
-                message = each.messages[0]
-                await send_to_queue(channel, _again(message), each.letter.queue)
-                for copy in each.messages:
-                    await copy.ack()
-        return [each.letter for each in chosen]
+                message = each.copies[0]
+                event = reissued(envelope_of(message.body) or {}, each.letter.id, self._clock())
+                again = _again(message)
+                again.body, again.message_id = event.body, str(event.id)
+                await send_to_queue(channel, again, each.letter.queue)
+                await each.acknowledge()
+                sent.append((each.letter, str(event.id)))
+        return sent
 
     async def discard(
-        self, service: str, ids: Collection[str], *, stranding: bool = False
+        self,
+        service: str,
+        ids: Collection[str],
+        *,
+        stranding: bool = False,
+        only: Choice = _every,
     ) -> list[DeadLetter]:
         """Throw these away for good. Raises WouldStrand, with nothing thrown away, when one of
         them is a step of a purchase and `stranding` does not say that this is meant.
         """
-        async with self._opened(service) as (_, held):
-            chosen = _chosen(held, ids)
+        async with self._opened(service) as (_, found):
+            chosen = _chosen(found, ids, only)
             if not stranding:
                 _refuse_to_strand([each.letter for each in chosen])
             for each in chosen:
-                for copy in each.messages:
-                    await copy.ack()
+                await each.acknowledge()
         return [each.letter for each in chosen]
 
     @asynccontextmanager
-    async def _opened(self, service: str) -> AsyncIterator[tuple[AbstractChannel, list[_Held]]]:
-        """All dead letters of a service in hand. What is not acknowledged goes back."""
+    async def _opened(self, service: str) -> AsyncIterator[tuple[AbstractChannel, list[_Found]]]:
         if service not in self._services:
             raise DeadLetterError(f"no service {service}; there are {', '.join(self._services)}")
-        try:
-            async with connected(self._url, "dead letters") as connection:
-                channel = await connection.channel(on_return_raises=True)
-                queue = await channel.get_queue(dead_queue(service))
-                messages: list[AbstractIncomingMessage] = []
-                while len(messages) < MOST and (message := await queue.get(fail=False)):
-                    messages.append(message)
-                yield channel, self._folded(messages)
-        except ChannelNotFoundEntity:
-            raise DeadLetterError(
-                f"queue {dead_queue(service)} is missing; run topology apply"
-            ) from None
-        except (AMQPError, OSError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise DeadLetterError(f"RabbitMQ: {reason}") from None
+        async with look(self._url, service) as (channel, messages):
+            yield channel, self._folded(messages)
 
-    def _folded(self, messages: Sequence[AbstractIncomingMessage]) -> list[_Held]:
+    def _folded(self, messages: Sequence[AbstractIncomingMessage]) -> list[_Found]:
+        now = self._clock()
         copies: dict[tuple[str, bytes], list[AbstractIncomingMessage]] = {}
         for message in messages:
             copies.setdefault((message.routing_key or "", message.body), []).append(message)
-        return [_Held(self._letter(same), same) for same in copies.values()]
+        return [_Found(self._letter(same, now), same) for same in copies.values()]
 
-    def _letter(self, copies: Sequence[AbstractIncomingMessage]) -> DeadLetter:
+    def _letter(self, copies: Sequence[AbstractIncomingMessage], now: datetime) -> DeadLetter:
         last = copies[-1]
         queue = last.routing_key or ""  # dead letters are routed by the queue they come from
-        envelope = _envelope(last.body)
+        envelope = envelope_of(last.body)
+        attributes = envelope or {}
+        named = str(attributes.get("id") or last.message_id or "")
         headers = last.headers
         return DeadLetter(
-            id=str(envelope.get("id") or last.message_id or ""),
+            id=named or f"sha256:{hashlib.sha256(last.body).hexdigest()[:16]}",
             queue=queue,
-            type=str(envelope.get("type") or ""),
-            subject=str(envelope.get("subject") or ""),
+            type=str(attributes.get("type") or ""),
+            subject=str(attributes.get("subject") or ""),
             error=str(headers.get(HEADER_ERROR) or headers.get("x-first-death-reason") or ""),
             attempts=_whole(headers.get(HEADER_ATTEMPTS)),
             refused_at=str(headers.get(HEADER_REFUSED_AT) or ""),
             copies=len(copies),
             strands=queue not in self._views,
+            refused_again="its body is no JSON object"
+            if envelope is None
+            else forgotten(str(attributes.get("id")), now, self._window),
+            reissuable=envelope is not None,
             body=last.body.decode(errors="replace"),
         )
-
-
-def _envelope(body: bytes) -> dict[str, Any]:
-    try:
-        envelope = json.loads(body)
-    except ValueError:
-        return {}
-    return envelope if isinstance(envelope, dict) else {}
 
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _chosen(held: Sequence[_Held], ids: Collection[str] | None) -> list[_Held]:
+def _chosen(found: Sequence[_Found], ids: Collection[str] | None, only: Choice) -> list[_Found]:
+    visible = [each for each in found if only(each.letter)]
     if ids is None:
-        return list(held)
-    missing = set(ids) - {each.letter.id for each in held}
+        return visible
+    missing = set(ids) - {each.letter.id for each in visible}
     if missing:
-        raise DeadLetterError(f"no dead letter with id {', '.join(sorted(missing))}")
-    return [each for each in held if each.letter.id in ids]
+        raise NoDeadLetter(f"no dead letter with id {', '.join(sorted(missing))}")
+    return [each for each in visible if each.letter.id in ids]
+
+
+def how_to_go_on(letter: DeadLetter) -> str:
+    """Why it is of no use to redrive it, and the command that is of use."""
+    way = (
+        f"dead reissue {letter.service}" if letter.reissuable else f"dead discard {letter.service}"
+    )
+    return f"{letter.id} would come back at once, for {letter.refused_again}: {way} {letter.id}"
+
+
+def _refuse_to_reissue(letters: Sequence[DeadLetter], *, not_handled: bool) -> None:
+    for letter in letters:
+        if not letter.reissuable:
+            raise WouldComeBack(f"{letter.id} cannot be reissued, for {letter.refused_again}")
+        if letter.refused_again is None:
+            raise MayBeHandled(
+                f"an inbox still knows whether {letter.id} was handled: "
+                f"dead redrive {letter.service} {letter.id} sends it without risk"
+            )
+    if not not_handled:
+        ids = ", ".join(letter.id for letter in letters)
+        raise MayBeHandled(
+            f"no inbox knows any more whether {ids} was handled, and a new id has a new effect"
+        )
 
 
 def _refuse_to_strand(letters: Sequence[DeadLetter]) -> None:
@@ -185,20 +285,11 @@ def _refuse_to_strand(letters: Sequence[DeadLetter]) -> None:
 
 def _again(message: AbstractIncomingMessage) -> aio_pika.Message:
     ours = {HEADER_QUEUE, HEADER_ERROR, HEADER_ATTEMPTS, HEADER_REFUSED_AT}
-    headers = {
-        name: value
-        for name, value in message.headers.items()
-        if name not in ours and not name.startswith(_BROKERS_OWN)
-    }
-    if message.user_id is not None:  # the broker lets nobody publish in another's name
-        headers.setdefault(HEADER_USER, message.user_id)
-    return aio_pika.Message(
-        message.body,
-        headers=headers,
-        content_type=message.content_type,
-        delivery_mode=DeliveryMode.PERSISTENT,
-        message_id=message.message_id,
-        timestamp=message.timestamp,
-        type=message.type,
-        app_id=message.app_id,
+    return copy_of(
+        message,
+        {
+            name: value
+            for name, value in message.headers.items()
+            if name not in ours and not name.startswith(_BROKERS_OWN)
+        },
     )

@@ -2,18 +2,18 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractIncomingMessage, DeliveryMode
+from aio_pika.abc import AbstractIncomingMessage
 
+from libs.messaging.dead_letters.copies import (
+    HEADER_ATTEMPTS,
+    HEADER_ERROR,
+    HEADER_QUEUE,
+    HEADER_REFUSED_AT,
+    copy_of,
+)
 from libs.messaging.topology import dead_letter_exchange
-
-HEADER_QUEUE = "x-origin-queue"
-HEADER_ERROR = "x-error"
-HEADER_ATTEMPTS = "x-attempts"
-HEADER_USER = "x-origin-user"
-HEADER_REFUSED_AT = "x-refused-at"
 
 
 class DeadLetterPublisher:
@@ -62,22 +62,13 @@ class DeadLetterPublisher:
 def _copy(
     message: AbstractIncomingMessage, *, queue: str, error: str, attempts: int
 ) -> aio_pika.Message:
-    headers: dict[str, Any] = {
-        **message.headers,
-        HEADER_QUEUE: queue,
-        HEADER_ERROR: error[:1000],
-        HEADER_ATTEMPTS: attempts,
-        HEADER_REFUSED_AT: datetime.now(UTC),
-    }
-    if message.user_id is not None:
-        headers.setdefault(HEADER_USER, message.user_id)
-    return aio_pika.Message(
-        message.body,
-        headers=headers,
-        content_type=message.content_type,
-        delivery_mode=DeliveryMode.PERSISTENT,
-        message_id=message.message_id,
-        timestamp=message.timestamp,
-        type=message.type,
-        app_id=message.app_id,
+    return copy_of(
+        message,
+        {
+            **message.headers,
+            HEADER_QUEUE: queue,
+            HEADER_ERROR: error[:1000],
+            HEADER_ATTEMPTS: attempts,
+            HEADER_REFUSED_AT: datetime.now(UTC),
+        },
     )

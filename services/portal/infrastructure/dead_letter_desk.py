@@ -1,65 +1,60 @@
 """Dead letters as one tenant's operators see them. The actions are the command line's own."""
 
-import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
-from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetterError, DeadLetters
+from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetters
+from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.saga.choreography import DescribedParticipant
 from libs.runtime.auth import DEFAULT_TENANT
 
 
-@dataclass(frozen=True)
-class Letter:
-    """`service` holds it among its dead letters."""
-
-    service: str
-    letter: DeadLetter
-
-
 class DeadLetterDesk:
-    """Who looks holds all messages for a moment: within this process one looks after another.
+    """Each method is one look, which finds a letter of the tenant and acts on it.
 
-    What cannot be read belongs to no tenant that could be told: the default one's operators
-    have it.
+    A message that cannot be read names no tenant: the operators of the default one have it. Every
+    method raises DeadLetterError.
     """
 
     def __init__(self, participants: Sequence[DescribedParticipant], rabbitmq_url: str) -> None:
         self._participants = participants
         self._url = rabbitmq_url
-        self._looking = asyncio.Lock()
 
-    async def listed(self, tenant_id: str) -> list[Letter]:
-        """The oldest first. Raises DeadLetterError."""
-        async with self._looking:
-            found = await self._letters().listed()
-        return [
-            Letter(each.queue.partition(".")[0], each)
-            for each in found
-            if _tenant(each) == tenant_id
-        ]
+    async def listed(self, tenant_id: str) -> list[DeadLetter]:
+        """The oldest first."""
+        return [each for each in await self._letters().listed() if _belongs_to(tenant_id, each)]
 
     async def find(self, tenant_id: str, service: str, letter_id: str) -> DeadLetter | None:
-        """Raises DeadLetterError."""
-        return next(
-            (
-                each.letter
-                for each in await self.listed(tenant_id)
-                if each.service == service and each.letter.id == letter_id
-            ),
-            None,
+        found = await self._letters().listed(service)
+        own = (each for each in found if each.id == letter_id and _belongs_to(tenant_id, each))
+        return next(own, None)
+
+    async def redrive(self, tenant_id: str, service: str, letter_id: str) -> DeadLetter:
+        """Raises WouldComeBack where its service would refuse it again at once."""
+        only = partial(_belongs_to, tenant_id)
+        redriven = await self._letters().redrive(service, [letter_id], only=only)
+        return redriven.sent[0]
+
+    async def reissue(
+        self, tenant_id: str, service: str, letter_id: str, *, not_handled: bool
+    ) -> tuple[DeadLetter, str]:
+        """The letter and its new id. Raises MayBeHandled unless `not_handled` says that no copy
+        of it was handled.
+        """
+        only = partial(_belongs_to, tenant_id)
+        sent = await self._letters().reissue(
+            service, [letter_id], not_handled=not_handled, only=only
         )
+        return sent[0]
 
-    async def redrive(self, service: str, letter_id: str) -> None:
-        """Raises DeadLetterError. The caller has found the letter for its tenant."""
-        async with self._looking:
-            await self._letters().redrive(service, [letter_id])
-
-    async def discard(self, service: str, letter_id: str, *, stranding: bool) -> None:
-        """Raises DeadLetterError; WouldStrand unless `stranding` says that this is meant."""
-        async with self._looking:
-            await self._letters().discard(service, [letter_id], stranding=stranding)
+    async def discard(
+        self, tenant_id: str, service: str, letter_id: str, *, stranding: bool
+    ) -> DeadLetter:
+        """Raises WouldStrand unless `stranding` says that this is meant."""
+        only = partial(_belongs_to, tenant_id)
+        gone = await self._letters().discard(service, [letter_id], stranding=stranding, only=only)
+        return gone[0]
 
     def _letters(self) -> DeadLetters:
         if not self._url:
@@ -73,6 +68,10 @@ def readable(letter: DeadLetter) -> str:
         return json.dumps(json.loads(letter.body), indent=2, ensure_ascii=False)
     except ValueError:
         return letter.body
+
+
+def _belongs_to(tenant_id: str, letter: DeadLetter) -> bool:
+    return _tenant(letter) == tenant_id
 
 
 def _tenant(letter: DeadLetter) -> str:

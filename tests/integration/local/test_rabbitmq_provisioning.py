@@ -10,6 +10,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.rabbitmq.provision import BrokerAccount, OperatorAccount, provision
+from libs.messaging.topology import look_lock
 from tests.fixtures.servers import RabbitMQServer
 
 
@@ -65,7 +66,7 @@ async def declare(vhost: str, market: Market) -> None:
         await channel.exchange_declare(name, exchange_type="topic", durable=True)
         for suffix in (".dlx", ".redrive"):
             await channel.exchange_declare(name + suffix, durable=True)
-        await channel.queue_declare(f"{name}.dead", durable=True)
+        await channel.queue_declare(f"{name}.dead-letters", durable=True)
     await channel.queue_declare(market.queue, durable=True)
     await connection.close()
 
@@ -83,7 +84,7 @@ async def test_service_publishes_its_events_and_hears_its_queues(
     await channel.basic_publish(b"", exchange=market.own, routing_key="order.confirmed.v1")
     for suffix in (".dlx", ".redrive"):
         await channel.basic_publish(b"", exchange=market.own + suffix, routing_key=market.queue)
-    for queue in (market.queue, f"{market.own}.dead"):
+    for queue in (market.queue, f"{market.own}.dead-letters"):
         await channel.basic_get(queue)
 
 
@@ -110,7 +111,9 @@ REFUSED: dict[str, Callable[[AbstractChannel, Market], Awaitable[object]]] = {
     "publish to a queue": lambda channel, market: channel.basic_publish(
         b"", routing_key=market.queue
     ),
-    "read the queue of a peer": lambda channel, market: channel.basic_get(f"{market.peer}.dead"),
+    "read the queue of a peer": lambda channel, market: channel.basic_get(
+        f"{market.peer}.dead-letters"
+    ),
 }
 
 
@@ -132,9 +135,15 @@ async def operator(market: Market) -> AsyncIterator[AbstractChannel]:
 async def test_operator_reads_dead_letters_and_sends_them_back(
     market: Market, operator: AbstractChannel
 ) -> None:
-    await operator.queue_declare(f"{market.peer}.dead", passive=True)
-    await operator.basic_get(f"{market.peer}.dead")
+    await operator.queue_declare(f"{market.peer}.dead-letters", passive=True)
+    await operator.basic_get(f"{market.peer}.dead-letters")
     await operator.basic_publish(b"", exchange=f"{market.own}.redrive", routing_key=market.queue)
+
+
+async def test_operator_takes_the_lock_of_those_who_look(
+    market: Market, operator: AbstractChannel
+) -> None:
+    await operator.queue_declare(look_lock(market.peer), exclusive=True)
 
 
 REFUSED_TO_OPERATOR: dict[str, Callable[[AbstractChannel, Market], Awaitable[object]]] = {
@@ -145,7 +154,10 @@ REFUSED_TO_OPERATOR: dict[str, Callable[[AbstractChannel, Market], Awaitable[obj
     "make a dead letter": lambda channel, market: channel.basic_publish(
         b"", exchange=f"{market.own}.dlx", routing_key=market.queue
     ),
-    "delete a queue": lambda channel, market: channel.queue_delete(f"{market.own}.dead"),
+    "declare a queue": lambda channel, market: channel.queue_declare(
+        f"{look_lock(market.peer)}.more"
+    ),
+    "delete a queue": lambda channel, market: channel.queue_delete(f"{market.own}.dead-letters"),
 }
 
 

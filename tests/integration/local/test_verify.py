@@ -12,7 +12,7 @@ import pytest
 from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED, check
 from deploy.local.report import LISTED, Report
 from deploy.local.snapshot import connected
-from libs.messaging.inbox.dead_letter_publisher import HEADER_ERROR
+from libs.messaging.dead_letters.copies import HEADER_ERROR
 from libs.messaging.topology import apply, topology_of
 from tests.fixtures.servers import PostgresServer
 from tests.integration.local.many_purchases import MANY

@@ -1,19 +1,30 @@
 """Looking at the dead letters, sending them again, throwing them away."""
 
+import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
+import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.ids import uuid7
-from libs.messaging.dead_letters.dead_letters import DeadLetterError, DeadLetters, WouldStrand
+from libs.messaging.dead_letters import look as look_module
+from libs.messaging.dead_letters.dead_letters import (
+    DeadLetters,
+    MayBeHandled,
+    WouldComeBack,
+    WouldStrand,
+)
+from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
-from tests.integration.messaging.effects import Subscribe, until_reserved
+from tests.integration.messaging.effects import Subscribe, inbox_rows, until_reserved
 from tests.integration.messaging.wire import dead, send, waiting
 
 
@@ -48,14 +59,78 @@ async def test_the_list_shows_what_where_and_why_and_folds_copies(
     assert (second.body, second.copies) == ("no event", 1)
 
 
-async def test_looking_takes_nothing_away(channel: AbstractChannel, letters: DeadLetters) -> None:
+async def test_looking_often_takes_nothing_away(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
     await _refused(channel, b"one", b"two")
-    assert len(await letters.listed()) == 2
+    for _ in range(30):  # RabbitMQ 4 drops a message after 20 where the queue names no limit
+        assert len(await letters.listed("credit")) == 2
 
-    async def still_both() -> bool:
-        return len(await letters.listed("credit")) == 2
 
-    await eventually(still_both)
+async def test_those_who_look_at_once_all_see_all(
+    channel: AbstractChannel, letters: DeadLetters, broker: str
+) -> None:
+    await _refused(channel, b"one", b"two")
+    others = [DeadLetters([sample.credit()], broker) for _ in range(5)]
+    looks = [each.listed("credit") for each in (letters, *others) for _ in range(3)]
+    assert [len(each) for each in await asyncio.gather(*looks)] == [2] * 18
+
+
+async def test_who_waits_too_long_for_another_look_is_told_so(
+    channel: AbstractChannel,
+    letters: DeadLetters,
+    broker: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(look_module, "TURN_SECONDS", 0.2)
+    await _refused(channel, b"one")
+    async with look_module.look(broker, "credit"):
+        with pytest.raises(DeadLetterError, match="somebody else is at the dead letters of credit"):
+            await letters.listed("credit")
+    assert len(await letters.listed("credit")) == 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1000)
+async def test_twenty_thousand_looks_lose_nothing(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    await _refused(channel, b"one")
+    queue = await channel.get_queue("credit.dead-letters")
+    looks, done = 0, asyncio.Event()
+
+    async def give_back(message: AbstractIncomingMessage) -> None:
+        nonlocal looks
+        looks += 1
+        if looks >= 20_000:
+            done.set()
+        await message.reject(requeue=True)  # it counts as a delivery on every RabbitMQ
+
+    tag = await queue.consume(give_back)
+    try:
+        async with asyncio.timeout(900):
+            await done.wait()
+    finally:
+        assert looks >= 20_000, f"gone after {looks} looks"
+    await queue.cancel(tag)
+
+    async def still_there() -> bool:
+        return [each.body for each in await letters.listed("credit")] == ["one"]
+
+    await eventually(still_there)
+
+
+async def test_ten_thousand_are_looked_at_within_seconds(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    exchange = await channel.get_exchange("credit.dlx")
+    for start in range(0, 10_000, 1000):
+        bodies = [f"letter {number}".encode() for number in range(start, start + 1000)]
+        await asyncio.gather(
+            *(exchange.publish(aio_pika.Message(body), sample.QUEUE) for body in bodies)
+        )
+    async with asyncio.timeout(20):  # one by one it takes longer
+        assert len(await letters.listed("credit")) == 10_000
 
 
 async def test_a_redrive_reaches_the_one_queue_it_came_from_and_has_its_effect(
@@ -66,7 +141,8 @@ async def test_a_redrive_reaches_the_one_queue_it_came_from_and_has_its_effect(
     await _refused(channel, body, body, **{"x-error": "KeyError", "x-attempts": 4})
     other = await channel.declare_queue("other", auto_delete=True)
     await other.bind("shop", "#")
-    assert [each.id for each in await letters.redrive("credit", [str(event_id)])] == [str(event_id)]
+    redriven = await letters.redrive("credit", [str(event_id)])
+    assert [each.id for each in redriven.sent] == [str(event_id)]
     assert await waiting(channel) == 1
     assert await waiting(channel, "other") == 0
     assert await dead(channel) is None
@@ -93,7 +169,7 @@ async def test_a_redriven_message_names_its_first_sender_and_not_its_old_failure
 async def test_a_redrive_the_broker_cannot_route_leaves_the_dead_letter(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
-    await _refused(channel, b"one")
+    await _refused(channel, sample.on_the_wire(sample.order_placed()))
     queue = await channel.get_queue(sample.QUEUE)
     await queue.unbind("credit.redrive", sample.QUEUE)
     with pytest.raises(DeadLetterError):
@@ -103,6 +179,118 @@ async def test_a_redrive_the_broker_cannot_route_leaves_the_dead_letter(
         return len(await letters.listed("credit")) == 1
 
     await eventually(still_there)
+
+
+OLD = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def made_at(time: datetime) -> UUID:
+    """An id of version 7 made then."""
+    moment = int(time.timestamp() * 1000) << 80
+    return UUID(int=moment | uuid7().int & (1 << 80) - 1)
+
+
+async def test_what_would_come_back_at_once_is_not_redriven_and_the_way_out_is_named(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    old, young = made_at(OLD), uuid7()
+    bodies = [sample.on_the_wire(sample.order_placed(), each) for each in (old, young)]
+    await _refused(channel, *bodies)
+    way_out = f"made at 2026-01-01 00:00.*: dead reissue credit {old}"
+    with pytest.raises(WouldComeBack, match=way_out):
+        await letters.redrive("credit", [str(old), str(young)])
+    assert len(await letters.listed("credit")) == 2
+    assert await waiting(channel) == 0
+    redriven = await letters.redrive("credit")
+    assert [each.id for each in redriven.sent] == [str(young)]
+    assert [each.id for each in redriven.kept] == [str(old)]
+    assert [each.id for each in await letters.listed("credit")] == [str(old)]
+    assert await waiting(channel) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [(b"no event", "its body is no JSON object"), (b'{"id": "7"}', "not a UUID of version 7")],
+)
+async def test_what_no_service_can_read_is_not_redriven(
+    channel: AbstractChannel, letters: DeadLetters, body: bytes, reason: str
+) -> None:
+    await _refused(channel, body)
+    [letter] = await letters.listed("credit")
+    with pytest.raises(WouldComeBack, match=reason):
+        await letters.redrive("credit", [letter.id])
+
+
+async def test_messages_without_an_id_are_named_apart(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    await _refused(channel, b"one", b"two")
+    one, two = await letters.listed("credit")
+    await letters.discard("credit", [one.id])
+    assert [each.id for each in await letters.listed("credit")] == [two.id]
+
+
+async def test_an_event_too_old_to_be_known_is_reissued_under_a_new_id_with_its_cause(
+    engine: AsyncEngine, channel: AbstractChannel, letters: DeadLetters, subscribe: Subscribe
+) -> None:
+    old = made_at(OLD)
+    body = sample.on_the_wire(sample.order_placed(total_cents=7), old)
+    await _refused(channel, body, body)
+    with pytest.raises(MayBeHandled, match="a new id has a new effect"):
+        await letters.reissue("credit", [str(old)])
+    [(letter, new_id)] = await letters.reissue("credit", [str(old)], not_handled=True)
+    assert letter.id == str(old)
+    assert await letters.listed("credit") == []
+    queue = await channel.get_queue(sample.QUEUE)
+    message = await queue.get()
+    assert message is not None
+    sent = json.loads(message.body)
+    assert (sent["id"], sent["causationid"]) == (new_id, str(old))
+    assert message.message_id == new_id
+    assert {**sent, "id": 0, "causationid": 0} == {**json.loads(body), "id": 0, "causationid": 0}
+    await message.reject(requeue=True)
+    await subscribe()
+    assert await until_reserved(engine, 1) == [7]
+
+
+async def test_an_event_reissued_twice_has_one_effect(
+    engine: AsyncEngine, channel: AbstractChannel, letters: DeadLetters, subscribe: Subscribe
+) -> None:
+    """As after a crash between the confirm and the acknowledgement of the dead letter."""
+    old = made_at(OLD)
+    body = sample.on_the_wire(sample.order_placed(total_cents=7), old)
+    for _ in range(2):
+        await _refused(channel, body)
+        await letters.reissue("credit", [str(old)], not_handled=True)
+    await subscribe()
+
+    async def both_are_settled() -> bool:
+        return await waiting(channel) == 0 and await inbox_rows(engine) == 1
+
+    await eventually(both_are_settled)
+    assert await until_reserved(engine, 1) == [7]
+    assert await letters.listed("credit") == []
+
+
+async def test_what_an_inbox_may_still_know_is_not_reissued(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    event_id = uuid7()
+    await _refused(channel, sample.on_the_wire(sample.order_placed(), event_id))
+    with pytest.raises(MayBeHandled, match=f"dead redrive credit {event_id} sends it without risk"):
+        await letters.reissue("credit", [str(event_id)], not_handled=True)
+    assert len(await letters.listed("credit")) == 1
+
+
+async def test_what_a_caller_may_not_see_does_not_exist_for_it(
+    channel: AbstractChannel, letters: DeadLetters
+) -> None:
+    event_id = str(uuid7())
+    await _refused(channel, sample.on_the_wire(sample.order_placed(), UUID(event_id)))
+    for act in (letters.redrive, letters.discard, letters.reissue):
+        with pytest.raises(DeadLetterError, match="no dead letter with id"):
+            await act("credit", [event_id], only=lambda _: False)
+    assert len(await letters.listed("credit")) == 1
 
 
 async def test_a_view_may_be_discarded_and_the_others_stay(

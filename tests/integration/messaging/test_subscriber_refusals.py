@@ -213,7 +213,7 @@ async def test_poison_does_not_keep_later_messages_waiting(
 async def test_a_message_is_kept_until_the_dead_letter_queue_takes_it(
     channel: AbstractChannel, subscribe: Subscribe
 ) -> None:
-    queue = await channel.get_queue("credit.dead")
+    queue = await channel.get_queue("credit.dead-letters")
     await queue.unbind("credit.dlx", sample.QUEUE)
     before = counted("messaging_dead_letters_total", why="unreadable")
     subscriber = await subscribe()

@@ -1,18 +1,22 @@
 """Declaring, comparing and replaying on a real broker."""
 
+import asyncio
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import aio_pika
 import asyncpg
+import httpx
 import pytest
 from aio_pika.abc import AbstractChannel
+from pamqp.common import FieldTable
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
+from libs.messaging.dead_letters.dead_letters import DeadLetters
 from libs.messaging.dead_letters.replay import replay
 from libs.messaging.topology import TopologyError
 from tests.fixtures.polling import eventually
@@ -20,6 +24,7 @@ from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample
 from tests.integration.messaging.wire import dead, send, waiting
 
+QUORUM: FieldTable = {"x-queue-type": "quorum"}
 SAMPLE = topology.topology_of([sample.shop(), sample.credit()])
 
 
@@ -67,6 +72,105 @@ async def test_checking_names_a_binding_that_is_gone(
     ]
 
 
+async def test_applying_moves_dead_letters_out_of_the_queue_of_an_earlier_version(
+    vhost: str,
+) -> None:
+    gone = "credit.on.order.lost.v1"
+    async with await aio_pika.connect(vhost) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        exchange = await channel.declare_exchange("credit.dlx", "direct", durable=True)
+        arguments = QUORUM | {"x-delivery-limit": 10_000}
+        former = await channel.declare_queue("credit.dead", durable=True, arguments=arguments)
+        for key in (sample.QUEUE, gone):
+            await former.bind(exchange, key)
+            message = aio_pika.Message(
+                key.encode(), headers={"x-error": "KeyError"}, delivery_mode=2
+            )
+            await exchange.publish(message, key)
+        in_hand = await former.get()
+        assert in_hand is not None
+        assert await topology.apply(vhost, SAMPLE) == 1
+        await in_hand.reject(requeue=True)  # somebody who looked at the old queue meanwhile
+
+        async def is_back() -> bool:
+            return await waiting(channel, "credit.dead") == 1
+
+        await eventually(is_back)
+        assert await topology.apply(vhost, SAMPLE) == 1
+        assert await topology.apply(vhost, SAMPLE) == 0
+        letters = await DeadLetters([sample.credit()], vhost).listed("credit")
+        assert {(each.queue, each.body, each.error) for each in letters} == {
+            (sample.QUEUE, sample.QUEUE, "KeyError"),
+            (gone, gone, "KeyError"),
+        }
+        await exchange.publish(aio_pika.Message(b"next"), sample.QUEUE)
+        assert await waiting(channel, "credit.dead") == 0
+
+
+@pytest.mark.slow
+async def test_checking_names_what_is_no_longer_wanted_and_pruning_takes_what_is_empty(
+    broker: str, channel: AbstractChannel, rabbitmq_server: RabbitMQServer
+) -> None:
+    for name in ("credit.on.order.placed.v0", "credit.on.order.lost.v0"):
+        queue = await channel.declare_queue(name, durable=True, arguments=QUORUM)
+        await queue.bind("shop", name.partition(".on.")[2])
+    await send(channel, b"kept", routing_key="order.placed.v0")
+    await channel.declare_exchange("shop.old", "topic", durable=True)
+    wanted = await channel.get_queue(sample.QUEUE)
+    await wanted.bind("shop", "order.placed.v0")
+    theirs = await channel.declare_queue("firehose", durable=True, arguments=QUORUM)
+    await theirs.bind("shop", "#")
+    await channel.declare_queue("credit.dead-letters.look", exclusive=True)
+    unwanted = {
+        "queue credit.on.order.placed.v0: no longer wanted, holds 1 message",
+        "queue credit.on.order.lost.v0: no longer wanted, holds 0 messages",
+        "exchange shop.old: no longer wanted",
+        f"queue {sample.QUEUE}: no longer wanted to be bound to shop by order.placed.v0",
+    }
+
+    async def all_counted() -> bool:
+        return set(await _problems(rabbitmq_server, broker)) == unwanted
+
+    await eventually(all_counted, 20)
+    vhost = urlsplit(broker).path.removeprefix("/")
+    pruned = await topology.prune(broker, rabbitmq_server.management_url, vhost, SAMPLE)
+    assert pruned.kept == ["queue credit.on.order.placed.v0: no longer wanted, holds 1 message"]
+    assert set(pruned.gone) == unwanted - set(pruned.kept)
+    assert await _problems(rabbitmq_server, broker) == pruned.kept
+    await send(channel, b"kept", routing_key="order.placed.v0")  # still bound: it is in use
+    assert await waiting(channel, "credit.on.order.placed.v0") == 2
+
+
+@pytest.mark.slow
+async def test_pruning_keeps_a_queue_that_is_filled_or_looked_at_meanwhile(
+    broker: str, channel: AbstractChannel, rabbitmq_server: RabbitMQServer
+) -> None:
+    queue = await channel.declare_queue("credit.on.old.v1", durable=True, arguments=QUORUM)
+    await queue.bind("shop", "old.v1")
+    vhost = urlsplit(broker).path.removeprefix("/")
+    pruning = asyncio.create_task(
+        topology.prune(broker, rabbitmq_server.management_url, vhost, SAMPLE)
+    )
+
+    async def unbound() -> bool:
+        async with httpx.AsyncClient(base_url=rabbitmq_server.management_url) as client:
+            rows = (await client.get(f"/api/queues/{vhost}/credit.on.old.v1/bindings")).json()
+        return not [row for row in rows if row["source"] == "shop"]
+
+    await eventually(unbound)
+    await channel.default_exchange.publish(aio_pika.Message(b"late"), "credit.on.old.v1")
+    in_hand = await queue.get()
+    assert in_hand is not None  # ready is 0 now, and the message is not lost
+    assert len((await pruning).kept) == 1
+    await in_hand.reject(requeue=True)
+    await send(channel, b"bound again", routing_key="old.v1")
+
+    async def both() -> bool:
+        return await waiting(channel, "credit.on.old.v1") == 2
+
+    await eventually(both)
+
+
 async def test_an_unreachable_broker_is_one_clear_line() -> None:
     with pytest.raises(TopologyError, match="cannot declare on RabbitMQ"):
         await topology.apply("amqp://127.0.0.1:1/", SAMPLE)
@@ -93,7 +197,7 @@ async def test_what_the_broker_itself_gives_up_reaches_the_dead_letters(
     message = await queue.get()
     assert message is not None
     await message.reject(requeue=False)
-    consumer = await channel.get_queue("credit.dead")
+    consumer = await channel.get_queue("credit.dead-letters")
     async with consumer.iterator(timeout=10) as letters:
         async for letter in letters:
             assert letter.routing_key == sample.QUEUE

@@ -123,7 +123,7 @@ async def test_an_event_of_an_unknown_purchase_ends_among_the_dead_letters(
     order_id = await buy(orders)
     await state_by_peer(channel, "credit.reserved.v1", uuid4())
     await state_by_peer(channel, "credit.reserved.v1", order_id)
-    dead = await channel.get_queue("orders.dead")
+    dead = await channel.get_queue("orders.dead-letters")
 
     async def dead_letter() -> bool:
         return await dead.get(fail=False, no_ack=True) is not None

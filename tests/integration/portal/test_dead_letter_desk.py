@@ -49,9 +49,11 @@ async def desk(
         yield client
 
 
-async def refused(channel: AbstractChannel, queue: str, *, tenant: str = "default") -> str:
+async def refused(
+    channel: AbstractChannel, queue: str, *, tenant: str = "default", event_id: str = ""
+) -> str:
     """A message among the dead letters; its id."""
-    event_id, service = str(uuid7()), queue.partition(".")[0]
+    event_id, service = event_id or str(uuid7()), queue.partition(".")[0]
     body = {"id": event_id, "type": "credit.reserved.v1", "subject": "s-1", "tenantid": tenant}
     exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
     message = aio_pika.Message(json.dumps(body).encode(), headers={"x-error": "KeyError"})
@@ -81,7 +83,7 @@ async def test_an_operator_sees_the_letters_of_his_tenant_only(
     form = {"message": foreign, "stranding": "yes"}
     for action in ("redrive", "discard"):
         await desk.post(f"/operations/dead-letters/vehicles/{action}", data=form)
-    assert await depth(channel, "vehicles.dead") == 2
+    assert await depth(channel, "vehicles.dead-letters") == 2
     assert await depth(channel, STEP) == 0
 
 
@@ -93,7 +95,7 @@ async def test_a_redrive_goes_back_to_its_queue_and_into_the_audits(
         "/operations/dead-letters/vehicles/redrive", data={"message": event_id}
     )
     assert answer.status_code == 303
-    assert (await depth(channel, "vehicles.dead"), await depth(channel, STEP)) == (0, 1)
+    assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (0, 1)
     audits = (await desk.get("/audits?action=dead_letter.redriven")).text
     assert event_id in audits
     assert STEP in audits
@@ -106,9 +108,9 @@ async def test_a_step_of_a_purchase_is_discarded_only_when_that_is_meant(
     place = "/operations/dead-letters/vehicles/discard"
     warned = await desk.post(place, data={"message": event_id})
     assert "Tick the box if this is meant." in (await desk.get(warned.headers["location"])).text
-    assert await depth(channel, "vehicles.dead") == 1
+    assert await depth(channel, "vehicles.dead-letters") == 1
     await desk.post(place, data={"message": event_id, "stranding": "yes"})
-    assert await depth(channel, "vehicles.dead") == 0
+    assert await depth(channel, "vehicles.dead-letters") == 0
     assert event_id in (await desk.get("/audits?action=dead_letter.discarded")).text
 
 
@@ -118,7 +120,39 @@ async def test_a_mere_view_is_discarded_without_a_warning(
     event_id = await refused(channel, VIEW)
     assert "stays unfinished" not in (await desk.get(page_of("portal", event_id))).text
     await desk.post("/operations/dead-letters/portal/discard", data={"message": event_id})
-    assert await depth(channel, "portal.dead") == 0
+    assert await depth(channel, "portal.dead-letters") == 0
+
+
+async def test_what_would_come_back_at_once_is_not_redriven_but_reissued_when_that_is_meant(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    old = await refused(channel, STEP, event_id="01800000-0000-7000-8000-000000000000")
+    assert "Redrive" not in (await desk.get("/operations")).text
+    place = "/operations/dead-letters/vehicles"
+    page = await desk.post(f"{place}/redrive", data={"message": old})
+    assert "it would come back at once" in (await desk.get(page.headers["location"])).text
+    warned = await desk.post(f"{place}/reissue", data={"message": old})
+    assert "Tick the box if this is so." in (await desk.get(warned.headers["location"])).text
+    assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (1, 0)
+    await desk.post(f"{place}/reissue", data={"message": old, "not_handled": "yes"})
+    assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (0, 1)
+    message = await (await channel.get_queue(STEP)).get(no_ack=True)
+    assert message is not None
+    assert json.loads(message.body)["causationid"] == old
+    audits = (await desk.get("/audits?action=dead_letter.reissued")).text
+    assert old in audits
+    assert str(message.message_id) in audits
+
+
+async def test_a_letter_that_is_gone_is_said_to_be_gone_and_not_audited(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    event_id = await refused(channel, VIEW)
+    place, form = "/operations/dead-letters/portal/discard", {"message": event_id}
+    await desk.post(place, data=form)
+    again = await desk.post(place, data=form)
+    assert "no longer among" in (await desk.get(again.headers["location"])).text
+    assert (await desk.get("/audits?action=dead_letter.discarded")).text.count(event_id) == 1
 
 
 async def test_an_unreadable_message_is_shown_as_it_is(

@@ -91,5 +91,5 @@ async def test_purchases_cross_the_broker_sold_refused_and_released(
         assert (sold["subject"], sold["sequence"]) == (str(first), 2)
         assert (await client.get(f"/vehicles/{listed['id']}")).json()["is_sold"]
         assert (
-            await channel.declare_queue("vehicles.dead", passive=True)
+            await channel.declare_queue("vehicles.dead-letters", passive=True)
         ).declaration_result.message_count == 0

@@ -28,8 +28,10 @@ async def test_a_queue_is_read_with_its_depth_and_its_rates() -> None:
 
 
 async def test_a_queue_just_declared_counts_as_empty() -> None:
-    states = await api(httpx.Response(200, json=[{"name": "orders.dead"}])).queues()
-    assert states["orders.dead"] == QueueState("orders.dead", 0, 0, 0, 0.0, 0.0, 0.0)
+    states = await api(httpx.Response(200, json=[{"name": "orders.dead-letters"}])).queues()
+    assert states["orders.dead-letters"] == QueueState(
+        "orders.dead-letters", 0, 0, 0, 0.0, 0.0, 0.0
+    )
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(401), httpx.Response(200, text="<html>")])

@@ -10,7 +10,7 @@ QUEUE = "payments.on.vehicle.reserved.v1"
 BUSY = QueueState(
     QUEUE, ready=3, unacknowledged=2, consumers=1, arriving=1.5, handled=1, redelivered=0
 )
-DEAD = QueueState("vehicles.dead", 4, 0, 0, 0, 0, 0)
+DEAD = QueueState("vehicles.dead-letters", 4, 0, 0, 0, 0, 0)
 
 
 def view(*states: QueueState, refused: int = 0, with_views: bool = False) -> MapView:

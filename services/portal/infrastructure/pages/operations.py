@@ -1,6 +1,7 @@
 """Health, outboxes, queues and dead letters, and what may be done about them."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -8,14 +9,22 @@ from fastapi import APIRouter, Form, Request, Response
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetterError, WouldStrand
+from libs.messaging.dead_letters.dead_letters import (
+    DeadLetter,
+    MayBeHandled,
+    NoDeadLetter,
+    WouldComeBack,
+    WouldStrand,
+)
+from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.topology import dead_queue
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit, Result
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.checks import ACTION as CHECKED
-from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, Letter, readable
+from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, readable
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -28,9 +37,21 @@ HERE = "/operations"
 ONE = f"{HERE}/dead-letters/{{service}}"
 
 REDRIVEN = Flash(marked("It is back in the queue it came from."))
+REISSUED = Flash(marked("It went to the queue it came from, under a new id."))
 DISCARDED = Flash(marked("It is gone for good."))
 GONE = Flash(marked("This message is no longer among the dead letters."), "wait")
 FAILED = Flash(marked("The broker did not do it. Nothing was changed: try again."), "back")
+
+MOST_TARGET = 100
+"""Characters of an id that came with a form, as the audits keep it."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A dead letter that was acted on; `details` go into the audits beside its queue."""
+
+    letter: DeadLetter
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 class OperationsPages:
@@ -49,7 +70,7 @@ class OperationsPages:
         self._desk = desk
 
     async def page(self, request: Request, user: Keeper, queues: str = "") -> Response:
-        letters: Sequence[Letter] = []
+        letters: Sequence[DeadLetter] = []
         trouble = None
         try:
             letters = await self._desk.listed(user.tenant_id)
@@ -72,27 +93,43 @@ class OperationsPages:
     async def letter(
         self, request: Request, user: Keeper, service: str, message: str = "", warned: str = ""
     ) -> Response:
-        letter = await self._find(user, service, message)
-        if isinstance(letter, Flash):
-            return redirect(HERE, letter)
+        try:
+            letter = await self._desk.find(user.tenant_id, service, message)
+        except DeadLetterError:
+            return redirect(HERE, FAILED)
+        if letter is None:
+            return redirect(HERE, GONE)
         return render(
             request,
             "dead_letter.html",
             user,
             letter=letter,
             body=readable(letter),
-            warned=bool(warned),
+            warned=warned,
         )
 
     async def redrive(
         self, user: Keeper, service: str, message: Annotated[str, Form()] = ""
     ) -> Response:
-        letter = await self._find(user, service, message)
-        if isinstance(letter, Flash):
-            return redirect(HERE, letter)
-        action = self._desk.redrive(service, message)
-        done = await self._audited(user, "dead_letter.redriven", letter, action)
-        return redirect(HERE, REDRIVEN if done else FAILED)
+        async def action() -> Done:
+            return Done(await self._desk.redrive(user.tenant_id, service, message))
+
+        return await self._act(user, service, message, "dead_letter.redriven", action, REDRIVEN)
+
+    async def reissue(
+        self,
+        user: Keeper,
+        service: str,
+        message: Annotated[str, Form()] = "",
+        not_handled: Annotated[str, Form()] = "",
+    ) -> Response:
+        async def action() -> Done:
+            letter, new_id = await self._desk.reissue(
+                user.tenant_id, service, message, not_handled=not_handled == "yes"
+            )
+            return Done(letter, {"new_id": new_id})
+
+        return await self._act(user, service, message, "dead_letter.reissued", action, REISSUED)
 
     async def discard(
         self,
@@ -101,34 +138,42 @@ class OperationsPages:
         message: Annotated[str, Form()] = "",
         stranding: Annotated[str, Form()] = "",
     ) -> Response:
-        letter = await self._find(user, service, message)
-        if isinstance(letter, Flash):
-            return redirect(HERE, letter)
-        action = self._desk.discard(service, message, stranding=stranding == "yes")
-        try:
-            done = await self._audited(user, "dead_letter.discarded", letter, action)
-        except WouldStrand:
-            return redirect(f"{HERE}/dead-letters/{service}?message={quote(message)}&warned=1")
-        return redirect(HERE, DISCARDED if done else FAILED)
+        async def action() -> Done:
+            meant = stranding == "yes"
+            return Done(await self._desk.discard(user.tenant_id, service, message, stranding=meant))
 
-    async def _find(self, user: User, service: str, message: str) -> DeadLetter | Flash:
-        """The letter, or why there is none to show."""
-        try:
-            return await self._desk.find(user.tenant_id, service, message) or GONE
-        except DeadLetterError:
-            return FAILED
+        return await self._act(user, service, message, "dead_letter.discarded", action, DISCARDED)
 
-    async def _audited(
-        self, user: User, name: str, letter: DeadLetter, action: Awaitable[None]
-    ) -> bool:
-        """Whether it was done. Either way it stands in the audits afterwards."""
-        result = Result.DONE
+    async def _act(
+        self,
+        user: User,
+        service: str,
+        message: str,
+        name: str,
+        action: Callable[[], Awaitable[Done]],
+        well: Flash,
+    ) -> Response:
+        """Do it in one look, note it in the audits, and say what came of it."""
         try:
-            await action
-        except WouldStrand:
-            raise
+            done = await action()
+        except NoDeadLetter:
+            return redirect(HERE, GONE)
+        except (WouldStrand, WouldComeBack, MayBeHandled):
+            warned = name.removeprefix("dead_letter.")
+            place = f"{HERE}/dead-letters/{quote(service)}?message={quote(message)}"
+            return redirect(f"{place}&warned={warned}")
         except DeadLetterError:
-            result = Result.FAILED
+            details = {"service": service}
+            await self._note(user, name, message[:MOST_TARGET], Result.FAILED, details)
+            return redirect(HERE, FAILED)
+        letter = done.letter
+        details = {"queue": letter.queue, "subject": letter.subject, **done.details}
+        await self._note(user, name, letter.id, Result.DONE, details)
+        return redirect(HERE, well)
+
+    async def _note(
+        self, user: User, name: str, target: str, result: Result, details: Mapping[str, str]
+    ) -> None:
         await self._transactions.run(
             lambda uow: record_audit(
                 uow,
@@ -136,13 +181,12 @@ class OperationsPages:
                 tenant_id=user.tenant_id,
                 actor=str(user.id),
                 action=name,
-                target=letter.id,
+                target=target,
                 result=result,
-                details={"queue": letter.queue, "subject": letter.subject},
+                details=details,
                 now=utc_now(),
             )
         )
-        return result is Result.DONE
 
     async def _now(self, *, all_queues: bool) -> dict[str, Any]:
         found: list[QueueState] = []
@@ -168,7 +212,7 @@ class OperationsPages:
 
 def _needs_a_look(queue: QueueState) -> bool:
     """It holds something, or nobody listens where somebody should."""
-    return queue.depth > 0 or (queue.consumers == 0 and not queue.name.endswith(".dead"))
+    return queue.depth > 0 or (queue.consumers == 0 and not queue.name.endswith(dead_queue("")))
 
 
 def router(
@@ -183,5 +227,6 @@ def router(
     routes.get(f"{HERE}/live")(to.live)
     routes.get(ONE)(to.letter)
     routes.post(f"{ONE}/redrive")(to.redrive)
+    routes.post(f"{ONE}/reissue")(to.reissue)
     routes.post(f"{ONE}/discard")(to.discard)
     return routes

@@ -1,0 +1,34 @@
+"""A copy of a message for another queue, and the headers a dead letter carries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage, DeliveryMode
+
+HEADER_QUEUE = "x-origin-queue"
+HEADER_ERROR = "x-error"
+HEADER_ATTEMPTS = "x-attempts"
+HEADER_USER = "x-origin-user"
+HEADER_REFUSED_AT = "x-refused-at"
+
+
+def copy_of(message: AbstractIncomingMessage, headers: Mapping[str, Any]) -> aio_pika.Message:
+    """The same persistent message with these headers.
+
+    The broker lets nobody publish under another user's name, so the user's name moves into a
+    header.
+    """
+    copied = dict(headers)
+    if message.user_id is not None:
+        copied.setdefault(HEADER_USER, message.user_id)
+    return aio_pika.Message(
+        message.body,
+        headers=copied,
+        content_type=message.content_type,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        message_id=message.message_id,
+        timestamp=message.timestamp,
+        type=message.type,
+        app_id=message.app_id,
+    )
