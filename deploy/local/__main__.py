@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from deploy.installation import ADMINISTRATOR
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.local import containers
 from deploy.local import logs as log_files
 from deploy.local.engine import Runtime, choose_runtime
@@ -141,17 +141,54 @@ def migrate(context: typer.Context, service: str) -> None:
 
 
 @app.command(context_settings=FORWARDED)
-def messaging(
-    context: typer.Context,
-    service: Annotated[str | None, typer.Option(help="Whose database is meant.")] = None,
+def dead(context: typer.Context) -> None:
+    """Dead letters, as the broker's administrator."""
+    environment = load_state().installation().administration()
+    _become(["libs.messaging", "dead", *context.args], environment)
+
+
+@app.command(context_settings=FORWARDED)
+def outbox(
+    context: typer.Context, command: str, service: Annotated[str, typer.Argument()] = ""
 ) -> None:
-    """Topology, outbox and dead letters, as the broker's administrator."""
+    """A service's outbox: outbox status orders, outbox release orders ID."""
+    if not service:  # outbox orders
+        command, service = "status", command
+    environment = _database(load_state().installation(), service_named(service).name)
+    _become(["libs.messaging", "outbox", command, *context.args], environment)
+
+
+@app.command(context_settings=FORWARDED)
+def topology(context: typer.Context) -> None:
+    """The broker's topology, as its administrator; `replay QUEUE` reads the archive of the service
+    that publishes the queue's events.
+    """
     installation = load_state().installation()
     environment = installation.administration()
-    if service:
-        role = f"{service_named(service).name}_app"
-        environment["DATABASE_URL"] = installation.database_url(service, role)
-    _become(["libs.messaging", *context.args], environment)
+    queue = next((word for word in context.args[1:] if ".on." in word), None)
+    if context.args[:1] == ["replay"] and queue is not None:
+        environment |= _database(installation, _publisher(queue))
+    _become(["libs.messaging", "topology", *context.args], environment)
+
+
+def _publisher(queue: str) -> str:
+    """Of the queue's events. Raises ValueError."""
+    from libs.messaging.saga.choreography import read  # of use to this command only
+    from libs.messaging.topology import topology_of
+
+    wanted = topology_of(read(CHOREOGRAPHY).participants)
+    found = [
+        each.exchange
+        for each in wanted.bindings
+        if each.queue == queue and each.exchange in wanted.participants
+    ]
+    if not found:
+        raise ValueError(f"no service publishes to {queue!r}: topology show lists the queues")
+    return found[0]
+
+
+def _database(installation: Installation, service: str) -> dict[str, str]:
+    return {"DATABASE_URL": installation.database_url(service, f"{service}_app")}
 
 
 @app.command()

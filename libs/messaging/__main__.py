@@ -6,10 +6,11 @@ The actions are functions of their own modules; here are only arguments and word
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 import asyncpg
 import typer
@@ -27,6 +28,7 @@ from libs.messaging.dead_letters.dead_letters import (
     how_to_go_on,
 )
 from libs.messaging.dead_letters.look import DeadLetterError
+from libs.messaging.outbox import given_up
 from libs.messaging.relay.backlog import backlog
 from libs.messaging.saga import choreography, discovery
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -69,6 +71,7 @@ _FAILURES = (
     choreography.ChoreographyError,
     discovery.UnknownParticipant,
     DeadLetterError,
+    given_up.GivenUpError,
     AMQPError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -176,36 +179,93 @@ def topology_replay(
 ) -> None:
     """Send a queue's events again from the publishing service's archive, to that queue only."""
 
-    async def work() -> int:
-        since = datetime.now(UTC) - timedelta(hours=hours)
-        database = await _database(database_url)
-        try:
-            return await replay.replay(rabbitmq_url, database, queue, since)
-        finally:
-            await database.close()
+    since = datetime.now(UTC) - timedelta(hours=hours)
 
-    typer.echo(f"sent {_run(work())} events to {queue}")
+    async def work(database: Connection) -> int:
+        return await replay.replay(rabbitmq_url, database, queue, since)
 
-
-async def _database(url: str) -> Connection:
-    return await connect(url.replace("+asyncpg", "", 1), "messaging command line")
+    typer.echo(f"sent {_on_database(database_url, work)} events to {queue}")
 
 
 @outbox_app.command("status")
 def outbox_status(database_url: DatabaseUrl) -> None:
     """How many events wait, how long the oldest has waited, and why."""
 
-    async def work() -> None:
-        database = await _database(database_url)
+    state = _on_database(database_url, backlog)
+    typer.echo(f"{state.rows} waiting, the oldest for {state.age:.1f} s")
+    if state.failing:
+        typer.echo(f"{state.failing} failing, for example: {state.error}")
+    if state.given_up:
+        typer.echo(f"{state.given_up} given up: outbox list shows them")
+
+
+@outbox_app.command("list")
+def outbox_list(database_url: DatabaseUrl) -> None:
+    """The events a relay gave up: a person has to decide about each."""
+
+    async def work(database: Connection) -> list[given_up.GivenUp]:
+        return await given_up.given_up(database, datetime.now(UTC))
+
+    found = _on_database(database_url, work)
+    for each in found:
+        typer.echo(
+            f"{each.id} {each.type} of {each.subject}, written {each.created_at:%Y-%m-%d %H:%M}, "
+            f"{each.behind} behind it: {each.error}"
+        )
+        typer.echo(f"  outbox {'release' if each.forgotten is None else 'reissue'} {each.id}")
+    typer.echo(f"{len(found)} given up")
+
+
+@outbox_app.command("release")
+def outbox_release(
+    database_url: DatabaseUrl,
+    identifiers: Annotated[list[UUID] | None, typer.Argument()] = None,
+    all_: Annotated[bool, typer.Option("--all")] = False,
+) -> None:
+    """Let given-up events and what waits behind them go: inboxes still know their ids."""
+    if bool(identifiers) == all_:
+        raise given_up.GivenUpError("name the ids to release, or --all")
+
+    async def work(database: Connection) -> list[given_up.LetGo]:
+        return await given_up.release(database, identifiers or None, datetime.now(UTC))
+
+    _report_let_go(_on_database(database_url, work))
+
+
+@outbox_app.command("reissue")
+def outbox_reissue(
+    database_url: DatabaseUrl,
+    identifiers: list[UUID],
+    not_handled: Annotated[
+        bool, typer.Option("--not-handled", help="You know that no copy of them was handled.")
+    ] = False,
+) -> None:
+    """Let given-up events that no inbox knows any more go under new ids; an old id becomes the
+    cause.
+    """
+
+    async def work(database: Connection) -> list[given_up.LetGo]:
+        now = datetime.now(UTC)
+        return await given_up.reissue(database, identifiers, now, not_handled=not_handled)
+
+    _report_let_go(_on_database(database_url, work))
+
+
+def _on_database(url: str, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    async def connected() -> Result:
+        database = await connect(url.replace("+asyncpg", "", 1), "messaging command line")
         try:
-            state = await backlog(database)
+            return await work(database)
         finally:
             await database.close()
-        typer.echo(f"{state.rows} waiting, the oldest for {state.age:.1f} s")
-        if state.failing:
-            typer.echo(f"{state.failing} failing, for example: {state.error}")
 
-    _run(work())
+    return _run(connected())
+
+
+def _report_let_go(gone: list[given_up.LetGo]) -> None:
+    for each in gone:
+        typer.echo(f"goes: {each.id}" + (f" as {each.new_id}" if each.new_id else ""))
+    typer.echo(f"{len(gone)} events go out now")
 
 
 @dead_app.command("list")

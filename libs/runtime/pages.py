@@ -31,15 +31,20 @@ async def health() -> Response:
 async def ready(request: Request) -> Response:
     readiness: Readiness = request.app.state.readiness
     well, checks = await readiness.report()
-    content = {
+    given_up = readiness.backlog.given_up
+    content: dict[str, object] = {
         "status": "ready" if well else "not ready",
         "checks": checks,
         "outbox": {
             "rows": readiness.backlog.rows,
             "oldest_seconds": round(readiness.backlog.age, 3),
             "failing": readiness.backlog.failing,
+            "given_up": given_up,
         },
     }
+    if given_up:  # no 503: to take the process out of service would help no event
+        service = request.app.state.settings.service
+        content["attention"] = f"events given up: {given_up}, see outbox list {service}"
     return JSONResponse(content, 200 if well else 503)
 
 

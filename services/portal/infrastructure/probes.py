@@ -14,7 +14,8 @@ TIMEOUT_SECONDS = 3.0
 @dataclass(frozen=True)
 class ServiceState:
     """`alive`: its process answers. `ready`: it can do its work; `checks` say what keeps it from
-    it. Of the outbox: events waiting, the oldest one's age in seconds, how many failed before.
+    it. Of the outbox: events waiting, the oldest one's age in seconds, how many failed before, and
+    how many of these a person has to decide about.
     """
 
     name: str
@@ -24,6 +25,7 @@ class ServiceState:
     outbox_rows: int = 0
     outbox_seconds: float = 0.0
     outbox_failing: int = 0
+    outbox_given_up: int = 0
 
 
 class Probes:
@@ -66,6 +68,7 @@ class Probes:
                 outbox_rows=outbox["rows"],
                 outbox_seconds=outbox["oldest_seconds"],
                 outbox_failing=outbox["failing"],
+                outbox_given_up=outbox["given_up"],
             )
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return ServiceState(name, alive=await self.lives(name))

@@ -9,7 +9,7 @@ CHECKS = {"database": "ok", "relay": "down"}
 NOT_READY = {
     "status": "not ready",
     "checks": CHECKS,
-    "outbox": {"rows": 7, "oldest_seconds": 1.5, "failing": 2},
+    "outbox": {"rows": 7, "oldest_seconds": 1.5, "failing": 2, "given_up": 1},
 }
 METRICS = """\
 # TYPE messaging_dead_letters_total counter
@@ -42,6 +42,7 @@ async def test_each_service_says_what_keeps_it_from_its_work() -> None:
         outbox_rows=7,
         outbox_seconds=1.5,
         outbox_failing=2,
+        outbox_given_up=1,
     )
     assert payouts == ServiceState("payouts")
 
