@@ -54,8 +54,8 @@ class Readiness:
         return None
 
     async def report(self) -> tuple[bool, dict[str, str]]:
-        """Whether all is well, and what each part says: `ok`, `down` or why it cannot work, and `: `
-        with its note.
+        """Whether all is well, and what each part says: `ok`, `down` or why it cannot work, and
+        after `: ` its note.
         """
         names = list(self.checks)
         answers = dict.fromkeys(self.notes, True)
