@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
@@ -13,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
 from libs.messaging.relay.relay import Relay, RelaySettings
+from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
@@ -36,9 +37,9 @@ LOOP_STOP_SECONDS = 15.0
 async def running(
     service: "Service[Any]", app: FastAPI, readiness: Readiness
 ) -> AsyncIterator[None]:
-    """Starts relay, subscriber and loops as the role asks. At the end, in this order: stop the
-    intake and finish what is in hand, finish the loops, flush the relay, close the service's own
-    connections, close the pool.
+    """Starts the upkeep of partitions, relay, subscriber and loops as the role asks. At the end, in
+    this order: stop the intake and finish what is in hand, finish the loops, flush the relay, close
+    the service's own connections, close the pool.
     """
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_close, service.transactions.engine)
@@ -47,6 +48,7 @@ async def running(
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))
+        await stack.enter_async_context(_keeping_partitions(service, readiness))
         await stack.enter_async_context(_relaying(service, readiness))
         if service.settings.works:
             await stack.enter_async_context(
@@ -63,6 +65,28 @@ async def _close(engine: AsyncEngine) -> None:
 
 
 @asynccontextmanager
+async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+    """In every process that writes the inbox or the archive, and before it does."""
+    settings = service.settings
+    if not (settings.works or settings.relays):
+        yield
+        return
+    upkeep = PartitionUpkeep(
+        settings.service,
+        database_dsn=settings.database_dsn,
+        window=InboxWindow(),
+        retention=settings.outbox_retention,
+    )
+
+    async def kept() -> bool:
+        return not upkeep.problems
+
+    readiness.checks["partitions"] = kept
+    async with _started(upkeep):
+        yield
+
+
+@asynccontextmanager
 async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
     """The relay itself, or a way to wake the one in another process."""
     settings = service.settings
@@ -74,7 +98,6 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         return
     bell = Bell()
     service.transactions.after_commit = bell.ring
-    days = settings.outbox_retention_days
     relay = Relay(
         settings.service,
         database_dsn=settings.database_dsn,
@@ -82,7 +105,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         bell=bell,
         final_types=service.participant.final,
         expected_queues=expected_queues(service.participant, service.choreography),
-        retention=timedelta(days=days) if days else None,
+        retention=settings.outbox_retention,
         settings=RelaySettings(statement_cache=0) if settings.pgbouncer else None,
     )
 

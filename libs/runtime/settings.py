@@ -1,6 +1,7 @@
 """A service's settings: read once in its main.py, from the environment and `.env`."""
 
 import secrets
+from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
@@ -152,6 +153,12 @@ class ServiceSettings(DatabaseSettings):
     def checks_peer_tokens(self) -> bool:
         """Whether JWKS_URL is where the keys are."""
         return self.auth == "on"
+
+    @property
+    def outbox_retention(self) -> timedelta | None:
+        """How long delivered events are kept; None when they are deleted."""
+        days = self.outbox_retention_days
+        return timedelta(days=days) if days else None
 
     @property
     def serves_api(self) -> bool:

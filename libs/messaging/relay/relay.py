@@ -29,7 +29,6 @@ from libs.messaging.relay import sweep
 from libs.messaging.relay.backlog import Backlog, backlog
 from libs.messaging.relay.claims import Batch, Floor, Limits, Run, claim, settle
 from libs.messaging.relay.publisher import BrokerUnavailable, Publisher
-from libs.messaging.schema.partitions import maintain
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,6 @@ class RelaySettings:
     flush: float = 2.0
     sweep: float = 1.0
     rarely: float = 60.0
-    maintenance: float = 3600.0
     statement_cache: int = 100
     """0 behind a PgBouncer in transaction mode."""
 
@@ -308,7 +306,7 @@ class Relay:
 
     async def _tidy(self) -> None:
         connection: Connection | None = None
-        rarely = maintenance = -math.inf
+        rarely = -math.inf
         try:
             while not self._stopping.is_set():  # aiormq can swallow the cancellation of `stop`
                 started = time.monotonic()
@@ -321,13 +319,6 @@ class Relay:
                         self._look_again_from(await sweep.unpark_orphans(connection))
                     if self._publisher.missing_queues or rarely == started:
                         await self._check_queues(connection)
-                    if started - maintenance >= self.settings.maintenance:
-                        await maintain(
-                            connection,
-                            keep_archive=self._retention,
-                            keep_inbox=InboxWindow().kept,
-                        )
-                        maintenance = started
                 except BrokerUnavailable as error:
                     self._report("broker", error)
                 except Exception as error:

@@ -110,16 +110,17 @@ SET lock_timeout = '2s'
 SET TimeZone = 'UTC'
 AS $$
 DECLARE
-    -- A day with more rows than this in the default partition stays there: to move them would
-    -- keep the table from everybody for too long. They go by age, like all others.
-    most_moved CONSTANT integer := 50000;
+    -- A day with more rows than this in the default partition stays there, because nobody can use
+    -- the table while rows move. Its rows are deleted when they are too old, like all others.
+    most_moved CONSTANT integer := 20000;
     most_deleted CONSTANT integer := 100000;
     parent text; key text; days integer; day date; part text; found integer; old text;
+    spare text; bounds text;
 BEGIN
-    IF (days_ahead BETWEEN 1 AND 31 AND archive_days BETWEEN 0 AND 3650
+    IF (days_ahead BETWEEN -1 AND 31 AND archive_days BETWEEN 0 AND 3650
         AND inbox_days BETWEEN 1 AND 3650) IS NOT TRUE
     THEN
-        RAISE 'partitions are made 1 to 31 days ahead; an archive is kept 0 to 3650 days,'
+        RAISE 'partitions are made -1 to 31 days ahead; an archive is kept 0 to 3650 days,'
             ' an inbox 1 to 3650' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF NOT pg_try_advisory_xact_lock(hashtext({literal} || '.messaging_maintain_partitions')) THEN
@@ -128,46 +129,49 @@ BEGIN
     FOR parent, key, days IN VALUES
         ('outbox_archive', 'created_at', archive_days), ('inbox', 'made_at', inbox_days)
     LOOP
-        -- Before the table is locked: this takes longest, and keeps nobody from the table.
+        spare := parent || '_default';
+        -- First, because it takes longest and needs no lock that keeps others away.
         BEGIN
             EXECUTE format(
                 'DELETE FROM %1$I.%2$I WHERE ctid = ANY (ARRAY('
                 'SELECT ctid FROM %1$I.%2$I WHERE %3$I < $1 LIMIT $2))',
-                {literal}, parent || '_default', key)
+                {literal}, spare, key)
                 USING now() - make_interval(days => days), most_deleted;
         EXCEPTION WHEN OTHERS THEN
-            RETURN NEXT format('old rows stay in %s_default: %s', parent, SQLERRM);
+            RETURN NEXT format('old rows stay in %s: %s', spare, SQLERRM);
         END;
         FOR day IN SELECT current_date + n FROM generate_series(-1, days_ahead) AS n LOOP
             part := parent || to_char(day, '_YYYYMMDD');
             CONTINUE WHEN to_regclass(format('%I.%I', {literal}, part)) IS NOT NULL;
+            bounds := format('%1$I >= %2$L AND %1$I < %3$L',
+                key, day::timestamptz, (day + 1)::timestamptz);
             BEGIN
                 EXECUTE format(
-                    'SELECT count(*) FROM (SELECT FROM %I.%I WHERE %3$I >= $1 AND %3$I < $2'
-                    ' LIMIT $3) AS rows', {literal}, parent || '_default', key)
-                    INTO found
-                    USING day::timestamptz, (day + 1)::timestamptz, most_moved + 1;
+                    'SELECT count(*) FROM (SELECT FROM %I.%I WHERE %s LIMIT %s) AS rows',
+                    {literal}, spare, bounds, most_moved + 1) INTO found;
                 CONTINUE WHEN found > most_moved;
-                -- The whole table, and first: nobody then sees a row as neither here nor there,
-                -- and nobody waits for a row while this waits for them.
+                -- The whole table before anything of it changes: a row that moves is never
+                -- missing for others, and nobody can wait for it while this waits for them.
                 EXECUTE format(
                     'LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE', {literal}, parent);
                 EXECUTE format(
                     'CREATE TABLE %1$I.%2$I (LIKE %1$I.%3$I INCLUDING ALL)',
                     {literal}, part, parent);
-                EXECUTE format(
-                    'WITH moved AS (DELETE FROM %1$I.%2$I WHERE %3$I >= $1 AND %3$I < $2'
-                    ' RETURNING *) INSERT INTO %1$I.%4$I TABLE moved',
-                    {literal}, parent || '_default', key, part)
-                    USING day::timestamptz, (day + 1)::timestamptz;
-                EXECUTE format(
-                    'ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I'
-                    ' FOR VALUES FROM (%4$L) TO (%5$L)',
-                    {literal}, parent, part, day::timestamptz, (day + 1)::timestamptz);
+                BEGIN
+                    EXECUTE format('ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I'
+                        ' FOR VALUES FROM (%4$L) TO (%5$L)',
+                        {literal}, parent, part, day::timestamptz, (day + 1)::timestamptz);
+                EXCEPTION WHEN check_violation THEN
+                    EXECUTE format(
+                        'WITH moved AS (DELETE FROM %1$I.%2$I WHERE %3$s RETURNING *)'
+                        ' INSERT INTO %1$I.%4$I TABLE moved', {literal}, spare, bounds, part);
+                    EXECUTE format('ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I'
+                        ' FOR VALUES FROM (%4$L) TO (%5$L)',
+                        {literal}, parent, part, day::timestamptz, (day + 1)::timestamptz);
+                END;
             EXCEPTION
                 WHEN lock_not_available THEN
-                    RETURN NEXT format('%s was not made: %s', part, SQLERRM);
-                    EXIT;  -- each further try would keep others waiting for two seconds again
+                    RAISE;  -- the next day would keep others waiting for two seconds again
                 WHEN OTHERS THEN
                     RETURN NEXT format('%s was not made: %s', part, SQLERRM);
             END;
@@ -185,8 +189,7 @@ BEGIN
                 EXECUTE format('DROP TABLE %I.%I', {literal}, old);
             EXCEPTION
                 WHEN lock_not_available THEN
-                    RETURN NEXT format('%s was not dropped: %s', old, SQLERRM);
-                    EXIT;
+                    RAISE;
                 WHEN OTHERS THEN
                     RETURN NEXT format('%s was not dropped: %s', old, SQLERRM);
             END;

@@ -1,15 +1,40 @@
 """Daily partitions of the inbox and the outbox archive: made ahead, dropped behind.
 
+    upkeep = PartitionUpkeep(
+        "orders", database_dsn="postgresql://…", window=InboxWindow(), retention=None
+    )
+    await upkeep.start()    # returns when it has looked once: start relay and subscriber after it
+    upkeep.problems         # empty when all is well: readiness
+    await upkeep.stop()
+
 The work is done by a function in the database that belongs to the tables' owner, so that the
-service's own role needs no right to create or drop anything.
+service's own role needs no right to create or drop anything. Any number of processes may do it: a
+lock in the database lets one at a time.
 """
 
+import asyncio
+import logging
+import math
 import re
+import time
+from contextlib import suppress
 from datetime import timedelta
 
-from libs.messaging.database import Connection
+import asyncpg
+
+from libs.messaging.database import DATABASE_ERRORS, Connection, connect
+from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.supervision import Supervisor
+
+log = logging.getLogger(__name__)
 
 DAYS_AHEAD = 7
+EVERY_SECONDS = 3600.0
+AGAIN_SECONDS = 300.0
+"""After upkeep that could not be done. Each attempt can keep others from a table for two seconds
+while it waits for the table's lock."""
+TOLERATED_SECONDS = 86_400.0
+STOP_SECONDS = 5.0
 
 _PARTITION = re.compile(r"(inbox|outbox_archive)_(\d{8}|default)")
 
@@ -25,15 +50,93 @@ async def maintain(
     """Make the coming days' partitions and drop those that ended longer ago than asked.
 
     `keep_archive` None: nothing is archived, old partitions go as soon as their day is over.
-    Returns what could not be done, a sentence each: call again later.
+    Returns what could not be done, a sentence each. Raises asyncpg.LockNotAvailableError when a
+    table was busy for two seconds. Call again minutes later in both cases.
+
+    Each day has a transaction of its own: nobody else can use a table from the moment it gets a
+    partition to the end of the transaction.
     """
-    rows = await connection.fetch(
-        "SELECT messaging_maintain_partitions($1, $2, $3)",
-        DAYS_AHEAD,
-        0 if keep_archive is None else _whole_days(keep_archive),
-        _whole_days(keep_inbox),
-    )
-    return [row[0] for row in rows]
+    problems: list[str] = []
+    for ahead in range(-1, DAYS_AHEAD + 1):
+        rows = await connection.fetch(
+            "SELECT messaging_maintain_partitions($1, $2, $3)",
+            ahead,
+            0 if keep_archive is None else _whole_days(keep_archive),
+            _whole_days(keep_inbox),
+        )
+        problems = [row[0] for row in rows]
+    return problems
+
+
+class PartitionUpkeep:
+    """Calls `maintain` at the start, then once an hour. `window` is the one of the subscriber, and
+    `retention` the one of the relay.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        database_dsn: str,
+        window: InboxWindow,
+        retention: timedelta | None,
+    ) -> None:
+        self._service = service
+        self._dsn = database_dsn
+        self._window = window
+        self._retention = retention
+        self._failures: list[str] = ["the partitions were not looked at yet"]
+        self._succeeded_at = -math.inf
+        self._pause = 0.0
+        self._parts = Supervisor(f"{service} partitions", expected=DATABASE_ERRORS)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the process is not ready: no upkeep has succeeded since its start, or for a day.
+
+        One failure says nothing: partitions are made a week ahead, and a backup can keep a table
+        busy for an hour.
+        """
+        if time.monotonic() - self._succeeded_at < TOLERATED_SECONDS:
+            return ()
+        return (*self._failures, *self._parts.problems.values())
+
+    async def start(self) -> None:
+        """Look once, then go on in the background. A database that is away does not hold it up."""
+        with suppress(*DATABASE_ERRORS):
+            await self._maintain()
+        self._parts.start("upkeep", self._wait_and_maintain)
+
+    async def stop(self) -> None:
+        await self._parts.stop(within=STOP_SECONDS)
+
+    async def _wait_and_maintain(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                await self._parts.stopping.wait()
+                return
+        await self._maintain()
+
+    async def _maintain(self) -> None:
+        self._pause = 0.0  # for the case that the server goes away: that costs nobody a lock
+        connection = await connect(self._dsn, f"{self._service} partitions")
+        try:
+            failures = await maintain(
+                connection, keep_archive=self._retention, keep_inbox=self._window.kept
+            )
+        except (asyncpg.OperatorInterventionError, asyncpg.PostgresConnectionError):
+            raise
+        except asyncpg.PostgresError as error:
+            failures = [str(error)]
+        finally:
+            await connection.close(timeout=2.0)
+        for sentence in failures:
+            if sentence not in self._failures:
+                log.warning("%s partitions: %s", self._service, sentence)
+        self._failures = failures
+        self._pause = AGAIN_SECONDS if failures else EVERY_SECONDS
+        if not failures:
+            self._succeeded_at = time.monotonic()
 
 
 def _whole_days(span: timedelta) -> int:

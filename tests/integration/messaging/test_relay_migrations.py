@@ -169,7 +169,7 @@ async def test_only_who_writes_the_inbox_may_call_the_upkeep(database: str) -> N
         await engine.dispose()
 
 
-@pytest.mark.parametrize("days", [(0, 1, 15), (7, -1, 15), (7, 0, 0), (400, 0, 15), (7, 0, None)])
+@pytest.mark.parametrize("days", [(-2, 1, 15), (7, -1, 15), (7, 0, 0), (400, 0, 15), (7, 0, None)])
 async def test_days_that_would_empty_the_tables_are_refused(
     db: Session, days: tuple[int | None, ...]
 ) -> None:
