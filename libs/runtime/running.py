@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
 from libs.messaging.relay.relay import Relay, RelaySettings
@@ -22,6 +21,7 @@ from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
 from libs.runtime.peers import expected_queues
 from libs.runtime.readiness import SAMPLE_SECONDS, Readiness
+from libs.runtime.settings import INBOX_WINDOW
 
 if TYPE_CHECKING:
     from libs.runtime.service import Service
@@ -74,7 +74,7 @@ async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> 
     upkeep = PartitionUpkeep(
         settings.service,
         database_dsn=settings.database_dsn,
-        window=InboxWindow(),
+        window=INBOX_WINDOW,
         retention=settings.outbox_retention,
     )
 
@@ -102,6 +102,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         settings.service,
         database_dsn=settings.database_dsn,
         rabbitmq_url=settings.rabbitmq_url,
+        window=INBOX_WINDOW,
         bell=bell,
         final_types=service.participant.final,
         expected_queues=expected_queues(service.participant, service.choreography),
@@ -127,6 +128,7 @@ async def _subscribing(service: "Service[Any]", readiness: Readiness) -> AsyncIt
         service.transactions,
         service.tables,
         service.settings.rabbitmq_url,
+        window=INBOX_WINDOW,
     )
     readiness.checks["subscriber"] = subscriber.ready
     readiness.notes["subscriber"] = subscriber.note

@@ -22,6 +22,9 @@ CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"
 
 Role = Literal["all", "api", "worker", "relay"]
 
+INBOX_WINDOW = InboxWindow()
+"""One for all services: an event is sent by one of them and known to the inboxes of others."""
+
 
 class DatabaseSettings(BaseSettings):
     """Where the database is: a URL, or the parts of one."""
@@ -117,7 +120,7 @@ class ServiceSettings(DatabaseSettings):
     cursor_secret: str = Field(default="", repr=False)
     """Signs page cursors; the same for every process of a service."""
 
-    outbox_retention_days: int = Field(default=0, ge=0, le=InboxWindow().replayable.days)
+    outbox_retention_days: int = Field(default=0, ge=0, le=INBOX_WINDOW.replayable.days)
     """0: delivered events are deleted; else they are kept in the archive for replay, for no
     longer than the inboxes they would be sent to remember them."""
     outbox_high_water_rows: int = Field(default=50_000, ge=1, le=100_000)

@@ -13,6 +13,7 @@ import uvloop
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -91,7 +92,9 @@ async def _start_ours(
 ) -> tuple[Callable[[], int], Callable[[], Awaitable[None]]]:
     engine = create_async_engine(database_url, pool_size=10)
     transactions = Transactions(engine, Outbox("credit", sample.TABLES), UnitOfWork)
-    subscriber = Subscriber(sample.credit(), transactions, sample.TABLES, rabbitmq_url)
+    subscriber = Subscriber(
+        sample.credit(), transactions, sample.TABLES, rabbitmq_url, window=InboxWindow()
+    )
     await subscriber.start()
 
     def count() -> int:

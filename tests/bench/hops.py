@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 import uvloop
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -32,6 +33,7 @@ async def hop_latencies(
         "shop",
         database_dsn=shop_url.replace("+asyncpg", ""),
         rabbitmq_url=rabbitmq_url,
+        window=InboxWindow(),
         bell=bell,
     )
     transactions = Transactions(
@@ -69,7 +71,9 @@ def _consumer(database_url: str, rabbitmq_url: str, parent: Connection) -> None:
             UnitOfWork,
             after_commit=lambda: parent.send(time.monotonic_ns()),
         )
-        subscriber = Subscriber(sample.credit(), transactions, sample.TABLES, rabbitmq_url)
+        subscriber = Subscriber(
+            sample.credit(), transactions, sample.TABLES, rabbitmq_url, window=InboxWindow()
+        )
         await subscriber.start()
         await asyncio.to_thread(parent.recv)
         await subscriber.stop()

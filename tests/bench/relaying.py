@@ -12,6 +12,7 @@ import asyncpg
 import uvloop
 from prometheus_client import REGISTRY
 
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.relay import Relay
 from tests.bench.raw import BODY, EVENT_TYPE, EXCHANGE
 
@@ -82,7 +83,7 @@ def wait_for(counts: "Counts", total: int) -> float:
 
 def _relay(dsn: str, rabbitmq_url: str, count: "Synchronized[int]", stop: asyncio.Event) -> None:
     async def run() -> None:
-        relay = Relay(EXCHANGE, database_dsn=dsn, rabbitmq_url=rabbitmq_url)
+        relay = Relay(EXCHANGE, database_dsn=dsn, rabbitmq_url=rabbitmq_url, window=InboxWindow())
         await relay.start()
         labels = {"service": EXCHANGE, "outcome": "delivered"}
         while not stop.is_set():

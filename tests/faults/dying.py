@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import asyncpg
 
 from libs.messaging.inbox.consumer import QueueConsumer
-from libs.messaging.inbox.inbox import Inbox
+from libs.messaging.inbox.inbox import Inbox, InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -144,7 +144,7 @@ def arm(point: str) -> None:
 
 
 async def relay(dsn: str, broker: str) -> None:
-    await Relay("tills", database_dsn=dsn, rabbitmq_url=broker).run()
+    await Relay("tills", database_dsn=dsn, rabbitmq_url=broker, window=InboxWindow()).run()
 
 
 async def ledger(database: str, broker: str) -> None:
@@ -152,7 +152,9 @@ async def ledger(database: str, broker: str) -> None:
 
     settings = chain.LedgerSettings(_env_file=None, database_url=database, rabbitmq_url=broker)
     service = chain.build_ledger(settings)
-    subscriber = Subscriber(service.participant, service.transactions, service.tables, broker)
+    subscriber = Subscriber(
+        service.participant, service.transactions, service.tables, broker, window=InboxWindow()
+    )
     await subscriber.start()
     await asyncio.Event().wait()
 

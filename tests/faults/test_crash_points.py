@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -61,7 +62,9 @@ class Scene:
         async def none_waits() -> bool:
             return await self.waiting() == 0
 
-        relay = Relay("tills", database_dsn=self.dsn, rabbitmq_url=self.broker)
+        relay = Relay(
+            "tills", database_dsn=self.dsn, rabbitmq_url=self.broker, window=InboxWindow()
+        )
         await relay.start()
         await eventually(none_waits, timeout=30)
         await relay.stop()
@@ -83,7 +86,9 @@ class Scene:
         """The ledger starts and enters everything: once, in order, and says so once each."""
         engine = create_async_engine(self.ledger_url)
         transactions = Transactions(engine, Outbox("ledger", chain.LEDGER_MESSAGING), UnitOfWork)
-        subscriber = Subscriber(chain.ledger(), transactions, chain.LEDGER_MESSAGING, self.broker)
+        subscriber = Subscriber(
+            chain.ledger(), transactions, chain.LEDGER_MESSAGING, self.broker, window=InboxWindow()
+        )
         await subscriber.start()
         await eventually(self._queue_is_empty, timeout=30)
         await subscriber.stop()

@@ -76,7 +76,7 @@ class Subscriber(Generic[Unit]):
         tables: MessagingTables,
         rabbitmq_url: str,
         *,
-        window: InboxWindow | None = None,
+        window: InboxWindow,
         clock: Clock = utc_now,
     ) -> None:
         self._broker = RabbitBroker(
@@ -90,7 +90,7 @@ class Subscriber(Generic[Unit]):
         self._transactions = transactions
         self._inbox = Inbox(tables.inbox)
         self._clock = clock
-        self._window = window or InboxWindow()
+        self._window = window
         self._database = Database(transactions.engine, clock=clock)
         self._publisher = DeadLetterPublisher(participant.name, rabbitmq_url)
         self._slots = asyncio.Semaphore(SLOTS)

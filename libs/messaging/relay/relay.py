@@ -1,6 +1,7 @@
 """The relay: takes rows from the outbox to the broker, in order per subject, losing none.
 
-    relay = Relay("orders", database_dsn="postgresql://…", rabbitmq_url="amqp://…", bell=bell,
+    relay = Relay("orders", database_dsn="postgresql://…", rabbitmq_url="amqp://…",
+                  window=window, bell=bell,
                   expected_queues={"order.confirmed.v1": ["customers.on.order.confirmed.v1"]})
     await relay.start()     # returns at once; a broker or database that is away is retried
     relay.problems          # empty when all is well: readiness
@@ -61,8 +62,9 @@ class RelaySettings:
 
 
 class Relay:
-    """`retention` keeps delivered rows in the archive for so long; None deletes them. Raises
-    ValueError when rows could go out that an inbox no longer remembers.
+    """`retention` keeps delivered rows in the archive for so long; None deletes them. `window` is
+    the one of the subscribers that get its events. Raises ValueError when rows could go out that
+    an inbox no longer remembers.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Relay:
         *,
         database_dsn: str,
         rabbitmq_url: str,
+        window: InboxWindow,
         bell: Bell | None = None,
         final_types: Collection[str] = (),
         expected_queues: Mapping[str, Sequence[str]] | None = None,
@@ -80,8 +83,8 @@ class Relay:
         self.service = service
         self.settings = settings or RelaySettings()
         for kept in (self.settings.limits.window, retention or timedelta(0)):
-            if kept > InboxWindow().replayable:
-                raise ValueError(f"{kept} is longer than an inbox remembers: {InboxWindow().past}")
+            if kept > window.replayable:
+                raise ValueError(f"{kept} is longer than an inbox remembers: {window.past}")
         self.backlog = Backlog(0, 0.0, 0, None)
         self._dsn = database_dsn
         self._bell = bell or Bell()

@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.messaging import topology
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.unit_of_work import Transactions
 from tests.fixtures.polling import eventually
@@ -57,6 +58,7 @@ async def subscribe(
             transactions or sample.transactions(engine),
             sample.TABLES,
             url,
+            window=InboxWindow(),
         )
         started.append(subscriber)
         await subscriber.start()

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.messaging import database
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.schema import migrations
 from tests.fixtures.polling import eventually
@@ -77,6 +78,7 @@ class Outlet:
             SERVICE,
             database_dsn=dsn or self.dsn,
             rabbitmq_url=broker or self.broker,
+            window=InboxWindow(),
             settings=settings,
             **more,
         )

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.relay import Relay
 from tests.fixtures.own_rabbitmq import OwnRabbitMQ, own_rabbitmq
 from tests.fixtures.polling import eventually
@@ -37,6 +38,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
         "credit",
         database_dsn=database.replace("+asyncpg", ""),
         rabbitmq_url=rabbitmq.url,
+        window=InboxWindow(),
         final_types=[sample.CreditReserved.type],
         settings=QUICK,
     )

@@ -274,3 +274,24 @@ async def test_a_database_that_is_away_at_the_start_holds_nobody_up(database: st
             assert upkeep.problems
         finally:
             await upkeep.stop()
+
+
+async def test_rows_are_kept_as_long_as_the_subscribers_window_asks(
+    db: Connection, database: str
+) -> None:
+    day = datetime.now(UTC) - timedelta(days=20)
+    old = f"inbox_{day:%Y%m%d}"
+    await db.execute(
+        f"CREATE TABLE {old} PARTITION OF inbox"
+        f" FOR VALUES FROM ('{day:%Y-%m-%d} 00:00Z') TO ('{day:%Y-%m-%d} 23:59Z')"
+    )
+    for past, kept in ((timedelta(days=20), True), (timedelta(days=18), False)):
+        upkeep = PartitionUpkeep(
+            "shop",
+            database_dsn=database.replace("+asyncpg", ""),
+            window=InboxWindow(past=past),
+            retention=None,
+        )
+        await upkeep.start()
+        await upkeep.stop()
+        assert (old in await partitions(db, "inbox")) is kept

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
 from libs.messaging.envelope import Received
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -221,7 +222,9 @@ async def test_messages_held_when_their_connection_goes_come_again(
 async def test_a_subscriber_waits_for_its_queue_and_says_that_it_is_not_ready(
     engine: AsyncEngine, vhost: str
 ) -> None:
-    subscriber = Subscriber(sample.credit(), sample.transactions(engine), sample.TABLES, vhost)
+    subscriber = Subscriber(
+        sample.credit(), sample.transactions(engine), sample.TABLES, vhost, window=InboxWindow()
+    )
     await subscriber.start()
     try:
         assert not await subscriber.ready()

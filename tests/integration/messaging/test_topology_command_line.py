@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.ids import uuid7
 from libs.messaging.__main__ import main
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.relay.relay import Relay
 from libs.messaging.saga.choreography import choreography_of, read
@@ -247,6 +248,7 @@ async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each
         "shop",
         database_dsn=database.replace("+asyncpg", ""),
         rabbitmq_url=broker,
+        window=InboxWindow(),
         settings=QUICK,
         final_types=[sample.CreditReserved.type],
         retention=timedelta(days=7),

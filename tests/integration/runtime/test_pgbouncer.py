@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from libs.messaging import topology
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -87,7 +88,8 @@ async def test_a_subscriber_reacts_to_each_event_once(
     await topology.apply(vhost, topology.topology_of([sample.shop(), sample.credit()]))
     transactions = Transactions(engine, Outbox("credit", sample.TABLES), sample.CreditUnitOfWork)
     subscribers = [
-        Subscriber(sample.credit(), transactions, sample.TABLES, vhost) for _ in range(2)
+        Subscriber(sample.credit(), transactions, sample.TABLES, vhost, window=InboxWindow())
+        for _ in range(2)
     ]
     for subscriber in subscribers:
         await subscriber.start()

@@ -17,6 +17,7 @@ def relay(*, window: timedelta, retention: timedelta) -> Relay:
         "shop",
         database_dsn="postgresql://",
         rabbitmq_url="amqp://",
+        window=InboxWindow(),
         retention=retention,
         settings=RelaySettings(limits=Limits(window=window)),
     )
@@ -34,3 +35,14 @@ def test_a_relay_that_could_outlive_the_inbox_is_refused(
 def test_a_replayable_event_is_one_the_inbox_still_holds() -> None:
     window = InboxWindow()
     assert window.replayable < window.past < window.kept
+
+
+def test_a_relay_goes_by_the_window_it_is_given() -> None:
+    month = InboxWindow(past=timedelta(days=30))
+    Relay(
+        "shop",
+        database_dsn="postgresql://",
+        rabbitmq_url="amqp://",
+        window=month,
+        retention=month.replayable,
+    )
