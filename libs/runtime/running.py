@@ -76,6 +76,7 @@ async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> 
         database_dsn=settings.database_dsn,
         window=INBOX_WINDOW,
         retention=settings.outbox_retention,
+        own=service.own_partitions,
     )
 
     async def kept() -> bool:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
+from libs.messaging.schema.partitions import Maintain
 from libs.messaging.schema.tables import MessagingTables
 from libs.runtime import handlers, openapi, pages
 from libs.runtime.auth import Authenticator
@@ -38,7 +39,8 @@ class Service(Generic[Unit]):
 
     `install` adds to the application what is no router: mounts, handlers of its own errors, state.
     `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
-    hold no place among the requests at work: event streams, static files.
+    hold no place among the requests at work: event streams, static files. `own_partitions` keeps
+    the partitions of its own tables, with and like those of the library's.
     """
 
     settings: ServiceSettings
@@ -53,6 +55,7 @@ class Service(Generic[Unit]):
     install: Callable[[FastAPI], None] = lambda _: None
     unplaced: Callable[[str], bool] = lambda _: False
     forms: bool = False
+    own_partitions: Maintain | None = None
 
 
 def create_app(service: Service[Any]) -> FastAPI:

@@ -99,8 +99,49 @@ END $$
 """
 
 
-# What version 2 changes: each day has a block of its own, so that one that cannot be made keeps
-# none of the others; rows that are in the default partition move into the day they belong to.
+# Version 2 makes each day by itself, so that one that cannot be made keeps no other from it,
+# and moves rows from the default partition into the day they belong to. This function makes one
+# partition, and says whether it did; a service may call it for partitioned tables of its own.
+_MAKE_PARTITION = """
+CREATE FUNCTION messaging_make_partition(
+    parent text, key text, part text, starts timestamptz, ends timestamptz
+) RETURNS boolean LANGUAGE plpgsql
+SET search_path = pg_catalog, {schema}, pg_temp
+AS $$
+DECLARE
+    -- With more rows than this in the default partition they stay there, because nobody can use
+    -- the table while rows move.
+    most_moved CONSTANT integer := 20000;
+    spare text := format('%I.%I', {literal}, parent || '_default');
+    made text := format('%I.%I', {literal}, part);
+    bounds text := format('%1$I >= %2$L AND %1$I < %3$L', key, starts, ends);
+    attach text := format('ALTER TABLE %I.%I ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
+        {literal}, parent, made, starts, ends);
+    found integer;
+BEGIN
+    IF to_regclass(made) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE %s LIMIT %s) AS rows',
+        spare, bounds, most_moved + 1) INTO found;
+    IF found > most_moved THEN
+        RETURN false;
+    END IF;
+    -- The whole table before anything of it changes: a row that moves is never missing for others,
+    -- and nobody can wait for it while this waits for them.
+    EXECUTE format('LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE', {literal}, parent);
+    EXECUTE format('CREATE TABLE %s (LIKE %I.%I INCLUDING ALL)', made, {literal}, parent);
+    BEGIN
+        EXECUTE attach;
+    EXCEPTION WHEN check_violation THEN
+        EXECUTE format('WITH moved AS (DELETE FROM %s WHERE %s RETURNING *)'
+            ' INSERT INTO %s TABLE moved', spare, bounds, made);
+        EXECUTE attach;
+    END;
+    RETURN true;
+END $$
+"""
+
 _MAINTAIN_2 = """
 CREATE FUNCTION messaging_maintain_partitions(
     days_ahead integer, archive_days integer, inbox_days integer
@@ -110,12 +151,8 @@ SET lock_timeout = '2s'
 SET TimeZone = 'UTC'
 AS $$
 DECLARE
-    -- A day with more rows than this in the default partition stays there, because nobody can use
-    -- the table while rows move. Its rows are deleted when they are too old, like all others.
-    most_moved CONSTANT integer := 20000;
     most_deleted CONSTANT integer := 100000;
-    parent text; key text; days integer; day date; part text; found integer; old text;
-    spare text; bounds text;
+    parent text; key text; days integer; day date; part text; old text;
 BEGIN
     IF (days_ahead BETWEEN -1 AND 31 AND archive_days BETWEEN 0 AND 3650
         AND inbox_days BETWEEN 1 AND 3650) IS NOT TRUE
@@ -129,46 +166,20 @@ BEGIN
     FOR parent, key, days IN VALUES
         ('outbox_archive', 'created_at', archive_days), ('inbox', 'made_at', inbox_days)
     LOOP
-        spare := parent || '_default';
         -- First, because it takes longest and needs no lock that keeps others away.
         BEGIN
             EXECUTE format(
                 'DELETE FROM %1$I.%2$I WHERE ctid = ANY (ARRAY('
                 'SELECT ctid FROM %1$I.%2$I WHERE %3$I < $1 LIMIT $2))',
-                {literal}, spare, key)
+                {literal}, parent || '_default', key)
                 USING now() - make_interval(days => days), most_deleted;
         EXCEPTION WHEN OTHERS THEN
-            RETURN NEXT format('old rows stay in %s: %s', spare, SQLERRM);
+            RETURN NEXT format('old rows stay in %s_default: %s', parent, SQLERRM);
         END;
         FOR day IN SELECT current_date + n FROM generate_series(-1, days_ahead) AS n LOOP
             part := parent || to_char(day, '_YYYYMMDD');
-            CONTINUE WHEN to_regclass(format('%I.%I', {literal}, part)) IS NOT NULL;
-            bounds := format('%1$I >= %2$L AND %1$I < %3$L',
-                key, day::timestamptz, (day + 1)::timestamptz);
             BEGIN
-                EXECUTE format(
-                    'SELECT count(*) FROM (SELECT FROM %I.%I WHERE %s LIMIT %s) AS rows',
-                    {literal}, spare, bounds, most_moved + 1) INTO found;
-                CONTINUE WHEN found > most_moved;
-                -- The whole table before anything of it changes: a row that moves is never
-                -- missing for others, and nobody can wait for it while this waits for them.
-                EXECUTE format(
-                    'LOCK TABLE ONLY %I.%I IN ACCESS EXCLUSIVE MODE', {literal}, parent);
-                EXECUTE format(
-                    'CREATE TABLE %1$I.%2$I (LIKE %1$I.%3$I INCLUDING ALL)',
-                    {literal}, part, parent);
-                BEGIN
-                    EXECUTE format('ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I'
-                        ' FOR VALUES FROM (%4$L) TO (%5$L)',
-                        {literal}, parent, part, day::timestamptz, (day + 1)::timestamptz);
-                EXCEPTION WHEN check_violation THEN
-                    EXECUTE format(
-                        'WITH moved AS (DELETE FROM %1$I.%2$I WHERE %3$s RETURNING *)'
-                        ' INSERT INTO %1$I.%4$I TABLE moved', {literal}, spare, bounds, part);
-                    EXECUTE format('ALTER TABLE %1$I.%2$I ATTACH PARTITION %1$I.%3$I'
-                        ' FOR VALUES FROM (%4$L) TO (%5$L)',
-                        {literal}, parent, part, day::timestamptz, (day + 1)::timestamptz);
-                END;
+                PERFORM messaging_make_partition(parent, key, part, day, day + 1);
             EXCEPTION
                 WHEN lock_not_available THEN
                     RAISE;  -- the next day would keep others waiting for two seconds again
@@ -227,7 +238,7 @@ def install(op: Operations) -> None:
     for statement in _TABLES.split(";\n"):
         if statement.strip():
             op.execute(text(statement))
-    _create_function(op, _MAINTAIN)
+    create_function(op, _MAINTAIN)
     op.execute(text("SELECT messaging_maintain_partitions(7, 1, 1)"))
 
 
@@ -242,27 +253,31 @@ def upgrade(op: Operations, *, source: str | None = None) -> None:
     PUBLIC: a role that gets its rights later needs EXECUTE on `messaging_maintain_partitions`.
     """
     op.add_column("outbox", Column("source", Text, nullable=False, server_default=source))
-    _drop_function(op)
-    _create_function(op, _MAINTAIN_2)
+    _drop_maintenance(op)
+    create_function(op, _MAKE_PARTITION)
+    create_function(op, _MAINTAIN_2)
     op.execute(text(_REVOKE_FROM_PUBLIC))
     op.get_bind().exec_driver_sql(_GRANT_TO_WRITERS)
 
 
 def downgrade(op: Operations) -> None:
     """Change version 2 back to version 1."""
-    _drop_function(op)
-    _create_function(op, _MAINTAIN)
+    _drop_maintenance(op)
+    create_function(op, _MAINTAIN)
     op.drop_column("outbox", "source")
 
 
 def uninstall(op: Operations) -> None:
     """Drop everything `install` and `upgrade` made, with what is in it."""
-    _drop_function(op)
+    _drop_maintenance(op)
     for table in ("inbox", "outbox_archive", "outbox"):
         op.execute(text(f"DROP TABLE {table}"))
 
 
-def _create_function(op: Operations, function: str) -> None:
+def create_function(op: Operations, function: str) -> None:
+    """Run `function`, in which {schema} and {literal} are the name of the current schema: as an
+    identifier, and as a string.
+    """
     schema, literal = (
         op.get_bind()
         .execute(text("SELECT quote_ident(current_schema()), quote_literal(current_schema())"))
@@ -271,5 +286,6 @@ def _create_function(op: Operations, function: str) -> None:
     op.get_bind().exec_driver_sql(function.format(schema=schema, literal=literal))
 
 
-def _drop_function(op: Operations) -> None:
-    op.execute(text("DROP FUNCTION messaging_maintain_partitions(integer, integer, integer)"))
+def _drop_maintenance(op: Operations) -> None:
+    op.execute(text("DROP FUNCTION messaging_maintain_partitions"))
+    op.execute(text("DROP FUNCTION IF EXISTS messaging_make_partition"))

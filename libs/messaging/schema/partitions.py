@@ -17,6 +17,7 @@ import logging
 import math
 import re
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -68,9 +69,13 @@ async def maintain(
     return problems
 
 
+Maintain = Callable[[Connection], Awaitable[list[str]]]
+"""Makes and drops partitions of one kind; returns and raises what `maintain` does."""
+
+
 class PartitionUpkeep:
     """Calls `maintain` at the start, then once an hour. `window` is the one of the subscriber, and
-    `retention` the one of the relay.
+    `retention` the one of the relay. `own` does the same for partitioned tables of the service.
     """
 
     def __init__(
@@ -80,11 +85,13 @@ class PartitionUpkeep:
         database_dsn: str,
         window: InboxWindow,
         retention: timedelta | None,
+        own: Maintain | None = None,
     ) -> None:
         self._service = service
         self._dsn = database_dsn
         self._window = window
         self._retention = retention
+        self._maintained = [self._messages] if own is None else [self._messages, own]
         self._failures: list[str] = ["the partitions were not looked at yet"]
         self._succeeded_at = -math.inf
         self._pause = 0.0
@@ -117,17 +124,23 @@ class PartitionUpkeep:
                 return
         await self._maintain()
 
+    async def _messages(self, connection: Connection) -> list[str]:
+        return await maintain(
+            connection, keep_archive=self._retention, keep_inbox=self._window.kept
+        )
+
     async def _maintain(self) -> None:
         self._pause = 0.0  # for the case that the server goes away: that costs nobody a lock
         connection = await connect(self._dsn, f"{self._service} partitions")
+        failures: list[str] = []
         try:
-            failures = await maintain(
-                connection, keep_archive=self._retention, keep_inbox=self._window.kept
-            )
-        except (asyncpg.OperatorInterventionError, asyncpg.PostgresConnectionError):
-            raise
-        except asyncpg.PostgresError as error:
-            failures = [str(error)]
+            for each in self._maintained:
+                try:
+                    failures += await each(connection)
+                except (asyncpg.OperatorInterventionError, asyncpg.PostgresConnectionError):
+                    raise
+                except asyncpg.PostgresError as error:
+                    failures.append(str(error))
         finally:
             await connection.close(timeout=2.0)
         for sentence in failures:

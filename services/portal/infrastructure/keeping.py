@@ -1,33 +1,40 @@
 """What the portal tidies up by itself."""
 
-from sqlalchemy import text
-
+from libs.messaging.database import Connection
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.schema.partitions import Maintain
 from libs.runtime.loops import Loop
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 
 MONTHS_AHEAD = 2
-MAINTAIN = text("SELECT portal_maintain_partitions(:ahead, :audits, :timeline)")
 
 
-def loops(transactions: Transactions[PortalUnitOfWork], settings: PortalSettings) -> list[Loop]:
-    """Partitions made ahead and dropped behind; sessions and attempts that are over go."""
-    months = {
-        "ahead": MONTHS_AHEAD,
-        "audits": settings.audit_months,
-        "timeline": settings.timeline_months,
-    }
+def months(settings: PortalSettings) -> Maintain:
+    """Partitions of audits and timeline are made ahead and dropped behind, by whole months. Each
+    month has a transaction of its own.
+    """
 
-    async def maintain(uow: PortalUnitOfWork) -> bool:
-        await uow.connection.execute(MAINTAIN, months)
-        return False
+    async def maintain(connection: Connection) -> list[str]:
+        failures: list[str] = []
+        for ahead in range(MONTHS_AHEAD + 1):
+            rows = await connection.fetch(
+                "SELECT portal_maintain_partitions($1, $2, $3)",
+                ahead,
+                settings.audit_months,
+                settings.timeline_months,
+            )
+            failures = [row[0] for row in rows]
+        return failures
+
+    return maintain
+
+
+def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
+    """Sessions and sign-in attempts that are over go."""
 
     async def forget(uow: PortalUnitOfWork) -> bool:
         await uow.sessions.forget_old()
         return False
 
-    return [
-        Loop("partitions", 3600.0, lambda: transactions.run(maintain)),
-        Loop("old sessions", 300.0, lambda: transactions.run(forget)),
-    ]
+    return [Loop("old sessions", 300.0, lambda: transactions.run(forget))]

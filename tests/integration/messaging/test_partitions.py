@@ -295,3 +295,30 @@ async def test_rows_are_kept_as_long_as_the_subscribers_window_asks(
         await upkeep.start()
         await upkeep.stop()
         assert (old in await partitions(db, "inbox")) is kept
+
+
+async def test_partitions_of_the_services_own_are_made_although_the_messages_are_busy(
+    db: Connection, database: str
+) -> None:
+    await without_partitions(db, "inbox")
+    dsn = database.replace("+asyncpg", "")
+    reader = await asyncpg.connect(dsn)
+    await reader.execute("BEGIN; SELECT FROM inbox")
+
+    async def own(connection: Connection) -> list[str]:
+        await connection.execute("CREATE TABLE months AS SELECT 1")
+        return ["audits_202612 was not made"]
+
+    upkeep = PartitionUpkeep(
+        "shop", database_dsn=dsn, window=InboxWindow(), retention=None, own=own
+    )
+    try:
+        await upkeep.start()
+        assert upkeep.problems == (
+            "canceling statement due to lock timeout",
+            "audits_202612 was not made",
+        )
+        assert await db.fetchval("SELECT count(*) FROM months") == 1
+    finally:
+        await upkeep.stop()
+        await reader.close()

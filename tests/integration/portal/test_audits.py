@@ -19,7 +19,7 @@ from libs.runtime.migrations import migrate
 from services.portal.application.record_audit import record_audit
 from services.portal.application.verify_audits import verify_audits
 from services.portal.infrastructure.postgres import PortalUnitOfWork
-from services.portal.main import connect
+from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
@@ -251,3 +251,50 @@ async def old_months(url: str) -> None:
             f" FOR VALUES FROM ('{start}T00:00Z') TO ('{end}T00:00Z')",
         )
         await execute(url, f"ALTER TABLE audits_{name} OWNER TO {owner}")
+
+
+@pytest.mark.parametrize("parent", ["audits", "timeline"])
+async def test_rows_in_the_default_partition_move_to_their_month_and_upkeep_goes_on(
+    provisioned: dict[str, str], as_app: Portal, settings: Any, parent: str
+) -> None:
+    """After more than two months off: the first audit of today came before today's month."""
+    superuser, now = provisioned["superuser"], utc_now()
+    month = f"{parent}_{now:%Y%m}"
+    for row in await execute(
+        superuser,
+        f"SELECT inhrelid::regclass::text AS part FROM pg_inherits"
+        f" WHERE inhparent = '{parent}'::regclass AND inhrelid::regclass::text ~ '[0-9]$'",
+    ):
+        await execute(superuser, f"DROP TABLE {row['part']}")
+    if parent == "audits":
+        await record(as_app, now=now)
+    else:
+        await execute(
+            superuser,
+            "INSERT INTO timeline (subject_id, position, occurred_at, event_id, service, type,"
+            " sequence, details) VALUES (gen_random_uuid(), 1, now(), gen_random_uuid(), 'orders',"
+            " 't', 1, '{}')",
+        )
+    own_partitions = build(settings(database_url=provisioned["app"])).own_partitions
+    assert own_partitions is not None
+    connection = await asyncpg.connect(provisioned["app"])
+    try:
+        assert await own_partitions(connection) == []
+    finally:
+        await connection.close()
+    rows = await execute(superuser, f"SELECT tableoid::regclass::text AS part FROM {parent}")
+    assert [row["part"] for row in rows] == [month]
+    made = await execute(
+        superuser,
+        f"SELECT count(*) FROM pg_inherits WHERE inhparent = '{parent}'::regclass",
+    )
+    assert made[0][0] == 4, "three months and the default"
+    if parent == "audits":
+        assert await problem(as_app) is None
+        (row,) = await execute(
+            superuser,
+            "SELECT has_table_privilege($1, $2, 'UPDATE, DELETE, TRUNCATE') AS open",
+            urlsplit(provisioned["app"]).username,
+            month,
+        )
+        assert row["open"] is False
