@@ -15,8 +15,8 @@ from uuid import UUID
 
 from deploy.local.report import LISTED, Found
 from deploy.local.snapshot import Connections, Row
+from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
-from libs.runtime.settings import INBOX_WINDOW
 
 KNOWN_FOR = INBOX_WINDOW.past
 """Inboxes forget older messages, so older events prove nothing."""

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
+from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
 from libs.messaging.relay.relay import Relay, RelaySettings
@@ -21,7 +22,6 @@ from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
 from libs.runtime.peers import expected_queues
 from libs.runtime.readiness import SAMPLE_SECONDS, Readiness
-from libs.runtime.settings import INBOX_WINDOW
 
 if TYPE_CHECKING:
     from libs.runtime.service import Service

@@ -14,16 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 
-from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.runtime.database_url import asyncpg_url, plain_dsn, url_from_parts
 from libs.runtime.failure import StartFailure
 
 CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"
 
 Role = Literal["all", "api", "worker", "relay"]
-
-INBOX_WINDOW = InboxWindow()
-"""One for all services: an event is sent by one of them and known to the inboxes of others."""
 
 
 class DatabaseSettings(BaseSettings):

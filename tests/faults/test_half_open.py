@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.messaging import topology
 from libs.messaging.database import VANISHED_CLIENT, Connection, limits_transactions
 from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
+from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.relay.relay import Relay
 from libs.runtime.database import create_engine
 from tests.faults import chain
@@ -155,7 +156,8 @@ async def of_a_service(database: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def of_a_relay(database: str) -> AsyncIterator[Connection]:
-    relay = Relay("tills", database_dsn=database.replace("+asyncpg", ""), rabbitmq_url="amqp://")
+    dsn = database.replace("+asyncpg", "")
+    relay = Relay("tills", database_dsn=dsn, rabbitmq_url="amqp://", window=INBOX_WINDOW)
     yield await relay._connect()
 
 

@@ -23,7 +23,7 @@ from libs.messaging.dead_letters.copies import (
 from libs.messaging.dead_letters.look import DeadLetterError, look
 from libs.messaging.dead_letters.reissue import envelope_of, forgotten, reissued
 from libs.messaging.dead_letters.replay import send_to_queue
-from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.inbox import INBOX_WINDOW, InboxWindow
 from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import AnyParticipant
 
@@ -112,7 +112,7 @@ class DeadLetters:
         participants: Sequence[AnyParticipant],
         rabbitmq_url: str,
         *,
-        window: InboxWindow | None = None,
+        window: InboxWindow = INBOX_WINDOW,
         clock: Clock = utc_now,
     ) -> None:
         self._services = [participant.name for participant in participants]
@@ -123,7 +123,7 @@ class DeadLetters:
             if reaction.step is Step.VIEW
         }
         self._url = rabbitmq_url
-        self._window = window or InboxWindow()
+        self._window = window
         self._clock = clock
 
     async def listed(self, service: str | None = None) -> list[DeadLetter]:

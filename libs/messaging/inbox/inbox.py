@@ -61,6 +61,12 @@ class InboxWindow:
         return now - self.past <= made_at <= now + self.ahead
 
 
+INBOX_WINDOW = InboxWindow()
+"""One for all services: an event is sent by one of them and known to the inboxes of others. Who
+needs another gives it to relay, subscriber, upkeep and dead letters alike.
+"""
+
+
 class Inbox:
     """Asks and tells in one statement for any number of messages."""
 

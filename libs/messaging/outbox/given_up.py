@@ -12,7 +12,7 @@ from uuid import UUID
 
 from libs.messaging.database import Connection
 from libs.messaging.dead_letters.reissue import envelope_of, forgotten, reissued
-from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.inbox import INBOX_WINDOW
 
 _GIVEN_UP = "attempts > 0 AND due_at = 'infinity'"
 
@@ -76,7 +76,7 @@ async def given_up(connection: Connection, now: datetime) -> list[GivenUp]:
             created_at,
             error,
             behind,
-            forgotten(str(identifier), now, InboxWindow()),
+            forgotten(str(identifier), now, INBOX_WINDOW),
         )
         for identifier, kind, subject, created_at, error, behind in await connection.fetch(_LISTED)
     ]
@@ -120,7 +120,7 @@ async def _let_go(
         if missing:
             raise GivenUpError(f"no given-up event with id {', '.join(map(str, sorted(missing)))}")
         for head in heads:
-            why = forgotten(str(head["id"]), now, InboxWindow())
+            why = forgotten(str(head["id"]), now, INBOX_WINDOW)
             if why is not None and not reissue:
                 raise GivenUpError(f"{head['id']} would be refused, for {why}: outbox reissue")
             if why is None and reissue:
@@ -139,7 +139,7 @@ async def _let_go(
 async def _renamed(
     connection: Connection, seq: int, identifier: UUID, body: bytes, *, now: datetime
 ) -> LetGo:
-    if forgotten(str(identifier), now, InboxWindow()) is None:
+    if forgotten(str(identifier), now, INBOX_WINDOW) is None:
         return LetGo(identifier, None)
     envelope = envelope_of(body)
     if envelope is None:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from libs.kernel.ids import uuid7
 from libs.messaging.database import Connection
 from libs.messaging.inbox.inbox import Inbox, InboxWindow, Verdict
+from libs.messaging.saga.choreography import choreography_of
 from libs.messaging.schema import partitions as keeping
 from libs.messaging.schema.partitions import DAYS_AHEAD, PartitionUpkeep, maintain
 from libs.runtime.service import Service
@@ -187,7 +188,9 @@ async def test_one_message_that_waits_at_the_start_finds_its_day_made(
     await without_partitions(db, "inbox")
     await send(channel, on_the_wire(order_placed()))
     settings = CreditSettings(database_url=database, rabbitmq_url=broker, role=role)
-    service = Service(settings, credit(), TABLES, transactions(engine), [])
+    participant = credit()
+    described = choreography_of([participant])
+    service = Service(settings, participant, described, TABLES, transactions(engine), [])
     async with serving(service) as client:
 
         async def handled() -> bool:

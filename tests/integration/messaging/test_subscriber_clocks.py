@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.inbox import INBOX_WINDOW, InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
@@ -41,7 +41,12 @@ async def subscribe_at(engine: AsyncEngine, broker: str) -> AsyncIterator[Subscr
             return utc_now() + off
 
         subscriber = Subscriber(
-            sample.credit(), sample.transactions(engine), sample.TABLES, broker, clock=clock
+            sample.credit(),
+            sample.transactions(engine),
+            sample.TABLES,
+            broker,
+            window=INBOX_WINDOW,
+            clock=clock,
         )
         started.append(subscriber)
         await subscriber.start()
