@@ -1,0 +1,28 @@
+"""The table of spans in the README says what the code does."""
+
+import re
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from libs.messaging.inbox.inbox import INBOX_WINDOW
+from libs.messaging.relay.claims import Limits
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
+ROW = re.compile(r"^\| [\w ]+ \| (\d+) \| .+ \| `(\w+\.\w+)` \|$", re.MULTILINE)
+SPANS = {
+    "Limits.window": Limits().window,
+    "InboxWindow.replayable": INBOX_WINDOW.replayable,
+    "InboxWindow.past": INBOX_WINDOW.past,
+    "InboxWindow.kept": INBOX_WINDOW.kept,
+}
+
+
+def test_the_readmes_spans_are_those_of_the_code() -> None:
+    assert {place: timedelta(days=int(days)) for days, place in ROW.findall(README)} == SPANS
+
+
+def test_each_span_is_at_least_a_day_shorter_than_the_next() -> None:
+    assert all(
+        longer - shorter >= timedelta(days=1) for shorter, longer in pairwise(SPANS.values())
+    )
