@@ -11,7 +11,8 @@ in a new one. What a version does never changes. A test compares the newest with
 from alembic.operations import Operations
 from sqlalchemy import Column, Text, text
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE outbox (
     seq bigint GENERATED ALWAYS AS IDENTITY,
     id uuid NOT NULL,
@@ -24,12 +25,13 @@ CREATE TABLE outbox (
     attempts smallint NOT NULL DEFAULT 0,
     error text,
     CONSTRAINT pk_outbox PRIMARY KEY (seq)
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX outbox_subject_seq ON outbox (subject, seq);
-CREATE INDEX outbox_fresh ON outbox (seq) WHERE attempts = 0 AND due_at < 'infinity';
-CREATE INDEX outbox_failing ON outbox (due_at) WHERE attempts > 0;
-CREATE INDEX outbox_parked ON outbox (seq) WHERE attempts = 0 AND due_at = 'infinity';
-
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)
+    """,
+    "CREATE INDEX outbox_subject_seq ON outbox (subject, seq)",
+    "CREATE INDEX outbox_fresh ON outbox (seq) WHERE attempts = 0 AND due_at < 'infinity'",
+    "CREATE INDEX outbox_failing ON outbox (due_at) WHERE attempts > 0",
+    "CREATE INDEX outbox_parked ON outbox (seq) WHERE attempts = 0 AND due_at = 'infinity'",
+    """
 CREATE TABLE outbox_archive (
     seq bigint NOT NULL,
     id uuid NOT NULL,
@@ -40,9 +42,10 @@ CREATE TABLE outbox_archive (
     created_at timestamptz NOT NULL,
     published_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_outbox_archive PRIMARY KEY (seq, created_at)
-) PARTITION BY RANGE (created_at);
-CREATE TABLE outbox_archive_default PARTITION OF outbox_archive DEFAULT;
-
+) PARTITION BY RANGE (created_at)
+    """,
+    "CREATE TABLE outbox_archive_default PARTITION OF outbox_archive DEFAULT",
+    """
 CREATE TABLE inbox (
     message_id uuid NOT NULL,
     consumer text NOT NULL,
@@ -50,12 +53,12 @@ CREATE TABLE inbox (
     payload_hash bytea NOT NULL,
     handled_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_inbox PRIMARY KEY (message_id, consumer, made_at)
-) PARTITION BY RANGE (made_at);
-CREATE TABLE inbox_default PARTITION OF inbox DEFAULT;
-"""
+) PARTITION BY RANGE (made_at)
+    """,
+    "CREATE TABLE inbox_default PARTITION OF inbox DEFAULT",
+)
 
-# The default partitions catch what no day has been made for, so that nothing is ever refused;
-# made a week ahead, the days leave them empty.
+# The default partitions take the rows of days that no partition was made for.
 _MAINTAIN = """
 CREATE FUNCTION messaging_maintain_partitions(
     days_ahead integer, archive_days integer, inbox_days integer
@@ -235,9 +238,8 @@ def install(op: Operations) -> None:
 
     Run it as the owner of the tables: the function acts with that role's rights.
     """
-    for statement in _TABLES.split(";\n"):
-        if statement.strip():
-            op.execute(text(statement))
+    for statement in _TABLES:
+        op.execute(text(statement))
     create_function(op, _MAINTAIN)
     op.execute(text("SELECT messaging_maintain_partitions(7, 1, 1)"))
 
