@@ -144,26 +144,24 @@ async def test_dead_letters_are_listed_shown_and_discarded(
 
 
 async def test_a_dead_letter_too_old_to_be_known_has_a_way_out_in_one_line(
-    command: CommandLine, channel: AbstractChannel, broker: str
+    command: CommandLine, channel: AbstractChannel, broker: str, document: list[str]
 ) -> None:
     old = "01800000-0000-7000-8000-000000000000"
     body = sample.on_the_wire(sample.order_placed(), UUID(old))
     await send(channel, body, exchange="credit.dlx", routing_key=sample.QUEUE)
     places = {"RABBITMQ_URL": broker}
-    code, _, errors = await command("dead", "redrive", "credit", old, *PARTICIPANTS, **places)
+    code, _, errors = await command("dead", "redrive", "credit", old, *document, **places)
     assert code == 1
     assert errors.startswith(f"error: {old} would come back at once, for it was made at ")
     assert errors.endswith(f": dead reissue credit {old}\n")
-    code, output, errors = await command(
-        "dead", "redrive", "credit", "--all", *PARTICIPANTS, **places
-    )
+    code, output, errors = await command("dead", "redrive", "credit", "--all", *document, **places)
     assert (code, output) == (1, "0 sent again\n")
     assert errors.startswith(f"kept: {old} would come back at once")
-    code, _, errors = await command("dead", "reissue", "credit", old, *PARTICIPANTS, **places)
+    code, _, errors = await command("dead", "reissue", "credit", old, *document, **places)
     assert code == 1
     assert errors.endswith("a new effect (--not-handled if you know that it was not)\n")
     code, output, _ = await command(
-        "dead", "reissue", "credit", old, "--not-handled", *PARTICIPANTS, **places
+        "dead", "reissue", "credit", old, "--not-handled", *document, **places
     )
     assert code == 0
     assert output.startswith(f"reissued: {old} {sample.QUEUE} as ")
@@ -172,22 +170,26 @@ async def test_a_dead_letter_too_old_to_be_known_has_a_way_out_in_one_line(
 
 @pytest.mark.slow
 async def test_pruning_lists_first_and_deletes_when_told(
-    command: CommandLine, broker: str, channel: AbstractChannel, rabbitmq_server: RabbitMQServer
+    command: CommandLine,
+    broker: str,
+    channel: AbstractChannel,
+    rabbitmq_server: RabbitMQServer,
+    document: list[str],
 ) -> None:
     places = {"RABBITMQ_URL": broker, "RABBITMQ_MANAGEMENT_URL": rabbitmq_server.management_url}
     await channel.declare_queue("credit.on.old.v1", durable=True)
     line = "queue credit.on.old.v1: no longer wanted, holds 0 messages"
-    code, _, errors = await command("topology", "check", *PARTICIPANTS, **places)
+    code, _, errors = await command("topology", "check", *document, **places)
     assert (code, errors) == (1, f"{line}\n")
-    code, output, _ = await command("topology", "prune", *PARTICIPANTS, **places)
+    code, output, _ = await command("topology", "prune", *document, **places)
     assert code == 0
     assert output.splitlines() == [
         line,
         "nothing was deleted: --yes deletes what is empty and unused",
     ]
-    code, output, _ = await command("topology", "prune", "--yes", *PARTICIPANTS, **places)
+    code, output, _ = await command("topology", "prune", "--yes", *document, **places)
     assert (code, output.splitlines()) == (0, [f"deleted: {line}", "1 deleted"])
-    code, output, _ = await command("topology", "check", *PARTICIPANTS, **places)
+    code, output, _ = await command("topology", "check", *document, **places)
     assert (code, output) == (0, "all as it should be\n")
 
 
