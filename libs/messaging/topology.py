@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 import aio_pika
-import httpx
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
@@ -190,6 +189,8 @@ class _Broker:
 
 
 async def _read(management_url: str, vhost: str) -> _Broker:
+    import httpx  # a service's process loads this module, and never calls this
+
     place = quote(vhost, safe="")
     try:
         async with httpx.AsyncClient(timeout=10) as http:
