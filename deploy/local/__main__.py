@@ -272,11 +272,12 @@ def _open_market(state: State) -> None:
     """Put a catalogue and people to sign in there, where there are none yet."""
     import httpx
 
-    from deploy.local.people import open_market  # a service's imports, of use here only
+    from deploy.local.people import open_market
+    from deploy.local.portal import PortalRefused
 
     try:
         asyncio.run(open_market(state.installation()))
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, PortalRefused) as error:
         print(f"no catalogue: {error}", file=sys.stderr)
 
 

@@ -1,26 +1,19 @@
 """Who signs in to the portal of a run: one user for each role, with a password made up here."""
 
+import asyncio
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 from uuid import UUID
+
+import httpx
 
 from deploy.installation import Installation
 from deploy.local.catalogue import fill
 from deploy.local.market import Market
-from deploy.services import service_named
-from libs.kernel.clock import utc_now
-from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.application.create_user import create_user
-from services.portal.domain.user import User
-from services.portal.infrastructure.passwords import Argon2Passwords
-from services.portal.infrastructure.postgres import PortalUnitOfWork
-from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.tokens import Tokens
-from services.portal.main import connect
+from deploy.local.portal import PortalRefused, portal
 
 CREDIT_CENTS = 250_000_00
+NOBODY = "nobody signs in with this e-mail"
+"""The portal's words."""
 
 
 @dataclass(frozen=True)
@@ -33,83 +26,86 @@ class Person:
         return f"{self.role}@mercado.example"
 
 
+BUYER = Person("buyer", "Bruno Barbosa")
+SELLER = Person("seller", "Sofia Sampaio")
+OPERATOR = Person("operator", "Otávio Oliveira")
 ADMIN = Person("admin", "Alice Andrade")
-PEOPLE = (
-    Person("buyer", "Bruno Barbosa"),
-    Person("seller", "Sofia Sampaio"),
-    Person("operator", "Otávio Oliveira"),
-    ADMIN,
-)
+PEOPLE = (BUYER, SELLER, OPERATOR, ADMIN)
 
 
 async def open_market(installation: Installation) -> None:
     """The people, the buyer's customer record and the catalogue; what is there already stays.
 
-    Raises httpx.HTTPError.
+    Raises httpx.HTTPError and PortalRefused.
     """
-    environment = installation.settings(service_named("portal"), "127.0.0.1", 0)
-    chosen: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
-    settings = PortalSettings(_env_file=None, **chosen)
-    transactions = connect(settings)
-    try:
-        if await _find(transactions, ADMIN) is None:
-            # The admin comes last: who is there tells that all is.
-            await _fill(transactions, settings, installation)
-    finally:
-        await transactions.engine.dispose()
+    if not await _is_there(installation, OPERATOR):
+        # The operator comes last: who is there tells that all is.
+        async with httpx.AsyncClient(base_url=installation.services["portal"]) as client:
+            await _fill(client, installation)
 
 
-async def _fill(
-    transactions: Transactions[PortalUnitOfWork],
-    settings: PortalSettings,
-    installation: Installation,
-) -> None:
-    nobody = User(
-        uuid7(), "default", "", "", frozenset({"admin"}), None, "en", "", created_at=utc_now()
-    )
-    token = await Tokens(transactions, settings).mint(nobody)
-    market = Market(installation.services, token=token)
+async def _is_there(installation: Installation, person: Person) -> bool:
+    """Whatever the password is by now."""
     try:
-        for person in PEOPLE:
-            if await _find(transactions, person) is None:
-                customer_id = await _customer(market, person)
-                user = await _add(transactions, installation, person, customer_id)
-                if person.role == "seller":
-                    await fill(market, user.id)
+        await portal(installation, "token", person.email)
+    except PortalRefused as refused:
+        if NOBODY in str(refused):
+            return False
+        raise
+    return True
+
+
+async def _fill(client: httpx.AsyncClient, installation: Installation) -> None:
+    admin = await _signed_in(client, installation, ADMIN)
+    if admin is None:
+        await _add(installation, ADMIN)
+        admin = await _signed_in(client, installation, ADMIN)
+    market = Market(installation.services, token=await _token(client, admin))
+    try:
+        missing = [
+            each for each in (BUYER, SELLER) if await _signed_in(client, installation, each) is None
+        ]
+        await asyncio.gather(*(_settle(market, installation, each) for each in missing))
     finally:
         await market.close()
+    await _add(installation, OPERATOR)
 
 
-async def _customer(market: Market, person: Person) -> UUID | None:
-    if person.role != "buyer":
+async def _settle(market: Market, installation: Installation, person: Person) -> None:
+    """A buyer with credit, a seller with vehicles."""
+    if person is BUYER:
+        customer_id = await market.register_customer(
+            credit_limit_cents=CREDIT_CENTS, name=person.name, email=person.email
+        )
+        await _add(installation, person, "--customer-id", str(customer_id))
+    else:
+        await fill(market, await _add(installation, person))
+
+
+async def _add(installation: Installation, person: Person, *options: str) -> UUID:
+    command = ("add-user", person.email, "--role", person.role, "--name", person.name, *options)
+    password = installation.sign_in_password(person.role)
+    return UUID(await portal(installation, *command, environment={"PASSWORD": password}))
+
+
+async def _signed_in(
+    client: httpx.AsyncClient, installation: Installation, person: Person
+) -> httpx.Response | None:
+    """The answer to signing in; None where there is nobody of that name and password."""
+    password = installation.sign_in_password(person.role)
+    answer = await client.post("/api/sessions", json={"email": person.email, "password": password})
+    client.cookies.clear()  # they are for one person
+    if answer.status_code == 401:
         return None
-    return await market.register_customer(
-        credit_limit_cents=CREDIT_CENTS, name=person.name, email=person.email
-    )
+    return answer.raise_for_status()
 
 
-async def _find(transactions: Transactions[PortalUnitOfWork], person: Person) -> User | None:
-    return await transactions.run(lambda uow: uow.users.find_by_email(person.email))
-
-
-async def _add(
-    transactions: Transactions[PortalUnitOfWork],
-    installation: Installation,
-    person: Person,
-    customer_id: UUID | None,
-) -> User:
-    password_hash = await Argon2Passwords().hash(installation.sign_in_password(person.role))
-    work = partial(
-        create_user,
-        tenant_id="default",
-        name=person.name,
-        email=person.email,
-        password_hash=password_hash,
-        roles=[person.role],
-        locale="en",
-        actor="installation",
-        new_id=uuid7,
-        now=utc_now(),
-        customer_id=customer_id,
-    )
-    return await transactions.run(work)
+async def _token(client: httpx.AsyncClient, signed_in: httpx.Response | None) -> str:
+    """A token for the person signed in."""
+    if signed_in is None:
+        raise httpx.HTTPError("the portal does not let its own admin in")
+    cookie = signed_in.headers["set-cookie"].partition(";")[0]
+    headers = {"Cookie": cookie, "X-CSRF-Token": signed_in.json()["csrf_token"]}
+    answer = await client.post("/api/token", headers=headers)
+    token: str = answer.raise_for_status().json()["access_token"]
+    return token

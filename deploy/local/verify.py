@@ -2,19 +2,15 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
 from deploy.local.invariants import check
+from deploy.local.portal import portal
 from deploy.local.report import Report
-from deploy.services import SERVICES, service_named
+from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
-from libs.runtime.auth import DEFAULT_TENANT
-from services.portal.infrastructure.checks import record_check
-from services.portal.infrastructure.settings import PortalSettings
-from services.portal.main import connect
 
 
 def databases(installation: Installation) -> Mapping[str, str]:
@@ -40,20 +36,15 @@ async def verify(installation: Installation, console: Console, *, grace_seconds:
 
 
 async def record(report: Report, installation: Installation) -> None:
-    """Into the portal's audits: which rules were broken, not by whom."""
-    environment = installation.settings(service_named("portal"), "127.0.0.1", 0)
-    chosen: dict[str, Any] = {name.lower(): value for name, value in environment.items()}
-    transactions = connect(PortalSettings(_env_file=None, **chosen))
-    try:
-        await record_check(
-            transactions,
-            tenant_id=DEFAULT_TENANT,
-            purchases=report.purchases,
-            passed_over=report.passed_over,
-            broken=[each.rule for each in report.invariants if each.count],
-        )
-    finally:
-        await transactions.engine.dispose()
+    """Into the portal's audits: which rules were broken, not by whom. Raises PortalRefused."""
+    broken = [each.rule for each in report.invariants if each.count]
+    await portal(
+        installation,
+        "record-check",
+        f"--purchases={report.purchases}",
+        f"--passed-over={report.passed_over}",
+        *(f"--broken={rule}" for rule in broken),
+    )
 
 
 def show_report(report: Report, console: Console) -> None:

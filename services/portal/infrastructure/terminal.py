@@ -1,4 +1,4 @@
-"""From a terminal of the machine: users, a user's token, and the keys that sign tokens.
+"""From a terminal of the machine: users, a user's token, the keys that sign tokens, and audits.
 
 The first admin comes from here.
 """
@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, TypeVar
+from uuid import UUID
 
 import typer
 
@@ -23,6 +24,7 @@ from services.portal.application.record_audit import record_audit
 from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.user import check_password, normal_email
+from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.passwords import Argon2Passwords
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
@@ -50,6 +52,7 @@ def add_user(  # nosec B107  # an empty password is asked for
     name: Annotated[str, typer.Option()],
     tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT,
     locale: Annotated[str, typer.Option()] = "en",
+    customer_id: Annotated[UUID | None, typer.Option(help="The buyer's customer record.")] = None,
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="PASSWORD")] = "",
 ) -> None:
     """Make a user, and print the id; the password is asked for, or read from PASSWORD."""
@@ -69,6 +72,7 @@ def add_user(  # nosec B107  # an empty password is asked for
                 actor=ACTOR,
                 new_id=uuid7,
                 now=utc_now(),
+                customer_id=customer_id,
             )
         )
         return str(user.id)
@@ -126,6 +130,31 @@ def verify(context: typer.Context, tenant: Annotated[str, typer.Option()] = DEFA
 
     if _do(context, work):
         raise typer.Exit(1)
+
+
+@app.command("record-check")
+def record(
+    context: typer.Context,
+    purchases: Annotated[int, typer.Option(help="How many were looked at.")],
+    passed_over: Annotated[int, typer.Option(help="How many of them were on their way.")] = 0,
+    broken: Annotated[
+        list[str] | None, typer.Option(help="A rule that does not hold; repeat it for several.")
+    ] = None,
+    tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT,
+) -> None:
+    """Leave the result of a check of the invariants among the audits."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+        audit = await record_check(
+            transactions,
+            tenant_id=tenant,
+            purchases=purchases,
+            passed_over=passed_over,
+            broken=broken or [],
+        )
+        return str(audit.sequence)
+
+    typer.echo(_do(context, work))
 
 
 def _do(context: typer.Context, work: Work[Answer]) -> Answer:

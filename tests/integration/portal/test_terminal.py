@@ -11,6 +11,7 @@ from unittest.mock import patch
 import jwt
 import pytest
 
+from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.terminal import run
@@ -129,3 +130,30 @@ async def test_a_tampered_audit_makes_the_verification_fail(
         1,
         '{"checked": 1, "problem": "entry 2 was changed"}\n',
     )
+
+
+async def test_the_result_of_a_check_stands_among_the_audits(
+    portal_command: Command, portal: ServiceClient
+) -> None:
+    assert (await portal_command("record-check", "--purchases", "7")).code == 0
+    options = ["--purchases", "9", "--passed-over", "2", "--broken", "one", "--broken", "two"]
+    assert (await portal_command("record-check", *options)).code == 0
+    await portal_command(*ANA)
+    await signed_in(portal, "ana@example.com", "correct horse battery")
+    found = (await portal.get("/api/audits?action=invariants.checked")).json()["items"]
+    assert [(each["result"], each["actor"]) for each in found] == [
+        ("failed", "checker"),
+        ("done", "checker"),
+    ]
+    assert found[0]["details"] == {"purchases": 9, "passed_over": 2, "broken": "one; two"}
+
+
+async def test_a_buyer_is_made_with_the_customer_record_that_was_there_first(
+    portal_command: Command, portal_database: str
+) -> None:
+    customer_id = str(uuid7())
+    buyer = ("add-user", "bia@example.com", "--role", "buyer", "--name", "Bia")
+    done = await portal_command(*buyer, "--customer-id", customer_id)
+    assert done.code == 0, done.stderr
+    [row] = await execute(portal_database, "SELECT customer_id FROM users")
+    assert str(row["customer_id"]) == customer_id
