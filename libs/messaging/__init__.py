@@ -7,5 +7,5 @@ Each folder is one idea, and someone who only wants an outbox reads the first th
 - `relay`: from the outbox to the broker;
 - `inbox`: the consuming side, from a queue into a transaction;
 - `dead_letters`: what a service gave up, and the way back;
-- `saga`: the grammar of a choreography, its pictures and its command line.
+- `saga`: the choreography as data, its rules, its pictures and its command line.
 """
