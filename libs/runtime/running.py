@@ -116,7 +116,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
 
     readiness.checks["relay"] = flowing
     async with AsyncExitStack() as stack:
-        if settings.role == "relay" and not settings.pgbouncer:
+        if not settings.pgbouncer:
             await stack.enter_async_context(_started(Listener(settings.database_dsn, bell)))
         await stack.enter_async_context(_started(relay))
         yield

@@ -6,6 +6,7 @@ rows that follow it (a *run*). Rows of one subject commit in the order of `seq`,
 hold the lock of the aggregate; that is why what a claim sees of a subject has no gaps.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -59,7 +60,8 @@ CROSS JOIN LATERAL (
 
 FAIL = """
 UPDATE outbox SET attempts = least(attempts + 1, 32000), error = failure.error,
-    due_at = CASE WHEN failure.delay IS NULL THEN 'infinity' ELSE now() + failure.delay END
+    due_at = CASE WHEN failure.delay IS NULL THEN 'infinity'
+        ELSE clock_timestamp() + failure.delay END
 FROM unnest($1::bigint[], $2::text[], $3::interval[]) AS failure (seq, error, delay)
 WHERE outbox.seq = failure.seq
 """
@@ -139,11 +141,12 @@ class Run:
 
 @dataclass
 class Batch:
-    """What one claim got. `full`: there may be more at once."""
+    """What one claim got. `full`: there may be more at once. `claimed_at` is `time.monotonic()`."""
 
     runs: list[Run]
     full: bool
     lowest: int | None
+    claimed_at: float
 
 
 @dataclass(frozen=True)
@@ -159,13 +162,14 @@ async def claim(connection: Connection, floor: int, limits: Limits) -> Batch:
     """Begin a transaction and lock up to `limits.heads` heads from `floor` on, and failing rows
     that are due. The transaction stays open, except when there was nothing.
     """
+    claimed_at = time.monotonic()
     await connection.execute(BEGIN + LIMIT_TRANSACTION * limits_transactions(connection))
     records = await connection.fetch(
         CLAIM, floor, limits.heads, limits.failing, limits.run, limits.window
     )
     if not records:
         await connection.execute("COMMIT")
-        return Batch([], full=False, lowest=None)
+        return Batch([], full=False, lowest=None, claimed_at=claimed_at)
     runs: list[Run] = []
     current = -1
     fresh = 0
@@ -182,7 +186,7 @@ async def claim(connection: Connection, floor: int, limits: Limits) -> Batch:
         run.messages.append(Message(seq, identifier, kind, body, traceparent, expired=expired))
         if len(run.messages) >= limits.run:
             run.open_ended = True
-    return Batch(runs, full=fresh >= limits.heads, lowest=lowest)
+    return Batch(runs, full=fresh >= limits.heads, lowest=lowest, claimed_at=claimed_at)
 
 
 async def settle(

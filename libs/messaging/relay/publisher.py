@@ -141,7 +141,9 @@ class Publisher:
             with _broker_errors():
                 async with asyncio.timeout_at(deadline):
                     channel = await _confirming_channel(self._connection)
-            run.error = await self._together(channel, [run], deadline)
+            offence = await self._together(channel, [run], deadline)
+            if offence is not None:
+                run.error = offence
             await self._drop(channel)
 
     async def _together(self, channel: Channel, runs: Sequence[Run], deadline: float) -> str | None:
@@ -170,18 +172,14 @@ class Publisher:
             await asyncio.gather(landing, return_exceptions=True)
 
     async def _first_of(self, *futures: asyncio.Future[None]) -> None:
-        """Raises BrokerUnavailable as soon as the broker blocks publishers; the connection is kept,
-        for it hears when that is over.
+        """Raises BrokerUnavailable as soon as the broker blocks publishers. The connection is kept,
+        because it hears when that is over, and the channel: nobody waits for its late confirms.
         """
         while not any(future.done() for future in futures):
             first = asyncio.FIRST_COMPLETED
             done, _ = await asyncio.wait(futures, timeout=LOOK_SECONDS, return_when=first)
             if not done and self._connection is not None:
-                try:
-                    await self._unblocked(self._connection)
-                except BrokerUnavailable:
-                    self._channel = None  # what is in flight there may still arrive
-                    raise
+                await self._unblocked(self._connection)
 
     async def _drop(self, channel: Channel) -> None:
         if self._channel is channel:
@@ -224,7 +222,7 @@ class _Look:
     async def _found(self, ask: Callable[[AbstractChannel], Awaitable[object]]) -> bool:
         async with asyncio.timeout(self._timeout):
             if self._channel is None:
-                self._channel = await self._connection.channel(publisher_confirms=False)
+                self._channel = await _channel(self._connection, confirms=False)
             try:
                 await ask(self._channel)
             except ChannelNotFoundEntity:
@@ -260,8 +258,15 @@ def _broker_errors() -> Iterator[None]:
         raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
 
 
+async def _channel(connection: aiormq.Connection, *, confirms: bool) -> AbstractChannel:
+    try:
+        return await connection.channel(publisher_confirms=confirms)
+    except RuntimeError as error:  # aiormq's, when the connection is closed
+        raise BrokerUnavailable(str(error)) from error
+
+
 async def _confirming_channel(connection: aiormq.Connection) -> Channel:
-    channel = await connection.channel(publisher_confirms=True)
+    channel = await _channel(connection, confirms=True)
     if not isinstance(channel, Channel):  # the interface does not know `wait`
         raise TypeError(f"aiormq made a {type(channel).__name__}")
     return channel

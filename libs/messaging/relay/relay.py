@@ -135,6 +135,8 @@ class Relay:
         self._again = True
         self._stopping.set()
         self._bell.ring()
+        if not self._tasks:
+            return
         *lanes, tidy = self._tasks
         tidy.cancel()
         patience = self.settings.flush + self.settings.publish_timeout + 2
@@ -245,7 +247,7 @@ class Relay:
         self._count(batch)
         if upcoming is not None:
             self._look_again_from(upcoming)
-        elapsed = time.monotonic() - self._claimed_at
+        elapsed = time.monotonic() - batch.claimed_at
         if broken is not None or elapsed > Floor.LAG:
             self._look_again_from(batch.lowest)
         if broken is not None:

@@ -53,6 +53,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
     await relay.start()
     try:
         await eventually(ready)
+        channels_before = await channels(rabbitmq)
         await asyncio.to_thread(rabbitmq.control, WATERMARK, "0.000001")
         subscriber = await subscribe(url=rabbitmq.url)
         assert sorted(await until_reserved(engine, MESSAGES)) == list(range(MESSAGES))
@@ -74,6 +75,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
 
         await eventually(drained)
         assert relay.ready
+        assert await channels(rabbitmq) == channels_before
     finally:
         await relay.stop()
     assert len(await heard(rabbitmq.url)) == MESSAGES
@@ -86,6 +88,15 @@ async def transactions_open(engine: AsyncEngine) -> int:
     )
     async with engine.connect() as connection:
         return int((await connection.execute(text(query))).scalar_one())
+
+
+async def channels(rabbitmq: OwnRabbitMQ) -> int:
+    """How many channels the relay has on its connection."""
+    listed = await asyncio.to_thread(
+        rabbitmq.control, "list_connections", "client_properties", "channels", "--silent"
+    )
+    (line,) = [line for line in listed.splitlines() if "credit relay" in line]
+    return int(line.rsplit("\t", 1)[1])
 
 
 async def heard(url: str) -> set[str | None]:

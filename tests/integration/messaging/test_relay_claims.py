@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -141,6 +142,18 @@ async def test_two_relays_never_hold_rows_of_one_subject(shop: Outlet, relay: Co
     assert [run.subject for run in second_batch.runs] == ["other"]
     await relay.execute("ROLLBACK")
     await second.close()
+
+
+async def test_the_pause_after_a_failure_is_counted_from_the_failure_not_from_the_claim(
+    shop: Outlet, relay: Connection
+) -> None:
+    await shop.write("order")
+    (run,) = (await claim(relay, 0, Limits())).runs
+    await relay.execute("SELECT pg_sleep(0.5)")  # as long as a confirm that never comes
+    run.error, run.delay = "no confirm", timedelta(seconds=10)
+    before = await shop.db.fetchval("SELECT clock_timestamp()")
+    await settle(relay, [run], archive=False, park_from=None)
+    assert await shop.db.fetchval("SELECT due_at FROM outbox") >= before + timedelta(seconds=10)
 
 
 async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: Outlet) -> None:

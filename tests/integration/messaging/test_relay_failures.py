@@ -194,6 +194,28 @@ async def test_a_message_the_broker_closes_the_channel_over_holds_up_nobody_else
         assert await shop.count("attempts > 0") == 1
 
 
+async def test_an_event_returned_while_each_goes_alone_counts_as_failed_at_once(
+    shop: Outlet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shop.write("bad")
+    await shop.write("lost", event_type="lost.v1")
+    bad, lost = [row["id"] for row in await shop.db.fetch("SELECT id FROM outbox ORDER BY seq")]
+    genuine, forged = Frames.of, Frames(SERVICE, "somebody-else", ()).of
+    sent: list[str] = []
+
+    def of(frames: Frames, message: Message, channel: Channel) -> bytes:
+        sent.append(message.type)
+        return forged(message, channel) if message.id == bad else genuine(frames, message, channel)
+
+    monkeypatch.setattr(Frames, "of", of)
+    async with shop.relay(settings=replace(QUICK, backoff=30, backoff_most=30)):
+        assert "PRECONDITION_FAILED" in (await _error(shop, "bad"))["error"]
+        assert "NO_ROUTE" in (await _error(shop, "lost"))["error"]
+    assert await shop.count("attempts = 1") == 2
+    assert sent.count("lost.v1") == 2, "once beside the others, once alone"
+    assert lost != bad
+
+
 async def test_a_type_no_routing_key_can_carry_fails_alone(shop: Outlet) -> None:
     await shop.write("long", event_type="x" * 300)
     await shop.write("free")

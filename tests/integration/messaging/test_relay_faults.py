@@ -10,9 +10,10 @@ import pytest
 
 from libs.messaging.relay.archive import archived
 from libs.messaging.relay.claims import Limits
+from libs.messaging.relay.relay import Relay
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy
-from tests.integration.messaging.relaying import QUICK, Outlet, outlet, per_subject
+from tests.integration.messaging.relaying import QUICK, SERVICE, Outlet, outlet, per_subject
 
 
 @pytest.fixture
@@ -133,6 +134,10 @@ async def test_stop_does_not_wait_for_a_broker_that_is_away(shop: Outlet) -> Non
             pass
     assert time.monotonic() - started < 4
     assert await shop.count() == 1
+
+
+async def test_a_relay_that_never_started_can_be_stopped(shop: Outlet) -> None:
+    await Relay(SERVICE, database_dsn=shop.dsn, rabbitmq_url=shop.broker).stop()
 
 
 async def test_delivered_rows_are_kept_in_the_archive_when_asked(shop: Outlet) -> None:

@@ -1,15 +1,18 @@
 """A batch whose confirms are late, against a broker that answers when it is told to."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import cast
 from uuid import uuid4
 
+import aiormq
+import pytest
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
 from libs.messaging.relay.claims import Message, Run
-from libs.messaging.relay.publisher import Publisher
+from libs.messaging.relay.publisher import BrokerUnavailable, Publisher
 
 
 class LateBroker:
@@ -61,3 +64,18 @@ async def test_a_message_given_up_as_late_is_not_counted_when_its_confirm_comes_
     assert (prompt.confirmed, prompt.error) == (1, None)
     assert (late.confirmed, late.error) == (0, "no confirm within 0.05 s")
     assert publisher._channel is None  # what is in flight there may still arrive
+
+
+async def test_a_connection_that_closes_before_its_channel_is_open_is_a_broker_that_is_away() -> (
+    None
+):
+    async def closed(**_: object) -> None:
+        raise RuntimeError("<Connection> closed")  # aiormq's own words and type
+
+    async def well() -> None: ...
+
+    publisher = Publisher("shop", "amqp://shop@nowhere")
+    connection = SimpleNamespace(is_opened=True, channel=closed, ready=well, close=well)
+    publisher._connection = cast("aiormq.Connection", connection)
+    with pytest.raises(BrokerUnavailable, match="closed"):
+        await publisher.open()
