@@ -21,7 +21,7 @@ from libs.messaging.inbox.inbox import Inbox, InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
-from libs.messaging.relay.flight import Flight
+from libs.messaging.relay.in_flight import InFlight
 from libs.messaging.relay.publisher import Publisher
 from libs.messaging.relay.relay import Relay
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
@@ -112,13 +112,13 @@ def arm(point: str) -> None:
         case ["relay claimed"]:
             before(Publisher, "publish")
         case ["relay sent"]:
-            before(Flight, "_answered")
+            before(InFlight, "_answered")
         case ["relay confirmed"]:
-            before(sys.modules["libs.messaging.relay.relay"], "settle")
+            before(sys.modules["libs.messaging.relay.claimer"], "settle")
         case ["relay deleted"]:
             between_delete_and_commit()
         case ["relay committed"]:
-            after(sys.modules["libs.messaging.relay.relay"], "settle")
+            after(sys.modules["libs.messaging.relay.claimer"], "settle")
         case ["subscriber received"]:
             before(Inbox, "admit")
         case ["subscriber admitted"]:

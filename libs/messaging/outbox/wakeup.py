@@ -5,19 +5,16 @@ whole cluster shares. A bell that is missed costs little, the relay also looks b
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
-from libs.messaging.database import DATABASE_ERRORS, Connection, connect
-
-log = logging.getLogger(__name__)
+from libs.messaging.database import DATABASE_ERRORS, connect
+from libs.messaging.kept_connection import KeptConnection
+from libs.messaging.supervision import Supervisor
 
 CHANNEL = "outbox"
 
 COALESCE_SECONDS = 0.01
 
-RETRY_SECONDS = 1.0
+STOP_SECONDS = 1.0
 
 
 class Bell:
@@ -42,65 +39,59 @@ class Bell:
         return True
 
 
-class _Line:
-    """Keeps a connection for `use`, which runs until it is cancelled; a lost one is replaced."""
-
-    def __init__(
-        self, name: str, database_dsn: str, use: Callable[[Connection], Awaitable[None]]
-    ) -> None:
-        self._name = name
-        self._dsn = database_dsn
-        self._use = use
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=self._name)
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                connection = await connect(self._dsn, "outbox bell")
-                try:
-                    await self._use(connection)
-                finally:
-                    connection.terminate()
-            except DATABASE_ERRORS as error:
-                log.warning("%s: %s", self._name, error)
-            await asyncio.sleep(RETRY_SECONDS)
-
-
 class Notifier(Bell):
     """A bell for relays in other processes: one NOTIFY about every ten milliseconds at most."""
 
     def __init__(self, database_dsn: str) -> None:
         super().__init__()
-        line = _Line("notifier", database_dsn, self._notify_whenever_rung)
-        self.start, self.stop = line.start, line.stop
+        self._connection = KeptConnection(lambda: connect(database_dsn, "outbox bell"))
+        self._supervisor = Supervisor("outbox bell", expected=DATABASE_ERRORS)
 
-    async def _notify_whenever_rung(self, connection: Connection) -> None:
-        while True:
+    async def start(self) -> None:
+        self._supervisor.start("notifier", self._notify)
+
+    async def stop(self) -> None:
+        self._supervisor.stopping.set()
+        self.ring()  # ends the wait
+        await self._supervisor.stop(within=STOP_SECONDS)
+        self._connection.close()
+
+    async def _notify(self) -> float:
+        async with self._connection.use() as connection:
             if await self.wait(60):
-                await connection.execute(f"NOTIFY {CHANNEL}")
-                await asyncio.sleep(COALESCE_SECONDS)
+                try:
+                    await connection.execute(f"NOTIFY {CHANNEL}")
+                except BaseException:
+                    self.ring()  # the signal is spent and was not passed on
+                    raise
+        return COALESCE_SECONDS
 
 
 class Listener:
     """Rings `bell` for each NOTIFY. Needs a direct connection: PgBouncer cannot carry LISTEN."""
 
     def __init__(self, database_dsn: str, bell: Bell) -> None:
+        self._dsn = database_dsn
         self._bell = bell
-        line = _Line("listener", database_dsn, self._listen)
-        self.start, self.stop = line.start, line.stop
+        self._lost = asyncio.Event()
+        self._supervisor = Supervisor("outbox bell", expected=DATABASE_ERRORS)
 
-    async def _listen(self, connection: Connection) -> None:
-        lost = asyncio.Event()
-        connection.add_termination_listener(lambda _: lost.set())
-        await connection.add_listener(CHANNEL, lambda *_: self._bell.ring())
-        self._bell.ring()  # whatever came while nobody listened
-        await lost.wait()
+    async def start(self) -> None:
+        self._supervisor.start("listener", self._listen)
+
+    async def stop(self) -> None:
+        self._supervisor.stopping.set()
+        self._lost.set()  # ends the wait
+        await self._supervisor.stop(within=STOP_SECONDS)
+
+    async def _listen(self) -> None:
+        """Until the connection is lost, or `stop`."""
+        self._lost = lost = asyncio.Event()
+        connection = await connect(self._dsn, "outbox bell")
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            await connection.add_listener(CHANNEL, lambda *_: self._bell.ring())
+            self._bell.ring()  # whatever came while nobody listened
+            await lost.wait()
+        finally:
+            connection.terminate()

@@ -1,62 +1,68 @@
-"""What a relay does in the database: claim rows, settle them. One transaction spans both.
+"""What a relay does with rows: claim them, settle what became of them. One transaction spans both.
 
-A *head* is the first row of its subject. Who holds a head's lock owns the subject: it alone may
-publish, delete, park or unpark rows of it. So a claim locks heads only, and takes with each the
-rows that follow it (a *run*). Rows of one subject commit in the order of `seq`, because writers
-hold the lock of the aggregate; that is why what a claim sees of a subject has no gaps.
+A claim locks heads only, and takes with each the rows that follow it. Rows of one subject commit in
+the order of `seq`, because writers hold the lock of the aggregate; that is why what a claim sees of
+a subject has no gaps.
+
+A claim is bounded: in the rows it looks through, in the rows it takes and in their bytes. When the
+rows it looks through hold few heads, the next claim goes on behind them, and `settle` parks what
+was in the way: rows that wait behind a failing head, or behind rows of a subject that this claim
+holds.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from libs.messaging.database import Connection, limits_transactions
+from libs.messaging.database import Connection
 from libs.messaging.relay.archive import DELETE, DELIVER_TO_ARCHIVE
-
-BEGIN = """
-BEGIN ISOLATION LEVEL READ COMMITTED;
-SET LOCAL synchronous_commit = off;
-SET LOCAL idle_in_transaction_session_timeout = '15s';
-SET LOCAL enable_seqscan = off;
-SET LOCAL enable_bitmapscan = off;
-SET LOCAL enable_hashjoin = off;
-SET LOCAL enable_mergejoin = off
-"""
-# A delete that is lost in a crash only sends again. The planner is told to
-# walk the indexes in order: statistics of a table that is empty one second and full the next would
-# mislead it. For the same reason pairs are compared: once it has seen one hot subject it would
-# rather walk over all rows by `seq` than over this subject's. Only the index of both columns can
-# compare pairs.
-
-LIMIT_TRANSACTION = "; SET LOCAL transaction_timeout = '60s'"
-"""Between two messages of one statement Postgres calls no session idle: a relay that vanished then,
-behind a proxy, would keep its locks. Only from Postgres 17 on.
-"""
-
-CLAIM = """
-WITH fresh AS MATERIALIZED (
-    SELECT seq, subject, attempts FROM outbox AS row
-    WHERE attempts = 0 AND due_at < 'infinity' AND seq >= $1
-        AND NOT EXISTS (
-            SELECT FROM outbox AS earlier
-            WHERE earlier.subject = row.subject
-                AND (earlier.subject, earlier.seq) < (row.subject, row.seq))
-    ORDER BY seq LIMIT $2 FOR UPDATE SKIP LOCKED
-), failing AS MATERIALIZED (
-    SELECT seq, subject, attempts FROM outbox
-    WHERE attempts > 0 AND due_at <= now()
-    ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+from libs.messaging.relay.rows import (
+    BEYOND,
+    FAILING,
+    FRESH,
+    OF_SUBJECT,
+    WINDOW,
+    begin,
+    heads_among,
 )
-SELECT head.seq, head.attempts, run.* FROM (TABLE fresh UNION ALL TABLE failing) AS head
-CROSS JOIN LATERAL (
-    SELECT seq, id, subject, type, body, traceparent, created_at < now() - $5::interval
-    FROM outbox AS row
-    WHERE row.subject = head.subject AND (row.subject, row.seq) >= (head.subject, head.seq)
-    ORDER BY row.subject, row.seq LIMIT $4
-) AS run
-"""
+
+MANY_IN_THE_WAY = WINDOW // 4
+"""When a claim looked through so many rows that it could not take, they are parked."""
+
+_ROWS = OF_SUBJECT.format(
+    columns="each.seq, each.id, each.subject, each.type, each.body, each.traceparent,"
+    " each.created_at < now() - $8::interval",
+    first="row.seq",
+    limit="(SELECT rows FROM share)",
+)
+
+CLAIM = f"""
+WITH {heads_among(FRESH)}, fresh AS MATERIALIZED (
+    SELECT outbox.seq, outbox.source, outbox.subject, outbox.attempts
+    FROM heads JOIN outbox ON outbox.ctid = heads.ctid
+    WHERE {FRESH} LIMIT $3 FOR UPDATE OF outbox SKIP LOCKED
+), failing AS MATERIALIZED (
+    SELECT seq, source, subject, attempts FROM outbox
+    WHERE {FAILING} AND due_at <= now() AND source = $1
+    ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED
+), head AS (TABLE failing UNION ALL TABLE fresh
+), share AS MATERIALIZED (
+    SELECT greatest(1, least($5, $6 / greatest(1, count(*)))) AS rows FROM head
+), taken AS (
+    SELECT row.seq AS head, row.attempts, (SELECT rows FROM share) AS share, of_subject.*,
+        sum(octet_length(body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
+    FROM head AS row CROSS JOIN LATERAL ({_ROWS}) AS of_subject
+), rest AS (
+    SELECT CASE WHEN (SELECT count(*) FROM fresh) < $3 THEN {BEYOND} END AS beyond
+)
+SELECT beyond,
+    CASE WHEN beyond > 0
+        THEN (SELECT count(*) FROM near) - (SELECT count(*) FROM heads) END AS in_the_way,
+    taken.*
+FROM rest LEFT JOIN taken ON before < $7
+"""  # noqa: S608 - constants
+# The sum runs in the order in which the rows come: subject by subject, each in the order of `seq`.
 
 FAIL = """
 UPDATE outbox SET attempts = least(attempts + 1, 32000), error = failure.error,
@@ -66,30 +72,41 @@ FROM unnest($1::bigint[], $2::text[], $3::interval[]) AS failure (seq, error, de
 WHERE outbox.seq = failure.seq
 """
 
-UNPARK_NEXT = """
+_SUBJECTS = "(SELECT $1::text AS source, subject FROM unnest($2::text[]) AS given (subject)) AS row"
+
+_HEAD = OF_SUBJECT.format(
+    columns="each.ctid, each.seq, each.subject, each.attempts, each.due_at", first=0, limit=1
+)
+
+LET_NEXT_GO = f"""
 WITH next AS MATERIALIZED (
-    SELECT found.seq, found.attempts, found.due_at FROM unnest($1::text[]) AS mine (subject)
-    CROSS JOIN LATERAL (
-        SELECT seq, attempts, due_at FROM outbox
-        WHERE outbox.subject = mine.subject AND (outbox.subject, outbox.seq) > (mine.subject, 0)
-        ORDER BY subject, seq LIMIT 1
-    ) AS found
+    SELECT head.* FROM {_SUBJECTS} CROSS JOIN LATERAL ({_HEAD}) AS head
 ), unparked AS (
     UPDATE outbox SET due_at = now() FROM next
-    WHERE outbox.seq = next.seq AND next.due_at = 'infinity' AND next.attempts = 0
+    WHERE outbox.seq = next.seq AND next.attempts = 0 AND next.due_at = 'infinity'
 )
-SELECT min(seq) FROM next WHERE attempts = 0
-"""
+SELECT subject, seq, attempts FROM next
+"""  # noqa: S608 - constants
 
-PARK_TAIL = """
-WITH near AS MATERIALIZED (
-    SELECT seq, subject FROM outbox
-    WHERE attempts = 0 AND due_at < 'infinity' AND seq >= $1 ORDER BY seq LIMIT 20000
-)
-UPDATE outbox SET due_at = 'infinity'
-FROM unnest($2::text[], $3::bigint[]) AS mine (subject, last) JOIN near USING (subject)
-WHERE outbox.seq = near.seq AND near.seq > mine.last
-"""
+WAITING = f"""
+SELECT subject, seq FROM outbox
+WHERE {FRESH} AND source = $1 AND seq >= $2 ORDER BY seq LIMIT {WINDOW}
+"""  # noqa: S608 - constants
+
+LOCK_FAILING = f"""
+SELECT outbox.subject, outbox.seq
+FROM {_SUBJECTS} CROSS JOIN LATERAL ({_HEAD}) AS head JOIN outbox ON outbox.ctid = head.ctid
+WHERE head.attempts > 0 AND outbox.attempts > 0 FOR UPDATE OF outbox SKIP LOCKED
+"""  # noqa: S608 - constants
+
+PARK = f"UPDATE outbox SET due_at = 'infinity' WHERE seq = ANY ($1::bigint[]) AND {FRESH}"  # noqa: S608 - constants
+
+PROBE = f"""
+SELECT seq, id, subject, type, body, traceparent, attempts FROM outbox
+WHERE {FAILING} AND due_at < 'infinity' AND source = $1 AND type = $2
+    AND created_at >= now() - $3::interval
+ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - constants
 
 
 class Message:
@@ -115,140 +132,173 @@ class Message:
         self.expired = expired
 
 
-class Run:
-    """Rows of one subject in order, and how far they got: `messages[:confirmed]` are delivered.
+@dataclass(slots=True)
+class SubjectRows:
+    """Rows of one subject in order, from its head on. `attempts` are the head's.
 
-    `error` is about the message after those; None while it is not known to have failed.
-    `delay` is when to try that one again; None: never, until a person says so.
-    `open_ended`: the subject may have more rows after these, and they may be parked.
+    `more`: the subject may have further rows, and they may be parked.
     """
 
-    __slots__ = ("attempts", "confirmed", "delay", "error", "messages", "open_ended", "subject")
+    subject: str
+    attempts: int
+    messages: list[Message]
+    more: bool
 
-    def __init__(self, subject: str, attempts: int) -> None:
-        self.subject = subject
-        self.attempts = attempts
-        self.messages: list[Message] = []
-        self.confirmed = 0
-        self.error: str | None = None
-        self.delay: timedelta | None = None
-        self.open_ended = attempts > 0
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of rows of one subject: the first `confirmed` are with the broker.
+
+    `error` says why the next one is not; None when it was not tried. `delay` is when to try that
+    one again; None: never, until a person says so.
+    """
+
+    rows: SubjectRows
+    confirmed: int
+    error: str | None = None
+    delay: timedelta | None = None
 
     @property
-    def done(self) -> bool:
-        return self.confirmed == len(self.messages)
+    def goes_on(self) -> bool:
+        return self.error is None and (self.rows.more or self.confirmed < len(self.rows.messages))
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """What one claim got. `full`: there may be more at once. `claimed_at` is `time.monotonic()`."""
+    """What one claim got.
 
-    runs: list[Run]
-    full: bool
-    lowest: int | None
-    claimed_at: float
+    `full`: another claim may get more at once. `beyond`: where that one should look; None: from the
+    scan start. `highest`: the highest row among the heads. `park_from`: the rows looked through
+    from there on were in the way.
+    """
+
+    subjects: list[SubjectRows]
+    full: bool = False
+    beyond: int | None = None
+    highest: int = 0
+    park_from: int | None = None
 
 
 @dataclass(frozen=True)
 class Limits:
-    heads: int = 1000
+    """Of one claim. `of_subject` are rows of one subject; `rows` are shared by the subjects; of
+    more `bytes` it takes one row at least.
+    """
+
+    heads: int = 1_000
     failing: int = 100
-    run: int = 100
+    of_subject: int = 100
+    rows: int = 4_000
+    bytes: int = 8 * 1024 * 1024
     window: timedelta = timedelta(days=7)
     """Older rows are not sent: an inbox may have forgotten their first copy."""
 
 
-async def claim(connection: Connection, floor: int, limits: Limits) -> Batch:
-    """Begin a transaction and lock up to `limits.heads` heads from `floor` on, and failing rows
-    that are due. The transaction stays open, except when there was nothing.
+async def claim(connection: Connection, source: str, look_from: int, limits: Limits) -> Batch:
+    """Begin a transaction and lock heads among the fresh rows from `look_from` on, and failing rows
+    that are due. The transaction stays open, except when there was nothing to take or to park.
     """
-    claimed_at = time.monotonic()
-    await connection.execute(BEGIN + LIMIT_TRANSACTION * limits_transactions(connection))
+    await begin(connection)
     records = await connection.fetch(
-        CLAIM, floor, limits.heads, limits.failing, limits.run, limits.window
+        CLAIM,
+        source,
+        look_from,
+        limits.heads,
+        limits.failing,
+        limits.of_subject,
+        limits.rows,
+        limits.bytes,
+        limits.window,
     )
-    if not records:
-        await connection.execute("COMMIT")
-        return Batch([], full=False, lowest=None, claimed_at=claimed_at)
-    runs: list[Run] = []
+    beyond, in_the_way = records[0][0], records[0][1] or 0
+    park_from = look_from if in_the_way >= MANY_IN_THE_WAY else None
+    subjects: list[SubjectRows] = []
+    size = fresh = highest = 0
     current = -1
-    fresh = 0
-    lowest = None
-    for head, attempts, seq, identifier, subject, kind, body, traceparent, expired in records:
+    for _, _, head, attempts, share, seq, identifier, subject, kind, body, trace, expired, _ in (
+        records if records[0][2] is not None else ()
+    ):
         if head != current:
             current = head
-            run = Run(subject, attempts)
-            runs.append(run)
-            if attempts == 0:
-                fresh += 1
-                if lowest is None or head < lowest:
-                    lowest = head
-        run.messages.append(Message(seq, identifier, kind, body, traceparent, expired=expired))
-        if len(run.messages) >= limits.run:
-            run.open_ended = True
-    return Batch(runs, full=fresh >= limits.heads, lowest=lowest, claimed_at=claimed_at)
+            messages: list[Message] = []
+            subjects.append(SubjectRows(subject, attempts, messages, more=attempts > 0))
+            fresh += attempts == 0
+            highest = max(highest, head)
+        messages.append(Message(seq, identifier, kind, body, trace, expired=expired))
+        size += len(body)
+        if len(messages) == share:
+            subjects[-1].more = True
+    if size >= limits.bytes:  # its last rows, and further subjects, may be left out
+        subjects[-1].more = True
+    if not subjects and park_from is None:
+        await connection.execute("COMMIT")
+    full = fresh >= limits.heads or size >= limits.bytes or beyond is not None
+    return Batch(subjects, full, beyond, highest, park_from)
 
 
 async def settle(
     connection: Connection,
-    runs: Sequence[Run],
+    source: str,
+    settled: Sequence[Settled],
     *,
     archive: bool,
-    park_from: int | None,
+    park_from: int | None = None,
 ) -> int | None:
     """Delete what was delivered, note what failed, let the next row of each subject go; commit.
 
-    With `park_from`, rows from there on that wait behind a long run are parked, so that claims
-    do not walk over them. Returns the lowest row of these subjects that may go at once.
+    With `park_from`, fresh rows from there on that wait behind others are parked. Returns the
+    lowest row of these subjects that may go at once.
     """
-    delivered = [m.seq for run in runs for m in run.messages[: run.confirmed]]
-    failed = [run for run in runs if run.error is not None]
-    onward = [run for run in runs if run.error is None and (run.open_ended or not run.done)]
+    failed = [each for each in settled if each.error is not None]
     if failed:
         await connection.execute(
             FAIL,
-            [run.messages[run.confirmed].seq for run in failed],
-            [run.error for run in failed],
-            [run.delay for run in failed],
+            [each.rows.messages[each.confirmed].seq for each in failed],
+            [each.error for each in failed],
+            [each.delay for each in failed],
         )
-    finish = (DELIVER_TO_ARCHIVE if archive else DELETE).format(
+    delivered = [m.seq for each in settled for m in each.rows.messages[: each.confirmed]]
+    delete = (DELIVER_TO_ARCHIVE if archive else DELETE).format(
         rows=",".join(map(str, delivered)) or "NULL"
     )
-    if not onward:
-        await connection.execute(f"{finish}; COMMIT")
+    going_on = [each.rows.subject for each in settled if each.goes_on]
+    if not going_on and park_from is None:
+        await connection.execute(f"{delete}; COMMIT")
         return None
-    await connection.execute(finish)
-    subjects = [run.subject for run in onward]
+    await connection.execute(delete)
+    heads = await connection.fetch(LET_NEXT_GO, source, going_on)
     if park_from is not None:
-        last = [run.messages[-1].seq for run in onward]
-        await connection.execute(PARK_TAIL, park_from, subjects, last)
-    upcoming: int | None = await connection.fetchval(UNPARK_NEXT, subjects)
+        await _park(connection, source, park_from, {head["subject"]: head["seq"] for head in heads})
     await connection.execute("COMMIT")
-    return upcoming
+    return min((head["seq"] for head in heads if head["attempts"] == 0), default=None)
 
 
-class Floor:
-    """The lowest row worth looking at, learned from earlier claims.
-
-    Under an old snapshot (a dump running) deleted rows stay in the index, and each claim would
-    walk over them all. The hint lags half a second behind, so that transactions that overlap do
-    not slip under it; `sweep` looks for the few that do.
+async def _park(
+    connection: Connection, source: str, park_from: int, own_heads: dict[str, int]
+) -> None:
+    """Park fresh rows that wait behind one of `own_heads` (by subject), or behind a failing head
+    that nobody holds: the lock of that one is taken first.
     """
+    waiting = await connection.fetch(WAITING, source, park_from)
+    others = {row["subject"] for row in waiting} - own_heads.keys()
+    failing = await connection.fetch(LOCK_FAILING, source, list(others))
+    heads = own_heads | {row["subject"]: row["seq"] for row in failing}
+    await connection.execute(
+        PARK, [row["seq"] for row in waiting if row["seq"] > heads.get(row["subject"], row["seq"])]
+    )
 
-    LAG = 0.5
 
-    def __init__(self) -> None:
-        self.seq = 0
-        self._seen: list[tuple[float, int]] = []
-
-    def learn(self, lowest: int, now: float) -> None:
-        """A claim at `now` (seconds) found nothing below `lowest`."""
-        while self._seen and now - self._seen[0][0] >= self.LAG:
-            self.seq = self._seen.pop(0)[1]
-        if not self._seen or now - self._seen[-1][0] > self.LAG / 10:
-            self._seen.append((now, lowest))
-
-    def lower(self, seq: int) -> None:
-        """A row at `seq` may go."""
-        self.seq = min(self.seq, seq)
-        self._seen = [(at, min(low, seq)) for at, low in self._seen]
+async def claim_probe(
+    connection: Connection, source: str, event_type: str, window: timedelta
+) -> SubjectRows | None:
+    """Begin a transaction and lock one failing row of this type; None, and no transaction, when
+    there is none that nobody holds.
+    """
+    await begin(connection)
+    for seq, identifier, subject, kind, body, traceparent, attempts in await connection.fetch(
+        PROBE, source, event_type, window
+    ):
+        message = Message(seq, identifier, kind, body, traceparent, expired=False)
+        return SubjectRows(subject, attempts, [message], more=True)
+    await connection.execute("COMMIT")
+    return None

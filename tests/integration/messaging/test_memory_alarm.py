@@ -74,7 +74,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
             return await outbox_bodies(engine) == []
 
         await eventually(drained)
-        assert relay.ready
+        await eventually(ready)
         assert await channels(rabbitmq) == channels_before
     finally:
         await relay.stop()

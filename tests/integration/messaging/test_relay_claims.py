@@ -1,5 +1,6 @@
 """What a claim costs when much waits that it cannot take."""
 
+import json
 import statistics
 import time
 from collections.abc import AsyncIterator
@@ -9,15 +10,27 @@ import asyncpg
 import pytest
 
 from libs.messaging.database import Connection, connect
+from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import Bell
-from libs.messaging.relay import sweep
-from libs.messaging.relay.claims import Floor, Limits, Run, claim, settle
+from libs.messaging.relay.claims import (
+    CLAIM,
+    Batch,
+    Limits,
+    Settled,
+    SubjectRows,
+    claim,
+    settle,
+)
+from libs.messaging.relay.janitor import Janitor
 from libs.messaging.relay.relay import RelaySettings
+from libs.messaging.relay.rows import WINDOW, begin
+from libs.messaging.relay.scan_start import ScanStart
 from tests.fixtures.polling import eventually
-from tests.integration.messaging.relaying import Outlet, outlet
+from tests.integration.messaging.relaying import SERVICE, Outlet, outlet
 
-CLAIM_SECONDS = 0.1
-"""Without what keeps it quick it takes more than a second."""
+PAGES = 20_000
+"""Of a claim, read or found in memory. A claim of a thousand rows needs 11,000; one that looks
+through all that waits needs hundreds of thousands."""
 
 
 @pytest.fixture
@@ -42,93 +55,198 @@ async def _fill(shop: Outlet, subject: str, count: int) -> None:
     )
 
 
-async def _median_claim(relay: Connection, floor: int) -> float:
-    """Seconds of a claim; the median of some, for the machine has other work."""
-    took = []
-    for _ in range(7):
-        started = time.perf_counter()
-        await claim(relay, floor, Limits())
-        took.append(time.perf_counter() - started)
-        await relay.execute("ROLLBACK")
-    return statistics.median(took)
+async def _pages(relay: Connection, look_from: int, limits: Limits) -> int:
+    """The pages a claim touches: what it costs, whatever else the machine does."""
+    await begin(relay)
+    plan = await relay.fetchval(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM}",
+        SERVICE,
+        look_from,
+        limits.heads,
+        limits.failing,
+        limits.of_subject,
+        limits.rows,
+        limits.bytes,
+        limits.window,
+    )
+    await relay.execute("ROLLBACK")
+    top = json.loads(plan)[0]["Plan"]
+    return int(top["Shared Hit Blocks"] + top["Shared Read Blocks"])
 
 
-async def _claim_and_fail(relay: Connection, error: str) -> list[Run]:
-    batch = await claim(relay, 0, Limits(heads=1))
-    for run in batch.runs:
-        run.error = error
-    await settle(relay, batch.runs, archive=False, park_from=None)
-    return batch.runs
+async def _claim(
+    relay: Connection, look_from: int = 0, limits: Limits | None = None, source: str = SERVICE
+) -> Batch:
+    return await claim(relay, source, look_from, limits or Limits())
 
 
-async def test_a_claim_is_quick_with_a_hundred_thousand_rows_behind_a_failing_one(
+def _subjects(batch: Batch) -> list[str]:
+    return [rows.subject for rows in batch.subjects]
+
+
+def _bodies(rows: SubjectRows) -> list[str]:
+    return [message.body.decode() for message in rows.messages]
+
+
+async def _settle(relay: Connection, *settled: Settled, park_from: int | None = None) -> int | None:
+    return await settle(relay, SERVICE, settled, archive=False, park_from=park_from)
+
+
+async def _all_rounds(relay: Connection) -> list[Batch]:
+    """Claim and deliver nothing, until a claim has looked through all."""
+    rounds, look_from = [], 0
+    while True:
+        batch = await _claim(relay, look_from)
+        rounds.append(batch)
+        if batch.subjects or batch.park_from is not None:
+            untried = [Settled(rows, 0) for rows in batch.subjects]
+            await _settle(relay, *untried, park_from=batch.park_from)
+        if batch.beyond is None:
+            return rounds
+        look_from = batch.beyond
+
+
+async def test_rows_behind_a_failing_one_are_parked_and_cost_claims_nothing(
     shop: Outlet, relay: Connection
 ) -> None:
-    await _fill(shop, "'blocked'", 100_000)
-    await shop.db.execute(
-        "ANALYZE outbox"
-    )  # as autovacuum does: now all rows look like one subject
-    await _claim_and_fail(relay, "returned: NO_ROUTE")
-    while await sweep.park_behind_failing(relay, 0) >= sweep.NEAR:
-        pass
+    await _fill(shop, "'blocked'", 20_000)
+    await shop.db.execute("ANALYZE outbox")  # as autovacuum does: all rows look like one subject
+    (blocked,) = (await _claim(relay)).subjects
+    await _settle(relay, Settled(blocked, 0, "returned: NO_ROUTE", timedelta(hours=1)))
     await _fill(shop, "'free-' || n", 10)
-    assert await _median_claim(relay, 0) < CLAIM_SECONDS
-    batch = await claim(relay, 0, Limits())
-    assert len(batch.runs) == 10
+    rounds = await _all_rounds(relay)
+    assert len(rounds) <= 20_000 / WINDOW + 1
+    assert await shop.count("due_at = 'infinity'") > 20_000 - WINDOW
+    assert len((await _claim(relay)).subjects) == 10
+    await relay.execute("ROLLBACK")
+    assert await _pages(relay, 0, Limits()) < PAGES
+
+
+async def test_a_claim_looks_through_a_bounded_number_of_rows_of_a_hot_subject(
+    shop: Outlet, relay: Connection
+) -> None:
+    await _fill(shop, "'hot'", 100_000)
+    await _fill(shop, "'cold'", 1)
+    await shop.db.execute("ANALYZE outbox")
+    batch = await _claim(relay)
+    assert _subjects(batch) == ["hot"]
+    assert batch.full
+    assert batch.beyond == WINDOW + 1
+    await relay.execute("ROLLBACK")
+    assert await _pages(relay, 0, Limits()) < PAGES / 10
+    rounds = await _all_rounds(relay)
+    assert _subjects(rounds[-1])[-1] == "cold"
+
+
+async def test_a_claim_takes_a_bounded_number_of_rows(shop: Outlet, relay: Connection) -> None:
+    await _fill(shop, "'order-' || n % 200", 40_000)
+    batch = await _claim(relay)
+    assert len(batch.subjects) == 200
+    assert {len(rows.messages) for rows in batch.subjects} == {Limits().rows // 200}
+    assert all(rows.more for rows in batch.subjects)
+    await relay.execute("ROLLBACK")
+    assert await _pages(relay, 0, Limits()) < PAGES
+
+
+async def test_a_claim_takes_a_bounded_number_of_bytes_and_at_least_one_row(
+    shop: Outlet, relay: Connection
+) -> None:
+    await shop.db.execute(
+        "INSERT INTO outbox (id, subject, type, body)"
+        " SELECT gen_random_uuid(), 'order-' || n / 3, 'sold.v1', repeat('x', 1000)::bytea"
+        " FROM generate_series(0, 29) n"
+    )
+    batch = await _claim(relay, limits=Limits(bytes=4_000))
+    assert [len(rows.messages) for rows in batch.subjects] == [3, 1]
+    assert batch.full
+    assert batch.subjects[-1].more
+    await relay.execute("ROLLBACK")
+    assert len((await _claim(relay, limits=Limits(bytes=1))).subjects) == 1
     await relay.execute("ROLLBACK")
 
 
-async def test_a_claim_is_quick_over_rows_deleted_under_an_old_snapshot(
+def _janitor(shop: Outlet, scan_start: ScanStart, freed: list[int]) -> Janitor:
+    return Janitor(
+        SERVICE,
+        KeptConnection(lambda: connect(shop.dsn, "shop relay")),
+        scan_start,
+        RelaySettings(),
+        row_freed=freed.append,
+    )
+
+
+async def test_claims_do_not_walk_over_rows_deleted_under_an_old_snapshot(
     shop: Outlet, relay: Connection
 ) -> None:
     dump = await asyncpg.connect(shop.dsn)
-    await _fill(shop, "'order-' || n", 300_000)
+    await _fill(shop, "'order-' || n", 100_000)
     async with dump.transaction(isolation="repeatable_read", readonly=True):
         await dump.fetchval("SELECT count(*) FROM outbox")
         await shop.db.execute("DELETE FROM outbox")
         await _fill(shop, "'later-' || n", 10)
-        floor = Floor()
-        now = 0.0
-        for now in (0.0, 1.0, 2.0):
-            batch = await claim(relay, floor.seq, Limits())
-            await relay.execute("ROLLBACK")
-            assert batch.lowest is not None
-            floor.learn(batch.lowest, now)
-        from_the_start = await _median_claim(relay, 0)
-        assert await _median_claim(relay, floor.seq) < from_the_start / 4
+        scan_start = ScanStart()
+        janitor = _janitor(shop, scan_start, [])
+        for _ in range(3):
+            await janitor._move_scan_start(relay)
+        from_the_start = await _pages(relay, 0, Limits())
+        assert await _pages(relay, scan_start.seq, Limits()) < from_the_start / 10
+        assert len((await _claim(relay, scan_start.seq)).subjects) == 10
+        await relay.execute("ROLLBACK")
     await dump.close()
+
+
+async def test_the_sweep_finds_what_committed_below_the_scan_start(
+    shop: Outlet, relay: Connection
+) -> None:
+    late = await asyncpg.connect(shop.dsn)
+    async with late.transaction():
+        await late.execute(
+            "INSERT INTO outbox (id, subject, type, body)"
+            " VALUES (gen_random_uuid(), 'late', 'sold.v1', 'x')"
+        )
+        await _fill(shop, "'order-' || n", 10)
+        scan_start, freed = ScanStart(), list[int]()
+        janitor = _janitor(shop, scan_start, freed)
+        for _ in range(3):
+            await janitor._move_scan_start(relay)
+        assert scan_start.seq == 2
+        assert freed == []
+    await janitor._move_scan_start(relay)
+    assert freed == [1]
+    await late.close()
 
 
 async def test_parked_rows_go_on_in_order_once_the_failing_row_is_delivered(
     shop: Outlet, relay: Connection
 ) -> None:
     await shop.write("order", 3)
-    (failed,) = await _claim_and_fail(relay, "returned: NO_ROUTE")
+    (failed,) = (await _claim(relay)).subjects
     assert len(failed.messages) == 3
-    assert await sweep.park_behind_failing(relay, 0) == 2
+    await _settle(relay, Settled(failed, 0, "returned: NO_ROUTE", timedelta(0)), park_from=0)
+    assert await shop.count("due_at = 'infinity'") == 2
     await shop.write("order", 1, first=4)
-    await shop.db.execute("UPDATE outbox SET due_at = now() WHERE attempts > 0")
-    batch = await claim(relay, 0, Limits(run=2))
-    (run,) = batch.runs
-    assert [message.body for message in run.messages] == [b"order 1", b"order 2"]
-    run.confirmed = 2
-    upcoming = await settle(relay, batch.runs, archive=False, park_from=None)
-    assert upcoming == await shop.db.fetchval("SELECT min(seq) FROM outbox")
-    (rest,) = (await claim(relay, 0, Limits())).runs
-    assert [message.body for message in rest.messages] == [b"order 3", b"order 4"]
+    (rows,) = (await _claim(relay, limits=Limits(of_subject=2))).subjects
+    assert _bodies(rows) == ["order 1", "order 2"]
+    next_row = await _settle(relay, Settled(rows, 2))
+    assert next_row == await shop.db.fetchval("SELECT min(seq) FROM outbox")
+    (rest,) = (await _claim(relay)).subjects
+    assert _bodies(rest) == ["order 3", "order 4"]
     await relay.execute("ROLLBACK")
 
 
-async def test_nothing_is_parked_while_a_relay_holds_the_failing_row(
+async def test_nothing_is_parked_behind_a_failing_row_that_another_relay_holds(
     shop: Outlet, relay: Connection
 ) -> None:
     await shop.write("order", 3)
-    await _claim_and_fail(relay, "returned: NO_ROUTE")
-    await shop.db.execute("UPDATE outbox SET due_at = now() WHERE attempts > 0")
-    batch = await claim(relay, 0, Limits(run=1))
-    assert await sweep.park_behind_failing(shop.db, 0) == 0
-    batch.runs[0].confirmed = 1
-    await settle(relay, batch.runs, archive=False, park_from=None)
+    (failed,) = (await _claim(relay)).subjects
+    await _settle(relay, Settled(failed, 0, "returned: NO_ROUTE", timedelta(0)))
+    (rows,) = (await _claim(relay, limits=Limits(of_subject=1))).subjects
+    second = await connect(shop.dsn, "shop relay")
+    await begin(second)
+    await _settle(second, park_from=0)
+    await second.close()
+    assert await shop.count("due_at = 'infinity'") == 0
+    await _settle(relay, Settled(rows, 1))
     assert await shop.count("due_at < 'infinity'") == 2
 
 
@@ -136,10 +254,32 @@ async def test_two_relays_never_hold_rows_of_one_subject(shop: Outlet, relay: Co
     await shop.write("order", 3)
     await shop.write("other", 1)
     second = await connect(shop.dsn, "shop relay")
-    first_batch = await claim(relay, 0, Limits(heads=1))
-    second_batch = await claim(second, 0, Limits())
-    assert [run.subject for run in first_batch.runs] == ["order"]
-    assert [run.subject for run in second_batch.runs] == ["other"]
+    first_batch = await _claim(relay, limits=Limits(heads=1))
+    second_batch = await _claim(second)
+    assert _subjects(first_batch) == ["order"]
+    assert _subjects(second_batch) == ["other"]
+    await relay.execute("ROLLBACK")
+    await second.close()
+
+
+async def test_a_relay_takes_the_rows_of_its_own_source_and_leaves_the_others(
+    shop: Outlet, relay: Connection
+) -> None:
+    write = (
+        "INSERT INTO outbox (source, id, subject, type, body)"
+        " VALUES ($1, gen_random_uuid(), 'order', 'sold.v1', convert_to($1, 'UTF8'))"
+    )
+    for source in ("mailer", SERVICE, "mailer"):
+        await shop.db.execute(write, source)
+    (ours,) = (await _claim(relay)).subjects
+    second = await connect(shop.dsn, "mailer relay")
+    (theirs,) = (await _claim(second, source="mailer")).subjects
+    assert _bodies(ours) == [SERVICE]
+    assert _bodies(theirs) == ["mailer", "mailer"]
+    await _settle(relay, Settled(ours, 0, "returned: NO_ROUTE", timedelta(0)), park_from=0)
+    await second.execute("ROLLBACK")
+    assert await shop.count("source = 'mailer' AND attempts = 0 AND due_at < 'infinity'") == 2
+    assert _subjects(await _claim(relay)) == ["order"]
     await relay.execute("ROLLBACK")
     await second.close()
 
@@ -148,11 +288,10 @@ async def test_the_pause_after_a_failure_is_counted_from_the_failure_not_from_th
     shop: Outlet, relay: Connection
 ) -> None:
     await shop.write("order")
-    (run,) = (await claim(relay, 0, Limits())).runs
+    (rows,) = (await _claim(relay)).subjects
     await relay.execute("SELECT pg_sleep(0.5)")  # as long as a confirm that never comes
-    run.error, run.delay = "no confirm", timedelta(seconds=10)
     before = await shop.db.fetchval("SELECT clock_timestamp()")
-    await settle(relay, [run], archive=False, park_from=None)
+    await _settle(relay, Settled(rows, 0, "no confirm", timedelta(seconds=10)))
     assert await shop.db.fetchval("SELECT due_at FROM outbox") >= before + timedelta(seconds=10)
 
 

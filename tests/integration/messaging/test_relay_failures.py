@@ -177,14 +177,13 @@ async def test_a_message_the_broker_closes_the_channel_over_holds_up_nobody_else
     for n in range(10):
         await shop.write(f"good-{n}")
     bad = await shop.db.fetchval("SELECT id FROM outbox WHERE subject = 'bad'")
-    async with shop.relay(settings=replace(QUICK, backoff=30, backoff_most=30)) as relay:
-        frames = relay._publisher._frames
-        genuine, forged = frames.of, Frames(SERVICE, "somebody-else", ()).of
+    genuine, forged = Frames.of, Frames(SERVICE, "somebody-else", ()).of
 
-        def of(message: Message, channel: Channel) -> bytes:
-            return (forged if message.id == bad else genuine)(message, channel)
+    def of(frames: Frames, message: Message, channel: Channel) -> bytes:
+        return forged(message, channel) if message.id == bad else genuine(frames, message, channel)
 
-        monkeypatch.setattr(frames, "of", of)
+    monkeypatch.setattr(Frames, "of", of)
+    async with shop.relay(settings=replace(QUICK, backoff=30, backoff_most=30)):
         assert "PRECONDITION_FAILED" in (await _error(shop, "bad"))["error"]
 
         async def only_the_bad_is_left() -> bool:

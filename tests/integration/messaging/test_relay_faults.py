@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.archive import archived
 from libs.messaging.relay.claims import Limits
 from libs.messaging.relay.relay import Relay
@@ -113,7 +114,7 @@ async def test_the_relay_starts_while_the_database_is_away_and_works_once_it_is_
 async def test_stop_sends_what_is_due_and_lets_go_of_everything(shop: Outlet) -> None:
     for n in range(300):
         await shop.write(f"order-{n % 100}", first=n // 100 + 1)
-    one_each = replace(QUICK, limits=Limits(run=1), flush=10)
+    one_each = replace(QUICK, limits=Limits(of_subject=1), flush=10)
     async with shop.relay(settings=one_each):
         pass  # stopped at once, with three claims' worth of rows waiting
     assert await shop.count() == 0
@@ -136,8 +137,21 @@ async def test_stop_does_not_wait_for_a_broker_that_is_away(shop: Outlet) -> Non
     assert await shop.count() == 1
 
 
+async def test_an_idle_relay_stops_at_once(shop: Outlet) -> None:
+    async with shop.relay(settings=replace(QUICK, poll=30, sweep=30, flush=30)) as relay:
+
+        async def ready() -> bool:
+            return relay.ready
+
+        await eventually(ready)
+        started = time.monotonic()
+        await relay.stop()
+        assert time.monotonic() - started < 2
+
+
 async def test_a_relay_that_never_started_can_be_stopped(shop: Outlet) -> None:
-    await Relay(SERVICE, database_dsn=shop.dsn, rabbitmq_url=shop.broker).stop()
+    relay = Relay(SERVICE, database_dsn=shop.dsn, rabbitmq_url=shop.broker, window=InboxWindow())
+    await relay.stop()
 
 
 async def test_delivered_rows_are_kept_in_the_archive_when_asked(shop: Outlet) -> None:

@@ -45,7 +45,7 @@ async def test_events_of_a_subject_keep_their_order_with_three_relays_and_many_w
 ) -> None:
     await shop.db.execute("CREATE TABLE aggregate (subject text PRIMARY KEY, counter int)")
     await shop.db.execute("INSERT INTO aggregate SELECT unnest($1::text[]), 0", SUBJECTS)
-    small = replace(QUICK, limits=Limits(heads=5, run=3))
+    small = replace(QUICK, limits=Limits(heads=5, of_subject=3))
     async with AsyncExitStack() as relays:
         for _ in range(3):
             await relays.enter_async_context(shop.relay(settings=small))
@@ -70,7 +70,7 @@ async def test_a_row_that_commits_late_with_a_lower_number_is_not_lost(shop: Out
 
         async def others_passed_it() -> bool:
             await shop.write("other")
-            return relay._floor.seq > 1
+            return relay._work.scan_start.seq > 1
 
         await eventually(others_passed_it)
         await transaction.commit()
@@ -94,18 +94,30 @@ def _rounds() -> float:
     return REGISTRY.get_sample_value("outbox_batch_seconds_count", {"service": SERVICE}) or 0.0
 
 
-async def test_events_behind_a_long_run_are_parked_and_still_go_out_in_order(shop: Outlet) -> None:
-    await shop.write("hot", 300)
-    async with shop.relay(settings=replace(QUICK, limits=Limits(run=10), rarely=60)):
+async def test_events_in_the_way_of_others_are_parked_and_still_go_out_in_order(
+    shop: Outlet,
+) -> None:
+    await shop.write("hot", 2_500)
+    await shop.write("cold")
+    async with shop.relay(settings=replace(QUICK, limits=Limits(of_subject=10))):
 
         async def parked() -> bool:
             return await shop.count("due_at = 'infinity'") > 0
 
         await eventually(parked)
-        await shop.write("hot", 20, first=301)
-        await shop.drained()
+
+        async def cold_is_gone() -> bool:
+            return await shop.count("subject = 'cold'") == 0
+
+        await eventually(cold_is_gone)
+        assert await shop.count() > 1_000, "it did not wait for the others"
+        await shop.write("hot", 20, first=2_501)
+        await shop.db.execute("DELETE FROM outbox WHERE seq BETWEEN 1500 AND 2400")
+        await shop.drained(timeout=60)
     arrived = per_subject([body for _, body in await shop.received()])
-    assert arrived == {"hot": list(range(1, 321))}
+    assert arrived["cold"] == [1]
+    assert arrived["hot"] == sorted(set(arrived["hot"]))
+    assert arrived["hot"][-1] == 2_520
 
 
 async def test_rows_parked_behind_a_row_somebody_deleted_go_out(shop: Outlet) -> None:

@@ -1,6 +1,6 @@
 """A broker far away, or busy: every answer is late, and none too late."""
 
-from libs.messaging.relay.publisher import Publisher
+from libs.messaging.relay.broker import Broker
 from libs.messaging.topology import Exchange, Queue, Topology, apply
 from tests.fixtures.proxy import proxy
 
@@ -11,7 +11,7 @@ async def test_looking_for_many_queues_may_take_longer_than_any_one_answer(vhost
     queues = tuple(Queue(name, {"x-queue-type": "classic"}) for name in QUEUES)
     await apply(vhost, Topology((Exchange("sample", "topic"),), queues, ()))
     async with proxy(vhost) as (line, through):
-        publisher = Publisher(
+        broker = Broker(
             "sample",
             through,
             expected_queues={"sample.made.v1": [*QUEUES, "slow.missing"]},
@@ -19,7 +19,7 @@ async def test_looking_for_many_queues_may_take_longer_than_any_one_answer(vhost
         )
         line.slow(latency=0.1)  # a fifth of a second there and back, twenty times
 
-        await publisher.open()
-        await publisher.close()
+        await broker.check_topology()
+        await broker.close()
 
-    assert publisher.missing_queues == {"sample.made.v1": ["slow.missing"]}
+    assert broker.missing_queues == {"sample.made.v1": ["slow.missing"]}

@@ -1,4 +1,4 @@
-"""A batch whose confirms are late, against a broker that answers when it is told to."""
+"""Batches of which some confirms are late, against a broker that answers when it is told to."""
 
 import asyncio
 from types import SimpleNamespace
@@ -11,8 +11,10 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
-from libs.messaging.relay.claims import Message, Run
-from libs.messaging.relay.publisher import BrokerUnavailable, Publisher
+from libs.messaging.relay.broker import Broker, BrokerUnavailable
+from libs.messaging.relay.claims import Message
+from libs.messaging.relay.frames import Frames
+from libs.messaging.relay.publisher import Publisher
 
 
 class LateBroker:
@@ -46,24 +48,70 @@ class LateBroker:
         await self.confirm(*self.confirmations)
 
 
-def run_of(subject: str) -> Run:
-    run = Run(subject, 0)
-    run.messages.append(Message(1, uuid4(), "sold.v1", b"{}", None, expired=False))
-    return run
+class Answering(Broker):
+    """A broker whose connection is open and takes messages."""
+
+    async def check_takes_messages(self) -> None: ...
+
+    async def close(self) -> None:
+        raise AssertionError("the connection answers")
+
+
+def publisher_on(channel: LateBroker, *, timeout: float) -> Publisher:
+    broker = Answering("shop", "amqp://shop@nowhere")
+    publisher = Publisher(broker, Frames("shop", "shop", ()), timeout=timeout)
+    publisher._channel = cast("Channel", channel)
+    return publisher
+
+
+def messages(event_type: str) -> list[Message]:
+    return [Message(1, uuid4(), event_type, b"{}", None, expired=False)]
 
 
 async def test_a_message_given_up_as_late_is_not_counted_when_its_confirm_comes_meanwhile() -> None:
-    publisher, broker = Publisher("shop", "amqp://shop@nowhere", timeout=0.05), LateBroker()
-    publisher._channel = cast("Channel", broker)
-    prompt, late = run_of("prompt"), run_of("late")
+    channel = LateBroker()
+    publisher = publisher_on(channel, timeout=0.05)
 
-    answering = asyncio.create_task(broker.confirm_the_first())
-    await publisher.publish([prompt, late])
+    published = await publisher.publish([messages("sold.v1"), messages("paid.v1")])
+
+    assert [each.confirmed for each in published.outcomes] == [0, 0]
+    assert {each.error for each in published.outcomes} == {"no confirm within 0.05 s"}
+    assert published.silent_types == {"sold.v1", "paid.v1"}
+    assert publisher._channel is None, "nothing was confirmed there: it may be broken"
+
+
+async def test_one_silent_message_holds_up_the_others_for_a_moment_not_for_the_timeout() -> None:
+    channel = LateBroker()
+    publisher = publisher_on(channel, timeout=30)
+    answering = asyncio.create_task(channel.confirm_the_first())
+
+    async with asyncio.timeout(5):
+        published = await publisher.publish([messages("sold.v1"), messages("paid.v1")])
     await answering
 
-    assert (prompt.confirmed, prompt.error) == (1, None)
-    assert (late.confirmed, late.error) == (0, "no confirm within 0.05 s")
-    assert publisher._channel is None  # what is in flight there may still arrive
+    prompt, late = published.outcomes
+    assert (prompt.confirmed, prompt.error, prompt.silent) == (1, None, False)
+    assert (late.confirmed, late.error) == (0, "no confirm, although others had theirs")
+    assert published.silent_types == {"paid.v1"}
+    assert publisher._channel is not None, "the channel works: others go on with it"
+
+
+async def test_a_broker_that_takes_long_for_all_is_waited_for() -> None:
+    channel = LateBroker()
+    publisher = publisher_on(channel, timeout=30)
+
+    async def slowly() -> None:
+        await channel.write_queue.get()
+        await asyncio.sleep(0.6)
+        await channel.confirm(1)
+        await asyncio.sleep(0.4)  # longer than a straggler has when the others were quick
+        await channel.confirm(2)
+
+    answering = asyncio.create_task(slowly())
+    published = await publisher.publish([messages("sold.v1"), messages("paid.v1")])
+    await answering
+
+    assert [each.confirmed for each in published.outcomes] == [1, 1]
 
 
 async def test_a_connection_that_closes_before_its_channel_is_open_is_a_broker_that_is_away() -> (
@@ -74,8 +122,8 @@ async def test_a_connection_that_closes_before_its_channel_is_open_is_a_broker_t
 
     async def well() -> None: ...
 
-    publisher = Publisher("shop", "amqp://shop@nowhere")
+    broker = Broker("shop", "amqp://shop@nowhere")
     connection = SimpleNamespace(is_opened=True, channel=closed, ready=well, close=well)
-    publisher._connection = cast("aiormq.Connection", connection)
+    broker._connection = cast("aiormq.Connection", connection)
     with pytest.raises(BrokerUnavailable, match="closed"):
-        await publisher.open()
+        await Publisher(broker, Frames("shop", "shop", ())).open()

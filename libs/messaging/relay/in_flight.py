@@ -1,4 +1,4 @@
-"""A batch on its way to the broker, on one confirming channel.
+"""Messages in flight: on their way to the broker, on one confirming channel.
 
 aiormq's own `basic_publish` takes a lock, a timeout, a queue and a write for each message: four
 times the work of everything else a relay does with it. Here all messages that may go now share
@@ -6,44 +6,71 @@ them. What the channel knows of messages in flight (delivery tags, confirms, ret
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
 
-from libs.messaging.relay.claims import Message, Run
+from libs.messaging.relay.claims import Message
 from libs.messaging.relay.frames import Frames
 
-log = logging.getLogger(__name__)
+STRAGGLER_SECONDS = 0.2
+"""A message is late when the others were answered for at least so long ago."""
 
 
-class Flight:
-    """The first message of each run goes at once, the next when the one before is confirmed.
+@dataclass(slots=True)
+class Outcome:
+    """How far publishing the messages of one subject got: the first `confirmed` are with the
+    broker. `error` says why the next one is not; None when it was not tried. `silent`: the broker
+    did not answer for that one.
+    """
 
-    How far each run got, and why not further, is noted in the run. `until` (the loop's time) is
-    when runs stop taking further messages.
+    messages: Sequence[Message]
+    confirmed: int = 0
+    error: str | None = None
+    silent: bool = False
+
+    @property
+    def done(self) -> bool:
+        return self.confirmed == len(self.messages)
+
+
+class InFlight:
+    """The first message of each subject goes at once, the next when the one before is confirmed.
+
+    How far each got, and why not further, is written into its outcome. `until` (the loop's time) is
+    when subjects stop sending further messages.
     """
 
     def __init__(
-        self, channel: Channel, frames: Frames, runs: Sequence[Run], *, until: float
+        self, channel: Channel, frames: Frames, outcomes: Sequence[Outcome], *, until: float
     ) -> None:
+        self.answered = False
         self._channel = channel
         self._frames = frames
         self._loop = asyncio.get_running_loop()
+        self._started = self._last_answer = self._loop.time()
         self._until = until
-        self._ready = list(runs)
-        self._unconfirmed: dict[asyncio.Future[object], Run] = {}
+        self._ready = list(outcomes)
+        self._unconfirmed: dict[asyncio.Future[object], Outcome] = {}
         self._progress = asyncio.Event()
 
     @property
-    def unconfirmed(self) -> Sequence[Run]:
-        """The runs whose message is on its way and not answered for."""
+    def unconfirmed(self) -> Sequence[Outcome]:
+        """Those whose message is on its way and not answered for."""
         return list(self._unconfirmed.values())
 
-    async def land(self) -> None:
+    @property
+    def has_stragglers(self) -> bool:
+        """Some were answered for, and the rest takes more than twice as long as these did."""
+        took = self._last_answer - self._started
+        silence = self._loop.time() - self._last_answer
+        return self.answered and not self._ready and silence > max(STRAGGLER_SECONDS, took)
+
+    async def publish(self) -> None:
         """Until the broker has answered for everything. Raises what aiormq raises when the channel
         is closed; one that closes meanwhile leaves this waiting.
         """
@@ -59,27 +86,27 @@ class Flight:
             for confirmation in self._unconfirmed:
                 confirmation.cancel()
 
-    async def _send(self, runs: Sequence[Run]) -> None:
-        sent: list[tuple[Run, Message]] = []
+    async def _send(self, outcomes: Sequence[Outcome]) -> None:
+        sent: list[tuple[Outcome, Message]] = []
         payload = bytearray()
-        for run in runs:
-            message = run.messages[run.confirmed]
+        for outcome in outcomes:
+            message = outcome.messages[outcome.confirmed]
             try:
                 payload += self._frames.of(message, self._channel)
             except (TypeError, ValueError) as error:
-                run.error = f"cannot be sent: {error}"
+                outcome.error = f"cannot be sent: {error}"
             else:
-                sent.append((run, message))
+                sent.append((outcome, message))
         async with self._channel.lock:
             await self._channel.write_queue.put(ChannelFrame(bytes(payload), should_close=False))
-            for run, message in sent:  # nothing awaits in here: no answer can come before
-                self._expect(run, message)
+            for outcome, message in sent:  # nothing awaits in here: no answer can come before
+                self._expect(outcome, message)
 
-    def _expect(self, run: Run, message: Message) -> None:
+    def _expect(self, outcome: Outcome, message: Message) -> None:
         channel, message_id = self._channel, str(message.id)
         confirmation = self._loop.create_future()
         confirmation.add_done_callback(partial(self._answered, message_id))
-        self._unconfirmed[confirmation] = run
+        self._unconfirmed[confirmation] = outcome
         channel.delivery_tag += 1
         channel.confirmations[channel.delivery_tag] = confirmation
         channel.message_id_delivery_tag[message_id] = channel.delivery_tag
@@ -88,14 +115,15 @@ class Flight:
         self._channel.message_id_delivery_tag.pop(message_id, None)
         if confirmation.cancelled():
             return
-        run = self._unconfirmed.pop(confirmation)
+        outcome = self._unconfirmed.pop(confirmation)
+        self.answered, self._last_answer = True, self._loop.time()
         error = confirmation.exception()
         if error is None:
-            run.confirmed += 1
-            if not run.done and self._loop.time() < self._until:
-                self._ready.append(run)
+            outcome.confirmed += 1
+            if not outcome.done and self._loop.time() < self._until:
+                self._ready.append(outcome)
         else:
-            run.error = _reason(error)
+            outcome.error = _reason(error)
         if self._ready or not self._unconfirmed:
             self._progress.set()
 

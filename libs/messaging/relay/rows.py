@@ -1,0 +1,82 @@
+"""The outbox as a relay sees it: what all its statements share.
+
+A row is *fresh*, *failing* or *parked* (see `schema.tables`). The *head* of a subject is its first
+row. Who holds the lock of a head owns the subject: it alone publishes, deletes and parks the
+subject's rows. A relay sees the rows of its own source only: participants that share an outbox own
+the subjects of their own rows.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from libs.messaging.database import Connection, limits_transactions
+
+FRESH = "attempts = 0 AND due_at < 'infinity'"
+FAILING = "attempts > 0"
+PARKED = "attempts = 0 AND due_at = 'infinity'"
+
+OF_SUBJECT = """SELECT {columns} FROM outbox AS each
+    WHERE (each.subject, each.seq) >= (row.subject, {first}) AND each.subject <= row.subject
+        AND each.source = row.source
+    ORDER BY each.subject, each.seq LIMIT {limit}"""
+"""The rows of the subject of `row` (with columns source and subject), in order.
+
+The bounds are a pair and `<=` because only the index of both columns serves them in this order.
+With `=` and the statistics of one hot subject, the planner reads all rows by `seq` instead.
+"""
+
+_IS_HEAD = f"row.seq = ({OF_SUBJECT.format(columns='each.seq', first=0, limit=1)})"
+
+WINDOW = 2_000
+"""So many rows of one state a statement looks through for heads."""
+
+
+def heads_among(state: str, *, before: str = "") -> str:
+    """The first WINDOW rows of that state from `$2` on, as `near`; the heads among them, in the
+    order of `seq`, as `heads`. Heads are looked for one by one, as somebody reads them.
+    """
+    return f"""near AS MATERIALIZED (
+    SELECT ctid, source, subject, seq FROM outbox
+    WHERE {state} AND source = $1 AND seq >= $2 {before} ORDER BY seq LIMIT {WINDOW}
+), first AS MATERIALIZED (
+    SELECT * FROM (SELECT DISTINCT ON (subject) * FROM near ORDER BY subject, seq) AS one
+    ORDER BY seq
+), heads AS MATERIALIZED (
+    SELECT * FROM first AS row WHERE {_IS_HEAD}
+)"""  # noqa: S608 - constants
+
+
+BEYOND = (
+    f"CASE WHEN (SELECT count(*) FROM near) = {WINDOW} THEN (SELECT max(seq) + 1 FROM near) END"  # noqa: S608 - constants
+)
+"""Where to go on behind `near`; NULL when there is no more."""
+
+_SETTINGS = """
+SET LOCAL synchronous_commit = off;
+SET LOCAL idle_in_transaction_session_timeout = '15s';
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_bitmapscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off"""
+# If a crash loses a DELETE, the row is merely published again. The planner walks the indexes in
+# order, because the statistics of a table that is empty one second and full the next mislead it.
+
+_TRANSACTION_TIMEOUT = "SET LOCAL transaction_timeout = '60s'"
+# Between two messages of one statement Postgres calls no session idle: a relay that vanished then,
+# behind a proxy, would keep its locks.
+
+
+async def begin(connection: Connection) -> None:
+    """Begin a transaction with the settings that the statements of a relay need."""
+    settings = _SETTINGS
+    if limits_transactions(connection):
+        settings = f"{settings};\n{_TRANSACTION_TIMEOUT}"
+    await connection.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED;{settings}")
+
+
+@asynccontextmanager
+async def transaction(connection: Connection) -> AsyncIterator[None]:
+    """Such a transaction, committed at the end. After an error, close the connection."""
+    await begin(connection)
+    yield
+    await connection.execute("COMMIT")

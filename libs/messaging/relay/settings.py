@@ -1,0 +1,25 @@
+"""The settings of a relay."""
+
+from dataclasses import dataclass, field
+
+from libs.messaging.relay.claims import Limits
+
+
+@dataclass(frozen=True)
+class RelaySettings:
+    """Times are in seconds. `pace` is the least time between claims: under load, what is
+    committed meanwhile shares one. `rarely` is how often queues are looked for that were all there.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    claimers: int = 2
+    pace: float = 0.005
+    poll: float = 1.0
+    publish_timeout: float = 5.0
+    backoff: float = 0.5
+    backoff_most: float = 30.0
+    flush: float = 2.0
+    sweep: float = 1.0
+    rarely: float = 60.0
+    statement_cache: int = 100
+    """0 behind a PgBouncer in transaction mode."""
