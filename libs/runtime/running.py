@@ -89,8 +89,13 @@ async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> 
 
 @asynccontextmanager
 async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
-    """The relay itself, or a way to wake the one in another process."""
+    """The relay itself, or a way to wake the one in another process; neither where the service
+    publishes nothing.
+    """
     settings = service.settings
+    if not service.participant.publishes:
+        yield
+        return
     if not settings.relays:
         notifier = Notifier(settings.database_dsn)
         service.transactions.after_commit = notifier.ring

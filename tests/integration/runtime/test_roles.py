@@ -1,11 +1,13 @@
 """What runs beside the web application in each role."""
 
+from dataclasses import replace
 from typing import Literal
 
 import aio_pika
 import asyncpg
 import pytest
 
+from libs.messaging.saga.choreography import choreography_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import serving
 from tests.integration.runtime.notes import NotesSettings, build
@@ -20,11 +22,14 @@ async def broker(vhost: str) -> str:
     return vhost
 
 
-async def _queries(database_url: str) -> list[str]:
-    """The last statement of each connection to the database, but for this one."""
+_OF_A_RELAY = {"notes relay", "outbox bell"}
+
+
+async def _connections(database_url: str, column: str) -> list[str]:
+    """That column of pg_stat_activity for each connection to the database, but for this one."""
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     rows = await connection.fetch(
-        "SELECT query FROM pg_stat_activity"
+        f"SELECT {column} FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     await connection.close()
@@ -41,6 +46,29 @@ async def test_a_relay_listens_for_processes_that_only_write(
     async with serving(build(settings)):
 
         async def listens() -> bool:
-            return any(query.startswith("LISTEN") for query in await _queries(notes_database))
+            return any(
+                query.startswith("LISTEN") for query in await _connections(notes_database, "query")
+            )
 
         await eventually(listens)
+
+
+async def test_a_service_that_publishes_nothing_runs_no_relay_and_keeps_its_partitions(
+    notes_database: str, broker: str
+) -> None:
+    settings = NotesSettings(
+        _env_file=None, database_url=notes_database, rabbitmq_url=broker, role="all"
+    )
+    notes = build(settings)
+    nothing = replace(notes.participant, publishes=(), final=frozenset())
+    service = replace(notes, participant=nothing, choreography=choreography_of([nothing]))
+    async with serving(service) as client:
+
+        async def ready() -> bool:
+            return (await client.get("/ready")).status_code == 200
+
+        await eventually(ready)
+        checks = (await client.get("/ready")).json()["checks"]
+        assert "relay" not in checks
+        assert checks["partitions"] == "ok"
+        assert not _OF_A_RELAY & set(await _connections(notes_database, "application_name"))
