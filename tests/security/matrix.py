@@ -2,6 +2,7 @@
 
 `*` after a role: only for what is that person's own. Another one's does not exist (404), unless
 the role may read it; then to touch it is refused (403), as is to make something in another's name.
+nobody: with a token that names no role.
 PUBLIC: without a token too. SIGNED_IN: with the session of a page, a token is not enough.
 """
 
@@ -24,7 +25,7 @@ ENDPOINTS = {
         "GET /orders":                                "buyer*         operator  admin",
         "GET /orders/{order_id}":                     "buyer*         operator  admin",
         "PATCH /orders/{order_id}/confirm":           "buyer*                   admin",
-        "POST /orders/{order_id}/close":              "               operator  admin",
+        "POST /orders/{order_id}/close":              "buyer*         operator  admin",
         "POST /purchase":                             "buyer*                   admin",
         "GET /purchases":                             "buyer*         operator  admin",
         "POST /purchases/{transaction_id}/cancel":    "buyer*                   admin",
@@ -42,11 +43,11 @@ ENDPOINTS = {
     },
     "vehicles": {
         "POST /vehicles":                             "       seller*           admin",
-        "GET /vehicles":                              "buyer  seller  operator  admin",
-        "GET /vehicles/{vehicle_id}":                 "buyer  seller  operator  admin",
+        "GET /vehicles":                              "nobody buyer seller operator admin",
+        "GET /vehicles/{vehicle_id}":                 "nobody buyer seller operator admin",
         "PATCH /vehicles/{vehicle_id}":               "       seller*           admin",
         "PATCH /vehicles/{vehicle_id}/mark_as_sold":  "                         admin",
-        "POST /vehicles/{vehicle_id}/withdraw":       "                         admin",
+        "POST /vehicles/{vehicle_id}/withdraw":       "       seller*           admin",
     },
     "payments": {
         "POST /payment-codes":                        "buyer*         operator       ",

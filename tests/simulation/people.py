@@ -145,7 +145,7 @@ class People:
         )
 
     def withdraw(self, vehicle: Vehicle) -> None:
-        self._vehicle(withdraw_vehicle, vehicle)
+        self._vehicle(withdraw_vehicle, vehicle, acting_seller=None)
 
     def mark_as_sold(self, vehicle: Vehicle) -> None:
         self._vehicle(mark_vehicle_as_sold, vehicle)

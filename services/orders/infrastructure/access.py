@@ -39,9 +39,8 @@ def cancellable(caller: Caller) -> Scope:
 
 
 def closable(caller: Caller) -> Scope:
-    """Whoever hands the vehicle over closes the order."""
-    caller.require(OPERATOR, ADMIN)
-    return Scope(caller.tenant_id)
+    """Whoever hands the vehicle over closes the order, or the buyer who has picked it up."""
+    return Scope(caller.tenant_id, None if caller.may(OPERATOR, ADMIN) else _own(caller))
 
 
 def _own(caller: Caller) -> UUID:

@@ -12,7 +12,7 @@ import httpx
 import structlog
 
 from libs.runtime.auth import DEFAULT_TENANT
-from services.portal.domain.user import BUYER, User
+from services.portal.domain.user import User
 
 log = structlog.get_logger(__name__)
 
@@ -26,14 +26,14 @@ VISITOR = User(
     tenant_id=DEFAULT_TENANT,
     name="",
     email="",
-    roles=frozenset({BUYER}),
+    roles=frozenset(),
     customer_id=None,
     locale="en",
     password_hash="",  # nosec B106  # no hash matches it
     created_at=datetime.min.replace(tzinfo=UTC),
 )
-"""Whoever is not signed in, towards the services: may see what is for sale. No page lets him do
-more than look."""
+"""Whoever is not signed in, towards the services. He has no role: a token is enough to see what is
+for sale."""
 
 
 class PeerUnavailable(Exception):

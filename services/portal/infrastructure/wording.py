@@ -101,6 +101,9 @@ DOWN = {
 }
 
 
+PRECONDITION_FAILED = 412
+MOVED_ON = marked("Somebody else changed it meanwhile: look at it again.")
+
 ROLES = {
     "buyer": marked("Buyer"),
     "seller": marked("Seller"),
@@ -118,7 +121,9 @@ def down_message(service: str) -> str:
 
 
 def refusal_message(refusal: PeerRefusal) -> str:
-    """The service's own sentence."""
+    """The service's own sentence; of a version that is no longer the current one, what to do."""
+    if refusal.status == PRECONDITION_FAILED:
+        return MOVED_ON
     return next(iter(refusal.fields.values()), refusal.code)
 
 

@@ -4,15 +4,21 @@ from services.vehicles.application.ports import Listing, VehiclesUnitOfWork
 
 
 async def withdraw_vehicle(
-    uow: VehiclesUnitOfWork, *, tenant_id: str, vehicle_id: UUID, version: int | None
+    uow: VehiclesUnitOfWork,
+    *,
+    tenant_id: str,
+    vehicle_id: UUID,
+    version: int | None,
+    acting_seller: str | None,
 ) -> Listing:
-    """Take a vehicle off the market for good; a purchase that holds it will fail at its sale.
+    """Take a vehicle off the market for good. Where an admin does it (`acting_seller` None), a
+    purchase that holds the vehicle fails at its sale.
 
-    Raises VehicleNotFound, StaleVersion, VehicleIsSold, VehicleIsWithdrawn.
+    Raises VehicleNotFound, NotYourVehicle, VehicleIsSold, VehicleIsWithdrawn, VehicleIsReserved,
+    StaleVersion.
     """
     listing = await uow.vehicles.lock(tenant_id, vehicle_id)
-    listing.vehicle.require_version(version)
-    event = listing.vehicle.withdraw()
+    event = listing.vehicle.withdraw(acting_seller, version)
     await uow.vehicles.save(listing.vehicle)
     uow.publish(event)
     return listing

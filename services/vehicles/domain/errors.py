@@ -14,14 +14,17 @@ class NotYourVehicle(Forbidden):
     code = "not-your-vehicle"
 
     def __init__(self) -> None:
-        super().__init__("A seller may only list and edit vehicles of their own.")
+        super().__init__("A seller may only list, edit and withdraw vehicles of their own.")
 
 
 class VehicleIsReserved(Conflict):
     code = "vehicle-reserved"
 
     def __init__(self) -> None:
-        super().__init__("A purchase holds the vehicle: only its colour may be changed now.")
+        super().__init__(
+            "A purchase holds the vehicle: only its colour may be changed, and its seller"
+            " cannot withdraw it now."
+        )
 
 
 class VehicleIsSold(Conflict):

@@ -53,7 +53,8 @@ def plain_text(value: str, field: str) -> str:
 
 @dataclass
 class Vehicle:
-    """`version` counts the writes of clients (the ETag), `sequence` the events it caused.
+    """`version` counts every change (the ETag), those of a purchase included: whoever saw the
+    vehicle free does not act on it once it is reserved. `sequence` counts the events it caused.
 
     The flags are the seed's: a vehicle is for sale while none of the three is set. `is_reserved`
     goes with a RESERVED record; a vehicle may be withdrawn meanwhile.
@@ -117,9 +118,19 @@ class Vehicle:
         self.is_sold = True
         return self._updated()
 
-    def withdraw(self) -> VehicleWithdrawn:
-        """Allowed while RESERVED: the payment of that purchase then finds no vehicle to sell."""
+    def withdraw(
+        self, acting_seller: str | None = None, version: int | None = None
+    ) -> VehicleWithdrawn:
+        """A seller withdraws his own vehicle while no purchase holds it. An admin (None) may do it
+        while it is RESERVED too: the payment of that purchase then finds no vehicle to sell.
+
+        Raises NotYourVehicle, VehicleIsSold, VehicleIsWithdrawn, VehicleIsReserved, StaleVersion.
+        """
+        self.require_seller(acting_seller)
         self._require_on_market()
+        if self.is_reserved and acting_seller is not None:
+            raise VehicleIsReserved
+        self.require_version(version)
         self.withdrawn = True
         self.version += 1
         return VehicleWithdrawn(
@@ -131,10 +142,12 @@ class Vehicle:
 
     def reserve(self) -> None:
         self.is_reserved = True
+        self.version += 1
 
     def sell(self) -> None:
         self.is_reserved = False
         self.is_sold = True
+        self.version += 1
 
     def let_go(self, *, listed_again: bool) -> None:
         """For sale again, unless withdrawn. `listed_again`: a buyer who has it already listed it
@@ -143,6 +156,7 @@ class Vehicle:
         self.is_reserved = False
         self.is_sold = False
         self.withdrawn = self.withdrawn or listed_again
+        self.version += 1
 
     def _require_on_market(self) -> None:
         if self.is_sold:

@@ -29,8 +29,6 @@ from services.vehicles.infrastructure.schemas import (
 )
 from services.vehicles.infrastructure.tables import idempotency_keys
 
-ANYONE = ("buyer", "seller", "operator", "admin")
-
 
 class Endpoints:
     """Each is one endpoint of `router` below."""
@@ -73,7 +71,7 @@ class Endpoints:
         page: PageDep,
         request: Request,
     ) -> Response:
-        caller.require(*ANYONE)
+        """What is for sale, or sold. Needs a token of the tenant and no role."""
         search = filters.search(caller.tenant_id)
         after = None if page.after is None else (int(page.after[0]), UUID(page.after[1]))
         found = await self._transactions.read(
@@ -84,7 +82,7 @@ class Endpoints:
         return page.answer([_out(listing, caller) for listing in shown], next_after, request)
 
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
-        caller.require(*ANYONE)
+        """One vehicle. Needs a token of the tenant and no role."""
         listing = await self._transactions.read(
             lambda uow: uow.vehicles.find(caller.tenant_id, vehicle_id)
         )
@@ -121,11 +119,18 @@ class Endpoints:
     async def withdraw(
         self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
-        caller.require("admin")
+        """Take a vehicle off the market for good. Its seller may while no purchase holds it: else
+        409. An admin may always; a purchase that holds the vehicle then fails.
+        """
+        caller.require("seller", "admin")
         return await self._answer(
             caller,
             lambda uow: withdraw_vehicle(
-                uow, tenant_id=caller.tenant_id, vehicle_id=vehicle_id, version=version
+                uow,
+                tenant_id=caller.tenant_id,
+                vehicle_id=vehicle_id,
+                version=version,
+                acting_seller=_acting_seller(caller),
             ),
         )
 

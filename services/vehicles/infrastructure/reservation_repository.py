@@ -78,6 +78,7 @@ _SAVE = (
             is_reserved=bindparam("reserved"),
             is_sold=bindparam("sold"),
             withdrawn=bindparam("taken_off"),
+            version=bindparam("new_version"),
         )
         .returning(literal(1))
         .cte("held")
@@ -119,6 +120,7 @@ class PostgresReservations:
                 "reserved": vehicle and vehicle.is_reserved,
                 "sold": vehicle and vehicle.is_sold,
                 "taken_off": vehicle and vehicle.withdrawn,
+                "new_version": vehicle and vehicle.version,
             },
         )
 

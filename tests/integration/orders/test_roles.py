@@ -126,11 +126,15 @@ async def test_only_the_buyer_or_an_admin_cancels(orders: ServiceClient) -> None
     assert (await orders.post(path, headers=ADMIN)).status_code == 202
 
 
-async def test_only_the_staff_closes(orders: ServiceClient) -> None:
+@pytest.mark.parametrize("closing", [BUYER, OPERATOR, ADMIN], ids=["buyer", "operator", "admin"])
+async def test_the_buyer_or_the_staff_closes_a_completed_purchase(
+    orders: ServiceClient, closing: dict[str, str]
+) -> None:
     order_id = await bought(orders)
-    await hear(orders, "vehicle.sold.v1", UUID(order_id))
     path = f"/orders/{order_id}/close"
-    for caller, status in [(BUYER, 403), (SELLER, 403), (OPERATOR, 200)]:
+    problem(await orders.post(path, headers=closing), 409, "purchase-not-completed")
+    await hear(orders, "vehicle.sold.v1", UUID(order_id))
+    for caller, status in [(OTHER_BUYER, 404), (as_("buyer"), 403), (SELLER, 403), (closing, 200)]:
         assert (await orders.post(path, headers=caller)).status_code == status
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import jwt
 import pytest
 
 from libs.kernel.clock import utc_now
@@ -101,13 +102,21 @@ def behind() -> Behind:
 
 @pytest.fixture
 async def shop(
-    serve: Serve, behind: Behind, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, behind: Behind, portal_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[ServiceClient]:
-    """The portal with `behind` in place of the network."""
+    """The portal with `behind` in place of the network. Whatever a test does, every call of a
+    service carries the roles of the user it is made for, and no other ones.
+    """
     transport = httpx.MockTransport(behind)
     monkeypatch.setattr("services.portal.main.Peers", partial(Peers, transport=transport))
     async with serve() as client:
         yield client
+    rows = await execute(portal_database, "SELECT id, roles FROM users")
+    own = {str(row["id"]): set(row["roles"]) for row in rows}
+    for call, request in behind.calls:
+        token = request.headers["Authorization"].removeprefix("Bearer ")
+        claims = jwt.decode(token, options={"verify_signature": False})
+        assert set(claims["roles"]) == own.get(claims["sub"], set()), call
 
 
 @pytest.fixture

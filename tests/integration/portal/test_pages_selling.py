@@ -118,6 +118,18 @@ async def test_a_seller_withdraws_unless_a_purchase_holds_the_vehicle(
     assert "A purchase holds the vehicle" in (await shop.get("/sell")).text
 
 
+async def test_a_vehicle_reserved_since_the_page_looked_is_not_withdrawn(
+    shop: ServiceClient, behind: Behind, seller: User
+) -> None:
+    vehicle_id = own(behind, seller)
+    withdraw = f"vehicles POST /vehicles/{vehicle_id}/withdraw"
+    behind.refuses(withdraw, 409, "vehicle-reserved", "A purchase holds the vehicle.")
+    page = await shop.get("/sell/new")
+    await submit(shop, page, f"/sell/{vehicle_id}/withdraw")
+    assert behind.sent(withdraw)[0].headers["If-Match"] == '"7"'
+    assert "It can be withdrawn once that has ended" in (await shop.get("/sell")).text
+
+
 async def test_the_list_shows_the_sellers_own_vehicles_only(
     shop: ServiceClient,
     behind: Behind,

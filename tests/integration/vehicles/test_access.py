@@ -19,9 +19,9 @@ READS = {"read", "browse"}
 MAY = {
     "buyer": READS,
     "operator": READS,
-    "seller": READS | {"list", "edit"},
+    "seller": READS | {"list", "edit", "withdraw"},
     "admin": set(CALLS),
-    "nobody": set(),
+    "nobody": READS,
 }
 
 
@@ -51,7 +51,7 @@ async def test_each_role_may_do_what_its_row_says(vehicles: Vehicles, role: str,
     assert answer.is_success == (name in MAY[role])
 
 
-@pytest.mark.parametrize("name", ["list", "edit"])
+@pytest.mark.parametrize("name", ["list", "edit", "withdraw"])
 async def test_seller_touches_no_vehicle_of_another_seller(vehicles: Vehicles, name: str) -> None:
     listed = await vehicles.listed()
     answer = await call(vehicles, name, listed, vehicles.caller("seller", subject="another"))
@@ -85,7 +85,7 @@ async def test_same_papers_may_be_on_the_market_of_two_tenants(vehicles: Vehicle
         assert answer.status_code == 201
 
 
-@pytest.mark.parametrize("role", ["buyer", "seller", "operator"])
+@pytest.mark.parametrize("role", ["buyer", "seller", "operator", "nobody"])
 async def test_papers_are_masked_for_all_but_admin_and_seller(
     vehicles: Vehicles, role: str
 ) -> None:

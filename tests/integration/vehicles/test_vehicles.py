@@ -208,18 +208,61 @@ async def test_price_and_identity_are_fixed_while_a_purchase_holds_the_vehicle(
 ) -> None:
     listed = await vehicles.listed()
     await vehicles.hears_credit_reserved(listed)
-    answer = await edit(vehicles, listed["id"], change)
+    answer = await edit(vehicles, listed["id"], change, "2")
     assert answer.status_code == 409
     assert answer.json()["type"].endswith(":vehicle-reserved")
-    assert (await edit(vehicles, listed["id"], {"colour": "rosa"})).status_code == 200
+    assert (await edit(vehicles, listed["id"], {"colour": "rosa"}, "2")).status_code == 200
 
 
-async def test_reservation_leaves_the_version_clients_have_seen(vehicles: Vehicles) -> None:
+async def test_what_a_purchase_does_to_a_vehicle_is_a_new_version_each_time(
+    vehicles: Vehicles,
+) -> None:
     listed = await vehicles.listed()
-    await vehicles.hears_credit_reserved(listed)
-    answer = await vehicles.client.get(f"/vehicles/{listed['id']}", headers=vehicles.admin)
-    assert answer.json()["is_reserved"]
-    assert answer.headers["ETag"] == '"1"'
+    path = f"/vehicles/{listed['id']}"
+    order_id = await vehicles.hears_credit_reserved(listed)
+    versions = [(await vehicles.client.get(path, headers=vehicles.admin)).headers["ETag"]]
+    for event in ("payment.processed.v1", "payment.refunded.v1"):
+        await vehicles.hears(event, order_id=order_id)
+        versions += [(await vehicles.client.get(path, headers=vehicles.admin)).headers["ETag"]]
+    assert versions == ['"2"', '"3"', '"4"']
+
+
+@pytest.mark.parametrize("role", ["seller", "admin"])
+async def test_who_saw_the_vehicle_free_does_not_withdraw_it_once_it_is_reserved(
+    vehicles: Vehicles, role: str
+) -> None:
+    listed = await vehicles.listed()
+    path, caller = f"/vehicles/{listed['id']}", vehicles.caller(role, subject=listed["seller_id"])
+    seen = (await vehicles.client.get(path, headers=caller)).headers["ETag"]
+    order_id = await vehicles.hears_credit_reserved(listed)
+    answer = await vehicles.client.post(f"{path}/withdraw", headers=caller | {"If-Match": seen})
+    assert answer.status_code == (409 if role == "seller" else 412), answer.text
+    await vehicles.hears("payment.processed.v1", order_id=order_id)
+    assert await vehicles.state(order_id) == "SOLD"
+
+
+async def test_a_seller_withdraws_no_vehicle_that_a_purchase_holds(vehicles: Vehicles) -> None:
+    listed = await vehicles.listed()
+    path = f"/vehicles/{listed['id']}/withdraw"
+    seller = vehicles.caller("seller", subject=listed["seller_id"])
+    order_id = await vehicles.hears_credit_reserved(listed)
+    refused = await vehicles.client.post(path, headers=seller)
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith(":vehicle-reserved")
+    await vehicles.hears("payment.voided.v1", order_id=order_id)
+    assert (await vehicles.client.post(path, headers=seller)).json()["withdrawn"]
+
+
+async def test_a_sellers_withdrawal_and_a_reservation_at_once_agree(vehicles: Vehicles) -> None:
+    for _ in range(5):
+        listed = await vehicles.listed()
+        seller = vehicles.caller("seller", subject=listed["seller_id"])
+        order_id, withdrawn = await asyncio.gather(
+            vehicles.hears_credit_reserved(listed),
+            vehicles.client.post(f"/vehicles/{listed['id']}/withdraw", headers=seller),
+        )
+        expected = "REFUSED" if withdrawn.status_code == 200 else "RESERVED"
+        assert await vehicles.state(order_id) == expected
 
 
 async def mark_as_sold(vehicles: Vehicles, vehicle_id: str, **headers: str) -> Any:

@@ -75,7 +75,7 @@ async def test_vehicle_for_sale_at_its_price_is_reserved(uow: MemoryUnitOfWork) 
         )
     ]
     assert stored(uow, wanted).is_reserved
-    assert stored(uow, wanted).version == 1
+    assert stored(uow, wanted).version == 2
 
 
 async def refusal(uow: MemoryUnitOfWork, wanted: Vehicle, total_cents: int = PRICE_CENTS) -> str:
@@ -138,7 +138,9 @@ async def test_sale_fails_where_the_vehicle_was_withdrawn_meanwhile(uow: MemoryU
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
     await reserve_vehicle(uow, purchase)
-    await withdraw_vehicle(uow, tenant_id=TENANT, vehicle_id=wanted.id, version=1)
+    await withdraw_vehicle(
+        uow, tenant_id=TENANT, vehicle_id=wanted.id, version=None, acting_seller=None
+    )
     await sell_vehicle(uow, purchase.order_id)
     event = uow.published[-1]
     assert isinstance(event, VehicleSaleFailed)
@@ -246,7 +248,13 @@ async def play(steps: list[tuple[str, int]]) -> None:
             await release_vehicle(uow, purchase.order_id, TENANT, "payment_voided")
         else:
             with suppress(VehicleIsSold, VehicleIsWithdrawn):
-                await withdraw_vehicle(uow, tenant_id=TENANT, vehicle_id=wanted.id, version=None)
+                await withdraw_vehicle(
+                    uow,
+                    tenant_id=TENANT,
+                    vehicle_id=wanted.id,
+                    version=None,
+                    acting_seller=None,
+                )
         check(uow, wanted)
 
 

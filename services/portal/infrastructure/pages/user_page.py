@@ -25,6 +25,7 @@ from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavail
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.wording import refusal_message
 
 Admin = Annotated[User, require_roles(ADMIN)]
 ONE = "/users/{user_id}"
@@ -34,7 +35,6 @@ DISABLED = Flash(marked("The user is signed out everywhere and cannot sign in an
 PASSWORD_SET = Flash(marked("The user can sign in with the new password."))
 LIMIT_SET = Flash(marked("The credit limit was changed."))
 NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
-MOVED_ON = marked("Somebody else changed it meanwhile: look at it again.")
 
 
 class UserPage:
@@ -147,8 +147,7 @@ class UserPage:
         except PeerUnavailable as error:
             return await self._page(request, user, user_id, limit=limit, down=[error.service])
         except PeerRefusal as refusal:
-            stale = refusal.status == 412
-            trouble = MOVED_ON if stale else next(iter(refusal.fields.values()), refusal.code)
+            trouble = refusal_message(refusal)
         else:
             return redirect(f"/users/{user_id}", LIMIT_SET)
         return await self._page(request, user, user_id, errors={"limit": trouble}, limit=limit)
