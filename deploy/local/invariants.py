@@ -13,8 +13,8 @@ from deploy.local.books import customers_that_do_not_add_up, vehicles_that_do_no
 from deploy.local.deliveries import KNOWN_FOR, Deliveries, read_deliveries
 from deploy.local.queues import Queues, read_queues
 from deploy.local.report import Found, Invariant, Report
-from deploy.local.rules import CREDIT, RULES, VEHICLE, refund_failed
-from deploy.local.sellers import payout_failed
+from deploy.local.rules import CREDIT, RULES, VEHICLE, charge_unanswered, refund_failed
+from deploy.local.sellers import payout_failed, payout_unanswered
 from deploy.local.snapshot import Connections, Purchase, at_one_moment, connected, purchases
 from libs.messaging.saga.choreography import DescribedParticipant
 
@@ -66,6 +66,7 @@ class _Findings:
     def __init__(self, young: frozenset[UUID]) -> None:
         self.broken = {rule: Found() for rule in RULES}
         self.failed_refunds, self.failed_payouts = Found(), Found()
+        self.unanswered = Found()
         self.purchases = self.passed_over = 0
         self.services: set[str] = set()
         self.young = young
@@ -91,6 +92,14 @@ class _Findings:
             self.failed_refunds.add(f"refund of order {it.order_id} failed and is open")
         if payout_failed(it):
             self.failed_payouts.add(f"payout of order {it.order_id} failed and needs a person")
+        for unanswered, what in (
+            (charge_unanswered(it), "charge"),
+            (payout_unanswered(it), "payout"),
+        ):
+            if unanswered:
+                self.unanswered.add(
+                    f"{what} of order {it.order_id} is unanswered and needs a person"
+                )
         if it.order_id in self.young:
             self.passed_over += it.order is not None
             return
@@ -132,7 +141,12 @@ def _report(findings: _Findings, deliveries: Deliveries, queues: Queues | None) 
     arrived, unproved = _events_that_did_not_arrive(deliveries), _unproved(findings, deliveries)
     if arrived.count or not unproved:  # an archive that is not kept proves nothing
         broken[ARRIVED] = arrived
-    notes = [*findings.failed_refunds.as_notes(), *findings.failed_payouts.as_notes(), *unproved]
+    notes = [
+        *findings.failed_refunds.as_notes(),
+        *findings.failed_payouts.as_notes(),
+        *findings.unanswered.as_notes(),
+        *unproved,
+    ]
     if queues is not None:
         waiting = Found()
         for queue in queues.missing:

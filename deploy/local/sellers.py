@@ -11,7 +11,7 @@ ENDS = {"PAID": 1, "FAILED": 0}
 def sellers_are_paid(it: Purchase) -> Iterator[str]:
     """A payout that failed is no offence: `payout_failed` says so of it."""
     state = None if it.payout is None else it.payout["state"]
-    if it.state == "CLOSED" and state not in ENDS:
+    if it.state == "CLOSED" and state not in ENDS and not payout_unanswered(it):
         yield f"order {it.order_id} is CLOSED, its payout is {state or 'missing'}"
     if it.payout is None:
         return
@@ -25,6 +25,13 @@ def sellers_are_paid(it: Purchase) -> Iterator[str]:
 
 def payout_failed(it: Purchase) -> bool:
     return it.payout is not None and it.payout["state"] == "FAILED"
+
+
+def payout_unanswered(it: Purchase) -> bool:
+    """A person is asked what became of it at the bank, and can record it."""
+    return (
+        it.payout is not None and it.payout["state"] == "PENDING" and it.payout["needs_attention"]
+    )
 
 
 def _the_right_sums(it: Purchase, payout: Row) -> Iterator[str]:
@@ -45,6 +52,8 @@ def _the_right_sums(it: Purchase, payout: Row) -> Iterator[str]:
 
 
 def _the_bank_agrees(it: Purchase, payout: Row) -> Iterator[str]:
-    paid, state = payout["transfers"], payout["state"]
+    """What a person has recorded as paid counts, whether or not the bank's books show it."""
+    state = payout["state"]
+    paid = max(payout["transfers"], int(bool(payout["settled"]) and state == "PAID"))
     if paid != ENDS.get(state, 0 if state is None else paid):
         yield f"order {it.order_id}: the bank paid {paid} times, its payout is {state or 'missing'}"

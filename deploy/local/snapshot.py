@@ -43,7 +43,10 @@ RESERVATIONS = """
      ORDER BY r.order_id"""
 PAYMENTS = """
     SELECT order_id, p.tenant_id, p.state, p.settled_by IS NOT NULL AS settled,
-           coalesce(o.charges, 0) AS charges, coalesce(o.refunds, 0) AS refunds,
+           p.charge_settled_by IS NOT NULL AS charge_settled, p.needs_attention,
+           greatest(coalesce(o.charges, 0), (p.charge_settled_by IS NOT NULL
+                    AND p.charge_reference IS NOT NULL)::int) AS charges,
+           coalesce(o.refunds, 0) AS refunds,
            o.charged, o.most_charged, o.refunded, o.most_refunded
       FROM payments p FULL JOIN (
            SELECT order_id,
@@ -57,7 +60,8 @@ PAYMENTS = """
      USING (order_id) ORDER BY order_id"""
 PAYOUTS = """
     SELECT order_id, p.tenant_id, p.status AS state, p.seller_id, p.amount_cents,
-           p.sequence > 0 AS told, coalesce(t.transfers, 0) AS transfers,
+           p.sequence > 0 AS told, p.needs_attention,
+           coalesce(t.transfers, 0) AS transfers, p.settled_by IS NOT NULL AS settled,
            t.paid, t.most_paid, t.paid_to, t.also_paid_to
       FROM (SELECT * FROM payouts WHERE order_id IS NOT NULL) p FULL JOIN (
            SELECT substr(external_id, length('order:') + 1)::uuid AS order_id,

@@ -66,6 +66,8 @@ BODIES: dict[str, Body] = {
     "PATCH /vehicles/{vehicle_id}": always(colour="azul"),
     "POST /payment-codes": _payment_code,
     "POST /payments": _payment,
+    "POST /payments/{payment_id}/charge/settle": always(outcome="not_charged", note="n"),
+    "POST /payouts/{external_id}/settle": always(outcome="not_paid", note="n"),
     "POST /payments/{payment_id}/refund/settle": always(reference="r", note="n"),
     "POST /payouts": _payout,
     "POST /kpis": _kpi,

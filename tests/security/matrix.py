@@ -55,6 +55,7 @@ ENDPOINTS = {
         "POST /payments":                             "buyer*         operator       ",
         "GET /payments":                              "               operator       ",
         "GET /payments/{payment_id}":                 "buyer*         operator       ",
+        "POST /payments/{payment_id}/charge/settle":  "               operator       ",
         "POST /payments/{payment_id}/refund/retry":   "               operator       ",
         "POST /payments/{payment_id}/refund/settle":  "               operator       ",
     },
@@ -63,6 +64,7 @@ ENDPOINTS = {
         "GET /payouts":                               "       seller* operator  admin",
         "GET /payouts/{external_id}":                 "       seller* operator  admin",
         "POST /payouts/{external_id}/retry":          "               operator       ",
+        "POST /payouts/{external_id}/settle":         "               operator       ",
     },
     "kpis": {
         "POST /kpis":                                 "                         admin",

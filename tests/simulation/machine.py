@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from libs.messaging.inbox.reactions import Step
 from services.orders.domain.states import State as PurchaseState
+from services.payments.domain.payment import Payment
 from services.payments.domain.payment import State as PaymentState
-from services.payouts.domain.payout import Status
+from services.payouts.domain.payout import Payout, Status
 from tests.simulation.database import Fault
 from tests.simulation.people import PRICE_CENTS, TENANTS, People
 from tests.simulation.rules import InvariantBroken, States, followed, hold_always, hold_at_rest
@@ -177,6 +178,22 @@ class Simulation(RuleBasedStateMachine):
     @step(lambda self: self.people.payouts(Status.FAILED), payout=PICK)
     def mend_payout(self, payout: int) -> None:
         self.people.retry_payout(_pick(self.people.payouts(Status.FAILED), payout))
+
+    @step(lambda self: self._unanswered(), record=PICK)
+    def mend_silence(self, record: int) -> None:
+        """A person asks the gateway or the bank by another way, and records what it says."""
+        match _pick(self._unanswered(), record):
+            case Payment() as payment:
+                charged = f"charge-{payment.payment_id}" in self.workers.gateway.operations
+                self.people.settle_charge(payment, charged=charged)
+            case Payout() as payout:
+                paid = f"payout-{payout.payout_id}" in self.workers.bank.transfers
+                self.people.settle_payout(payout, paid=paid)
+
+    def _unanswered(self) -> list[Payment | Payout]:
+        payments: list[Payment | Payout] = [*self.people.payments(PaymentState.PROCESSING)]
+        waiting = [*payments, *self.people.payouts(Status.PENDING)]
+        return [each for each in waiting if each.needs_attention]
 
     # What the network, the processes and the broker do.
 

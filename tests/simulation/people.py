@@ -22,11 +22,13 @@ from services.orders.domain.order import Order
 from services.orders.domain.states import State as PurchaseState
 from services.payments.application.pay_code import pay_code
 from services.payments.application.retry_refund import retry_refund
+from services.payments.application.settle_charge import ChargeSettlement, settle_charge
 from services.payments.application.settle_refund import Settlement, settle_refund
 from services.payments.domain.payment import Payment
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.application.request_payout import request_payout
 from services.payouts.application.retry_payout import retry_payout
+from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
 from services.payouts.domain.payout import Payout, Status
 from services.vehicles.application.edit_vehicle import edit_vehicle
 from services.vehicles.application.list_vehicle import list_vehicle
@@ -215,6 +217,25 @@ class People:
         if not gave_back:
             paid = Settlement(reference="bank-1", note="by transfer", by="operator")
             self._payment(settle_refund, payment, settlement=paid)
+
+    def settle_charge(self, payment: Payment, *, charged: bool) -> None:
+        """By someone who has looked at the gateway's books first."""
+        found = ChargeSettlement(
+            reference=f"charge-{payment.payment_id}" if charged else None,
+            note="seen",
+            by="operator",
+        )
+        self._payment(settle_charge, payment, settlement=found)
+
+    def settle_payout(self, payout: Payout, *, paid: bool) -> None:
+        """By someone who has looked at the bank's books first."""
+        found = PayoutSettlement(
+            reference=f"payout-{payout.payout_id}" if paid else None, note="seen", by="operator"
+        )
+        which = {"tenant_id": payout.tenant_id, "external_id": payout.external_id}
+        self._ask(
+            "payouts", lambda uow: settle_payout(uow, **which, version=None, settlement=found)
+        )
 
     def ask_for_payout(self, tenant_id: str, external_id: str) -> None:
         payout = Payout(

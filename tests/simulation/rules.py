@@ -172,9 +172,8 @@ def attention(world: World) -> Iterator[str]:
     payouts = {each.order_id: each for each in world.rows("payouts", "payouts").values()}
     for order_id, purchase in world.purchases().items():
         payment, payout = world.rows("payments", "payments").get(order_id), payouts.get(order_id)
-        refund_failed = payment is not None and payment.state == "REFUND_FAILED"
-        payout_failed = payout is not None and payout.status == "FAILED"
-        if purchase.needs_attention != (refund_failed or payout_failed):
+        asked = any(each is not None and each.needs_attention for each in (payment, payout))
+        if purchase.needs_attention != asked:
             yield f"order {order_id}: needs_attention is {purchase.needs_attention}"
 
 

@@ -29,6 +29,10 @@ from services.orders.domain.states import ENDED, FORWARD, State
 
 CANCELLED_BY_BUYER = "cancelled_by_buyer"
 DEADLINE_PASSED = "deadline_passed"
+ASKING_FOR_A_PERSON = (
+    ("payments", ("payment.charge_unanswered.v1", "payment.refund_failed.v1")),
+    ("payouts", ("payout.unanswered.v1", "payout.failed.v1")),
+)
 
 
 @dataclass(kw_only=True)
@@ -54,13 +58,8 @@ class Purchase:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the last thing payments said is that a refund failed, or payouts that the seller
-        could not be paid.
-        """
-        return (
-            self._last_of("payments") == "payment.refund_failed.v1"
-            or self._last_of("payouts") == "payout.failed.v1"
-        )
+        """Whether the last event of payments or of payouts asks for a person."""
+        return any(self._last_of(service) in asking for service, asking in ASKING_FOR_A_PERSON)
 
     def request(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         self._enter(State.REQUESTED, deadlines)

@@ -173,6 +173,12 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     ) -> None:
         await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
 
+    @on.view("payment.charge_unanswered.v1", Happened)
+    async def ask_for_a_person_when_charge_unanswered(
+        uow: OrdersUnitOfWork, event: Received[Happened]
+    ) -> None:
+        await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
+
     @on.forward("vehicle.sold.v1", VehicleSold, compensated_by=["credit.released.v1"])
     async def complete_purchase_when_vehicle_sold(
         uow: OrdersUnitOfWork, event: Received[VehicleSold]
@@ -209,6 +215,12 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payout.completed.v1", PaidOut)
     async def note_payout_when_payout_completed(
+        uow: OrdersUnitOfWork, event: Received[PaidOut]
+    ) -> None:
+        await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
+
+    @on.view("payout.unanswered.v1", PaidOut)
+    async def ask_for_a_person_when_payout_unanswered(
         uow: OrdersUnitOfWork, event: Received[PaidOut]
     ) -> None:
         await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))

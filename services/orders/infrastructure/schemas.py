@@ -63,7 +63,9 @@ class OrderPage(CamelOut):
 
 
 class PurchaseOut(Out):
-    """`transaction_id` is the order's id. `needs_attention`: a refund or a payout failed."""
+    """`transaction_id` is the order's id. `needs_attention`: a refund or a payout
+    failed, or the gateway or the bank does not answer.
+    """
 
     transaction_id: UUID
     state: State

@@ -43,7 +43,13 @@ class PaymentRepository(Protocol):
     async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None: ...
 
     async def page(
-        self, tenant_id: str, state: str | None, after: UUID | None, limit: int
+        self,
+        tenant_id: str,
+        *,
+        state: str | None,
+        needs_attention: bool | None,
+        after: UUID | None,
+        limit: int,
     ) -> Sequence[Payment]:
         """In the order of their ids, which is the order they were made in."""
 

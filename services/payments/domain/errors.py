@@ -45,6 +45,20 @@ class RefundNotFailed(Conflict):
         super().__init__("Only a refund that failed can be retried or settled by hand.")
 
 
+class ChargeNotUnanswered(Conflict):
+    code = "charge-not-unanswered"
+
+    def __init__(self) -> None:
+        super().__init__("Only a charge that the gateway leaves unanswered can be settled by hand.")
+
+
+class ChargeInFlight(Conflict):
+    code = "charge-in-flight"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is being asked for this charge right now: look again.")
+
+
 class RefundInFlight(Conflict):
     code = "refund-in-flight"
 

@@ -45,6 +45,17 @@ class PaymentFailed(PaymentEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaymentChargeUnanswered(PaymentEvent):
+    """The gateway has left several calls unanswered, and nobody knows whether it charged: a person
+    should look. It is still being asked.
+    """
+
+    type: ClassVar[str] = "payment.charge_unanswered.v1"
+    direction = Direction.COMPENSATION
+    amount_cents: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class PaymentExpired(PaymentEvent):
     type: ClassVar[str] = "payment.expired.v1"
     direction = Direction.COMPENSATION

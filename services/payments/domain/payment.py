@@ -8,6 +8,8 @@ from uuid import UUID
 
 from services.payments.domain import events
 from services.payments.domain.errors import (
+    ChargeInFlight,
+    ChargeNotUnanswered,
     PaymentCodeExpired,
     PaymentCodeVoided,
     RefundInFlight,
@@ -33,6 +35,10 @@ class State(StrEnum):
 
 AWAITING_REFUND = frozenset({State.REFUNDING, State.REFUND_FAILED})
 AWAITING_GATEWAY = AWAITING_REFUND | {State.PROCESSING}
+ASKING_FOR_A_PERSON = frozenset({events.PaymentChargeUnanswered, events.PaymentRefundFailed})
+NOT_CHARGED = "not_charged"
+CHARGED_AFTER_ALL = "charged_after_all"
+"""Why the money goes back: the gateway has charged what a person recorded as not charged."""
 
 
 @dataclass(kw_only=True)
@@ -55,6 +61,9 @@ class Payment:
     """The gateway's token for the card, never a card number."""
     cancellation_requested: bool = False
     charge_reference: str | None = None
+    charge_settled_by: str | None = None
+    """Who recorded by hand whether the gateway has charged; None: the gateway said it itself."""
+    charge_settlement_note: str | None = None
     refund_reference: str | None = None
     settled_by: str | None = None
     settlement_note: str | None = None
@@ -62,6 +71,8 @@ class Payment:
     """Why it failed, or why the money goes back."""
     refund_error: str | None = None
     """Why the last try to refund did not go through."""
+    needs_attention: bool = False
+    """Whether the last event asks for a person."""
     attempts: int = 0
     """Calls of the gateway for the charge, or for this episode of the refund."""
     claim: UUID | None = None
@@ -129,22 +140,30 @@ class Payment:
         no vehicle is sold for it, not even briefly.
         """
         if self.state is not State.PROCESSING:
+            self._reconcile(answer)
             return []
         match answer:
             case Unanswered():
-                if claim == self.claim:
-                    self.claim, self.call_in = None, policy.delay(self.attempts)
-                return []
+                return self._stayed_silent(policy) if claim == self.claim else []
             case Declined(reason):
-                self.claim, self.state, self.reason = None, State.FAILED, reason
-                return self._next(events.PaymentFailed, reason=reason)
+                return self._declined(reason)
             case Approved(reference):
-                self.claim, self.charge_reference = None, reference
-        if self.cancellation_requested:
-            self._begin_refund("cancelled")
-            return []
-        self.state = State.PROCESSED
-        return self._next(events.PaymentProcessed)
+                return self._charged(reference)
+
+    def settle_charge(
+        self, *, reference: str | None, note: str, by: str
+    ) -> list[events.PaymentEvent]:
+        """A person has found out at the gateway what became of an unanswered charge: charged under
+        this reference, or (None) not charged. The purchase goes on as if the gateway had said so.
+        Never beside a call under way, whose answer may come at any moment.
+        """
+        if self.state is not State.PROCESSING or not self.needs_attention:
+            raise ChargeNotUnanswered
+        if self.claim:
+            raise ChargeInFlight
+        self.charge_settled_by, self.charge_settlement_note = by, note
+        self.version += 1
+        return self._declined(NOT_CHARGED) if reference is None else self._charged(reference)
 
     def refund_answered(
         self, answer: Answer, claim: UUID | None, policy: RetryPolicy
@@ -169,7 +188,7 @@ class Payment:
         """A person begins a new episode; a call already under way is its first."""
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
-        self.state = State.REFUNDING
+        self.state, self.needs_attention = State.REFUNDING, False
         self.attempts = 1 if self.claim else 0
         self.call_in = None if self.claim else AT_ONCE
         self.version += 1
@@ -190,6 +209,35 @@ class Payment:
         if expected is not None and expected != self.version:
             raise StalePayment
 
+    def _reconcile(self, answer: Answer) -> None:
+        """The gateway answers after a person has settled the charge. Money it has taken for what
+        was recorded as not charged goes back; the reference of a charge is then its own.
+        """
+        if self.charge_settled_by is None or not isinstance(answer, Approved):
+            return
+        self.charge_reference = answer.reference
+        if self.state is State.FAILED:
+            self._begin_refund(CHARGED_AFTER_ALL)
+
+    def _stayed_silent(self, policy: RetryPolicy) -> list[events.PaymentEvent]:
+        """Stated once; the gateway is asked on, for as long as it takes."""
+        self.claim, self.call_in = None, policy.delay(self.attempts)
+        if self.needs_attention or self.attempts < policy.silent_tries:
+            return []
+        return self._next(events.PaymentChargeUnanswered)
+
+    def _declined(self, reason: str) -> list[events.PaymentEvent]:
+        self.claim, self.state, self.reason = None, State.FAILED, reason
+        return self._next(events.PaymentFailed, reason=reason)
+
+    def _charged(self, reference: str) -> list[events.PaymentEvent]:
+        self.claim, self.charge_reference = None, reference
+        if self.cancellation_requested:
+            self._begin_refund("cancelled")
+            return []
+        self.state = State.PROCESSED
+        return self._next(events.PaymentProcessed)
+
     def _begin_refund(self, reason: str) -> None:
         self.state, self.reason = State.REFUNDING, reason
         self.attempts = 0
@@ -201,6 +249,7 @@ class Payment:
 
     def _next(self, event: type[events.PaymentEvent], **data: Any) -> list[events.PaymentEvent]:
         self.sequence += 1
+        self.needs_attention = event in ASKING_FOR_A_PERSON
         return [self._event(event, **data)]
 
     def _event(self, event: type[events.PaymentEvent], **data: Any) -> events.PaymentEvent:

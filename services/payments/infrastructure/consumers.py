@@ -86,6 +86,7 @@ def participant(terms: CodeTerms = USUAL_TERMS) -> Participant:
             events.PaymentCodeGenerationFailed,
             events.PaymentProcessed,
             events.PaymentFailed,
+            events.PaymentChargeUnanswered,
             events.PaymentExpired,
             events.PaymentVoided,
             events.PaymentRefunded,

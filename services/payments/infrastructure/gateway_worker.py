@@ -22,8 +22,6 @@ from services.payments.domain.payment import Payment, State
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 
 EVERY_SECONDS = 1.0
-ALERT_AFTER = 5
-"""Calls without an answer; from then on each is an error in the log."""
 
 log = structlog.get_logger()
 answers = Counter(
@@ -83,7 +81,8 @@ class GatewayWorker:
             )
         answers.labels("charge" if charging else "refund", type(answer).__name__.lower()).inc()
         if isinstance(answer, Unanswered):
-            say = log.error if payment.attempts >= ALERT_AFTER else log.warning
+            alert = payment.attempts >= self._terms.policy.silent_tries
+            say = log.error if alert else log.warning
             say("gateway silent", **_about(payment))
 
 

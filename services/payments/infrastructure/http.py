@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
@@ -19,6 +19,7 @@ from libs.runtime.idempotency import (
 from libs.runtime.pagination import PageDep
 from services.payments.application.pay_code import pay_code
 from services.payments.application.retry_refund import retry_refund
+from services.payments.application.settle_charge import ChargeSettlement, settle_charge
 from services.payments.application.settle_refund import Settlement, settle_refund
 from services.payments.domain.code import parse_code
 from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
@@ -26,6 +27,7 @@ from services.payments.domain.payment import Payment, State
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.schemas import (
     AcceptedOut,
+    ChargeSettlementRequest,
     CodeOut,
     CodeRequest,
     PaymentOut,
@@ -34,6 +36,10 @@ from services.payments.infrastructure.schemas import (
     SettlementRequest,
 )
 from services.payments.infrastructure.tables import IDEMPOTENCY
+
+NeedsAttention = Annotated[
+    bool | None, Query(description="Whether the last event asks for a person")
+]
 
 
 class Endpoints:
@@ -102,13 +108,24 @@ class Endpoints:
         return respond(_payment_answer(payment))
 
     async def list_payments(
-        self, request: Request, caller: CallerDep, page: PageDep, state: State | None = None
+        self,
+        request: Request,
+        caller: CallerDep,
+        page: PageDep,
+        state: State | None = None,
+        needs_attention: NeedsAttention = None,
     ) -> Response:
         """All payments of the tenant, oldest first."""
         caller.require("operator")
         after = UUID(page.after[0]) if page.after else None
         found = await self._transactions.read(
-            lambda uow: uow.payments.page(caller.tenant_id, state, after, page.limit + 1)
+            lambda uow: uow.payments.page(
+                caller.tenant_id,
+                state=state,
+                needs_attention=needs_attention,
+                after=after,
+                limit=page.limit + 1,
+            )
         )
         shown = [_out(payment) for payment in found[: page.limit]]
         more = len(found) > page.limit
@@ -161,6 +178,33 @@ class Endpoints:
 
         return await self._idempotency.run(call, work)
 
+    async def settle_unanswered(
+        self,
+        payment_id: UUID,
+        body: ChargeSettlementRequest,
+        caller: CallerDep,
+        version: OptionalIfMatchDep,
+        call: IdempotentCallDep,
+    ) -> Response:
+        """Record whether the gateway has charged what it leaves unanswered, having looked there."""
+        caller.require("operator")
+        settlement = ChargeSettlement(reference=body.reference, note=body.note, by=caller.subject)
+
+        async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
+            return _payment_answer(
+                await settle_charge(
+                    uow,
+                    tenant_id=caller.tenant_id,
+                    payment_id=payment_id,
+                    version=version,
+                    settlement=settlement,
+                )
+            )
+
+        response = await self._idempotency.run(call, work)
+        self._wake_gateway()
+        return response
+
 
 def router(
     transactions: Transactions[PostgresPaymentsUnitOfWork], wake_gateway: Callable[[], None]
@@ -171,6 +215,8 @@ def router(
     routes.post("/payments", status_code=202, response_model=AcceptedOut)(to.pay)
     routes.get("/payments", response_model=PaymentPage)(to.list_payments)
     routes.get("/payments/{payment_id}", response_model=PaymentOut)(to.read_payment)
+    charge = "/payments/{payment_id}/charge"
+    routes.post(f"{charge}/settle", response_model=PaymentOut)(to.settle_unanswered)
     refund = "/payments/{payment_id}/refund"
     routes.post(f"{refund}/retry", status_code=202, response_model=PaymentOut)(to.retry)
     routes.post(f"{refund}/settle", response_model=PaymentOut)(to.settle)

@@ -145,11 +145,21 @@ class PostgresPayments:
         return await self._one(_BY_ORDER, {"tenant": tenant_id, "order": order_id})
 
     async def page(
-        self, tenant_id: str, state: str | None, after: UUID | None, limit: int
+        self,
+        tenant_id: str,
+        *,
+        state: str | None,
+        needs_attention: bool | None,
+        after: UUID | None,
+        limit: int,
     ) -> Sequence[Payment]:
         query = select(*_COLUMNS).where(payments.c.tenant_id == tenant_id)
         if state is not None:
             query = query.where(payments.c.state == state)
+        if needs_attention is not None:
+            query = query.where(
+                payments.c.needs_attention if needs_attention else ~payments.c.needs_attention
+            )
         if after is not None:
             query = query.where(payments.c.payment_id > after)
         return await self._many(query.order_by(payments.c.payment_id).limit(limit), {})

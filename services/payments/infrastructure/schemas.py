@@ -1,10 +1,10 @@
 """What clients send and get."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from libs.runtime.schemas import Body, Out
 from services.payments.domain.payment import State
@@ -31,6 +31,23 @@ class PaymentRequest(Body):
 class SettlementRequest(Body):
     reference: Annotated[str, Field(min_length=1, max_length=100)]
     note: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ChargeSettlementRequest(Body):
+    outcome: Literal["charged", "not_charged"]
+    reference: Annotated[
+        str | None,
+        Field(
+            min_length=1, max_length=100, description="The gateway's name of the charge, if any."
+        ),
+    ] = None
+    note: Annotated[str, Field(min_length=1, max_length=500)]
+
+    @model_validator(mode="after")
+    def _a_charge_has_a_reference(self) -> Self:
+        if (self.outcome == "charged") != (self.reference is not None):
+            raise ValueError("a charge has the reference of the gateway, and no charge has none")
+        return self
 
 
 class CodeOut(Out):
@@ -61,11 +78,14 @@ class PaymentOut(Out):
     expires_at: datetime | None
     cancellation_requested: bool
     charge_reference: str | None
+    charge_settled_by: str | None
+    charge_settlement_note: str | None
     refund_reference: str | None
     refund_error: str | None
     settled_by: str | None
     settlement_note: str | None
     reason: str | None
+    needs_attention: bool
     attempts: int
 
 

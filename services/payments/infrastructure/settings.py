@@ -27,6 +27,8 @@ class PaymentsSettings(ServiceSettings):
     gateway_longest_retry_seconds: float = Field(default=300, gt=0)
     gateway_refund_tries: int = Field(default=3, ge=1)
     """Failing tries after which a refund is said to need a person; it is retried on."""
+    gateway_silent_tries: int = Field(default=5, ge=1)
+    """Calls without an answer after which a charge is said to need a person; it is asked on."""
     sandbox_latency_seconds: float = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -51,5 +53,6 @@ class PaymentsSettings(ServiceSettings):
                 first=timedelta(seconds=self.gateway_first_retry_seconds),
                 longest=timedelta(seconds=self.gateway_longest_retry_seconds),
                 refund_tries=self.gateway_refund_tries,
+                silent_tries=self.gateway_silent_tries,
             ),
         )

@@ -44,6 +44,7 @@ class PayoutRepository(Protocol):
         *,
         seller_id: UUID | None,
         status: Status | None,
+        needs_attention: bool | None,
         before: UUID | None,
         limit: int,
     ) -> Sequence[Payout]:

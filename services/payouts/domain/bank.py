@@ -31,11 +31,14 @@ Answer = Paid | Refused | Unanswered
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """A payout has failed after `tries` calls the last of which was refused."""
+    """A payout has failed after `tries` calls the last of which was refused, and needs a person
+    after `silent_tries` calls the last of which got no answer.
+    """
 
     first: timedelta
     longest: timedelta
     tries: int
+    silent_tries: int = 5
 
     def delay(self, attempts: int) -> timedelta:
         """How long to wait after the attempt of this number: doubles, up to `longest`."""

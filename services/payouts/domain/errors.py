@@ -27,6 +27,20 @@ class PayoutNotFailed(Conflict):
         super().__init__("Only a payout that failed can be retried.")
 
 
+class PayoutNotUnanswered(Conflict):
+    code = "payout-not-unanswered"
+
+    def __init__(self) -> None:
+        super().__init__("Only a payout that the bank leaves unanswered can be settled by hand.")
+
+
+class PayoutInFlight(Conflict):
+    code = "payout-in-flight"
+
+    def __init__(self) -> None:
+        super().__init__("The bank is being asked for this payout right now: look again.")
+
+
 class StalePayout(StaleVersion):
     def __init__(self) -> None:
         super().__init__("The payout has changed since it was read.")

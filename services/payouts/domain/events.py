@@ -37,6 +37,16 @@ class PayoutCompleted(PayoutEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PayoutUnanswered(PayoutEvent):
+    """The bank has left several calls unanswered, and nobody knows whether it paid: a person
+    should look. It is still being asked.
+    """
+
+    type: ClassVar[str] = "payout.unanswered.v1"
+    direction = Direction.COMPENSATION
+
+
+@dataclass(frozen=True, kw_only=True)
 class PayoutFailed(PayoutEvent):
     """The bank refuses for good: a person must act, then retry."""
 

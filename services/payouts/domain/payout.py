@@ -8,9 +8,16 @@ from uuid import UUID
 
 from services.payouts.domain import events
 from services.payouts.domain.bank import Answer, Paid, Refused, RetryPolicy, Unanswered
-from services.payouts.domain.errors import PayoutNotFailed, StalePayout
+from services.payouts.domain.errors import (
+    PayoutInFlight,
+    PayoutNotFailed,
+    PayoutNotUnanswered,
+    StalePayout,
+)
 
 AT_ONCE = timedelta(0)
+ASKING_FOR_A_PERSON = frozenset({events.PayoutUnanswered, events.PayoutFailed})
+NOT_PAID = "not_paid"
 OF_AN_ORDER = "order:"
 """What the external ids of closed orders begin with, and no other's."""
 
@@ -38,6 +45,11 @@ class Payout:
     bank_reference: str | None = None
     reason: str | None = None
     """Why the bank's last answer was no, or why there was none."""
+    settled_by: str | None = None
+    """Who recorded by hand what became of it; None: the bank said it itself."""
+    settlement_note: str | None = None
+    needs_attention: bool = False
+    """Whether the last event asks for a person."""
     attempts: int = 0
     """Calls of the bank in this episode; a retry by a person begins another."""
     claim: UUID | None = None
@@ -67,8 +79,11 @@ class Payout:
         claim that stands, for a later call may be under way.
 
         No answer never makes it fail: nobody may say that it failed while it may have been paid.
+        After several of them it needs a person, which is stated once; the bank is asked on.
         """
         if self.status is Status.PAID:
+            if self.settled_by is not None and isinstance(answer, Paid):
+                self.bank_reference = answer.reference
             return []
         if isinstance(answer, Paid):
             return self._paid(answer.reference)
@@ -76,16 +91,38 @@ class Payout:
             return []
         self.claim, self.reason = None, answer.reason
         self.call_in = policy.delay(self.attempts)
-        if isinstance(answer, Unanswered) or not self._given_up(answer, policy):
+        if isinstance(answer, Unanswered):
+            if self.needs_attention or self.attempts < policy.silent_tries:
+                return []
+            return self._next(events.PayoutUnanswered)
+        if not self._given_up(answer, policy):
             return []
         self.status = Status.FAILED
         return self._next(events.PayoutFailed, reason=answer.reason)
+
+    def settle(self, *, reference: str | None, note: str, by: str) -> list[events.PayoutEvent]:
+        """A person has found out at the bank what became of an unanswered payout: paid under this
+        reference, or (None) not paid; then it has failed, and may be retried. Never beside a call
+        under way, whose answer may come at any moment.
+
+        Raises PayoutNotUnanswered, PayoutInFlight.
+        """
+        if self.status is not Status.PENDING or not self.needs_attention:
+            raise PayoutNotUnanswered
+        if self.claim:
+            raise PayoutInFlight
+        self.settled_by, self.settlement_note = by, note
+        self.version += 1
+        if reference is not None:
+            return self._paid(reference)
+        self.status, self.reason = Status.FAILED, NOT_PAID
+        return self._next(events.PayoutFailed, reason=NOT_PAID)
 
     def retry(self) -> None:
         """A person has seen to it: a new episode, at once. Raises PayoutNotFailed."""
         if self.status is not Status.FAILED:
             raise PayoutNotFailed
-        self.status, self.reason = Status.PENDING, None
+        self.status, self.reason, self.needs_attention = Status.PENDING, None, False
         self.attempts, self.call_in = 0, AT_ONCE
         self.version += 1
 
@@ -104,6 +141,7 @@ class Payout:
 
     def _next(self, event: type[events.PayoutEvent], **data: Any) -> list[events.PayoutEvent]:
         self.sequence += 1
+        self.needs_attention = event in ASKING_FOR_A_PERSON
         return [
             event(
                 tenant_id=self.tenant_id,

@@ -21,8 +21,6 @@ from services.payouts.domain.payout import Payout
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 
 EVERY_SECONDS = 0.5
-ALERT_AFTER = 5
-"""Calls without an answer; from then on each is an error in the log."""
 
 log = structlog.get_logger()
 answers = Counter("payouts_bank_answers_total", "Answers of the bank", ["answer"])
@@ -77,15 +75,15 @@ class BankWorker:
         answers.labels(type(answer).__name__.lower()).inc()
         if failed:
             failures.inc()
-        _tell(payout, answer, failed=failed)
+        self._tell(payout, answer, failed=failed)
 
-
-def _tell(payout: Payout, answer: Answer, *, failed: bool) -> None:
-    if failed:
-        log.error("payout failed", **_about(payout))
-    elif isinstance(answer, Unanswered):
-        say = log.error if payout.attempts >= ALERT_AFTER else log.warning
-        say("bank silent", **_about(payout))
+    def _tell(self, payout: Payout, answer: Answer, *, failed: bool) -> None:
+        if failed:
+            log.error("payout failed", **_about(payout))
+        elif isinstance(answer, Unanswered):
+            alert = payout.attempts >= self._terms.policy.silent_tries
+            say = log.error if alert else log.warning
+            say("bank silent", **_about(payout))
 
 
 def _about(payout: Payout) -> dict[str, object]:

@@ -8,7 +8,7 @@ from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
 from services.payouts.application.pay_seller import pay_seller
-from services.payouts.domain.events import PayoutCompleted, PayoutFailed
+from services.payouts.domain.events import PayoutCompleted, PayoutFailed, PayoutUnanswered
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork as Unit
 
 
@@ -36,4 +36,8 @@ def reactions(new_id: IdFactory = uuid7) -> Reactions[Unit]:
 
 
 def participant() -> Participant:
-    return Participant("payouts", publishes=(PayoutCompleted, PayoutFailed), reactions=reactions())
+    return Participant(
+        "payouts",
+        publishes=(PayoutCompleted, PayoutUnanswered, PayoutFailed),
+        reactions=reactions(),
+    )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from libs.kernel.errors import Forbidden
 from libs.kernel.ids import uuid7
@@ -15,6 +15,7 @@ from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, res
 from libs.runtime.pagination import PageDep
 from services.payouts.application.request_payout import request_payout
 from services.payouts.application.retry_payout import retry_payout
+from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
 from services.payouts.domain.errors import PayoutNotFound
 from services.payouts.domain.payout import Payout, Status
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
@@ -23,9 +24,13 @@ from services.payouts.infrastructure.schemas import (
     PayoutOut,
     PayoutPage,
     PayoutRequest,
+    PayoutSettlementRequest,
 )
 from services.payouts.infrastructure.tables import IDEMPOTENCY
 
+NeedsAttention = Annotated[
+    bool | None, Query(description="Whether the last event asks for a person")
+]
 ExternalId = Annotated[str, Path(pattern=EXTERNAL_ID)]
 
 
@@ -67,7 +72,12 @@ class Endpoints:
         return respond(Answer(200, PayoutOut.of(payout), payout.version))
 
     async def browse(
-        self, request: Request, caller: CallerDep, page: PageDep, status: Status | None = None
+        self,
+        request: Request,
+        caller: CallerDep,
+        page: PageDep,
+        status: Status | None = None,
+        needs_attention: NeedsAttention = None,
     ) -> Response:
         """Newest first: all of the tenant, or a seller's own."""
         seller_id = _only_seller(caller)
@@ -77,6 +87,7 @@ class Endpoints:
                 caller.tenant_id,
                 seller_id=seller_id,
                 status=status,
+                needs_attention=needs_attention,
                 before=before,
                 limit=page.limit + 1,
             )
@@ -105,6 +116,30 @@ class Endpoints:
         self._wake_bank()
         return response
 
+    async def settle(
+        self,
+        external_id: ExternalId,
+        body: PayoutSettlementRequest,
+        caller: CallerDep,
+        version: OptionalIfMatchDep,
+        call: IdempotentCallDep,
+    ) -> Response:
+        """Record whether the bank has paid what it leaves unanswered, having looked there."""
+        caller.require("operator")
+        settlement = PayoutSettlement(reference=body.reference, note=body.note, by=caller.subject)
+
+        async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
+            payout = await settle_payout(
+                uow,
+                tenant_id=caller.tenant_id,
+                external_id=external_id,
+                version=version,
+                settlement=settlement,
+            )
+            return Answer(200, PayoutOut.of(payout), payout.version)
+
+        return await self._idempotency.run(call, work)
+
 
 def router(
     transactions: Transactions[PostgresPayoutsUnitOfWork], wake_bank: Callable[[], None]
@@ -120,6 +155,7 @@ def router(
     one = "/payouts/{external_id}"
     routes.get(one, response_model=PayoutOut)(to.read)
     routes.post(f"{one}/retry", status_code=202, response_model=PayoutOut)(to.retry)
+    routes.post(f"{one}/settle", response_model=PayoutOut)(to.settle)
     return routes
 
 

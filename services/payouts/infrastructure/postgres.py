@@ -133,6 +133,7 @@ class PostgresPayouts:
         *,
         seller_id: UUID | None,
         status: Status | None,
+        needs_attention: bool | None,
         before: UUID | None,
         limit: int,
     ) -> Sequence[Payout]:
@@ -141,6 +142,10 @@ class PostgresPayouts:
             query = query.where(payouts.c.seller_id == seller_id)
         if status is not None:
             query = query.where(payouts.c.status == status)
+        if needs_attention is not None:
+            query = query.where(
+                payouts.c.needs_attention if needs_attention else ~payouts.c.needs_attention
+            )
         if before is not None:
             query = query.where(payouts.c.payout_id < before)
         return await self._many(query.order_by(payouts.c.payout_id.desc()).limit(limit), {})

@@ -1,9 +1,9 @@
 """What clients send and get."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from libs.runtime.schemas import Body, Cents, Out
 from services.payouts.domain.payout import Payout, Status
@@ -21,6 +21,21 @@ class PayoutRequest(Body):
     ] = None
 
 
+class PayoutSettlementRequest(Body):
+    outcome: Literal["paid", "not_paid"]
+    reference: Annotated[
+        str | None,
+        Field(min_length=1, max_length=100, description="The bank's name of the transfer, if any."),
+    ] = None
+    note: Annotated[str, Field(min_length=1, max_length=500)]
+
+    @model_validator(mode="after")
+    def _a_transfer_has_a_reference(self) -> Self:
+        if (self.outcome == "paid") != (self.reference is not None):
+            raise ValueError("a transfer has the reference of the bank, and no transfer has none")
+        return self
+
+
 class PayoutOut(Out):
     """`duplicate` is the answer to a request for an `external_id` that there is already: all the
     rest is of the payout there is.
@@ -34,6 +49,9 @@ class PayoutOut(Out):
     order_id: UUID | None
     bank_reference: str | None
     reason: str | None
+    settled_by: str | None
+    settlement_note: str | None
+    needs_attention: bool
     attempts: int
 
     @classmethod
@@ -47,6 +65,9 @@ class PayoutOut(Out):
             order_id=payout.order_id,
             bank_reference=payout.bank_reference,
             reason=payout.reason,
+            settled_by=payout.settled_by,
+            settlement_note=payout.settlement_note,
+            needs_attention=payout.needs_attention,
             attempts=payout.attempts,
         )
 

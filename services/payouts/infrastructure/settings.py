@@ -23,6 +23,8 @@ class PayoutsSettings(ServiceSettings):
     bank_longest_retry_seconds: float = Field(default=300, gt=0)
     bank_tries: int = Field(default=3, ge=1)
     """Calls after which a refusal is taken for good."""
+    bank_silent_tries: int = Field(default=5, ge=1)
+    """Calls without an answer after which a payout is said to need a person; it is asked on."""
     sandbox_bank_latency_seconds: float = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -43,5 +45,6 @@ class PayoutsSettings(ServiceSettings):
                 first=timedelta(seconds=self.bank_first_retry_seconds),
                 longest=timedelta(seconds=self.bank_longest_retry_seconds),
                 tries=self.bank_tries,
+                silent_tries=self.bank_silent_tries,
             ),
         )

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     func,
     text,
 )
@@ -42,6 +44,9 @@ payouts = Table(
     Column("status", Text, nullable=False),
     Column("bank_reference", Text),
     Column("reason", Text),
+    Column("settled_by", Text),
+    Column("settlement_note", Text),
+    Column("needs_attention", Boolean, nullable=False, server_default=false()),
     Column("attempts", Integer, nullable=False),
     Column("claim", Uuid),
     Column("next_attempt", DateTime(timezone=True)),
@@ -58,5 +63,11 @@ payouts = Table(
     Index("ix_payouts_tenant_id_external_id", "tenant_id", "external_id", unique=True),
     Index("ix_payouts_tenant_id_payout_id", "tenant_id", "payout_id"),
     Index("ix_payouts_tenant_id_seller_id_payout_id", "tenant_id", "seller_id", "payout_id"),
+    Index(
+        "ix_payouts_needs_attention",
+        "tenant_id",
+        "payout_id",
+        postgresql_where=text("needs_attention"),
+    ),
     Index("ix_payouts_due", "next_attempt", postgresql_where=text("next_attempt IS NOT NULL")),
 )

@@ -38,13 +38,14 @@ OF_A_PURCHASE = (
     "payment.code_generated.v1",
     "payment.code_generation_failed.v1",
     "payment.processed.v1",
+    "payment.charge_unanswered.v1",
     "payment.failed.v1",
     "payment.expired.v1",
     "payment.voided.v1",
     "payment.refunded.v1",
     "payment.refund_failed.v1",
 )
-OF_A_PAYOUT = ("payout.completed.v1", "payout.failed.v1")
+OF_A_PAYOUT = ("payout.completed.v1", "payout.unanswered.v1", "payout.failed.v1")
 OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1")
 OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
 

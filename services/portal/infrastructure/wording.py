@@ -24,11 +24,13 @@ EVENTS = {
     "payment.code_generation_failed": marked("No payment code"),
     "payment.processed": marked("Paid"),
     "payment.failed": marked("Payment declined"),
+    "payment.charge_unanswered": marked("Payment provider silent"),
     "payment.expired": marked("Payment code expired"),
     "payment.voided": marked("Payment code voided"),
     "payment.refunded": marked("Refunded"),
     "payment.refund_failed": marked("Refund failed"),
     "payout.completed": marked("Seller paid"),
+    "payout.unanswered": marked("Bank silent"),
     "payout.failed": marked("Payout failed"),
 }
 

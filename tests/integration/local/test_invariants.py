@@ -59,6 +59,33 @@ ALLOWED = {
         "UPDATE outbox_archive SET created_at = created_at - interval '15 days'"
         " WHERE type = 'payment.processed.v1'",
     ),
+    "charge left unanswered by the gateway, on the way back": (
+        "payments",
+        "UPDATE payments SET state = 'PROCESSING', needs_attention = true"
+        " WHERE order_id = '{refund_failed}';"
+        "DELETE FROM sandbox_operations WHERE order_id = '{refund_failed}'",
+    ),
+    "charge settled by hand": (
+        "payments",
+        "UPDATE payments SET charge_settled_by = 'ana', charge_reference = 'gw-7'"
+        " WHERE order_id = '{closed}';"
+        "DELETE FROM sandbox_operations WHERE order_id = '{closed}'",
+    ),
+    "money taken after all for what was settled as not charged": (
+        "payments",
+        "UPDATE payments SET state = 'REFUNDING', charge_settled_by = 'ana',"
+        " charge_reference = 'gw-7', next_attempt = now() WHERE order_id = '{declined}'",
+    ),
+    "payout left unanswered by the bank": (
+        "payouts",
+        "UPDATE payouts SET status = 'PENDING', needs_attention = true, next_attempt = now()"
+        " WHERE order_id = '{payout_failed}'",
+    ),
+    "payout settled by hand": (
+        "payouts",
+        "UPDATE payouts SET status = 'PAID', settled_by = 'ana', bank_reference = 'ted-7'"
+        " WHERE order_id = '{payout_failed}'",
+    ),
     "order without a purchase": (
         "orders",
         "INSERT INTO orders (id, tenant_id, status, version, created_at)"
@@ -90,6 +117,19 @@ async def test_what_is_allowed_stays_green(spoilt: Spoilt, steps: tuple[str, ...
         await spoilt.spoil(service, statements)
 
     assert broken(await check(spoilt.databases, PARTICIPANTS)) == {}
+
+
+async def test_what_waits_for_a_person_outside_is_listed(spoilt: Spoilt) -> None:
+    for name in (
+        "charge left unanswered by the gateway, on the way back",
+        "payout left unanswered by the bank",
+    ):
+        await spoilt.spoil(*ALLOWED[name])
+
+    assert set((await check(spoilt.databases, PARTICIPANTS)).notes) == {
+        f"charge of order {identifier('refund_failed')} is unanswered and needs a person",
+        f"payout of order {identifier('payout_failed')} is unanswered and needs a person",
+    }
 
 
 async def test_without_archives_the_report_says_what_could_not_be_checked(spoilt: Spoilt) -> None:

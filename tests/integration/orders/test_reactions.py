@@ -94,6 +94,27 @@ async def test_a_failed_refund_asks_for_a_person_until_the_refund_succeeds(
     assert (await look(orders, order_id))["needs_attention"] is False
 
 
+async def test_a_silent_gateway_asks_for_a_person_until_it_is_known_what_it_did(
+    orders: ServiceClient,
+) -> None:
+    order_id = await buy(orders)
+    await hear(orders, "payment.charge_unanswered.v1", order_id, sequence=2)
+    assert (await look(orders, order_id))["needs_attention"] is True
+    await hear(orders, "payment.processed.v1", order_id, sequence=3)
+    assert (await look(orders, order_id))["needs_attention"] is False
+
+
+async def test_a_silent_bank_asks_for_a_person_until_the_seller_is_paid(
+    orders: ServiceClient,
+) -> None:
+    order_id = await completed(orders)
+    assert (await orders.post(f"/orders/{order_id}/close", headers=headers())).is_success
+    await hear(orders, "payout.unanswered.v1", order_id, sequence=1)
+    assert (await look(orders, order_id))["needs_attention"] is True
+    await hear(orders, "payout.completed.v1", order_id, sequence=2)
+    assert (await look(orders, order_id))["needs_attention"] is False
+
+
 async def test_a_failed_payout_asks_for_a_person_until_the_seller_is_paid(
     orders: ServiceClient,
 ) -> None:

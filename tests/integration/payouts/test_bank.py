@@ -81,6 +81,7 @@ async def test_silent_bank_becomes_an_alarm_and_never_a_failure(payouts: Payouts
     levels = [line["log_level"] for line in logs if line["event"] == "bank silent"]
     assert levels == ["warning"] * 4 + ["error"] * 2
     assert await payouts.status(order_id) == "PENDING"
+    assert FAILED not in await payouts.types(order_id)
 
 
 @pytest.mark.parametrize("seller_id", [SILENT, REFUSED_THRICE], ids=["silent", "refused"])

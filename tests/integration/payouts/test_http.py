@@ -38,6 +38,9 @@ async def test_payout_is_accepted_then_paid(payouts: Payouts) -> None:
         "order_id": None,
         "bank_reference": None,
         "reason": None,
+        "settled_by": None,
+        "settlement_note": None,
+        "needs_attention": False,
         "attempts": 0,
     }
     await payouts.bank_turn()

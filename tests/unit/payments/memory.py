@@ -91,7 +91,13 @@ class MemoryPayments:
         return await self.lock(order_id)
 
     async def page(
-        self, tenant_id: str, state: str | None, after: UUID | None, limit: int
+        self,
+        tenant_id: str,
+        *,
+        state: str | None,
+        needs_attention: bool | None,
+        after: UUID | None,
+        limit: int,
     ) -> Sequence[Payment]:
         return list(self.rows.values())[:limit]
 

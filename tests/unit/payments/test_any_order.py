@@ -31,6 +31,7 @@ from services.payments.application.record_charge import record_charge
 from services.payments.application.record_refund import record_refund
 from services.payments.application.refund_failed_sale import refund_failed_sale
 from services.payments.application.retry_refund import retry_refund
+from services.payments.application.settle_charge import ChargeSettlement, settle_charge
 from services.payments.application.settle_refund import Settlement, settle_refund
 from services.payments.domain.code import code_from
 from services.payments.domain.gateway import Answer, RetryPolicy
@@ -39,7 +40,7 @@ from tests.unit.payments.memory import TERMS, MemoryGateway, MemoryUnitOfWork
 
 ORDER, PAYMENT, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
 LEASE = timedelta(seconds=30)
-POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), refund_tries=2)
+POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), refund_tries=2, silent_tries=2)
 ENDS = {
     "payment.code_generation_failed.v1",
     "payment.failed.v1",
@@ -212,6 +213,36 @@ class AnyOrder(RuleBasedStateMachine):
         except DomainError:
             assert self.payment
             assert self.payment.claim
+
+    @precondition(lambda self: self.payment and self.payment.state is State.PROCESSING)
+    @rule()
+    def person_settles_charge(self) -> None:
+        """Having looked at the gateway's books first."""
+        before = copy(self.payment)
+        charged = self.gateway.approved("charge")
+        settlement = ChargeSettlement(
+            reference=f"charge-{PAYMENT}" if charged else None, note="seen", by="op"
+        )
+        try:
+            self.do(
+                settle_charge(
+                    self.uow,
+                    tenant_id="default",
+                    payment_id=PAYMENT,
+                    version=None,
+                    settlement=settlement,
+                )
+            )
+        except DomainError:
+            assert before
+            assert before.claim or not before.needs_attention
+
+    @invariant()
+    def a_silent_gateway_is_stated_once_and_in_time(self) -> None:
+        assert self.types["payment.charge_unanswered.v1"] <= 1
+        payment = self.payment
+        if payment and payment.state is State.PROCESSING and not payment.claim:
+            assert payment.needs_attention == (payment.attempts >= POLICY.silent_tries)
 
     @invariant()
     def events_are_numbered_without_a_gap(self) -> None:

@@ -70,6 +70,7 @@ class MemoryPayouts:
         *,
         seller_id: UUID | None,
         status: Status | None,
+        needs_attention: bool | None,
         before: UUID | None,
         limit: int,
     ) -> Sequence[Payout]:

@@ -6,6 +6,7 @@ paid once, and what was stated agrees with it.
 
 import asyncio
 from collections import Counter
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,17 +15,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from libs.kernel.errors import DomainError
 from services.payouts.application.call_bank import call_bank
 from services.payouts.application.pay_seller import pay_seller
 from services.payouts.application.record_answer import record_answer
 from services.payouts.application.retry_payout import retry_payout
+from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
 from services.payouts.domain.bank import Answer, RetryPolicy
 from services.payouts.domain.payout import Payout, Status
 from tests.unit.payouts.memory import MemoryBank, MemoryUnitOfWork
 
 ORDER, PAYOUT, SELLER = UUID(int=1), UUID(int=2), UUID(int=3)
 LEASE = timedelta(seconds=30)
-POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), tries=2)
+POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), tries=2, silent_tries=2)
 MOODS = st.sampled_from(["pay", "refuse", "refuse for good", "silent before", "silent after"])
 
 
@@ -109,6 +112,34 @@ class AnyOrder(RuleBasedStateMachine):
         external_id = f"order:{ORDER}"
         self.do(retry_payout(self.uow, tenant_id="default", external_id=external_id, version=None))
         self.episodes += 1
+
+    @precondition(lambda self: self.payout and self.payout.status is Status.PENDING)
+    @rule()
+    def person_settles(self) -> None:
+        """Having looked at the bank's books first."""
+        before = copy(self.payout)
+        paid = bool(self.bank.transfers)
+        found = PayoutSettlement(
+            reference=f"payout-{PAYOUT}" if paid else None, note="seen", by="op"
+        )
+        external_id = f"order:{ORDER}"
+        try:
+            self.do(
+                settle_payout(
+                    self.uow,
+                    tenant_id="default",
+                    external_id=external_id,
+                    version=None,
+                    settlement=found,
+                )
+            )
+        except DomainError:
+            assert before
+            assert before.claim or not before.needs_attention
+
+    @invariant()
+    def a_silent_bank_is_stated_once_an_episode(self) -> None:
+        assert self.types["payout.unanswered.v1"] <= self.episodes
 
     @invariant()
     def events_are_numbered_without_a_gap(self) -> None:

@@ -1,0 +1,42 @@
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.payments.application.ports import PaymentsUnitOfWork
+from services.payments.domain.errors import PaymentNotFound
+from services.payments.domain.payment import Payment
+
+
+@dataclass(frozen=True)
+class ChargeSettlement:
+    """What a person found out at the gateway: the reference of the charge, or None where there is
+    no charge; a note, and who says so.
+    """
+
+    reference: str | None
+    note: str
+    by: str
+
+
+async def settle_charge(
+    uow: PaymentsUnitOfWork,
+    *,
+    tenant_id: str,
+    payment_id: UUID,
+    version: int | None,
+    settlement: ChargeSettlement,
+) -> Payment:
+    """Record by hand whether the gateway has charged what it leaves unanswered.
+
+    Raises PaymentNotFound, StalePayment, ChargeNotUnanswered, ChargeInFlight.
+    """
+    payment = await uow.payments.lock_by_id(tenant_id, payment_id)
+    if payment is None:
+        raise PaymentNotFound
+    payment.check_version(version)
+    uow.publish(
+        *payment.settle_charge(
+            reference=settlement.reference, note=settlement.note, by=settlement.by
+        )
+    )
+    await uow.payments.save(payment)
+    return payment

@@ -1,0 +1,36 @@
+from dataclasses import dataclass
+
+from services.payouts.application.ports import PayoutsUnitOfWork
+from services.payouts.domain.payout import Payout
+
+
+@dataclass(frozen=True)
+class PayoutSettlement:
+    """What a person found out at the bank: the reference of the transfer, or None where there is
+    none; a note, and who says so.
+    """
+
+    reference: str | None
+    note: str
+    by: str
+
+
+async def settle_payout(
+    uow: PayoutsUnitOfWork,
+    *,
+    tenant_id: str,
+    external_id: str,
+    version: int | None,
+    settlement: PayoutSettlement,
+) -> Payout:
+    """Record by hand whether the bank has paid what it leaves unanswered.
+
+    Raises PayoutNotFound, StalePayout, PayoutNotUnanswered, PayoutInFlight.
+    """
+    payout = await uow.payouts.lock_by_external_id(tenant_id, external_id)
+    payout.check_version(version)
+    uow.publish(
+        *payout.settle(reference=settlement.reference, note=settlement.note, by=settlement.by)
+    )
+    await uow.payouts.update(payout)
+    return payout
