@@ -59,6 +59,7 @@ BODIES: dict[str, Body] = {
     "PATCH /orders/{order_id}/confirm": always(totalCents=PRICE),
     "POST /purchase": _purchase,
     "POST /customers": _customer,
+    "PUT /users/{user_id}/customer": _customer,
     "POST /customers/search": always(email="somebody@example.com"),
     "PATCH /customers/{customer_id}": always(name="Maria Lima"),
     "PUT /customers/{customer_id}/credit-limit": always(limit_cents=PRICE),

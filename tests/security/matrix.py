@@ -34,6 +34,7 @@ ENDPOINTS = {
     "customers": {
         "POST /customers":                            "buyer                    admin",
         "GET /customers":                             "               operator  admin",
+        "PUT /users/{user_id}/customer":              "buyer*                   admin",
         "POST /customers/search":                     "               operator  admin",
         "GET /customers/{customer_id}":               "buyer*         operator  admin",
         "GET /customers/{customer_id}?full=true":     "                         admin",

@@ -84,6 +84,9 @@ class Things:
     async def _customer_id(self) -> str:
         return str(self.customer_id)
 
+    async def _buyer_id(self) -> str:
+        return str(self.buyer.id)
+
     async def _vehicle_id(self) -> str:
         body = new_vehicle(self.seller.id)
         made = await self.market.make(self.admin, "vehicles", "/vehicles", body)

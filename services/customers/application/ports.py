@@ -36,6 +36,9 @@ class CustomerRepository(Protocol):
     async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
         """Raises CustomerNotFound only where there never was one."""
 
+    async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
+        """The user's own record, if any. Nobody else adds or changes it until we are done."""
+
     async def save(self, customer: Customer) -> None:
         """Write back a locked customer."""
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from libs.kernel.errors import StaleVersion
 from services.customers.domain.credit import Credit
-from services.customers.domain.errors import CustomerNotFound
+from services.customers.domain.errors import CustomerNotFound, RegisteredWithAnotherDocument
 from services.customers.domain.events import (
     CustomerErased,
     CustomerRegistered,
@@ -30,6 +30,8 @@ class Customer:
     updated_at: datetime
     version: int = 1
     sequence: int = 0
+    user_id: UUID | None = None
+    """The user whose own record it is; None where somebody else registered the customer."""
 
     @property
     def is_erased(self) -> bool:
@@ -63,6 +65,19 @@ class Customer:
         self.personal = replace(personal, **changes)
         return self._updated(changed, now)
 
+    def register_again(self, personal: PersonalData, now: datetime) -> list[MarketEvent]:
+        """Its user sends his data once more, perhaps corrected: the newest counts. The document
+        stays. Raises RegisteredWithAnotherDocument.
+        """
+        if personal.document != self.present().document:
+            raise RegisteredWithAnotherDocument(
+                "You are registered already, with another document. It cannot be changed here.",
+                field="document",
+            )
+        return self.edit(
+            {"name": personal.name, "email": personal.email, "phone": personal.phone}, now
+        )
+
     def change_limit(self, limit_cents: int, now: datetime) -> list[MarketEvent]:
         """Raises CreditLimitBelowUse. The limit it has already: no event."""
         if limit_cents == self.credit.limit_cents:
@@ -71,7 +86,7 @@ class Customer:
         return self._updated(("credit_limit_cents",), now)
 
     def erase(self, now: datetime) -> list[MarketEvent]:
-        self.personal = None
+        self.personal, self.user_id = None, None
         self._touch(now)
         return [
             CustomerErased(tenant_id=self.tenant_id, sequence=self.sequence, customer_id=self.id)

@@ -21,6 +21,12 @@ class DocumentTaken(Conflict):
     code = "document-taken"
 
 
+class RegisteredWithAnotherDocument(Conflict):
+    """The user has a customer record of his own, and its document is another one."""
+
+    code = "registered-with-another-document"
+
+
 class CreditLimitBelowUse(Conflict):
     """The limit asked for is below what is reserved and consumed."""
 

@@ -20,6 +20,15 @@ def may_register(caller: Caller, credit_limit_cents: int) -> None:
         raise Forbidden("this needs the role admin", field="credit_limit_cents")
 
 
+def may_register_user(caller: Caller, user_id: UUID) -> None:
+    """A buyer has a record of his own; an admin sees to anybody's."""
+    if caller.may(ADMIN):
+        return
+    caller.require(BUYER)
+    if caller.subject != str(user_id):
+        raise Forbidden("a buyer registers only himself")
+
+
 def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
     """Another buyer's customer does not exist for a buyer: ids cannot be tried out."""
     if full:

@@ -20,6 +20,7 @@ from services.customers.application.erase_customer import erase_customer
 from services.customers.application.find_customers import find_customers
 from services.customers.application.ports import ErasureLedger
 from services.customers.application.register_customer import register_customer
+from services.customers.application.register_user import register_user
 from services.customers.domain.customer import Customer
 from services.customers.infrastructure import access
 from services.customers.infrastructure.postgres import CustomersUnitOfWork
@@ -31,6 +32,7 @@ from services.customers.infrastructure.schemas import (
     CustomerPage,
     CustomerSearch,
     CustomersOut,
+    OwnCustomerIn,
 )
 
 
@@ -63,6 +65,25 @@ class Endpoints:
             return _answer(customer, status=201, location=f"/customers/{customer.id}")
 
         return await self._idempotency.run(call, work)
+
+    async def register_own(self, user_id: UUID, body: OwnCustomerIn, caller: CallerDep) -> Response:
+        """A user's own customer record. Sent again it is the same one, with the newest name, e-mail
+        and phone; the document stays.
+        """
+        access.may_register_user(caller, user_id)
+        customer_id = uuid7()
+        work = partial(
+            register_user,
+            customer_id=customer_id,
+            tenant_id=caller.tenant_id,
+            user_id=user_id,
+            personal=body.personal(),
+            now=utc_now(),
+        )
+        customer = await self._transactions.run(work)
+        if customer.id != customer_id:
+            return respond(_answer(customer))
+        return respond(_answer(customer, status=201, location=f"/customers/{customer.id}"))
 
     async def list_newest(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
         """The tenant's customers, newest first, masked. Operator or admin."""
@@ -148,6 +169,12 @@ def router(
     routes.post("/customers", status_code=201, response_model=CustomerOut)(to.register)
     routes.get("/customers", response_model=CustomerPage)(to.list_newest)
     routes.post("/customers/search", response_model=CustomersOut)(to.search)
+    routes.put(
+        "/users/{user_id}/customer",
+        status_code=201,
+        response_model=CustomerOut,
+        responses={200: {"model": CustomerOut, "description": "The record there is"}},
+    )(to.register_own)
     one = "/customers/{customer_id}"
     routes.get(one, response_model=CustomerOut)(to.show)
     routes.patch(one, response_model=CustomerOut)(to.edit)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, select, update
+from sqlalchemy import ColumnElement, RowMapping, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,9 @@ from services.customers.infrastructure.vault import Vault
 ERASED: dict[str, None] = dict.fromkeys(
     ("name", "email", "phone", "document", "data_key", "document_index", "email_index")
 )
+
+_LOCK_USER = text("SELECT pg_advisory_xact_lock(hashtextextended(:user, 0))")
+"""Until the commit: requests for one user wait for each other, also before there is a row."""
 
 
 class PostgresCustomers:
@@ -49,6 +52,17 @@ class PostgresCustomers:
 
     async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
         return await self._one(tenant_id, customer_id, for_update=True)
+
+    async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
+        user = f"customer of user {tenant_id} {user_id}"
+        await self._connection.execute(_LOCK_USER, {"user": user})
+        rows = await self._connection.execute(
+            select(customers)
+            .where(customers.c.tenant_id == tenant_id, customers.c.user_id == user_id)
+            .with_for_update()
+        )
+        row = rows.mappings().one_or_none()
+        return None if row is None else self._customer(row)
 
     async def save(self, customer: Customer) -> None:
         await self._connection.execute(
@@ -103,6 +117,7 @@ class PostgresCustomers:
         )
         return {
             **personal,
+            "user_id": customer.user_id,
             "version": customer.version,
             "sequence": customer.sequence,
             "limit_cents": customer.credit.limit_cents,
@@ -123,6 +138,7 @@ class PostgresCustomers:
             updated_at=row["updated_at"],
             version=row["version"],
             sequence=row["sequence"],
+            user_id=row["user_id"],
         )
 
 

@@ -19,14 +19,13 @@ from services.customers.domain.personal_data import (
 Text = Annotated[str, Field(max_length=254)]
 
 
-class CustomerIn(Body):
+class OwnCustomerIn(Body):
     """Name, e-mail, phone, and the document: CPF or CNPJ, with or without punctuation."""
 
     name: Text
     email: Text
     phone: Text
     document: Text
-    credit_limit_cents: Cents = 0
 
     def personal(self) -> PersonalData:
         """In normal form. Raises InvalidPersonalData."""
@@ -36,6 +35,10 @@ class CustomerIn(Body):
             phone=normal_phone(self.phone),
             document=normal_document(self.document),
         )
+
+
+class CustomerIn(OwnCustomerIn):
+    credit_limit_cents: Cents = 0
 
 
 class CustomerChanges(Body):

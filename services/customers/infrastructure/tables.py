@@ -34,6 +34,7 @@ customers = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
+    Column("user_id", Uuid),
     Column("version", Integer, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("name", LargeBinary),
@@ -61,6 +62,13 @@ customers = Table(
     ),
 )
 Index("uq_customers_document", customers.c.tenant_id, customers.c.document_index, unique=True)
+Index(
+    "uq_customers_user",
+    customers.c.tenant_id,
+    customers.c.user_id,
+    unique=True,
+    postgresql_where=text("user_id IS NOT NULL"),
+)
 Index("ix_customers_email", customers.c.tenant_id, customers.c.email_index)
 Index("ix_customers_page", customers.c.tenant_id, customers.c.id)
 

@@ -145,29 +145,54 @@ async def test_a_customer_record_is_made_and_linked(
     user = await add_user("buyer")
     await signed_in(shop, user.email)
     customer_id = uuid7()
-    behind.says("customers POST /customers", {"id": str(customer_id)}, 201)
+    register = f"customers PUT /users/{user.id}/customer"
+    behind.says(register, {"id": str(customer_id)}, 201)
     behind.says(f"customers GET /customers/{customer_id}", CUSTOMER, ETag='"1"')
     page = await shop.get("/account?next=/vehicles/x")
     typed = {"name": "Buyer Silva", "phone": "+55 11 98765-4321", "document": "529.982.247-25"}
     answer = await submit(shop, page, "/account/customer", **typed, next=field_of(page, "next"))
     assert (answer.status_code, answer.headers["location"]) == (303, "/vehicles/x")
-    assert behind.bodies("customers POST /customers") == [{**typed, "email": user.email}]
+    assert behind.bodies(register) == [{**typed, "email": user.email}]
     found = await transactions.run(lambda uow: uow.users.get("default", user.id))
     assert found.customer_id == customer_id
     assert "Your credit limit has not been set yet" in (await shop.get("/account")).text
 
 
+async def test_a_corrected_form_after_a_lost_answer_links_the_user(
+    shop: ServiceClient,
+    behind: Behind,
+    add_user: AddUser,
+    transactions: Transactions[PortalUnitOfWork],
+) -> None:
+    user = await add_user("buyer")
+    await signed_in(shop, user.email)
+    page, customer_id = await shop.get("/account"), uuid7()
+    typed = {"name": "Buyer Silva", "phone": "+55 11 90000-0000", "document": "529.982.247-25"}
+    assert (await submit(shop, page, "/account/customer", **typed)).status_code == 503
+    register = f"customers PUT /users/{user.id}/customer"
+    behind.says(register, {"id": str(customer_id)}, 200)
+    typed["phone"] = "+55 11 98765-4321"
+    assert (await submit(shop, page, "/account/customer", **typed)).status_code == 303
+    lost, corrected = behind.sent(register)
+    assert "Idempotency-Key" not in {**lost.headers, **corrected.headers}
+    found = await transactions.run(lambda uow: uow.users.get("default", user.id))
+    assert found.customer_id == customer_id
+
+
 async def test_what_customers_refuses_stands_beside_its_field(
     shop: ServiceClient, behind: Behind, add_user: AddUser
 ) -> None:
-    await add_user("buyer")
+    user = await add_user("buyer")
     await signed_in(shop, "buyer@example.com")
     page = await shop.get("/account")
     typed = {"name": "Buyer", "phone": "+55 11 98765-4321", "document": "111"}
     behind.refuses(
-        "customers POST /customers", 422, "invalid-personal-data", "this is no CPF and no CNPJ",
+        f"customers PUT /users/{user.id}/customer",
+        422,
+        "invalid-personal-data",
+        "this is no CPF and no CNPJ",
         field="document",
-    )  # fmt: skip
+    )
     answer = await submit(shop, page, "/account/customer", **typed)
     assert answer.status_code == 422
     assert error_of(answer, "document") == "this is no CPF and no CNPJ"

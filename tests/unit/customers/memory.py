@@ -52,6 +52,9 @@ class CustomersInMemory:
             raise CustomerNotFound("no such customer")
         return copy(customer)
 
+    async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
+        return next((c for c in self._of(tenant_id) if c.user_id == user_id), None)
+
     async def save(self, customer: Customer) -> None:
         self.rows[customer.id] = copy(customer)
 

@@ -64,13 +64,13 @@ class Account:
         document: Text,
         next: Next = "",  # noqa: A002 (the field's name)
     ) -> Response:
-        """The user's own customer record. Repeated after a lost answer it is the same one."""
+        """The user's own customer record. Sent again, with corrections too, it is the same one."""
         values = {"name": name, "phone": phone, "document": document}
         body = {**values, "email": user.email}
 
         async def deed() -> UUID:
-            key = f"customer:{user.id}"
-            made = await self._peers.send(user, "customers", "POST", "/customers", body, key=key)
+            path = f"/users/{user.id}/customer"
+            made = await self._peers.send(user, "customers", "PUT", path, body)
             return UUID(made.body["id"])
 
         async def save(customer_id: UUID) -> None:

@@ -1,0 +1,37 @@
+"""A user's own customer record: one, however often and with whatever corrections he sends it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.customers.application.ports import CustomersUnitOfWork
+from services.customers.domain.credit import Credit
+from services.customers.domain.customer import Customer
+from services.customers.domain.personal_data import PersonalData
+
+
+async def register_user(
+    uow: CustomersUnitOfWork,
+    *,
+    customer_id: UUID,
+    tenant_id: str,
+    user_id: UUID,
+    personal: PersonalData,
+    now: datetime,
+) -> Customer:
+    """`customer_id` is for a new record. A record is found by its user and never by the document:
+    to know somebody's document number gives nobody his record.
+
+    Raises DocumentTaken, RegisteredWithAnotherDocument.
+    """
+    known = await uow.customers.lock_of_user(tenant_id, user_id)
+    if known is not None:
+        if events := known.register_again(personal, now):
+            uow.publish(*events)
+            await uow.customers.save(known)
+        return known
+    customer = Customer(
+        customer_id, tenant_id, personal, Credit(0), created_at=now, updated_at=now, user_id=user_id
+    )
+    uow.publish(*customer.register())
+    await uow.customers.add(customer)
+    return customer
