@@ -27,8 +27,8 @@ AT_ONCE = 16
 LEASE = timedelta(seconds=30)
 PATIENCE = timedelta(days=1)
 """Silence is an error here, not a wait: no call ever takes time."""
-GATEWAY = GatewayPolicy(timedelta(seconds=1), timedelta(minutes=5), refund_tries=3)
-BANK = BankPolicy(timedelta(seconds=1), timedelta(minutes=5), tries=3)
+GATEWAY = GatewayPolicy(timedelta(seconds=1), timedelta(minutes=5), refund_tries=3, silent_tries=2)
+BANK = BankPolicy(timedelta(seconds=1), timedelta(minutes=5), tries=3, silent_tries=2)
 
 GATEWAY_MOODS = {"yes": "approve", "no": "decline", "lost": "silent_before", "late": "silent_after"}
 BANK_MOODS = {

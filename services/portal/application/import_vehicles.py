@@ -1,8 +1,12 @@
-"""Puts the vehicles of a file on the market, a few at a time; stops and goes on as it has to."""
+"""Puts the vehicles of files on the market, a few at a time; stops and goes on as it has to."""
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 from uuid import UUID
+
+import structlog
 
 from libs.kernel.clock import Clock
 from libs.kernel.errors import Invalid, NotFound
@@ -17,10 +21,16 @@ from services.portal.domain.vehicle_file import VehicleFile, VehicleRow, read_ve
 KIND = "vehicle-import"
 AT_ONCE = 8
 """Rows between two notes of progress. A row sent twice is one vehicle: it has a key of its own."""
+FILES_KEPT = 8
+"""Files of imports under way that are kept as they were read, so that each is read once."""
+
+log = structlog.get_logger(__name__)
 
 
 class Market(Protocol):
-    async def put(self, user: User, rows: Sequence[VehicleRow]) -> list[RowError]:
+    async def put(
+        self, user: User, submission_id: UUID, rows: Sequence[VehicleRow]
+    ) -> list[RowError]:
         """Put these on the market in the user's name; what is wrong with which of them. Raises
         where it cannot be told whether all are through: they are put again then.
         """
@@ -30,42 +40,93 @@ class Overtaken(Exception):
     """Another process goes on with this submission."""
 
 
-async def import_vehicles(
-    transactions: Transactions, market: Market, *, clock: Clock, new_id: IdFactory
-) -> bool:
-    """The next rows of the oldest submission; whether there was anything to do."""
-    running = await transactions.run(lambda uow: uow.submissions.running(KIND))
-    if not running:
-        return False
-    submission = running[0]
+class VehicleImports:
+    """Submissions take turns. One that cannot go on pauses, ever longer, while the others go on;
+    after its last attempt it has failed, and `gave_up` is the reason.
+    """
 
-    async def finish(uow: PortalUnitOfWork, reason: str | None = None) -> Submission:
-        return await finish_submission(
-            uow,
-            tenant_id=submission.tenant_id,
-            submission_id=submission.id,
-            audit_id=new_id(),
-            now=clock(),
-            reason=reason,
+    def __init__(
+        self,
+        transactions: Transactions,
+        market: Market,
+        *,
+        clock: Clock,
+        new_id: IdFactory,
+        gave_up: str,
+    ) -> None:
+        self._transactions = transactions
+        self._market = market
+        self._clock = clock
+        self._new_id = new_id
+        self._gave_up = gave_up
+        self._files: dict[UUID, VehicleFile] = {}
+
+    async def turn(self) -> bool:
+        """The next rows of the submission whose turn it is; whether there was one."""
+        submission = await self._transactions.run(lambda uow: uow.submissions.next_due(KIND))
+        if submission is None:
+            return False
+        try:
+            await self._go_on(submission)
+        except Overtaken:
+            pass
+        except Exception:
+            log.warning("import interrupted", submission_id=str(submission.id), exc_info=True)
+            await self._interrupted(submission)
+        return True
+
+    async def _go_on(self, submission: Submission) -> None:
+        try:
+            file = await self._file(submission)
+            user = await self._transactions.run(lambda uow: _seller(uow, submission))
+        except (Invalid, NotFound) as trouble:
+            await self._finish(submission, str(trouble))
+            return
+        if submission.done == file.total:
+            await self._finish(submission)
+            return
+        rows, errors = _next(file, submission.done)
+        if rows:
+            errors = await self._market.put(user, submission.id, rows)
+        await self._transactions.run(lambda uow: _note(uow, submission, rows, errors))
+
+    async def _file(self, submission: Submission) -> VehicleFile:
+        """Read once, and in a thread: a large file would hold up everybody's requests."""
+        file = self._files.pop(submission.id, None)
+        if file is None:
+            content = await self._transactions.run(
+                lambda uow: uow.submissions.content(submission.id)
+            )
+            file = await asyncio.to_thread(read_vehicle_file, content)
+        self._files[submission.id] = file  # at the end: the one used longest ago comes first
+        if len(self._files) > FILES_KEPT:
+            del self._files[next(iter(self._files))]
+        return file
+
+    async def _finish(self, submission: Submission, reason: str | None = None) -> None:
+        self._files.pop(submission.id, None)
+        await self._transactions.run(
+            partial(
+                finish_submission,
+                tenant_id=submission.tenant_id,
+                submission_id=submission.id,
+                audit_id=self._new_id(),
+                now=self._clock(),
+                reason=reason,
+            )
         )
 
-    try:
-        file = read_vehicle_file(
-            await transactions.run(lambda uow: uow.submissions.content(submission.id))
-        )
-        user = await transactions.run(lambda uow: _seller(uow, submission))
-    except (Invalid, NotFound) as trouble:
-        reason = str(trouble)
-        await transactions.run(lambda uow: finish(uow, reason))
-        return True
-    if submission.done == file.total:
-        await transactions.run(finish)
-        return True
-    rows, errors = _next(file, submission.done)
-    if rows:
-        errors = await market.put(user, rows)
-    await transactions.run(lambda uow: _note(uow, submission, rows, errors))
-    return True
+    async def _interrupted(self, submission: Submission) -> None:
+        if not await self._transactions.run(lambda uow: _pause(uow, submission)):
+            await self._finish(submission, self._gave_up)
+
+
+async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
+    """Whether it is tried again."""
+    now = await uow.submissions.lock(submission.tenant_id, submission.id)
+    again = now.interrupted()
+    await uow.submissions.save(now)
+    return again
 
 
 def _next(file: VehicleFile, done: int) -> tuple[Sequence[VehicleRow], Sequence[RowError]]:

@@ -102,8 +102,8 @@ class AuditRepository(Protocol):
 
 class SubmissionRepository(Protocol):
     async def add(self, submission: Submission, content: bytes, digest: bytes) -> Submission:
-        """Where the tenant handed in the same content (`digest`) of this kind and it is running
-        or done: that one, and nothing is added.
+        """Where the same content (`digest`) of this kind is running: that one, and nothing is
+        added.
         """
 
     async def get(self, tenant_id: str, submission_id: UUID) -> Submission:
@@ -113,13 +113,15 @@ class SubmissionRepository(Protocol):
         """Raises SubmissionNotFound."""
 
     async def save(self, submission: Submission) -> None:
-        """Write back a locked one; a finished one loses its content."""
+        """Write back a locked one, due again after its pause. A finished one loses its content,
+        and the same content may be handed in anew.
+        """
 
     async def content(self, submission_id: UUID) -> bytes:
         """What was handed in; empty once finished."""
 
-    async def running(self, kind: str) -> list[Submission]:
-        """The oldest first."""
+    async def next_due(self, kind: str) -> Submission | None:
+        """Of those that run and are due the one that has waited longest: they take turns."""
 
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, user_id: UUID | None = None

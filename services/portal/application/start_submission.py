@@ -1,4 +1,4 @@
-"""Somebody hands in work; the same content handed in twice by him is the same submission."""
+"""Somebody hands in work; the same content, while it runs, is the same submission."""
 
 import hashlib
 from datetime import datetime
@@ -22,7 +22,9 @@ async def start_submission(
     new_id: IdFactory,
     now: datetime,
 ) -> Submission:
-    """Running or done already: that one is answered, and nothing new begins."""
+    """Running already: that one is answered, and nothing new begins. Once it is finished the same
+    content begins anew, because what it was about may have changed since.
+    """
     wanted = Submission(new_id(), tenant_id, kind, user_id, name, total, now)
     digest = hashlib.sha256(user_id.bytes + content).digest()
     submission = await uow.submissions.add(wanted, content, digest)

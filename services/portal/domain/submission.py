@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -10,6 +10,11 @@ from services.portal.domain.errors import SubmissionFinished
 
 MAX_ERRORS = 1_000
 """Kept of one submission; all are counted."""
+
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
+MOST_ATTEMPTS = 20
+"""Interruptions in a row after which a submission has failed: about a quarter of an hour."""
 
 
 class SubmissionStatus(StrEnum):
@@ -31,6 +36,7 @@ class RowError:
 class Submission:
     """`user_id` handed it in. Of `total` rows `succeeded` and `failed` are done; `errors` say why
     rows failed. DONE may hold failed rows; FAILED: it could not be done as a whole, see `reason`.
+    `attempts` counts the interruptions since its last progress; it goes on after `pause`.
     """
 
     id: UUID
@@ -46,6 +52,8 @@ class Submission:
     errors: list[RowError] = field(default_factory=list)
     reason: str | None = None
     finished_at: datetime | None = None
+    attempts: int = 0
+    pause: timedelta = timedelta(0)
 
     @property
     def done(self) -> int:
@@ -57,6 +65,16 @@ class Submission:
         self.errors += errors[: max(0, MAX_ERRORS - self.failed)]
         self.succeeded += succeeded
         self.failed += len({error.row for error in errors})
+        self.attempts = 0
+
+    def interrupted(self) -> bool:
+        """It could not go on, and is tried again ever later. False: this was the last time. Raises
+        SubmissionFinished.
+        """
+        self._require_running()
+        self.attempts += 1
+        self.pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.attempts - 1, 10))
+        return self.attempts < MOST_ATTEMPTS
 
     def finish(self, now: datetime, reason: str | None = None) -> None:
         """`reason`: why it failed as a whole. Raises SubmissionFinished."""

@@ -11,7 +11,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.choreography import Choreography
 from libs.runtime.loops import Loop
-from services.portal.application.import_vehicles import import_vehicles
+from services.portal.application.import_vehicles import VehicleImports
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.broker import ManagementApi
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
@@ -28,7 +28,7 @@ from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.vehicle_market import SERVICE, VehicleMarket
+from services.portal.infrastructure.vehicle_market import GAVE_UP, SERVICE, VehicleMarket
 
 IMPORT_SECONDS = 1.0
 
@@ -47,8 +47,10 @@ def back_office(
     own = {settings.service: f"http://{settings.host}:{settings.port}"}
     probes = Probes({**settings.addresses, **own}, client)
     desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
-    work = partial(import_vehicles, transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7)
-    importing = Loop("vehicle imports", IMPORT_SECONDS, work)
+    vehicle_imports = VehicleImports(
+        transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7, gave_up=GAVE_UP
+    )
+    importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
     routers = [
         operations.router(transactions, broker, probes, desk),
         map_pages.router(choreography, broker, probes),

@@ -58,10 +58,13 @@ class PeerRefusal(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """A 2xx answer. `version`: of its ETag, to send as `If-Match`."""
+    """A 2xx answer. `version`: of its ETag, to send as `If-Match`. `replayed`: it was given before,
+    to an earlier request with the same key.
+    """
 
     body: Any
     version: str = field(default="")
+    replayed: bool = False
 
 
 @cache
@@ -157,7 +160,8 @@ def _reply(service: str, response: httpx.Response) -> Reply:
     except ValueError:
         raise PeerUnavailable(service) from None
     if response.is_success:
-        return Reply(body, response.headers.get("ETag", ""))
+        replayed = "Idempotency-Replayed" in response.headers
+        return Reply(body, response.headers.get("ETag", ""), replayed)
     raise _refusal(response.status_code, body if isinstance(body, dict) else {})
 
 

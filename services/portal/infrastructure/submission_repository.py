@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, text, update
+from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -71,7 +71,9 @@ class PostgresSubmissions:
     async def save(self, submission: Submission) -> None:
         values = _progress(submission)
         if submission.finished_at is not None:
-            values["content"] = None
+            # Content is compared while it runs only: a digest that is no digest matches none.
+            values |= {"content": None, "digest": submission.id.bytes}
+        values["due_at"] = func.now() + submission.pause
         await self._connection.execute(
             update(submissions).where(submissions.c.id == submission.id).values(values)
         )
@@ -93,13 +95,19 @@ class PostgresSubmissions:
         query = select(submissions.c.content).where(submissions.c.id == submission_id)
         return await self._connection.scalar(query) or b""
 
-    async def running(self, kind: str) -> list[Submission]:
-        rows = await self._connection.execute(
+    async def next_due(self, kind: str) -> Submission | None:
+        found = await self._connection.execute(
             select(*COLUMNS)
-            .where(submissions.c.kind == kind, submissions.c.status == SubmissionStatus.RUNNING)
-            .order_by(submissions.c.id)
+            .where(
+                submissions.c.kind == kind,
+                submissions.c.status == SubmissionStatus.RUNNING,
+                submissions.c.due_at <= func.now(),
+            )
+            .order_by(submissions.c.due_at, submissions.c.id)
+            .limit(1)
         )
-        return [_submission(row) for row in rows]
+        row = found.first()
+        return None if row is None else _submission(row)
 
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, user_id: UUID | None = None
@@ -132,6 +140,7 @@ def _progress(submission: Submission) -> dict[str, Any]:
         "status": submission.status.value,
         "succeeded": submission.succeeded,
         "failed": submission.failed,
+        "attempts": submission.attempts,
         "reason": submission.reason,
         "finished_at": submission.finished_at,
     }
@@ -151,4 +160,5 @@ def _submission(row: Row[Any]) -> Submission:
         failed=row.failed,
         reason=row.reason,
         finished_at=row.finished_at,
+        attempts=row.attempts,
     )

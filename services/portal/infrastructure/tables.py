@@ -151,6 +151,8 @@ submissions = Table(
     Column("total", Integer, nullable=False),
     Column("succeeded", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    _instant("due_at", default=True),
     Column("reason", Text),
     Column("digest", LargeBinary, nullable=False),
     Column("content", LargeBinary),

@@ -79,7 +79,7 @@ async def test_progress_and_the_rows_that_failed_are_told(
     assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
 
 
-async def test_the_same_content_at_once_is_one_submission_unless_it_failed(
+async def test_the_same_content_is_one_submission_while_it_runs(
     add_user: AddUser, transactions: Portal
 ) -> None:
     seller = await add_user("seller")
@@ -87,7 +87,37 @@ async def test_the_same_content_at_once_is_one_submission_unless_it_failed(
     assert len({each.id for each in made}) == 1
     assert (await hand_in(transactions, seller, b"other")).id != made[0].id
     await finish(transactions, made[0], reason="nobody could read it")
-    assert (await hand_in(transactions, seller)).id != made[0].id
+    again = await hand_in(transactions, seller)
+    assert again.id != made[0].id
+    await finish(transactions, again)
+    assert (await hand_in(transactions, seller)).id not in (made[0].id, again.id)
+
+
+async def test_submissions_take_turns_and_pause_when_interrupted(
+    add_user: AddUser, transactions: Portal
+) -> None:
+    seller = await add_user("seller")
+    made = [await hand_in(transactions, seller, bytes([n])) for n in range(3)]
+
+    async def turn() -> UUID | None:
+        due = await transactions.run(lambda uow: uow.submissions.next_due("vehicles"))
+        return None if due is None else due.id
+
+    async def interrupt(submission_id: UUID) -> None:
+        async def work(uow: PortalUnitOfWork) -> None:
+            submission = await uow.submissions.lock(seller.tenant_id, submission_id)
+            submission.interrupted()
+            await uow.submissions.save(submission)
+
+        await transactions.run(work)
+
+    for each in made:
+        assert await turn() == each.id
+        await progress(transactions, each)
+    assert await turn() == made[0].id
+    for each in made:
+        await interrupt(each.id)
+    assert await turn() is None
 
 
 async def test_the_same_content_of_another_seller_is_another_submission(

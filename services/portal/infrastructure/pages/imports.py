@@ -1,5 +1,6 @@
 """Files of vehicles: handed in, followed while they go through, and what was wrong with them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
@@ -57,7 +58,7 @@ class ImportPages:
             return await self._form(request, user, error=NO_FILE)
         content = await file.read(MAX_BYTES + 1)
         try:
-            total = read_vehicle_file(content).total
+            total = (await asyncio.to_thread(read_vehicle_file, content)).total
         except Invalid as refusal:
             return await self._form(request, user, error=str(refusal))
         name = "".join(char for char in file.filename if char.isprintable())[:LONGEST_NAME]
