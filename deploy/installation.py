@@ -50,8 +50,11 @@ class Installation:
 
     @property
     def management_url(self) -> str:
-        password = self.passwords.password(f"rabbitmq {ADMINISTRATOR}")
-        return f"http://{ADMINISTRATOR}:{password}@{self.management}"
+        return self._management_url(ADMINISTRATOR)
+
+    def _management_url(self, user: str) -> str:
+        password = self.passwords.password(f"rabbitmq {user}")
+        return f"http://{user}:{password}@{self.management}"
 
     @property
     def jwks_url(self) -> str:
@@ -64,10 +67,9 @@ class Installation:
 
     def sight(self) -> dict[str, str]:
         """Where the portal finds the other services and the broker it shows."""
-        password = self.passwords.password(f"rabbitmq {OPERATOR}")
         return {
             "RABBITMQ_OPERATOR_URL": self.broker_url(OPERATOR),
-            "RABBITMQ_MANAGEMENT_URL": f"http://{OPERATOR}:{password}@{self.management}",
+            "RABBITMQ_MANAGEMENT_URL": self._management_url(OPERATOR),
             **{
                 f"{spec.name.upper()}_URL": self.services[spec.name]
                 for spec in SERVICES
@@ -91,6 +93,7 @@ class Installation:
         settings = {
             "DATABASE_URL": self.database_url(spec.name, f"{spec.name}_app"),
             "RABBITMQ_URL": self.broker_url(spec.name),
+            "RABBITMQ_MANAGEMENT_URL": self._management_url(spec.name),
             "HOST": host,
             "PORT": str(port),
             "CURSOR_SECRET": self.passwords.password(f"{spec.name} cursors"),

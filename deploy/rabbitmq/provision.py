@@ -1,8 +1,8 @@
 """The vhost and a user per service, over the management API. Doing it again changes nothing.
 
-A service's user declares nothing, writes to the exchanges of its own service, and reads the queues
-of its own service. The operator looks at everything and handles dead letters, nothing else. `guest`
-is removed.
+A service's user declares nothing, writes to the exchanges of its own service, reads the queues of
+its own service, and may look at the vhost's bindings. The operator looks at everything and handles
+dead letters, nothing else. `guest` is removed.
 """
 
 import re
@@ -70,7 +70,7 @@ async def provision(
 async def _make_user(client: httpx.AsyncClient, place: str, account: BrokerAccount) -> None:
     user = account.service
     name = re.escape(user)
-    await _put(client, f"/api/users/{user}", {"password": account.password, "tags": ""})
+    await _put(client, f"/api/users/{user}", {"password": account.password, "tags": "management"})
     permissions = {
         "configure": NOTHING,
         "write": rf"^{name}(\.dlx|\.redrive)?$",

@@ -193,7 +193,7 @@ async def _read(management_url: str, vhost: str) -> _Broker:
 
     place = quote(vhost, safe="")
     try:
-        async with httpx.AsyncClient(timeout=10) as http:
+        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
             exchanges, queues, bindings = [
                 (await http.get(f"{management_url.rstrip('/')}/api/{kind}/{place}"))
                 .raise_for_status()

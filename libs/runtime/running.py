@@ -15,6 +15,7 @@ from libs.messaging.inbox.failures import summarize
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
+from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
@@ -121,6 +122,15 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
 
     readiness.checks["relay"] = flowing
     async with AsyncExitStack() as stack:
+        if settings.rabbitmq_management_url:
+            watch = BindingWatch(
+                settings.service,
+                management_url=settings.rabbitmq_management_url,
+                rabbitmq_url=settings.rabbitmq_url,
+                expected_queues=expected_queues(service.participant, service.choreography),
+            )
+            readiness.checks["bindings"] = watch.ready
+            await stack.enter_async_context(_started(watch))
         if not settings.pgbouncer:
             await stack.enter_async_context(_started(Listener(settings.database_dsn, bell)))
         await stack.enter_async_context(_started(relay))

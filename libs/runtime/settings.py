@@ -103,6 +103,9 @@ class ServiceSettings(DatabaseSettings):
     set for a session, and nobody listens for NOTIFY."""
 
     rabbitmq_url: str = Field(default="", repr=False)
+    rabbitmq_management_url: str = Field(default="", repr=False)
+    """http:// with a user who may look (tag `management` or `monitoring`). With it, readiness
+    tells within a minute when a binding of this service's events is gone."""
     choreography: Path = CHOREOGRAPHY
     """The written choreography: what the other services publish and consume."""
 
@@ -117,9 +120,10 @@ class ServiceSettings(DatabaseSettings):
     cursor_secret: str = Field(default="", repr=False)
     """Signs page cursors; the same for every process of a service."""
 
-    outbox_retention_days: int = Field(default=0, ge=0, le=INBOX_WINDOW.replayable.days)
-    """0: delivered events are deleted; else they are kept in the archive for replay, for no
-    longer than the inboxes they would be sent to remember them."""
+    outbox_retention_days: int = Field(default=1, ge=0, le=INBOX_WINDOW.replayable.days)
+    """So long delivered events are kept in the archive for replay, for no longer than the inboxes
+    they would be sent to remember them. 0 deletes them at once: what is lost with a queue or a
+    binding is then lost for good."""
     outbox_high_water_rows: int = Field(default=50_000, ge=1, le=100_000)
     outbox_high_water_seconds: float = Field(default=900.0, gt=0)
     """Above either, writing requests are answered 503 until the relay has caught up."""

@@ -1,4 +1,4 @@
-"""Publishes a message a service gives up to its `SERVICE.dead` queue: mandatory and confirmed."""
+"""Publishes a message a service gives up to its dead letters: mandatory and confirmed."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -35,8 +35,6 @@ class PortalSettings(ServiceSettings):
     payouts_url: str = "http://127.0.0.1:8084"
     kpis_url: str = "http://127.0.0.1:8085"
 
-    rabbitmq_management_url: str = Field(default="", repr=False)
-    """http:// with a user who may look (tag `monitoring`)."""
     rabbitmq_operator_url: str = Field(default="", repr=False)
     """amqp:// with a user who may read dead letters and write to the redrive exchanges."""
 

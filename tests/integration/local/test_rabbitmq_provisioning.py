@@ -10,6 +10,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.rabbitmq.provision import BrokerAccount, OperatorAccount, provision
+from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.topology import look_lock
 from tests.fixtures.servers import RabbitMQServer
 
@@ -93,6 +94,21 @@ async def test_service_may_look_whether_exchange_and_queues_are_there(
 ) -> None:
     await channel.exchange_declare(market.own, passive=True)
     await channel.queue_declare(market.queue, passive=True)
+
+
+async def test_service_may_look_whether_its_events_are_bound(
+    market: Market, rabbitmq_server: RabbitMQServer
+) -> None:
+    place = urlsplit(rabbitmq_server.management_url)
+    netloc = f"{market.own}:secret@{place.hostname}:{place.port}"
+    watch = BindingWatch(
+        market.own,
+        management_url=urlunsplit(place._replace(netloc=netloc)),
+        rabbitmq_url=market.url,
+        expected_queues={"order.confirmed.v1": ["peer.on.order.confirmed.v1"]},
+    )
+    await watch.look()
+    assert len(watch.missing) == 1
 
 
 REFUSED: dict[str, Callable[[AbstractChannel, Market], Awaitable[object]]] = {

@@ -1,0 +1,81 @@
+"""Sees that every binding of a service's events is there, while the service runs.
+
+The relay's own look covers exchange and queues; AMQP cannot read bindings. An event whose binding
+is gone is confirmed all the same when another queue takes it, or when it is of a final type. So
+this asks the management API.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from urllib.parse import quote
+
+import httpx
+from yarl import URL
+
+from libs.messaging.supervision import Supervisor
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 30.0
+TIMEOUT_SECONDS = 10.0
+
+
+class BindingWatch:
+    """`management_url` holds user and password; the user needs the tag `management` and rights in
+    the vhost of `rabbitmq_url`. `expected_queues` names the queues of each event type.
+
+    A management API that does not answer is logged and makes nothing unready: events flow
+    without it.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        *,
+        management_url: str,
+        rabbitmq_url: str,
+        expected_queues: Mapping[str, Sequence[str]],
+        every: float = EVERY_SECONDS,
+    ) -> None:
+        vhost = URL(rabbitmq_url).path.removeprefix("/") or "/"
+        place = f"{quote(vhost, safe='')}/{quote(service, safe='')}"
+        self.missing: list[str] = []
+        self._service = service
+        self._url = f"{management_url.rstrip('/')}/api/exchanges/{place}/bindings/source"
+        self._expected = {
+            (kind, queue) for kind in expected_queues for queue in expected_queues[kind]
+        }
+        self._every = every
+        self._supervisor = Supervisor(f"{service} bindings", expected=(httpx.HTTPError,))
+
+    async def ready(self) -> bool:
+        """False while a binding is missing."""
+        return not self.missing
+
+    async def start(self) -> None:
+        self._supervisor.start("look", self._step)
+
+    async def stop(self) -> None:
+        await self._supervisor.stop(within=1.0)
+
+    async def look(self) -> None:
+        """Refresh `missing`. Raises httpx.HTTPError."""
+        # A proxy of the machine's environment does not lead to the broker.
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+            answer = (await http.get(self._url)).raise_for_status()
+        bound = {(row["routing_key"], row["destination"]) for row in answer.json()}
+        before = self.missing
+        self.missing = [
+            f"queue {queue} is not bound to {self._service} by {kind}"
+            for kind, queue in sorted(self._expected - bound)
+        ]
+        for sentence in set(self.missing) - set(before):
+            log.error("%s: run topology apply, then topology replay of that queue", sentence)
+
+    async def _step(self) -> None:
+        await self.look()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._every):
+                await self._supervisor.stopping.wait()
