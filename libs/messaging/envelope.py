@@ -17,7 +17,7 @@ from libs.kernel.events import DomainEvent
 CONTENT_TYPE = "application/cloudevents+json"
 
 
-class View(BaseModel):
+class EventData(BaseModel):
     """A consumer's own view of a peer's `data`: names only the fields it uses.
 
     Unknown fields are tolerated; a field used has no default, so that its absence is noticed.
@@ -26,7 +26,7 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-Data = TypeVar("Data", bound=View)
+Data = TypeVar("Data", bound=EventData)
 
 
 class Received(BaseModel, Generic[Data]):

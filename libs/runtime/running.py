@@ -14,8 +14,7 @@ from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.inbox.subscriber import Subscriber
-from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
-from libs.messaging.relay.bindings import BindingWatch
+from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
@@ -99,19 +98,19 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         return
     if not settings.relays:
         notifier = Notifier(settings.database_dsn)
-        service.transactions.after_commit = notifier.ring
+        service.transactions.after_commit = notifier.signal
         async with _started(notifier):
             yield
         return
-    bell = Bell()
-    service.transactions.after_commit = bell.ring
+    wake_up = WakeUp()
+    service.transactions.after_commit = wake_up.signal
     relay = Relay(
         settings.service,
         database_dsn=settings.database_dsn,
         rabbitmq_url=settings.rabbitmq_url,
         window=INBOX_WINDOW,
-        bell=bell,
-        final_types=service.participant.final,
+        wake_up=wake_up,
+        unconsumed=service.participant.unconsumed,
         expected_queues=expected_queues(service.participant, service.choreography),
         retention=settings.outbox_retention,
         settings=RelaySettings(statement_cache=0) if settings.pgbouncer else None,
@@ -123,6 +122,9 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
     readiness.checks["relay"] = flowing
     async with AsyncExitStack() as stack:
         if settings.rabbitmq_management_url:
+            # Its HTTP client costs memory and start-up time: only who asks the API loads it.
+            from libs.messaging.relay.bindings import BindingWatch
+
             watch = BindingWatch(
                 settings.service,
                 management_url=settings.rabbitmq_management_url,
@@ -132,7 +134,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
             readiness.checks["bindings"] = watch.ready
             await stack.enter_async_context(_started(watch))
         if not settings.pgbouncer:
-            await stack.enter_async_context(_started(Listener(settings.database_dsn, bell)))
+            await stack.enter_async_context(_started(Listener(settings.database_dsn, wake_up)))
         await stack.enter_async_context(_started(relay))
         yield
 

@@ -11,7 +11,7 @@ from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
-from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.relay import Relay
 from tests.bench import sample
 from tests.bench.relaying import SPAWN
@@ -28,16 +28,16 @@ async def hop_latencies(
     process = SPAWN.Process(target=_consumer, args=(credit_url, rabbitmq_url, theirs))
     process.start()
     engine = create_async_engine(shop_url)
-    bell = Bell()
+    wake_up = WakeUp()
     relay = Relay(
         "shop",
         database_dsn=shop_url.replace("+asyncpg", ""),
         rabbitmq_url=rabbitmq_url,
         window=InboxWindow(),
-        bell=bell,
+        wake_up=wake_up,
     )
     transactions = Transactions(
-        engine, Outbox("shop", sample.TABLES), UnitOfWork, after_commit=bell.ring
+        engine, Outbox("shop", sample.TABLES), UnitOfWork, after_commit=wake_up.signal
     )
     await relay.start()
     try:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.envelope import Received, View, encode
+from libs.messaging.envelope import EventData, Received, encode
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from libs.messaging.saga.participant import Participant
@@ -51,7 +51,7 @@ class CreditReserved(PurchaseEvent):
     total_cents: int
 
 
-class Placed(View):
+class Placed(EventData):
     order_id: UUID
     customer_id: UUID
     total_cents: int
@@ -85,7 +85,10 @@ def credit() -> Participant:
     on = Reactions[UnitOfWork]("credit", extensions=(TENANT,))
     on.view(OrderPlaced.type, Placed)(reserve_credit_when_order_placed)
     return Participant(
-        "credit", publishes=(CreditReserved,), reactions=on, final=frozenset({CreditReserved.type})
+        "credit",
+        publishes=(CreditReserved,),
+        reactions=on,
+        unconsumed=frozenset({CreditReserved.type}),
     )
 
 

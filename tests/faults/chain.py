@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.responses import Response
 
 from libs.kernel.ids import uuid7
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -93,7 +93,7 @@ class TakingEntered(TillEvent):
     type: ClassVar[str] = "taking.entered.v1"
 
 
-class Taking(View):
+class Taking(EventData):
     till_id: UUID
     taking_id: UUID
 

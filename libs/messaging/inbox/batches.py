@@ -62,7 +62,7 @@ class BatchHandler(Generic[Unit]):
             reacting = None
             verdicts = await self._admit(unit, deliveries)
             if verdicts.count(Verdict.NEW) > 1:
-                await unit.foresee([delivery.event.subject for delivery in deliveries])
+                await unit.prepare_batch([delivery.event.subject for delivery in deliveries])
             for delivery, verdict in zip(deliveries, verdicts, strict=True):
                 if verdict is Verdict.NEW:
                     reacting = delivery

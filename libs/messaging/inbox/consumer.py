@@ -75,7 +75,7 @@ class QueueConsumer(Generic[Unit]):
         clock: Clock = utc_now,
     ) -> None:
         self.queue = reaction.queue
-        self._batch_delay = reaction.linger
+        self._batch_delay = reaction.batch_delay
         self._batches = BatchHandler(reaction, transactions, inbox)
         self._reader = Reader(reaction)
         self._rejections = rejections

@@ -50,7 +50,7 @@ class Reader:
 
     def __init__(self, reaction: Reaction[Any]) -> None:
         self._type = reaction.event_type
-        self._received: type[Received[Any]] = Received[reaction.view]  # type: ignore[name-defined]
+        self._received: type[Received[Any]] = Received[reaction.data_model]  # type: ignore[name-defined]
         self._extensions = reaction.extensions
 
     def read(self, message: AbstractIncomingMessage) -> Delivery:

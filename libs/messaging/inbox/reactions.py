@@ -1,13 +1,13 @@
-"""How a service says what it hears: one reaction per event, each with a queue of its own."""
+"""The events a service consumes: one reaction for each type, each with a queue of its own."""
 
-from __future__ import annotations  # pydantic's generic models are no generics at run time
+from __future__ import annotations  # `Received[Data]` takes no TypeVar at run time
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from libs.messaging.envelope import Data, Received, View
+from libs.messaging.envelope import Data, EventData, Received
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
@@ -15,7 +15,7 @@ Handler = Callable[[Unit, Received[Data]], Awaitable[None]]
 
 
 class Step(Enum):
-    """What a reaction is to the saga: a step, the way back of one, or only a view."""
+    """What a reaction is to the saga: a step, the compensation of one, or only a view."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
@@ -28,12 +28,12 @@ class Reaction(Generic[Unit]):
 
     service: str
     event_type: str
-    view: type[View]
+    data_model: type[EventData]
     handler: Callable[[Unit, Received[Any]], Awaitable[None]]
     step: Step
     compensated_by: tuple[str, ...] = ()
     irrevocable: bool = False
-    linger: float = 0.0
+    batch_delay: float = 0.0
     extensions: tuple[str, ...] = ()
 
     @property
@@ -43,7 +43,7 @@ class Reaction(Generic[Unit]):
 
 
 class Reactions(Generic[Unit]):
-    """A service's reactions, registered by decorators: `@on.view("payment.failed.v1", View)`.
+    """A service's reactions, registered by decorators: `@on.view("payment.failed.v1", Failed)`.
 
     A message without one of the `extensions`, CloudEvents extension attributes, is malformed.
     """
@@ -54,42 +54,44 @@ class Reactions(Generic[Unit]):
         self.by_event: dict[str, Reaction[Unit]] = {}
 
     def forward(
-        self, event_type: str, view: type[Data], *, compensated_by: Sequence[str]
+        self, event_type: str, data_model: type[Data], *, compensated_by: Sequence[str]
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """A step of the saga; `compensated_by` names the events on which this service undoes it."""
-        return self._register(event_type, view, Step.FORWARD, tuple(compensated_by))
+        return self._register(event_type, data_model, Step.FORWARD, tuple(compensated_by))
 
     def irrevocable(
-        self, event_type: str, view: type[Data]
+        self, event_type: str, data_model: type[Data]
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """A step forward beyond the last moment to turn back: it is tried until it is done, by the
-        service or by a person, and never undone.
+        """A step that is never compensated: it is tried until it is done, by the service or by a
+        person.
         """
-        return self._register(event_type, view, Step.FORWARD, irrevocable=True)
+        return self._register(event_type, data_model, Step.FORWARD, irrevocable=True)
 
     def backward(
-        self, event_type: str, view: type[Data]
+        self, event_type: str, data_model: type[Data]
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """A compensation: undoes a step of this service, or leaves a tombstone in its place."""
-        return self._register(event_type, view, Step.BACKWARD)
+        return self._register(event_type, data_model, Step.BACKWARD)
 
     def view(
-        self, event_type: str, view: type[Data], *, linger: float = 0.0
+        self, event_type: str, data_model: type[Data], *, batch_delay: float = 0.0
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """Keeps this service's picture of the purchase up to date. One that nobody waits for may
-        `linger`: so many seconds after a message came, what came meanwhile shares its transaction.
+        """Updates what this service knows, and moves nothing.
+
+        With `batch_delay`, the consumer waits that many seconds after the first message, so that
+        more of them share one transaction. It suits a view that nobody waits for.
         """
-        return self._register(event_type, view, Step.VIEW, linger=linger)
+        return self._register(event_type, data_model, Step.VIEW, batch_delay=batch_delay)
 
     def _register(
         self,
         event_type: str,
-        view: type[Data],
+        data_model: type[Data],
         step: Step,
         compensated_by: tuple[str, ...] = (),
         *,
         irrevocable: bool = False,
-        linger: float = 0.0,
+        batch_delay: float = 0.0,
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         def register(handler: Handler[Unit, Data]) -> Handler[Unit, Data]:
             if event_type in self.by_event:
@@ -97,12 +99,12 @@ class Reactions(Generic[Unit]):
             self.by_event[event_type] = Reaction(
                 self.service,
                 event_type,
-                view,
+                data_model,
                 handler,
                 step,
                 compensated_by,
                 irrevocable,
-                linger,
+                batch_delay,
                 self.extensions,
             )
             return handler

@@ -30,7 +30,7 @@ class UnitOfWork:
         """State events in this transaction; they are written just before it commits."""
         self.staged.extend(self._outbox.stage(event) for event in events)
 
-    async def foresee(self, subjects: Sequence[str]) -> None:
+    async def prepare_batch(self, subjects: Sequence[str]) -> None:
         """Several reactions are about to run, about these. A service may lock all at once."""
 
     async def flush(self) -> None:

@@ -1,7 +1,7 @@
-"""How a relay hears of new rows within milliseconds.
+"""Wake-up signals: a relay learns of new rows within milliseconds.
 
-Nothing here runs inside the business transaction: a NOTIFY there takes a lock at commit that the
-whole cluster shares. A bell that is missed costs little, the relay also looks by itself.
+Nothing here runs inside the business transaction, because a NOTIFY there takes a lock at commit
+that the whole cluster shares. A lost signal costs at most a second: the relay also polls.
 """
 
 import asyncio
@@ -17,42 +17,45 @@ COALESCE_SECONDS = 0.01
 STOP_SECONDS = 1.0
 
 
-class Bell:
-    """Rung after a commit, heard by the relay of the same process. Rings before a wait count."""
+class WakeUp:
+    """Signalled after a commit; the relay of the same process waits for it.
+
+    A signal that comes before `wait` is not lost.
+    """
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
-        self.rings = 0
+        self._signalled = asyncio.Event()
+        self.signals = 0
 
-    def ring(self) -> None:
-        self.rings += 1
-        self._rung.set()
+    def signal(self) -> None:
+        self.signals += 1
+        self._signalled.set()
 
     async def wait(self, timeout: float) -> bool:  # noqa: ASYNC109 - a plain "at most so long"
-        """True when it rang, False after `timeout` seconds. One waiter at a time."""
+        """True after a signal, False after `timeout` seconds. One waiter at a time."""
         try:
             async with asyncio.timeout(timeout):
-                await self._rung.wait()
+                await self._signalled.wait()
         except TimeoutError:
             return False
-        self._rung.clear()
+        self._signalled.clear()
         return True
 
 
-class Notifier(Bell):
-    """A bell for relays in other processes: one NOTIFY about every ten milliseconds at most."""
+class Notifier(WakeUp):
+    """Wakes relays in other processes: at most one NOTIFY about every ten milliseconds."""
 
     def __init__(self, database_dsn: str) -> None:
         super().__init__()
-        self._connection = KeptConnection(lambda: connect(database_dsn, "outbox bell"))
-        self._supervisor = Supervisor("outbox bell", expected=DATABASE_ERRORS)
+        self._connection = KeptConnection(lambda: connect(database_dsn, "outbox wake-up"))
+        self._supervisor = Supervisor("outbox wake-up", expected=DATABASE_ERRORS)
 
     async def start(self) -> None:
         self._supervisor.start("notifier", self._notify)
 
     async def stop(self) -> None:
         self._supervisor.stopping.set()
-        self.ring()  # ends the wait
+        self.signal()  # ends the wait
         await self._supervisor.stop(within=STOP_SECONDS)
         self._connection.close()
 
@@ -62,19 +65,22 @@ class Notifier(Bell):
                 try:
                     await connection.execute(f"NOTIFY {CHANNEL}")
                 except BaseException:
-                    self.ring()  # the signal is spent and was not passed on
+                    self.signal()  # the signal is spent and was not passed on
                     raise
         return COALESCE_SECONDS
 
 
 class Listener:
-    """Rings `bell` for each NOTIFY. Needs a direct connection: PgBouncer cannot carry LISTEN."""
+    """Passes each NOTIFY on to `wake_up`.
 
-    def __init__(self, database_dsn: str, bell: Bell) -> None:
+    It needs a direct connection, because PgBouncer cannot carry LISTEN.
+    """
+
+    def __init__(self, database_dsn: str, wake_up: WakeUp) -> None:
         self._dsn = database_dsn
-        self._bell = bell
+        self._wake_up = wake_up
         self._lost = asyncio.Event()
-        self._supervisor = Supervisor("outbox bell", expected=DATABASE_ERRORS)
+        self._supervisor = Supervisor("outbox wake-up", expected=DATABASE_ERRORS)
 
     async def start(self) -> None:
         self._supervisor.start("listener", self._listen)
@@ -87,11 +93,11 @@ class Listener:
     async def _listen(self) -> None:
         """Until the connection is lost, or `stop`."""
         self._lost = lost = asyncio.Event()
-        connection = await connect(self._dsn, "outbox bell")
+        connection = await connect(self._dsn, "outbox wake-up")
         try:
             connection.add_termination_listener(lambda _: lost.set())
-            await connection.add_listener(CHANNEL, lambda *_: self._bell.ring())
-            self._bell.ring()  # whatever came while nobody listened
+            await connection.add_listener(CHANNEL, lambda *_: self._wake_up.signal())
+            self._wake_up.signal()  # whatever came while nobody listened
             await lost.wait()
         finally:
             connection.terminate()

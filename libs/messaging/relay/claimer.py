@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from libs.messaging.kept_connection import KeptConnection
-from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.broker import BrokerUnavailable
 from libs.messaging.relay.claims import Batch, Settled, SubjectRows, claim, settle
 from libs.messaging.relay.metrics import BATCH_SECONDS, PUBLISHED
@@ -20,13 +20,13 @@ class Work:
     claims it.
     """
 
-    def __init__(self, bell: Bell, settings: RelaySettings) -> None:
+    def __init__(self, wake_up: WakeUp, settings: RelaySettings) -> None:
         self.turn = asyncio.Lock()
         self.scan_start = ScanStart()
         self.has_claimed = False
         self.stopped = False
         self.drained = asyncio.Event()
-        self._bell = bell
+        self._wake_up = wake_up
         self._settings = settings
         self._look_at_once = True
         self._look_from: int | None = None
@@ -37,7 +37,7 @@ class Work:
     async def wait(self) -> None:
         """Until a signal, or for `poll` seconds; not at all when more is known to wait."""
         if not self._look_at_once and not self.stopped:
-            await self._bell.wait(self._settings.poll)
+            await self._wake_up.wait(self._settings.poll)
         early = self._claimed_at + self._settings.pace - time.monotonic()
         if early > 0:
             await asyncio.sleep(early)
@@ -45,7 +45,7 @@ class Work:
     def begin(self) -> tuple[int, int]:
         """Where a claim looks from, and the number of signals until now."""
         self._claimed_at = time.monotonic()
-        return self._look_from or self.scan_start.seq, self._bell.rings
+        return self._look_from or self.scan_start.seq, self._wake_up.signals
 
     def claimed(self, batch: Batch) -> None:
         self.has_claimed = True
@@ -57,14 +57,14 @@ class Work:
         elif self._draining and not batch.full and not self._in_hand:
             self.drained.set()
 
-    def settled(self, rings: int, may_go: int | None) -> None:
-        """What was signalled since `begin` returned `rings` may have waited for a row of this
+    def settled(self, signals: int, may_go: int | None) -> None:
+        """What was signalled since `begin` returned `signals` may have waited for a row of this
         batch. `may_go` is the lowest row that waited so.
         """
         if may_go is not None:
             self.may_go(may_go)
-        elif self._draining or self._bell.rings != rings:
-            self._bell.ring()
+        elif self._draining or self._wake_up.signals != signals:
+            self._wake_up.signal()
 
     def put_down(self, batch: Batch) -> None:
         """A claimer has no longer this batch in hand, settled or not."""
@@ -75,7 +75,7 @@ class Work:
         if seq is not None:
             self.scan_start.include(seq)
         self._look_at_once = True
-        self._bell.ring()
+        self._wake_up.signal()
 
     def failed(self) -> None:
         """A claimer failed: what it had in hand may go again."""
@@ -92,7 +92,7 @@ class Work:
     def stop(self) -> None:
         """Nobody claims any more."""
         self.stopped = True
-        self._bell.ring()
+        self._wake_up.signal()
 
 
 class Claimer:
@@ -139,7 +139,7 @@ class Claimer:
                 return
             await self._publisher.open()
             connection = await self._connection.get()
-            look_from, rings = work.begin()
+            look_from, signals = work.begin()
             started = time.monotonic()
             batch = await claim(connection, self._service, look_from, self._settings.limits)
             work.claimed(batch)
@@ -159,7 +159,7 @@ class Claimer:
         BATCH_SECONDS.labels(self._service).observe(time.monotonic() - started)
         self._count(done)
         self._queues.hold_silent(published.silent_types)  # its probes need the rows as failed
-        work.settled(rings, may_go)
+        work.settled(signals, may_go)
         if published.unavailable is not None:
             raise published.unavailable
 

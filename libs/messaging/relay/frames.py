@@ -18,14 +18,14 @@ _TRACEPARENT = "00-00000000000000000000000000000000-0000000000000000-00"
 class Frames:
     """All messages of one type differ in id, trace and body only: the rest is encoded once.
 
-    `user` is what the broker compares with who is connected. Types in `final` go out without the
-    mandatory flag.
+    `user` is what the broker compares with who is connected. Types in `unconsumed` go out
+    without the mandatory flag.
     """
 
-    def __init__(self, service: str, user: str, final: Collection[str]) -> None:
+    def __init__(self, service: str, user: str, unconsumed: Collection[str]) -> None:
         self._service = service
         self._user = user
-        self._final = frozenset(final)
+        self._unconsumed = frozenset(unconsumed)
         self._types: dict[tuple[int, str], tuple[bytes, bytes, bytes, bytes]] = {}
 
     def of(self, message: Message, channel: Channel) -> bytes:
@@ -53,7 +53,7 @@ class Frames:
 
     def _pieces(self, number: int, kind: str) -> tuple[bytes, bytes, bytes, bytes]:
         publish = Basic.Publish(
-            exchange=self._service, routing_key=kind, mandatory=kind not in self._final
+            exchange=self._service, routing_key=kind, mandatory=kind not in self._unconsumed
         )
         encoded = self._properties(kind, _ID, _TRACEPARENT).marshal()
         before, rest = encoded.split(_TRACEPARENT.encode())

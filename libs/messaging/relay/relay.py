@@ -1,7 +1,7 @@
 """The relay: takes rows from the outbox to the broker, in order per subject, losing none.
 
     relay = Relay("orders", database_dsn="postgresql://…", rabbitmq_url="amqp://…",
-                  window=window, bell=bell,
+                  window=window, wake_up=wake_up,
                   expected_queues={"order.confirmed.v1": ["customers.on.order.confirmed.v1"]})
     await relay.start()     # returns at once; a broker or database that is away is retried
     relay.problems          # empty when all is well: readiness
@@ -19,7 +19,7 @@ from datetime import timedelta
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.kept_connection import KeptConnection
-from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.backlog import Backlog
 from libs.messaging.relay.broker import Broker, BrokerUnavailable
 from libs.messaging.relay.claimer import Claimer, Work
@@ -47,8 +47,8 @@ class Relay:
         database_dsn: str,
         rabbitmq_url: str,
         window: InboxWindow,
-        bell: Bell | None = None,
-        final_types: Collection[str] = (),
+        wake_up: WakeUp | None = None,
+        unconsumed: Collection[str] = (),
         expected_queues: Mapping[str, Sequence[str]] | None = None,
         retention: timedelta | None = None,
         settings: RelaySettings | None = None,
@@ -64,7 +64,7 @@ class Relay:
         self._supervisor = Supervisor(
             f"{service} relay", expected=(BrokerUnavailable, *DATABASE_ERRORS), describe=_sentence
         )
-        self._work = Work(bell or Bell(), settings)
+        self._work = Work(wake_up or WakeUp(), settings)
 
         def publisher(broker: Broker) -> Publisher:
             return Publisher(broker, frames, timeout=settings.publish_timeout)
@@ -75,7 +75,7 @@ class Relay:
             )
 
         self._broker = broker(expected_queues)
-        frames = Frames(service, self._broker.user, final_types)
+        frames = Frames(service, self._broker.user, unconsumed)
         archive = retention is not None
         self._queues = QueueWatch(
             self._broker,

@@ -88,7 +88,9 @@ def _document(
 def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher: str) -> None:
     # Two services may call different views by one name; in one document they must not meet.
     prefix = reaction.service.capitalize()
-    view: Any = create_model(f"{prefix}{reaction.view.__name__}", __base__=reaction.view)
+    view: Any = create_model(
+        f"{prefix}{reaction.data_model.__name__}", __base__=reaction.data_model
+    )
     base: Any = Received.__class_getitem__(view)
     extensions: dict[str, Any] = dict.fromkeys(reaction.extensions, (str, ...))
     received: Any = create_model(

@@ -32,11 +32,11 @@ class Field(_Data):
 
 
 class PublishedEvent(_Data):
-    """`final`: nobody has to consume it. `extensions` are CloudEvents extension attributes."""
+    """`unconsumed`: nobody has to consume it. `extensions` are CloudEvents extension attributes."""
 
     type: str
     direction: Direction
-    final: bool
+    unconsumed: bool
     extensions: tuple[str, ...]
     fields: Mapping[str, Field]
 

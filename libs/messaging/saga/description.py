@@ -23,46 +23,52 @@ def described(participant: Any) -> Json:
 
     `direction` and `extensions` are None where the code of an older revision does not tell them.
     """
+    unconsumed = _first(participant, "unconsumed", "final")
     return {
         "name": participant.name,
-        "publishes": [_published(event, participant.final) for event in participant.publishes],
+        "publishes": [_published(event, unconsumed) for event in participant.publishes],
         "consumes": [_consumed(each) for each in participant.reactions.by_event.values()],
     }
 
 
-def _published(event: Any, final: frozenset[str]) -> Json:
+def _published(event: Any, unconsumed: frozenset[str]) -> Json:
     hints = get_type_hints(event)
     names = [field.name for field in fields(event) if field.name != "sequence"]
     direction = getattr(event, "direction", None)
     return {
         "type": event.type,
         "direction": direction and direction.value,
-        "final": event.type in final,
+        "unconsumed": event.type in unconsumed,
         "extensions": _names(getattr(event, "extensions", None)),
         "fields": {name: {"type": json_type(hints[name]), "required": True} for name in names},
     }
 
 
 def _consumed(reaction: Any) -> Json:
-    view = reaction.view
+    model = _first(reaction, "data_model", "view")
     return {
         "event_type": reaction.event_type,
         "queue": reaction.queue,
         "step": reaction.step.value,
         "compensated_by": list(reaction.compensated_by),
         "irrevocable": reaction.irrevocable,
-        "batch_delay": getattr(reaction, "batch_delay", getattr(reaction, "linger", 0.0)),
+        "batch_delay": _first(reaction, "batch_delay", "linger"),
         "does": reaction.handler.__name__.partition("_when_")[0].replace("_", " "),
         "extensions": _names(getattr(reaction, "extensions", None)),
-        "keeps_all": view.model_config.get("extra") == "allow",
+        "keeps_all": model.model_config.get("extra") == "allow",
         "fields": {
             field.alias or name: {
                 "type": json_type(field.annotation),
                 "required": field.is_required(),
             }
-            for name, field in view.model_fields.items()
+            for name, field in model.model_fields.items()
         },
     }
+
+
+def _first(described: Any, *names: str) -> Any:
+    """The first of these attributes that is there: the later ones are of older revisions."""
+    return next(getattr(described, name) for name in names if hasattr(described, name))
 
 
 def _names(found: Any) -> list[str] | None:

@@ -153,7 +153,7 @@ class _Comparison:
     def _changed(self, name: str, old: PublishedEvent, new: PublishedEvent) -> Iterator[Change]:
         told = (
             ("direction", old.direction.value, new.direction.value),
-            ("final", old.final, new.final),
+            ("unconsumed", old.unconsumed, new.unconsumed),
         )
         for what, was, now in told:
             if was != now:

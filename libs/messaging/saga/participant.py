@@ -9,7 +9,7 @@ from libs.messaging.inbox.reactions import Reaction, Reactions
 
 @dataclass(frozen=True)
 class Participant:
-    """`final` are the types nobody has to react to: they alone go out without `mandatory`.
+    """`unconsumed` are the types nobody has to react to: they alone go out without `mandatory`.
 
     Raises ValueError where one of these is not published.
     """
@@ -17,11 +17,13 @@ class Participant:
     name: str
     publishes: tuple[type[DomainEvent], ...]
     reactions: Reactions[Any]
-    final: frozenset[str] = frozenset()
+    unconsumed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for event_type in sorted(self.final - {event.type for event in self.publishes}):
-            raise ValueError(f"{event_type} is declared final, but {self.name} does not publish it")
+        for event_type in sorted(self.unconsumed - {event.type for event in self.publishes}):
+            raise ValueError(
+                f"{event_type} is declared unconsumed, but {self.name} does not publish it"
+            )
 
     @property
     def reacts_to(self) -> tuple[Reaction[Any], ...]:

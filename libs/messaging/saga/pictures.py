@@ -77,7 +77,7 @@ def canvas(participant: DescribedParticipant, choreography: Choreography) -> str
 def _consumers(event_type: str, choreography: Choreography) -> str:
     consumers = choreography.consumers_of(event_type)
     told = [f"{each.service}: {each.does} ({each.step.value})" for each in consumers]
-    return " · ".join(told) or "nobody yet (final)"
+    return " · ".join(told) or "nobody yet (unconsumed)"
 
 
 def _short(event_type: str) -> str:

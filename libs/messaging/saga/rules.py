@@ -17,10 +17,10 @@ def _problems(participant: DescribedParticipant, choreography: Choreography) -> 
     name, published = participant.name, choreography.publishers
     for event in participant.publishes:
         consumed_by_anybody = bool(choreography.consumers_of(event.type))
-        if not event.final and not consumed_by_anybody:
-            yield f"{name}: nobody reacts to {event.type}, and it is not declared final"
-        if event.final and consumed_by_anybody:
-            yield f"{name}: {event.type} is declared final, but somebody reacts to it"
+        if not event.unconsumed and not consumed_by_anybody:
+            yield f"{name}: nobody reacts to {event.type}, and it is not declared unconsumed"
+        if event.unconsumed and consumed_by_anybody:
+            yield f"{name}: {event.type} is declared unconsumed, but somebody reacts to it"
     backward = {each.event_type for each in participant.consumes if each.step is Step.BACKWARD}
     for consumed in participant.consumes:
         if consumed.event_type not in published:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.customers.application.consume_credit import consume_credit
@@ -21,14 +21,14 @@ from services.customers.infrastructure.postgres import CustomersUnitOfWork
 from services.events import TENANT, tenant_of
 
 
-class OrderConfirmed(View):
+class OrderConfirmed(EventData):
     order_id: UUID
     customer_id: UUID
     vehicle_id: UUID
     total_cents: int
 
 
-class Purchase(View):
+class Purchase(EventData):
     """Of the other events it is enough to know which purchase they are about."""
 
     order_id: UUID

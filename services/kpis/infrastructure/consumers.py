@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict
 
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
@@ -15,7 +15,7 @@ from services.kpis.domain.fact import Fact
 from services.kpis.infrastructure.postgres import KpisUnitOfWork
 
 
-class Whole(View):
+class Whole(EventData):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 

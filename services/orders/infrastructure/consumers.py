@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from libs.kernel.clock import Clock, utc_now
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
@@ -39,31 +39,31 @@ PUBLISHES = (
     OrderClosed,
 )
 USUAL_DEADLINES = Deadlines()
-LINGER = 0.05
+BATCH_DELAY = 0.05
 """Seconds for the two states a purchase only passes through: seeing them at once would slow it."""
 
 
-class Happened(View):
+class Happened(EventData):
     order_id: UUID
 
 
-class Failed(View):
+class Failed(EventData):
     order_id: UUID
     reason: str
 
 
-class CodeGenerated(View):
+class CodeGenerated(EventData):
     order_id: UUID
     code: str
     expires_at: AwareDatetime
 
 
-class VehicleSold(View):
+class VehicleSold(EventData):
     order_id: UUID
     seller_id: UUID
 
 
-class PaidOut(View):
+class PaidOut(EventData):
     order_id: UUID | None
 
 
@@ -74,7 +74,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
     """
     on = Reactions[OrdersUnitOfWork]("orders", extensions=(TENANT,))
 
-    @on.view("credit.reserved.v1", Happened, linger=LINGER)
+    @on.view("credit.reserved.v1", Happened, batch_delay=BATCH_DELAY)
     async def advance_purchase_when_credit_reserved(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:
@@ -90,7 +90,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
             uow, tenant_of(event), order_id, event.data.reason, fact, deadlines, clock()
         )
 
-    @on.view("vehicle.reserved.v1", Happened, linger=LINGER)
+    @on.view("vehicle.reserved.v1", Happened, batch_delay=BATCH_DELAY)
     async def advance_purchase_when_vehicle_reserved(
         uow: OrdersUnitOfWork, event: Received[Happened]
     ) -> None:

@@ -187,7 +187,7 @@ class OrdersUnitOfWork(UnitOfWork):
         self._purchases = PostgresPurchases(connection)
         self.purchases: PurchaseRepository = self._purchases
 
-    async def foresee(self, subjects: Sequence[str]) -> None:
+    async def prepare_batch(self, subjects: Sequence[str]) -> None:
         await self._purchases.lock_all([UUID(subject) for subject in subjects])
 
     async def flush(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from libs.kernel.ids import IdFactory, uuid7
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
@@ -21,17 +21,17 @@ from services.payments.domain.code import RANDOM_BITS
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork as Unit
 
 
-class VehicleReserved(View):
+class VehicleReserved(EventData):
     order_id: UUID
     customer_id: UUID
     price_cents: int
 
 
-class OrderCancellationRequested(View):
+class OrderCancellationRequested(EventData):
     order_id: UUID
 
 
-class VehicleSaleFailed(View):
+class VehicleSaleFailed(EventData):
     order_id: UUID
 
 

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from libs.kernel.ids import IdFactory, uuid7
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
@@ -12,7 +12,7 @@ from services.payouts.domain.events import PayoutCompleted, PayoutFailed, Payout
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork as Unit
 
 
-class OrderClosed(View):
+class OrderClosed(EventData):
     order_id: UUID
     seller_id: UUID | None
     total_cents: int

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 
 from libs.kernel.clock import Clock, utc_now
 from libs.kernel.ids import IdFactory, uuid7
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
@@ -49,7 +49,7 @@ OF_A_PAYOUT = ("payout.completed.v1", "payout.unanswered.v1", "payout.failed.v1"
 OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1")
 OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
 
-LINGER = 0.1
+BATCH_DELAY = 0.1
 """Seconds a timeline may be late, so that the purchases it tells of are not slowed by it."""
 
 SHOWN = frozenset(
@@ -74,7 +74,7 @@ SHOWN = frozenset(
 """What a timeline tells of an event. The payment code is not among it: it is the buyer's alone."""
 
 
-class Noted(View):
+class Noted(EventData):
     """Whatever the event says; which of it is shown is said above."""
 
     model_config = ConfigDict(extra="allow")
@@ -138,7 +138,7 @@ def _note(on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Note
         await note_event(uow, _fact(event))
 
     for event_type in types:
-        on.view(event_type, view, linger=LINGER)(note_in_timeline)
+        on.view(event_type, view, batch_delay=BATCH_DELAY)(note_in_timeline)
 
 
 def _fact(event: Received[Any]) -> Fact:

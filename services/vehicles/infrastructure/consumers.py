@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.messaging.envelope import Received, View
+from libs.messaging.envelope import EventData, Received
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
 from services.events import TENANT, tenant_of
@@ -25,18 +25,18 @@ PUBLISHES = (
 )
 
 
-class CreditReserved(View):
+class CreditReserved(EventData):
     order_id: UUID
     customer_id: UUID
     vehicle_id: UUID
     total_cents: int
 
 
-class PaymentEnded(View):
+class PaymentEnded(EventData):
     order_id: UUID
 
 
-class PaymentFailed(View):
+class PaymentFailed(EventData):
     order_id: UUID
     reason: str
 

@@ -15,6 +15,6 @@ HERE = Path(__file__).parent
 @pytest.mark.parametrize("reaction", participant().reacts_to, ids=lambda each: each.event_type)
 def test_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any]) -> None:
     (sample,) = HERE.parent.glob(f"*/{reaction.event_type}.json")
-    received: Any = Received[reaction.view]  # type: ignore[name-defined]
+    received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
     event = received.model_validate_json(sample.read_bytes())
     assert event.type == reaction.event_type

@@ -58,7 +58,7 @@ def test_every_sample_here_is_of_an_event_that_is_stated() -> None:
 @pytest.mark.parametrize("reaction", PAYOUTS.reacts_to, ids=lambda each: each.event_type)
 def test_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any]) -> None:
     (sample,) = HERE.parent.glob(f"*/{reaction.event_type}.json")
-    received: Any = Received[reaction.view]  # type: ignore[name-defined]
+    received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
     event = received.model_validate_json(sample.read_bytes())
     assert event.type == reaction.event_type
     assert event.data.order_id == UUID(event.subject)

@@ -44,6 +44,6 @@ def test_there_is_a_sample_of_each_event_and_of_nothing_else() -> None:
 @pytest.mark.parametrize("reaction", participant().reacts_to, ids=lambda each: each.event_type)
 def test_view_reads_the_sample_of_the_peer(reaction: Reaction[Any]) -> None:
     (sample,) = SAMPLES.parent.glob(f"*/{reaction.event_type}.json")
-    event = Received[reaction.view].model_validate_json(sample.read_bytes())  # type: ignore[name-defined]
+    event = Received[reaction.data_model].model_validate_json(sample.read_bytes())  # type: ignore[name-defined]
     data: Any = event.data
     assert data.order_id == UUID(event.subject)

@@ -52,7 +52,7 @@ async def deliver(
     async def work(uow: CustomersUnitOfWork) -> None:
         for event_type, data in events:
             reaction = client.service.participant.reactions.by_event[event_type]
-            received: Any = Received[reaction.view]  # type: ignore[name-defined]
+            received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
             envelope = {
                 "id": uuid7(),
                 "source": "peer",

@@ -96,7 +96,7 @@ class Kpis:
     ) -> None:
         """Run the reaction to this event in a transaction, as the subscriber does."""
         reaction = self.service.participant.reactions.by_event[event_type]
-        view: Any = Received[reaction.view]  # type: ignore[name-defined]
+        view: Any = Received[reaction.data_model]  # type: ignore[name-defined]
         event = view.model_validate(
             {
                 "id": uuid7(),

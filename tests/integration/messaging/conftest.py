@@ -51,10 +51,10 @@ async def subscribe(
         reaction: sample.Reaction = sample.reserve_credit,
         transactions: Transactions[sample.CreditUnitOfWork] | None = None,
         url: str = broker,
-        linger: float = 0.0,
+        batch_delay: float = 0.0,
     ) -> Subscriber[sample.CreditUnitOfWork]:
         subscriber = Subscriber(
-            sample.credit(reaction, linger=linger),
+            sample.credit(reaction, batch_delay=batch_delay),
             transactions or sample.transactions(engine),
             sample.TABLES,
             url,

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.envelope import Received, View, encode
+from libs.messaging.envelope import EventData, Received, encode
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -46,7 +46,7 @@ class CreditReserved(PurchaseEvent):
     total_cents: int
 
 
-class OrderPlacedView(View):
+class OrderPlacedView(EventData):
     order_id: UUID
     total_cents: int
 
@@ -77,14 +77,14 @@ def shop() -> Participant:
     return Participant("shop", publishes=(OrderPlaced,), reactions=Reactions("shop"))
 
 
-def credit(reaction: Reaction = reserve_credit, *, linger: float = 0.0) -> Participant:
+def credit(reaction: Reaction = reserve_credit, *, batch_delay: float = 0.0) -> Participant:
     on = Reactions[CreditUnitOfWork]("credit", extensions=(TENANT,))
-    on.view("order.placed.v1", OrderPlacedView, linger=linger)(reaction)
+    on.view("order.placed.v1", OrderPlacedView, batch_delay=batch_delay)(reaction)
     return Participant(
         "credit",
         publishes=(CreditReserved,),
         reactions=on,
-        final=frozenset({CreditReserved.type}),
+        unconsumed=frozenset({CreditReserved.type}),
     )
 
 

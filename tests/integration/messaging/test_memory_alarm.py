@@ -39,7 +39,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
         database_dsn=database.replace("+asyncpg", ""),
         rabbitmq_url=rabbitmq.url,
         window=InboxWindow(),
-        final_types=[sample.CreditReserved.type],
+        unconsumed=[sample.CreditReserved.type],
         settings=QUICK,
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from libs.messaging.database import Connection, connect
 from libs.messaging.kept_connection import KeptConnection
-from libs.messaging.outbox.wakeup import Bell
+from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.claims import (
     CLAIM,
     Batch,
@@ -297,9 +297,9 @@ async def test_the_pause_after_a_failure_is_counted_from_the_failure_not_from_th
 
 async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: Outlet) -> None:
     await shop.bind()
-    bell = Bell()
+    wake_up = WakeUp()
     took = []
-    async with shop.relay(settings=RelaySettings(poll=30.0, sweep=30.0), bell=bell) as relay:
+    async with shop.relay(settings=RelaySettings(poll=30.0, sweep=30.0), wake_up=wake_up) as relay:
 
         async def ready() -> bool:
             return relay.ready
@@ -308,7 +308,7 @@ async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: O
         for n in range(10):
             await shop.write(f"order-{n}")
             started = time.perf_counter()
-            bell.ring()
+            wake_up.signal()
             while await shop.count():
                 pass
             took.append(time.perf_counter() - started)

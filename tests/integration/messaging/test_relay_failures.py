@@ -55,7 +55,7 @@ async def test_an_unroutable_event_stays_and_only_its_subject_waits(shop: Outlet
 
 async def test_an_event_declared_final_goes_out_though_nobody_listens(shop: Outlet) -> None:
     await shop.write("order", event_type="closed.v1")
-    async with shop.relay(final_types=["closed.v1"]):
+    async with shop.relay(unconsumed=["closed.v1"]):
         await shop.drained()
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from libs.messaging.outbox.wakeup import Bell, Listener, Notifier
+from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import Outlet, outlet
 
@@ -16,27 +16,27 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
         yield made
 
 
-async def _listening(shop: Outlet, bell: Bell) -> None:
+async def _listening(shop: Outlet, wake_up: WakeUp) -> None:
     async def there() -> bool:
-        return bell.rings > 0  # rung once when it began to listen
+        return wake_up.signals > 0  # rung once when it began to listen
 
     await eventually(there)
-    await bell.wait(1)
+    await wake_up.wait(1)
 
 
 async def test_many_rings_become_few_notifications_and_wake_the_listener(shop: Outlet) -> None:
-    bell = Bell()
-    listener, notifier = Listener(shop.dsn, bell), Notifier(shop.dsn)
+    wake_up = WakeUp()
+    listener, notifier = Listener(shop.dsn, wake_up), Notifier(shop.dsn)
     await listener.start()
     await notifier.start()
     try:
-        await _listening(shop, bell)
-        before = bell.rings
+        await _listening(shop, wake_up)
+        before = wake_up.signals
         for _ in range(100):
-            notifier.ring()
+            notifier.signal()
             await asyncio.sleep(0.002)  # the commits of a fifth of a second
-        assert await bell.wait(5)
-        assert bell.rings - before < 50
+        assert await wake_up.wait(5)
+        assert wake_up.signals - before < 50
     finally:
         await listener.stop()
         await notifier.stop()
@@ -45,27 +45,27 @@ async def test_many_rings_become_few_notifications_and_wake_the_listener(shop: O
 async def test_listener_and_notifier_come_back_after_their_connections_ended(
     shop: Outlet,
 ) -> None:
-    bell = Bell()
-    listener, notifier = Listener(shop.dsn, bell), Notifier(shop.dsn)
+    wake_up = WakeUp()
+    listener, notifier = Listener(shop.dsn, wake_up), Notifier(shop.dsn)
     await listener.start()
     await notifier.start()
     try:
-        await _listening(shop, bell)
-        before = bell.rings
+        await _listening(shop, wake_up)
+        before = wake_up.signals
         await shop.db.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
 
         async def listens_again() -> bool:
-            return bell.rings > before
+            return wake_up.signals > before
 
         await eventually(listens_again)
-        await bell.wait(1)
+        await wake_up.wait(1)
 
         async def heard() -> bool:
-            notifier.ring()
-            return await bell.wait(0.5)
+            notifier.signal()
+            return await wake_up.wait(0.5)
 
         await eventually(heard)
     finally:

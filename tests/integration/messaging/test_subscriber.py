@@ -95,7 +95,7 @@ async def test_messages_that_wait_share_transactions_and_a_purchase_keeps_its_or
 async def test_a_reaction_that_lingers_takes_what_comes_meanwhile_into_its_transaction(
     engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe
 ) -> None:
-    await subscribe(linger=1.0)
+    await subscribe(batch_delay=1.0)
     for total in (1, 2, 3):
         await send(channel, sample.on_the_wire(sample.order_placed(total_cents=total)))
         await until_taken(channel)
@@ -107,7 +107,7 @@ async def test_a_reaction_that_lingers_takes_what_comes_meanwhile_into_its_trans
 async def test_stopping_ends_the_lingering_and_settles_what_was_taken(
     engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe
 ) -> None:
-    subscriber = await subscribe(linger=60.0)
+    subscriber = await subscribe(batch_delay=60.0)
     await send(channel, sample.on_the_wire(sample.order_placed()))
     await until_taken(channel)
     assert await reserved(engine) == []

@@ -252,7 +252,7 @@ async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each
         rabbitmq_url=broker,
         window=InboxWindow(),
         settings=QUICK,
-        final_types=[sample.CreditReserved.type],
+        unconsumed=[sample.CreditReserved.type],
         retention=timedelta(days=7),
     )
     await relay.start()

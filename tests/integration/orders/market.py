@@ -91,7 +91,7 @@ async def hear_together(
     reaction = orders.service.participant.reactions.by_event[event_type]
 
     async def work(uow: Any) -> None:
-        await uow.foresee([str(order_id) for order_id in order_ids])
+        await uow.prepare_batch([str(order_id) for order_id in order_ids])
         for order_id in order_ids:
             await reaction.handler(uow, _received(orders, event_type, order_id, 1, tenant, None))
 
@@ -122,7 +122,7 @@ def _received(
         time=datetime.now(UTC),
         tenantid=tenant,
         sequence=sequence,
-        data=reaction.view.model_validate(data),
+        data=reaction.data_model.model_validate(data),
     )
 
 

@@ -78,7 +78,7 @@ class Payouts:
         """Run the reaction to a closed order in a transaction, as the subscriber does."""
         order_id = order_id or uuid7()
         reaction = self.service.participant.reactions.by_event["order.closed.v1"]
-        view: Any = Received[reaction.view]  # type: ignore[name-defined]
+        view: Any = Received[reaction.data_model]  # type: ignore[name-defined]
         seller_id = seller_id or uuid7()
         event = view.model_validate(
             {

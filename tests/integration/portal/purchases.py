@@ -54,7 +54,7 @@ async def hear(transactions: Transactions[PortalUnitOfWork], *envelopes: dict[st
     async def react(uow: PortalUnitOfWork) -> None:
         for each in envelopes:
             reaction = known[each["type"]]
-            received: Any = Received[reaction.view]  # type: ignore[name-defined]
+            received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
             await reaction.handler(uow, received.model_validate(each))
 
     await transactions.run(react)

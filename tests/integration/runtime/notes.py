@@ -230,7 +230,7 @@ PARTICIPANT = Participant(
     "notes",
     publishes=(NoteTaken,),
     reactions=Reactions("notes"),
-    final=frozenset({NoteTaken.type}),
+    unconsumed=frozenset({NoteTaken.type}),
 )
 
 
@@ -245,7 +245,7 @@ def build(settings: NotesSettings) -> Service[UnitOfWork]:
         "notes",
         publishes=(NoteTaken,),
         reactions=Reactions("notes"),
-        final=frozenset({NoteTaken.type}),
+        unconsumed=frozenset({NoteTaken.type}),
     )
     return Service(
         settings=settings,

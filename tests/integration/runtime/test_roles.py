@@ -22,7 +22,7 @@ async def broker(vhost: str) -> str:
     return vhost
 
 
-_OF_A_RELAY = {"notes relay", "outbox bell"}
+_OF_A_RELAY = {"notes relay", "outbox wake-up"}
 
 
 async def _connections(database_url: str, column: str) -> list[str]:
@@ -60,7 +60,7 @@ async def test_a_service_that_publishes_nothing_runs_no_relay_and_keeps_its_part
         _env_file=None, database_url=notes_database, rabbitmq_url=broker, role="all"
     )
     notes = build(settings)
-    nothing = replace(notes.participant, publishes=(), final=frozenset())
+    nothing = replace(notes.participant, publishes=(), unconsumed=frozenset())
     service = replace(notes, participant=nothing, choreography=choreography_of([nothing]))
     async with serving(service) as client:
 

@@ -85,7 +85,7 @@ class Vehicles:
     async def hears(self, event_type: str, *, sequence: int = 1, **data: Any) -> None:
         """Run the reaction to this event in a transaction, as the subscriber does."""
         reaction = participant().reactions.by_event[event_type]
-        event = Received[reaction.view].model_validate(  # type: ignore[name-defined]
+        event = Received[reaction.data_model].model_validate(  # type: ignore[name-defined]
             {
                 "id": uuid7(),
                 "source": "peer",

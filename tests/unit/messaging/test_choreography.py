@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from libs.kernel.events import Direction, DomainEvent
-from libs.messaging.envelope import View
+from libs.messaging.envelope import EventData
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import pictures, rules
 from libs.messaging.saga.choreography import ChoreographyError, choreography_of
@@ -17,7 +17,7 @@ from libs.messaging.saga.participant import Participant
 from services.events import PurchaseEvent
 
 
-class Purchase(View):
+class Purchase(EventData):
     order_id: UUID
 
 
@@ -45,12 +45,12 @@ async def note(*_: object) -> None: ...
 def orders(
     publishes: tuple[type[DomainEvent], ...] = (Placed, Cancelled),
     hears: Sequence[str] = ("credit.reserved.v1",),
-    final: Sequence[str] = (),
+    unconsumed: Sequence[str] = (),
 ) -> Participant:
     on = Reactions[Any]("orders")
     for event_type in hears:
         on.view(event_type, Purchase)(note)
-    return Participant("orders", publishes, on, frozenset(final))
+    return Participant("orders", publishes, on, frozenset(unconsumed))
 
 
 def credit(
@@ -76,19 +76,21 @@ def test_services_that_fit_together_have_no_problems() -> None:
 def test_an_event_nobody_reacts_to_has_to_be_declared_final() -> None:
     deaf = orders(hears=())
     assert check([deaf, credit()]) == [
-        "credit: nobody reacts to credit.reserved.v1, and it is not declared final"
+        "credit: nobody reacts to credit.reserved.v1, and it is not declared unconsumed"
     ]
 
 
 def test_a_final_event_somebody_reacts_to_is_a_problem() -> None:
-    assert check([orders(final=["order.placed.v1"]), credit()]) == [
-        "orders: order.placed.v1 is declared final, but somebody reacts to it"
+    assert check([orders(unconsumed=["order.placed.v1"]), credit()]) == [
+        "orders: order.placed.v1 is declared unconsumed, but somebody reacts to it"
     ]
 
 
 def test_a_final_event_its_service_does_not_publish_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"order\.lost\.v1 is declared final, but orders does not"):
-        orders(final=["order.lost.v1"])
+    with pytest.raises(
+        ValueError, match=r"order\.lost\.v1 is declared unconsumed, but orders does not"
+    ):
+        orders(unconsumed=["order.lost.v1"])
 
 
 def test_a_compensation_on_an_event_that_is_declared_a_step_on_is_a_problem() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from uuid import UUID
 
-from libs.messaging.envelope import View
+from libs.messaging.envelope import EventData
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import asyncapi
 from libs.messaging.saga.participant import Participant
@@ -24,7 +24,7 @@ class Placed(PurchaseEvent):
 PUBLISHERS = {"order.placed.v1": "orders"}
 
 
-class Purchase(View):
+class Purchase(EventData):
     order_id: UUID
 
 
@@ -35,7 +35,7 @@ def orders() -> Participant:
     return Participant("orders", (Placed,), Reactions("orders"))
 
 
-def listener(name: str, view: type[View]) -> Participant:
+def listener(name: str, view: type[EventData]) -> Participant:
     on = Reactions[Any](name)
     on.view("order.placed.v1", view)(reserve_credit_when_order_placed)
     return Participant(name, (), on)
@@ -71,7 +71,7 @@ def test_a_service_says_what_it_receives_as_its_own_view_of_it() -> None:
 
 
 def test_views_of_one_name_in_two_services_stay_apart_in_the_system_document() -> None:
-    class Wider(View):
+    class Wider(EventData):
         order_id: UUID
         total_cents: int
 

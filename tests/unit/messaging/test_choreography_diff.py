@@ -34,7 +34,7 @@ def published(event_type: str = PLACED, **changed: Any) -> PublishedEvent:
     usual: dict[str, Any] = {
         "type": event_type,
         "direction": Direction.FORWARD,
-        "final": False,
+        "unconsumed": False,
         "extensions": (),
         "fields": fields({"order_id": UUID, "cents": WHOLE}),
     }
@@ -264,7 +264,7 @@ def test_what_a_consumer_does_for_itself_is_told_and_hurts_nobody(changed: Any) 
     assert outcome(only(usual(), usual(**changed))) == (Kind.CONSUMER_CHANGED, (), ())
 
 
-@pytest.mark.parametrize("changed", [{"direction": Direction.COMPENSATION}, {"final": True}])
+@pytest.mark.parametrize("changed", [{"direction": Direction.COMPENSATION}, {"unconsumed": True}])
 def test_direction_and_finality_of_an_event_are_told_and_hurt_nobody(changed: Any) -> None:
     assert outcome(only(usual(), usual(published(**changed)))) == (Kind.EVENT_CHANGED, (), ())
 

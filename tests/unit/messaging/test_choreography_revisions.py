@@ -48,7 +48,7 @@ DOCUMENT = {
                 {
                     "type": "order.placed.v1",
                     "direction": "forward",
-                    "final": False,
+                    "unconsumed": False,
                     "extensions": ["tenantid"],
                     "fields": {"cents": {"type": "integer", "required": True}},
                 }

@@ -248,7 +248,7 @@ def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, lis
         time=NOW,
         tenantid="tenant-1",
         sequence=sequence,
-        data=reaction.view.model_validate(data),
+        data=reaction.data_model.model_validate(data),
     )
     _run(reaction.handler(uow, received))
     return uow.purchases.purchase, uow.published
