@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from time import monotonic
 
 import asyncpg
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.runtime import database, limits
 from libs.runtime.database import create_engine
+from libs.runtime.loops import Loop
 from libs.runtime.service import RESERVED_CONNECTIONS
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, serving
@@ -250,3 +252,25 @@ async def test_parameters_never_show_in_a_database_error(notes: ServiceClient) -
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1 FROM nowhere WHERE a = :a"), {"a": "secret"})
     assert "secret" not in str(failure.value)
+
+
+async def test_a_loop_that_fails_is_named_by_a_service_that_stays_ready(
+    notes_database: str, vhost: str
+) -> None:
+    healed = asyncio.Event()
+
+    async def work() -> bool:
+        if not healed.is_set():
+            raise KeyError("secret")
+        return False
+
+    settings = NotesSettings(database_url=notes_database, role="worker", rabbitmq_url=vhost)
+    service = replace(build(settings), loops=[Loop("tidying", 3600, work)])
+    async with serving(service) as notes:
+
+        async def says(state: str) -> bool:
+            return bool((await notes.get("/ready")).json()["checks"]["loops"] == state)
+
+        await eventually(lambda: says("ok: tidying: KeyError"))
+        healed.set()
+        await eventually(lambda: says("ok"))
