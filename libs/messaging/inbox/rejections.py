@@ -47,6 +47,7 @@ class Rejections:
     def stop(self) -> None:
         """`step` returns when it has sent what waits, or has failed to."""
         self._stopping = True
+        self._held.set(held=False)
         self._wake.set()
 
     async def step(self) -> None:
@@ -60,7 +61,7 @@ class Rejections:
             try:
                 await self._send(self._waiting[0])
             except BaseException:
-                self._held.set(held=True)
+                self._held.set(held=not self._stopping)
                 self._waiting.rotate(-1)
                 raise
             self._waiting.popleft()
