@@ -6,6 +6,6 @@ Each folder is one idea, and someone who only wants an outbox reads the first th
 - `outbox`: the writing side, a unit of work that stages events;
 - `relay`: from the outbox to the broker;
 - `inbox`: the consuming side, from a queue into a transaction;
-- `dead_letters`: what a service gave up, and the way back;
+- `dead_letters`: what a service gave up, and what may be done with it;
 - `saga`: the choreography as data, its rules, its pictures and its command line.
 """

@@ -1,8 +1,8 @@
 """Keeps the long-running parts of a component alive: one loop for all of them.
 
     parts = Supervisor("orders relay")
-    parts.start("lane 0", lane.step)     # runs `step` again and again until `stop`
-    parts.problems                       # {"lane 0": "OSError: …"} while it fails: readiness
+    parts.start("claimer 0", claimer.step)     # runs `step` again and again until `stop`
+    parts.problems                       # {"claimer 0": "…"} while it fails: readiness
     await parts.stop(within=5.0)         # at most that many seconds
 
 Nothing ends a part for good but `stop`: whatever a step raises is logged, stands in `problems`

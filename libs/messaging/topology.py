@@ -95,7 +95,7 @@ def redrive_exchange(service: str) -> str:
 
 
 def topology_of(participants: Sequence[AnyParticipant]) -> Topology:
-    """What the broker must hold for these participants to hear each other."""
+    """What the broker must hold for these participants to reach each other."""
     publishers = _publishers(participants)
     exchanges: list[Exchange] = []
     queues: list[Queue] = []

@@ -27,14 +27,14 @@ class UnitOfWork:
         self.staged: list[OutboxRow] = []
 
     def publish(self, *events: DomainEvent) -> None:
-        """State events in this transaction; they are written just before it commits."""
+        """Publish events with this transaction; they are written just before it commits."""
         self.staged.extend(self._outbox.stage(event) for event in events)
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
-        """Several reactions are about to run, about these. A service may lock all at once."""
+        """Called before a batch of reactions. Override it to lock the rows of all subjects at once."""
 
     async def flush(self) -> None:
-        """Write what was put off. Called once, before the outbox is written."""
+        """Write the changes that repositories have deferred. Called once, before the outbox is written."""
 
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
@@ -79,7 +79,7 @@ class Transactions(Generic[Unit]):
             unit = self._unit_of_work(connection, self.outbox)
             result = await work(unit)
         if unit.staged:
-            raise RuntimeError("an event stated while only reading is not written: use `run`")
+            raise RuntimeError("an event published while only reading is not written: use `run`")
         return result
 
     async def _once(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:

@@ -36,7 +36,7 @@ class Archived:
 async def archived(
     connection: Connection, types: Collection[str], since: datetime
 ) -> AsyncIterator[Archived]:
-    """Delivered events of these types stated since then, in the order they were written."""
+    """Delivered events of these types written since then, in the order they were written."""
     async with connection.transaction(readonly=True):
         async for record in connection.cursor(_ARCHIVED, list(types), since):
             yield Archived(*record)

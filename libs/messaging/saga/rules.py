@@ -39,7 +39,7 @@ def _no_compensation(
 ) -> Iterator[str]:
     step = f"{consumed.service}: the step on {consumed.event_type}"
     if not consumed.compensated_by:
-        yield f"{step} has no way back"
+        yield f"{step} has no compensation"
     for event_type in consumed.compensated_by:
         if event_type not in backward:
             yield f"{step} is undone by {event_type}, but nothing goes backward on it there"

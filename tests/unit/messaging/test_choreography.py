@@ -109,7 +109,7 @@ def test_a_reaction_that_waits_for_an_event_nobody_publishes_is_a_problem() -> N
 
 def test_a_forward_step_without_a_way_back_is_a_problem() -> None:
     assert check([orders(), credit(undone_by=())]) == [
-        "credit: the step on order.placed.v1 has no way back"
+        "credit: the step on order.placed.v1 has no compensation"
     ]
 
 
