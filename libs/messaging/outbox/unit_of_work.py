@@ -31,10 +31,10 @@ class UnitOfWork:
         self.staged.extend(self._outbox.stage(event) for event in events)
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
-        """Called before a batch of reactions. Override it to lock the rows of all subjects at once."""
+        """Called before a batch of reactions; an override locks the rows of all subjects at once."""
 
     async def flush(self) -> None:
-        """Write the changes that repositories have deferred. Called once, before the outbox is written."""
+        """Write what repositories have deferred. Called once, before the outbox is written."""
 
 
 Unit = TypeVar("Unit", bound=UnitOfWork)

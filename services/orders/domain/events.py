@@ -20,7 +20,7 @@ class OrderConfirmed(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class OrderCancellationRequested(PurchaseEvent):
-    """The purchase is given up, by the buyer or by its deadline: payments begins the compensation."""
+    """The buyer or the deadline ends the purchase: payments begins the compensation."""
 
     type = "order.cancellation_requested.v1"
     direction = Direction.COMPENSATION
