@@ -30,15 +30,15 @@ def test_every_event_is_heard_every_reaction_has_its_event_and_every_step_a_way_
 
 def test_the_written_choreography_is_what_the_code_does(choreography: Choreography) -> None:
     assert discovery.document_path(None, ROOT / "pyproject.toml") == CHOREOGRAPHY
-    stale = f"{CHOREOGRAPHY} is stale: run ./taskw choreography"
+    stale = f"{CHOREOGRAPHY} is stale: run the command choreography"
     assert CHOREOGRAPHY.read_text() == choreography.as_text(), stale
 
 
 def test_the_picture_in_the_readme_is_what_the_code_does(choreography: Choreography) -> None:
     for path, text in pictures.sections(choreography, ROOT).items():
-        assert path.read_text() == text, f"{path} is stale: run ./taskw choreography"
+        assert path.read_text() == text, f"{path} is stale: run the command choreography"
 
 
 def test_the_asyncapi_documents_are_what_the_code_does(participants: list[Participant]) -> None:
     for path, text in asyncapi.files(participants, ROOT / "docs" / "asyncapi").items():
-        assert path.read_text() == text, f"{path} is stale: run ./taskw choreography"
+        assert path.read_text() == text, f"{path} is stale: run the command choreography"

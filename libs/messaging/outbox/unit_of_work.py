@@ -31,7 +31,7 @@ class UnitOfWork:
         self.staged.extend(self._outbox.stage(event) for event in events)
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
-        """Called before a batch of reactions; an override locks the rows of all subjects at once."""
+        """Called before a batch of reactions; an override locks all subjects' rows at once."""
 
     async def flush(self) -> None:
         """Write what repositories have deferred. Called once, before the outbox is written."""

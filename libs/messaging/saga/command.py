@@ -44,7 +44,7 @@ def write(
         if path.exists() and path.read_text() == text:
             continue
         if check:
-            problems.append(f"{path.relative_to(root)} is stale: run ./taskw choreography")
+            problems.append(f"{path.relative_to(root)} is stale: run the command choreography")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)

@@ -11,7 +11,7 @@ from libs.messaging.saga.choreography import (
     DescribedParticipant,
 )
 
-BEGIN = "<!-- choreography:begin (written by `./taskw choreography`) -->"
+BEGIN = "<!-- choreography:begin (generated) -->"
 END = "<!-- choreography:end -->"
 
 _ARROWS = {Step.FORWARD: "==>", Step.BACKWARD: "-->", Step.VIEW: "-.->"}

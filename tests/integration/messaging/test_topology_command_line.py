@@ -221,7 +221,7 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
         readme.write_text(f"# Title\n\n{BEGIN}\n{END}\n")
     code, _, errors = await command("choreography", "--check", *wanted)
     assert code == 1
-    assert "README.md is stale: run ./taskw choreography" in errors.splitlines()
+    assert "README.md is stale: run the command choreography" in errors.splitlines()
     assert await command("choreography", *wanted) == (0, "the services fit together\n", "")
     code, *_ = await command("choreography", "--check", *wanted)
     assert code == 0
@@ -229,12 +229,12 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
     assert read(document) == choreography_of([sample.shop(), sample.credit()])
     document.write_text(document.read_text().replace("order.placed", "order.lost"))
     code, _, errors = await command("choreography", "--check", *wanted)
-    assert (code, errors) == (1, "choreography.json is stale: run ./taskw choreography\n")
+    assert (code, errors) == (1, "choreography.json is stale: run the command choreography\n")
     await command("choreography", *wanted)
     readmes[1].write_text(readmes[1].read_text().replace("order.placed", "order.lost"))
     code, _, errors = await command("choreography", "--check", *wanted)
     assert code == 1
-    assert errors == "services/shop/README.md is stale: run ./taskw choreography\n"
+    assert errors == "services/shop/README.md is stale: run the command choreography\n"
 
 
 async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each(
