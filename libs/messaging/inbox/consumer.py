@@ -198,7 +198,7 @@ class QueueConsumer(Generic[Unit]):
             self._retries.add(
                 delivery,
                 seconds=min(early, AHEAD_CHECK_SECONDS),
-                reason=f"{delivery.event.source}'s clock is ahead of the database's",
+                reason=f"{delivery.event.source[:50]}'s clock is ahead of the database's",
             )
             _log.warning(
                 "retried later",
@@ -264,7 +264,7 @@ class QueueConsumer(Generic[Unit]):
                 failure = await self._try(deliveries)
 
     async def _handle_alone(self, delivery: Delivery) -> None:
-        if not await self._is_of_age(delivery):
+        if not self._without_gone([delivery]) or not await self._is_of_age(delivery):
             return
         async with self._slots:
             failure = await self._try([delivery])

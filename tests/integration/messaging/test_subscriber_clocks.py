@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
+from libs.messaging.inbox import consumer
 from libs.messaging.inbox.inbox import INBOX_WINDOW, InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from tests.fixtures.polling import eventually
@@ -122,3 +123,26 @@ async def test_an_id_made_ahead_waits_for_its_time_and_the_others_go_on(
     queue = await channel.get_queue(sample.QUEUE)
     left = await queue.get(no_ack=True)
     assert json.loads(left.body) == json.loads(hours)
+
+
+async def test_an_id_made_ahead_is_told_of_once_after_its_connection_was_lost(
+    channel: AbstractChannel, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "AHEAD_CHECK_SECONDS", 0.1)
+    subscriber = await subscribe()
+    await send(channel, made(-timedelta(hours=2)))
+    one = f"{sample.QUEUE}: 1 retried later: shop's clock is ahead of the database's"
+
+    async def told_of_one() -> bool:
+        return subscriber.note() == one
+
+    await eventually(told_of_one)
+    robust = await subscriber._broker.connect()
+    assert robust.transport is not None
+    await robust.transport.connection.close(ConnectionError("lost"))
+
+    async def subscribed_again() -> bool:
+        return await waiting(channel) == 0 and await subscriber.ready()
+
+    await eventually(subscribed_again, 20)
+    await eventually(told_of_one)
