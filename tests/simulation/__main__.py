@@ -1,28 +1,34 @@
 """`./taskw soak` simulates for long, `./taskw mutants` proves that it finds what is broken."""
 
 import argparse
+import json
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.simulation.machine import Story
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.orders_seen import OrdersSeen
 from tests.simulation.proof import prove
 from tests.simulation.rules import InvariantBroken
-from tests.simulation.running import chunks, fresh_seed
+from tests.simulation.running import chunks, every_stage, fresh_seed
 
 SOAK_STEPS = 1_000_000
 MUTANT_STEPS = 100_000
 
 
-def soak(console: Console, seed: int, steps: int) -> bool:
-    """Whether everything held. What did not is shown with the shortest way there."""
+def soak(console: Console, seed: int, steps: int, pairs: Path | None) -> bool:
+    """Whether everything held. What did not is shown with the shortest way there. `pairs` is the
+    file that gets the orders of events that were seen, as JSON.
+    """
     console.print(f"{steps:,} steps; again: ./taskw soak --seed {seed} --steps {steps}")
     story, started = Story(), time.monotonic()
     try:
+        every_stage(story)
         for done in chunks(seed, steps, story):
             seconds = time.monotonic() - started
             console.print(f"{done:>12,} steps in {seconds:,.0f} s", highlight=False)
@@ -32,7 +38,11 @@ def soak(console: Console, seed: int, steps: int) -> bool:
             console.print(f"  {note}", highlight=False)
         return False
     console.print(f"[green]✔[/green] every invariant held; {time.monotonic() - started:,.0f} s")
-    return True
+    orders = OrdersSeen.of(story.seen)
+    orders.show(console)
+    if pairs is not None:
+        pairs.write_text(json.dumps(orders.data(), indent=1))
+    return not orders.missing and not orders.contradicted
 
 
 def mutants(console: Console, seed: int, most: int) -> bool:
@@ -61,10 +71,13 @@ def main() -> int:
         task = tasks.add_parser(name, prog=f"./taskw {name}")
         task.add_argument("--seed", type=int, default=None)
         task.add_argument("--steps", type=int, default=steps)
+        if name == "soak":
+            task.add_argument("--pairs", type=Path, metavar="FILE", help="orders seen, as JSON")
     chosen = parser.parse_args()
     seed = fresh_seed() if chosen.seed is None else chosen.seed
-    work = soak if chosen.task == "soak" else mutants
-    return 0 if work(Console(), seed, chosen.steps) else 1
+    if chosen.task == "soak":
+        return 0 if soak(Console(), seed, chosen.steps, chosen.pairs) else 1
+    return 0 if mutants(Console(), seed, chosen.steps) else 1
 
 
 if __name__ == "__main__":

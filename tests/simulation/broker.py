@@ -3,8 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
+from libs.messaging.outbox.outbox import OutboxRow
 from libs.messaging.saga.participant import Participant
 from libs.messaging.topology import topology_of
 
@@ -15,6 +17,7 @@ class Message:
 
     body: bytes
     message_id: str
+    subject: str
     loses_acknowledgement: bool = False
     settled: bool = False
     is_closed: bool = False
@@ -52,17 +55,22 @@ class Broker:
         }
         return cls(dict(bindings), own)
 
-    def publish(
-        self, exchange: str, event_type: str, message_id: str, body: bytes, *, most: int | None
-    ) -> None:
+    def publish(self, exchange: str, row: OutboxRow, *, most: int | None) -> None:
         """To the first `most` of its queues: a broker that dies has reached only some."""
-        for queue in self.bindings.get((exchange, event_type), ())[:most]:
-            self.queues[queue].append(Message(body, message_id))
+        for queue in self.bindings.get((exchange, row.type), ())[:most]:
+            self.queues[queue].append(Message(row.body, str(row.id), row.subject))
 
-    def forge(self, queue: str, message_id: str, body: bytes) -> None:
-        """Under the id of another message."""
-        self.queues[queue].append(Message(body, message_id))
-        self.forged[queue, message_id] += 1
+    def forge(self, queue: str, row: OutboxRow) -> None:
+        """Another message under the id of this one."""
+        message = Message(b" " + row.body, str(row.id), row.subject)
+        self.queues[queue].append(message)
+        self.forged[queue, message.message_id] += 1
+
+    def shuffle(self, order: int) -> None:
+        """Queues are worked off in the order of that number; 2n and 2n + 1 are opposite orders."""
+        queues = sorted(self.queues)
+        Random(order // 2).shuffle(queues)
+        self.queues = {queue: self.queues[queue] for queue in queues[:: -1 if order % 2 else 1]}
 
     def forget_settled(self, queue: str) -> None:
         self.queues[queue] = [each for each in self.queues[queue] if not each.settled]

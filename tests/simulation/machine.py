@@ -1,6 +1,7 @@
 """Everything that may happen to the system, in any order. Hypothesis chooses."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,12 +16,13 @@ from services.payments.domain.payment import Payment
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.domain.payout import Payout, Status
 from tests.simulation.database import Fault
-from tests.simulation.people import PRICE_CENTS, TENANTS, People
+from tests.simulation.pairs import Seen, pairs_in
+from tests.simulation.people import TENANTS, People
 from tests.simulation.rules import InvariantBroken, States, followed, hold_always, hold_at_rest
-from tests.simulation.stages import STAGES, begin
+from tests.simulation.stages import STAGES, Beginning, Flaw, begin, start_purchase
 from tests.simulation.steps import Taken, first_step, step
 from tests.simulation.workers import Workers
-from tests.simulation.world import START, VIEWS, RelayFault, World
+from tests.simulation.world import PRICE_CENTS, START, VIEWS, RelayFault, World
 
 Thing = TypeVar("Thing")
 
@@ -33,6 +35,13 @@ FAULTS = st.sampled_from([Fault.NONE, Fault.NONE, *Fault])
 RELAY_FAULTS = st.sampled_from([RelayFault.NONE, RelayFault.NONE, *RelayFault])
 MOODS = st.sampled_from(["yes", "yes", "no", "never", "lost", "late"])
 CENTS = st.sampled_from([0, 0, 0, 0, 1])
+MAY_BE_LATE = [
+    each.queue
+    for each in World().reactions
+    if each.step is not Step.FORWARD and each.service not in VIEWS
+]
+"""Without what comes from these a purchase goes forward all the same."""
+Begun = tuple[str, Flaw | None, str, list[str]]
 SECONDS = st.sampled_from([1, 5, 40, 400, 901, 3_601])
 DAYS_AT_MOST = timedelta(days=9)
 """An event older than the inbox remembers goes to the dead letters, rightly: not tried here."""
@@ -41,13 +50,14 @@ ROUNDS = 2_000
 
 
 class Story:
-    """What all runs of one seed came to. `digest` is of every event that was ever published;
-    `broken_by` are the steps of the run that broke a rule.
+    """What all runs of one seed came to. `digest` is of every event that was ever published, `seen`
+    is in which orders events were consumed; `broken_by` are the steps of the run that broke a rule.
     """
 
     def __init__(self) -> None:
         self.steps = 0
         self.digest = hashlib.sha256()
+        self.seen: Seen = Counter()
         self.broken_at: int | None = None
         self.broken_by: list[Taken] = []
 
@@ -65,30 +75,43 @@ class Simulation(RuleBasedStateMachine):
         self.states: States = {}
         self.taken: list[Taken] = []
         self.broken = False
+        self.patient = False
 
     @first_step(
         limits=st.lists(st.sampled_from([5, 2, 1]), min_size=2, max_size=4),
         offers=SOME,
-        stalled=st.lists(PICK, max_size=8),
-        begun=st.lists(st.tuples(st.sampled_from(STAGES), CENTS, MOODS), max_size=5),
+        order=st.integers(0, 2**32),
+        patient=st.booleans(),
+        begun=st.lists(
+            st.tuples(
+                st.sampled_from([*sorted(STAGES), *["being paid"] * 4]),
+                st.sampled_from([*[None] * 12, *Flaw]),
+                MOODS,
+                st.just([]) | st.lists(st.sampled_from(MAY_BE_LATE), max_size=12, unique=True),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
     )
     def open_the_market(
-        self,
-        limits: list[int],
-        offers: int,
-        stalled: list[int],
-        begun: list[tuple[str, int, str]],
+        self, limits: list[int], offers: int, order: int, *, patient: bool, begun: list[Begun]
     ) -> None:
-        """Some purchases have come far already: the interesting moments are many steps away."""
-        for queue in stalled:
-            self._stall(queue)
+        """Some purchases have come far already: the interesting moments are many steps away. Each
+        has its stage, what is wrong with it, the mood of its gateway and bank, and the queues that
+        get its events late.
+        """
+        self.world.broker.shuffle(order)
+        self.patient = patient
         for number, vehicles in enumerate(limits):
             self.people.register(TENANTS[number % 2], vehicles * PRICE_CENTS)
-        for number in range(offers + len(begun)):
+        for number in range(offers):
             self.people.offer(TENANTS[number % 2], seller=1 + number % 3)
-        for number, (stage, cents, mood) in enumerate(begun):
-            self._buy(number, number, cents)
-            begin(stage, self.world, self.people, self.workers, mood)
+        self._come_and_go()
+        for stage, flaw, mood, late in begun:
+            start_purchase(self.people, flaw)
+            it = Beginning(self.world, self.people, self.workers, mood)
+            it.delay(late)
+            begin(stage, it)
 
     # What people do.
 
@@ -219,7 +242,7 @@ class Simulation(RuleBasedStateMachine):
         if published := self.world.archive(service):
             row = _pick(published, event)
             if heard := self.world.queues_that_handled(service, row):
-                self.world.broker.forge(_pick(heard, queue), str(row.id), b" " + row.body)
+                self.world.broker.forge(_pick(heard, queue), row)
 
     @step(lambda self: self._waiting(), queue=PICK, first=PICK, count=SOME, fault=FAULTS)
     def deliver(self, queue: int, first: int, count: int, fault: Fault) -> None:
@@ -304,13 +327,17 @@ class Simulation(RuleBasedStateMachine):
         """
         self.people.fault = Fault.NONE
         for _ in range(ROUNDS):
+            self.states = followed(self.states, self.world)
             if self.world.bustle():
                 continue
-            if self.world.stalled:
-                self.world.stalled.clear()
-                continue
             due = self.workers.next_due()
-            if due is None and not self.workers.answers:
+            rests = due is None and not self.workers.answers
+            if (self.world.stalled or self.world.late) and (rests or not self.patient):
+                self.world.stalled.clear()
+                self.world.late.clear()
+                continue
+            if rests:
+                self.world.show()
                 return
             self.workers.advance(max(self.world.now, due or self.world.now))
             self.workers.expire_codes()
@@ -333,6 +360,7 @@ class Simulation(RuleBasedStateMachine):
         for service in self.world.services:
             for row in self.world.archive(service):
                 self.story.digest.update(row.body)
+        self.story.seen.update(pairs_in(self.world))
 
     def _stating(self) -> list[str]:
         return [name for name in self.world.services if self.world.outbox(name)]
@@ -346,6 +374,15 @@ class Simulation(RuleBasedStateMachine):
         steps = [each for each in self.world.reactions if each.step is not Step.VIEW]
         told = [each for each in self.world.reactions if each.service != "portal"]
         self.world.stalled.add(_pick(steps if queue % 2 else told, queue // 2).queue)
+
+    def _come_and_go(self) -> None:
+        """A customer and a vehicle for which all has happened that can."""
+        self.people.register(TENANTS[0], 0)
+        self.people.change_limit(self.people.customers[-1], PRICE_CENTS)
+        self.people.erase(self.people.customers[-1])
+        self.people.offer(TENANTS[0], seller=1)
+        self.people.edit(self.people.vehicles[-1], {"colour": "azul"})
+        self.people.withdraw(self.people.vehicles[-1])
 
     def _buy(self, customer: int, vehicle: int, cents: int) -> None:
         """Who asks for a wrong price asks for any vehicle at all."""

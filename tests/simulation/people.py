@@ -37,13 +37,12 @@ from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, Vehicle
 from tests.simulation.database import Fault
-from tests.simulation.world import DEADLINES, World
+from tests.simulation.world import DEADLINES, PRICE_CENTS, World
 from tests.unit.customers.memory import LedgerInMemory
 from tests.unit.vehicles.samples import renavam
 
 TENANTS = ("north", "south")
 MOST_OPEN = 5
-PRICE_CENTS = 5_000_000
 THIS_YEAR = 2026
 
 
@@ -120,7 +119,13 @@ class People:
             ),
         )
 
-    def offer(self, tenant_id: str, seller: int, papers: Papers | None = None) -> None:
+    def offer(
+        self,
+        tenant_id: str,
+        seller: int,
+        papers: Papers | None = None,
+        price_cents: int = PRICE_CENTS,
+    ) -> None:
         number = len(self.vehicles)
         papers = papers or Papers(f"ABC{number:04}", f"9BWZZZ377VT{number:06}", renavam(number))
         self._ask(
@@ -130,7 +135,7 @@ class People:
                 vehicle_id=self.world.new_id(),
                 tenant_id=tenant_id,
                 seller_id=UUID(int=seller),
-                details=Details("Volkswagen", "Golf", 2019, "prata", PRICE_CENTS),
+                details=Details("Volkswagen", "Golf", 2019, "prata", price_cents),
                 papers=papers,
                 acting_seller=None,
             ),

@@ -4,6 +4,7 @@ A step that is not possible any more when others are left out is passed over.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tests.simulation.machine import Simulation, Story
 from tests.simulation.rules import InvariantBroken
@@ -29,30 +30,32 @@ def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
 
 def again(steps: Sequence[Taken]) -> InvariantBroken | None:
     """Take these steps; what they break. A run that cannot be breaks nothing."""
-    machine = type("Again", (Simulation,), {"story": Story()})()
     try:
-        for each in steps:
-            when, take = KINDS[each.name]
-            if when(machine):
-                take(machine, **each.chosen)
-                machine.holds_always()
-        machine.teardown()
+        take(steps, Story())
     except InvariantBroken as broken:
         return broken
     except Exception:
         return None
-    finally:
-        machine.workers.close()
     return None
 
 
+def take(steps: Sequence[Taken], story: Story) -> None:
+    """One run of these steps. Raises InvariantBroken."""
+    machine = type("Again", (Simulation,), {"story": story})()
+    try:
+        for each in steps:
+            when, take_step = KINDS[each.name]
+            if when(machine):
+                take_step(machine, **each.chosen)
+                machine.holds_always()
+        machine.teardown()
+    finally:
+        machine.workers.close()
+
+
 def _shorter(steps: list[Taken]) -> Iterator[list[Taken]]:
-    """Without many steps, then without few, then without an item of what one was given."""
-    size = len(steps) // 2
-    while size:
-        for at in range(0, len(steps), size):
-            yield [*steps[:at], *steps[at + size :]]
-        size //= 2
+    """Without many steps, then without few, then without items of what one was given."""
+    yield from _without(steps)
     for at, step in enumerate(steps):
         for simpler in _simpler(step):
             yield [*steps[:at], simpler, *steps[at + 1 :]]
@@ -61,6 +64,22 @@ def _shorter(steps: list[Taken]) -> Iterator[list[Taken]]:
 def _simpler(step: Taken) -> Iterator[Taken]:
     for name, value in step.chosen.items():
         if isinstance(value, list):
-            for at in range(len(value)):
-                left = [*value[:at], *value[at + 1 :]]
-                yield Taken(step.name, {**step.chosen, name: left})
+            for simpler in (*_without(value), *_emptied(value)):
+                yield Taken(step.name, {**step.chosen, name: simpler})
+
+
+def _without(items: list[Any]) -> Iterator[list[Any]]:
+    """Without half of them, without a quarter, and so on to a single one."""
+    size = (len(items) + 1) // 2
+    while size:
+        for at in range(0, len(items), size):
+            yield [*items[:at], *items[at + size :]]
+        size //= 2
+
+
+def _emptied(items: list[Any]) -> Iterator[list[Any]]:
+    """With nothing in a list that stands in an item."""
+    for at, item in enumerate(items):
+        if isinstance(item, tuple) and any(isinstance(each, list) and each for each in item):
+            bare = tuple([] if isinstance(each, list) else each for each in item)
+            yield [*items[:at], bare, *items[at + 1 :]]

@@ -1,68 +1,193 @@
-"""How far a purchase has come before anything else happens."""
+"""How far a purchase has come, and in which order, before anything else happens."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 
-from services.orders.domain.states import State as PurchaseState
 from services.payments.domain.payment import State as PaymentState
-from tests.simulation.people import People
-from tests.simulation.workers import GATEWAY, Workers
-from tests.simulation.world import World
+from services.payouts.domain.payout import Status
+from tests.simulation.people import TENANTS, People
+from tests.simulation.workers import GATEWAY, LEASE, Workers
+from tests.simulation.world import PRICE_CENTS, TERMS, World
 
-STAGES = (
-    "requested",
-    "to be paid",
-    "being paid",
-    "withdrawn",
-    "paid",
-    "sold",
-    "closed",
-    "refund fails",
-)
 LONG_ENOUGH = timedelta(seconds=10)
 
 
-def begin(stage: str, world: World, people: People, workers: Workers, mood: str) -> None:
-    """Bring the newest purchase as far as that, if it gets there: its last events are still on
-    their way. `mood` is that of the gateway or the bank where the purchase stops at one of them.
+class Flaw(Enum):
+    """What is wrong with a purchase from its beginning."""
+
+    NO_CREDIT = "the buyer has no credit"
+    NO_SUCH_PRICE = "the vehicle costs something else"
+    NOT_PAYABLE = "the gateway does not take so much"
+    TAKEN = "the vehicle is one that another purchase wants"
+
+
+def start_purchase(people: People, flaw: Flaw | None) -> None:
+    """A new customer buys a new vehicle, or the one offered last."""
+    if flaw is not Flaw.TAKEN:
+        price = PRICE_CENTS * 2 if flaw is Flaw.NOT_PAYABLE else PRICE_CENTS
+        people.offer(TENANTS[len(people.vehicles) % 2], seller=1, price_cents=price)
+    vehicle = people.vehicles[-1]
+    price = vehicle.details.price_cents
+    people.register(vehicle.tenant_id, 0 if flaw is Flaw.NO_CREDIT else 2 * price)
+    total = price + 1 if flaw is Flaw.NO_SUCH_PRICE else price
+    people.purchase(people.customers[-1], vehicle, total)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The purchase bought last. `mood` is that of the gateway or the bank at stages that leave it
+    open.
     """
-    far = STAGES.index(stage)
-    if far < STAGES.index("to be paid"):
-        return
-    settle(world)
-    if far < STAGES.index("being paid"):
-        return
-    for payment in people.payments(PaymentState.PENDING)[-1:]:
-        people.pay(payment)
-    if stage == "withdrawn":
-        _withdraw_its_vehicle(people)
-    workers.finish(mood if stage == "being paid" else "yes")
-    if far < STAGES.index("sold"):
-        return
-    settle(world)
-    for order in people.purchases(PurchaseState.COMPLETED)[-1:]:
-        if stage == "closed":
-            people.close(order)
-            settle(world)
-            workers.finish(mood)
-        elif stage == "refund fails":
-            people.cancel(order)
-            settle(world)
-            _refuse_refunds(workers)
+
+    world: World
+    people: People
+    workers: Workers
+    mood: str
+
+    def delay(self, queues: Iterable[str]) -> None:
+        """Events of this purchase that come to one of these queues wait there."""
+        order_id = str(self.people.purchases()[-1].id)
+        self.world.late |= {(queue, order_id) for queue in queues}
 
 
-def settle(world: World) -> None:
-    while world.bustle():
+Act = Callable[[Beginning], None]
+
+
+def settle(it: Beginning) -> None:
+    """Publish and consume everything but what has stalled."""
+    while it.world.bustle():
         pass
 
 
-def _withdraw_its_vehicle(people: People) -> None:
-    bought = people.purchases()[-1].vehicle_id
-    for vehicle in people.vehicles:
+def pay(it: Beginning) -> None:
+    for payment in it.people.payments(PaymentState.PENDING)[-1:]:
+        it.people.pay(payment)
+
+
+def approved(it: Beginning) -> None:
+    it.workers.finish("yes")
+
+
+def declined(it: Beginning) -> None:
+    it.workers.finish("no")
+
+
+def answered(it: Beginning) -> None:
+    it.workers.finish(it.mood)
+
+
+def expire(it: Beginning) -> None:
+    it.workers.advance(it.world.now + TERMS.lifetime)
+    it.workers.expire_codes()
+
+
+def withdraw(it: Beginning) -> None:
+    bought = it.people.purchases()[-1].vehicle_id
+    for vehicle in it.people.vehicles:
         if vehicle.id == bought:
-            people.withdraw(vehicle)
+            it.people.withdraw(vehicle)
 
 
-def _refuse_refunds(workers: Workers) -> None:
+def cancel(it: Beginning) -> None:
+    it.people.cancel(it.people.purchases()[-1])
+
+
+def close(it: Beginning) -> None:
+    it.people.close(it.people.purchases()[-1])
+
+
+def refused(it: Beginning) -> None:
+    """No refund goes through until a person is asked for."""
     for _ in range(GATEWAY.refund_tries):
-        workers.finish("no")
-        workers.advance(workers.world.now + LONG_ENOUGH)
+        it.workers.finish("no")
+        it.workers.advance(it.world.now + LONG_ENOUGH)
+
+
+def overtaken(it: Beginning) -> None:
+    """A no is on its way while the next call is made, answered with a yes and written down."""
+    it.workers.claim()
+    for claim in list(it.workers.claims):
+        it.workers.call(claim, "never")
+    on_its_way = list(it.workers.answers)
+    it.workers.answers.clear()
+    it.workers.advance(it.world.now + LEASE)
+    it.workers.finish("yes")
+    it.workers.answers += on_its_way
+
+
+def unpayable(it: Beginning) -> None:
+    it.workers.finish("never")
+
+
+def retry(it: Beginning) -> None:
+    for payout in it.people.payouts(Status.FAILED)[-1:]:
+        it.people.retry_payout(payout)
+
+
+def late(queue: str) -> Act:
+    return lambda it: it.delay([queue])
+
+
+PAID = (settle, pay, approved)
+SOLD = (*PAID, settle)
+UNSOLD = (settle, pay, withdraw, approved)
+GIVEN_UP = (cancel, settle, approved, settle)
+
+STAGES: Mapping[str, Sequence[Act]] = {
+    "requested": (),
+    "to be paid": (settle,),
+    "expired": (settle, expire),
+    "being paid": (settle, pay, answered),
+    "declined": (settle, pay, declined),
+    "paid": PAID,
+    "not sold": UNSOLD,
+    "not sold, the refund fails": (*UNSOLD, settle, refused),
+    "sold": SOLD,
+    "closed": (*SOLD, close, settle, answered),
+    "closed, the payout fails": (*SOLD, close, settle, unpayable, settle, retry, approved),
+    "closed, a no is overtaken": (*SOLD, close, settle, overtaken),
+    "cancelled": (cancel, settle),
+    "cancelled to be paid": (settle, *GIVEN_UP),
+    "cancelled after it expired": (settle, expire, *GIVEN_UP),
+    "cancelled after it was declined": (settle, pay, declined, *GIVEN_UP),
+    "cancelled when paid": (*PAID, *GIVEN_UP),
+    "cancelled when not sold": (*UNSOLD, *GIVEN_UP),
+    "cancelled when sold": (*SOLD, *GIVEN_UP),
+    "cancelled when sold, the refund fails": (*SOLD, cancel, settle, refused),
+    "cancelled when sold, a no is overtaken": (*SOLD, cancel, settle, overtaken),
+    "cancelled before its confirmation": (late("customers.on.order.confirmed.v1"), *GIVEN_UP),
+    "cancelled before its credit": (late("vehicles.on.credit.reserved.v1"), settle, *GIVEN_UP),
+    "cancelled before its vehicle": (late("payments.on.vehicle.reserved.v1"), settle, *GIVEN_UP),
+    "refunded before its payment": (late("vehicles.on.payment.processed.v1"), *PAID, *GIVEN_UP),
+    "cancelled before its failed sale": (
+        late("payments.on.vehicle.sale_failed.v1"),
+        *UNSOLD,
+        settle,
+        *GIVEN_UP,
+    ),
+    "overdue before its sale": (late("orders.on.vehicle.sold.v1"), *SOLD),
+    "released before its sale": (late("orders.on.vehicle.sold.v1"), *SOLD, *GIVEN_UP),
+    "refund fails before its sale": (
+        late("orders.on.vehicle.sold.v1"),
+        *SOLD,
+        cancel,
+        settle,
+        refused,
+    ),
+    "released before its completion": (late("customers.on.order.completed.v1"), *SOLD, *GIVEN_UP),
+    "closed before its completion": (
+        late("customers.on.order.completed.v1"),
+        *SOLD,
+        close,
+        settle,
+        approved,
+    ),
+}
+
+
+def begin(stage: str, it: Beginning) -> None:
+    """Bring the purchase as far as that, if it gets there: its last events are on their way."""
+    for act in STAGES[stage]:
+        act(it)

@@ -19,7 +19,7 @@ from services.kpis.infrastructure import consumers as kpis
 from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.purchase import Purchase
 from services.orders.infrastructure import consumers as orders
-from services.payments.application.generate_payment_code import USUAL_TERMS
+from services.payments.application.generate_payment_code import CodeTerms
 from services.payments.infrastructure import consumers as payments
 from services.payouts.infrastructure import consumers as payouts
 from services.portal.infrastructure import consumers as portal
@@ -32,6 +32,9 @@ from tests.simulation.units import UnitFactory
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DEADLINES = Deadlines()
+PRICE_CENTS = 5_000_000
+TERMS = CodeTerms(timedelta(minutes=15), gateway_limit_cents=PRICE_CENTS * 3 // 2)
+"""The gateway takes the price of most vehicles. It does not take twice as much."""
 VIEWS = ("kpis", "portal")
 BATCH = 100
 
@@ -45,9 +48,14 @@ class RelayFault(Enum):
 
 
 class World:
+    """`stalled` are queues from which nothing is taken, `late` the queues and subjects whose
+    messages are not taken, until somebody clears them. A single delivery disregards both.
+    """
+
     def __init__(self) -> None:
         self.now = START
         self.stalled: set[str] = set()
+        self.late: set[tuple[str, str]] = set()
         self._made = 0
         parts = self._participants()
         self.reactions = [each for part, _ in parts for each in part.reacts_to]
@@ -87,13 +95,13 @@ class World:
         for number, row in enumerate(rows, 1):
             struck = fault if number == len(rows) else RelayFault.NONE
             most = 1 if struck is RelayFault.REACHES_ONE else None
-            self.broker.publish(service, row.type, str(row.id), row.body, most=most)
+            self.broker.publish(service, row, most=most)
             if struck is RelayFault.NONE:
                 tables["outbox"] = {k: v for k, v in tables["outbox"].items() if k != row.id}
                 tables["archive"] = {**tables.get("archive", {}), row.id: row}
 
     def relay_again(self, service: str, row: OutboxRow) -> None:
-        self.broker.publish(service, row.type, str(row.id), row.body, most=None)
+        self.broker.publish(service, row, most=None)
 
     def deliver(self, queue: str, messages: Sequence[Message], fault: Fault = Fault.NONE) -> None:
         self.services[queue.partition(".")[0]].hear(queue, messages, fault)
@@ -129,27 +137,37 @@ class World:
         return times
 
     def bustle(self, first: int = 0) -> bool:
-        """Every relay publishes, and every queue that is not stalled is worked off once,
-        beginning with that of number `first`. Whether anything moved.
+        """Every relay publishes, and every queue is worked off once, beginning with that of number
+        `first`. The views, what has stalled and what is late wait. Whether anything moved.
         """
         moved = False
         for service in self.services:
             if rows := self.outbox(service):
                 self.relay(service, rows, RelayFault.NONE)
                 moved = True
-        waiting = self.broker.waiting()
+        waiting = [each for each in self.broker.waiting() if not each.startswith(VIEWS)]
         start = first % max(1, len(waiting))
         for queue in (*waiting[start:], *waiting[:start]):
-            if queue in self.stalled:
-                continue
-            before = self.broker.queues[queue]
-            self.deliver(queue, before[:BATCH])
-            moved = moved or len(self.broker.queues[queue]) < len(before)
+            if queue not in self.stalled:
+                moved = self._work_off(queue) or moved
         return moved
+
+    def show(self) -> None:
+        """The views consume all that waits for them."""
+        while waiting := [each for each in self.broker.waiting() if each.startswith(VIEWS)]:
+            for queue in waiting:
+                self._work_off(queue)
+
+    def _work_off(self, queue: str) -> bool:
+        before = self.broker.queues[queue]
+        ready = [each for each in before if (queue, each.subject) not in self.late]
+        if ready:
+            self.deliver(queue, ready[:BATCH])
+        return len(self.broker.queues[queue]) < len(before)
 
     def _participants(self) -> list[tuple[Participant, UnitFactory]]:
         clock, ids = self.clock, self.new_id
-        paying = payments.reactions(USUAL_TERMS, ids, lambda _: self.new_id().int & 2**75 - 1)
+        paying = payments.reactions(TERMS, ids, lambda _: self.new_id().int & 2**75 - 1)
         return [
             (
                 replace(orders.participant(), reactions=orders.reactions(DEADLINES, clock)),
