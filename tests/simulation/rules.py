@@ -19,6 +19,11 @@ from tests.simulation.workers import Workers
 from tests.simulation.world import World
 from tests.unit.orders.purchases import may_follow
 
+MAY_HAPPEN_AGAIN = frozenset(
+    {"customer.updated.v1", "vehicle.updated.v1", "payment.refund_failed.v1", "payout.failed.v1"}
+)
+"""Every other event happens to its subject once at most."""
+
 States = Mapping[UUID, State]
 
 
@@ -52,7 +57,9 @@ def hold_at_rest(world: World, workers: Workers) -> None:
     require(
         {
             "events are numbered without a gap": numbers(world),
+            "what happens once is published once": repeats(world),
             "orders knows what needs a person": attention(world),
+            "customers knows which orders are closed": closings(world),
             "the figures agree with the orders": figures(world),
             "every timeline tells all there is to tell": timelines(world),
         }
@@ -168,6 +175,14 @@ def numbers(world: World) -> Iterator[str]:
                 yield f"{service} numbered the events of {subject} {sorted(found)}"
 
 
+def repeats(world: World) -> Iterator[str]:
+    for service in world.services:
+        times = Counter((row.type, row.subject) for row in world.archive(service))
+        for (event_type, subject), number in times.items():
+            if number > 1 and event_type not in MAY_HAPPEN_AGAIN:
+                yield f"{event_type} of {subject} was published {number} times"
+
+
 def attention(world: World) -> Iterator[str]:
     payouts = {each.order_id: each for each in world.rows("payouts", "payouts").values()}
     for order_id, purchase in world.purchases().items():
@@ -175,6 +190,14 @@ def attention(world: World) -> Iterator[str]:
         asked = any(each is not None and each.needs_attention for each in (payment, payout))
         if purchase.needs_attention != asked:
             yield f"order {order_id}: needs_attention is {purchase.needs_attention}"
+
+
+def closings(world: World) -> Iterator[str]:
+    """The customer of an order that is not closed cannot be erased."""
+    closed = world.rows("customers", "closed")
+    for order_id, purchase in world.purchases().items():
+        if (order_id in closed) != (purchase.state == "CLOSED"):
+            yield f"order {order_id} is {purchase.state}, customers has another"
 
 
 def figures(world: World) -> Iterator[str]:

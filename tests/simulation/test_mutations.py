@@ -4,10 +4,11 @@ from contextlib import nullcontext
 
 import pytest
 
+from tests.simulation.machine import Story
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.proof import prove
 from tests.simulation.rules import InvariantBroken
-from tests.simulation.running import simulate
+from tests.simulation.running import every_stage, simulate
 
 SEED = 1
 ENOUGH = 5_000
@@ -26,6 +27,21 @@ def test_what_is_broken_is_found(sentence: str) -> None:
     proof = prove(MUTATIONS[sentence], SEED, ENOUGH)
     assert proof.verdict == "found", proof
     assert prove(nullcontext, SEED, proof.steps).verdict == "not found"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "a completion after the release consumes the credit",
+        "a payment after its refund sells the released vehicle",
+        "a sale after the release of the credit completes the purchase",
+        "a sale after its reversal counts in the figures",
+        "the state in a timeline follows the event consumed last",
+    ],
+)
+def test_the_stages_alone_find_what_a_late_step_breaks(sentence: str) -> None:
+    with MUTATIONS[sentence](), pytest.raises(InvariantBroken):
+        every_stage(Story(), explain=False)
 
 
 def test_a_harness_that_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

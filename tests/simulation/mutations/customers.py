@@ -69,3 +69,39 @@ def credit_release_forgotten() -> AbstractContextManager[object]:
 @mutation("a completed order does not consume the credit")
 def credit_not_consumed() -> AbstractContextManager[object]:
     return patch.object(customers, "consume_credit", nothing)
+
+
+@mutation("a completion after the release consumes the credit")
+def consumed_after_release() -> AbstractContextManager[object]:
+    rightly = ReservationsInMemory.consume
+
+    async def careless(self: ReservationsInMemory, order_id: UUID) -> None:
+        record = self.rows.get(order_id)
+        released = record is not None and record.state is ReservationState.RELEASED
+        if record is None or not released or record.customer_id is None:
+            await rightly(self, order_id)
+            return
+        self.rows[order_id] = replace(record, state=ReservationState.CONSUMED)
+        customer = self._customer(record)
+        if customer is not None:
+            self._move(customer, consumed=record.total_cents)
+
+    return patch.object(ReservationsInMemory, "consume", careless)
+
+
+@mutation("consumed credit is not released")
+def consumed_for_good() -> AbstractContextManager[object]:
+    reserved = property(lambda self: self.state is ReservationState.RESERVED)
+    return patch.object(CreditReservation, "holds_credit", reserved)
+
+
+@mutation("an order that closes before its completion is not noted as closed")
+def closing_lost() -> AbstractContextManager[object]:
+    rightly = ReservationsInMemory.mark_closed
+
+    async def forgetful(self: ReservationsInMemory, order_id: UUID) -> None:
+        record = self.rows.get(order_id)
+        if record is not None and record.state is ReservationState.CONSUMED:
+            await rightly(self, order_id)
+
+    return patch.object(ReservationsInMemory, "mark_closed", forgetful)

@@ -1,12 +1,14 @@
 """Rules of those who come after: figures and payouts, broken."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from services.kpis.infrastructure.read_model import FOLDS
 from services.payouts.domain.bank import Refused
 from services.payouts.domain.bank import Unanswered as BankSilent
-from services.payouts.domain.payout import Payout
+from services.payouts.domain.payout import Payout, Status
 from tests.simulation import views
 from tests.simulation.mutations.registry import mutation
 from tests.unit.payouts.memory import MemoryBank
@@ -23,6 +25,54 @@ def sequence_ignored() -> AbstractContextManager[object]:
         rightly(rows, fold, row) if there else rows.update({row["subject"]: row})
 
     return patch.object(views, "upsert", careless)
+
+
+@mutation("a sale after its reversal counts in the figures")
+def reversal_undone() -> AbstractContextManager[object]:
+    return _also_sets("order.completed.v1", outcome=None)
+
+
+@mutation("a reversal before its sale is lost from the figures")
+def early_reversal_lost() -> AbstractContextManager[object]:
+    return _lost_without_a_row("order.failed.v1", "order.cancelled.v1")
+
+
+@mutation("a closing after its payout takes the payout's status from the figures")
+def status_taken_back() -> AbstractContextManager[object]:
+    return _also_sets("order.closed.v1", status=None)
+
+
+@mutation("a payout before its closing is lost from the figures")
+def early_payout_lost() -> AbstractContextManager[object]:
+    return _lost_without_a_row("payout.completed.v1", "payout.failed.v1")
+
+
+@mutation("a withdrawal before its listing is lost from the figures")
+def early_withdrawal_lost() -> AbstractContextManager[object]:
+    return _lost_without_a_row("vehicle.withdrawn.v1")
+
+
+@mutation("the state in a timeline follows the event consumed last")
+def timeline_follows_the_last() -> AbstractContextManager[object]:
+    rightly = views._raised
+
+    def careless(old: Any, new: Any) -> Any:
+        before = old and {**old, "sequence": min(old["sequence"], new["sequence"] - 1)}
+        return rightly(before if new["sequence"] else old, new)
+
+    return patch.object(views, "_raised", careless)
+
+
+@mutation("a no after the bank has paid fails the payout")
+def paid_and_failed() -> AbstractContextManager[object]:
+    rightly = Payout.answered
+
+    def careless(self: Payout, answer: Any, claim: Any, policy: Any) -> Any:
+        if self.status is Status.PAID and isinstance(answer, Refused):
+            self.status, self.claim = Status.PENDING, claim
+        return rightly(self, answer, claim, policy)
+
+    return patch.object(Payout, "answered", careless)
 
 
 @mutation("each try to pay a seller has a key of its own")
@@ -45,3 +95,26 @@ def silent_bank_is_no() -> AbstractContextManager[object]:
         return rightly(self, heard, claim, policy)
 
     return patch.object(Payout, "answered", hasty)
+
+
+def _also_sets(event_type: str, **columns: Any) -> AbstractContextManager[object]:
+    """The event sets these columns of the figures too, which are another event's."""
+    fold = FOLDS[event_type]
+
+    def values(fact: Any) -> Any:
+        found = fold.values(fact)
+        return None if found is None else found | columns
+
+    return patch.dict(FOLDS, {event_type: replace(fold, values=values)})
+
+
+def _lost_without_a_row(*event_types: str) -> AbstractContextManager[object]:
+    """Events of these types change a row of the figures, and never begin one."""
+    rightly = views.upsert
+    lost = [FOLDS[event_type].values for event_type in event_types]
+
+    def careless(rows: Any, fold: Any, row: Any) -> None:
+        if fold.values not in lost or row["subject"] in rows:
+            rightly(rows, fold, row)
+
+    return patch.object(views, "upsert", careless)

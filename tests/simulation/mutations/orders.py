@@ -65,3 +65,16 @@ def last_heard() -> AbstractContextManager[object]:
         return next((each.type for each in self.history[::-1] if each.service == service), None)
 
     return patch.object(Purchase, "_last_of", heard)
+
+
+@mutation("a sale after the release of the credit completes the purchase")
+def completed_after_end() -> AbstractContextManager[object]:
+    rightly = Purchase._rise
+
+    def eager(self: Purchase, state: State, deadlines: Any) -> bool:
+        if self.state in (State.FAILED, State.CANCELLED) and state is State.COMPLETED:
+            self._enter(state, deadlines)
+            return True
+        return rightly(self, state, deadlines)
+
+    return patch.object(Purchase, "_rise", eager)

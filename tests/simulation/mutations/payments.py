@@ -82,6 +82,42 @@ def silence_is_no() -> AbstractContextManager[object]:
     return patch.object(Payment, "charge_answered", hasty)
 
 
+@mutation("a cancellation after the refund refunds again")
+def cancelled_and_refunded_again() -> AbstractContextManager[object]:
+    rightly = Payment.cancel
+
+    def careless(self: Payment) -> Any:
+        if self.state is PaymentState.REFUNDED:
+            self.state = PaymentState.PROCESSED
+        return rightly(self)
+
+    return patch.object(Payment, "cancel", careless)
+
+
+@mutation("a failed sale after the refund refunds again")
+def unsold_and_refunded_again() -> AbstractContextManager[object]:
+    rightly = Payment.refund_failed_sale
+
+    def careless(self: Payment) -> None:
+        if self.state is PaymentState.REFUNDED:
+            self.state = PaymentState.PROCESSED
+        rightly(self)
+
+    return patch.object(Payment, "refund_failed_sale", careless)
+
+
+@mutation("a no after the refund makes it fail")
+def refunded_and_failed() -> AbstractContextManager[object]:
+    rightly = Payment.refund_answered
+
+    def careless(self: Payment, answer: Any, claim: Any, policy: Any) -> Any:
+        if self.state is PaymentState.REFUNDED and isinstance(answer, Declined):
+            self.state, self.claim = PaymentState.REFUNDING, claim
+        return rightly(self, answer, claim, policy)
+
+    return patch.object(Payment, "refund_answered", careless)
+
+
 @mutation("a code expires whatever became of its payment")
 @contextmanager
 def expiry_without_check() -> Iterator[object]:

@@ -92,3 +92,26 @@ def sale_not_undone() -> AbstractContextManager[object]:
         return None if self.state == "SOLD" else rightly(self, vehicle, reason, **how)
 
     return patch.object(Reservation, "release", stubborn)
+
+
+@mutation("a payment after its refund sells the released vehicle")
+def sold_after_release() -> AbstractContextManager[object]:
+    rightly = Reservation.sell
+
+    def careless(self: Reservation, vehicle: Vehicle | None) -> Any:
+        if self.state is VehicleState.RELEASED:
+            self.state = VehicleState.RESERVED
+        return rightly(self, vehicle)
+
+    return patch.object(Reservation, "sell", careless)
+
+
+@mutation("a failed sale is not released")
+def failed_sale_kept() -> AbstractContextManager[object]:
+    rightly = Reservation.release
+
+    def stubborn(self: Reservation, vehicle: Vehicle | None, reason: str, **how: Any) -> Any:
+        failed = self.state is VehicleState.SALE_FAILED
+        return None if failed else rightly(self, vehicle, reason, **how)
+
+    return patch.object(Reservation, "release", stubborn)
