@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 import httpx
@@ -28,16 +29,24 @@ from deploy.local.state import FOLDER, State
 from libs.messaging.topology import apply, topology_of
 from tests.bench import consuming, hops, peer, purchases, raw, sample
 from tests.bench.findings import Findings
-from tests.bench.relaying import HOT, Outbox
+from tests.bench.relaying import Outbox
 
 ROUNDS = 5
 DEEP_ROUNDS = 5
+CROWDED = (
+    ("1,000 subjects of 1,000 rows", 1_000_000, 1_000),
+    ("one subject of 2,000,000 rows", 2_000_000, 1),
+)
+CROWDED_SECONDS = 10.0
 PURCHASES = 1_500
 BESIDE = ("portal", "kpis", "payouts")
 """They hear of purchases and move none."""
 TO_THE_CODE = "POST /purchase to the payment code, idle, p50"
 CPU = "CPU a purchase, all processes"
 DATABASES = ("bench", "bench_other")
+
+
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Place:
     def dsn(self) -> str:
         return self.database_url.replace("+asyncpg", "")
 
-    async def rate(self, measure: Callable[[], Awaitable[float]]) -> float:
+    async def rate(self, measure: Callable[[], Awaitable[Measured]]) -> Measured:
         """Measure with a new queue each time: a long one would slow the next down."""
         await raw.declare(self.rabbitmq_url, "bench")
         try:
@@ -96,7 +105,7 @@ async def relay(here: Place, found: Findings) -> None:
         one.append(await here.rate(lambda: outbox.drain_rate(1_000, 19_000)))
         await outbox.fill(20_000)
         two.append(await here.rate(lambda: outbox.drain_rate(1_000, 19_000, relays=2)))
-        await outbox.fill(1_000, subject=HOT)
+        await outbox.fill(1_000, subjects=1)
         hot.append(await here.rate(lambda: outbox.drain_rate(1, 1_000)))
         other.append(
             await here.rate(lambda: peer.relay_rate(here.database_url, here.rabbitmq_url, 5_000))
@@ -117,6 +126,11 @@ async def relay(here: Place, found: Findings) -> None:
     depth = statistics.median(deep) / statistics.median(shallow)
     found.at_least(0.9, "1,000,000 rows waiting to 10,000", depth)
     found.at_least(300, "one subject, 1,000 events", statistics.median(hot), "events/s")
+    for name, rows, subjects in CROWDED:
+        await outbox.fill(rows, subjects=subjects)
+        claims = await here.rate(lambda: outbox.claims(CROWDED_SECONDS))
+        found.at_most(50, f"slowest claim, {name}", max(claims.milliseconds), "ms")
+        found.at_least(300, f"meanwhile, {name}", claims.rate, "events/s")
 
 
 async def hop(here: Place, found: Findings) -> None:

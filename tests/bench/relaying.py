@@ -6,20 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import asyncpg
 import uvloop
 from prometheus_client import REGISTRY
 
 from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.relay import claimer, claims
+from libs.messaging.relay.claims import Batch
 from libs.messaging.relay.relay import Relay
 from tests.bench.raw import BODY, EVENT_TYPE, EXCHANGE
 
 if TYPE_CHECKING:
     Counts = Sequence["Synchronized[int]"]
-
-HOT = "hot"
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -31,17 +32,18 @@ class Outbox:
     dsn: str
     rabbitmq_url: str
 
-    async def fill(self, rows: int, *, subject: str | None = None) -> None:
-        """Rows waiting: each of a subject of its own, or all of one."""
+    async def fill(self, rows: int, *, subjects: int | None = None) -> None:
+        """Rows waiting: each of a subject of its own, or of so many in turn."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute("TRUNCATE outbox")
             await connection.execute(
                 "INSERT INTO outbox (source, id, subject, type, body)"
-                " SELECT $5, gen_random_uuid(), coalesce($2, gen_random_uuid()::text), $3, $4"
-                " FROM generate_series(1, $1)",
+                " SELECT $5, gen_random_uuid(),"
+                " coalesce((n % $2)::text, gen_random_uuid()::text), $3, $4"
+                " FROM generate_series(1, $1) n",
                 rows,
-                subject,
+                subjects,
                 EVENT_TYPE,
                 BODY,
                 EXCHANGE,
@@ -70,6 +72,33 @@ class Outbox:
             for process in processes:
                 process.join()
 
+    async def claims(self, seconds: float) -> "Claims":
+        """What a relay in this process does in so many seconds."""
+        milliseconds: list[float] = []
+
+        async def timed(*args: Any) -> Batch:
+            started = time.perf_counter()
+            batch = await claims.claim(*args)
+            milliseconds.append((time.perf_counter() - started) * 1000)
+            return batch
+
+        before = _delivered()
+        with patch.object(claimer, "claim", timed):
+            relay = _relay_of(self.dsn, self.rabbitmq_url)
+            await relay.start()
+            await asyncio.sleep(seconds)
+            delivered = _delivered() - before
+            await relay.stop()
+        return Claims(milliseconds, delivered / seconds)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """How long each claim took, and the events a second that went out meanwhile."""
+
+    milliseconds: list[float]
+    rate: float
+
 
 def wait_for(counts: "Counts", total: int) -> float:
     """The moment (`time.perf_counter`) the counts of all processes add up to `total`."""
@@ -83,12 +112,20 @@ def wait_for(counts: "Counts", total: int) -> float:
 
 def _relay(dsn: str, rabbitmq_url: str, count: "Synchronized[int]", stop: asyncio.Event) -> None:
     async def run() -> None:
-        relay = Relay(EXCHANGE, database_dsn=dsn, rabbitmq_url=rabbitmq_url, window=InboxWindow())
+        relay = _relay_of(dsn, rabbitmq_url)
         await relay.start()
-        labels = {"service": EXCHANGE, "outcome": "delivered"}
         while not stop.is_set():
-            count.value = int(REGISTRY.get_sample_value("outbox_published_total", labels) or 0)
+            count.value = _delivered()
             await asyncio.sleep(0.02)  # reading the count costs time too
         await relay.stop()
 
     uvloop.run(run())
+
+
+def _relay_of(dsn: str, rabbitmq_url: str) -> Relay:
+    return Relay(EXCHANGE, database_dsn=dsn, rabbitmq_url=rabbitmq_url, window=InboxWindow())
+
+
+def _delivered() -> int:
+    labels = {"service": EXCHANGE, "outcome": "delivered"}
+    return int(REGISTRY.get_sample_value("outbox_published_total", labels) or 0)

@@ -3,10 +3,11 @@
 import asyncio
 import time
 
+from libs.messaging.database import Connection
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.broker import BrokerUnavailable
-from libs.messaging.relay.claims import Batch, Settled, SubjectRows, claim, settle
+from libs.messaging.relay.claims import Batch, Settled, SubjectRows, claim, park, settle
 from libs.messaging.relay.metrics import BATCH_SECONDS, PUBLISHED
 from libs.messaging.relay.publisher import Published, Publisher
 from libs.messaging.relay.queue_watch import QueueWatch
@@ -146,14 +147,8 @@ class Claimer:
         if not batch.subjects and batch.park_from is None:
             return
         try:
-            published, done = await self._publish(batch)
-            may_go = await settle(
-                connection,
-                self._service,
-                done,
-                archive=self._archive,
-                park_from=batch.park_from,
-            )
+            published, done = await self._publish_and_park(connection, batch)
+            may_go = await settle(connection, self._service, done, archive=self._archive)
         finally:
             work.put_down(batch)
         BATCH_SECONDS.labels(self._service).observe(time.monotonic() - started)
@@ -162,6 +157,19 @@ class Claimer:
         work.settled(signals, may_go)
         if published.unavailable is not None:
             raise published.unavailable
+
+    async def _publish_and_park(
+        self, connection: Connection, batch: Batch
+    ) -> tuple[Published, list[Settled]]:
+        if batch.park_from is None:
+            return await self._publish(batch)
+        publishing = asyncio.create_task(self._publish(batch))
+        try:
+            await park(connection, self._service, batch)
+            return await publishing
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
 
     async def _publish(self, batch: Batch) -> tuple[Published, list[Settled]]:
         sendable: list[SubjectRows] = []

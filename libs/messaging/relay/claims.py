@@ -5,9 +5,8 @@ the order of `seq`, because writers hold the lock of the aggregate; that is why 
 a subject has no gaps.
 
 A claim is bounded: in the rows it looks through, in the rows it takes and in their bytes. When the
-rows it looks through hold few heads, the next claim goes on behind them, and `settle` parks what
-was in the way: rows that wait behind a failing head, or behind rows of a subject that this claim
-holds.
+rows it looks through hold few heads, the next claim goes on behind them, and what was in the way
+is parked while the batch is published.
 """
 
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from libs.messaging.relay.rows import (
     BEYOND,
     FAILING,
     FRESH,
+    HEAD,
     OF_SUBJECT,
     WINDOW,
     begin,
@@ -30,6 +30,9 @@ from libs.messaging.relay.rows import (
 MANY_IN_THE_WAY = WINDOW // 4
 """When a claim looked through so many rows that it could not take, they are parked."""
 
+PARKED_AT_ONCE = 10 * WINDOW
+"""So many rows from there on are looked through for some to park."""
+
 _ROWS = OF_SUBJECT.format(
     columns="each.seq, each.id, each.subject, each.type, each.body, each.traceparent,"
     " each.created_at < now() - $8::interval",
@@ -38,9 +41,11 @@ _ROWS = OF_SUBJECT.format(
 )
 
 CLAIM = f"""
-WITH {heads_among(FRESH)}, fresh AS MATERIALIZED (
+WITH {heads_among(FRESH)}, heads_to_claim AS MATERIALIZED (
+    SELECT ctid FROM heads WHERE {FRESH}
+), fresh AS MATERIALIZED (
     SELECT outbox.seq, outbox.source, outbox.subject, outbox.attempts
-    FROM heads JOIN outbox ON outbox.ctid = heads.ctid
+    FROM heads_to_claim AS head JOIN outbox ON outbox.ctid = head.ctid
     WHERE {FRESH} LIMIT $3 FOR UPDATE OF outbox SKIP LOCKED
 ), failing AS MATERIALIZED (
     SELECT seq, source, subject, attempts FROM outbox
@@ -58,7 +63,7 @@ WITH {heads_among(FRESH)}, fresh AS MATERIALIZED (
 )
 SELECT beyond,
     CASE WHEN beyond > 0
-        THEN (SELECT count(*) FROM near) - (SELECT count(*) FROM heads) END AS in_the_way,
+        THEN (SELECT count(*) FROM near) - (SELECT count(*) FROM heads_to_claim) END AS in_the_way,
     taken.*
 FROM rest LEFT JOIN taken ON before < $7
 """  # noqa: S608 - constants
@@ -74,28 +79,24 @@ WHERE outbox.seq = failure.seq
 
 _SUBJECTS = "(SELECT $1::text AS source, subject FROM unnest($2::text[]) AS given (subject)) AS row"
 
-_HEAD = OF_SUBJECT.format(
-    columns="each.ctid, each.seq, each.subject, each.attempts, each.due_at", first=0, limit=1
-)
-
 LET_NEXT_GO = f"""
 WITH next AS MATERIALIZED (
-    SELECT head.* FROM {_SUBJECTS} CROSS JOIN LATERAL ({_HEAD}) AS head
+    SELECT head.* FROM {_SUBJECTS} CROSS JOIN LATERAL ({HEAD}) AS head
 ), unparked AS (
     UPDATE outbox SET due_at = now() FROM next
     WHERE outbox.seq = next.seq AND next.attempts = 0 AND next.due_at = 'infinity'
 )
-SELECT subject, seq, attempts FROM next
+SELECT seq, attempts FROM next
 """  # noqa: S608 - constants
 
 WAITING = f"""
 SELECT subject, seq FROM outbox
-WHERE {FRESH} AND source = $1 AND seq >= $2 ORDER BY seq LIMIT {WINDOW}
+WHERE {FRESH} AND source = $1 AND seq >= $2 ORDER BY seq LIMIT {PARKED_AT_ONCE}
 """  # noqa: S608 - constants
 
 LOCK_FAILING = f"""
 SELECT outbox.subject, outbox.seq
-FROM {_SUBJECTS} CROSS JOIN LATERAL ({_HEAD}) AS head JOIN outbox ON outbox.ctid = head.ctid
+FROM {_SUBJECTS} CROSS JOIN LATERAL ({HEAD}) AS head JOIN outbox ON outbox.ctid = head.ctid
 WHERE head.attempts > 0 AND outbox.attempts > 0 FOR UPDATE OF outbox SKIP LOCKED
 """  # noqa: S608 - constants
 
@@ -188,7 +189,7 @@ class Limits:
     heads: int = 1_000
     failing: int = 100
     of_subject: int = 100
-    rows: int = 4_000
+    rows: int = 2_000
     bytes: int = 8 * 1024 * 1024
     window: timedelta = timedelta(days=7)
     """Older rows are not sent: an inbox may have forgotten their first copy."""
@@ -236,18 +237,28 @@ async def claim(connection: Connection, source: str, look_from: int, limits: Lim
     return Batch(subjects, full, beyond, highest, park_from)
 
 
+async def park(connection: Connection, source: str, batch: Batch) -> None:
+    """Park fresh rows that are in the way: those behind the rows this batch holds, and those behind
+    a failing head that nobody holds, whose lock is taken first. There is time for it while the
+    batch is published.
+    """
+    waiting = await connection.fetch(WAITING, source, batch.park_from)
+    behind = {rows.subject: rows.messages[-1].seq for rows in batch.subjects if rows.more}
+    others = {row["subject"] for row in waiting} - {rows.subject for rows in batch.subjects}
+    failing = await connection.fetch(LOCK_FAILING, source, list(others))
+    behind |= {row["subject"]: row["seq"] for row in failing}
+    await connection.execute(
+        PARK,
+        [row["seq"] for row in waiting if row["seq"] > behind.get(row["subject"], row["seq"])],
+    )
+
+
 async def settle(
-    connection: Connection,
-    source: str,
-    settled: Sequence[Settled],
-    *,
-    archive: bool,
-    park_from: int | None = None,
+    connection: Connection, source: str, settled: Sequence[Settled], *, archive: bool
 ) -> int | None:
     """Delete what was delivered, note what failed, let the next row of each subject go; commit.
 
-    With `park_from`, fresh rows from there on that wait behind others are parked. Returns the
-    lowest row of these subjects that may go at once.
+    Returns the lowest row of these subjects that may go at once.
     """
     failed = [each for each in settled if each.error is not None]
     if failed:
@@ -262,30 +273,13 @@ async def settle(
         rows=",".join(map(str, delivered)) or "NULL"
     )
     going_on = [each.rows.subject for each in settled if each.goes_on]
-    if not going_on and park_from is None:
+    if not going_on:
         await connection.execute(f"{delete}; COMMIT")
         return None
     await connection.execute(delete)
     heads = await connection.fetch(LET_NEXT_GO, source, going_on)
-    if park_from is not None:
-        await _park(connection, source, park_from, {head["subject"]: head["seq"] for head in heads})
     await connection.execute("COMMIT")
     return min((head["seq"] for head in heads if head["attempts"] == 0), default=None)
-
-
-async def _park(
-    connection: Connection, source: str, park_from: int, own_heads: dict[str, int]
-) -> None:
-    """Park fresh rows that wait behind one of `own_heads` (by subject), or behind a failing head
-    that nobody holds: the lock of that one is taken first.
-    """
-    waiting = await connection.fetch(WAITING, source, park_from)
-    others = {row["subject"] for row in waiting} - own_heads.keys()
-    failing = await connection.fetch(LOCK_FAILING, source, list(others))
-    heads = own_heads | {row["subject"]: row["seq"] for row in failing}
-    await connection.execute(
-        PARK, [row["seq"] for row in waiting if row["seq"] > heads.get(row["subject"], row["seq"])]
-    )
 
 
 async def claim_probe(

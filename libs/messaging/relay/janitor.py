@@ -13,17 +13,19 @@ from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
 _LOWEST_FROM = f"""
-WITH {heads_among(FRESH)} SELECT (SELECT seq FROM heads LIMIT 1)
+WITH {heads_among(FRESH)}
+SELECT (SELECT seq FROM heads WHERE seq = nearest LIMIT 1)
 """  # noqa: S608 - constants
 
 _LOWEST_BELOW = f"""
-WITH {heads_among(FRESH, before="AND seq < $3")} SELECT (SELECT seq FROM heads LIMIT 1), {BEYOND}
+WITH {heads_among(FRESH, before="AND seq < $3")}
+SELECT (SELECT seq FROM heads WHERE seq = nearest LIMIT 1), {BEYOND}
 """  # noqa: S608 - constants
 
 _FREE_STUCK = f"""
 WITH {heads_among(PARKED)}, freed AS (
-    UPDATE outbox SET due_at = now() WHERE seq = ANY (ARRAY(SELECT seq FROM heads))
-    RETURNING seq
+    UPDATE outbox SET due_at = now()
+    WHERE seq = ANY (ARRAY(SELECT seq FROM heads WHERE seq = nearest)) RETURNING seq
 )
 SELECT (SELECT min(seq) FROM freed), {BEYOND}
 """  # noqa: S608 - constants

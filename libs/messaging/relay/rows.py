@@ -25,24 +25,30 @@ The bounds are a pair and `<=` because only the index of both columns serves the
 With `=` and the statistics of one hot subject, the planner reads all rows by `seq` instead.
 """
 
-_IS_HEAD = f"row.seq = ({OF_SUBJECT.format(columns='each.seq', first=0, limit=1)})"
+HEAD = OF_SUBJECT.format(
+    columns="each.ctid, each.source, each.subject, each.seq, each.attempts, each.due_at",
+    first=0,
+    limit=1,
+)
+"""The head of the subject of `row`."""
 
 WINDOW = 2_000
 """So many rows of one state a statement looks through for heads."""
 
 
 def heads_among(state: str, *, before: str = "") -> str:
-    """The first WINDOW rows of that state from `$2` on, as `near`; the heads among them, in the
-    order of `seq`, as `heads`. Heads are looked for one by one, as somebody reads them.
+    """The first WINDOW rows of that state from `$2` on, as `near`; the heads of their subjects, as
+    `heads`, with the subject's first row among them as `nearest`. Heads are looked for one by one,
+    as somebody reads them, in the order of `nearest`.
     """
     return f"""near AS MATERIALIZED (
-    SELECT ctid, source, subject, seq FROM outbox
+    SELECT source, subject, seq FROM outbox
     WHERE {state} AND source = $1 AND seq >= $2 {before} ORDER BY seq LIMIT {WINDOW}
 ), first AS MATERIALIZED (
     SELECT * FROM (SELECT DISTINCT ON (subject) * FROM near ORDER BY subject, seq) AS one
     ORDER BY seq
 ), heads AS MATERIALIZED (
-    SELECT * FROM first AS row WHERE {_IS_HEAD}
+    SELECT row.seq AS nearest, head.* FROM first AS row CROSS JOIN LATERAL ({HEAD}) AS head
 )"""  # noqa: S608 - constants
 
 
