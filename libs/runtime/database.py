@@ -2,16 +2,17 @@
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from sqlalchemy import URL, Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from libs.messaging.database import VANISHED_CLIENT, limits_transactions
+from libs.messaging.database import Connection as DriverConnection
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
 
@@ -132,6 +133,11 @@ async def ping(engine: AsyncEngine) -> None:
     """One round trip; raises what the database or the pool raises."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
+
+
+async def driver_of(connection: AsyncConnection) -> DriverConnection:
+    """The asyncpg connection below, for what works beside the business transactions."""
+    return cast("DriverConnection", (await connection.get_raw_connection()).driver_connection)
 
 
 async def check_database(settings: ServiceSettings) -> None:

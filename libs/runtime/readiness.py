@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import cast
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.messaging.database import Connection
 from libs.messaging.relay.backlog import Backlog, backlog
+from libs.runtime.database import driver_of
 from libs.runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -69,7 +68,7 @@ class Readiness:
     async def sample(self) -> None:
         try:
             async with asyncio.timeout(CHECK_SECONDS), self._engine.connect() as connection:
-                driver = await _asyncpg_of(connection)
+                driver = await driver_of(connection)
                 self.backlog = await backlog(driver)
                 self._note(READ_ONLY if await driver.fetchval(_IS_READ_ONLY) else OK)
         except Exception as error:  # whatever is wrong with it, the database is not usable
@@ -90,7 +89,3 @@ class Readiness:
                 return await self.checks[name]()
         except Exception:
             return False
-
-
-async def _asyncpg_of(connection: AsyncConnection) -> Connection:
-    return cast("Connection", (await connection.get_raw_connection()).driver_connection)

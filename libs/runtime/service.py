@@ -13,7 +13,7 @@ from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.partitions import Maintain
 from libs.messaging.schema.tables import MessagingTables
-from libs.runtime import handlers, openapi, pages
+from libs.runtime import given_up, handlers, openapi, pages
 from libs.runtime.auth import Authenticator
 from libs.runtime.failure import one_line_errors
 from libs.runtime.limits import RequestLimits
@@ -85,6 +85,8 @@ def create_app(service: Service[Any]) -> FastAPI:
     if settings.serves_api:
         for router in service.routers:
             app.include_router(router)
+        if service.participant.publishes:
+            app.include_router(given_up.router(engine))
         service.install(app)
     app.add_middleware(
         RequestLimits,

@@ -73,6 +73,7 @@ BODIES: dict[str, Body] = {
     "POST /payouts": _payout,
     "POST /kpis": _kpi,
     "PATCH /kpis/{kpi_id}": always(name="m"),
+    "POST /outbox/given-up/{event_id}/send-again": always(),
 }
 NAMED_IN_BODY = frozenset({"POST /payment-codes", "POST /payments"})
 """Their body names somebody's thing, as a path does."""
@@ -87,5 +88,6 @@ LISTED = {
     "GET /kpis/active": "kpi_id",
     "GET /api/submissions": "submission_id",
     "GET /api/audits": "submission_id",
+    "GET /outbox/given-up": "event_id",
 }
 """What each list holds."""

@@ -19,8 +19,15 @@ EVERYWHERE = (
 )
 """Public in every service. They show nothing of a tenant."""
 
+OUTBOX = {
+    "GET /outbox/given-up":                           "               operator  admin",
+    "POST /outbox/given-up/{event_id}/send-again":    "               operator  admin",
+}  # fmt: skip
+"""Of every service that publishes."""
+
 ENDPOINTS = {
     "orders": {
+        **OUTBOX,
         "POST /orders":                               "buyer*         operator  admin",
         "GET /orders":                                "buyer*         operator  admin",
         "GET /orders/{order_id}":                     "buyer*         operator  admin",
@@ -32,6 +39,7 @@ ENDPOINTS = {
         "GET /saga-states/{transaction_id}":          "buyer*         operator  admin",
     },
     "customers": {
+        **OUTBOX,
         "POST /customers":                            "buyer                    admin",
         "GET /customers":                             "               operator  admin",
         "PUT /users/{user_id}/customer":              "buyer*                   admin",
@@ -43,6 +51,7 @@ ENDPOINTS = {
         "DELETE /customers/{customer_id}":            "                         admin",
     },
     "vehicles": {
+        **OUTBOX,
         "POST /vehicles":                             "       seller*           admin",
         "GET /vehicles":                              "nobody buyer seller operator admin",
         "GET /vehicles/{vehicle_id}":                 "nobody buyer seller operator admin",
@@ -51,6 +60,7 @@ ENDPOINTS = {
         "POST /vehicles/{vehicle_id}/withdraw":       "       seller*           admin",
     },
     "payments": {
+        **OUTBOX,
         "POST /payment-codes":                        "buyer*         operator       ",
         "GET /payment-codes/{code}":                  "buyer*         operator       ",
         "POST /payments":                             "buyer*         operator       ",
@@ -61,6 +71,7 @@ ENDPOINTS = {
         "POST /payments/{payment_id}/refund/settle":  "               operator       ",
     },
     "payouts": {
+        **OUTBOX,
         "POST /payouts":                              "                         admin",
         "GET /payouts":                               "       seller* operator  admin",
         "GET /payouts/{external_id}":                 "       seller* operator  admin",

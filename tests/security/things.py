@@ -1,11 +1,13 @@
 """One of everything, each thing made when a path or a body first names it."""
 
+import json
 import uuid
 from collections.abc import Awaitable, Callable
 from string import Formatter
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from validate_docbr import CPF, RENAVAM
 
 from deploy.local.market import random_chassis_number, random_plate
@@ -16,6 +18,10 @@ from services.portal.domain.user import User
 from tests.fixtures.whole_market import WholeMarket, person
 
 PRICE = 4_500_000
+GIVE_UP = """
+INSERT INTO outbox (id, subject, type, body, attempts, due_at, error)
+VALUES ($1, gen_random_uuid(), 'thing.made.v1', $2, 1, 'infinity', 'older')
+"""
 
 
 def new_customer() -> dict[str, Any]:
@@ -73,6 +79,8 @@ class Things:
     async def path(self, template: str) -> str:
         """With the id of a thing in place of each name."""
         names = [name for _, name, _, _ in Formatter().parse(template) if name]
+        if "event_id" in names:  # sent again, it is given up no longer
+            self._made.pop("event_id", None)
         return template.format_map({name: await self.id(name) for name in names})
 
     async def id(self, name: str) -> str:
@@ -153,6 +161,19 @@ class Things:
         body = {"id": f"kpi_{uuid.uuid4().hex}", "name": "n", "sql_template": "SELECT 1 AS one"}
         made = await self.market.make(self.admin, "kpis", "/kpis", body)
         return str(made["id"])
+
+    async def _event_id(self) -> str:
+        """A given-up event in the outbox of every service that publishes."""
+        event_id = uuid7()
+        body = json.dumps({"id": str(event_id), "tenantid": self.tenant}).encode()
+        for name, client in self.market.services.items():
+            if client.service.participant.publishes:
+                database = await asyncpg.connect(self.market.databases.superuser(name))
+                try:
+                    await database.execute(GIVE_UP, event_id, body)
+                finally:
+                    await database.close()
+        return str(event_id)
 
     async def _submission_id(self) -> str:
         made = await self.market.services["portal"].service.transactions.run(

@@ -17,10 +17,11 @@ from libs.messaging.inbox.inbox import INBOX_WINDOW
 _GIVEN_UP = "attempts > 0 AND due_at = 'infinity'"
 
 _LISTED = f"""
-SELECT id, type, subject, created_at, error, (
+SELECT id, type, subject, created_at, error, body, (
     SELECT count(*) FROM outbox AS later
-    WHERE later.subject = row.subject AND (later.subject, later.seq) > (row.subject, row.seq))
-FROM outbox AS row WHERE {_GIVEN_UP} ORDER BY seq
+    WHERE later.subject = row.subject AND (later.subject, later.seq) > (row.subject, row.seq)
+) AS behind
+FROM outbox AS row WHERE {_GIVEN_UP} AND ($1::uuid IS NULL OR id = $1) ORDER BY seq
 """  # noqa: S608  # nosec B608  # a constant
 
 _LOCKED = f"""
@@ -43,10 +44,18 @@ class GivenUpError(Exception):
     """It cannot be done; nothing was changed, and one line says why."""
 
 
+class NotGivenUp(GivenUpError):
+    """No given-up event has this id: it may have been sent again already."""
+
+
+class MayBeHandled(GivenUpError):
+    """No inbox knows any more whether it was handled: a person has to know."""
+
+
 @dataclass(frozen=True)
 class GivenUp:
     """`behind`: how many rows of its subject wait for it. `forgotten`: why no inbox knows its id;
-    None where it can be released as it is.
+    None where it can be released as it is. `tenant_id`: None where its body names no tenant.
     """
 
     id: UUID
@@ -56,6 +65,7 @@ class GivenUp:
     error: str
     behind: int
     forgotten: str | None
+    tenant_id: str | None
 
 
 @dataclass(frozen=True)
@@ -66,20 +76,36 @@ class LetGo:
     new_id: UUID | None
 
 
-async def given_up(connection: Connection, now: datetime) -> list[GivenUp]:
-    """The oldest first."""
+async def given_up(
+    connection: Connection, now: datetime, identifier: UUID | None = None
+) -> list[GivenUp]:
+    """The oldest first; only the event `identifier` where it is given."""
     return [
         GivenUp(
-            identifier,
-            kind,
-            subject,
-            created_at,
-            error,
-            behind,
-            forgotten(str(identifier), now, INBOX_WINDOW),
+            row["id"],
+            row["type"],
+            row["subject"],
+            row["created_at"],
+            row["error"],
+            row["behind"],
+            forgotten(str(row["id"]), now, INBOX_WINDOW),
+            _tenant_of(row["body"]),
         )
-        for identifier, kind, subject, created_at, error, behind in await connection.fetch(_LISTED)
+        for row in await connection.fetch(_LISTED, identifier)
     ]
+
+
+async def send_again(
+    connection: Connection, identifier: UUID, now: datetime, *, not_handled: bool = False
+) -> list[LetGo]:
+    """Release it while an inbox still knows its id, else reissue it.
+
+    Raises GivenUpError, with nothing changed: NotGivenUp, or MayBeHandled where it would be
+    reissued and `not_handled` does not say that no copy of it was handled.
+    """
+    if forgotten(str(identifier), now, INBOX_WINDOW) is None:
+        return await release(connection, [identifier], now)
+    return await reissue(connection, [identifier], now, not_handled=not_handled)
 
 
 async def release(
@@ -102,7 +128,7 @@ async def reissue(
     handled, or when an inbox still knows one of `ids`: `release` is right then.
     """
     if not not_handled:
-        raise GivenUpError(
+        raise MayBeHandled(
             "no inbox knows any more whether they were handled, and a new id has a new effect "
             "(--not-handled if you know that they were not)"
         )
@@ -118,7 +144,7 @@ async def _let_go(
         heads = await connection.fetch(_LOCKED, None if ids is None else list(ids))
         missing = set(ids or ()) - {head["id"] for head in heads}
         if missing:
-            raise GivenUpError(f"no given-up event with id {', '.join(map(str, sorted(missing)))}")
+            raise NotGivenUp(f"no given-up event with id {', '.join(map(str, sorted(missing)))}")
         for head in heads:
             why = forgotten(str(head["id"]), now, INBOX_WINDOW)
             if why is not None and not reissue:
@@ -147,3 +173,8 @@ async def _renamed(
     event = reissued(envelope, str(identifier), now)
     await connection.execute(_RENAME, seq, event.id, event.body)
     return LetGo(identifier, event.id)
+
+
+def _tenant_of(body: bytes) -> str | None:
+    tenant = (envelope_of(body) or {}).get("tenantid")
+    return tenant if isinstance(tenant, str) else None

@@ -1,0 +1,138 @@
+"""HTTP: the events a relay gave up, and how one is sent again. Every service that publishes has it.
+
+An event belongs to the tenant its body names, and to the default one where it names none.
+"""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.kernel.clock import utc_now
+from libs.kernel.errors import Conflict, NotFound
+from libs.messaging.outbox.given_up import (
+    GivenUp,
+    GivenUpError,
+    MayBeHandled,
+    NotGivenUp,
+    given_up,
+    send_again,
+)
+from libs.runtime.auth import DEFAULT_TENANT, Caller, CallerDep
+from libs.runtime.database import driver_of
+from libs.runtime.problems import refuses
+from libs.runtime.schemas import Body, Out
+
+MOST_LISTED = 100
+PATH = "/outbox/given-up"
+
+log = structlog.get_logger(__name__)
+
+
+class GivenUpNotFound(NotFound):
+    code = "given-up-event-not-found"
+
+
+class CopyMayBeHandled(Conflict):
+    code = "copy-may-be-handled"
+
+
+class CannotBeSent(Conflict):
+    code = "event-cannot-be-sent-again"
+
+
+class GivenUpOut(Out):
+    id: UUID
+    type: str
+    subject: str
+    created_at: datetime
+    error: str
+    behind: Annotated[int, Field(description="How many events of its subject wait for it")]
+    needs_new_id: Annotated[
+        bool, Field(description="No inbox knows its id any more: `not_handled` is needed")
+    ]
+
+
+class GivenUpList(Out):
+    items: list[GivenUpOut]
+    total: Annotated[int, Field(description="Of the tenant; `items` are the oldest of them")]
+
+
+class SendAgain(Body):
+    not_handled: Annotated[
+        bool, Field(strict=True, description="Somebody looked: no copy of it was handled")
+    ] = False
+
+
+class SentAgainOut(Out):
+    id: UUID
+    new_id: Annotated[UUID | None, Field(description="Where it goes out under a new id")]
+    subject: str
+
+
+class Endpoints:
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @refuses(401, 403)
+    async def listed(self, caller: CallerDep) -> GivenUpList:
+        """The oldest 100 of the tenant, the oldest first. Operator or admin."""
+        caller.require("operator", "admin")
+        async with self._engine.connect() as connection:
+            found = await given_up(await driver_of(connection), utc_now())
+        own = [each for each in found if _belongs_to(caller, each)]
+        return GivenUpList(items=[_shown(each) for each in own[:MOST_LISTED]], total=len(own))
+
+    @refuses(401, 403, 404, 409)
+    async def send_again(self, event_id: UUID, body: SendAgain, caller: CallerDep) -> SentAgainOut:
+        """Send it, and what waits behind it, at the relay's next look. An event that no inbox
+        knows any more goes out under a new id, and has its effect twice if a copy was handled.
+        """
+        caller.require("operator", "admin")
+        async with self._engine.connect() as connection:
+            driver, now = await driver_of(connection), utc_now()
+            found = await given_up(driver, now, event_id)
+            own = next((each for each in found if _belongs_to(caller, each)), None)
+            if own is None:
+                raise GivenUpNotFound("no such given-up event")
+            try:
+                gone = await send_again(driver, event_id, now, not_handled=body.not_handled)
+            except NotGivenUp:
+                raise GivenUpNotFound("no such given-up event") from None
+            except MayBeHandled:
+                raise CopyMayBeHandled(
+                    "no inbox knows any more whether it was handled, and a new id has a new effect",
+                    field="not_handled",
+                ) from None
+            except GivenUpError as error:
+                raise CannotBeSent(str(error)) from None
+        new_id = next(each.new_id for each in gone if each.id == event_id)
+        log.info("given-up event sent again", event_id=str(event_id), by=caller.subject)
+        return SentAgainOut(id=event_id, new_id=new_id, subject=own.subject)
+
+
+def router(engine: AsyncEngine) -> APIRouter:
+    routes, to = APIRouter(tags=["outbox"]), Endpoints(engine)
+    routes.get(PATH, response_model=GivenUpList)(to.listed)
+    routes.post(f"{PATH}/{{event_id}}/send-again", response_model=SentAgainOut)(to.send_again)
+    return routes
+
+
+def _belongs_to(caller: Caller, event: GivenUp) -> bool:
+    return (event.tenant_id or DEFAULT_TENANT) == caller.tenant_id
+
+
+def _shown(event: GivenUp) -> GivenUpOut:
+    return GivenUpOut(
+        id=event.id,
+        type=event.type,
+        subject=event.subject,
+        created_at=event.created_at,
+        error=event.error,
+        behind=event.behind,
+        needs_new_id=event.forgotten is not None,
+    )
