@@ -143,6 +143,8 @@ PAGES = {
     "POST /operations/dead-letters/{service}/redrive": "              operator  admin",
     "POST /operations/dead-letters/{service}/reissue": "              operator  admin",
     "POST /operations/dead-letters/{service}/discard": "              operator  admin",
+    "GET /operations/given-up/{service}":             "               operator  admin",
+    "POST /operations/given-up/{service}/send-again": "               operator  admin",
     "GET /map":                                       "               operator  admin",
     "GET /map/live":                                  "               operator  admin",
     "GET /kpis":                                      "               operator  admin",

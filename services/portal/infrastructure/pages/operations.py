@@ -25,6 +25,7 @@ from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.checks import ACTION as CHECKED
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, readable
+from services.portal.infrastructure.given_up_desk import GivenUpDesk
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -63,11 +64,13 @@ class OperationsPages:
         broker: ManagementApi,
         probes: Probes,
         desk: DeadLetterDesk,
+        given_up: GivenUpDesk,
     ) -> None:
         self._transactions = transactions
         self._broker = broker
         self._probes = probes
         self._desk = desk
+        self._given_up = given_up
 
     async def page(self, request: Request, user: Keeper, queues: str = "") -> Response:
         letters: Sequence[DeadLetter] = []
@@ -76,6 +79,8 @@ class OperationsPages:
             letters = await self._desk.listed(user.tenant_id)
         except DeadLetterError as error:
             trouble = str(error)
+        now = await self._now(all_queues=queues == "all")
+        attended = [each.name for each in now["services"] if each.outbox_given_up]
         return render(
             request,
             "operations.html",
@@ -83,7 +88,8 @@ class OperationsPages:
             checked=await self._last_check(user.tenant_id),
             dead=letters,
             dead_trouble=trouble,
-            **await self._now(all_queues=queues == "all"),
+            given_up=await self._given_up.listed(user, attended),
+            **now,
         )
 
     async def live(self, request: Request, user: Keeper, queues: str = "") -> Response:
@@ -220,9 +226,10 @@ def router(
     broker: ManagementApi,
     probes: Probes,
     desk: DeadLetterDesk,
+    given_up: GivenUpDesk,
 ) -> APIRouter:
     routes = page_router()
-    to = OperationsPages(transactions, broker, probes, desk)
+    to = OperationsPages(transactions, broker, probes, desk, given_up)
     routes.get(HERE)(to.page)
     routes.get(f"{HERE}/live")(to.live)
     routes.get(ONE)(to.letter)
