@@ -51,13 +51,15 @@ ROUNDS = 2_000
 
 class Story:
     """What all runs of one seed came to. `digest` is of every event that was ever published, `seen`
-    is in which orders events were consumed; `broken_by` are the steps of the run that broke a rule.
+    is in which orders events were consumed. `broken` is the first error, and `broken_by` are the
+    steps of the run that it ended.
     """
 
     def __init__(self) -> None:
         self.steps = 0
         self.digest = hashlib.sha256()
         self.seen: Seen = Counter()
+        self.broken: BaseException | None = None
         self.broken_at: int | None = None
         self.broken_by: list[Taken] = []
 
@@ -350,9 +352,10 @@ class Simulation(RuleBasedStateMachine):
         """What has broken is not healed and judged again."""
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             self.broken = True
-            if self.story.broken_at is None:
+            if self.story.broken is None:
+                self.story.broken = error
                 self.story.broken_at, self.story.broken_by = self.story.steps, self.taken
             raise
 

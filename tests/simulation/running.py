@@ -89,7 +89,12 @@ def _run(seed: int, story: Story, runs: int) -> None:
         verbosity=Verbosity.quiet,
     )
     with _without_logs():
-        run_state_machine_as_test(machine, settings=how)
+        try:
+            run_state_machine_as_test(machine, settings=how)
+        finally:
+            # Hypothesis drops what a teardown raises in a run that it has cut short itself.
+            if story.broken is not None:
+                raise story.broken
 
 
 def _explained(broken: InvariantBroken, story: Story, how: str) -> InvariantBroken:

@@ -1,12 +1,14 @@
 """The simulation finds what is broken on purpose. `./taskw mutants` shows it of every mutation."""
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
+from hypothesis.control import current_build_context
 
-from tests.simulation.machine import Story
+from tests.simulation.machine import Simulation, Story
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.proof import prove
+from tests.simulation.proof import Proof, prove
 from tests.simulation.rules import InvariantBroken
 from tests.simulation.running import every_stage, simulate
 
@@ -49,6 +51,20 @@ def test_a_harness_that_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch) ->
     proof = prove(nullcontext, SEED, 10)
     assert proof.verdict == "harness failed"
     assert proof.what.startswith("TypeError")
+
+
+def test_a_rule_that_breaks_in_a_run_that_hypothesis_cuts_short_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def cut_short(_: Simulation) -> None:
+        current_build_context().data.mark_overrun()
+
+    def broken(*_: Any) -> None:
+        raise InvariantBroken("a rule", ["it is broken"])
+
+    monkeypatch.setattr(Simulation, "_come_and_go", cut_short)
+    monkeypatch.setattr("tests.simulation.machine.hold_at_rest", broken)
+    assert prove(nullcontext, SEED, 100) == Proof("found", 0, "a rule")
 
 
 def test_what_breaks_is_told_in_the_fewest_steps() -> None:
