@@ -13,10 +13,12 @@ def _types(*names: str) -> frozenset[str]:
     return frozenset(f"{name}.v1" for name in names)
 
 
-CHARGED = _types("payment.processed", "payment.refunded", "payment.refund_failed")
+REFUND = _types("payment.refunded", "payment.refund_failed")
+CHARGED = REFUND | _types("payment.charge_unanswered", "payment.processed")
 BEGUN = CHARGED | _types("payment.code_generated", "payment.failed", "payment.expired")
 SALE = _types("vehicle.sold", "vehicle.sale_failed")
-CLOSED = _types("order.closed", "payout.completed", "payout.failed")
+PAYOUT = _types("payout.completed", "payout.unanswered", "payout.failed")
+CLOSED = PAYOUT | _types("order.closed")
 SUCCESS = CLOSED | _types("order.completed")
 
 
@@ -73,9 +75,9 @@ IMPOSSIBLE: Sequence[Exclusion | Cause] = (
         _types("payment.voided") | BEGUN | SALE | SUCCESS,
     ),
     Exclusion(
-        "a declined payment has ended",
+        "a declined payment has ended; what was charged after all is refunded",
         _types("payment.failed"),
-        _types("payment.expired", "payment.voided") | CHARGED | SALE | SUCCESS,
+        _types("payment.expired", "payment.voided", "payment.processed") | SALE | SUCCESS,
     ),
     Exclusion(
         "an expired payment has ended",
@@ -100,8 +102,9 @@ IMPOSSIBLE: Sequence[Exclusion | Cause] = (
     Exclusion(
         "a closed order is never undone, and only a completed one closes",
         CLOSED,
-        _types("order.cancellation_requested", "order.cancelled", "payment.refunded")
-        | _types("payment.refund_failed", "vehicle.released", "credit.released"),
+        _types("order.cancellation_requested", "order.cancelled")
+        | _types("vehicle.released", "credit.released")
+        | REFUND,
     ),
     Cause(
         "customers must have reserved the credit",
@@ -125,7 +128,7 @@ IMPOSSIBLE: Sequence[Exclusion | Cause] = (
         "orders closes only what it knows to be sold",
         "orders",
         "vehicle.sold.v1",
-        _types("payout.completed", "payout.failed"),
+        PAYOUT,
     ),
 )
 

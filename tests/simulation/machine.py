@@ -111,7 +111,7 @@ class Simulation(RuleBasedStateMachine):
         self._come_and_go()
         for stage, flaw, mood, late in begun:
             start_purchase(self.people, flaw)
-            it = Beginning(self.world, self.people, self.workers, mood)
+            it = Beginning(self.world, self.people, self.workers, mood, flaw)
             it.delay(late)
             begin(stage, it)
 

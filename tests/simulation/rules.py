@@ -20,7 +20,8 @@ from tests.simulation.world import World
 from tests.unit.orders.purchases import may_follow
 
 MAY_HAPPEN_AGAIN = frozenset(
-    {"customer.updated.v1", "vehicle.updated.v1", "payment.refund_failed.v1", "payout.failed.v1"}
+    {"customer.updated.v1", "vehicle.updated.v1", "payment.refund_failed.v1"}
+    | {"payout.failed.v1", "payout.unanswered.v1"}
 )
 """Every other event happens to its subject once at most."""
 

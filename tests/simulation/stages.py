@@ -8,7 +8,7 @@ from enum import Enum
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.domain.payout import Status
 from tests.simulation.people import TENANTS, People
-from tests.simulation.workers import GATEWAY, LEASE, Workers
+from tests.simulation.workers import BANK, GATEWAY, LEASE, Workers
 from tests.simulation.world import PRICE_CENTS, TERMS, World
 
 LONG_ENOUGH = timedelta(seconds=10)
@@ -21,6 +21,7 @@ class Flaw(Enum):
     NO_SUCH_PRICE = "the vehicle costs something else"
     NOT_PAYABLE = "the gateway does not take so much"
     TAKEN = "the vehicle is one that another purchase wants"
+    SILENCE = "the gateway and the bank leave every call unanswered, until they ask for a person"
 
 
 def start_purchase(people: People, flaw: Flaw | None) -> None:
@@ -38,13 +39,24 @@ def start_purchase(people: People, flaw: Flaw | None) -> None:
 @dataclass(frozen=True)
 class Beginning:
     """The purchase bought last. `mood` is that of the gateway or the bank at stages that leave it
-    open.
+    open, and `flaw` what is wrong with the purchase.
     """
 
     world: World
     people: People
     workers: Workers
     mood: str
+    flaw: Flaw | None
+
+    def finish(self, mood: str) -> None:
+        if self.flaw is Flaw.SILENCE:
+            self.leave_unanswered()
+        self.workers.finish(mood)
+
+    def leave_unanswered(self) -> None:
+        for _ in range(max(GATEWAY.silent_tries, BANK.silent_tries)):
+            self.workers.finish("lost")
+            self.workers.advance(self.world.now + LONG_ENOUGH)
 
     def delay(self, queues: Iterable[str]) -> None:
         """Events of this purchase that come to one of these queues wait there."""
@@ -67,15 +79,15 @@ def pay(it: Beginning) -> None:
 
 
 def approved(it: Beginning) -> None:
-    it.workers.finish("yes")
+    it.finish("yes")
 
 
 def declined(it: Beginning) -> None:
-    it.workers.finish("no")
+    it.finish("no")
 
 
 def answered(it: Beginning) -> None:
-    it.workers.finish(it.mood)
+    it.finish(it.mood)
 
 
 def expire(it: Beginning) -> None:
@@ -101,7 +113,7 @@ def close(it: Beginning) -> None:
 def refused(it: Beginning) -> None:
     """No refund goes through until a person is asked for."""
     for _ in range(GATEWAY.refund_tries):
-        it.workers.finish("no")
+        it.finish("no")
         it.workers.advance(it.world.now + LONG_ENOUGH)
 
 
@@ -113,12 +125,28 @@ def overtaken(it: Beginning) -> None:
     on_its_way = list(it.workers.answers)
     it.workers.answers.clear()
     it.workers.advance(it.world.now + LEASE)
-    it.workers.finish("yes")
+    it.finish("yes")
     it.workers.answers += on_its_way
 
 
+def charged_after_all(it: Beginning) -> None:
+    """A call is so slow that the gateway gets it when a person has recorded that it did not charge:
+    no later call was answered, and there was nothing in its books.
+    """
+    it.workers.claim()
+    slow = list(it.workers.claims)
+    it.workers.advance(it.world.now + LEASE)
+    it.leave_unanswered()
+    for payment in it.people.payments(PaymentState.PROCESSING)[-1:]:
+        it.people.settle_charge(payment, charged=False)
+    for claim in slow:
+        it.workers.call(claim, "yes")
+    for answer in list(it.workers.answers):
+        it.workers.record(answer)
+
+
 def unpayable(it: Beginning) -> None:
-    it.workers.finish("never")
+    it.finish("never")
 
 
 def retry(it: Beginning) -> None:
@@ -148,6 +176,16 @@ STAGES: Mapping[str, Sequence[Act]] = {
     "closed": (*SOLD, close, settle, answered),
     "closed, the payout fails": (*SOLD, close, settle, unpayable, settle, retry, approved),
     "closed, a no is overtaken": (*SOLD, close, settle, overtaken),
+    "charged after all": (settle, pay, charged_after_all, settle, approved),
+    "charged after all, the refund fails": (settle, pay, charged_after_all, settle, refused),
+    "charged after all, refunded before it failed": (
+        late("vehicles.on.payment.failed.v1"),
+        settle,
+        pay,
+        charged_after_all,
+        approved,
+        settle,
+    ),
     "cancelled": (cancel, settle),
     "cancelled to be paid": (settle, *GIVEN_UP),
     "cancelled after it expired": (settle, expire, *GIVEN_UP),

@@ -88,7 +88,7 @@ class Workers:
 
     def call(self, claim: Claim, mood: str) -> None:
         """The call is made and answered; nobody has written the answer down yet."""
-        self.claims.remove(claim)
+        self.claims = [each for each in self.claims if each is not claim]
         record = claim.record
         if isinstance(record, Payment):
             self.gateway.moods = [GATEWAY_MOODS.get(mood, "decline")]

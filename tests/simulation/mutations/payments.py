@@ -82,6 +82,11 @@ def silence_is_no() -> AbstractContextManager[object]:
     return patch.object(Payment, "charge_answered", hasty)
 
 
+@mutation("what is charged after it was recorded as not charged is kept")
+def charged_after_all_and_kept() -> AbstractContextManager[object]:
+    return patch.object(Payment, "_reconcile", lambda *_: None)
+
+
 @mutation("a cancellation after the refund refunds again")
 def cancelled_and_refunded_again() -> AbstractContextManager[object]:
     rightly = Payment.cancel
