@@ -141,6 +141,7 @@ async def running_world(server: PostgresServer, broker: str) -> AsyncIterator[Wo
             stack.push_async_callback(database.close)
             await database.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
             await database.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+            await database.execute(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {role}")
             databases.append(database)
             place = URL(url).with_user(role).with_password(password)
             through.append(place.with_host("127.0.0.1").with_port(postgres.port))
