@@ -145,7 +145,7 @@ async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(
             queue = await channel.declare_queue(QUEUE, passive=True)
             return bool(queue.declaration_result.message_count)
 
-        await stack.enter_async_context(world.under_load(in_order=False))
+        await stack.enter_async_context(world.under_load())
         async with world.ledger_database.transaction():
             await world.ledger_database.execute("LOCK TABLE entries")
             await eventually(some_wait, timeout=30)

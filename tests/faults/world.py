@@ -1,12 +1,10 @@
 """The chain between proxies, on a database for each service and a vhost of its own."""
 
 import secrets
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -53,7 +51,7 @@ class World:
         )
 
     @asynccontextmanager
-    async def under_load(self, *, in_order: bool = True) -> AsyncIterator[Load]:
+    async def under_load(self) -> AsyncIterator[Load]:
         """Before the block the chain works, and after it, when the block's fault is over, all that
         was accepted is finished.
         """
@@ -62,8 +60,6 @@ class World:
             yield load
             await self._some_more(load)
         await self.finishes(load)
-        if in_order:
-            await self._in_order()
 
     async def _some_more(self, load: Load, count: int = 20) -> None:
         enough = len(load.accepted) + count
@@ -93,14 +89,6 @@ class World:
     ) -> list[UUID]:
         rows = await (database or self.tills_database).fetch(f"SELECT {column} AS id FROM {table}")
         return [UUID(bytes=row["id"].bytes) for row in rows]
-
-    async def _in_order(self) -> None:
-        entries: dict[Any, list[int]] = defaultdict(list)
-        query = "SELECT till_id, sequence FROM entries ORDER BY number"
-        for row in await self.ledger_database.fetch(query):
-            entries[row["till_id"]].append(row["sequence"])
-        for sequences in entries.values():
-            assert all(after == before + 1 for before, after in pairwise(sequences)), sequences
 
     async def _at_rest(self) -> bool:
         """Nothing waits, both services are ready, and no dead letter was made."""
