@@ -1,4 +1,4 @@
-"""`./taskw chaos`: break every part of a system under load, and prove that no purchase suffered."""
+"""`./taskw chaos` breaks the parts of a system under load, then verifies every purchase."""
 
 import asyncio
 import secrets
@@ -22,7 +22,7 @@ def chaos(
     seconds: Annotated[float, typer.Option(min=5, help="How long faults are injected.")] = 60,
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same schedule.")] = None,
 ) -> None:
-    """Run the whole system under load, kill and cut everything, heal, and verify."""
+    """Run the whole system under load, break its parts, repair them, and verify the invariants."""
     console = Console(soft_wrap=True, highlight=False)
     seed = secrets.randbelow(10**6) if seed is None else seed
     try:

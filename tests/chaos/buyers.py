@@ -1,4 +1,4 @@
-"""Buyers who purchase, pay, change their minds and forget, whatever happens to the services."""
+"""Buyers who purchase, pay, cancel and do not pay, while services fail."""
 
 import asyncio
 from collections import Counter
@@ -17,13 +17,13 @@ from tests.e2e.patience import unless_too_late, until_answered
 
 PRICE = 1_000
 PATIENCE = 180
-"""Seconds a buyer goes on asking. Longer than any fault lasts."""
+"""Seconds for which a buyer repeats a request. Longer than any fault."""
 
 Answer = TypeVar("Answer")
 
 
 class Buyers:
-    """`accepted` are the purchases that were answered 202; `wrong` is what no client should see."""
+    """`accepted` are the purchases answered with 202, `wrong` are answers no client may get."""
 
     def __init__(self, market: Market, seed: int) -> None:
         self.accepted: dict[UUID, str] = {}
@@ -34,7 +34,7 @@ class Buyers:
         self._numbers = count()
 
     async def shop(self, how_many: int, until: asyncio.Event) -> None:
-        """So many at a time; each finishes what it has begun."""
+        """Run `how_many` buyers at a time. Each finishes its last purchase."""
         await asyncio.gather(*(self._shop(until) for _ in range(how_many)))
 
     async def _shop(self, until: asyncio.Event) -> None:
@@ -99,7 +99,7 @@ class Buyers:
         customer = await self._ask(register)
         if vehicle is None:
             vehicle = await self._vehicle()
-        # One key for the purchase, however often it is asked for.
+        # All attempts at one purchase have the same idempotency key.
         buy = partial(self._market.buy, customer, vehicle, PRICE, key=str(customer))
         order = await self._ask(buy)
         self.accepted[order] = "accepted"
@@ -121,13 +121,13 @@ class Buyers:
         await self._ask(partial(unless_too_late, partial(self._market.pick_up, order)))
 
     async def _code(self, order: UUID) -> str | None:
-        """None when the purchase has ended, or gone back, before there was one."""
+        """None when the purchase ended or was compensated before it had a code."""
         await self._reaches(order, "AWAITING_PAYMENT", "PAID", "COMPENSATING")
         code: str | None = (await self._state(order))["payment_code"]
         return code
 
     async def _reaches(self, order: UUID, *states: str) -> bool:
-        """False when it ended in none of them."""
+        """False when the purchase ended in a state that is none of these."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 state = (await self._state(order))["state"]

@@ -1,4 +1,4 @@
-"""Whether everything has come to its end, as the databases say."""
+"""Reads from the databases what is not finished yet, and how purchases ended."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -18,7 +18,7 @@ OUTCOMES = "SELECT id, state FROM orders WHERE id = ANY ($1)"
 
 
 async def what_is_left(databases: Mapping[str, str]) -> Counter[str]:
-    """Rows in outboxes, and purchases, calls to the gateway and to the bank that are not done."""
+    """The number of rows in outboxes, and of purchases and calls that are not finished, by kind."""
     left: Counter[str] = Counter()
     async with connected(databases) as connections:
         for name, connection in connections.items():
@@ -29,7 +29,7 @@ async def what_is_left(databases: Mapping[str, str]) -> Counter[str]:
 
 
 async def outcomes(databases: Mapping[str, str], accepted: Collection[UUID]) -> Counter[str]:
-    """How many of the accepted purchases ended how; `LOST` are those orders knows nothing of."""
+    """The number of accepted purchases by state; `LOST` are those that orders has no record of."""
     connection = await asyncpg.connect(databases["orders"])
     try:
         rows = await connection.fetch(OUTCOMES, list(accepted))

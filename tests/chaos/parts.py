@@ -1,4 +1,4 @@
-"""The system with a proxy on every line from a service to a server, and what can be done to it."""
+"""A system with a proxy on every connection from a service to a server, and its faults."""
 
 import asyncio
 import shutil
@@ -20,15 +20,14 @@ from tests.e2e.system import SETTINGS, System, freeze, kill, own_folder, thaw
 from tests.fixtures.proxy import Proxy
 
 STARTS_AGAIN_WITHIN = 120
-"""Seconds. A service that finds no server when it starts ends; its supervisor starts it again, a
-second later."""
+"""Seconds before a service is started again. It ends when it finds no server at start."""
 
 AT_ONCE = 3
-"""Parts that are broken at a time: where starting takes long the next fault waits."""
+"""The most parts that are broken at a time. A further fault waits."""
 
 
 class Parts(System):
-    """Services reach their servers through proxies; who looks on from outside does not."""
+    """Services reach their servers through proxies. The tools connect directly."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -49,7 +48,7 @@ class Parts(System):
             self._start_relay(relay)
 
     async def inject(self, fault: Fault, tell: Callable[[str], None]) -> None:
-        """Break it, wait, and mend it. One fault at a time for each part."""
+        """Break the part, wait, and repair it. A part has one fault at a time."""
         async with self._busy[fault.part], self._places:
             tell(str(fault))
             self.injected[f"{fault.kind} {fault.sort}"] += 1
@@ -68,7 +67,7 @@ class Parts(System):
                     await self._kill(fault)
 
     def ended_of_their_own(self) -> list[str]:
-        """What does not run any more, though nobody killed it."""
+        """The names of processes that ended without a fault of the schedule."""
         return [record.name for record in recorded(self.children.folder) if not record.process()]
 
     def remove(self) -> None:
@@ -77,7 +76,7 @@ class Parts(System):
         shutil.rmtree(folder, ignore_errors=True)
 
     def keep_logs(self) -> Path:
-        """Where they stay when everything else of the run is gone."""
+        """Copy the logs to a folder that outlives the system, and return it."""
         kept = self.children.folder.with_suffix(".logs")
         shutil.copytree(self.children.folder / "logs", kept)
         return kept
@@ -133,7 +132,7 @@ class Parts(System):
 
 @asynccontextmanager
 async def running_parts() -> AsyncIterator[Parts]:
-    """Everything runs until the block ends, and leaves nothing behind."""
+    """Run the system until the block ends, then remove everything."""
     parts = Parts(own_folder("chaos"))
     try:
         for line in parts.lines.values():

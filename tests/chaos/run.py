@@ -1,4 +1,4 @@
-"""One run: load, faults after a schedule, then quiet, and the proof that nothing came to harm."""
+"""One run: load, the faults of a schedule, time to recover, and the check of the invariants."""
 
 import asyncio
 import time
@@ -25,9 +25,9 @@ TELL_EVERY = 5.0
 
 @dataclass(frozen=True)
 class Result:
-    """`recovery` is the seconds from the last fault until every outbox was empty and every
-    purchase, refund and payout at its end; None when that was not reached. `harm` is what
-    went wrong beside the invariants, in sentences.
+    """`recovery` is the number of seconds from the last repair until every outbox is empty and
+    every purchase, refund and payout is finished; None when that is not reached. `harm` are
+    sentences about what went wrong apart from the invariants.
     """
 
     seed: int
@@ -46,17 +46,17 @@ class Result:
 
 
 async def run(seed: int, seconds: float, tell: Callable[[str], None]) -> Result:
-    """Starts a system of its own, and stops it."""
+    """Start a system, run the load and the faults on it, and stop it."""
     faults = schedule(seed, seconds)
     tell(f"seed {seed}: {len(faults)} faults in {seconds:g} s; starting the system")
     async with running_parts() as parts:
         market = parts.market(timeout=REQUEST_SECONDS)
         buyers = Buyers(market, seed)
         try:
-            mended = await _under_load(parts, buyers, faults, seconds, tell)
+            repaired = await _under_load(parts, buyers, faults, seconds, tell)
             tell("the buyers are done; waiting until nothing is left to do")
             left = await _until_nothing_is_left(parts, tell)
-            recovery = None if left else time.monotonic() - mended
+            recovery = None if left else time.monotonic() - repaired
             report = await _until_it_holds(parts)
         finally:
             await market.close()
@@ -92,8 +92,8 @@ async def _under_load(
     seconds: float,
     tell: Callable[[str], None],
 ) -> float:
-    """Until every fault is mended and every buyer has done what he meant to do. Answers when the
-    last fault was mended, by `time.monotonic`.
+    """Inject the faults, and wait until each is repaired and every buyer has finished. Returns the
+    time of the last repair, from `time.monotonic`.
     """
     over, started = asyncio.Event(), time.monotonic()
 
@@ -110,11 +110,11 @@ async def _under_load(
         await asyncio.sleep(max(0.0, started + seconds - time.monotonic()))
         await asyncio.gather(*injecting)
         over.set()
-        mended = time.monotonic()
-        timed("all faults are mended")
+        repaired = time.monotonic()
+        timed("all faults are repaired")
         await shopping
         telling.cancel()
-    return mended
+    return repaired
 
 
 async def _tell_counts(buyers: Buyers, tell: Callable[[str], None]) -> None:
@@ -138,7 +138,7 @@ async def _until_nothing_is_left(parts: Parts, tell: Callable[[str], None]) -> C
 
 
 async def _until_it_holds(parts: Parts) -> Report:
-    """Views may be behind the purchases themselves for a moment."""
+    """Check the invariants until they hold, for 30 s at most: views may be a moment behind."""
     participants, deadline = read(CHOREOGRAPHY).participants, time.monotonic() + 30
     while True:
         report = await check(

@@ -1,4 +1,4 @@
-"""What is broken when: the same for the same seed."""
+"""The schedule of the faults. The same seed gives the same schedule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from random import Random
 from deploy.services import SERVICES
 
 RELAYS = {f"relay of {name}": name for name in ("orders", "payments")}
-"""Second relays, as processes of their own: they share the work with those in the services."""
+"""Second relays in processes of their own. They share the work with the relays of the services."""
 PROCESSES = (*(spec.name for spec in SERVICES), *RELAYS)
 SERVERS = ("postgres", "rabbitmq")
 LINES = {f"{spec.name} to {server}": (spec.name, server) for spec in SERVICES for server in SERVERS}
@@ -23,9 +23,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """`at` is in seconds from the start; `seconds` how long the part stays down, stopped or
-    silent.
-    """
+    """`at` is in seconds from the start. The part is down or cut off for `seconds`."""
 
     at: float
     kind: Kind
@@ -34,7 +32,7 @@ class Fault:
 
     @property
     def sort(self) -> str:
-        """What sort of part it is, in a word."""
+        """The sort of the part."""
         if self.part in LINES:
             return f"line to {LINES[self.part][1]}"
         if self.part in RELAYS:

@@ -1,4 +1,4 @@
-"""`./taskw soak` simulates for long, `./taskw mutants` proves that it finds what is broken."""
+"""`./taskw soak` runs the simulation, `./taskw mutants` runs it with rules broken on purpose."""
 
 import argparse
 import json
@@ -22,8 +22,8 @@ MUTANT_STEPS = 100_000
 
 
 def soak(console: Console, seed: int, steps: int, pairs: Path | None) -> bool:
-    """Whether everything held. What did not is shown with the shortest way there. `pairs` is the
-    file that gets the orders of events that were seen, as JSON.
+    """Whether every rule held and every order was seen. A broken rule is shown with the shortest
+    steps that break it. The orders that were seen are written to the file `pairs`, as JSON.
     """
     console.print(f"{steps:,} steps; again: ./taskw soak --seed {seed} --steps {steps}")
     story, started = Story(), time.monotonic()
@@ -46,7 +46,7 @@ def soak(console: Console, seed: int, steps: int, pairs: Path | None) -> bool:
 
 
 def mutants(console: Console, seed: int, most: int) -> bool:
-    """Whether each was found, and nothing is where nothing is broken."""
+    """Whether each mutation was found, and nothing was found without one."""
     console.print(f"again: ./taskw mutants --seed {seed} --steps {most}")
     table = Table("mutation", "found after", "rule broken", title=f"{len(MUTATIONS)} mutations")
     found, longest = 0, 0

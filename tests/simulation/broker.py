@@ -13,7 +13,7 @@ from libs.messaging.topology import topology_of
 
 @dataclass(eq=False)
 class Message:
-    """A copy of an event in one queue. As much of aio-pika's message as an intake asks for."""
+    """A copy of an event in one queue, with the part of aio-pika's message that a consumer uses."""
 
     body: bytes
     message_id: str
@@ -35,8 +35,8 @@ class Message:
 
 @dataclass
 class Broker:
-    """`bindings` are the queues by exchange and routing key. `dead` are the messages given up, and
-    `forged` those somebody else put there: both by queue and id.
+    """`bindings` are the queues by exchange and routing key. `dead` counts the dead letters, and
+    `forged` the messages that no service published: both by queue and message id.
     """
 
     bindings: dict[tuple[str, str], list[str]]
@@ -56,12 +56,12 @@ class Broker:
         return cls(dict(bindings), own)
 
     def publish(self, exchange: str, row: OutboxRow, *, most: int | None) -> None:
-        """To the first `most` of its queues: a broker that dies has reached only some."""
+        """Put a copy into the first `most` of its queues: a broker that dies reaches only some."""
         for queue in self.bindings.get((exchange, row.type), ())[:most]:
             self.queues[queue].append(Message(row.body, str(row.id), row.subject))
 
     def forge(self, queue: str, row: OutboxRow) -> None:
-        """Another message under the id of this one."""
+        """Put a message with other content and the id of this event into the queue."""
         message = Message(b" " + row.body, str(row.id), row.subject)
         self.queues[queue].append(message)
         self.forged[queue, message.message_id] += 1
@@ -79,5 +79,5 @@ class Broker:
         return [queue for queue, messages in self.queues.items() if messages]
 
     async def send(self, message: Any, *, queue: str, error: str, attempts: int) -> None:
-        """What a service refuses goes to its dead letters."""
+        """Take a message that a service rejects: it becomes a dead letter."""
         self.dead[queue, message.message_id] += 1

@@ -20,7 +20,7 @@ Table = dict[Any, Any]
 
 
 class Crash(BaseException):
-    """The process died here. Nothing may catch it but the simulation."""
+    """The process dies here. Only the simulation may catch it."""
 
 
 class Fault(Enum):
@@ -60,7 +60,7 @@ class Database:
         connection.commit()
 
     def table(self, name: str) -> Table:
-        """As committed. To be read only."""
+        """The committed rows. The caller must not change them."""
         return self.tables.get(name, {})
 
 
@@ -70,7 +70,7 @@ class Connection:
         self._changed: dict[str, Table] = {}
 
     def table(self, name: str) -> Table:
-        """As this transaction sees it, and may change it."""
+        """The rows as this transaction sees them. It may change them."""
         if name not in self._changed:
             self._changed[name] = dict(self.database.table(name))
         return self._changed[name]

@@ -1,4 +1,4 @@
-"""Everything that may happen to the system, in any order. Hypothesis chooses."""
+"""Everything that may happen to the system. Hypothesis chooses what happens next."""
 
 import hashlib
 from collections import Counter
@@ -27,7 +27,7 @@ from tests.simulation.world import PRICE_CENTS, START, VIEWS, RelayFault, World
 Thing = TypeVar("Thing")
 
 MAY_BE_TRIED = (PaymentState.PENDING, PaymentState.EXPIRED)
-"""Some come too late with their code."""
+"""Buyers pay with an expired code too, and are refused."""
 
 PICK = st.integers(0, 997)
 SOME = st.integers(1, 4)
@@ -40,19 +40,19 @@ MAY_BE_LATE = [
     for each in World().reactions
     if each.step is not Step.FORWARD and each.service not in VIEWS
 ]
-"""Without what comes from these a purchase goes forward all the same."""
+"""A purchase goes forward without the events of these queues."""
 Begun = tuple[str, Flaw | None, str, list[str]]
 SECONDS = st.sampled_from([1, 5, 40, 400, 901, 3_601])
 DAYS_AT_MOST = timedelta(days=9)
-"""An event older than the inbox remembers goes to the dead letters, rightly: not tried here."""
+"""A message older than the inbox window becomes a dead letter, so no run lasts longer."""
 ROUNDS = 2_000
-"""The most a healed system may need to come to rest."""
+"""The most rounds that a healed system may need to come to rest."""
 
 
 class Story:
-    """What all runs of one seed came to. `digest` is of every event that was ever published, `seen`
-    is in which orders events were consumed. `broken` is the first error, and `broken_by` are the
-    steps of the run that it ended.
+    """The result of all runs of a seed. `digest` is of every published event, `seen` counts the
+    orders in which events were consumed. `broken` is the first error, `broken_at` the number of
+    steps before it, and `broken_by` are the steps of its run.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Story:
 
 
 class Simulation(RuleBasedStateMachine):
-    """One run. At its end the system is healed, and judged once it has come to rest."""
+    """One run. At its end the system is healed, comes to rest and is judged."""
 
     story: ClassVar[Story] = Story()
 
@@ -98,9 +98,9 @@ class Simulation(RuleBasedStateMachine):
     def open_the_market(
         self, limits: list[int], offers: int, order: int, *, patient: bool, begun: list[Begun]
     ) -> None:
-        """Some purchases have come far already: the interesting moments are many steps away. Each
-        has its stage, what is wrong with it, the mood of its gateway and bank, and the queues that
-        get its events late.
+        """Begin with purchases that have come far, because such moments are many steps away. Each
+        has its stage, its flaw, the mood of its gateway and bank, and the queues in which its
+        events are late.
         """
         self.world.broker.shuffle(order)
         self.patient = patient
@@ -138,19 +138,19 @@ class Simulation(RuleBasedStateMachine):
         self.people.pay(_pick(self.people.payments(*MAY_BE_TRIED), payment))
 
     @step(lambda self: self.people.payments(), payment=PICK, order=PICK)
-    def wish_the_impossible(self, payment: int, order: int) -> None:
-        """Pay what is paid, expired or void; close what is not completed; whatever comes of it."""
+    def ask_the_impossible(self, payment: int, order: int) -> None:
+        """Pay what is paid, expired or void, and close what is not completed."""
         self.people.pay(_pick(self.people.payments(), payment))
         self.people.close(_pick(self.people.orders, order))
 
     @step(
         number=PICK,
-        wish=st.sampled_from(["colour", "price", "offer", "offer again", "withdraw", "sell"]),
+        request=st.sampled_from(["colour", "price", "offer", "offer again", "withdraw", "sell"]),
     )
-    def trade(self, number: int, wish: str) -> None:
+    def trade(self, number: int, request: str) -> None:
         vehicle = _pick(self.people.vehicles, number)
         price = vehicle.details.price_cents
-        match wish:
+        match request:
             case "colour":
                 self.people.edit(vehicle, {"colour": f"azul {number}"})
             case "price":
@@ -167,13 +167,13 @@ class Simulation(RuleBasedStateMachine):
     @step(
         number=PICK,
         other=PICK,
-        wish=st.sampled_from(["draft", "bare draft", "confirm", "payout", "limit", "erase"]),
+        request=st.sampled_from(["draft", "bare draft", "confirm", "payout", "limit", "erase"]),
     )
-    def administer(self, number: int, other: int, wish: str) -> None:
+    def administer(self, number: int, other: int, request: str) -> None:
         customer = _pick(self.people.customers, number)
         vehicle = _pick(self.people.vehicles, other)
         drafts = [each for each in self.people.orders if each.total_cents is None]
-        match wish:
+        match request:
             case "draft":
                 self.people.draft(customer.tenant_id, (customer, vehicle))
             case "bare draft":
@@ -222,29 +222,31 @@ class Simulation(RuleBasedStateMachine):
 
     # What the network, the processes and the broker do.
 
-    @step(lambda self: self._stating(), service=PICK, first=PICK, count=SOME, fault=RELAY_FAULTS)
+    @step(
+        lambda self: self._with_outbox(), service=PICK, first=PICK, count=SOME, fault=RELAY_FAULTS
+    )
     def relay(self, service: int, first: int, count: int, fault: RelayFault) -> None:
-        name = _pick(self._stating(), service)
+        name = _pick(self._with_outbox(), service)
         self.world.relay(name, _several(self.world.outbox(name), first, count), fault)
 
-    @step(lambda self: self._stating())
+    @step(lambda self: self._with_outbox())
     def relay_everything(self) -> None:
-        for name in self._stating():
+        for name in self._with_outbox():
             self.world.relay(name, self.world.outbox(name), RelayFault.NONE)
 
     @step(service=st.sampled_from(["orders", "customers", "vehicles", "payments"]), event=PICK)
     def relay_again(self, service: str, event: int) -> None:
-        """A relay that does not know what it has published publishes it once more."""
+        """A relay that does not know that it has published an event publishes it again."""
         if published := self.world.archive(service):
             self.world.relay_again(service, _pick(published, event))
 
     @step(service=st.sampled_from(["orders", "vehicles", "payments"]), event=PICK, queue=PICK)
     def forge(self, service: str, event: int, queue: int) -> None:
-        """Something else comes under the id of an event that has been handled."""
+        """A message with other content arrives under the id of an event that is handled."""
         if published := self.world.archive(service):
             row = _pick(published, event)
-            if heard := self.world.queues_that_handled(service, row):
-                self.world.broker.forge(_pick(heard, queue), row)
+            if queues := self.world.queues_that_handled(service, row):
+                self.world.broker.forge(_pick(queues, queue), row)
 
     @step(lambda self: self._waiting(), queue=PICK, first=PICK, count=SOME, fault=FAULTS)
     def deliver(self, queue: int, first: int, count: int, fault: Fault) -> None:
@@ -260,14 +262,14 @@ class Simulation(RuleBasedStateMachine):
         self.world.deliver(name, [delivered])
 
     @step(lambda self: self._waiting(views=True), queue=PICK, first=PICK, fault=FAULTS)
-    def show(self, queue: int, first: int, fault: Fault) -> None:
-        """The views hear what waits for them, in another order than it was said."""
+    def update_a_view(self, queue: int, first: int, fault: Fault) -> None:
+        """A view consumes what waits in one of its queues."""
         name = _pick(self._waiting(views=True), queue)
         self.world.deliver(name, _several(self.world.broker.queues[name], first, 100), fault)
 
     @step(queue=PICK)
     def stall(self, queue: int) -> None:
-        """Nothing is taken from this queue for a while, whatever goes on elsewhere."""
+        """No message of this queue is consumed until the queue goes on."""
         self._stall(queue)
 
     @step(lambda self: self.world.stalled)
@@ -275,9 +277,9 @@ class Simulation(RuleBasedStateMachine):
         self.world.stalled.clear()
 
     @step(times=st.integers(1, 3), first=PICK)
-    def bustle(self, times: int, first: int) -> None:
+    def work_off(self, times: int, first: int) -> None:
         for _ in range(times):
-            self.world.bustle(first)
+            self.world.work_off(first)
 
     # What time does, and the workers that wait for it.
 
@@ -324,13 +326,13 @@ class Simulation(RuleBasedStateMachine):
             self.workers.close()
 
     def _heal(self) -> None:
-        """Nothing fails any more, and time passes until nothing is left to be done. What had
-        stalled goes on when all else has come to rest: as late as can be.
+        """Let time pass without faults until nothing is due. Stalled queues and late messages go on
+        when everything else has come to rest; with `patient`, when nothing else is due either.
         """
         self.people.fault = Fault.NONE
         for _ in range(ROUNDS):
             self.states = followed(self.states, self.world)
-            if self.world.bustle():
+            if self.world.work_off():
                 continue
             due = self.workers.next_due()
             rests = due is None and not self.workers.answers
@@ -339,7 +341,7 @@ class Simulation(RuleBasedStateMachine):
                 self.world.late.clear()
                 continue
             if rests:
-                self.world.show()
+                self.world.update_views()
                 return
             self.workers.advance(max(self.world.now, due or self.world.now))
             self.workers.expire_codes()
@@ -349,7 +351,7 @@ class Simulation(RuleBasedStateMachine):
 
     @contextmanager
     def _broken_for_good(self) -> Iterator[None]:
-        """What has broken is not healed and judged again."""
+        """A run that has broken a rule is not healed and not judged again."""
         try:
             yield
         except BaseException as error:
@@ -365,7 +367,7 @@ class Simulation(RuleBasedStateMachine):
                 self.story.digest.update(row.body)
         self.story.seen.update(pairs_in(self.world))
 
-    def _stating(self) -> list[str]:
+    def _with_outbox(self) -> list[str]:
         return [name for name in self.world.services if self.world.outbox(name)]
 
     def _waiting(self, *, views: bool = False) -> list[str]:
@@ -373,13 +375,13 @@ class Simulation(RuleBasedStateMachine):
         return [queue for queue in queues if queue.startswith(VIEWS) is views]
 
     def _stall(self, queue: int) -> None:
-        """A step of the saga as often as anything: there it matters most who comes late."""
+        """Stall the queue of a step of the saga half of the time: its order matters most."""
         steps = [each for each in self.world.reactions if each.step is not Step.VIEW]
-        told = [each for each in self.world.reactions if each.service != "portal"]
-        self.world.stalled.add(_pick(steps if queue % 2 else told, queue // 2).queue)
+        most = [each for each in self.world.reactions if each.service != "portal"]
+        self.world.stalled.add(_pick(steps if queue % 2 else most, queue // 2).queue)
 
     def _come_and_go(self) -> None:
-        """A customer and a vehicle for which all has happened that can."""
+        """Add a customer and a vehicle of which every event has been published."""
         self.people.register(TENANTS[0], 0)
         self.people.change_limit(self.people.customers[-1], PRICE_CENTS)
         self.people.erase(self.people.customers[-1])
@@ -388,7 +390,7 @@ class Simulation(RuleBasedStateMachine):
         self.people.withdraw(self.people.vehicles[-1])
 
     def _buy(self, customer: int, vehicle: int, cents: int) -> None:
-        """Who asks for a wrong price asks for any vehicle at all."""
+        """Buy a vehicle that is for sale; with a wrong price, any vehicle."""
         buyer = _pick(self.people.customers, customer)
         offers = [
             each
@@ -404,6 +406,6 @@ def _pick(things: Sequence[Thing], number: int) -> Thing:
 
 
 def _several(things: Sequence[Thing], first: int, count: int) -> list[Thing]:
-    """`count` of them, from the one of that number on and round."""
+    """`count` of them, from number `first` on; the first follows the last."""
     start = first % len(things)
     return [*things[start:], *things[:start]][:count]

@@ -1,6 +1,6 @@
-"""What people ask of the services: buyers, sellers and those who look after both.
+"""What people ask of the services: buyers, sellers and administrators.
 
-A wish may be refused; whoever wishes the impossible is part of the test.
+A service may refuse what they ask. People who ask the impossible are part of the test.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ THIS_YEAR = 2026
 
 
 class People:
-    """`fault` is what happens at the commit of what is asked next."""
+    """`fault` happens at the commit of the next request."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -67,7 +67,7 @@ class People:
         return list(self.world.rows("orders", "orders").values())
 
     def purchases(self, *states: PurchaseState) -> Sequence[Order]:
-        """Orders that have one, in one of these states where any is named."""
+        """Orders with a purchase, in one of these states if any is given."""
         found = [order for order in self.orders if order.purchase]
         return [each for each in found if not states or _state(each) in states]
 
@@ -142,7 +142,7 @@ class People:
         )
 
     def offer_again(self, vehicle: Vehicle) -> None:
-        """Whoever bought it, or thought so, puts the same vehicle on the market."""
+        """List a vehicle with the same plate and papers once more, for another seller."""
         listing = self.world.rows("vehicles", "vehicles")[vehicle.id]
         self.offer(vehicle.tenant_id, 9, listing.papers)
 
@@ -218,13 +218,13 @@ class People:
         self._payment(retry_refund, payment)
 
     def settle_refund(self, payment: Payment, *, gave_back: bool) -> None:
-        """By someone who has looked at the gateway's books first."""
+        """By a person who has looked into the gateway's books."""
         if not gave_back:
             paid = Settlement(reference="bank-1", note="by transfer", by="operator")
             self._payment(settle_refund, payment, settlement=paid)
 
     def settle_charge(self, payment: Payment, *, charged: bool) -> None:
-        """By someone who has looked at the gateway's books first."""
+        """By a person who has looked into the gateway's books."""
         found = ChargeSettlement(
             reference=f"charge-{payment.payment_id}" if charged else None,
             note="seen",
@@ -233,7 +233,7 @@ class People:
         self._payment(settle_charge, payment, settlement=found)
 
     def settle_payout(self, payout: Payout, *, paid: bool) -> None:
-        """By someone who has looked at the bank's books first."""
+        """By a person who has looked into the bank's books."""
         found = PayoutSettlement(
             reference=f"payout-{payout.payout_id}" if paid else None, note="seen", by="operator"
         )
@@ -255,21 +255,27 @@ class People:
         which = {"tenant_id": payout.tenant_id, "external_id": payout.external_id}
         self._ask("payouts", lambda uow: retry_payout(uow, **which, version=None))
 
-    def _vehicle(self, wish: Callable[..., Awaitable[Any]], vehicle: Vehicle, **how: Any) -> None:
+    def _vehicle(
+        self, request: Callable[..., Awaitable[Any]], vehicle: Vehicle, **how: Any
+    ) -> None:
         which = {"tenant_id": vehicle.tenant_id, "vehicle_id": vehicle.id}
-        self._ask("vehicles", lambda uow: wish(uow, **which, version=vehicle.version, **how))
+        self._ask("vehicles", lambda uow: request(uow, **which, version=vehicle.version, **how))
 
-    def _order(self, wish: Callable[..., Awaitable[Any]], order: Order, **how: Any) -> None:
+    def _order(self, request: Callable[..., Awaitable[Any]], order: Order, **how: Any) -> None:
         when = {"deadlines": DEADLINES, "now": self.world.now}
-        self._ask("orders", lambda uow: wish(uow, Scope(order.tenant_id), order.id, **when, **how))
+        self._ask(
+            "orders", lambda uow: request(uow, Scope(order.tenant_id), order.id, **when, **how)
+        )
 
-    def _payment(self, wish: Callable[..., Awaitable[Any]], payment: Payment, **how: Any) -> None:
+    def _payment(
+        self, request: Callable[..., Awaitable[Any]], payment: Payment, **how: Any
+    ) -> None:
         which = {"tenant_id": payment.tenant_id, "payment_id": payment.payment_id}
-        self._ask("payments", lambda uow: wish(uow, **which, version=None, **how))
+        self._ask("payments", lambda uow: request(uow, **which, version=None, **how))
 
-    def _ask(self, service: str, wish: Callable[[Any], Awaitable[Any]]) -> None:
+    def _ask(self, service: str, request: Callable[[Any], Awaitable[Any]]) -> None:
         fault, self.fault = self.fault, Fault.NONE
-        self.world.do(service, wish, fault)
+        self.world.do(service, request, fault)
 
 
 def _state(order: Order) -> PurchaseState | None:

@@ -1,4 +1,4 @@
-"""Whether the simulation finds what is broken on purpose."""
+"""Runs the simulation with a rule broken on purpose."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ Verdict = Literal["found", "not found", "harness failed"]
 
 @dataclass(frozen=True)
 class Proof:
-    """`what` is the rule that was seen broken, or how the harness failed, which proves nothing."""
+    """`what` is the rule that broke, or the error of the harness; such an error proves nothing."""
 
     verdict: Verdict
     steps: int
@@ -21,7 +21,9 @@ class Proof:
 
 
 def prove(mutation: Mutation, seed: int, most: int) -> Proof:
-    """Simulate under the mutation until a rule breaks, for `most` steps at least."""
+    """Simulate under the mutation until a rule breaks, or for `most` steps and what is left of the
+    last chunk.
+    """
     story = Story()
     with mutation():
         try:

@@ -1,4 +1,4 @@
-"""What each service holds of a purchase, as the rules of `./taskw verify` want to see it."""
+"""What each service holds of a purchase, in the form that the rules of `./taskw verify` read."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,12 @@ from tests.simulation.world import World
 from tests.unit.payouts.memory import Transfer
 
 Records = dict[UUID, Any]
-"""By order id: rows that answer a column by its name."""
+"""By order id: rows that map a column's name to its value."""
 
 
 @dataclass(frozen=True)
 class Money:
-    """What the gateway and the bank have moved, by order."""
+    """The amounts (cents) that the gateway and the bank have moved, by order."""
 
     charges: Mapping[UUID, Sequence[int]]
     refunds: Mapping[UUID, Sequence[int]]
@@ -38,7 +38,7 @@ class Money:
 
 
 def purchases(world: World, money: Money) -> Iterator[Purchase]:
-    """Of all that any service knows of."""
+    """Every purchase that any service has a record of."""
     known = {
         "order": _orders(world),
         "credit": _credit(world),

@@ -1,7 +1,7 @@
 """The invariants over a world in memory.
 
-What must hold of each purchase at rest are the rules that `./taskw verify` has, over purchases read
-from memory. A few more can be asked only here, where everything that ever happened is at hand.
+The rules for each purchase at rest are those of `./taskw verify`. The other rules need everything
+that was ever published, which only the simulation keeps.
 """
 
 from collections import Counter, defaultdict
@@ -23,13 +23,13 @@ MAY_HAPPEN_AGAIN = frozenset(
     {"customer.updated.v1", "vehicle.updated.v1", "payment.refund_failed.v1"}
     | {"payout.failed.v1", "payout.unanswered.v1"}
 )
-"""Every other event happens to its subject once at most."""
+"""Every other type is published at most once for each subject."""
 
 States = Mapping[UUID, State]
 
 
 class InvariantBroken(AssertionError):
-    """A rule does not hold. `rule` names it."""
+    """A rule does not hold. `rule` is its name."""
 
     def __init__(self, rule: str, sentences: Sequence[str]) -> None:
         super().__init__(f"{rule}: " + "; ".join(sentences[:5]))
@@ -37,14 +37,14 @@ class InvariantBroken(AssertionError):
 
 
 def require(rules: Mapping[str, Iterable[str]]) -> None:
-    """Raises InvariantBroken for the first rule that is."""
+    """Raises InvariantBroken for the first rule that has a sentence against it."""
     for rule, sentences in rules.items():
         if broken := list(sentences):
             raise InvariantBroken(rule, broken)
 
 
 def hold_at_rest(world: World, workers: Workers) -> None:
-    """Everything has been delivered and nothing is due any more."""
+    """Judge a world in which everything is consumed and nothing is due. Raises InvariantBroken."""
     hold_always(world, workers)
     require(
         {
@@ -68,7 +68,9 @@ def hold_at_rest(world: World, workers: Workers) -> None:
 
 
 def hold_always(world: World, workers: Workers) -> None:
-    """What one database holds must agree at every moment, and money moves once at every moment."""
+    """Judge what must hold at every moment: each database agrees with itself, and money moves once.
+    Raises InvariantBroken.
+    """
     require(
         {
             CREDIT: customers_that_do_not_add_up(world),
@@ -79,7 +81,7 @@ def hold_always(world: World, workers: Workers) -> None:
 
 
 def followed(before: States, world: World) -> States:
-    """The states now. Raises InvariantBroken where one cannot have come after the one before."""
+    """The purchases' states now. Raises InvariantBroken if one cannot follow its last state."""
     now = {order_id: purchase.state for order_id, purchase in world.purchases().items()}
     wrong = (
         f"order {order_id} went from {before[order_id]} to {state}"
@@ -166,12 +168,12 @@ def not_handled_once(world: World) -> Iterator[str]:
 
 
 def numbers(world: World) -> Iterator[str]:
-    """Each service counts the events of a subject from 1: nobody could fold them otherwise."""
+    """Each service numbers the events of a subject from 1; consumers compare the numbers."""
     for service in world.services:
-        stated: dict[str, list[int]] = defaultdict(list)
+        published: dict[str, list[int]] = defaultdict(list)
         for row in world.archive(service):
-            stated[row.subject].append(world.read(row)["sequence"])
-        for subject, found in stated.items():
+            published[row.subject].append(world.read(row)["sequence"])
+        for subject, found in published.items():
             if sorted(found) != list(range(1, len(found) + 1)):
                 yield f"{service} numbered the events of {subject} {sorted(found)}"
 
@@ -223,12 +225,12 @@ def figures(world: World) -> Iterator[str]:
 
 
 def timelines(world: World) -> Iterator[str]:
-    stated: dict[UUID, list[UUID]] = defaultdict(list)
+    published: dict[UUID, list[UUID]] = defaultdict(list)
     for service in world.services:
         for row in world.archive(service):
-            stated[UUID(row.subject)].append(row.id)
+            published[UUID(row.subject)].append(row.id)
     told = world.rows("portal", "timelines")
-    for subject, ids in stated.items():
+    for subject, ids in published.items():
         if sorted(ids) != sorted(fact.event_id for fact in told.get(subject, ())):
             yield f"{subject}: {len(ids)} events, {len(told.get(subject, ()))} in its timeline"
     for order_id, purchase in world.purchases().items():

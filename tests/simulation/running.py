@@ -1,4 +1,4 @@
-"""Runs the simulation from a seed. The same seed and number of steps is the same story, exactly."""
+"""Runs the simulation from a seed. The same seed and number of steps give the same events."""
 
 import secrets
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ STEPS_IN_A_RUN = 100
 STAGES_WITH_A_FLAW = ("paid", "cancelled", "cancelled to be paid")
 """Enough for a flaw because of which a purchase is never paid."""
 RUNS_IN_A_CHUNK = 20
-"""Hypothesis remembers each run of a chunk: small ones keep it fast."""
+"""Hypothesis keeps every run of a chunk in memory, so that large chunks are slow."""
 
 
 def fresh_seed() -> int:
@@ -28,10 +28,10 @@ def fresh_seed() -> int:
 
 
 def chunks(seed: int, steps: int, story: Story, *, explain: bool = True) -> Iterator[int]:
-    """Runs until so many steps were taken; answers how many there were after each chunk, the first
-    of which begins with `seed` and the next with the number after it.
+    """Take at least `steps` steps, and yield their number so far after each chunk. The first chunk
+    has the seed `seed`, and each further chunk the next number.
 
-    Raises InvariantBroken; with `explain` the shortest steps that lead there stand in its notes.
+    Raises InvariantBroken. With `explain` its notes are the shortest steps that lead to it.
     """
     while story.steps < steps:
         missing = steps - story.steps
@@ -48,9 +48,9 @@ def chunks(seed: int, steps: int, story: Story, *, explain: bool = True) -> Iter
 
 
 def every_stage(story: Story, *, explain: bool = True) -> None:
-    """Every stage and every flaw in three runs, which chance has no part in: events are on time,
-    orders gets all the late ones in some order, and in the opposite order. Together they show every
-    pair of events in both orders.
+    """Go through every stage and every flaw in three runs without random choices. In the first run
+    few events are late. In the others orders consumes late events in opposite orders. Together the
+    runs show every pair of events in both orders.
 
     Raises InvariantBroken, as `chunks` does.
     """
@@ -70,7 +70,7 @@ def every_stage(story: Story, *, explain: bool = True) -> None:
 
 
 def simulate(seed: int, steps: int) -> Story:
-    """All of it. Raises InvariantBroken."""
+    """Take at least `steps` steps. Raises InvariantBroken."""
     story = Story()
     for _ in chunks(seed, steps, story):
         pass
@@ -110,7 +110,7 @@ def _explained(broken: InvariantBroken, story: Story, how: str) -> InvariantBrok
 
 @contextmanager
 def _without_logs() -> Iterator[None]:
-    """A subscriber says every duplicate and every crash: here they are the rule."""
+    """Duplicates and crashes are normal here, so the warnings about them are left out."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     try:

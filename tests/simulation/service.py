@@ -29,7 +29,7 @@ Answer = TypeVar("Answer")
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Nothing in memory ever waits, so a coroutine runs to its end in one go."""
+    """Run a coroutine to its end. It never suspends, because nothing in memory waits."""
     try:
         work.send(None)
     except StopIteration as done:
@@ -50,7 +50,7 @@ class DatabaseTime:
 
 @dataclass
 class Service:
-    """A crash takes what was not committed; the next delivery finds the process started again."""
+    """A crash loses what is not committed. At the next delivery the process runs again."""
 
     participant: Participant
     broker: Broker
@@ -63,9 +63,9 @@ class Service:
     def name(self) -> str:
         return self.participant.name
 
-    def hear(self, queue: str, messages: Sequence[Message], fault: Fault) -> None:
-        """The subscriber takes these messages, as one batch. What it does not settle comes again:
-        the broker keeps it.
+    def consume(self, queue: str, messages: Sequence[Message], fault: Fault) -> None:
+        """Consume these messages as one batch. A message that is not acknowledged stays in its
+        queue.
         """
         rejections = Rejections(queue, self.broker)  # type: ignore[arg-type]
         consumer: QueueConsumer[Any] = QueueConsumer(
@@ -110,7 +110,7 @@ def service_of(
 
 
 def _counted(reaction: Reaction[Any]) -> Reaction[Any]:
-    """Each time the reaction takes effect is counted in the transaction of its effect."""
+    """Count each effect of the reaction, in the transaction of the effect."""
 
     async def handler(unit: Any, event: Received[Any]) -> None:
         handled = unit.connection.table("handled")

@@ -1,6 +1,6 @@
-"""The shortest way to break a rule: the steps of a run without all it can do without.
+"""Finds a shorter run that breaks the same rule, by leaving out steps.
 
-A step that is not possible any more when others are left out is passed over.
+A step that is no longer possible without the others is skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ TRIES = 400
 
 
 def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
-    """Still breaks the rule; found in so many tries at most."""
+    """The shortest steps that still break the rule, after TRIES attempts at most."""
     found = list(steps)
     candidates = _shorter(found)
     for _ in range(TRIES):
@@ -29,7 +29,7 @@ def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
 
 
 def again(steps: Sequence[Taken]) -> InvariantBroken | None:
-    """Take these steps; what they break. A run that cannot be breaks nothing."""
+    """Take these steps, and return what they break. Another error than that breaks nothing."""
     try:
         take(steps, Story())
     except InvariantBroken as broken:
@@ -40,7 +40,7 @@ def again(steps: Sequence[Taken]) -> InvariantBroken | None:
 
 
 def take(steps: Sequence[Taken], story: Story) -> None:
-    """One run of these steps. Raises InvariantBroken."""
+    """Take these steps in one run, and judge it. Raises InvariantBroken."""
     machine = type("Again", (Simulation,), {"story": story})()
     try:
         for each in steps:
@@ -54,7 +54,7 @@ def take(steps: Sequence[Taken], story: Story) -> None:
 
 
 def _shorter(steps: list[Taken]) -> Iterator[list[Taken]]:
-    """Without many steps, then without few, then without items of what one was given."""
+    """Leave out many steps, then few, then items of the arguments of one."""
     yield from _without(steps)
     for at, step in enumerate(steps):
         for simpler in _simpler(step):
@@ -69,7 +69,7 @@ def _simpler(step: Taken) -> Iterator[Taken]:
 
 
 def _without(items: list[Any]) -> Iterator[list[Any]]:
-    """Without half of them, without a quarter, and so on to a single one."""
+    """Leave out each half of the items, then each quarter, and so on to each single item."""
     size = (len(items) + 1) // 2
     while size:
         for at in range(0, len(items), size):
@@ -78,7 +78,7 @@ def _without(items: list[Any]) -> Iterator[list[Any]]:
 
 
 def _emptied(items: list[Any]) -> Iterator[list[Any]]:
-    """With nothing in a list that stands in an item."""
+    """Empty the lists inside each item."""
     for at, item in enumerate(items):
         if isinstance(item, tuple) and any(isinstance(each, list) and each for each in item):
             bare = tuple([] if isinstance(each, list) else each for each in item)

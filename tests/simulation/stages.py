@@ -1,4 +1,4 @@
-"""How far a purchase has come, and in which order, before anything else happens."""
+"""The stages at which purchases begin a run, with what is late at each."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Beginning:
             self.workers.advance(self.world.now + LONG_ENOUGH)
 
     def delay(self, queues: Iterable[str]) -> None:
-        """Events of this purchase that come to one of these queues wait there."""
+        """Make the events of this purchase late in these queues."""
         order_id = str(self.people.purchases()[-1].id)
         self.world.late |= {(queue, order_id) for queue in queues}
 
@@ -68,8 +68,8 @@ Act = Callable[[Beginning], None]
 
 
 def settle(it: Beginning) -> None:
-    """Publish and consume everything but what has stalled."""
-    while it.world.bustle():
+    """Publish and consume everything that is not stalled or late."""
+    while it.world.work_off():
         pass
 
 
@@ -118,7 +118,7 @@ def refused(it: Beginning) -> None:
 
 
 def overtaken(it: Beginning) -> None:
-    """A no is on its way while the next call is made, answered with a yes and written down."""
+    """Answer a call with a no that is recorded only after the yes to the next call."""
     it.workers.claim()
     for claim in list(it.workers.claims):
         it.workers.call(claim, "never")
@@ -130,8 +130,8 @@ def overtaken(it: Beginning) -> None:
 
 
 def charged_after_all(it: Beginning) -> None:
-    """A call is so slow that the gateway gets it when a person has recorded that it did not charge:
-    no later call was answered, and there was nothing in its books.
+    """Make a call so slow that the gateway charges after a person has recorded that it did not. The
+    person found no charge in the gateway's books, and no later call was answered.
     """
     it.workers.claim()
     slow = list(it.workers.claims)
@@ -226,6 +226,6 @@ STAGES: Mapping[str, Sequence[Act]] = {
 
 
 def begin(stage: str, it: Beginning) -> None:
-    """Bring the purchase as far as that, if it gets there: its last events are on their way."""
+    """Bring the purchase to this stage. A flaw or a late event may keep it from getting there."""
     for act in STAGES[stage]:
         act(it)

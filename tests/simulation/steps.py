@@ -1,4 +1,4 @@
-"""The steps of a run, written down as they are taken, so that they can be taken again."""
+"""Records the steps of a run, so that they can be taken again."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ When = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Taken:
-    """A rule and what was chosen for it."""
+    """A step and the arguments that were chosen for it."""
 
     name: str
     chosen: Mapping[str, Any]
@@ -22,18 +22,18 @@ class Taken:
 
 
 KINDS: dict[str, tuple[When, Callable[..., None]]] = {}
-"""By name: when a step may be taken, and how."""
+"""By name: whether a step may be taken, and the function that takes it."""
 
 
 def first_step(**chosen_from: Any) -> Callable[[Callable[..., None]], Any]:
-    """The step every run begins with."""
+    """The step with which every run begins."""
     made: Any = initialize(**chosen_from)
     return lambda function: made(_written_down(function, lambda _: True))
 
 
 def step(when: When | None = None, **chosen_from: Any) -> Callable[[Callable[..., None]], Any]:
-    """Hypothesis' rule, for a machine that keeps a list of the steps it has `taken`. `chosen_from`
-    are strategies by the names of the arguments.
+    """A rule of Hypothesis, for a machine with a list of the steps it has `taken`. `chosen_from`
+    maps the names of the arguments to strategies.
     """
     made: Any = rule(**chosen_from)
 

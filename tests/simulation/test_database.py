@@ -16,7 +16,7 @@ def world() -> World:
 
 
 async def _work(unit: Any) -> None:
-    """Changes a table, and states an event of it."""
+    """Change a table, and publish an event of it."""
     unit.connection.table("orders")["a"] = "b"
     what: dict[str, Any] = dict.fromkeys(("customer_id", "vehicle_id", "order_id"), None)
     unit.publish(

@@ -24,7 +24,7 @@ def test_the_invariants_hold_whatever_happens(pytestconfig: pytest.Config, part:
     assert simulate(seed, steps).steps >= steps
 
 
-def test_a_seed_tells_the_same_story_again(pytestconfig: pytest.Config) -> None:
+def test_a_seed_gives_the_same_events_again(pytestconfig: pytest.Config) -> None:
     seed = seed_of(pytestconfig)
     first, again, other = (simulate(each, steps=500) for each in (seed, seed, seed + 1))
     assert (first.steps, first.digest.digest()) == (again.steps, again.digest.digest())

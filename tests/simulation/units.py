@@ -1,4 +1,4 @@
-"""The units of work over a database in memory: real staging of events, the unit tests' ports."""
+"""The units of work over a database in memory, with the real outbox and the unit tests' ports."""
 
 from collections.abc import Callable
 from typing import Any

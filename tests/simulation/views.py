@@ -1,6 +1,6 @@
-"""The units of work of those who only look: kpis with its read model, the portal with timelines.
+"""The units of work of the services that have only views: kpis and the portal.
 
-What an event sets is the services' own code; only the upserts of Postgres are said again here.
+The services' own code decides what an event sets. Only the upserts of Postgres are written again.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tests.simulation.database import Table
 
 
 class Figures:
-    """The port of facts: kept once by their ids."""
+    """The port of facts. Each is kept once, by its id."""
 
     def __init__(self) -> None:
         self.added: list[Figure] = []
@@ -42,7 +42,7 @@ class Kpis(UnitOfWork):
 
 
 def upsert(rows: Table, fold: Fold, row: dict[str, Any]) -> None:
-    """As Fold.upsert says it in SQL: what only the newest may set, an older one leaves."""
+    """What Fold.upsert does in SQL: an older fact leaves the columns that only the newest sets."""
     there = rows.get(row["subject"])
     if there is None:
         rows[row["subject"]] = {"sequence": 0, **row}
@@ -54,7 +54,7 @@ def upsert(rows: Table, fold: Fold, row: dict[str, Any]) -> None:
 
 
 class Timelines:
-    """The port of timelines: positions without a gap, heads that only newer events overrule."""
+    """The port of timelines. Positions have no gap, and only a newer event changes a state."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -88,7 +88,7 @@ def _raised(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
 
 
 class NoUsers:
-    """Nobody signs in to a simulation."""
+    """The simulation has no users of the portal."""
 
     async def erase_customer(self, tenant_id: str, customer_id: UUID) -> Sequence[UUID]:
         return ()

@@ -1,4 +1,4 @@
-"""What happens without being asked: timers, and the workers that call the gateway and the bank."""
+"""The timers, and the workers that call the gateway and the bank."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from tests.unit.payouts.memory import MemoryBank
 AT_ONCE = 16
 LEASE = timedelta(seconds=30)
 PATIENCE = timedelta(days=1)
-"""Silence is an error here, not a wait: no call ever takes time."""
+"""A call without an answer raises an error at once, so this limit is never reached."""
 GATEWAY = GatewayPolicy(timedelta(seconds=1), timedelta(minutes=5), refund_tries=3, silent_tries=2)
 BANK = BankPolicy(timedelta(seconds=1), timedelta(minutes=5), tries=3, silent_tries=2)
 
@@ -42,7 +42,7 @@ BANK_MOODS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """A call somebody has taken on. Whoever has not made it when the lease ends has died."""
+    """A call that a worker has claimed. A worker that does not call before `until` has died."""
 
     record: Any
     until: datetime
@@ -87,7 +87,7 @@ class Workers:
             self.claims += [Claim(record, until) for record in claimed]
 
     def call(self, claim: Claim, mood: str) -> None:
-        """The call is made and answered; nobody has written the answer down yet."""
+        """Make the call. Its answer is not recorded yet."""
         self.claims = [each for each in self.claims if each is not claim]
         record = claim.record
         if isinstance(record, Payment):
@@ -112,7 +112,7 @@ class Workers:
         self.world.do(service, lambda uow: use_case(uow, **told), fault)
 
     def finish(self, mood: str = "yes") -> None:
-        """Make every call that is due, and write down every answer."""
+        """Make every call that is due, and record every answer."""
         self.claim()
         for claim in list(self.claims):
             self.call(claim, mood)
@@ -120,7 +120,7 @@ class Workers:
             self.record(answered)
 
     def next_due(self) -> datetime | None:
-        """When a timer or a worker has something to do. The way back has no deadline."""
+        """When a timer or a worker has something to do next. A compensation has no deadline."""
         rows = self.world.rows
         codes = [
             payment.expires_at

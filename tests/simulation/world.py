@@ -69,7 +69,7 @@ class World:
         return self.now
 
     def new_id(self) -> UUID:
-        """Of version 7, as the services make them, but the next number instead of chance."""
+        """A UUID of version 7, with the next number in place of the random bits."""
         self._made += 1
         milliseconds = int(self.now.timestamp() * 1000)
         return UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | self._made)
@@ -77,8 +77,8 @@ class World:
     def do(
         self, service: str, work: Callable[[Any], Awaitable[Any]], fault: Fault = Fault.NONE
     ) -> Any:
-        """Run `work` in a transaction of the service. None where it was refused, or where whoever
-        asked got no answer: then it may have been done all the same.
+        """Run `work` in a transaction of the service. None when the service refuses it, or when no
+        answer arrives; in that case it may be committed.
         """
         where = self.services[service]
         where.database.fault = fault
@@ -90,7 +90,7 @@ class World:
             where.database.fault = Fault.NONE
 
     def relay(self, service: str, rows: Sequence[OutboxRow], fault: RelayFault) -> None:
-        """Publish these events of the service's outbox; the fault strikes at the last of them."""
+        """Publish these events of the service's outbox. The fault happens at the last of them."""
         tables = self.services[service].database.tables
         for number, row in enumerate(rows, 1):
             struck = fault if number == len(rows) else RelayFault.NONE
@@ -104,7 +104,7 @@ class World:
         self.broker.publish(service, row, most=None)
 
     def deliver(self, queue: str, messages: Sequence[Message], fault: Fault = Fault.NONE) -> None:
-        self.services[queue.partition(".")[0]].hear(queue, messages, fault)
+        self.services[queue.partition(".")[0]].consume(queue, messages, fault)
 
     def outbox(self, service: str) -> list[OutboxRow]:
         return list(self.services[service].database.table("outbox").values())
@@ -123,7 +123,7 @@ class World:
         return isinstance(due, datetime) and due > self.now
 
     def read(self, row: OutboxRow) -> dict[str, Any]:
-        """The event as it went on the wire."""
+        """The event as it was published."""
         event: dict[str, Any] = json.loads(row.body)
         return event
 
@@ -136,9 +136,10 @@ class World:
         times: int = handled.get((queue, event_id), 0)
         return times
 
-    def bustle(self, first: int = 0) -> bool:
-        """Every relay publishes, and every queue is worked off once, beginning with that of number
-        `first`. The views, what has stalled and what is late wait. Whether anything moved.
+    def work_off(self, first: int = 0) -> bool:
+        """Let every relay publish, and consume what waits in each queue once, beginning with the
+        queue of number `first`. Views, stalled queues and late messages are left out. Whether
+        anything was published or consumed.
         """
         moved = False
         for service in self.services:
@@ -149,16 +150,16 @@ class World:
         start = first % max(1, len(waiting))
         for queue in (*waiting[start:], *waiting[:start]):
             if queue not in self.stalled:
-                moved = self._work_off(queue) or moved
+                moved = self._consume_ready(queue) or moved
         return moved
 
-    def show(self) -> None:
-        """The views consume all that waits for them."""
+    def update_views(self) -> None:
+        """Let the views consume everything that waits for them."""
         while waiting := [each for each in self.broker.waiting() if each.startswith(VIEWS)]:
             for queue in waiting:
-                self._work_off(queue)
+                self._consume_ready(queue)
 
-    def _work_off(self, queue: str) -> bool:
+    def _consume_ready(self, queue: str) -> bool:
         before = self.broker.queues[queue]
         ready = [each for each in before if (queue, each.subject) not in self.late]
         if ready:

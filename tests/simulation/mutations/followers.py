@@ -1,4 +1,4 @@
-"""Rules of those who come after: figures and payouts, broken."""
+"""Rules of the figures, the timelines and the payouts, broken."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.simulation.mutations.registry import mutation
 from tests.unit.payouts.memory import MemoryBank
 
 
-@mutation("the figures follow the event heard last, whatever its sequence")
+@mutation("the figures follow the event consumed last, whatever its sequence")
 def sequence_ignored() -> AbstractContextManager[object]:
     rightly = views.upsert
 
@@ -91,8 +91,8 @@ def silent_bank_is_no() -> AbstractContextManager[object]:
 
     def hasty(self: Payout, answer: Any, claim: Any, policy: Any) -> Any:
         silent = isinstance(answer, BankSilent)
-        heard = Refused("silent", for_good=True) if silent else answer
-        return rightly(self, heard, claim, policy)
+        taken = Refused("silent", for_good=True) if silent else answer
+        return rightly(self, taken, claim, policy)
 
     return patch.object(Payout, "answered", hasty)
 

@@ -9,7 +9,7 @@ from services.orders.domain.states import FORWARD, State
 from tests.simulation.mutations.registry import mutation
 
 
-@mutation("a purchase on its way back goes forward again")
+@mutation("a purchase in compensation goes forward again")
 def forward_again() -> AbstractContextManager[object]:
     rightly = Purchase._rise
 
@@ -59,12 +59,12 @@ def closed_early() -> AbstractContextManager[object]:
     return patch.object(Purchase, "close", lenient)
 
 
-@mutation("what happened last is what was heard last")
-def last_heard() -> AbstractContextManager[object]:
-    def heard(self: Purchase, service: str) -> str | None:
+@mutation("what happened last is what was consumed last")
+def last_consumed() -> AbstractContextManager[object]:
+    def last_of(self: Purchase, service: str) -> str | None:
         return next((each.type for each in self.history[::-1] if each.service == service), None)
 
-    return patch.object(Purchase, "_last_of", heard)
+    return patch.object(Purchase, "_last_of", last_of)
 
 
 @mutation("a sale after the release of the credit completes the purchase")

@@ -76,8 +76,8 @@ def silence_is_no() -> AbstractContextManager[object]:
     rightly = Payment.charge_answered
 
     def hasty(self: Payment, answer: Any, claim: Any, policy: Any) -> Any:
-        heard = Declined("silent") if isinstance(answer, GatewaySilent) else answer
-        return rightly(self, heard, claim, policy)
+        taken = Declined("silent") if isinstance(answer, GatewaySilent) else answer
+        return rightly(self, taken, claim, policy)
 
     return patch.object(Payment, "charge_answered", hasty)
 

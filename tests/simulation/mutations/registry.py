@@ -1,4 +1,4 @@
-"""Where mutations are written down: by a sentence that says what is broken."""
+"""All mutations, by a sentence that says what is broken."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,4 +17,4 @@ def mutation(sentence: str) -> Callable[[Mutation], Mutation]:
 
 
 async def nothing(*_: Any, **__: Any) -> None:
-    """A reaction that has forgotten what it was for."""
+    """A reaction that does nothing."""

@@ -59,7 +59,7 @@ def any_price() -> AbstractContextManager[object]:
 
 
 @mutation("an expired payment does not release the vehicle")
-def expiry_not_heard() -> AbstractContextManager[object]:
+def expiry_ignored() -> AbstractContextManager[object]:
     rightly = release_vehicle
 
     async def deaf(uow: Any, order_id: UUID, tenant_id: str, reason: str) -> None:
