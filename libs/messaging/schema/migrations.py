@@ -196,7 +196,8 @@ BEGIN
             WHERE i.inhparent = to_regclass(format('%I.%I', {literal}, parent))
                 AND c.relname ~ '_[0-9]{{8}}$'
                 -- Yesterday stays in any case: a transaction of then may still be open.
-                AND to_date(right(c.relname, 8), 'YYYYMMDD') < current_date - greatest(days, 1)
+                -- Compared as text: a TOAST table may be looked at too, and its number is no date.
+                AND right(c.relname, 8) < to_char(current_date - greatest(days, 1), 'YYYYMMDD')
             ORDER BY 1
         LOOP
             BEGIN

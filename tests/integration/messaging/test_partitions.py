@@ -73,6 +73,13 @@ async def places(db: Connection, parent: str) -> dict[str, int]:
     return dict(map(tuple, rows))
 
 
+async def test_a_table_that_only_looks_like_a_day_disturbs_no_upkeep(db: Connection) -> None:
+    """The TOAST tables that Postgres makes may too: their names end in a number."""
+    await db.execute("CREATE TABLE like_toast_10009942 ()")
+    await db.execute("SET enable_nestloop = off")
+    assert await upkeep(db) == []
+
+
 @pytest.mark.parametrize("parent", KEYS)
 async def test_rows_in_the_default_partition_move_to_their_day(db: Connection, parent: str) -> None:
     await without_partitions(db, parent)

@@ -220,6 +220,19 @@ async def test_months_are_dropped_behind_and_the_chain_goes_on_from_their_last_h
     assert await problem(as_app) == "the chain ends at 2, not at 3"
 
 
+async def test_a_table_that_only_looks_like_a_month_disturbs_no_upkeep(
+    provisioned: dict[str, str],
+) -> None:
+    """The TOAST tables that Postgres makes do too: their names end in a number of six digits."""
+    await execute(provisioned["superuser"], "CREATE TABLE like_toast_198842 ()")
+    connection = await asyncpg.connect(provisioned["app"])
+    try:
+        await connection.execute("SET enable_nestloop = off")
+        assert await connection.fetch("SELECT portal_maintain_partitions(2, 60, 24)") == []
+    finally:
+        await connection.close()
+
+
 async def test_the_services_role_cannot_have_the_last_years_audits_dropped(
     provisioned: dict[str, str], as_app: Portal
 ) -> None:

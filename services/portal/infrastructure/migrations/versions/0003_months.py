@@ -81,7 +81,8 @@ BEGIN
             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
             WHERE i.inhparent = to_regclass(format('%I.%I', {literal}, parent))
                 AND c.relname ~ '_[0-9]{{6}}$'
-                AND to_date(right(c.relname, 6), 'YYYYMM') < since
+                -- Compared as text: a TOAST table may be looked at too, and its number is no date.
+                AND right(c.relname, 6) < to_char(since, 'YYYYMM')
             ORDER BY c.relname
         LOOP
             BEGIN
