@@ -344,7 +344,7 @@ def dead_discard(
     service: str,
     identifiers: list[str],
     rabbitmq_url: RabbitUrl,
-    yes: Annotated[bool, typer.Option("--yes", help="Even if it strands a purchase.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Even if it strands a saga.")] = False,
     document: Document = None,
 ) -> None:
     """Throw messages away for good."""

@@ -75,8 +75,9 @@ class SentAgainOut(Out):
 
 
 class Endpoints:
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, tenant_attribute: str) -> None:
         self._engine = engine
+        self._tenant_attribute = tenant_attribute
 
     @refuses(401, 403)
     async def listed(self, caller: CallerDep) -> GivenUpList:
@@ -84,7 +85,7 @@ class Endpoints:
         caller.require("operator", "admin")
         async with self._engine.connect() as connection:
             found = await given_up(await driver_of(connection), utc_now())
-        own = [each for each in found if _belongs_to(caller, each)]
+        own = [each for each in found if self._belongs_to(caller, each)]
         return GivenUpList(items=[_shown(each) for each in own[:MOST_LISTED]], total=len(own))
 
     @refuses(401, 403, 404, 409)
@@ -96,7 +97,7 @@ class Endpoints:
         async with self._engine.connect() as connection:
             driver, now = await driver_of(connection), utc_now()
             found = await given_up(driver, now, event_id)
-            own = next((each for each in found if _belongs_to(caller, each)), None)
+            own = next((each for each in found if self._belongs_to(caller, each)), None)
             if own is None:
                 raise GivenUpNotFound("no such given-up event")
             try:
@@ -114,16 +115,16 @@ class Endpoints:
         log.info("given-up event sent again", event_id=str(event_id), by=caller.subject)
         return SentAgainOut(id=event_id, new_id=new_id, subject=own.subject)
 
+    def _belongs_to(self, caller: Caller, event: GivenUp) -> bool:
+        return (event.envelope.get(self._tenant_attribute) or DEFAULT_TENANT) == caller.tenant_id
 
-def router(engine: AsyncEngine) -> APIRouter:
-    routes, to = APIRouter(tags=["outbox"]), Endpoints(engine)
+
+def router(engine: AsyncEngine, *, tenant_attribute: str) -> APIRouter:
+    """`tenant_attribute`: the CloudEvents attribute that names an event's tenant."""
+    routes, to = APIRouter(tags=["outbox"]), Endpoints(engine, tenant_attribute)
     routes.get(PATH, response_model=GivenUpList)(to.listed)
     routes.post(f"{PATH}/{{event_id}}/send-again", response_model=SentAgainOut)(to.send_again)
     return routes
-
-
-def _belongs_to(caller: Caller, event: GivenUp) -> bool:
-    return (event.tenant_id or DEFAULT_TENANT) == caller.tenant_id
 
 
 def _shown(event: GivenUp) -> GivenUpOut:

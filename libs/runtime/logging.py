@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the request and the purchase it is about.
+"""Structured logs: one JSON object a line on stderr, with the request and the subject it is about.
 
 Values that may be personal are never logged: log ids and names of rules.
 """

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from libs.kernel.errors import (
     Conflict,
@@ -65,6 +66,27 @@ class Unavailable(Refusal):
         super().__init__(503, code, detail, headers={"Retry-After": str(retry_after)})
 
 
+class Problem(Response):
+    """The answer to a refused request. Its `type` begins as the application's settings say, so the
+    body is written when the application answers with it.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self, code: str, members: Mapping[str, Any], status: int, headers: Mapping[str, str] | None
+    ) -> None:
+        super().__init__(None, status, headers)
+        self._code = code
+        self._members = members
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        prefix = scope["app"].state.settings.problem_prefix
+        self.body = to_json({"type": prefix + self._code, **self._members})
+        self.headers["Content-Length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
 def problem(
     status: int,
     code: str,
@@ -72,18 +94,15 @@ def problem(
     *,
     headers: Mapping[str, str] | None = None,
     **members: Any,
-) -> Response:
+) -> Problem:
     """The answer to a refused request; `members` that are None are left out."""
     content = {
-        "type": f"urn:mercado-veiculo:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         **{name: value for name, value in members.items() if value is not None},
     }
-    return Response(
-        to_json(content), status, dict(headers) if headers else None, media_type=MEDIA_TYPE
-    )
+    return Problem(code, content, status, headers)
 
 
 @dataclass(frozen=True)
@@ -115,10 +134,10 @@ def declared_by(decided: object) -> Declared | None:
     return found if isinstance(found, Declared) else None
 
 
-def of_refusal(error: Refusal) -> Response:
+def of_refusal(error: Refusal) -> Problem:
     return problem(error.status, error.code, error.detail, headers=error.headers, field=error.field)
 
 
-def of_domain_error(error: DomainError) -> Response:
+def of_domain_error(error: DomainError) -> Problem:
     status = next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), 422)
     return problem(status, error.code, str(error), field=error.field)

@@ -42,7 +42,7 @@ class Readiness:
     def overload(self) -> str | None:
         """Why no writing request is taken just now; None when all are.
 
-        An event the broker refuses grows old, but only its own purchase waits for it: while some
+        An event the broker refuses grows old, but only its own subject waits for it: while some
         fail, age says nothing about the rest, and the count alone decides.
         """
         age = timedelta(0) if self.backlog.failing else timedelta(seconds=self.backlog.age)

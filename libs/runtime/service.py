@@ -86,7 +86,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         for router in service.routers:
             app.include_router(router)
         if service.participant.publishes:
-            app.include_router(given_up.router(engine))
+            app.include_router(given_up.router(engine, tenant_attribute=settings.tenant_attribute))
         service.install(app)
     app.add_middleware(
         RequestLimits,

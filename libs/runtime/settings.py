@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import ClassVar, Literal, Self, TypeVar
 from urllib.parse import quote
 
 from pydantic import Field, ValidationError, model_validator
@@ -91,6 +91,11 @@ class DatabaseSettings(BaseSettings):
 class ServiceSettings(DatabaseSettings):
     """What every service reads. A service adds its own fields in a subclass and sets `service`."""
 
+    problem_prefix: ClassVar[str] = "urn:problem:"
+    """A problem's `type` is this and its code. An application has a URN of its own."""
+    tenant_attribute: ClassVar[str] = "tenantid"
+    """The CloudEvents attribute that names an event's tenant."""
+
     service: str
     role: Role = "all"
     host: str = "127.0.0.1"
@@ -115,8 +120,8 @@ class ServiceSettings(DatabaseSettings):
     every address with tokens off. Anywhere else that would be an open door."""
     jwks_url: str = ""
     """Where the public keys are: http(s)://, file:// or a path."""
-    jwt_issuer: str = "mercado-veiculo"
-    jwt_audience: str = "mercado-veiculo"
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
     cursor_secret: str = Field(default="", repr=False)
     """Signs page cursors; the same for every process of a service."""
 
@@ -146,6 +151,8 @@ class ServiceSettings(DatabaseSettings):
     def _check_auth(self) -> None:
         if self.auth == "on" and not self.jwks_url:
             raise ValueError("JWKS_URL is not set (needed with AUTH=on)")
+        if self.auth == "on" and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError("JWT_ISSUER or JWT_AUDIENCE is not set (needed with AUTH=on)")
         open_door = self.auth == "off" and self.serves_api and not self.binds_loopback
         if open_door and not self.auth_off_bind_any:
             raise ValueError(

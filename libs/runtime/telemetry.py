@@ -1,7 +1,7 @@
 """Each request's identity: request id, trace context, cause; its duration; its last resort.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set the OpenTelemetry SDK records spans. Without it, a trace
-context costs a few microseconds: it is handed on, so that one purchase is one trace all the same.
+context costs a few microseconds: it is handed on, so that one saga is one trace all the same.
 """
 
 import os

@@ -15,7 +15,12 @@ from tests.e2e.system import SETTINGS, System, running_system
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-SHARED = ("services/__init__.py", "services/events.py", "services/choreography.json")
+SHARED = (
+    "services/__init__.py",
+    "services/events.py",
+    "services/settings.py",
+    "services/choreography.json",
+)
 
 
 class Copies(System):

@@ -35,7 +35,7 @@ class NoDeadLetter(DeadLetterError):
 
 
 class WouldStrand(DeadLetterError):
-    """Discarding it would leave a purchase waiting for ever; the caller has to insist."""
+    """Discarding it would leave its saga waiting for ever; the caller has to insist."""
 
 
 class WouldComeBack(DeadLetterError):
@@ -51,7 +51,7 @@ class DeadLetter:
     """One message given up, however many copies of it there are.
 
     `id` is the event's; a message without one is named by the hash of its body. `strands`: its
-    reaction is a step of a purchase, not only a view. `refused_again`: why its service would
+    reaction is a step of a saga, not only a view. `refused_again`: why its service would
     refuse it again at once; None where it may handle it. `reissuable`: under a new id it would be
     accepted.
     """
@@ -190,7 +190,7 @@ class DeadLetters:
         only: Choice = _every,
     ) -> list[DeadLetter]:
         """Throw these away for good. Raises WouldStrand, with nothing thrown away, when one of
-        them is a step of a purchase and `stranding` does not say that this is meant.
+        them is a step of a saga and `stranding` does not say that this is meant.
         """
         async with self._opened(service) as (_, found):
             chosen = _chosen(found, ids, only)

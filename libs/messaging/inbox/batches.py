@@ -91,7 +91,7 @@ class BatchHandler(Generic[Unit]):
         event = delivery.event
         identifier = str(event.id)
         with (
-            structlog.contextvars.bound_contextvars(event_id=identifier, purchase=event.subject),
+            structlog.contextvars.bound_contextvars(event_id=identifier, subject=event.subject),
             caused_by(identifier),
             self._span(event.traceparent),
         ):

@@ -5,7 +5,7 @@ inbox still knows its id, the row is released as it is: a copy that was handled 
 Later it is reissued under a new id, and a person has to know that no copy was handled.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -55,7 +55,7 @@ class MayBeHandled(GivenUpError):
 @dataclass(frozen=True)
 class GivenUp:
     """`behind`: how many rows of its subject wait for it. `forgotten`: why no inbox knows its id;
-    None where it can be released as it is. `tenant_id`: None where its body names no tenant.
+    None where it can be released as it is. `envelope`: the CloudEvent; empty where there is none.
     """
 
     id: UUID
@@ -65,7 +65,7 @@ class GivenUp:
     error: str
     behind: int
     forgotten: str | None
-    tenant_id: str | None
+    envelope: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ async def given_up(
             row["error"],
             row["behind"],
             forgotten(str(row["id"]), now, INBOX_WINDOW),
-            _tenant_of(row["body"]),
+            envelope_of(row["body"]) or {},
         )
         for row in await connection.fetch(_LISTED, identifier)
     ]
@@ -173,8 +173,3 @@ async def _renamed(
     event = reissued(envelope, str(identifier), now)
     await connection.execute(_RENAME, seq, event.id, event.body)
     return LetGo(identifier, event.id)
-
-
-def _tenant_of(body: bytes) -> str | None:
-    tenant = (envelope_of(body) or {}).get("tenantid")
-    return tenant if isinstance(tenant, str) else None

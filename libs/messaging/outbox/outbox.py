@@ -16,7 +16,7 @@ from libs.messaging.schema.tables import MessagingTables
 
 MAX_MESSAGE_BYTES = 128 * 1024
 
-# One statement for any number of rows, past SQLAlchemy's compiler: every purchase runs it.
+# One statement for any number of rows, past SQLAlchemy's compiler: every unit of work runs it.
 INSERT = """
 INSERT INTO {table} (source, id, subject, type, body, traceparent)
 SELECT $6, id, subject, type, body, traceparent

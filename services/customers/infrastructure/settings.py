@@ -5,10 +5,10 @@ from pathlib import Path
 from pydantic import Field
 
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
-from libs.runtime.settings import ServiceSettings
+from services.settings import MarketSettings
 
 
-class CustomersSettings(ServiceSettings):
+class CustomersSettings(MarketSettings):
     service: str = "customers"
     port: int = Field(default=8080, ge=0, le=65535)
 

@@ -6,10 +6,10 @@ from pydantic import Field, model_validator
 from sqlalchemy.exc import ArgumentError
 
 from libs.runtime.database_url import asyncpg_url, plain_dsn
-from libs.runtime.settings import ServiceSettings
+from services.settings import MarketSettings
 
 
-class KpisSettings(ServiceSettings):
+class KpisSettings(MarketSettings):
     service: str = "kpis"
     port: int = Field(default=8085, ge=0, le=65535)
 

@@ -2,11 +2,11 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from libs.runtime.settings import ServiceSettings
 from services.orders.domain.deadlines import Deadlines
+from services.settings import MarketSettings
 
 
-class OrdersSettings(ServiceSettings):
+class OrdersSettings(MarketSettings):
     service: str = "orders"
     port: int = Field(default=8000, ge=0, le=65535)
     max_open_purchases: int = Field(default=5, ge=1)

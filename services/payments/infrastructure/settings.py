@@ -5,13 +5,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from libs.runtime.settings import ServiceSettings
 from services.payments.application.generate_payment_code import USUAL_TERMS, CodeTerms
 from services.payments.domain.gateway import RetryPolicy
 from services.payments.infrastructure.gateway_worker import GatewayTerms
+from services.settings import MarketSettings
 
 
-class PaymentsSettings(ServiceSettings):
+class PaymentsSettings(MarketSettings):
     service: str = "payments"
     port: int = 8082
 

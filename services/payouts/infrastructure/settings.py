@@ -5,12 +5,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from libs.runtime.settings import ServiceSettings
 from services.payouts.domain.bank import RetryPolicy
 from services.payouts.infrastructure.bank_worker import BankTerms
+from services.settings import MarketSettings
 
 
-class PayoutsSettings(ServiceSettings):
+class PayoutsSettings(MarketSettings):
     service: str = "payouts"
     port: int = 8084
 

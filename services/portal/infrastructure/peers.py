@@ -13,11 +13,12 @@ import structlog
 
 from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.domain.user import User
+from services.settings import MarketSettings
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
-PROBLEM = "urn:mercado-veiculo:problem:"
+PROBLEM = MarketSettings.problem_prefix
 
 TokenFor = Callable[[User], Awaitable[str]]
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field
 
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
-from libs.runtime.settings import ServiceSettings
+from services.settings import MarketSettings
 
 
-class PortalSettings(ServiceSettings):
+class PortalSettings(MarketSettings):
     """The portal signs people in itself, so AUTH says nothing about it: it is never open."""
 
     service: str = "portal"

@@ -1,10 +1,10 @@
 from pydantic import Field
 
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
-from libs.runtime.settings import ServiceSettings
+from services.settings import MarketSettings
 
 
-class VehiclesSettings(ServiceSettings):
+class VehiclesSettings(MarketSettings):
     """Both keys are required: without them no paper can be written or read."""
 
     service: str = "vehicles"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from libs.runtime.tokens import Issuer
 from services.customers.infrastructure.settings import CustomersSettings
 from services.customers.main import build
+from services.tokens import Issuer
 from tests.fixtures.databases import execute, migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from libs.kernel.ids import uuid7
-from libs.runtime.tokens import Issuer
+from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.purchases import ANA, BRUNO
 

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from libs.runtime.tokens import Issuer
+from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.purchases import ANA, BRUNO
 

@@ -18,10 +18,10 @@ from deploy.postgres.provision import DatabaseAccounts, provision
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
 from libs.runtime.service import Service
-from libs.runtime.tokens import Issuer
 from services.kpis.infrastructure.postgres import KpisUnitOfWork
 from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.main import build
+from services.tokens import Issuer
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated, serving
 

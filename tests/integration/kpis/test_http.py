@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from libs.kernel.ids import uuid7
-from libs.runtime.tokens import Issuer
 from services.kpis.main import build
+from services.tokens import Issuer
 from tests.fixtures.services import serving
 from tests.integration.kpis.conftest import Database, Kpis, settings_for
 

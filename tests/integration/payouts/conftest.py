@@ -15,10 +15,10 @@ from sqlalchemy import text
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
 from libs.runtime.service import Service
-from libs.runtime.tokens import Issuer
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 from services.payouts.infrastructure.settings import PayoutsSettings
 from services.payouts.main import build
+from services.tokens import Issuer
 from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer

@@ -53,6 +53,7 @@ from libs.runtime.schemas import Body, Cents, Out
 from libs.runtime.service import Service, main
 from libs.runtime.settings import ServiceSettings
 from services.events import MarketEvent
+from services.settings import NAME
 
 metadata = MetaData()
 TABLES = messaging_tables(metadata)
@@ -95,7 +96,11 @@ class NoteOut(Out):
 
 
 class NotesSettings(ServiceSettings):
+    problem_prefix = "urn:notes:problem:"
+
     service: str = "notes"
+    jwt_issuer: str = NAME
+    jwt_audience: str = NAME
     slow_seconds: float = 0
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm
 
 from libs.runtime import jwks
-from libs.runtime.tokens import Issuer
+from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.runtime.notes import NotesSettings, build
 

@@ -17,7 +17,7 @@ def notes(shared_notes: ServiceClient) -> ServiceClient:
     return shared_notes
 
 
-URN = "urn:mercado-veiculo:problem:"
+URN = "urn:notes:problem:"
 SECRET = "maria@example.com"
 
 

@@ -36,7 +36,7 @@ async def superuser(database: str) -> AsyncIterator["asyncpg.Connection[asyncpg.
 
 def assert_unavailable(answer: httpx.Response, code: str = "unavailable") -> None:
     assert answer.status_code == 503
-    assert answer.json()["type"] == f"urn:mercado-veiculo:problem:{code}"
+    assert answer.json()["type"] == f"urn:notes:problem:{code}"
     assert int(answer.headers["Retry-After"]) >= 1
 
 

@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractQueue
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.runtime.tokens import Issuer
+from services.tokens import Issuer
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.runtime.notes import NotesSettings, build

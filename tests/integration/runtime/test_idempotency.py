@@ -13,8 +13,8 @@ from tests.integration.runtime.notes import KEYS
 
 NOTE = {"text": "buy milk", "cents": 5}
 KEY = {"Idempotency-Key": "key-1"}
-REUSED = "urn:mercado-veiculo:problem:idempotency-key-reused"
-IN_FLIGHT = "urn:mercado-veiculo:problem:idempotency-key-in-flight"
+REUSED = "urn:notes:problem:idempotency-key-reused"
+IN_FLIGHT = "urn:notes:problem:idempotency-key-in-flight"
 ADVISORY_LOCKS = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
     " (SELECT oid FROM pg_database WHERE datname = current_database())"

@@ -38,7 +38,7 @@ async def test_of_two_changes_of_one_version_the_second_is_refused(notes: Servic
     first = await notes.patch(f"/notes/{note}", json=BODY, headers={"If-Match": "1"})
     second = await notes.patch(f"/notes/{note}", json=BODY, headers={"If-Match": "1"})
     assert (first.status_code, second.status_code) == (200, 412)
-    assert second.json()["type"] == "urn:mercado-veiculo:problem:stale-version"
+    assert second.json()["type"] == "urn:notes:problem:stale-version"
 
 
 @pytest.mark.parametrize("value", ['W/"1"', '"abc"', '""', '"' + "9" * 30 + '"', '"7"'])

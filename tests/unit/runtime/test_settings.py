@@ -11,6 +11,9 @@ from libs.runtime.settings import ServiceSettings, read_settings
 URL = "postgresql://me:secret@db:5432/x"
 
 
+ISSUER = {"JWKS_URL": "/x", "JWT_ISSUER": "us", "JWT_AUDIENCE": "us"}
+
+
 class SomeSettings(ServiceSettings):
     service: str = "some"
 
@@ -44,7 +47,8 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ({"HOST": "0.0.0.0"}, "AUTH=off serves loopback only"),
         ({"HOST": "::"}, "AUTH=off serves loopback only"),
         ({"HOST": "0.0.0.0", "AUTH_OFF_BIND_ANY": "true"}, "CURSOR_SECRET is not set"),
-        ({"HOST": "0.0.0.0", "AUTH": "on", "JWKS_URL": "/x"}, "CURSOR_SECRET is not set"),
+        ({"HOST": "0.0.0.0", "AUTH": "on"} | ISSUER, "CURSOR_SECRET is not set"),
+        ({"AUTH": "on", "JWKS_URL": "/x"}, "JWT_ISSUER or JWT_AUDIENCE is not set"),
         ({"AUTH": "on"}, "JWKS_URL is not set"),
         # Replayed after an inbox has dropped the first copy's row, an event would count twice.
         ({"OUTBOX_RETENTION_DAYS": "14"}, "OUTBOX_RETENTION_DAYS: Input should be less"),

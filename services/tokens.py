@@ -1,6 +1,6 @@
 """Makes tokens where no portal issues them yet: tests, demonstrations, a machine of one's own.
 
-    python -m libs.runtime.tokens --role buyer --customer-id … [--tenant …] [--lifetime 3600]
+    python -m services.tokens --role buyer --customer-id … [--tenant …] [--lifetime 3600]
 
 The private key is made once under `.local/` (mode 0600), its public half beside it as `jwks.json`:
 services started with AUTH=on and JWKS_URL=.local/jwks.json accept what this prints.
@@ -32,9 +32,9 @@ from jwt.algorithms import ECAlgorithm
 from libs.kernel.ids import uuid7
 from libs.runtime.auth import DEFAULT_TENANT, ROLES
 from libs.runtime.failure import StartFailure, one_line_errors
+from services.settings import NAME
 
 KEY_ID = "local"
-ISSUER = AUDIENCE = "mercado-veiculo"
 
 
 class Issuer:
@@ -66,8 +66,8 @@ class Issuer:
         """A token valid for `lifetime` seconds from now."""
         now = int(time.time())
         claims: dict[str, object] = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
+            "iss": NAME,
+            "aud": NAME,
             "sub": subject,
             "iat": now,
             "exp": now + lifetime,
