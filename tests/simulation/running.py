@@ -4,10 +4,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
+from unittest.mock import patch
 
 import hypothesis
 import structlog
 from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis.internal.cache import LRUCache
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.simulation.machine import MAY_BE_LATE, Begun, Simulation, Story
@@ -90,7 +94,7 @@ def _run(seed: int, story: Story, runs: int) -> None:
         phases=[Phase.generate],
         verbosity=Verbosity.quiet,
     )
-    with _without_logs():
+    with _without_logs(), _the_same_numbers_everywhere():
         try:
             run_state_machine_as_test(machine, settings=how)
         finally:
@@ -106,6 +110,18 @@ def _explained(broken: InvariantBroken, story: Story, how: str) -> InvariantBrok
     for each in (*steps, how):
         found.add_note(str(each))
     return found
+
+
+@contextmanager
+def _the_same_numbers_everywhere() -> Iterator[None]:
+    """Hypothesis draws numbers that it finds in loaded modules more often. What a seed gives would
+    depend on what else the process has loaded. Hypothesis has no setting for that.
+    """
+    with (
+        patch.object(providers, "_get_local_constants", Constants),
+        patch.object(providers, "CONSTANTS_CACHE", LRUCache(1024)),
+    ):
+        yield
 
 
 @contextmanager

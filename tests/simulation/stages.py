@@ -131,14 +131,16 @@ def overtaken(it: Beginning) -> None:
 
 def charged_after_all(it: Beginning) -> None:
     """Make a call so slow that the gateway charges after a person has recorded that it did not. The
-    person found no charge in the gateway's books, and no later call was answered.
+    person found no charge in the gateway's books, and no later call was answered. A flaw may have
+    ended this purchase before; the payments of others are not touched.
     """
     it.workers.claim()
     slow = list(it.workers.claims)
     it.workers.advance(it.world.now + LEASE)
     it.leave_unanswered()
-    for payment in it.people.payments(PaymentState.PROCESSING)[-1:]:
-        it.people.settle_charge(payment, charged=False)
+    for payment in it.people.payments(PaymentState.PROCESSING):
+        if payment.order_id == it.people.purchases()[-1].id:
+            it.people.settle_charge(payment, charged=False)
     for claim in slow:
         it.workers.call(claim, "yes")
     for answer in list(it.workers.answers):

@@ -1,5 +1,9 @@
 """No purchase is lost, doubled or left hanging, whatever happens in whatever order."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.simulation.running import simulate
@@ -7,6 +11,14 @@ from tests.simulation.running import simulate
 STEPS = 20_000
 PARTS = 4
 """Processes of a parallel run share the work."""
+ROOT = Path(__file__).parents[2]
+IN_ANOTHER_PROCESS = """
+import sys
+
+from tests.simulation.running import simulate
+
+print(simulate(int(sys.argv[1]), steps=2_000).digest.hexdigest())
+"""
 
 
 def seed_of(config: pytest.Config) -> int:
@@ -29,3 +41,18 @@ def test_a_seed_gives_the_same_events_again(pytestconfig: pytest.Config) -> None
     first, again, other = (simulate(each, steps=500) for each in (seed, seed, seed + 1))
     assert (first.steps, first.digest.digest()) == (again.steps, again.digest.digest())
     assert first.digest.digest() != other.digest.digest()
+
+
+def test_a_seed_gives_the_same_events_in_a_process_that_has_loaded_other_modules() -> None:
+    """So that what a test has found is found again by `soak`. A module of this repository holds
+    numbers, and by itself Hypothesis draws numbers of loaded modules more often.
+    """
+    loaded = "import tests.http.test_hostile_input\n" + IN_ANOTHER_PROCESS
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program, "7"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout
+        for program in (IN_ANOTHER_PROCESS, loaded)
+    }  # fmt: skip
+    assert len(digests) == 1
