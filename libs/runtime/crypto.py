@@ -7,18 +7,28 @@ Its context (table, column, row) is authenticated: a value copied to another pla
 import hashlib
 import hmac
 import secrets
+import time
 from base64 import b64decode, b64encode
 from binascii import Error as MalformedBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from prometheus_client import Counter
 from pydantic import BeforeValidator, InstanceOf
+
+log = structlog.get_logger(__name__)
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+LOGGED_AGAIN_SECONDS = 600.0
+"""A value that does not open is logged no more often than this, however often it is read."""
+MOST_REMEMBERED = 10_000
+
+UNREADABLE = Counter("sealed_values_unreadable", "Reads that met a sealed value that does not open")
 
 
 class CannotDecrypt(Exception):
@@ -31,6 +41,10 @@ class Cipher:
     def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = current
+
+    @property
+    def key_ids(self) -> frozenset[str]:
+        return frozenset(self._ciphers)
 
     def encrypt(self, plaintext: bytes, context: str) -> bytes:
         """One byte length of the key id, the key id, a 12 byte nonce, the ciphertext and its tag.
@@ -55,6 +69,32 @@ class Cipher:
         except (InvalidTag, ValueError) as error:
             raise CannotDecrypt(f"a value of {context.split(':')[0]} does not open") from error
 
+    def read(self, sealed: bytes, context: str) -> str | None:
+        """The text that was sealed; None where it does not open, so that one damaged value costs
+        that value alone. The damaged one is logged by its context and counted.
+        """
+        try:
+            return self.decrypt(sealed, context).decode()
+        except CannotDecrypt as error:
+            report_unreadable(context, error)
+            return None
+
+
+_logged: dict[str, float] = {}
+
+
+def report_unreadable(context: str, error: CannotDecrypt) -> None:
+    """Count it, and log where the value stands: `context` is `TABLE.COLUMN:ID`."""
+    UNREADABLE.inc()
+    now = time.monotonic()
+    if now - _logged.get(context, float("-inf")) < LOGGED_AGAIN_SECONDS:
+        return
+    if len(_logged) >= MOST_REMEMBERED:
+        _logged.clear()
+    _logged[context] = now
+    column, _, row = context.partition(":")
+    log.error("a sealed value cannot be read", column=column, id=row, reason=str(error))
+
 
 @dataclass(frozen=True)
 class DataKeys:
@@ -73,6 +113,14 @@ class DataKeys:
         key = self.master.decrypt(wrapped, context)
         key_id = hashlib.sha256(key).hexdigest()[:8]
         return Cipher({key_id: key}, key_id)
+
+    def read(self, wrapped: bytes, context: str) -> Cipher | None:
+        """As `open`; None where the data key does not open, which is logged and counted."""
+        try:
+            return self.open(wrapped, context)
+        except CannotDecrypt as error:
+            report_unreadable(context, error)
+            return None
 
 
 class BlindIndex:

@@ -67,9 +67,9 @@ class Forger:
     """Holds the portal's own key, and so makes good tokens as well."""
 
     def __init__(self, key: SigningKey) -> None:
-        self._pem = key.private_pem
+        self._pem = key.private_pem or b""
         self.kid = str(key.id)
-        private = load_pem_private_key(key.private_pem, None)
+        private = load_pem_private_key(self._pem, None)
         self._public = private.public_key()
 
     def good(self, **changed: Any) -> str:

@@ -6,7 +6,11 @@ from uuid import UUID
 
 from libs.kernel.errors import StaleVersion
 from services.customers.domain.credit import Credit
-from services.customers.domain.errors import CustomerNotFound, RegisteredWithAnotherDocument
+from services.customers.domain.errors import (
+    CustomerNotFound,
+    PersonalDataUnreadable,
+    RegisteredWithAnotherDocument,
+)
 from services.customers.domain.events import (
     CustomerErased,
     CustomerRegistered,
@@ -57,25 +61,34 @@ class Customer:
         ]
 
     def edit(self, changes: dict[str, str], now: datetime) -> list[MarketEvent]:
-        """`changes`: fields of PersonalData in normal form. None that differs: no event."""
+        """`changes`: fields of PersonalData in normal form. None that differs: no event.
+
+        Raises PersonalDataUnreadable where something stays that cannot be read.
+        """
         personal = self.present()
         changed = tuple(sorted(n for n in changes if getattr(personal, n) != changes[n]))
         if not changed:
             return []
-        self.personal = replace(personal, **changes)
+        edited = replace(personal, **changes)
+        if not edited.is_readable:
+            raise PersonalDataUnreadable
+        self.personal = edited
         return self._updated(changed, now)
 
     def register_again(self, personal: PersonalData, now: datetime) -> list[MarketEvent]:
         """Its user sends his data once more, perhaps corrected: the newest counts. The document
-        stays. Raises RegisteredWithAnotherDocument.
+        stays. Raises RegisteredWithAnotherDocument, PersonalDataUnreadable.
         """
-        if personal.document != self.present().document:
+        known = self.present().document
+        if known is None:
+            raise PersonalDataUnreadable
+        if personal.document != known:
             raise RegisteredWithAnotherDocument(
                 "You are registered already, with another document. It cannot be changed here.",
                 field="document",
             )
         return self.edit(
-            {"name": personal.name, "email": personal.email, "phone": personal.phone}, now
+            {name: getattr(personal, name) for name in ("name", "email", "phone")}, now
         )
 
     def change_limit(self, limit_cents: int, now: datetime) -> list[MarketEvent]:

@@ -27,6 +27,18 @@ class RegisteredWithAnotherDocument(Conflict):
     code = "registered-with-another-document"
 
 
+class PersonalDataUnreadable(Conflict):
+    """Some of the stored data cannot be read. To seal the rest anew would lose it for good."""
+
+    code = "personal-data-unreadable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "some of the stored data cannot be read, so it cannot be changed now; an operator finds"
+            " the reason in the log"
+        )
+
+
 class CreditLimitBelowUse(Conflict):
     """The limit asked for is below what is reserved and consumed."""
 

@@ -13,20 +13,28 @@ MAX_NAME = 200
 
 @dataclass(frozen=True)
 class PersonalData:
-    """In normal form (see the functions below). Its repr is empty: it ends up in logs."""
+    """In normal form (see the functions below). Its repr is empty: it ends up in logs.
 
-    name: str = field(repr=False)
-    email: str = field(repr=False)
-    phone: str = field(repr=False)
-    document: str = field(repr=False)
+    None is what is stored and cannot be read.
+    """
+
+    name: str | None = field(repr=False)
+    email: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
+    document: str | None = field(repr=False)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether all of it can be read."""
+        return None not in (self.name, self.email, self.phone, self.document)
 
     def masked(self) -> "PersonalData":
         """What a reader without a right to the full data may see."""
         return PersonalData(
-            name=" ".join(word[0] + "***" for word in self.name.split()),
-            email=_mask_email(self.email),
-            phone="*" * (len(self.phone) - 4) + self.phone[-4:],
-            document=_mask_document(self.document),
+            name=self.name and _mask_name(self.name),
+            email=self.email and _mask_email(self.email),
+            phone=self.phone and _mask_phone(self.phone),
+            document=self.document and _mask_document(self.document),
         )
 
 
@@ -72,6 +80,14 @@ def normal_document(text: str) -> str:
     if not (is_cpf or is_cnpj):
         raise InvalidPersonalData("this is no CPF and no CNPJ", field="document")
     return document
+
+
+def _mask_name(name: str) -> str:
+    return " ".join(word[0] + "***" for word in name.split())
+
+
+def _mask_phone(phone: str) -> str:
+    return "*" * (len(phone) - 4) + phone[-4:]
 
 
 def _mask_email(email: str) -> str:

@@ -81,13 +81,15 @@ class CustomerSearch(Body):
 
 
 class CustomerOut(Out):
-    """Personal data is masked unless asked for in full by an admin."""
+    """Personal data is masked unless asked for in full by an admin. It is null where what is stored
+    of it cannot be read.
+    """
 
     id: UUID
-    name: str
-    email: str
-    phone: str
-    document: str
+    name: str | None
+    email: str | None
+    phone: str | None
+    document: str | None
     credit_limit_cents: int
     available_cents: int
     reserved_cents: int

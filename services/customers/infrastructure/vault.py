@@ -16,30 +16,37 @@ class Vault:
         self._index = index
 
     def seal(self, tenant_id: str, customer_id: UUID, personal: PersonalData) -> dict[str, bytes]:
-        """The values of the columns, under a data key made anew with each write."""
+        """The values of the columns, under a data key made anew with each write. None of them where
+        something cannot be read: all stays as it is stored.
+        """
+        clear: dict[str, str] = {
+            name: value for name in SEALED if (value := getattr(personal, name)) is not None
+        }
+        if len(clear) < len(SEALED):
+            return {}
         data_key = self._keys.create(f"customers.data_key:{customer_id}")
         cipher = self._keys.open(data_key, f"customers.data_key:{customer_id}")
         sealed = {
-            name: cipher.encrypt(
-                getattr(personal, name).encode(), f"customers.{name}:{customer_id}"
-            )
-            for name in SEALED
+            name: cipher.encrypt(value.encode(), f"customers.{name}:{customer_id}")
+            for name, value in clear.items()
         }
         return {
             **sealed,
             "data_key": data_key,
-            "document_index": self.document_index(tenant_id, personal.document),
-            "email_index": self.email_index(tenant_id, personal.email),
+            "document_index": self.document_index(tenant_id, clear["document"]),
+            "email_index": self.email_index(tenant_id, clear["email"]),
         }
 
     def open(self, row: RowMapping) -> PersonalData | None:
-        """None where the data was erased. Raises CannotDecrypt."""
+        """None where the data was erased; a field is None where it cannot be read, all four where
+        their data key cannot.
+        """
         if row["data_key"] is None:
             return None
-        cipher = self._keys.open(row["data_key"], f"customers.data_key:{row['id']}")
+        cipher = self._keys.read(row["data_key"], _context("data_key", row))
         return PersonalData(
             **{
-                name: cipher.decrypt(row[name], f"customers.{name}:{row['id']}").decode()
+                name: None if cipher is None else cipher.read(row[name], _context(name, row))
                 for name in SEALED
             }
         )
@@ -49,3 +56,7 @@ class Vault:
 
     def email_index(self, tenant_id: str, email: str) -> bytes:
         return self._index.of(email, tenant_id, "customers.email")
+
+
+def _context(column: str, row: RowMapping) -> str:
+    return f"customers.{column}:{row['id']}"

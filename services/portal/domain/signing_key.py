@@ -11,13 +11,19 @@ this long before it signs."""
 
 @dataclass(frozen=True)
 class SigningKey:
-    """`retired_at`: from then on it signs nothing; None for the newest."""
+    """`retired_at`: from then on it signs nothing; None for the newest. `private_pem` is None where
+    what is stored cannot be read: what the key signed is still checked, and another one signs.
+    """
 
     id: UUID
-    private_pem: bytes = field(repr=False)
+    private_pem: bytes | None = field(repr=False)
     public_jwk: dict[str, str]
     signs_from: datetime
     retired_at: datetime | None = None
+
+    def signs(self, now: datetime) -> bool:
+        started = self.signs_from <= now and (self.retired_at is None or now < self.retired_at)
+        return started and self.private_pem is not None
 
     def is_published(self, now: datetime, token_lifetime: timedelta) -> bool:
         """Until the last token it signed has expired."""

@@ -20,8 +20,8 @@ MIN_PASSWORD, MAX_PASSWORD = 10, 128
 
 @dataclass
 class User:
-    """`customer_id` is the buyer's own record in customers. The repr names nobody: it ends up
-    in logs.
+    """`customer_id` is the buyer's own record in customers. `name` and `email` are empty where
+    what is stored cannot be read. The repr names nobody: it ends up in logs.
     """
 
     id: UUID

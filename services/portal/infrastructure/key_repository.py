@@ -25,7 +25,7 @@ class PostgresKeys:
         return [
             SigningKey(
                 id=row.id,
-                private_pem=self._vault.open_key(row.id, row.private_key),
+                private_pem=self._vault.read_key(row.id, row.private_key),
                 public_jwk=row.public_jwk,
                 signs_from=row.signs_from,
                 retired_at=row.retired_at,
@@ -40,10 +40,13 @@ class PostgresKeys:
         return await self.all()
 
     async def add(self, key: SigningKey) -> None:
+        pem = key.private_pem
+        if pem is None:
+            raise ValueError("a key is added with its private half")
         await self._connection.execute(
             insert(signing_keys).values(
                 id=key.id,
-                private_key=self._vault.seal_key(key.id, key.private_pem),
+                private_key=self._vault.seal_key(key.id, pem),
                 public_jwk=key.public_jwk,
                 signs_from=key.signs_from,
                 retired_at=key.retired_at,

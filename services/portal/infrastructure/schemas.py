@@ -20,9 +20,11 @@ class Credentials(Body):
 
 
 class UserOut(Out):
+    """`name` and `email` are null where what is stored cannot be read."""
+
     id: UUID
-    name: str
-    email: str
+    name: str | None
+    email: str | None
     roles: list[str]
     customer_id: UUID | None
     locale: str
@@ -31,8 +33,8 @@ class UserOut(Out):
     def of(cls, user: User) -> "UserOut":
         return cls(
             id=user.id,
-            name=user.name,
-            email=user.email,
+            name=user.name or None,
+            email=user.email or None,
             roles=sorted(user.roles),
             customer_id=user.customer_id,
             locale=user.locale,

@@ -12,6 +12,10 @@ SENTENCES = (
     marked("this is no CPF and no CNPJ"),
     marked("another customer has this document"),
     marked("you are registered already"),
+    marked(
+        "some of the stored data cannot be read, so it cannot be changed now; an operator finds"
+        " the reason in the log"
+    ),
     marked("the customer is at version #, not #"),
     marked("a password has # to # characters"),
     marked("the password must not be your e-mail"),
@@ -35,7 +39,10 @@ SENTENCES = (
     marked("A vehicle with this plate is on the market already."),
     marked("A vehicle with this chassis_number is on the market already."),
     marked("A vehicle with this renavam is on the market already."),
-    marked("A purchase holds the vehicle: only its colour may be changed now."),
+    marked(
+        "A purchase holds the vehicle: only its colour may be changed, and its seller cannot"
+        " withdraw it now."
+    ),
     marked("The vehicle is sold and cannot be changed any more."),
     marked("The vehicle was withdrawn and cannot be changed any more."),
     marked("The vehicle is at version #."),

@@ -30,7 +30,9 @@ _BODY_OF = {word: body for body, words in BODIES.items() for word in words.split
 
 @dataclass(frozen=True)
 class Vehicle:
-    """`price_cents` in integer cents; the papers are masked for whoever may not see them."""
+    """`price_cents` in integer cents; the papers are masked for whoever may not see them, and None
+    where they cannot be read.
+    """
 
     id: str
     make: str
@@ -38,9 +40,9 @@ class Vehicle:
     year: int
     colour: str
     price_cents: int
-    plate: str
-    chassis_number: str
-    renavam: str
+    plate: str | None
+    chassis_number: str | None
+    renavam: str | None
     seller_id: str
     is_reserved: bool
     is_sold: bool

@@ -41,7 +41,7 @@ class Tokens:
     async def mint(self, user: User, lifetime: timedelta | None = None) -> str:
         """For this user, with the roles of this moment."""
         now = utc_now()
-        key = [key for key in await self._known() if key.signs_from <= now][-1]
+        key = [key for key in await self._known() if key.signs(now)][-1]
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -53,7 +53,7 @@ class Tokens:
         }
         if user.customer_id is not None:
             claims["customer_id"] = str(user.customer_id)
-        return jwt.encode(claims, key.private_pem, ALGORITHM, headers={"kid": str(key.id)})
+        return jwt.encode(claims, key.private_pem or b"", ALGORITHM, headers={"kid": str(key.id)})
 
     async def jwks(self) -> dict[str, Any]:
         """The public halves of the keys whose tokens may still be good."""
@@ -74,10 +74,11 @@ class Tokens:
         return None
 
     async def load(self) -> None:
-        """Read the keys; the first one is made where there is none."""
+        """Read the keys; the first one is made where none signs."""
+        now = utc_now()
         keys = await self._transactions.run(lambda uow: uow.keys.all())
-        if not keys:
-            first = partial(first_signing_key, make_key=make_key, now=utc_now())
+        if not any(key.signs(now) for key in keys):
+            first = partial(first_signing_key, make_key=make_key, now=now)
             await self._transactions.run(first)
             keys = await self._transactions.run(lambda uow: uow.keys.all())
         self._keys, self._read_at = keys, time.monotonic()

@@ -109,8 +109,8 @@ def user_of(row: RowMapping, vault: Vault) -> User:
     return User(
         id=row[users.c.id],
         tenant_id=row[users.c.tenant_id],
-        name=vault.open_user(row[users.c.id], "name", row[users.c.name]),
-        email=vault.open_user(row[users.c.id], "email", row[users.c.email]),
+        name=vault.read_user(row[users.c.id], "name", row[users.c.name]),
+        email=vault.read_user(row[users.c.id], "email", row[users.c.email]),
         roles=frozenset(row[users.c.roles]),
         customer_id=row[users.c.customer_id],
         locale=row[users.c.locale],

@@ -14,23 +14,28 @@ class Vault:
         self._index = index
 
     def seal_user(self, user_id: UUID, name: str, email: str) -> dict[str, bytes]:
-        """The values of the columns, with the index that finds the user by e-mail."""
-        return {
-            "name": self._cipher.encrypt(name.encode(), f"users.name:{user_id}"),
-            "email": self._cipher.encrypt(email.encode(), f"users.email:{user_id}"),
-            "email_index": self.email_index(email),
-        }
+        """The values of the columns, with the index that finds the user by e-mail. Those of what
+        could not be read (it is empty) are left out: they stay.
+        """
+        columns = {}
+        if name:
+            columns["name"] = self._cipher.encrypt(name.encode(), f"users.name:{user_id}")
+        if email:
+            columns["email"] = self._cipher.encrypt(email.encode(), f"users.email:{user_id}")
+            columns["email_index"] = self.email_index(email)
+        return columns
 
-    def open_user(self, user_id: UUID, column: str, sealed: bytes) -> str:
-        """Raises CannotDecrypt."""
-        return self._cipher.decrypt(sealed, f"users.{column}:{user_id}").decode()
+    def read_user(self, user_id: UUID, column: str, sealed: bytes) -> str:
+        """Empty where it cannot be read: what is sealed never is."""
+        return self._cipher.read(sealed, f"users.{column}:{user_id}") or ""
 
     def seal_key(self, key_id: UUID, private_pem: bytes) -> bytes:
         return self._cipher.encrypt(private_pem, f"signing_keys.private_key:{key_id}")
 
-    def open_key(self, key_id: UUID, sealed: bytes) -> bytes:
-        """Raises CannotDecrypt."""
-        return self._cipher.decrypt(sealed, f"signing_keys.private_key:{key_id}")
+    def read_key(self, key_id: UUID, sealed: bytes) -> bytes | None:
+        """None where it cannot be read."""
+        pem = self._cipher.read(sealed, f"signing_keys.private_key:{key_id}")
+        return None if pem is None else pem.encode()
 
     def email_index(self, email: str) -> bytes:
         return self._index.of(email, "users.email")

@@ -19,22 +19,32 @@ ISO 3779 leaves the ninth character to the maker."""
 
 @dataclass(frozen=True)
 class Papers:
-    """Checked and in one spelling. They stay out of `repr`, and so out of logs and tracebacks."""
+    """Checked and in one spelling. They stay out of `repr`, and so out of logs and tracebacks.
 
-    plate: str = field(repr=False)
-    chassis_number: str = field(repr=False)
-    renavam: str = field(repr=False)
+    None is a paper that is stored and cannot be read. It stays as it is stored until it is given
+    anew.
+    """
+
+    plate: str | None = field(repr=False)
+    chassis_number: str | None = field(repr=False)
+    renavam: str | None = field(repr=False)
 
     @classmethod
-    def checked(cls, *, plate: str, chassis_number: str, renavam: str) -> "Papers":
+    def checked(
+        cls, *, plate: str | None, chassis_number: str | None, renavam: str | None
+    ) -> "Papers":
         """Raises Invalid with `field` for the first paper that breaks a rule."""
-        return cls(_plate(plate), _chassis_number(chassis_number), _renavam(renavam))
+        return cls(
+            None if plate is None else _plate(plate),
+            None if chassis_number is None else _chassis_number(chassis_number),
+            None if renavam is None else _renavam(renavam),
+        )
 
     @property
-    def unique_plate(self) -> str:
+    def unique_plate(self) -> str | None:
         """The plate in its Mercosul form: a vehicle that changed from ABC1234 to ABC1C34 keeps
         its letters and digits, the fifth character alone is respelt (0-9 become A-J)."""
-        if MERCOSUL_PLATE.fullmatch(self.plate):
+        if self.plate is None or MERCOSUL_PLATE.fullmatch(self.plate):
             return self.plate
         return self.plate[:4] + "ABCDEFGHIJ"[int(self.plate[4])] + self.plate[5:]
 
@@ -47,8 +57,8 @@ class Papers:
         )
 
 
-def _masked(value: str, *, shown: int) -> str:
-    return "*" * (len(value) - shown) + value[-shown:]
+def _masked(value: str | None, *, shown: int) -> str | None:
+    return None if value is None else "*" * (len(value) - shown) + value[-shown:]
 
 
 def _plate(value: str) -> str:

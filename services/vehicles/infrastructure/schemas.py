@@ -57,15 +57,17 @@ class VehicleChanges(Body):
 
 
 class VehicleOut(Out):
+    """A paper is null where what is stored of it cannot be read. It can be written anew."""
+
     id: UUID
     make: str
     model: str
     year: int
     colour: str
     price_cents: int
-    plate: str
-    chassis_number: str
-    renavam: str
+    plate: str | None
+    chassis_number: str | None
+    renavam: str | None
     seller_id: UUID
     is_reserved: bool
     is_sold: bool

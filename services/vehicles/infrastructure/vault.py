@@ -17,8 +17,9 @@ class Vault:
     index: BlindIndex
 
     def seal(self, papers: Papers, tenant_id: str, vehicle_id: UUID) -> dict[str, bytes]:
-        """The six columns. A plate is indexed in its Mercosul form, so that it is one plate in
-        either spelling; an index belongs to one tenant and one column."""
+        """The six columns, but those of a paper that could not be read: they stay. A plate is
+        indexed in its Mercosul form, so that it is one plate in either spelling; an index belongs
+        to one tenant and one column."""
         unique = {
             "plate": papers.unique_plate,
             "chassis_number": papers.chassis_number,
@@ -26,16 +27,19 @@ class Vault:
         }
         columns = {}
         for paper in PAPERS:
-            clear = getattr(papers, paper).encode()
-            columns[paper] = self.cipher.encrypt(clear, _context(paper, vehicle_id))
-            columns[f"{paper}_index"] = self.index.of(unique[paper], tenant_id, paper)
+            clear, indexed = getattr(papers, paper), unique[paper]
+            if clear is not None and indexed is not None:
+                columns[paper] = self.cipher.encrypt(clear.encode(), _context(paper, vehicle_id))
+                columns[f"{paper}_index"] = self.index.of(indexed, tenant_id, paper)
         return columns
 
     def open(self, row: Row[Any]) -> Papers:
-        """Raises CannotDecrypt, for a key we do not have or a value from another row."""
+        """A paper is None where it cannot be read: a key we do not have, a damaged value, a value
+        of another row.
+        """
         return Papers(
             **{
-                paper: self.cipher.decrypt(getattr(row, paper), _context(paper, row.id)).decode()
+                paper: self.cipher.read(getattr(row, paper), _context(paper, row.id))
                 for paper in PAPERS
             }
         )

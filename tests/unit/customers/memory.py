@@ -34,7 +34,7 @@ class CustomersInMemory:
     rows: dict[UUID, Customer] = field(default_factory=dict)
 
     async def add(self, customer: Customer) -> None:
-        document = customer.present().document
+        document = customer.present().document or ""
         if await self.find_by_document(customer.tenant_id, document):
             raise DocumentTaken("another customer has this document", field="document")
         self.rows[customer.id] = copy(customer)

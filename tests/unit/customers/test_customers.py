@@ -69,7 +69,7 @@ async def test_a_second_customer_with_the_document_is_refused() -> None:
 async def test_an_edit_names_the_changed_fields_and_makes_a_new_version() -> None:
     customer = a_customer(uuid4())
     uow = UnitOfWorkInMemory(customer)
-    changes = {"name": "Ana Lima", "email": ANA.email}
+    changes = {"name": "Ana Lima", "email": str(ANA.email)}
     edited = await edit_customer(
         uow,
         tenant_id=TENANT,
@@ -92,7 +92,7 @@ async def test_an_edit_that_changes_nothing_states_nothing() -> None:
         tenant_id=TENANT,
         customer_id=customer.id,
         expected_version=1,
-        changes={"name": ANA.name},
+        changes={"name": str(ANA.name)},
         now=NOW,
     )
     assert (edited.version, uow.events) == (1, [])

@@ -37,6 +37,9 @@ REGISTERED = Flash(marked("Thank you. You can buy now, as far as your credit lim
 SAVED = Flash(marked("Saved."))
 PASSWORD_CHANGED = Flash(marked("The password was changed. You are signed out everywhere else."))
 WRONG_PASSWORD = marked("This is not your password.")
+NO_EMAIL = marked(
+    "Your e-mail is stored and cannot be read just now. Please tell an administrator."
+)
 
 
 class Account:
@@ -66,6 +69,8 @@ class Account:
     ) -> Response:
         """The user's own customer record. Sent again, with corrections too, it is the same one."""
         values = {"name": name, "phone": phone, "document": document}
+        if not user.email:
+            return await self._page(request, user, {**values, "next": next}, {"": NO_EMAIL}, 409)
         body = {**values, "email": user.email}
 
         async def deed() -> UUID:

@@ -36,6 +36,7 @@ HELD = Flash(
     "back",
 )
 NEEDED = marked("This is needed.")
+UNREADABLE = marked("What is stored here cannot be read. Please write it again.")
 
 
 class NoSuchVehicle(NotFound):
@@ -93,9 +94,10 @@ class Selling:
 
     async def ask_change(self, vehicle_id: UUID, request: Request, user: Seller) -> Response:
         vehicle, version = await self._own(user, vehicle_id)
-        values = {name: str(getattr(vehicle, name)) for name in (*PLAIN, "year")}
+        values = {name: str(getattr(vehicle, name) or "") for name in (*PLAIN, "year")}
         values |= {"price": amount_of(vehicle.price_cents), "version": version}
-        return _form(request, user, values, {}, vehicle=vehicle)
+        lost = {name: UNREADABLE for name in PLAIN if getattr(vehicle, name) is None}
+        return _form(request, user, values, lost, vehicle=vehicle)
 
     async def change(
         self,
