@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
@@ -18,6 +18,7 @@ from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
+from libs.runtime.data_keys import KeyCheck
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
 from libs.runtime.peers import expected_queues
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 CLOSE_SECONDS = 5.0
 LOOP_PAUSE_SECONDS = 30.0
 """The longest pause of a loop that fails again and again."""
+KEY_CHECK_SECONDS = 2.0
+"""So long does the start wait for the look at the rows' keys. It goes on beside the service."""
+KEY_CHECK_PAUSE_SECONDS = 600.0
+"""The longest pause where that look fails again and again: it reads whole tables."""
 LOOP_STOP_SECONDS = 15.0
 """So long may a loop finish what it has begun; then it is cancelled."""
 
@@ -48,6 +53,7 @@ async def running(
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))
+        await stack.enter_async_context(_checking_keys(service, readiness))
         await stack.enter_async_context(_keeping_partitions(service, readiness))
         await stack.enter_async_context(_relaying(service, readiness))
         if service.settings.works:
@@ -62,6 +68,41 @@ async def _close(engine: AsyncEngine) -> None:
     """A database that does not answer is not waited for: connections close one after another."""
     closing = asyncio.create_task(engine.dispose())
     await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+
+
+@asynccontextmanager
+async def _checking_keys(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+    if service.sealed is None:
+        yield
+        return
+    check = KeyCheck(service.transactions.engine, service.sealed)
+    looked = asyncio.Event()
+
+    async def look() -> float:
+        try:
+            return await check.look()
+        finally:
+            looked.set()
+
+    async def fit() -> bool:
+        return check.problem is None
+
+    readiness.checks["data keys"] = fit
+    readiness.notes["data keys"] = lambda: check.problem
+    parts = Supervisor(
+        "data keys",
+        expected=(*DATABASE_ERRORS, DBAPIError, PoolTimeout),
+        describe=summarize,
+        longest_pause=KEY_CHECK_PAUSE_SECONDS,
+    )
+    parts.start("look", look)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KEY_CHECK_SECONDS):
+                await looked.wait()
+        yield
+    finally:
+        await parts.stop(within=0)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from libs.messaging.schema.partitions import Maintain
 from libs.messaging.schema.tables import MessagingTables
 from libs.runtime import given_up, handlers, openapi, pages
 from libs.runtime.auth import Authenticator
+from libs.runtime.data_keys import Sealed
 from libs.runtime.failure import one_line_errors
 from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
@@ -40,7 +41,8 @@ class Service(Generic[Unit]):
     `install` adds to the application what is no router: mounts, handlers of its own errors, state.
     `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
     hold no place among the requests at work: event streams, static files. `own_partitions` keeps
-    the partitions of its own tables, with and like those of the library's.
+    the partitions of its own tables, with and like those of the library's. `sealed` are the columns
+    whose keys are checked at the start.
     """
 
     settings: ServiceSettings
@@ -56,6 +58,7 @@ class Service(Generic[Unit]):
     unplaced: Callable[[str], bool] = lambda _: False
     forms: bool = False
     own_partitions: Maintain | None = None
+    sealed: Sealed | None = None
 
 
 def create_app(service: Service[Any]) -> FastAPI:

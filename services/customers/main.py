@@ -10,6 +10,7 @@ from functools import partial
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.data_keys import Sealed
 from libs.runtime.database import check_database, create_engine
 from libs.runtime.failure import one_line_errors
 from libs.runtime.peers import read_choreography
@@ -21,7 +22,7 @@ from services.customers.infrastructure.http import router
 from services.customers.infrastructure.postgres import CustomersUnitOfWork
 from services.customers.infrastructure.replay_erasures import replay_erasures
 from services.customers.infrastructure.settings import CustomersSettings
-from services.customers.infrastructure.tables import IDEMPOTENCY, TABLES
+from services.customers.infrastructure.tables import IDEMPOTENCY, TABLES, customers
 from services.customers.infrastructure.vault import Vault
 
 
@@ -44,6 +45,7 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, IDEMPOTENCY, ledger)],
+        sealed=Sealed(settings.data_keys, [customers.c.data_key]),
     )
 
 

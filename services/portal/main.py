@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.choreography import Choreography
+from libs.runtime.data_keys import Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
@@ -24,7 +25,7 @@ from services.portal.infrastructure.passwords import Argon2Passwords
 from services.portal.infrastructure.peers import Peers, trusted
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.tables import TABLES
+from services.portal.infrastructure.tables import TABLES, signing_keys, users
 from services.portal.infrastructure.tokens import Tokens
 from services.portal.infrastructure.vault import Vault
 from services.portal.infrastructure.watch import TimelineWatch
@@ -79,6 +80,9 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         ],
         loops=[*keeping.loops(transactions), *office_loops],
         own_partitions=keeping.months(settings),
+        sealed=Sealed(
+            settings.data_keys, [users.c.name, users.c.email, signing_keys.c.private_key]
+        ),
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         closing=[peers.close, client.aclose],
         install=install,

@@ -4,6 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.data_keys import Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
@@ -11,6 +12,7 @@ from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.http import router
 from services.vehicles.infrastructure.postgres import TABLES, VehiclesUnitOfWork
 from services.vehicles.infrastructure.settings import VehiclesSettings
+from services.vehicles.infrastructure.tables import PAPERS, vehicles
 from services.vehicles.infrastructure.vault import Vault
 
 
@@ -30,6 +32,7 @@ def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions)],
+        sealed=Sealed(settings.data_keys, [vehicles.c[paper] for paper in PAPERS]),
     )
 
 

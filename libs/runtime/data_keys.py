@@ -1,0 +1,105 @@
+"""Whether DATA_KEYS holds the keys that a service's rows are sealed with.
+
+A key that was dropped too early, or replaced under its id, is told when a process starts and not by
+the first reader. Readiness says it, rather than a process that ends: the database may be away at
+the start, and what needs no sealed value (reservations, the relay) goes on meanwhile. A rollout
+stops all the same at a process that is not ready.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import Column, ColumnElement, LargeBinary, case, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from libs.runtime.crypto import CannotDecrypt, Cipher
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_SECONDS = 60.0
+REST_SECONDS = 86_400.0
+"""The keys of a process do not change, and rows sealed with another one come with a restore."""
+TRIED = 3
+"""Values opened for each key."""
+ONE_DAMAGED_VALUE = 1
+"""A single value with an unknown key is a damaged one: whoever reads it is told so."""
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """The columns that `cipher` seals, each in the context `TABLE.COLUMN:ID` of its row."""
+
+    cipher: Cipher
+    columns: Sequence[Column[bytes]]
+
+
+class KeyCheck:
+    """`problem` is what the last `look` found, one line; None while the keys fit."""
+
+    def __init__(self, engine: AsyncEngine, sealed: Sealed) -> None:
+        self._engine = engine
+        self._cipher = sealed.cipher
+        self._columns = sealed.columns
+        self.problem: str | None = None
+
+    async def look(self) -> float:
+        """Read the ids of keys in every sealed column. Returns the seconds until the next look."""
+        missing: dict[str, int] = {}
+        wrong: set[str] = set()
+        async with self._engine.connect() as connection:
+            for column in self._columns:
+                for key_id, values in await self._unknown(connection, column):
+                    missing[key_id] = missing.get(key_id, 0) + values
+                for key_id in self._cipher.key_ids - wrong:
+                    if not await self._opens(connection, column, key_id):
+                        wrong.add(key_id)
+        self._note("; ".join(_sentences(missing, wrong)) or None)
+        return REST_SECONDS if self.problem is None else LOOK_AGAIN_SECONDS
+
+    async def _unknown(
+        self, connection: AsyncConnection, column: Column[bytes]
+    ) -> Sequence[tuple[str, int]]:
+        used = _key_id(column).label("used")
+        known = [key_id.encode() for key_id in self._cipher.key_ids]
+        found = await connection.execute(
+            select(used, func.count()).where(column.is_not(None), used.not_in(known)).group_by(used)
+        )
+        return [(key_id.decode(errors="replace"), values) for key_id, values in found]
+
+    async def _opens(self, connection: AsyncConnection, column: Column[bytes], key_id: str) -> bool:
+        """False where several values carry the id of this key, and it opens none of them."""
+        rows = await connection.execute(
+            select(column.table.c.id, column)
+            .where(column.is_not(None), _key_id(column) == key_id.encode())
+            .limit(TRIED)
+        )
+        tried = [self._can_open(column, row_id, value) for row_id, value in rows]
+        return len(tried) <= ONE_DAMAGED_VALUE or any(tried)
+
+    def _can_open(self, column: Column[bytes], row_id: object, value: bytes) -> bool:
+        try:
+            self._cipher.decrypt(value, f"{column.table.name}.{column.name}:{row_id}")
+        except CannotDecrypt:
+            return False
+        return True
+
+    def _note(self, problem: str | None) -> None:
+        if problem is not None and problem != self.problem:
+            log.error("DATA_KEYS does not fit", problem=problem)
+        self.problem = problem
+
+
+def _key_id(column: Column[bytes]) -> ColumnElement[bytes]:
+    """As `Cipher.encrypt` writes it: one byte of length, then the id."""
+    empty = func.octet_length(column) == 0
+    named = func.substring(column, 2, func.get_byte(column, 0), type_=LargeBinary())
+    return case((empty, func.substring(column, 1, 0, type_=LargeBinary())), else_=named)
+
+
+def _sentences(missing: dict[str, int], wrong: Iterable[str]) -> Iterable[str]:
+    for key_id, values in sorted(missing.items()):
+        if values > ONE_DAMAGED_VALUE:
+            yield f"DATA_KEYS lacks the key {key_id!r}, which sealed {values} values"
+    for key_id in sorted(wrong):
+        yield f"the key {key_id!r} in DATA_KEYS is not the one that sealed values under this id"

@@ -1,0 +1,112 @@
+"""Users whose sealed name or e-mail cannot be read sign in and work; the others do not notice."""
+
+from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.crypto import new_key
+from services.portal.domain.user import User
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from tests.fixtures.services import ServiceClient
+from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
+from tests.integration.portal.pages import Behind, error_of, submit, vehicle
+
+
+async def damage(url: str, user: User, column: str) -> None:
+    """Flip the last byte of what is stored."""
+    last = f"octet_length({column}) - 1"
+    flipped = f"set_byte({column}, {last}, get_byte({column}, {last}) # 1)"
+    await execute(url, f"UPDATE users SET {column} = {flipped} WHERE id = $1", user.id)
+
+
+async def test_the_list_of_users_shows_the_others_and_marks_the_unreadable_one(
+    shop: ServiceClient, add_user: AddUser, portal_database: str
+) -> None:
+    await add_user("admin")
+    buyer = await add_user("buyer")
+    await damage(portal_database, buyer, "name")
+    await signed_in(shop, "admin@example.com")
+    page = await shop.get("/users")
+    assert page.status_code == 200
+    assert "Admin Silva" in page.text
+    assert "cannot be read" in page.text
+    one = await shop.get(f"/users/{buyer.id}")
+    assert (one.status_code, "cannot be read" in one.text) == (200, True)
+    assert (await shop.get("/audits")).status_code == 200
+
+
+async def test_a_user_whose_name_and_e_mail_cannot_be_read_signs_in_and_sees_pages(
+    shop: ServiceClient, add_user: AddUser, portal_database: str, behind: Behind
+) -> None:
+    buyer = await add_user("buyer")
+    behind.says("vehicles GET /vehicles", {"items": [vehicle()], "next": None})
+    for column in ("name", "email"):
+        await damage(portal_database, buyer, column)
+    await signed_in(shop, "buyer@example.com")
+    assert (await shop.get("/")).status_code == 200
+    account = await shop.get("/account")
+    assert (account.status_code, "cannot be read" in account.text) == (200, True)
+    sent = {"name": "Ana Lima", "phone": "11912345678", "document": "52998224725"}
+    refused = await submit(shop, account, "/account/customer", **sent)
+    assert refused.status_code == 409
+    assert "tell an administrator" in refused.text
+
+
+async def test_writing_a_user_keeps_what_cannot_be_read(
+    transactions: Transactions[PortalUnitOfWork], add_user: AddUser, portal_database: str
+) -> None:
+    buyer = await add_user("buyer")
+    await damage(portal_database, buyer, "email")
+    rows = "SELECT email, email_index FROM users"
+    before = await execute(portal_database, rows)
+
+    async def write(uow: PortalUnitOfWork) -> None:
+        user = await uow.users.lock("default", buyer.id)
+        user.locale = "pt"
+        await uow.users.save(user)
+
+    await transactions.run(write)
+    assert await execute(portal_database, rows) == before
+
+
+async def test_the_storefront_and_the_sellers_form_take_a_vehicle_with_an_unreadable_paper(
+    shop: ServiceClient, add_user: AddUser, behind: Behind
+) -> None:
+    seller = await add_user("seller")
+    damaged = vehicle(plate=None, seller_id=str(seller.id))
+    behind.says("vehicles GET /vehicles", {"items": [vehicle(), damaged], "next": None})
+    behind.says(f"vehicles GET /vehicles/{damaged['id']}", damaged, ETag='"1"')
+    page = await shop.get("/")
+    assert page.status_code == 200
+    assert damaged["id"] in page.text
+    await signed_in(shop, "seller@example.com")
+    form = await shop.get(f"/sell/{damaged['id']}")
+    assert form.status_code == 200
+    assert error_of(form, "plate") == "What is stored here cannot be read. Please write it again."
+
+
+async def test_tokens_are_issued_although_the_signing_key_cannot_be_read(
+    serve: Serve, add_user: AddUser, portal_database: str
+) -> None:
+    await add_user("operator")
+    async with serve() as client:
+        await signed_in(client, "operator@example.com")
+        old = (await client.post("/api/token")).json()["access_token"]
+        last = "octet_length(private_key) - 1"
+        flipped = f"set_byte(private_key, {last}, get_byte(private_key, {last}) # 1)"
+        await execute(portal_database, f"UPDATE signing_keys SET private_key = {flipped}")
+    async with serve() as client:
+        await signed_in(client, "operator@example.com")
+        fresh = await client.post("/api/token")
+        assert fresh.status_code == 200, fresh.text
+        for token in (old, fresh.json()["access_token"]):
+            client.cookies.clear()
+            bearer = {"Authorization": f"Bearer {token}"}
+            assert (await client.get("/api/submissions", headers=bearer)).status_code == 200
+
+
+async def test_a_dropped_key_is_told_at_the_start_of_the_portal(
+    serve: Serve, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    async with serve(data_keys=f"k2:{new_key()}") as client:
+        ready = await client.get("/ready")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["data keys"].startswith("down: DATA_KEYS lacks the key 'k1'")
