@@ -5,12 +5,10 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
 
 from libs.kernel.errors import DomainError
 from libs.messaging.inbox.failures import (
@@ -21,6 +19,7 @@ from libs.messaging.inbox.failures import (
 )
 from libs.messaging.outbox.outbox import MessageTooLarge
 from libs.runtime.problems import Refusal, Unavailable, of_domain_error, of_refusal, problem
+from libs.runtime.routes import fitting
 
 log = structlog.get_logger(__name__)
 
@@ -73,16 +72,9 @@ def method_not_allowed(request: Request) -> Response:
 
 def methods_of(request: Request) -> set[str]:
     """What the first path that fits knows, as in the document: `/a/b` before `/a/{name}`."""
-    fitting = [
-        route
-        for route in iter_route_contexts(request.app.routes)
-        if isinstance(route.original_route, Route) and route.path_regex.match(request.url.path)
-    ]
+    found = fitting(request.app, request.url.path)
     return {
-        method
-        for route in fitting
-        if route.path == fitting[0].path
-        for method in route.methods or ()
+        method for route in found if route.path == found[0].path for method in route.methods or ()
     }
 
 

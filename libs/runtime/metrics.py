@@ -1,8 +1,14 @@
-"""What Prometheus reads: HTTP durations by route, the pool's use, the outbox's backlog."""
+"""What Prometheus reads: HTTP durations and errors by route, the pool, the database's time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from prometheus_client import REGISTRY, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.metrics_core import GaugeMetricFamily
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
@@ -12,6 +18,17 @@ HTTP_SECONDS = Histogram(
     "Time from the request to the end of its answer",
     ["method", "route", "status"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+)
+
+SERVER_ERRORS = Counter(
+    "http_server_errors", "Requests answered with a status from 500 on", ["method", "route"]
+)
+"""The durations count them too, by status, but only from the first one on: an alert on a rate needs
+a counter that begins at zero."""
+DATABASE_SECONDS = Histogram(
+    "database_round_trip_seconds",
+    "Time of the smallest statement, once a second",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
 
 _children: dict[tuple[str, str, int], Histogram] = {}
@@ -24,6 +41,14 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
     if child is None:
         child = _children[key] = HTTP_SECONDS.labels(method, route, status)
     child.observe(seconds)
+    if status >= 500:
+        SERVER_ERRORS.labels(method, route).inc()
+
+
+def start_at_zero(routes: Iterable[tuple[str, str]]) -> None:
+    """The counters of these methods and routes exist before anything is counted."""
+    for method, route in routes:
+        SERVER_ERRORS.labels(method, route)
 
 
 class PoolUse:

@@ -77,7 +77,7 @@ def _completed(document: Json, app: FastAPI) -> Json:
 
 def _operations(app: FastAPI) -> Iterator[tuple[str, str, Dependant]]:
     for route in iter_route_contexts(app.routes):
-        dependant = getattr(route.original_route, "dependant", None)
+        dependant = getattr(route, "dependant", None)
         if dependant is not None and route.include_in_schema and route.path_format:
             for method in route.methods or ():
                 yield route.path_format, method.lower(), dependant

@@ -1,6 +1,8 @@
 """/health: the process lives. /ready: it can do its work, or what keeps it from it."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -9,12 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.relay.backlog import Backlog, backlog
 from libs.runtime.database import driver_of
+from libs.runtime.metrics import DATABASE_SECONDS
 from libs.runtime.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
 SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 2.0
+REMEMBERED_SECONDS = 5.0
+LATENCY_SECONDS = 300.0
+"""The mean of the database's answers is over so long a time."""
 OK, DOWN = "ok", "down"
 READ_ONLY = "read-only: nothing can be written"
 
@@ -23,6 +29,49 @@ _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
 
 Check = Callable[[], Awaitable[bool]]
 Note = Callable[[], str | None]
+
+
+class Remembered:
+    """A check that costs something, asked no more often than each `REMEMBERED_SECONDS`, however
+    often /ready is asked.
+    """
+
+    def __init__(self, check: Check) -> None:
+        self._check = check
+        self._asking = asyncio.Lock()
+        self._asked_at = float("-inf")
+        self._answer = False
+
+    async def __call__(self) -> bool:
+        async with self._asking:
+            if time.monotonic() - self._asked_at > REMEMBERED_SECONDS:
+                self._answer = False
+                self._asked_at = time.monotonic()
+                self._answer = await self._check()
+            return self._answer
+
+
+class Latency:
+    """How long the database took for the smallest statement, in the last minutes."""
+
+    def __init__(self) -> None:
+        self._noted: deque[tuple[float, float]] = deque()
+
+    def note(self, seconds: float) -> None:
+        DATABASE_SECONDS.observe(seconds)
+        self._noted.append((time.monotonic(), seconds))
+        self._forget()
+
+    def mean(self) -> float | None:
+        """Seconds; None where nothing was measured within `LATENCY_SECONDS`."""
+        self._forget()
+        if not self._noted:
+            return None
+        return sum(seconds for _, seconds in self._noted) / len(self._noted)
+
+    def _forget(self) -> None:
+        while self._noted and self._noted[0][0] < time.monotonic() - LATENCY_SECONDS:
+            self._noted.popleft()
 
 
 class Readiness:
@@ -34,6 +83,7 @@ class Readiness:
         self.checks: dict[str, Check] = {}
         self.notes: dict[str, Note] = {}
         self.backlog = Backlog(0, 0.0, 0, None)
+        self.latency = Latency()
         self._database = DOWN
         self._engine = engine
         self._max_rows = settings.outbox_high_water_rows
@@ -70,7 +120,10 @@ class Readiness:
             async with asyncio.timeout(CHECK_SECONDS), self._engine.connect() as connection:
                 driver = await driver_of(connection)
                 self.backlog = await backlog(driver)
-                self._note(READ_ONLY if await driver.fetchval(_IS_READ_ONLY) else OK)
+                started = time.perf_counter()
+                read_only = await driver.fetchval(_IS_READ_ONLY)
+                self.latency.note(time.perf_counter() - started)
+                self._note(READ_ONLY if read_only else OK)
         except Exception as error:  # whatever is wrong with it, the database is not usable
             self._note(DOWN, type(error).__name__)
 

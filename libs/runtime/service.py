@@ -1,11 +1,11 @@
 """A service as a process: the web application, and by its role the relay, subscriber and loops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import CollectorRegistry
 
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -19,9 +19,11 @@ from libs.runtime.data_keys import Sealed
 from libs.runtime.failure import one_line_errors
 from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
-from libs.runtime.metrics import PoolUse
+from libs.runtime.metrics import PoolUse, start_at_zero
 from libs.runtime.peers import check_own
-from libs.runtime.readiness import Readiness
+from libs.runtime.query import known_parameters
+from libs.runtime.readiness import Check, Readiness
+from libs.runtime.routes import templates
 from libs.runtime.running import running
 from libs.runtime.settings import ServiceSettings, read_settings
 from libs.runtime.telemetry import RequestContext, records_spans
@@ -42,7 +44,8 @@ class Service(Generic[Unit]):
     `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
     hold no place among the requests at work: event streams, static files. `own_partitions` keeps
     the partitions of its own tables, with and like those of the library's. `sealed` are the columns
-    whose keys are checked at the start.
+    whose keys are checked at the start. `api_checks` are asked by readiness where the process
+    answers requests: what only they need.
     """
 
     settings: ServiceSettings
@@ -59,6 +62,7 @@ class Service(Generic[Unit]):
     forms: bool = False
     own_partitions: Maintain | None = None
     sealed: Sealed | None = None
+    api_checks: Mapping[str, Check] = field(default_factory=dict)
 
 
 def create_app(service: Service[Any]) -> FastAPI:
@@ -69,6 +73,8 @@ def create_app(service: Service[Any]) -> FastAPI:
     settings, engine = service.settings, service.transactions.engine
     check_own(service.participant, service.choreography)
     readiness = Readiness(engine, settings)
+    if settings.serves_api:
+        readiness.checks.update(service.api_checks)
     app = FastAPI(
         title=settings.service,
         docs_url=None,
@@ -86,10 +92,11 @@ def create_app(service: Service[Any]) -> FastAPI:
     openapi.install(app)
     pages.install(app, service.participant, service.choreography.publishers)
     if settings.serves_api:
-        for router in service.routers:
-            app.include_router(router)
+        routers = list(service.routers)
         if service.participant.publishes:
-            app.include_router(given_up.router(engine, tenant_attribute=settings.tenant_attribute))
+            routers.append(given_up.router(engine, tenant_attribute=settings.tenant_attribute))
+        for router in routers:
+            app.include_router(router, dependencies=[Depends(known_parameters)])
         service.install(app)
     app.add_middleware(
         RequestLimits,
@@ -100,6 +107,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         forms=service.forms,
     )
     app.add_middleware(RequestContext)
+    start_at_zero(templates(app))
     return app
 
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.messaging.outbox.causation import caused_by
 from libs.runtime.metrics import observe_request
 from libs.runtime.problems import problem
+from libs.runtime.routes import template_of
 
 log = structlog.get_logger(__name__)
 
@@ -52,12 +53,13 @@ class RequestContext:
         started = perf_counter()
         request_id = _request_id(scope)
         identity = (b"x-request-id", request_id.encode())
-        status = 0
+        status, streaming = 0, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streaming
             if message["type"] == "http.response.start":
                 status = message["status"]
+                streaming = _is_event_stream(message)
                 message["headers"] = [*message.get("headers", ()), identity]
             await send(message)
 
@@ -74,8 +76,25 @@ class RequestContext:
         finally:
             if token is not None:
                 context.detach(token)
-            route = getattr(scope.get("route"), "path", "unmatched")
-            observe_request(scope["method"], route, status, perf_counter() - started)
+            if not streaming:
+                route = _template(scope)
+                observe_request(scope["method"], route, status, perf_counter() - started)
+
+
+def _is_event_stream(start: Message) -> bool:
+    """It lasts as long as somebody looks: that is no duration of a request."""
+    return any(
+        name.lower() == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in start.get("headers", ())
+    )
+
+
+def _template(scope: Scope) -> str:
+    """The path's template. What is refused before it is routed (a body too large, no place) counts
+    under the route it was meant for.
+    """
+    found = getattr(scope.get("route"), "path", None)
+    return found or template_of(scope["app"], scope["method"], scope["path"]) or "unmatched"
 
 
 def _request_id(scope: Scope) -> str:

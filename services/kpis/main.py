@@ -4,6 +4,7 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import STATEMENT_SECONDS, create_engine
 from libs.runtime.peers import read_choreography
+from libs.runtime.readiness import Remembered
 from libs.runtime.service import Service, main
 from services.kpis.infrastructure.consumers import participant
 from services.kpis.infrastructure.http import router
@@ -32,6 +33,7 @@ def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, reader)],
+        api_checks={"reader": Remembered(reader.can_read)},
     )
 
 

@@ -2,6 +2,7 @@
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.attention import attention_count
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
 from libs.runtime.peers import read_choreography
@@ -13,7 +14,7 @@ from services.payments.infrastructure.http import router
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
 from services.payments.infrastructure.settings import PaymentsSettings
-from services.payments.infrastructure.tables import TABLES
+from services.payments.infrastructure.tables import TABLES, payments
 
 EXPIRED_AT_ONCE = 200
 
@@ -35,7 +36,11 @@ def build(settings: PaymentsSettings) -> Service[PostgresPaymentsUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, worker.loop.wake)],
-        loops=[worker.loop, Loop("expiry", 1.0, expire)],
+        loops=[
+            worker.loop,
+            Loop("expiry", 1.0, expire),
+            attention_count(settings.service, engine, payments),
+        ],
     )
 
 

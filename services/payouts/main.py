@@ -2,6 +2,7 @@
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.attention import attention_count
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
@@ -11,7 +12,7 @@ from services.payouts.infrastructure.http import router
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 from services.payouts.infrastructure.sandbox_bank import SandboxBank
 from services.payouts.infrastructure.settings import PayoutsSettings
-from services.payouts.infrastructure.tables import TABLES
+from services.payouts.infrastructure.tables import TABLES, payouts
 
 
 def build(settings: PayoutsSettings) -> Service[PostgresPayoutsUnitOfWork]:
@@ -27,7 +28,7 @@ def build(settings: PayoutsSettings) -> Service[PostgresPayoutsUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, worker.loop.wake)],
-        loops=[worker.loop],
+        loops=[worker.loop, attention_count(settings.service, engine, payouts)],
     )
 
 

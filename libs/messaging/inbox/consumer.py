@@ -89,6 +89,7 @@ class QueueConsumer(Generic[Unit]):
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._committed_at = float("-inf")
+        metrics.start_at_zero(self.queue)
         self._held = metrics.Held(self.queue)
         self._handled = metrics.HANDLED.labels(self.queue)
         self._lag = metrics.LAG.labels(self.queue)
@@ -346,7 +347,12 @@ class QueueConsumer(Generic[Unit]):
         self._unsettled.discard(message)
 
     def _reject(
-        self, message: AbstractIncomingMessage, why: str, error: str, *, attempts: int = 1
+        self,
+        message: AbstractIncomingMessage,
+        why: metrics.Why,
+        error: str,
+        *,
+        attempts: int = 1,
     ) -> None:
         self._unsettled.discard(message)
         self._rejections.add(Rejection(message, why, error, attempts))

@@ -1,6 +1,11 @@
 """What the subscriber measures, by queue."""
 
+from typing import Literal, get_args
+
 from prometheus_client import Counter, Gauge, Histogram
+
+Why = Literal["unreadable", "failed", "tampered"]
+"""Why a message ends in the dead letters."""
 
 HANDLED = Counter("messaging_handled", "Messages whose reaction committed", ["queue"])
 DUPLICATES = Counter("messaging_duplicates", "Messages the inbox had seen before", ["queue"])
@@ -22,6 +27,16 @@ LAG = Histogram(
     ["queue"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300, 3600),
 )
+
+
+def start_at_zero(queue: str) -> None:
+    """The counters of a queue exist before anything is counted: a rate over a counter that begins
+    with its first event does not see that event.
+    """
+    for counter in (HANDLED, DUPLICATES, RETRIES):
+        counter.labels(queue)
+    for why in get_args(Why):
+        REFUSED.labels(queue, why)
 
 
 class Held:

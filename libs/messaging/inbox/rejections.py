@@ -20,7 +20,7 @@ class Rejection:
     """`why` is one word for the metrics, `error` a sentence for the dead letter."""
 
     message: AbstractIncomingMessage
-    why: str
+    why: metrics.Why
     error: str
     attempts: int
 

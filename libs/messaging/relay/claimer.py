@@ -8,7 +8,13 @@ from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.broker import BrokerUnavailable
 from libs.messaging.relay.claims import Batch, Settled, SubjectRows, claim, park, settle
-from libs.messaging.relay.metrics import BATCH_SECONDS, PUBLISHED
+from libs.messaging.relay.metrics import (
+    BATCH_SECONDS,
+    DELIVERED,
+    FAILED,
+    PUBLISHED,
+    start_at_zero,
+)
 from libs.messaging.relay.publisher import Published, Publisher
 from libs.messaging.relay.queue_watch import QueueWatch
 from libs.messaging.relay.retries import settled
@@ -110,6 +116,7 @@ class Claimer:
         *,
         archive: bool,
     ) -> None:
+        start_at_zero(service)
         self._service = service
         self._connection = connection
         self._publisher = publisher
@@ -202,6 +209,6 @@ class Claimer:
     def _count(self, done: list[Settled]) -> None:
         delivered = sum(each.confirmed for each in done)
         failed = sum(each.error is not None for each in done)
-        PUBLISHED.labels(self._service, "delivered").inc(delivered)
+        PUBLISHED.labels(self._service, DELIVERED).inc(delivered)
         if failed:
-            PUBLISHED.labels(self._service, "failed").inc(failed)
+            PUBLISHED.labels(self._service, FAILED).inc(failed)

@@ -7,7 +7,7 @@ from libs.messaging.database import Connection
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.relay.backlog import Backlog, backlog
 from libs.messaging.relay.metrics import FAILING as FAILING_ROWS
-from libs.messaging.relay.metrics import OLDEST, WAITING
+from libs.messaging.relay.metrics import GIVEN_UP, OLDEST, WAITING
 from libs.messaging.relay.rows import BEYOND, FRESH, PARKED, heads_among, transaction
 from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
@@ -94,3 +94,4 @@ class Janitor:
         WAITING.labels(self._source).set(now.rows)
         OLDEST.labels(self._source).set(now.age)
         FAILING_ROWS.labels(self._source).set(now.failing)
+        GIVEN_UP.labels(self._source).set(now.given_up)

@@ -15,12 +15,17 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import structlog
 
+from libs.kernel.errors import DomainError
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.runtime.problems import Unavailable
 from services.kpis.application.ports import Cell, Result
 from services.kpis.domain.errors import KpiNotComputable, KpiTooLarge, KpiTooSlow, MonthMissing
+from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
 from services.kpis.infrastructure.template import SafeQuery, safe_query
+
+log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 1.0
 """After Postgres should have stopped the statement by itself."""
@@ -28,6 +33,7 @@ MAX_COLUMNS = 50
 MAX_CHARACTERS = 1_000_000
 MAX_DIGITS = 100
 ROWS_AT_ONCE = 20
+_READS = [f"SELECT FROM {SCHEMA}.{view} LIMIT 0" for view in VIEWS]  # nosec B608
 OF_THE_TEMPLATE = ("22", "25", "42", "54")
 """Classes of SQLSTATE: the data, what the transaction may, the statement and its rights, limits."""
 
@@ -37,6 +43,17 @@ class PostgresReader:
     dsn: str
     timeout_seconds: float
     max_rows: int
+
+    async def can_read(self) -> bool:
+        """Whether the role gets in and may read what is published: for readiness."""
+        try:
+            async with self._transaction() as connection:
+                for statement in _READS:
+                    await connection.execute(statement)
+        except (Unavailable, DomainError) as error:
+            log.warning("the reader of kpis cannot read", error=str(error.__cause__ or error))
+            return False
+        return True
 
     async def check(self, sql_template: str) -> None:
         query = safe_query(sql_template, self.max_rows)

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import get_args
 
 import structlog
 from prometheus_client import Counter
@@ -17,7 +18,7 @@ from services.payments.application.call_gateway import call_gateway
 from services.payments.application.ports import Gateway
 from services.payments.application.record_charge import record_charge
 from services.payments.application.record_refund import record_refund
-from services.payments.domain.gateway import RetryPolicy, Unanswered
+from services.payments.domain.gateway import Answer, RetryPolicy, Unanswered
 from services.payments.domain.payment import Payment, State
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 
@@ -27,6 +28,10 @@ log = structlog.get_logger()
 answers = Counter(
     "payments_gateway_answers_total", "Answers of the payment gateway", ["call", "answer"]
 )
+CHARGE, REFUND = "charge", "refund"
+for kind in get_args(Answer):  # a rate sees the first answer only of a counter that was there
+    for asked in (CHARGE, REFUND):
+        answers.labels(asked, kind.__name__.lower())
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class GatewayWorker:
                     policy=self._terms.policy,
                 )
             )
-        answers.labels("charge" if charging else "refund", type(answer).__name__.lower()).inc()
+        answers.labels(CHARGE if charging else REFUND, type(answer).__name__.lower()).inc()
         if isinstance(answer, Unanswered):
             alert = payment.attempts >= self._terms.policy.silent_tries
             say = log.error if alert else log.warning

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import get_args
 
 import structlog
 from prometheus_client import Counter
@@ -24,6 +25,8 @@ EVERY_SECONDS = 0.5
 
 log = structlog.get_logger()
 answers = Counter("payouts_bank_answers_total", "Answers of the bank", ["answer"])
+for kind in get_args(Answer):  # a rate sees the first answer only of a counter that was there
+    answers.labels(kind.__name__.lower())
 failures = Counter("payouts_failed_total", "Payouts that failed for good: each needs a person")
 
 

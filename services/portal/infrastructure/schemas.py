@@ -1,7 +1,7 @@
 """What clients send and get."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -79,12 +79,19 @@ class TokenOut(Out):
 
 
 class DatabaseHealth(Out):
+    """`latency_ms` is of this moment, `mean_latency_ms` of the last `mean_over_seconds`; null where
+    nothing was measured. With a mean above `limit_ms` the status is `slow`.
+    """
+
     is_reachable: bool
     latency_ms: float | None
+    mean_latency_ms: float | None
+    mean_over_seconds: int
+    limit_ms: float
 
 
 class HealthOut(Out):
-    status: str
+    status: Literal["ok", "slow", "down"]
     database: DatabaseHealth
 
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from prometheus_client import REGISTRY
 
 from services.payments.application.record_charge import record_charge
 from services.payments.domain.gateway import Answer, Approved, RetryPolicy
@@ -50,6 +51,23 @@ async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> No
             uow, order_id=order_id, answer=answer, claim=UUID(int=1), policy=policy
         )
     )
+
+
+async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settled(
+    payments: Payments,
+) -> None:
+    counting = next(loop for loop in payments.service.loops if loop.name == "attention")
+
+    async def counted() -> float | None:
+        await counting.work()
+        return REGISTRY.get_sample_value("needs_attention", {"service": "payments"})
+
+    before = await counted()
+    assert before is not None
+    _, payment_id = await silent(payments, calls=5)
+    assert await counted() == before + 1
+    assert (await settle(payments, payment_id, NOT_CHARGED)).status_code == 200
+    assert await counted() == before
 
 
 async def test_a_charge_left_unanswered_asks_for_a_person_once_and_in_time(

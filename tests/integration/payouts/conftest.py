@@ -125,7 +125,7 @@ class Payouts:
         return not await self.rows("SELECT 1 FROM payouts WHERE claim IS NOT NULL")
 
     async def loop(self) -> bool:
-        (bank,) = self.service.loops
+        (bank,) = [loop for loop in self.service.loops if loop.name == "bank"]
         return await bank.work()
 
     async def record(self, external_id: object) -> Any:

@@ -194,7 +194,7 @@ async def test_silent_bank_does_not_hold_up_other_payouts(
 
 
 async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:
-    (loop,) = payouts.service.loops
+    (loop,) = [each for each in payouts.service.loops if each.name == "bank"]
     loop.every = 3600
     parts = Supervisor("test")
     loop.start(parts)

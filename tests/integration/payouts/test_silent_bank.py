@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from prometheus_client import REGISTRY
 
 from services.payouts.application.record_answer import record_answer
 from services.payouts.domain.bank import Answer, Paid, RetryPolicy
@@ -55,6 +56,23 @@ async def test_a_payout_left_unanswered_asks_for_a_person_once_and_in_time(
     assert await in_need(payouts) == [str(order_id)]
     record = await payouts.record(order_id)
     assert (record["status"], record["attempts"]) == ("PENDING", 7), "it is asked on"
+
+
+async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settled(
+    payouts: Payouts,
+) -> None:
+    counting = next(loop for loop in payouts.service.loops if loop.name == "attention")
+
+    async def counted() -> float | None:
+        await counting.work()
+        return REGISTRY.get_sample_value("needs_attention", {"service": "payouts"})
+
+    before = await counted()
+    assert before is not None
+    order_id = await silent(payouts, calls=5)
+    assert await counted() == before + 1
+    assert (await settle(payouts, order_id, PAID)).status_code == 200
+    assert await counted() == before
 
 
 async def test_what_was_paid_is_completed_and_never_asked_for_again(payouts: Payouts) -> None:

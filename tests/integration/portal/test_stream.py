@@ -92,6 +92,21 @@ async def test_a_finished_purchase_is_told_whole_and_the_stream_ends(
     assert told[-1] == ("finished", None, {"state": "CLOSED"})
 
 
+async def test_a_stream_is_no_duration_of_a_request_and_its_refusal_is(
+    served: httpx.AsyncClient, transactions: Portal
+) -> None:
+    order_id = await buy(transactions)
+    async with served.stream("GET", path(order_id)) as answer:
+        assert answer.status_code == 200
+        async for _ in events(answer):
+            pass
+    assert (await served.get(path(uuid7()))).status_code == 404
+    metrics = (await served.get("/metrics")).text
+    lines = [line for line in metrics.splitlines() if "timeline/events" in line]
+    assert [line for line in lines if 'status="404"' in line]
+    assert [line for line in lines if 'status="200"' in line] == []
+
+
 async def test_it_goes_on_after_the_last_event_the_browser_has_seen(
     served: httpx.AsyncClient, transactions: Portal
 ) -> None:

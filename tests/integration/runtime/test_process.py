@@ -118,7 +118,7 @@ async def test_pages_of_documentation_need_no_internet(notes_database: str) -> N
         assert (await client.get("/asyncapi")).json()["asyncapi"].startswith("3.")
         assert "/notes" in (await client.get("/openapi.json")).json()["paths"]
         assert (await client.get("/health")).json() == {"status": "ok"}
-        assert 'route="/notes"' not in (await client.get("/metrics")).text
+        assert 'route="/notes",status' not in (await client.get("/metrics")).text
         await client.get("/notes")
         metrics = (await client.get("/metrics")).text
         assert (
