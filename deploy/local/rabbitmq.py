@@ -102,6 +102,7 @@ def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
         "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(PLUGINS.with_name("advanced.config")),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_PID_FILE": str(home / "pid"),
         # Our epmd is there already; and idle schedulers that spin would take the services' time.

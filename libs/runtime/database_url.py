@@ -6,6 +6,10 @@ DRIVERS = frozenset(
     {"postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg"}
 )
 
+PARAMETERS = frozenset({"sslmode", "ssl", "target_session_attrs", "host", "port"})
+INSTEAD = {"sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY"}
+"""libpq's parameters that the driver takes from the environment only."""
+
 
 def asyncpg_url(text: str) -> URL:
     """`postgresql://`, `+psycopg`, `+psycopg2` and `+asyncpg` become asyncpg; libpq's `sslmode`
@@ -22,9 +26,18 @@ def asyncpg_url(text: str) -> URL:
     if not url.database:
         raise ValueError("names no database")
     query = dict(url.query)
+    for name in sorted(query.keys() - PARAMETERS):
+        raise ValueError(_what_to_do(name))
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")
     return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _what_to_do(parameter: str) -> str:
+    if parameter in INSTEAD:
+        return f"set {INSTEAD[parameter]} in the environment instead of {parameter}"
+    known = ", ".join(sorted(PARAMETERS - {"ssl"}))
+    return f"the parameter {parameter[:40]} is not known, leave it out; known are {known}"
 
 
 def url_from_parts(*, user: str, password: str, host: str, port: int, database: str) -> URL:

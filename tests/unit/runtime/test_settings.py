@@ -81,6 +81,27 @@ def test_any_postgres_url_is_mapped_to_asyncpg(scheme: str) -> None:
     assert plain_dsn(url) == "postgresql://me:p%40ss@db:5433/x?sslmode=verify-full"
 
 
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        (
+            "connect_timeout=5",
+            "the parameter connect_timeout is not known, leave it out; known are",
+        ),
+        ("sslmode=require&channel_binding=require", "the parameter channel_binding is not known"),
+        ("sslrootcert=/ca.pem", "set PGSSLROOTCERT in the environment instead of sslrootcert"),
+    ],
+)
+def test_a_parameter_of_the_url_that_is_not_understood_is_one_line_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, query: str, line: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://me:secret@db/x?{query}")
+    with pytest.raises(StartFailure) as failure:
+        read_settings(SomeSettings)
+    assert str(failure.value).startswith(f"DATABASE_URL: {line}")
+    assert "secret" not in str(failure.value)
+
+
 def test_the_parts_make_a_url_when_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL")
     parts = {"USER": "me", "PASSWORD": "p@ss:/word", "DB": "x", "HOST": "db", "PORT": "5433"}
