@@ -27,8 +27,8 @@ async def rotate_signing_key(
 async def first_signing_key(
     uow: PortalUnitOfWork, *, make_key: MakeKey, now: datetime
 ) -> SigningKey | None:
-    """Made where none signs: there is none yet, or none that can be read. Else None."""
-    if any(key.signs(now) for key in await uow.keys.lock_all()):
+    """Made where there is none yet, or the newest cannot be read. Else None."""
+    if any(key.has_future for key in await uow.keys.lock_all()):
         return None
     fresh = make_key(now)
     await uow.keys.add(fresh)

@@ -21,9 +21,14 @@ class SigningKey:
     signs_from: datetime
     retired_at: datetime | None = None
 
-    def signs(self, now: datetime) -> bool:
-        started = self.signs_from <= now and (self.retired_at is None or now < self.retired_at)
-        return started and self.private_pem is not None
+    @property
+    def is_readable(self) -> bool:
+        return self.private_pem is not None
+
+    @property
+    def has_future(self) -> bool:
+        """Whether it signs, or will, until another one takes its place."""
+        return self.is_readable and self.retired_at is None
 
     def is_published(self, now: datetime, token_lifetime: timedelta) -> bool:
         """Until the last token it signed has expired."""

@@ -41,7 +41,7 @@ class Tokens:
     async def mint(self, user: User, lifetime: timedelta | None = None) -> str:
         """For this user, with the roles of this moment."""
         now = utc_now()
-        key = [key for key in await self._known() if key.signs(now)][-1]
+        key = [key for key in await self._known() if key.is_readable and key.signs_from <= now][-1]
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -74,11 +74,10 @@ class Tokens:
         return None
 
     async def load(self) -> None:
-        """Read the keys; the first one is made where none signs."""
-        now = utc_now()
+        """Read the keys; one is made where there is none, or none that can be read."""
         keys = await self._transactions.run(lambda uow: uow.keys.all())
-        if not any(key.signs(now) for key in keys):
-            first = partial(first_signing_key, make_key=make_key, now=now)
+        if not any(key.has_future for key in keys):
+            first = partial(first_signing_key, make_key=make_key, now=utc_now())
             await self._transactions.run(first)
             keys = await self._transactions.run(lambda uow: uow.keys.all())
         self._keys, self._read_at = keys, time.monotonic()
