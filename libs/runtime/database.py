@@ -1,4 +1,4 @@
-"""The connection pool of a process, and what its troubles look like."""
+"""The connection pool of a process, and what its failures look like."""
 
 import time
 from functools import partial

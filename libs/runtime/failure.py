@@ -1,4 +1,4 @@
-"""A trouble at start that the operator can mend: one clear line, exit code 2, no traceback."""
+"""An error at start that the operator can mend: one clear line, exit code 2, no traceback."""
 
 import sys
 from collections.abc import Iterator

@@ -112,7 +112,7 @@ def create_app(service: Service[Any]) -> FastAPI:
 
 
 def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
-    """Run the service until SIGTERM or Ctrl-C; a trouble at start is one line and exit code 2."""
+    """Run the service until SIGTERM or Ctrl-C; an error at start is one line and exit code 2."""
     from libs.runtime.server import serve
 
     with one_line_errors():

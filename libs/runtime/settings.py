@@ -177,7 +177,7 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def works(self) -> bool:
-        """Whether this process hears events and runs the loops."""
+        """Whether this process consumes events and runs the loops."""
         return self.role in ("all", "worker")
 
     @property
@@ -203,7 +203,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def read_settings(settings_type: type[S]) -> S:
-    """Read the environment and `.env`; raises StartFailure naming each setting in trouble."""
+    """Read the environment and `.env`; raises StartFailure naming each setting that is wrong."""
     try:
         return settings_type()
     except ValidationError as error:

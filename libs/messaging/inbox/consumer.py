@@ -20,6 +20,7 @@ from libs.messaging.inbox.delivery import Delivery, Reader, Unreadable, is_gone
 from libs.messaging.inbox.failures import (
     BROKER_ERRORS,
     describe,
+    is_blocked,
     is_infrastructure_error,
     is_of_the_whole_server,
     sqlstate,
@@ -234,8 +235,9 @@ class QueueConsumer(Generic[Unit]):
         self, deliveries: list[Delivery], failure: BatchFailed | None
     ) -> None:
         """Find out who is to blame. After an infrastructure error the batch is tried again as a
-        whole; a message whose reaction failed is tried again without the others, and they without
-        it; after some rounds all are handled one by one.
+        whole, which keeps its order; a message whose reaction failed, or was blocked while the
+        database answers, is tried again without the others, and they without it; after some rounds
+        all are handled one by one.
         """
         attempt = 0
         while failure:
@@ -249,7 +251,7 @@ class QueueConsumer(Generic[Unit]):
                 return
             if isinstance(failure.error, InboxUnavailable):
                 await self._back_off(attempt, **about)
-            elif not answers and attempt <= WHOLE_ROUNDS:
+            elif attempt <= WHOLE_ROUNDS and not (own or (answers and is_blocked(failure.error))):
                 pass
             elif len(deliveries) == 1:
                 self._retry_or_reject(deliveries[0], failure.error, answered=answers)

@@ -13,6 +13,10 @@ from libs.kernel.clock import Clock, utc_now
 ANSWER_SECONDS = 2.0
 """A database that needs longer for one row does not count as answering."""
 
+TIME_IF_WRITABLE = text(
+    "SELECT clock_timestamp() WHERE NOT current_setting('transaction_read_only')::boolean"
+)
+
 
 class Database:
     """The database's clock decides the age of messages: a wrong clock of this machine does not.
@@ -27,19 +31,23 @@ class Database:
         self._answered_at = -math.inf
 
     async def answers(self, *, within: float = 0.0) -> bool:
-        """Whether the database answers on a connection of the pool within two seconds.
+        """Whether the database answers on a connection of the pool within two seconds, and writes.
 
-        An answer of the last `within` seconds counts. The pool is used on purpose: a server that
+        An answer of the last `within` seconds counts. While it is read-only, as a standby is in a
+        failover, the answer is False. The pool is used on purpose: a server that
         answers a new connection is of no use while the pool holds dead ones.
         """
         if time.monotonic() - self._answered_at < within:
             return True
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._engine.connect() as connection:
-                answer = await connection.scalar(text("SELECT clock_timestamp()"))
+                time_if_writable = await connection.scalar(TIME_IF_WRITABLE)
+                if time_if_writable is None:
+                    await connection.invalidate()  # a session may stay read-only until it ends
+                    return False
         except Exception:  # whatever it is: it does not answer
             return False
-        self._answer, self._answered_at = answer, time.monotonic()
+        self._answer, self._answered_at = time_if_writable, time.monotonic()
         return True
 
     def now(self) -> datetime:

@@ -42,7 +42,13 @@ _INFRASTRUCTURE_STATES = frozenset(
     }
 )
 _SERVER_CLASSES = frozenset({"53", "58"})
-_SERVER_STATES = frozenset({"25006"})
+_BLOCKED_STATES = frozenset(
+    {
+        "57014",  # cancelled: over its time
+        "25P03",
+        "25P04",
+    }
+)
 
 
 def is_infrastructure_error(error: BaseException) -> bool:
@@ -60,9 +66,14 @@ def is_infrastructure_error(error: BaseException) -> bool:
 
 
 def is_of_the_whole_server(error: BaseException) -> bool:
-    """Postgres answers, but works for nobody: it is read-only, or its disk or memory is full."""
+    """Postgres answers, but works for nobody: its disk or its memory is full."""
+    return (sqlstate(error) or "")[:2] in _SERVER_CLASSES
+
+
+def is_blocked(error: BaseException) -> bool:
+    """Something kept this work waiting, for example a row that is locked: other work may pass."""
     state = sqlstate(error) or ""
-    return state[:2] in _SERVER_CLASSES or state in _SERVER_STATES
+    return state[:2] == "55" or state in _BLOCKED_STATES
 
 
 def came_from_database(error: BaseException) -> bool:

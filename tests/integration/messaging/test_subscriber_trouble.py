@@ -14,8 +14,10 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from libs.kernel.ids import uuid7
 from libs.messaging import topology
 from libs.messaging.envelope import Received
+from libs.messaging.inbox.consumer import WHOLE_ROUNDS
 from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
@@ -148,6 +150,51 @@ async def test_a_deadlock_runs_the_transaction_again_and_blames_no_message(
     assert await until_reserved(engine, 1) == [100]
     await subscriber.stop()
     assert tries == 8
+    assert await dead(channel) is None
+
+
+@pytest.mark.parametrize("state", ["40P01", "57P01", "25006"])
+async def test_the_order_of_a_subject_outlasts_a_transaction_that_the_server_ends(
+    engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe, state: str
+) -> None:
+    ended: list[int] = []
+
+    async def ended_once(
+        unit: sample.CreditUnitOfWork, event: Received[sample.OrderPlacedView]
+    ) -> None:
+        await sample.reserve_credit(unit, event)
+        if event.data.total_cents == 2 and len(ended) < WHOLE_ROUNDS:
+            ended.append(event.data.total_cents)
+            raising = f"DO $$ BEGIN RAISE 'ended' USING ERRCODE = '{state}'; END $$"
+            await unit.connection.execute(text(raising))
+
+    order_id = uuid7()
+    placed = [sample.order_placed(order_id, total_cents=n) for n in range(1, 6)]
+    await send(channel, *map(sample.on_the_wire, placed))
+    await subscribe(ended_once)
+    assert await until_reserved(engine, 5) == [1, 2, 3, 4, 5]
+    assert len(ended) == WHOLE_ROUNDS
+
+
+async def test_the_order_of_a_subject_outlasts_a_database_that_is_read_only(
+    engine: AsyncEngine,
+    channel: AbstractChannel,
+    subscribe: Subscribe,
+    administrator: asyncpg.Connection,
+    database: str,
+) -> None:
+    name = database.rpartition("/")[2]
+    await administrator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await administrator.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    order_id = uuid7()
+    placed = [sample.order_placed(order_id, total_cents=n) for n in range(1, 6)]
+    await send(channel, *map(sample.on_the_wire, placed))
+    await subscribe()
+    await eventually(_is_held)
+    await administrator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert await until_reserved(engine, 5) == [1, 2, 3, 4, 5]
     assert await dead(channel) is None
 
 
