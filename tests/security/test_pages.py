@@ -59,12 +59,18 @@ async def things(market: WholeMarket) -> Things:
 async def call(things: Things, who: User | None, endpoint: str) -> httpx.Response:
     """What this person's browser is answered."""
     method, _, template = endpoint.partition(" ")
-    path = await things.path(template.replace("{service}", "orders"))
+    path = await things.path(_with_a_service(template))
     client = await things.market.browser(who)
     request: dict[str, Any] = {}
     if endpoint in FORMS:
         request["data"] = await FORMS[endpoint](things)
     return await client.request(method, path, **request)
+
+
+def _with_a_service(template: str) -> str:
+    """Nothing waits for a person under this name; those who may look are led back."""
+    of_money = template.replace("{service}/{identifier}", f"payments/{uuid7()}")
+    return of_money.replace("{service}", "orders")
 
 
 async def cast(things: Things, endpoint: str) -> dict[str, User]:
@@ -105,7 +111,7 @@ async def test_without_the_token_of_the_page_nothing_changes(things: Things, end
     known = await things.market.signed_up(things.admin)
     client = await things.market.browser(known)
     del client.headers["X-CSRF-Token"]
-    path = await things.path(endpoint.removeprefix("POST ").replace("{service}", "orders"))
+    path = await things.path(_with_a_service(endpoint.removeprefix("POST ")))
     assert (await client.post(path)).status_code == 403
 
 

@@ -13,11 +13,13 @@ from libs.messaging.saga.choreography import Choreography
 from libs.runtime.loops import Loop
 from services.portal.application.import_vehicles import VehicleImports
 from services.portal.application.ports import PasswordHasher
+from services.portal.infrastructure.attention_desk import AttentionDesk
 from services.portal.infrastructure.broker import ManagementApi
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
 from services.portal.infrastructure.given_up_desk import GivenUpDesk
 from services.portal.infrastructure.pages import (
     admin,
+    attention,
     given_up,
     imports,
     kpis,
@@ -49,14 +51,15 @@ def back_office(
     own = {settings.service: f"http://{settings.host}:{settings.port}"}
     probes = Probes({**settings.addresses, **own}, client)
     desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
-    given_up_events = GivenUpDesk(transactions, peers)
+    given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
     vehicle_imports = VehicleImports(
         transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7, gave_up=GAVE_UP
     )
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
     routers = [
-        operations.router(transactions, broker, probes, desk, given_up_events),
+        operations.router(transactions, broker, probes, desk, given_up_events, attention_desk),
         given_up.router(transactions, given_up_events),
+        attention.router(transactions, attention_desk),
         map_pages.router(choreography, broker, probes),
         kpis.router(peers),
         imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),

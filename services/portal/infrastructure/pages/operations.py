@@ -22,6 +22,7 @@ from libs.messaging.topology import dead_queue
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit, Result
 from services.portal.domain.user import ADMIN, OPERATOR, User
+from services.portal.infrastructure.attention_desk import AttentionDesk, WaitingForAPerson
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.checks import ACTION as CHECKED
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, readable
@@ -65,12 +66,14 @@ class OperationsPages:
         probes: Probes,
         desk: DeadLetterDesk,
         given_up: GivenUpDesk,
+        attention: AttentionDesk,
     ) -> None:
         self._transactions = transactions
         self._broker = broker
         self._probes = probes
         self._desk = desk
         self._given_up = given_up
+        self._attention = attention
 
     async def page(self, request: Request, user: Keeper, queues: str = "") -> Response:
         letters: Sequence[DeadLetter] = []
@@ -89,6 +92,7 @@ class OperationsPages:
             dead=letters,
             dead_trouble=trouble,
             given_up=await self._given_up.listed(user, attended),
+            asking=await self._asking(user),
             **now,
         )
 
@@ -209,6 +213,10 @@ class OperationsPages:
             "broker_trouble": trouble,
         }
 
+    async def _asking(self, user: User) -> WaitingForAPerson:
+        """Only operators may decide about money."""
+        return await self._attention.listed(user) if user.may(OPERATOR) else WaitingForAPerson()
+
     async def _last_check(self, tenant_id: str) -> Audit | None:
         found = await self._transactions.read(
             lambda uow: uow.audits.page(tenant_id, None, 1, action=CHECKED)
@@ -227,9 +235,10 @@ def router(
     probes: Probes,
     desk: DeadLetterDesk,
     given_up: GivenUpDesk,
+    attention: AttentionDesk,
 ) -> APIRouter:
     routes = page_router()
-    to = OperationsPages(transactions, broker, probes, desk, given_up)
+    to = OperationsPages(transactions, broker, probes, desk, given_up, attention)
     routes.get(HERE)(to.page)
     routes.get(f"{HERE}/live")(to.live)
     routes.get(ONE)(to.letter)
