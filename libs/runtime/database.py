@@ -160,6 +160,9 @@ def describe(error: Exception, url: URL) -> str:
         return f"the database at {place} refuses the user {url.username} or its password"
     if state == "3D000":
         return f"the database {url.database} does not exist at {place}"
+    if isinstance(cause, FileNotFoundError) and url.host:
+        return "a certificate's file is missing: look at PGSSLROOTCERT, PGSSLCERT and PGSSLKEY"
     if isinstance(cause, OSError):
-        return f"no database answers at {place}: {cause.strerror or type(cause).__name__}"
+        reason = cause.strerror or str(cause) or type(cause).__name__
+        return f"no database answers at {place}: {reason}"
     return f"the database at {place} answers: {cause}"
