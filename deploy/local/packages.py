@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.local.held import holding
 from deploy.local.processes import StartFailed
 
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -24,7 +25,8 @@ def install_without_starting(package: str, *, unit: str | None = None) -> None:
     if os.geteuid() != 0:
         raise StartFailed(f"{package} is missing: run `sudo apt-get install {package}` once")
     print(f"installing {package} (about a minute)", flush=True)
-    with _services_stay_off():
+    # apt-get waits for another one's installation, but not for another one's update.
+    with holding("apt-get"), _services_stay_off():
         _apt_get("update")
         _apt_get("install", "--yes", "--no-install-recommends", package)
     if SYSTEMD.exists():  # else it would come up with the next boot

@@ -2,6 +2,10 @@
 
 import random
 import socket
+import weakref
+
+from deploy.local.held import hold
+from deploy.local.processes import StartFailed
 
 # Below the range from which the kernel numbers outgoing connections: a port found here is not
 # taken by a passing client in the seconds until the server binds it.
@@ -9,24 +13,33 @@ FREE = range(20_000, 32_000)
 
 
 class Ports:
-    """Hands out each port once, so that two servers started together never get the same one."""
+    """Hands out each port once on this machine, so that servers started together never get the
+    same one, whoever starts them. A port stays held as long as this object lives: until the server
+    that it was picked for has it.
+    """
 
     def __init__(self) -> None:
-        self._given: set[int] = set()
+        self._held: dict[int, socket.socket] = {}
+        weakref.finalize(self, _close_all, self._held)
 
     def pick(self, default: int | None = None) -> int:
-        """`default` when it can be bound now, else a free port; raises RuntimeError if none is."""
-        if default is not None and self._take(default):
+        """`default` when it can be bound now, else a free port; raises StartFailed if none is."""
+        if default is not None and self.take(default):
             return default
         for candidate in random.sample(FREE, k=len(FREE)):  # nosec B311  # no secret
-            if self._take(candidate):
+            if self.take(candidate):
                 return candidate
-        raise RuntimeError(f"no free port between {FREE.start} and {FREE.stop}")
+        raise StartFailed(f"no free port between {FREE.start} and {FREE.stop}")
 
-    def _take(self, port: int) -> bool:
-        if port in self._given or not can_bind(port):
+    def take(self, port: int) -> bool:
+        """Hold this very port; False when somebody has it."""
+        held = hold(f"port {port}")
+        if held is None:
             return False
-        self._given.add(port)
+        if not can_bind(port):
+            held.close()
+            return False
+        self._held[port] = held
         return True
 
 
@@ -40,3 +53,8 @@ def can_bind(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _close_all(held: dict[int, socket.socket]) -> None:
+    for each in held.values():
+        each.close()

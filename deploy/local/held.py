@@ -1,0 +1,35 @@
+"""Names that one process of this machine holds at a time, until it lets go or ends.
+
+A name is an abstract Unix socket: the kernel gives it back whatever ends the process, it needs no
+file, and it is apart in each network namespace, as ports are.
+"""
+
+import errno
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PREFIX = "\0mercado-veiculo "
+
+
+def hold(name: str) -> socket.socket | None:
+    """Hold the name until the socket is closed; None when somebody holds it."""
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        held.bind(PREFIX + name)
+    except OSError as error:
+        held.close()
+        if error.errno == errno.EADDRINUSE:
+            return None
+        raise
+    return held
+
+
+@contextmanager
+def holding(name: str) -> Iterator[None]:
+    """Wait until nobody else holds the name, and hold it during the block."""
+    while (held := hold(name)) is None:
+        time.sleep(0.1)
+    with held:
+        yield
