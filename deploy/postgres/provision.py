@@ -48,7 +48,8 @@ async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> Non
         if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
             log.warning("another process provisions this server: waiting until it has finished")
             await connection.execute(f"SELECT pg_advisory_lock({LOCK})")
-        await connection.execute("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        # Every server comes with these two, open to everybody who can log in.
+        await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         for account in accounts:
             await _make_roles(connection, account)

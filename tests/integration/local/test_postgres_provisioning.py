@@ -106,7 +106,7 @@ async def test_roles_of_one_service_cannot_enter_the_database_of_another(
     postgres_server: PostgresServer, services: tuple[str, str], role: str
 ) -> None:
     own, other = services
-    for database in (other, "postgres"):
+    for database in (other, "postgres", "template1"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with connected(postgres_server, database, f"{own}_{role}"):
                 pass
