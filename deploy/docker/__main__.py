@@ -13,12 +13,15 @@ from urllib.request import urlopen
 
 import typer
 
+from deploy.auth import kept_auth
 from deploy.installation import ADMINISTRATOR, SUPERUSER, VHOST, Installation
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
+from libs.runtime.failure import one_line_errors
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
+AUTH = SECRETS / "auth"
 FILES = Path("/var/lib/mercado-veiculo/files")
 RABBITMQ_SETTINGS = """\
 default_user = {user}
@@ -41,8 +44,12 @@ def installation() -> Installation:
 
 @app.command()
 def secrets() -> None:
-    """Make up the passwords of the servers, and write them as these want to read them."""
+    """Make up the passwords of the servers, and write them as these want to read them. Note AUTH,
+    where it is set now.
+    """
     made = installation()
+    with one_line_errors():
+        kept_auth(AUTH, os.environ.get("AUTH", ""))
     for spec in SERVICES:  # all there are: the other containers can only read
         made.settings(spec, "", 0)
         made.migration(spec.name)
@@ -80,10 +87,13 @@ def serve(context: typer.Context, name: str) -> None:
     spec = service_named(name)
     found = installation()
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
-    if os.environ.get("AUTH") == "on" and not spec.is_portal:
-        settings["JWKS_URL"] = found.jwks_url
-        _wait_for(found.jwks_url)
-    _become([f"services.{spec.name}.main", *context.args], {**settings, **os.environ})
+    environment = {**settings, **os.environ}
+    if not spec.is_portal:
+        auth = environment["AUTH"] = os.environ.get("AUTH") or kept_auth(AUTH, "") or "off"
+        if auth == "on":
+            environment.setdefault("JWKS_URL", found.jwks_url)
+            _wait_for(found.jwks_url)
+    _become([f"services.{spec.name}.main", *context.args], environment)
 
 
 @app.command(context_settings=FORWARDED)
