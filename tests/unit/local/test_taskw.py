@@ -48,6 +48,12 @@ def called(checkout: Path, *arguments: str) -> str:
         (["test", "-k", "a b or *"], "--exit-code|test|--|-k|a b or *|RUNTIME=|"),
         (["up", "RUNTIME=local"], "--exit-code|up|--|RUNTIME=local|"),
         (["test", "--", "--", "X=1"], "--exit-code|test|--|--|X=1|RUNTIME=|"),
+        (["bench", "purchases", "RUNTIME=local"], "--exit-code|bench|--|purchases|RUNTIME=local|"),
+        (["RUNTIME=local", "up"], "--exit-code|up|--|RUNTIME=local|"),
+        (["demo", "RUNTIME=a b", "--keep"], "--exit-code|demo|--|--keep|RUNTIME=a b|"),
+        (["test", "--", "RUNTIME=local"], "--exit-code|test|--|RUNTIME=local|RUNTIME=|"),
+        (["test", "-k", "A or B=1", "randomly_seed=7", "1A=2", "=3"],
+         "--exit-code|test|--|-k|A or B=1|randomly_seed=7|1A=2|=3|RUNTIME=|"),
     ],
 )  # fmt: skip
 def test_arguments_reach_the_task_as_they_were_meant(
