@@ -1,10 +1,12 @@
 """python -m deploy.local COMMAND: the whole system on this machine."""
 
 import asyncio
+import logging
 import os
-import shutil
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Annotated
 
@@ -12,21 +14,10 @@ import typer
 from rich.console import Console
 
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
-from deploy.local import containers
-from deploy.local import logs as log_files
-from deploy.local.engine import Runtime, choose_runtime
-from deploy.local.postgres import data_folder
-from deploy.local.processes import StartFailed, recorded, stop_recorded
-from deploy.local.state import (
-    CONTAINER_PASSWORDS,
-    FOLDER,
-    ROOT,
-    NotUp,
-    State,
-    exclusive,
-    forget_state,
-    load_state,
-)
+from deploy.local import lifecycle
+from deploy.local.lifecycle import System, shown
+from deploy.local.processes import StartFailed, StillRunning
+from deploy.local.state import DEMO, FOLDER, NOTHING, ROOT, NotUp, exclusive
 from deploy.services import service_named
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -37,68 +28,85 @@ FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 def up(
     follow: Annotated[bool, typer.Option(help="Then show the logs; Ctrl-C stops all.")] = False,
 ) -> None:
-    """Start Postgres, RabbitMQ and every service, and print their addresses."""
+    """Start Postgres, RabbitMQ and every service that does not run, and print their addresses."""
     with exclusive():
-        state = _running()
-        if state:
-            print("already up")
+        system = _up()
+    if not follow:
+        return
+    try:
+        lifecycle.show_logs(system, [], follow=True, this_run=True)
+    except KeyboardInterrupt:
+        print()
+        if system.ours:
+            with exclusive():
+                _say_stopped(lifecycle.stop(FOLDER))
         else:
-            state = _start()
-        _open_market(state)
-        _print_addresses(state)
-    if follow:
-        try:
-            _show_logs([], follow=True)
-        finally:
-            down()
+            print("left running: docker compose started it, and stops it")
 
 
 @app.command()
 def down() -> None:
-    """Stop everything; the data stays."""
+    """Stop everything, also a demo that was left running; the data stays."""
     with exclusive():
-        _stop()
+        stopped = lifecycle.stop(FOLDER)
+    try:
+        with exclusive(DEMO):
+            stopped += [f"{name} of the demo" for name in lifecycle.stop(DEMO)]
+    except NotUp:
+        print("a demo is at work and ends by itself")
+    _say_stopped(stopped)
 
 
 @app.command()
-def clean() -> None:
-    """Stop everything and delete its data, its passwords and its logs."""
-    with exclusive():
-        _stop()
-        kept = (FOLDER / CONTAINER_PASSWORDS).exists()
-        # Also what a start that failed has left, where the next one would use containers again.
-        if kept or choose_runtime().runtime is Runtime.CONTAINERS:
-            containers.delete_data(FOLDER)
-        shutil.rmtree(data_folder(FOLDER), ignore_errors=True)
-        shutil.rmtree(FOLDER)
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Stop everything and delete its data, its passwords and its logs, after a question."""
+    with exclusive(), exclusive(DEMO):
+        elsewhere = [each for folder in (FOLDER, DEMO) for each in lifecycle.data_elsewhere(folder)]
+        doomed = (f"folder {FOLDER}", *elsewhere)
+        print("This stops everything and deletes for good:", *doomed, sep="\n  ", flush=True)
+        if not yes and not _confirmed("Delete it? [y/N] "):
+            raise NotUp("nothing was deleted (--yes deletes without a question)")
+        _say_stopped([*lifecycle.stop(DEMO), *lifecycle.stop(FOLDER)])
+        lifecycle.delete(DEMO)
+        lifecycle.delete(FOLDER)
 
 
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option(help="Leave the system running afterwards.")] = False,
 ) -> None:
-    """Run seven purchases through the HTTP entrypoints, and show what happened in each."""
+    """Run seven purchases through the HTTP entrypoints of a system of its own, and show what
+    happened in each.
+    """
     from deploy.local import demo as purchases  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
-    with exclusive():
-        if _running():
-            raise NotUp("already up, perhaps with other settings: ./taskw down first")
+    well = False
+    with exclusive(DEMO):
+        if any(system.running for system in lifecycle.systems(DEMO)):
+            raise NotUp("a demo was left running: ./taskw down stops it")
+        lifecycle.stop(DEMO)  # of one that was killed
+        lifecycle.delete(DEMO, images=False)
         os.environ.setdefault("CODE_LIFETIME_SECONDS", str(purchases.CODE_LIFETIME_SECONDS))
-        state = _start()
+        os.environ["AUTH"] = "off"  # the purchases bring no tokens
+        system = lifecycle.start(DEMO)
         try:
-            _open_market(state)
-            addresses = {name: state.service_url(name) for name in state.services}
-            well = asyncio.run(purchases.play(addresses, state.installation(), console))
+            _open_market(system)
+            addresses = {name: system.state.service_url(name) for name in system.state.services}
+            well = asyncio.run(purchases.play(addresses, system.installation, console))
             print()
-            _print_addresses(state)
+            _print_addresses(system)
         finally:
             if not keep:
-                _stop()
+                _say_stopped(lifecycle.stop(DEMO))
+        if well and not keep:
+            lifecycle.delete(DEMO, images=False)
     if keep:
         print("left running: ./taskw down stops it")
     if not well:
-        sys.exit("error: not every purchase ended as it should, see above")
+        sys.exit(f"error: not every purchase ended as it should, see above and {DEMO}/logs")
 
 
 @app.command()
@@ -109,19 +117,29 @@ def verify(
     from deploy.local import verify as checker  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
-    installation = load_state().installation()
-    if not asyncio.run(checker.verify(installation, console, grace_seconds=grace)):
+    system = _shown()
+    try:
+        hold = asyncio.run(checker.verify(system.installation, console, grace_seconds=grace))
+    except checker.UNREACHABLE as error:
+        now = lifecycle.find(system.folder)
+        why = _lost(now) if now.lost else " ".join(str(error).split()) or type(error).__name__
+        raise NotUp(f"cannot verify: {why}") from None
+    if not hold:
         sys.exit("error: not every invariant holds, see above")
 
 
 @app.command()
 def status() -> None:
     """Say what runs, and where; exit 1 when something that was started does not run any more."""
-    state = load_state()
-    lost = _lost(state)
-    _print_addresses(state)
-    if lost:
-        sys.exit(f"not running any more: {', '.join(lost)} (./taskw up starts all again)")
+    found = [each for folder in (FOLDER, DEMO) for each in lifecycle.systems(folder)]
+    if not found:
+        raise NotUp(NOTHING)
+    for system in found:
+        if len(found) > 1:
+            print(f"\n{system.state.runtime.value}, {system.folder}:")
+        _print_addresses(system)
+    if lost := [each for each in found if each.lost]:
+        sys.exit("\n".join(map(_lost, lost)))
 
 
 @app.command()
@@ -130,20 +148,25 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they grow.")] = False,
 ) -> None:
     """Print the logs of services and servers."""
-    _show_logs(names or [], follow=follow)
+    try:
+        system: System | None = _shown()
+    except NotUp:
+        system = None  # the logs of what was stopped are there
+    with suppress(KeyboardInterrupt):  # the way to end --follow
+        lifecycle.show_logs(system, names or [], follow=follow)
 
 
 @app.command(context_settings=FORWARDED)
 def migrate(context: typer.Context, service: str) -> None:
     """Run Alembic for a service: migrate orders upgrade head."""
-    environment = load_state().installation().migration(service_named(service).name)
+    environment = _shown().installation.migration(service_named(service).name)
     _become(["libs.runtime.migrations", service, *context.args], environment)
 
 
 @app.command(context_settings=FORWARDED)
 def dead(context: typer.Context) -> None:
     """Dead letters, as the broker's administrator."""
-    environment = load_state().installation().administration()
+    environment = _shown().installation.administration()
     _become(["libs.messaging", "dead", *context.args], environment)
 
 
@@ -154,7 +177,7 @@ def outbox(
     """A service's outbox: outbox status orders, outbox release orders ID."""
     if not service:  # outbox orders
         command, service = "status", command
-    environment = _database(load_state().installation(), service_named(service).name)
+    environment = _database(_shown().installation, service_named(service).name)
     _become(["libs.messaging", "outbox", command, *context.args], environment)
 
 
@@ -163,7 +186,7 @@ def topology(context: typer.Context) -> None:
     """The broker's topology, as its administrator; `replay QUEUE` reads the archive of the service
     that publishes the queue's events.
     """
-    installation = load_state().installation()
+    installation = _shown().installation
     environment = installation.administration()
     queue = next((word for word in context.args[1:] if ".on." in word), None)
     if context.args[:1] == ["replay"] and queue is not None:
@@ -195,7 +218,7 @@ def _database(installation: Installation, service: str) -> dict[str, str]:
 def rebuild() -> None:
     """Make the read model of kpis anew from its facts, while it runs."""
     spec = service_named("kpis")
-    environment = load_state().installation().settings(spec, "127.0.0.1", spec.port)
+    environment = _shown().installation.settings(spec, "127.0.0.1", spec.port)
     _become(["services.kpis.rebuild"], environment)
 
 
@@ -205,70 +228,49 @@ def _become(module: list[str], environment: dict[str, str]) -> None:
     os.execve(sys.executable, command, {**os.environ, **environment})  # noqa: S606
 
 
-def _state() -> State | None:
+def _shown() -> System:
+    """Raises NotUp."""
+    system = shown()
+    if system.folder == DEMO:
+        print("this is the demo that was left running", file=sys.stderr)
+    return system
+
+
+def _up() -> System:
     try:
-        return load_state()
+        there: System | None = lifecycle.find(FOLDER)
     except NotUp:
-        return None
-
-
-def _lost(state: State) -> list[str]:
-    """What was started and does not run any more."""
-    if state.runtime is Runtime.CONTAINERS:
-        return sorted(set(state.services) - set(containers.running(FOLDER)))
-    records = recorded(FOLDER)
-    lost = [record.name for record in records if not record.process()]
-    return lost if records else list(state.services)
-
-
-def _running() -> State | None:
-    state = _state()
-    return state if state and not _lost(state) else None
-
-
-def _start() -> State:
-    left = _stop_all()
-    if left:
-        print(f"stopped what an earlier run had left: {', '.join(left)}")
-    choice = choose_runtime()
-    print(f"runtime {choice.runtime.value}: {choice.reason}", flush=True)
-    state = _start_private() if choice.runtime is Runtime.LOCAL else containers.start(FOLDER)
-    state.save()
-    return state
-
-
-def _start_private() -> State:
-    from deploy.local import private  # seconds of imports, of use to this command only
-
-    try:
-        return private.start(FOLDER)
-    except private.EXPECTED as error:
-        raise StartFailed(str(error)) from None
-
-
-def _stop() -> None:
-    stopped = _stop_all()
-    print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
-
-
-def _stop_all() -> list[str]:
-    state = _state()
-    stopped = stop_recorded(FOLDER)
-    if state and state.runtime is Runtime.CONTAINERS:
-        stopped += containers.stop(FOLDER)
-    forget_state()
-    return stopped
-
-
-def _show_logs(names: list[str], *, follow: bool) -> None:
-    state = _state()
-    if state and state.runtime is Runtime.CONTAINERS:
-        containers.show_logs(FOLDER, names, follow=follow)
+        there = None
+    if there and there.running and (auth := lifecycle.auth_differs(there)):
+        raise NotUp(f"already up with AUTH={auth}: ./taskw down first")
+    if there and there.running and not there.lost and not lifecycle.may_be_stale(there):
+        print("already up" if there.ours else "already up, started by docker compose")
     else:
-        log_files.show(FOLDER, names, follow=follow)
+        there = lifecycle.start(FOLDER, there)
+    if there.ours:
+        _open_market(there)
+    _print_addresses(there)
+    return there
 
 
-def _open_market(state: State) -> None:
+def _say_stopped(names: Sequence[str]) -> None:
+    print(f"stopped {', '.join(names)}" if names else "nothing was running", flush=True)
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
+
+
+def _lost(system: System) -> str:
+    again = "./taskw down" if system.folder == DEMO else "./taskw up starts it again"
+    return f"not running any more: {', '.join(system.lost)} ({again})"
+
+
+def _open_market(system: System) -> None:
     """Put a catalogue and people to sign in there, where there are none yet."""
     import httpx
 
@@ -276,27 +278,31 @@ def _open_market(state: State) -> None:
     from deploy.local.portal import PortalRefused
 
     try:
-        asyncio.run(open_market(state.installation()))
+        asyncio.run(open_market(system.installation))
     except (httpx.HTTPError, PortalRefused) as error:
         print(f"no catalogue: {error}", file=sys.stderr)
 
 
-def _print_addresses(state: State) -> None:
+def _print_addresses(system: System) -> None:
+    state = system.state
     for name in state.services:
         if name != "portal":
             print(f"{name:12}{state.service_url(name)}/docs")
     print(f"{'RabbitMQ':12}http://127.0.0.1:{state.management}   user {ADMINISTRATOR}, password in")
-    print(f"{'':12}{state.passwords_file()} (rabbitmq {ADMINISTRATOR})")
+    print(f"{'':12}{state.passwords_file(system.folder)} (rabbitmq {ADMINISTRATOR})")
     print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
-    _print_sign_ins(state)
+    if system.ours:
+        _print_sign_ins(system)
+    else:  # who can sign in is the business of who started it
+        print(f"\n{'portal':12}{state.service_url('portal')}")
 
 
-def _print_sign_ins(state: State) -> None:
+def _print_sign_ins(system: System) -> None:
     """The portal comes last: it is where to go on."""
     from deploy.local.people import PEOPLE
 
-    installation = state.installation()
-    print(f"\n{'portal':12}{state.service_url('portal')}   sign in as")
+    installation = system.installation
+    print(f"\n{'portal':12}{system.state.service_url('portal')}   sign in as")
     for person in PEOPLE:
         print(f"{'':12}{person.email:26}{installation.sign_in_password(person.role)}")
 
@@ -309,11 +315,12 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """One clear message and a non-zero exit for everything that can be expected to go wrong."""
+    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:
         app()
-    except (StartFailed, NotUp, ValueError) as error:
+    except (StartFailed, StillRunning, NotUp, ValueError) as error:
         sys.exit(f"error: {error}")
 
 

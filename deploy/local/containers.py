@@ -1,70 +1,232 @@
-"""The whole system as the containers of compose.yaml."""
+"""The whole system as the containers of compose.yaml, whoever started them: `./taskw up` or
+`docker compose up`.
+
+Each checkout has a compose project of its own, which compose.yaml names after its folder; each
+LOCAL_FOLDER elsewhere, and the demo, has one beside it.
+"""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from deploy.local.engine import Runtime
 from deploy.local.ports import Ports
-from deploy.local.processes import StartFailed
+from deploy.local.processes import StartFailed, StillRunning
 from deploy.local.state import ROOT, State
 from deploy.services import SERVICES
 
-SECRETS = "secrets:/var/lib/mercado-veiculo/secrets/secrets.json"
+SECRETS = PurePosixPath("/var/lib/mercado-veiculo/secrets")
+SERVERS = ("db", "rabbitmq")
+POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 15672, 8083
 
 
-def start(folder: Path) -> State:
-    """Build the image, start the containers, wait until all are healthy.
+@dataclass(frozen=True)
+class Container:
+    """`ports` are those of this machine, by the container's own, in the order of compose.yaml."""
 
-    Raises StartFailed with all of it stopped again.
+    id: str
+    name: str
+    checkout: Path
+    runs: bool
+    ports: Mapping[int, Sequence[int]]
+    has_secrets: bool
+
+    @classmethod
+    def described(cls, found: Mapping[str, Any]) -> "Container":
+        """As `docker inspect` does."""
+        labels = found["Config"]["Labels"]
+        bindings = found["HostConfig"]["PortBindings"] or {}
+        return cls(
+            id=found["Id"],
+            name=labels["com.docker.compose.service"],
+            checkout=Path(labels["com.docker.compose.project.working_dir"]),
+            runs=found["State"]["Running"] and not found["State"]["Restarting"],
+            ports={
+                int(port.partition("/")[0]): [int(each["HostPort"]) for each in places]
+                for port, places in bindings.items()
+            },
+            has_secrets=any(each["Destination"] == str(SECRETS) for each in found["Mounts"]),
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """The containers of a folder's project, by name. Jobs are among them: they run and end."""
+
+    containers: Mapping[str, Container]
+
+    @property
+    def running(self) -> list[str]:
+        return sorted(name for name in self._lasting if self.containers[name].runs)
+
+    @property
+    def lost(self) -> list[str]:
+        """What should run and does not."""
+        return sorted(name for name in self._lasting if not self.containers[name].runs)
+
+    @property
+    def _lasting(self) -> list[str]:
+        names = (*SERVERS, *(spec.name for spec in SERVICES))
+        return [name for name in names if name in self.containers]
+
+    def ports(self, name: str, port: int) -> Sequence[int]:
+        """Of this machine, for one of the container's; empty where there is none."""
+        return self.containers[name].ports.get(port, ()) if name in self.containers else ()
+
+    def port(self, name: str, port: int, usual: int) -> int:
+        return next(iter(self.ports(name, port)), usual)
+
+    @property
+    def state(self) -> State:
+        return State(
+            runtime=Runtime.CONTAINERS,
+            postgres=self.port("db", 5432, POSTGRES_PORT),
+            rabbitmq=self.port("rabbitmq", 5672, RABBITMQ_PORT),
+            management=self.port("rabbitmq", 15672, MANAGEMENT_PORT),
+            services={spec.name: self.port(spec.name, spec.port, spec.port) for spec in SERVICES},
+        )
+
+
+def find(folder: Path) -> Found:
+    """The folder's containers; none where there is no docker, or no engine that answers.
+
+    Raises StartFailed when another checkout has a project of this name.
     """
-    if running(folder):  # a start that was killed left them, on ports that are wanted now
-        stop(folder)
-    ports = Ports()
-    state = State(
-        runtime=Runtime.CONTAINERS,
-        postgres=ports.pick(5433),
-        rabbitmq=ports.pick(5672),
-        management=ports.pick(15672),
-        services={spec.name: ports.pick(spec.port) for spec in SERVICES},
-    )
-    environment = _ports(state) | {"PURCHASES_PORT": str(ports.pick(8083))}
+    if shutil.which("docker") is None:
+        return Found({})
+    ids = _compose(folder, ["ps", "--all", "--quiet"], quiet=True).stdout.split()
+    if not ids:
+        return Found({})
+    inspected = _run(["docker", "inspect", *ids], quiet=True).stdout or "[]"
+    found = [
+        Container.described(each)
+        for each in json.loads(inspected)
+        if each["Config"]["Labels"].get("com.docker.compose.oneoff") != "True"
+    ]
+    for container in found:
+        if container.checkout.resolve() != ROOT.resolve():
+            raise StartFailed(
+                f"the compose project {project(folder)} is in use by {container.checkout}: "
+                "set COMPOSE_PROJECT_NAME to another name, in .env"
+            )
+    return Found({container.name: container for container in found})
+
+
+def start(folder: Path, *, ours: bool) -> State:
+    """Start what does not run, and wait until all are healthy. Containers that are `ours` are made
+    anew where image or settings have changed; others stay as they are.
+
+    Raises StartFailed. What did not run before is then stopped again, if nothing of it did.
+    """
+    there, ports = find(folder), Ports()
+    state = _state(there, ports)
+    purchases = [port for port in there.ports("orders", 8000) if port != state.services["orders"]]
+    environment = _ports(state) | {
+        "PURCHASES_PORT": str(purchases[0] if purchases else ports.pick(PURCHASES_PORT))
+    }
+    up = ["up", "--detach", "--wait", "--quiet-pull"]
+    up += ["--build", "--remove-orphans"] if ours else ["--no-build", "--no-recreate"]
     try:
-        up = ["up", "--detach", "--build", "--wait", "--remove-orphans", "--quiet-pull"]
         if _compose(folder, up, environment).returncode:
             raise StartFailed(_trouble(folder))
-        _copy_passwords(folder, state)
+        copy_passwords(folder, find(folder))
     except BaseException:
-        print("stopping what was started", flush=True)
-        stop(folder)
+        if not there.running:
+            print("stopping what was started", flush=True)
+            stop(folder)
         raise
     return state
 
 
-def running(folder: Path) -> list[str]:
-    """The names of the services whose containers run."""
-    listed = _compose(folder, ["ps", "--services", "--status", "running"], quiet=True)
-    return listed.stdout.split()
-
-
 def stop(folder: Path) -> list[str]:
-    """Stop and remove the containers, and answer the names of what ran; the data stays."""
-    names = running(folder)
-    _compose(folder, ["--progress", "quiet", "down", "--remove-orphans"])
+    """Stop and remove the containers, and answer the names of what ran; the data stays.
+
+    Raises StillRunning.
+    """
+    names = find(folder).running
+    if _compose(folder, ["--progress", "quiet", "down", "--remove-orphans"]).returncode:
+        raise StillRunning("the containers could not be stopped: see above")
     return names
 
 
-def delete_data(folder: Path) -> None:
+def data(folder: Path) -> list[str]:
+    """The names of the volumes and images that `delete_data` deletes."""
+    name = project(folder)
+    label = f"label=com.docker.compose.project={name}"
+    volumes = _run(["docker", "volume", "ls", "--quiet", "--filter", label], quiet=True)
+    listed = _run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], quiet=True)
+    ours = {f"mercado-veiculo:{name}", f"mercado-veiculo-tests:{name}"}
+    return [
+        *(f"volume {each}" for each in sorted(volumes.stdout.split())),
+        *(f"image {each}" for each in sorted(ours.intersection(listed.stdout.split()))),
+    ]
+
+
+def delete_data(folder: Path, *, images: bool) -> None:
     """Raises StartFailed when it cannot be: the passwords are needed as long as it is there."""
+    find(folder)  # refuses what is another checkout's
+    made = [each.removeprefix("image ") for each in data(folder) if each.startswith("image ")]
     down = ["--progress", "quiet", "down", "--volumes", "--remove-orphans"]
     if _compose(folder, down).returncode:
         raise StartFailed("the data of the containers was not deleted")
+    if images and made:
+        _run(["docker", "image", "rm", *made], quiet=True)
 
 
 def show_logs(folder: Path, names: Sequence[str], *, follow: bool) -> None:
     _compose(folder, ["logs", *(["--follow"] if follow else []), *names])
+
+
+def copy_passwords(folder: Path, there: Found) -> None:
+    """Out of the volume, where they are made, to where the tools look for them.
+
+    Raises StartFailed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = there.state.passwords_file(folder)
+    draft = target.with_suffix(".copy")
+    draft.unlink(missing_ok=True)
+    for container in there.containers.values():
+        if container.has_secrets:
+            source = f"{container.id}:{SECRETS / 'secrets.json'}"
+            if not _run(["docker", "cp", source, str(draft)], quiet=True).returncode:
+                draft.chmod(0o600)
+                draft.replace(target)
+                return
+    raise StartFailed("the passwords cannot be read from the containers")
+
+
+def project(folder: Path) -> str:
+    """The name of the folder's compose project. Raises StartFailed."""
+    config = _compose(folder, ["config", "--format", "json"], quiet=True)
+    try:
+        name: str = json.loads(config.stdout)["name"]
+    except (ValueError, KeyError):
+        reason = " ".join(config.stderr.split())
+        raise StartFailed(f"docker compose cannot read compose.yaml: {reason}") from None
+    return name
+
+
+def _state(there: Found, ports: Ports) -> State:
+    """Where everything is; what has no container yet gets a port that is free."""
+
+    def port(name: str, inside: int, usual: int) -> int:
+        known = there.ports(name, inside)
+        return known[0] if known else ports.pick(usual)
+
+    return State(
+        runtime=Runtime.CONTAINERS,
+        postgres=port("db", 5432, POSTGRES_PORT),
+        rabbitmq=port("rabbitmq", 5672, RABBITMQ_PORT),
+        management=port("rabbitmq", 15672, MANAGEMENT_PORT),
+        services={spec.name: port(spec.name, spec.port, spec.port) for spec in SERVICES},
+    )
 
 
 def _ports(state: State) -> dict[str, str]:
@@ -75,14 +237,6 @@ def _ports(state: State) -> dict[str, str]:
     }
     services = {f"{name.upper()}_PORT": port for name, port in state.services.items()}
     return {name: str(port) for name, port in (servers | services).items()}
-
-
-def _copy_passwords(folder: Path, state: State) -> None:
-    target = state.passwords_file(folder)
-    target.unlink(missing_ok=True)
-    if _compose(folder, ["cp", SECRETS, str(target)], quiet=True).returncode:
-        raise StartFailed("the passwords cannot be read from the container `secrets`")
-    target.chmod(0o600)
 
 
 def _trouble(folder: Path) -> str:
@@ -108,8 +262,23 @@ def _compose(
     *,
     quiet: bool = False,
 ) -> subprocess.CompletedProcess[str]:
+    named = [] if folder == ROOT / ".local" else ["--project-name", _beside(folder)]
+    # compose.yaml names the project after PWD: the folder as a shell there calls it.
+    shell = Path(os.environ.get("PWD") or "/")
+    here = shell if shell.is_dir() and shell.samefile(ROOT) else ROOT.resolve()
+    variables = {"PWD": str(here), **(environment or {})}
+    return _run(["docker", "compose", *named, *arguments], variables, quiet=quiet)
+
+
+def _beside(folder: Path) -> str:
+    return f"mercado-veiculo-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+
+
+def _run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, *, quiet: bool = False
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["docker", "compose", "--project-name", _project(folder), *arguments],
+        command,
         cwd=ROOT,
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
@@ -117,10 +286,3 @@ def _compose(
         text=True,
         check=False,
     )
-
-
-def _project(folder: Path) -> str:
-    """compose.yaml's own name, unless the run is kept in another folder than the checkout's."""
-    if folder == ROOT / ".local":
-        return "mercado-veiculo"
-    return f"mercado-veiculo-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"

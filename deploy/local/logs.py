@@ -2,13 +2,16 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
 
-def show(folder: Path, names: Sequence[str], *, follow: bool) -> None:
-    """Print the logs of `names` (all if empty), each line after its name.
+def show(
+    folder: Path, names: Sequence[str], *, follow: bool, starts: Mapping[str, int] | None = None
+) -> None:
+    """Print the logs of `names` (all if empty), each line after its name. `starts` are the bytes
+    of each that are left out.
 
     Raises ValueError for a name that has no log. With `follow` it goes on until interrupted.
     """
@@ -21,6 +24,8 @@ def show(folder: Path, names: Sequence[str], *, follow: bool) -> None:
         for name in known
         if name in names or not names
     }
+    for name, file in files.items():
+        file.seek((starts or {}).get(name, 0))
     while True:
         grown = [_print_new(name, file) for name, file in files.items()]
         if not follow:

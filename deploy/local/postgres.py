@@ -16,6 +16,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from deploy.local.held import holding
 from deploy.local.processes import Children, StartFailed
 
 USER = "mercado-veiculo"
@@ -41,6 +42,8 @@ def start_postgres(
     user = _system_user() if os.geteuid() == 0 else None
     programs = programs or _programs(user)
     data = data_folder(children.folder)
+    if data.parent == SHARED:
+        _make_shared()
     if not data.exists():
         _create(programs, data, password, user)
     sockets = {"unix_socket_directories": str(socket_folder(children.folder) or "")}
@@ -57,7 +60,9 @@ def start_postgres(
         stop_signal=signal.SIGINT if durable else signal.SIGQUIT,
     )
     answers: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
-    children.wait_until("postgres", lambda: subprocess.call(answers, env=_environment()) == 0)
+    children.wait_until(
+        "postgres", lambda: subprocess.call(answers, env=_environment()) == 0, port=port
+    )
     return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
 
 
@@ -131,35 +136,50 @@ def _programs(user: str | None) -> Path:
 
 def _copy_for_all(wheel: Path, copy: Path) -> None:
     """Copy the package and its libraries; another process may do the same at the same time."""
+    _make_shared()
     draft = copy.with_name(f"{copy.name}.{os.getpid()}")
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(part, draft / part.name)
-    subprocess.run(["chmod", "-R", "a+rX", SHARED], check=True)
+    # Not all of SHARED: Postgres starts on no data that others may read.
+    subprocess.run(["chmod", "-R", "a+rX", draft], check=True)
     try:
         draft.rename(copy)
     except OSError:
         shutil.rmtree(draft)
 
 
+def _make_shared() -> None:
+    SHARED.mkdir(parents=True, exist_ok=True)
+    SHARED.chmod(0o755)
+
+
 def _reachable(path: Path) -> bool:
-    """Whether a stranger may enter the folder and all above it."""
-    return all(parent.stat().st_mode & 0o001 for parent in (path, *path.resolve().parents))
+    """Whether a stranger may enter the folder, which need not be there yet, and all above it."""
+    above = (path, *path.resolve().parents)
+    return all(each.stat().st_mode & 0o001 for each in above if each.exists())
 
 
 def _system_user() -> str:
-    try:
-        pwd.getpwnam(USER)
-    except KeyError:
-        made = subprocess.run(
-            ["useradd", "--system", "--user-group", "--no-create-home", USER],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if made.returncode not in (0, 9):  # 9: another process was quicker
-            message = f"Postgres does not run as root, and no user can be made: {made.stderr}"
-            raise StartFailed(message) from None
+    with holding("user"):  # useradd fails where another one is at work
+        if not _is_known(USER):
+            made = subprocess.run(
+                ["useradd", "--system", "--user-group", "--no-create-home", USER],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if made.returncode:
+                reason = f"Postgres does not run as root, and no user can be made: {made.stderr}"
+                raise StartFailed(reason)
     return USER
+
+
+def _is_known(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
 
 
 def _environment() -> dict[str, str]:

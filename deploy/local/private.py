@@ -12,11 +12,12 @@ from urllib.request import urlopen
 import asyncpg
 import httpx
 
+from deploy.auth import asked_auth, kept_auth
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime
 from deploy.local.ports import Ports
 from deploy.local.postgres import start_postgres
-from deploy.local.processes import Children
+from deploy.local.processes import Children, StartFailed
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
@@ -37,29 +38,61 @@ EXPECTED = (
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
 
 
-def start(folder: Path) -> State:
-    """Start servers, prepare them, start every service, and wait until all are ready.
+def start(folder: Path, earlier: State | None = None) -> State:
+    """Start servers, prepare them, start every service, and wait until all are ready. What runs
+    already goes on as it is. Ports are those of `earlier` where they can be.
 
-    Raises StartFailed with all of it stopped again.
+    Raises StartFailed, in one line and a log's last lines, with all that was started now stopped.
     """
     children, ports = Children(folder, tied=False), Ports()
-    state = State(
-        runtime=Runtime.LOCAL,
-        postgres=ports.pick(POSTGRES_PORT),
-        rabbitmq=ports.pick(RABBITMQ_PORT),
-        management=ports.pick(MANAGEMENT_PORT),
-        services={spec.name: ports.pick(spec.port) for spec in SERVICES},
-    )
+    state = _state(children, ports, earlier)
     installation = state.installation(folder)
     installation.files.mkdir(mode=0o700, exist_ok=True)
     try:
         _start_servers(children, ports, state, installation)
         _start_services(children, state, installation)
+    except EXPECTED as error:
+        # A process that has ended is the cause, whatever its clients say of it.
+        cause = children.ended() or " ".join(str(error).split()) or type(error).__name__
+        _stop_again(children)
+        raise StartFailed(cause) from error
     except BaseException:
-        print("stopping what was started", flush=True)
-        children.stop()
+        _stop_again(children)
         raise
     return state
+
+
+def _stop_again(children: Children) -> None:
+    print("stopping what was started", flush=True)
+    children.stop()
+
+
+def _state(children: Children, ports: Ports, earlier: State | None) -> State:
+    """Where everything is to be; raises StartFailed where what runs relies on a port that another
+    program has taken.
+    """
+    runs_already = children.running()
+
+    def port(name: str, before: int | None, usual: int) -> int:
+        if before is None or not runs_already:
+            return ports.pick(before or usual)
+        if name not in runs_already and not ports.take(before):
+            raise StartFailed(
+                f"port {before} of {name} is in use by another program: "
+                "./taskw down, then up, takes a free one"
+            )
+        return before
+
+    services = earlier.services if earlier else {}
+    return State(
+        runtime=Runtime.LOCAL,
+        postgres=port("postgres", earlier.postgres if earlier else None, POSTGRES_PORT),
+        rabbitmq=port("rabbitmq", earlier.rabbitmq if earlier else None, RABBITMQ_PORT),
+        management=port("rabbitmq", earlier.management if earlier else None, MANAGEMENT_PORT),
+        services={
+            spec.name: port(spec.name, services.get(spec.name), spec.port) for spec in SERVICES
+        },
+    )
 
 
 def _start_servers(
@@ -70,7 +103,9 @@ def _start_servers(
     broker = Broker(state.rabbitmq, state.management, ADMINISTRATOR, secret)
     start_rabbitmq(children, ports, broker, durable=True)
     with _step("Postgres"):
-        start_postgres(children, state.postgres, passwords.password(SUPERUSER), durable=True)
+        if not children.runs("postgres"):
+            superuser = passwords.password(SUPERUSER)
+            start_postgres(children, state.postgres, superuser, durable=True)
     with _step("databases, roles, migrations"):
         prepare_databases(installation)
     with _step("RabbitMQ"):
@@ -80,11 +115,16 @@ def _start_servers(
 
 
 def _start_services(children: Children, state: State, installation: Installation) -> None:
+    asked = asked_auth(ROOT)
+    auth = kept_auth(children.folder / "auth", asked)
+    if auth == "on" and not asked:
+        print("  AUTH=on, as at the last start (AUTH=off ./taskw up turns it off)", flush=True)
+    also = {"AUTH": auth} if auth else {}
+    missing = [spec for spec in SERVICES if not children.runs(spec.name)]
     # With AUTH=on the others want the portal's keys before they start.
-    portal_first = sorted(SERVICES, key=lambda spec: not spec.is_portal)
-    for spec in portal_first:
-        start_service(children, state, installation, spec)
-        if spec.is_portal and os.environ.get("AUTH") == "on":
+    for spec in sorted(missing, key=lambda spec: not spec.is_portal):
+        start_service(children, state, installation, spec, also)
+        if spec.is_portal and auth == "on":
             wait_for_service(children, state, spec)
     for spec in SERVICES:
         with _step(spec.name):
@@ -118,7 +158,7 @@ def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> Non
 
 def wait_for_process(children: Children, name: str, port: int) -> None:
     """As `wait_for_service`, of any process that serves on this port."""
-    children.wait_until(name, lambda: _is_ready(f"http://127.0.0.1:{port}/ready"))
+    children.wait_until(name, lambda: _is_ready(f"http://127.0.0.1:{port}/ready"), port=port)
 
 
 def _is_ready(url: str) -> bool:

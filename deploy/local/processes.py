@@ -1,61 +1,102 @@
 """Child processes that are found again, and stopped, whatever becomes of who started them."""
 
-import contextlib
 import ctypes
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+LONGEST_LOG_BYTES = 16 * 1024 * 1024
+"""A log that is longer when its process starts is put aside, as NAME.log.1."""
 
 
 class StartFailed(Exception):
     """Something did not start. `str(error)` is for the person at the terminal."""
 
 
+class StillRunning(Exception):
+    """Something could not be stopped. `str(error)` is for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Birth:
+    """When a process began: in clock ticks after a boot of the machine. A step of the clock (NTP,
+    a suspended machine) changes neither, and no other process of that id has the same.
+    """
+
+    boot: str
+    ticks: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Birth | None":
+        """None when there is no such process, or it has ended and waits to be collected."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        state, *fields = stat.rpartition(")")[2].split()  # the program's name may hold anything
+        return None if state in "ZX" else cls(BOOT.read_text().strip(), int(fields[18]))
+
+
 @dataclass(frozen=True)
 class Record:
     """Names one process for good: a process id alone is given to another process some day.
 
-    Those of a higher `rank` need those below, and are stopped before them.
+    Those of a higher `rank` need those below, and are stopped before them. `log_from` is where
+    its output begins in its log, in bytes.
     """
 
     name: str
     rank: int
     pid: int
-    started: float
+    birth: Birth
     stop_signal: int
+    log_from: int
+
+    @classmethod
+    def read(cls, file: Path) -> "Record":
+        """Raises StartFailed for a file that holds something else."""
+        try:
+            found = json.loads(file.read_text())
+            return cls(**{**found, "birth": Birth(**found["birth"])})
+        except (ValueError, TypeError, KeyError):
+            raise StartFailed(
+                f"{file} does not name a process: end {file.stem} if it runs, then delete the file"
+            ) from None
 
     def process(self) -> psutil.Process | None:
         """The process if it still runs and is the one that was recorded."""
         try:
-            process = psutil.Process(self.pid)
-            ours = abs(process.create_time() - self.started) < 1.0
-            return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
+            return psutil.Process(self.pid) if Birth.of(self.pid) == self.birth else None
         except psutil.NoSuchProcess:
             return None
 
-    def stop(self, patience: float = 30.0) -> None:
-        """Ask it to end; after `patience` seconds end it and what it started."""
-        process = self.process()
-        if process is None:
-            return
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(self.stop_signal)
-        self._wait(patience)
-        with contextlib.suppress(ProcessLookupError):
+    def stop(self, patience: float = 30.0) -> bool:
+        """Ask it to end; after `patience` seconds end it and what it started. Whether it ended."""
+        if self.process() is None:
+            return True
+        try:
+            os.kill(self.pid, self.stop_signal)
+            self._wait(patience)
             os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        except PermissionError:  # another user's
+            return self.process() is None
         self._wait(patience)
+        return self.process() is None
 
     def _wait(self, seconds: float) -> None:
         """Until it has ended, or so long. Not psutil's `wait`: that waits for zombies too, and some
@@ -76,6 +117,17 @@ class Children:
         self.folder = folder
         self.tied = tied
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._records = {
+            record.name: record for record in recorded(folder) if record.process() is not None
+        }
+
+    def runs(self, name: str) -> bool:
+        """Whether it runs now, started by this object or before it."""
+        record = self._records.get(name)
+        return record is not None and record.process() is not None
+
+    def running(self) -> set[str]:
+        return {name for name in self._records if self.runs(name)}
 
     def start(
         self,
@@ -88,9 +140,10 @@ class Children:
         user: str | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Start `command` in a session of its own, with `logs/NAME.log` as its output."""
+        """Start `command` in a session of its own. Its output is added to `logs/NAME.log`."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with log_of(self.folder, name).open("wb") as log:
+        with _open_log(self.folder, name) as log:
+            log_from = log.tell()
             child = subprocess.Popen(
                 command,
                 env=dict(env),
@@ -104,56 +157,106 @@ class Children:
                 start_new_session=True,
                 preexec_fn=(lambda: _end_with_parent(stop_signal)) if self.tied else None,
             )
-        self._started[name] = child
-        started = psutil.Process(child.pid).create_time()
-        record = Record(name, rank, child.pid, started, stop_signal)
-        draft = _record_of(self.folder, name).with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(record)))
-        draft.replace(_record_of(self.folder, name))
+        # It has not been collected, so its entry is there even if it has ended.
+        birth = Birth.of(child.pid) or Birth("", 0)
+        record = Record(name, rank, child.pid, birth, stop_signal, log_from)
+        try:
+            draft = _record_of(self.folder, name).with_suffix(".draft")
+            draft.write_text(json.dumps(asdict(record)))
+            draft.replace(_record_of(self.folder, name))
+        except BaseException:  # nobody would find it again
+            child.kill()
+            child.wait()
+            raise
+        self._started[name], self._records[name] = child, record
 
-    def wait_until(self, name: str, ready: Callable[[], bool], timeout: float = 60.0) -> None:
-        """Poll `ready`; raises StartFailed with the last log lines if the process ends first."""
+    def wait_until(
+        self, name: str, ready: Callable[[], bool], timeout: float = 60.0, port: int | None = None
+    ) -> None:
+        """Poll `ready`, and whether this very process listens on `port`: what answers there may be
+        another's. Raises StartFailed with the last log lines if the process ends first.
+        """
         deadline = time.monotonic() + timeout
-        while not ready():
-            code = self._started[name].poll()
-            if code is not None:
-                raise StartFailed(
-                    f"{name} ended with code {code}:\n{last_lines(self.folder, name)}"
-                )
+        while not (ready() and (port is None or self._listens(name, port))):
+            if ended := self.ended(name):
+                raise StartFailed(ended)
             if time.monotonic() > deadline:
-                last = last_lines(self.folder, name)
-                raise StartFailed(f"{name} is not ready after {timeout:.0f} s:\n{last}")
+                raise StartFailed(
+                    f"{name} is not ready after {timeout:.0f} s:\n{self._last_lines(name)}"
+                )
             time.sleep(0.05)
+
+    def ended(self, *names: str) -> str | None:
+        """Which of all, or of these, has ended, with its last log lines; None when all run."""
+        for name in names or tuple(self._records):
+            child = self._started.get(name)
+            code = child.poll() if child is not None else None
+            if code is not None or not self.runs(name):
+                how = "" if code is None else f" with code {code}"
+                return f"{name} ended{how}:\n{self._last_lines(name)}"
+        return None
+
+    def _listens(self, name: str, port: int) -> bool:
+        process = self._records[name].process()
+        if process is None:
+            return False
+        try:
+            sockets = process.net_connections("tcp")
+        except psutil.Error:
+            return False
+        return any(
+            each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets
+        )
+
+    def _last_lines(self, name: str, count: int = 15) -> str:
+        """The end of what the process has written, indented."""
+        with log_of(self.folder, name).open("rb") as log:
+            log.seek(self._records[name].log_from)
+            lines = log.read().decode(errors="replace").splitlines()[-count:]
+        return "\n".join(f"    {line}" for line in lines)
 
     def wait(self, name: str) -> None:
         """Until this one, told to end by whatever means, has ended."""
         self._started[name].wait()
 
     def stop(self) -> None:
-        """Stop all of them."""
-        stop_recorded(self.folder)
+        """Stop all that were started here. Raises StillRunning."""
+        stop_recorded(self.folder, self._started)
         for child in self._started.values():
             child.wait()
         self._started.clear()
 
 
 def recorded(folder: Path) -> list[Record]:
-    """What was started for this folder, whether it still runs or not, in the order of stopping."""
-    files = (folder / "run").glob("*.json")
-    records = [Record(**json.loads(file.read_text())) for file in files]
+    """What was started for this folder, whether it still runs or not, in the order of stopping.
+
+    Raises StartFailed for a record that cannot be read.
+    """
+    records = [Record.read(file) for file in (folder / "run").glob("*.json")]
     return sorted(records, key=lambda record: (-record.rank, record.name))
 
 
-def stop_recorded(folder: Path) -> list[str]:
-    """Stop what was started for this folder, and answer the names of what still ran."""
-    stopped = []
-    for _, rank in groupby(recorded(folder), key=lambda record: record.rank):
-        records = list(rank)
-        stopped += [record.name for record in records if record.process()]
-        with ThreadPoolExecutor(len(records)) as pool:
-            list(pool.map(Record.stop, records))
-        for record in records:
-            _record_of(folder, record.name).unlink()
+def stop_recorded(folder: Path, names: Container[str] | None = None) -> list[str]:
+    """Stop what was started for this folder, or of that `names`. The names of what still ran.
+
+    Raises StillRunning at the end for what could not be stopped; its record stays.
+    """
+    stopped: list[str] = []
+    left: list[Record] = []
+    records = [record for record in recorded(folder) if names is None or record.name in names]
+    for _, group in groupby(records, key=lambda record: record.rank):
+        rank = list(group)
+        stopped += [record.name for record in rank if record.process()]
+        with ThreadPoolExecutor(len(rank)) as pool:
+            ended = list(pool.map(Record.stop, rank))
+        for record, has_ended in zip(rank, ended, strict=True):
+            if has_ended:
+                _record_of(folder, record.name).unlink(missing_ok=True)
+            else:
+                left.append(record)
+    if left:
+        still = ", ".join(f"{record.name} (process {record.pid})" for record in left)
+        raise StillRunning(f"could not be stopped, and still runs: {still}")
     return stopped
 
 
@@ -163,10 +266,13 @@ def log_of(folder: Path, name: str) -> Path:
     return logs / f"{name}.log"
 
 
-def last_lines(folder: Path, name: str, count: int = 15) -> str:
-    """The end of a process's log, indented."""
-    lines = log_of(folder, name).read_text(errors="replace").splitlines()[-count:]
-    return "\n".join(f"    {line}" for line in lines)
+def _open_log(folder: Path, name: str) -> BinaryIO:
+    log = log_of(folder, name)
+    if log.exists() and log.stat().st_size > LONGEST_LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    opened = log.open("ab")
+    opened.seek(0, os.SEEK_END)
+    return opened
 
 
 def _record_of(folder: Path, name: str) -> Path:

@@ -4,10 +4,12 @@ It shares nothing with a broker the system runs: own folder, own node name, own 
 epmd (Erlang's name server, which would otherwise stay behind as a daemon).
 """
 
+import json
 import os
 import shutil
 import signal
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from deploy.local.processes import Children
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
+# The port over which Erlang nodes enter each other; without this it listens everywhere.
+ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
 
 
@@ -50,7 +54,8 @@ def installed_rabbitmq() -> Path:
 
 
 def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable: bool) -> None:
-    """Start a node with its data in `FOLDER/rabbitmq`; `broker.user` is its administrator.
+    """Start a node with its data in `FOLDER/rabbitmq`; `broker.user` is its administrator. Of node
+    and name server, what runs already goes on.
 
     The user is made with the first start; there never is a `guest`. A node that need not be
     `durable` is killed at the end: an orderly stop takes six seconds.
@@ -58,20 +63,35 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
     program = installed_rabbitmq()
     home = children.folder.absolute() / "rabbitmq"
     home.mkdir(mode=0o700, exist_ok=True)
-    epmd = ports.pick()
-    (home / "rabbitmq.conf").touch(mode=0o600)
-    (home / "rabbitmq.conf").write_text(_configuration(broker, ports.pick()))
-    shutil.copy(PLUGINS, home / "enabled_plugins")
-    env = _environment(home, epmd, ports.pick())
-    command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
-    children.start("epmd", command, rank=0, env=env, cwd=home)
-    stop_signal = signal.SIGTERM if durable else signal.SIGKILL
-    children.start("rabbitmq", [program], rank=1, env=env, cwd=home, stop_signal=stop_signal)
+    epmd, distribution, prometheus = _own_ports(children, ports, home)
+    env = _environment(home, epmd, distribution)
+    if not children.runs("epmd"):
+        command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
+        children.start("epmd", command, rank=0, env=env, cwd=home)
+    if not children.runs("rabbitmq"):
+        (home / "rabbitmq.conf").touch(mode=0o600)
+        (home / "rabbitmq.conf").write_text(_configuration(broker, prometheus))
+        shutil.copy(PLUGINS, home / "enabled_plugins")
+        stop_signal = signal.SIGTERM if durable else signal.SIGKILL
+        children.start("rabbitmq", [program], rank=1, env=env, cwd=home, stop_signal=stop_signal)
 
 
 def wait_for_rabbitmq(children: Children, broker: Broker) -> None:
     """Until it serves its clients, which takes some seconds."""
-    children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120)
+    children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120, port=broker.port)
+
+
+def _own_ports(children: Children, ports: Ports, home: Path) -> Sequence[int]:
+    """Of the name server, of the node's distribution, of its metrics. While one of the two
+    processes runs, those it was started with.
+    """
+    kept = home / "ports.json"
+    if children.runs("epmd") or children.runs("rabbitmq"):
+        found: list[int] = json.loads(kept.read_text())
+        return found
+    picked = [ports.pick() for _ in range(3)]
+    kept.write_text(json.dumps(picked))
+    return picked
 
 
 def _configuration(broker: Broker, prometheus_port: int) -> str:
@@ -106,7 +126,8 @@ def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_PID_FILE": str(home / "pid"),
         # Our epmd is there already; and idle schedulers that spin would take the services' time.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false {NO_BUSY_WAITING}",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false {ON_LOOPBACK} {NO_BUSY_WAITING}",
+        "RABBITMQ_CTL_ERL_ARGS": ON_LOOPBACK,
         # The script then becomes the server instead of waiting for it: one process to stop.
         "RUNNING_UNDER_SYSTEMD": "true",
     }

@@ -1,4 +1,5 @@
-"""What runs for this checkout, and where: `.local/state.json`.
+"""What was started for this checkout, and where: `.local/state.json` names private processes,
+`.local/containers.json` containers.
 
 LOCAL_FOLDER puts everything of a run elsewhere, so that a second system can run beside the first.
 """
@@ -18,7 +19,12 @@ from deploy.passwords import Passwords
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("LOCAL_FOLDER") or ROOT / ".local").absolute()
+DEMO = FOLDER / "demo"
+"""Where the demo's system has its place, beside the one of `up`."""
 CONTAINER_PASSWORDS = "container-secrets.json"
+
+
+NOTHING = "nothing is up: start it with ./taskw up"
 
 
 class NotUp(Exception):
@@ -56,30 +62,48 @@ class State:
 
     def save(self, folder: Path = FOLDER) -> None:
         text = json.dumps({**asdict(self), "runtime": self.runtime.value}, indent=2)
-        (folder / "state.json").write_text(text + "\n")
+        place = _place(folder, self.runtime)
+        draft = place.with_suffix(".draft")
+        draft.write_text(text + "\n")
+        draft.replace(place)
 
 
-def load_state(folder: Path = FOLDER) -> State:
-    """Raises NotUp when nothing was started, or it was stopped."""
+def load_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> State:
+    """Raises NotUp when nothing was started in this runtime, or it was stopped."""
+    place = _place(folder, runtime)
     try:
-        found = json.loads((folder / "state.json").read_text())
+        found = json.loads(place.read_text())
+        return State(**{**found, "runtime": Runtime(found["runtime"])})
     except FileNotFoundError:
-        raise NotUp("nothing is up: start it with ./taskw up") from None
-    return State(**{**found, "runtime": Runtime(found["runtime"])})
+        raise NotUp(NOTHING) from None
+    except (ValueError, TypeError, KeyError):
+        raise NotUp(f"{place} cannot be read: ./taskw down, then up, writes it anew") from None
 
 
-def forget_state(folder: Path = FOLDER) -> None:
-    (folder / "state.json").unlink(missing_ok=True)
+def forget_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> None:
+    _place(folder, runtime).unlink(missing_ok=True)
+
+
+def _place(folder: Path, runtime: Runtime) -> Path:
+    return folder / ("state.json" if runtime is Runtime.LOCAL else "containers.json")
 
 
 @contextmanager
 def exclusive(folder: Path = FOLDER) -> Iterator[None]:
-    """One `up` or `down` at a time; raises NotUp when another is at work."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o711)  # root's Postgres runs as another user
-    with (folder / "lock").open("w") as lock:
+    """One `up` or `down` at a time for a folder; raises NotUp when another is at work."""
+    make(FOLDER if folder == DEMO else folder)
+    place = FOLDER / "demo.lock" if folder == DEMO else folder / "lock"
+    with place.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise NotUp("another up, down or clean is at work: wait for it") from None
+            what = "demo" if folder == DEMO else "up, down or clean"
+            raise NotUp(f"another {what} is at work: wait for it") from None
         yield
+
+
+def make(folder: Path) -> None:
+    """So that root's Postgres, which runs as another user, gets through it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in {folder, FOLDER} if folder == DEMO else {folder}:
+        each.chmod(0o711)

@@ -3,14 +3,19 @@
 import time
 from collections.abc import Mapping
 
+import asyncpg
+from aio_pika.exceptions import AMQPError
 from rich.console import Console
 
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
 from deploy.local.invariants import check
-from deploy.local.portal import portal
+from deploy.local.portal import PortalRefused, portal
 from deploy.local.report import Report
 from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
+
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AMQPError, PortalRefused)
+"""What `verify` raises where a server is gone."""
 
 
 def databases(installation: Installation) -> Mapping[str, str]:

@@ -2,10 +2,13 @@ import asyncio
 from urllib.parse import urlsplit
 
 import asyncpg
+import psutil
 import pytest
 from aio_pika import connect
 from aiormq.exceptions import AMQPConnectionError
 
+from deploy.local.processes import recorded
+from tests.fixtures.own_rabbitmq import own_rabbitmq
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 
@@ -35,6 +38,21 @@ async def test_guest_is_refused_by_a_private_broker(rabbitmq_server: RabbitMQSer
 
     with pytest.raises(AMQPConnectionError):
         await connect(f"amqp://guest:guest@{place.hostname}:{place.port}/")
+
+
+def test_private_servers_listen_on_the_loopback_only() -> None:
+    with own_rabbitmq() as rabbitmq:
+        listening = [
+            each.laddr
+            for record in recorded(rabbitmq.folder)
+            for each in psutil.Process(record.pid).net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN
+        ]
+        ports = {address.port for address in listening}
+        outside = {str(address.ip) for address in listening} - {"127.0.0.1", "::1"}
+
+    assert len(ports) == 5  # AMQP, management, metrics, name server, distribution
+    assert outside == set()
 
 
 async def test_eventually_answers_as_soon_as_the_check_holds() -> None:

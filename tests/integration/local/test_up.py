@@ -1,11 +1,7 @@
 """The whole system as private processes, in a folder of its own: beside one that may be up."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,29 +9,18 @@ import httpx
 import pytest
 
 from deploy.local.catalogue import CATALOGUE
-from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.processes import recorded
-from deploy.local.state import ROOT, State, load_state
+from deploy.local.state import State, load_state
+from tests.integration.local.systems import command, own_place, private_only, run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        choose_runtime().runtime is not Runtime.LOCAL or "TEST_POSTGRES_URL" in os.environ,
-        reason="servers of this run are not private ones",
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), private_only]
 
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Path]:
     """Where the system is; what one test has prepared there, the next one need not."""
-    with tempfile.TemporaryDirectory(prefix="mercado-veiculo-up-") as name:
-        Path(name).chmod(0o711)
-        try:
-            yield Path(name) / "local"
-        finally:
-            run(Path(name) / "local", "clean")
+    with own_place() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -43,24 +28,6 @@ def folder(installed: Path) -> Iterator[Path]:
     """The same; nothing runs there before the test or after it."""
     yield installed
     run(installed, "down")
-
-
-def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "deploy.local", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "LOCAL_FOLDER": str(folder), "RUNTIME": "local", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    """Exit code and output."""
-    with command(folder, *arguments, **environment) as process:
-        output, _ = process.communicate(timeout=200)
-    return process.returncode, output
 
 
 def is_ready(state: State, name: str) -> bool:
@@ -105,6 +72,22 @@ def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: 
     assert "stopped what an earlier run had left: postgres, rabbitmq, epmd" in output
     url = f"{load_state(folder).service_url('orders')}/orders/{order.json()['id']}"
     httpx.get(url, headers={"X-Tenant-Id": "acme"}).raise_for_status()
+
+    assert_ctrl_c_ends_dev_well(folder)
+
+
+def assert_ctrl_c_ends_dev_well(folder: Path) -> None:
+    with command(folder, "up", "--follow") as dev:
+        assert dev.stdout is not None
+        for line in dev.stdout:
+            if "Application startup complete" in line:  # of this run: it begins with its start
+                break
+        dev.send_signal(signal.SIGINT)
+        output = dev.stdout.read()
+
+    assert dev.returncode == 0, output
+    assert output.splitlines()[-1].startswith("stopped ")
+    assert recorded(folder) == []
 
 
 def kill_a_start(folder: Path) -> None:

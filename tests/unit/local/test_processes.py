@@ -1,15 +1,26 @@
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import psutil
 import pytest
 
-from deploy.local.processes import Children, StartFailed, recorded, stop_recorded
+from deploy.local import processes
+from deploy.local.private import wait_for_process
+from deploy.local.processes import (
+    Children,
+    StartFailed,
+    StillRunning,
+    recorded,
+    stop_recorded,
+)
 
 SLEEP = ["sleep", "60"]
 
@@ -46,12 +57,135 @@ def test_processes_of_a_higher_rank_are_stopped_first(children: Children) -> Non
 def test_another_process_with_the_same_id_is_left_alone(children: Children) -> None:
     start(children, "server", SLEEP)
     [record] = recorded(children.folder)
-    earlier = replace(record, started=record.started - 60)
+    earlier = replace(record, birth=replace(record.birth, ticks=record.birth.ticks - 60))
 
     earlier.stop()
 
     assert earlier.process() is None
     assert record.process() is not None
+
+
+def test_processes_are_stopped_after_a_step_of_the_clock(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(children, "server", SLEEP)
+    [record] = recorded(children.folder)
+    server = psutil.Process(record.pid)
+    booted = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 5)
+
+    assert stop_recorded(children.folder) == ["server"]
+
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+
+
+def test_process_of_an_earlier_boot_is_not_taken_for_one_that_runs(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(children, "server", SLEEP)
+    [record] = recorded(children.folder)
+    rebooted = tmp_path / "boot_id"
+    rebooted.write_text("another boot\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "BOOT", rebooted)
+        assert record.process() is None
+
+    assert record.process() is not None
+
+
+def test_what_could_not_be_stopped_is_named_and_not_forgotten(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(children, "server", SLEEP)
+    start(children, "service", SLEEP, rank=2)
+    [service, server] = recorded(children.folder)
+
+    def refuse(pid: int, _signal: int) -> None:
+        if pid == server.pid:
+            raise PermissionError
+        os.killpg(pid, signal.SIGKILL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", refuse)
+        with pytest.raises(StillRunning, match=rf"still runs: server \(process {server.pid}\)$"):
+            stop_recorded(children.folder)
+
+    assert service.process() is None
+    assert recorded(children.folder) == [server]
+    assert stop_recorded(children.folder) == ["server"]
+
+
+def test_record_that_cannot_be_read_is_named_in_one_line(children: Children) -> None:
+    start(children, "server", SLEEP)
+    [file] = (children.folder / "run").glob("*.json")
+    good = file.read_text()
+    file.write_text(good[:10])
+    try:
+        with pytest.raises(StartFailed, match=rf"^{file} does not name a process: end server if"):
+            stop_recorded(children.folder)
+        assert file.exists()
+    finally:
+        file.write_text(good)
+
+
+def test_process_whose_record_cannot_be_written_does_not_stay(
+    children: Children, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    mark = children.folder / "mark"
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "dumps", full)
+        with pytest.raises(OSError, match="No space left"):
+            start(children, "server", ["sh", "-c", f"sleep 1; touch {mark}"])
+
+    assert children.running() == set()
+    assert psutil.Process().children() == []
+
+
+def test_answer_of_another_program_on_the_port_is_not_taken_for_ours(children: Children) -> None:
+    with HTTPServer(("127.0.0.1", 0), Ready) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        try:
+            start(children, "orders", ["sh", "-c", "sleep 0.5; echo port in use; exit 2"])
+
+            with pytest.raises(StartFailed, match=r"orders ended with code 2:\n    port in use"):
+                wait_for_process(children, "orders", other.server_port)
+        finally:
+            other.shutdown()
+
+
+class Ready(BaseHTTPRequestHandler):
+    """Answers 200 to everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_process_that_is_started_again_adds_to_its_log(children: Children) -> None:
+    for word in ("first", "second"):
+        start(children, "server", ["sh", "-c", f"echo {word}; exit 1"])
+        with pytest.raises(StartFailed, match=rf"server ended with code 1:\n    {word}$"):
+            children.wait_until("server", lambda: False)
+
+    assert (children.folder / "logs/server.log").read_text() == "first\nsecond\n"
+
+
+def test_children_know_and_leave_alone_what_runs_already(children: Children) -> None:
+    start(children, "server", SLEEP)
+
+    later = Children(children.folder, tied=False)
+    start(later, "service", SLEEP)
+    assert later.running() == {"server", "service"}
+    later.stop()
+
+    assert children.running() == {"server"}
 
 
 def test_process_that_does_not_listen_is_killed_with_what_it_started(children: Children) -> None:

@@ -1,0 +1,219 @@
+"""The systems of this checkout: which there are, and how each is started, stopped and deleted."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.auth import asked_auth, kept_auth
+from deploy.installation import Installation
+from deploy.local import containers
+from deploy.local import logs as log_files
+from deploy.local.engine import Choice, Runtime, choose_runtime
+from deploy.local.postgres import data_folder
+from deploy.local.processes import StartFailed, StillRunning, recorded, stop_recorded
+from deploy.local.state import (
+    CONTAINER_PASSWORDS,
+    DEMO,
+    FOLDER,
+    NOTHING,
+    ROOT,
+    NotUp,
+    State,
+    forget_state,
+    load_state,
+    make,
+)
+
+
+@dataclass(frozen=True)
+class System:
+    """`lost` are the names of parts that were started and do not run any more. `ours` tells those
+    that `./taskw` started from those of `docker compose`.
+    """
+
+    folder: Path
+    state: State
+    running: Sequence[str]
+    lost: Sequence[str]
+    ours: bool = True
+
+    @property
+    def installation(self) -> Installation:
+        return self.state.installation(self.folder)
+
+
+def systems(folder: Path) -> Iterator[System]:
+    """Those of a folder, private processes first. RUNTIME leaves the other kind out."""
+    if _wanted(Runtime.LOCAL) and (private := _private(folder)):
+        yield private
+    if _wanted(Runtime.CONTAINERS) and (contained := _contained(folder)):
+        yield contained
+
+
+def find(folder: Path) -> System:
+    """The system of a folder, that of which something runs before that of which nothing does.
+
+    Raises NotUp when there is none.
+    """
+    found = list(systems(folder))
+    if not found:
+        raise NotUp(NOTHING)
+    return next((each for each in found if each.running), found[0])
+
+
+def shown() -> System:
+    """What commands speak of: the system of `up`, or the demo's where that alone was left running.
+
+    Raises NotUp when there is neither.
+    """
+    found = [each for folder in (FOLDER, DEMO) for each in systems(folder)]
+    if not found:
+        raise NotUp(NOTHING)
+    return next((each for each in found if each.running), found[0])
+
+
+def start(folder: Path, there: System | None = None) -> System:
+    """Start all, or what is missing of the system that is `there`. Raises StartFailed."""
+    make(folder)
+    if there is None or not there.running:
+        left = stop_recorded(folder)
+        if left:
+            print(f"stopped what an earlier run had left: {', '.join(left)}")
+    choice = choose_runtime() if there is None else _as_before(there)
+    print(f"runtime {choice.runtime.value}: {choice.reason}", flush=True)
+    if there and there.running and there.lost:
+        print(f"starting what does not run any more: {', '.join(there.lost)}", flush=True)
+    ours = there is None or there.ours
+    if choice.runtime is Runtime.LOCAL:
+        state = _start_private(folder, there.state if there else None)
+    else:
+        state = containers.start(folder, ours=ours)
+    if ours:
+        state.save(folder)
+    return find(folder)
+
+
+def _as_before(there: System) -> Choice:
+    """Its data is of one runtime. Raises NotUp where that cannot be used now."""
+    before = there.state.runtime
+    if before is Runtime.CONTAINERS and (now := choose_runtime()).runtime is not before:
+        raise NotUp(f"the last start used containers, now {now.reason}: RUNTIME=local does without")
+    return Choice(before, "as before")
+
+
+def auth_differs(system: System) -> str | None:
+    """What AUTH is in a system that runs, where another one is asked for now."""
+    asked = asked_auth(ROOT)
+    if not asked or system.state.runtime is Runtime.CONTAINERS:
+        return None
+    kept = kept_auth(system.folder / "auth", "") or "off"
+    return kept if kept != asked else None
+
+
+def stop(folder: Path) -> list[str]:
+    """Stop all systems of a folder, and answer the names of what ran; the data stays.
+
+    Raises StillRunning for what could not be stopped, which is not forgotten.
+    """
+    there, stopped, trouble = list(systems(folder)), list[str](), list[str]()
+    try:
+        if _wanted(Runtime.LOCAL):
+            stopped += stop_recorded(folder)
+            forget_state(folder)
+    except StillRunning as error:
+        trouble.append(str(error))
+    if any(system.state.runtime is Runtime.CONTAINERS for system in there):
+        try:
+            stopped += containers.stop(folder)
+            forget_state(folder, Runtime.CONTAINERS)
+        except StillRunning as error:
+            trouble.append(str(error))
+    if trouble:
+        raise StillRunning("; ".join(trouble))
+    return stopped
+
+
+def data_elsewhere(folder: Path) -> list[str]:
+    """What `delete` deletes beside the folder itself, by name."""
+    private = data_folder(folder)
+    shared = [] if private.is_relative_to(folder) or not private.exists() else [private]
+    return [
+        *(f"folder {each}" for each in shared),
+        *(containers.data(folder) if _uses_containers(folder) else []),
+    ]
+
+
+def delete(folder: Path, *, images: bool = True) -> None:
+    """Delete the data, passwords and logs of a folder in which nothing runs. Raises StartFailed."""
+    if _uses_containers(folder):
+        containers.delete_data(folder, images=images)
+    for place in (data_folder(folder), folder):
+        try:
+            if place.exists():
+                shutil.rmtree(place)
+        except OSError as error:
+            raise StartFailed(f"{place} was not deleted: {error}") from None
+
+
+def may_be_stale(system: System) -> bool:
+    """Whether code that has changed since its start may be made to run by starting it again."""
+    return system.ours and system.state.runtime is Runtime.CONTAINERS
+
+
+def show_logs(
+    system: System | None, names: Sequence[str], *, follow: bool, this_run: bool = False
+) -> None:
+    """Without a system, what was written before it was stopped. `this_run` leaves out what was
+    written before a process started. Raises ValueError for a name that has no log.
+    """
+    if system and system.state.runtime is Runtime.CONTAINERS:
+        containers.show_logs(system.folder, names, follow=follow)
+    else:
+        folder = system.folder if system else FOLDER
+        starts = {each.name: each.log_from for each in recorded(folder)} if this_run else {}
+        log_files.show(folder, names, follow=follow, starts=starts)
+
+
+def _wanted(runtime: Runtime) -> bool:
+    return os.environ.get("RUNTIME") in (None, "", runtime.value)
+
+
+def _private(folder: Path) -> System | None:
+    try:
+        state = load_state(folder)
+    except NotUp:
+        return None
+    records = recorded(folder)
+    running = [record.name for record in records if record.process()]
+    lost = [record.name for record in records if record.name not in running]
+    return System(folder, state, running, lost if records else ["all of it"])
+
+
+def _contained(folder: Path) -> System | None:
+    try:
+        started: State | None = load_state(folder, Runtime.CONTAINERS)
+    except NotUp:
+        started = None
+    there = containers.find(folder)
+    ours = started is not None
+    if there.containers:
+        containers.copy_passwords(folder, there)
+        return System(folder, there.state, there.running, there.lost, ours)
+    return System(folder, started, [], ["all of it"]) if started else None
+
+
+def _uses_containers(folder: Path) -> bool:
+    """Also where a start that failed has left something, and the next one would use them again."""
+    kept = (folder / CONTAINER_PASSWORDS).exists()
+    return kept or choose_runtime().runtime is Runtime.CONTAINERS
+
+
+def _start_private(folder: Path, earlier: State | None) -> State:
+    from deploy.local import private  # seconds of imports, of use to this command only
+
+    try:
+        return private.start(folder, earlier)
+    except private.EXPECTED as error:
+        raise StartFailed(str(error)) from None
