@@ -320,7 +320,10 @@ def main() -> None:
         signal.signal(each, _interrupt)
     try:
         app()
-    except (StartFailed, StillRunning, NotUp, ValueError) as error:
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (StartFailed, StillRunning, NotUp, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

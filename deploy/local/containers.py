@@ -173,8 +173,9 @@ def delete_data(folder: Path, *, images: bool) -> None:
     find(folder)  # refuses what is another checkout's
     made = [each.removeprefix("image ") for each in data(folder) if each.startswith("image ")]
     down = ["--progress", "quiet", "down", "--volumes", "--remove-orphans"]
-    if _compose(folder, down).returncode:
-        raise StartFailed("the data of the containers was not deleted")
+    done = _compose(folder, down, quiet=True)
+    if done.returncode:
+        raise StartFailed(f"the data of the containers was not deleted: {done.stderr.strip()}")
     if images and made:
         _run(["docker", "image", "rm", *made], quiet=True)
 
@@ -190,8 +191,7 @@ def copy_passwords(folder: Path, there: Found) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     target = there.state.passwords_file(folder)
-    draft = target.with_suffix(".copy")
-    draft.unlink(missing_ok=True)
+    draft = target.with_suffix(f".{os.getpid()}")
     for container in there.containers.values():
         if container.has_secrets:
             source = f"{container.id}:{SECRETS / 'secrets.json'}"

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from deploy.auth import asked_auth, kept_auth
@@ -57,10 +58,7 @@ def find(folder: Path) -> System:
 
     Raises NotUp when there is none.
     """
-    found = list(systems(folder))
-    if not found:
-        raise NotUp(NOTHING)
-    return next((each for each in found if each.running), found[0])
+    return _first(systems(folder))
 
 
 def shown() -> System:
@@ -68,10 +66,18 @@ def shown() -> System:
 
     Raises NotUp when there is neither.
     """
-    found = [each for folder in (FOLDER, DEMO) for each in systems(folder)]
-    if not found:
+    return _first(chain(systems(FOLDER), systems(DEMO)))
+
+
+def _first(found: Iterator[System]) -> System:
+    still = None
+    for each in found:  # not all at once: to ask the Docker engine takes a while
+        if each.running:
+            return each
+        still = still or each
+    if still is None:
         raise NotUp(NOTHING)
-    return next((each for each in found if each.running), found[0])
+    return still
 
 
 def start(folder: Path, there: System | None = None) -> System:

@@ -17,7 +17,7 @@ from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime
 from deploy.local.ports import Ports
 from deploy.local.postgres import start_postgres
-from deploy.local.processes import Children, StartFailed
+from deploy.local.processes import Children, StartFailed, StillRunning
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
@@ -64,7 +64,10 @@ def start(folder: Path, earlier: State | None = None) -> State:
 
 def _stop_again(children: Children) -> None:
     print("stopping what was started", flush=True)
-    children.stop()
+    try:
+        children.stop()
+    except StillRunning as error:  # why the start failed is told too
+        print(error, file=sys.stderr)
 
 
 def _state(children: Children, ports: Ports, earlier: State | None) -> State:

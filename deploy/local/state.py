@@ -73,11 +73,14 @@ def load_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> State
     place = _place(folder, runtime)
     try:
         found = json.loads(place.read_text())
-        return State(**{**found, "runtime": Runtime(found["runtime"])})
+        state = State(**{**found, "runtime": Runtime(found["runtime"])})
     except FileNotFoundError:
         raise NotUp(NOTHING) from None
     except (ValueError, TypeError, KeyError):
         raise NotUp(f"{place} cannot be read: ./taskw down, then up, writes it anew") from None
+    if state.runtime is not runtime:  # an earlier release kept both in one file
+        raise NotUp(NOTHING)
+    return state
 
 
 def forget_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> None:
