@@ -36,7 +36,7 @@ def test_all_kinds_of_faults_have_their_turn() -> None:
     assert all(1 <= fault.at < 120 for fault in faults)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_no_purchase_suffers_when_every_part_is_killed() -> None:
     result = await run(1, SECONDS, print)
