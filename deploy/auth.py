@@ -7,22 +7,21 @@ from dotenv import dotenv_values
 
 from libs.runtime.failure import StartFailure
 
-ASKED_FOR = ("on", "off")
-
 
 def asked_auth(folder: Path) -> str:
-    """What the environment, or else `.env` in this folder, says; empty when nothing is said."""
-    return os.environ.get("AUTH") or dotenv_values(folder / ".env").get("AUTH") or ""
-
-
-def kept_auth(file: Path, asked: str) -> str:
-    """`asked`, which the file then remembers; or what it remembers, empty if that is nothing.
+    """What the environment, or else `.env` in this folder, says; empty when nothing is said.
 
     Raises StartFailure for what is neither on nor off.
     """
+    asked = os.environ.get("AUTH") or dotenv_values(folder / ".env").get("AUTH") or ""
+    if asked not in ("on", "off", ""):
+        raise StartFailure(f"AUTH is {asked!r}: it can be on or off")
+    return asked
+
+
+def kept_auth(file: Path, asked: str) -> str:
+    """`asked`, which the file then remembers; or what it remembers, empty if that is nothing."""
     if not asked:
         return file.read_text() if file.exists() else ""
-    if asked not in ASKED_FOR:
-        raise StartFailure(f"AUTH is {asked!r}: it can be on or off")
     file.write_text(asked)
     return asked

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import typer
 
-from deploy.auth import kept_auth
+from deploy.auth import asked_auth, kept_auth
 from deploy.installation import ADMINISTRATOR, SUPERUSER, VHOST, Installation
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, service_named
@@ -47,9 +47,9 @@ def secrets() -> None:
     """Make up the passwords of the servers, and write them as these want to read them. Note AUTH,
     where it is set now.
     """
-    made = installation()
     with one_line_errors():
-        kept_auth(AUTH, os.environ.get("AUTH", ""))
+        kept_auth(AUTH, asked_auth(SECRETS))
+    made = installation()
     for spec in SERVICES:  # all there are: the other containers can only read
         made.settings(spec, "", 0)
         made.migration(spec.name)

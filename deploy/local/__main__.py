@@ -19,6 +19,7 @@ from deploy.local.lifecycle import System, shown
 from deploy.local.processes import StartFailed, StillRunning
 from deploy.local.state import DEMO, FOLDER, NOTHING, ROOT, NotUp, exclusive
 from deploy.services import service_named
+from libs.runtime.failure import StartFailure
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -323,7 +324,7 @@ def main() -> None:
     except BrokenPipeError:  # who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (StartFailed, StillRunning, NotUp, ValueError, OSError) as error:
+    except (StartFailed, StartFailure, StillRunning, NotUp, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -18,15 +18,24 @@ class Choice:
     reason: str
 
 
+def wished_runtime() -> Runtime | None:
+    """What RUNTIME says, None if nothing. Raises ValueError when it is something else."""
+    wish = os.environ.get("RUNTIME")
+    if not wish:
+        return None
+    try:
+        return Runtime(wish)
+    except ValueError:
+        raise ValueError(f"RUNTIME is {wish!r}: it can be local or containers") from None
+
+
 def choose_runtime() -> Choice:
     """RUNTIME=local or RUNTIME=containers decides; without it, whether a Docker engine answers.
 
     Raises ValueError when RUNTIME is something else, or wants containers where none can be.
     """
-    wish = os.environ.get("RUNTIME")
-    if wish not in (None, "", *(runtime.value for runtime in Runtime)):
-        raise ValueError(f"RUNTIME is {wish!r}: it can be local or containers")
-    if wish == Runtime.LOCAL.value:
+    wish = wished_runtime()
+    if wish is Runtime.LOCAL:
         return Choice(Runtime.LOCAL, "RUNTIME=local")
     trouble = _trouble_with_the_engine()
     if trouble is None:

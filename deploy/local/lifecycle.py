@@ -1,6 +1,5 @@
 """The systems of this checkout: which there are, and how each is started, stopped and deleted."""
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from deploy.auth import asked_auth, kept_auth
 from deploy.installation import Installation
 from deploy.local import containers
 from deploy.local import logs as log_files
-from deploy.local.engine import Choice, Runtime, choose_runtime
+from deploy.local.engine import Choice, Runtime, choose_runtime, wished_runtime
 from deploy.local.postgres import data_folder
 from deploy.local.processes import StartFailed, StillRunning, recorded, stop_recorded
 from deploy.local.state import (
@@ -110,7 +109,10 @@ def _as_before(there: System) -> Choice:
 
 
 def auth_differs(system: System) -> str | None:
-    """What AUTH is in a system that runs, where another one is asked for now."""
+    """What AUTH is in a system that runs, where another one is asked for now.
+
+    Raises StartFailure for what it cannot be.
+    """
     asked = asked_auth(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
         return None
@@ -183,7 +185,7 @@ def show_logs(
 
 
 def _wanted(runtime: Runtime) -> bool:
-    return os.environ.get("RUNTIME") in (None, "", runtime.value)
+    return wished_runtime() in (None, runtime)
 
 
 def _private(folder: Path) -> System | None:

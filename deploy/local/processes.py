@@ -70,11 +70,25 @@ class Record:
         """Raises StartFailed for a file that holds something else."""
         try:
             found = json.loads(file.read_text())
+            if "started" in found:
+                return cls._of_an_earlier_release(**found)
             return cls(**{**found, "birth": Birth(**found["birth"])})
         except (ValueError, TypeError, KeyError):
             raise StartFailed(
                 f"{file} does not name a process: end {file.stem} if it runs, then delete the file"
             ) from None
+
+    @classmethod
+    def _of_an_earlier_release(
+        cls, name: str, rank: int, pid: int, started: float, stop_signal: int
+    ) -> "Record":
+        """It noted the time of day: what is up while the code is updated is found again."""
+        try:
+            same = abs(psutil.Process(pid).create_time() - started) < 1.0
+        except psutil.NoSuchProcess:
+            same = False
+        birth = (Birth.of(pid) if same else None) or Birth("", 0)
+        return cls(name, rank, pid, birth, stop_signal, log_from=0)
 
     def process(self) -> psutil.Process | None:
         """The process if it still runs and is the one that was recorded."""
@@ -189,10 +203,9 @@ class Children:
     def ended(self, *names: str) -> str | None:
         """Which of all, or of these, has ended, with its last log lines; None when all run."""
         for name in names or tuple(self._records):
-            child = self._started.get(name)
-            code = child.poll() if child is not None else None
-            if code is not None or not self.runs(name):
-                how = "" if code is None else f" with code {code}"
+            if not self.runs(name):
+                child = self._started.get(name)
+                how = f" with code {child.wait()}" if child is not None else ""
                 return f"{name} ended{how}:\n{self._last_lines(name)}"
         return None
 

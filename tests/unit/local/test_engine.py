@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.engine import Runtime, choose_runtime
+from deploy.local.lifecycle import find
 
 
 @pytest.fixture
@@ -58,3 +59,10 @@ def test_unknown_runtime_is_refused_with_what_it_can_be(monkeypatch: pytest.Monk
 
     with pytest.raises(ValueError, match="it can be local or containers"):
         choose_runtime()
+
+
+def test_commands_refuse_an_unknown_runtime_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNTIME", "cloud")
+
+    with pytest.raises(ValueError, match="it can be local or containers"):
+        find(Path("nowhere"))

@@ -129,6 +129,22 @@ def test_record_that_cannot_be_read_is_named_in_one_line(children: Children) -> 
         file.write_text(good)
 
 
+def test_process_recorded_by_an_earlier_release_is_found_again(children: Children) -> None:
+    start(children, "server", SLEEP)
+    [record] = recorded(children.folder)
+    [file] = (children.folder / "run").glob("*.json")
+    found = json.loads(file.read_text())
+    del found["birth"], found["log_from"]
+    file.write_text(json.dumps({**found, "started": psutil.Process(record.pid).create_time()}))
+
+    assert recorded(children.folder) == [record]
+
+    file.write_text(json.dumps({**found, "started": 0.0}))
+    assert [each.process() for each in recorded(children.folder)] == [None]
+    file.unlink()
+    os.killpg(record.pid, signal.SIGKILL)
+
+
 def test_process_whose_record_cannot_be_written_does_not_stay(
     children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
