@@ -1,16 +1,26 @@
-"""Whether DATA_KEYS holds the keys that a service's rows are sealed with.
+"""Whether DATA_KEYS holds the keys that a service's rows are sealed with, and INDEX_KEY the one by
+which they are found.
 
-A key that was dropped too early, or replaced under its id, is told when a process starts and not by
-the first reader. Readiness says it, rather than a process that ends: the database may be away at
-the start, and what needs no sealed value (reservations, the relay) goes on meanwhile. A rollout
-stops all the same at a process that is not ready.
+A key that was dropped too early, or replaced, is told when a process starts and not by the first
+reader, or by the second vehicle with one plate. Readiness says it, rather than a process that ends:
+the database may be away at the start, and what needs no sealed value (reservations, the relay) goes
+on meanwhile. A rollout stops all the same at a process that is not ready.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Column, ColumnElement, LargeBinary, case, func, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    LargeBinary,
+    RowMapping,
+    Table,
+    case,
+    func,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.runtime.crypto import CannotDecrypt, Cipher
@@ -27,11 +37,22 @@ ONE_DAMAGED_VALUE = 1
 
 
 @dataclass(frozen=True)
+class Indexed:
+    """`fits` says of a row of `table` whether its blind index is of this key; None where its value
+    cannot be read. Rows sort by `id` in the order in which they were made.
+    """
+
+    table: Table
+    fits: Callable[[RowMapping], bool | None]
+
+
+@dataclass(frozen=True)
 class Sealed:
     """The columns that `cipher` seals, each in the context `TABLE.COLUMN:ID` of its row."""
 
     cipher: Cipher
     columns: Sequence[Column[bytes]]
+    indexed: Indexed
 
 
 class KeyCheck:
@@ -41,6 +62,7 @@ class KeyCheck:
         self._engine = engine
         self._cipher = sealed.cipher
         self._columns = sealed.columns
+        self._indexed = sealed.indexed
         self.problem: str | None = None
 
     async def look(self) -> float:
@@ -54,7 +76,10 @@ class KeyCheck:
                 for key_id in self._cipher.key_ids - wrong:
                     if not await self._opens(connection, column, key_id):
                         wrong.add(key_id)
-        self._note("; ".join(_sentences(missing, wrong)) or None)
+            sentences = list(_sentences(missing, wrong))
+            if not await self._finds(connection):
+                sentences.append("INDEX_KEY is not the one that the rows are found by")
+        self._note("; ".join(sentences) or None)
         return REST_SECONDS if self.problem is None else LOOK_AGAIN_SECONDS
 
     async def _unknown(
@@ -77,6 +102,14 @@ class KeyCheck:
         tried = [self._can_open(column, row_id, value) for row_id, value in rows]
         return len(tried) <= ONE_DAMAGED_VALUE or any(tried)
 
+    async def _finds(self, connection: AsyncConnection) -> bool:
+        """False where the newest rows can be read, and none has an index of this key."""
+        table = self._indexed.table
+        rows = await connection.execute(select(table).order_by(table.c.id.desc()).limit(TRIED))
+        told = [self._indexed.fits(row) for row in rows.mappings()]
+        known = [fits for fits in told if fits is not None]
+        return len(known) <= ONE_DAMAGED_VALUE or any(known)
+
     def _can_open(self, column: Column[bytes], row_id: object, value: bytes) -> bool:
         try:
             self._cipher.decrypt(value, f"{column.table.name}.{column.name}:{row_id}")
@@ -86,7 +119,7 @@ class KeyCheck:
 
     def _note(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
-            log.error("DATA_KEYS does not fit", problem=problem)
+            log.error("the keys do not fit the rows", problem=problem)
         self.problem = problem
 
 

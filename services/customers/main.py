@@ -10,7 +10,7 @@ from functools import partial
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.data_keys import Sealed
+from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import check_database, create_engine
 from libs.runtime.failure import one_line_errors
 from libs.runtime.peers import read_choreography
@@ -45,7 +45,11 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions, IDEMPOTENCY, ledger)],
-        sealed=Sealed(settings.data_keys, [customers.c.data_key]),
+        sealed=Sealed(
+            settings.data_keys,
+            [customers.c.data_key],
+            Indexed(customers, Vault(settings.data_keys, settings.index_key).finds),
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.choreography import Choreography
-from libs.runtime.data_keys import Sealed
+from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
@@ -81,7 +81,9 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         loops=[*keeping.loops(transactions), *office_loops],
         own_partitions=keeping.months(settings),
         sealed=Sealed(
-            settings.data_keys, [users.c.name, users.c.email, signing_keys.c.private_key]
+            settings.data_keys,
+            [users.c.name, users.c.email, signing_keys.c.private_key],
+            Indexed(users, Vault(settings.data_keys, settings.index_key).finds),
         ),
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         closing=[peers.close, client.aclose],

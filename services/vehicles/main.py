@@ -4,7 +4,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.data_keys import Sealed
+from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
@@ -32,7 +32,11 @@ def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
         tables=TABLES,
         transactions=transactions,
         routers=[router(transactions)],
-        sealed=Sealed(settings.data_keys, [vehicles.c[paper] for paper in PAPERS]),
+        sealed=Sealed(
+            settings.data_keys,
+            [vehicles.c[paper] for paper in PAPERS],
+            Indexed(vehicles, vault.finds),
+        ),
     )
 
 

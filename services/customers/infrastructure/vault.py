@@ -51,6 +51,14 @@ class Vault:
             }
         )
 
+    def finds(self, row: RowMapping) -> bool | None:
+        """Whether the row is found by our key; None where its document is erased or unreadable."""
+        personal = self.open(row)
+        if personal is None or personal.document is None:
+            return None
+        index = self.document_index(row["tenant_id"], personal.document)
+        return index == bytes(row["document_index"])
+
     def document_index(self, tenant_id: str, document: str) -> bytes:
         return self._index.of(document, tenant_id, "customers.document")
 

@@ -3,6 +3,8 @@
 import hashlib
 from uuid import UUID
 
+from sqlalchemy import RowMapping
+
 from libs.runtime.crypto import BlindIndex, Cipher
 
 PERSONAL = ("name", "email")
@@ -28,6 +30,11 @@ class Vault:
     def read_user(self, user_id: UUID, column: str, sealed: bytes) -> str:
         """Empty where it cannot be read: what is sealed never is."""
         return self._cipher.read(sealed, f"users.{column}:{user_id}") or ""
+
+    def finds(self, row: RowMapping) -> bool | None:
+        """Whether the user is found by our key; None where the e-mail cannot be read."""
+        email = self.read_user(row["id"], "email", row["email"])
+        return self.email_index(email) == bytes(row["email_index"]) if email else None
 
     def seal_key(self, key_id: UUID, private_pem: bytes) -> bytes:
         return self._cipher.encrypt(private_pem, f"signing_keys.private_key:{key_id}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import Row, RowMapping
 
 from libs.runtime.crypto import BlindIndex, Cipher
 from services.vehicles.domain.papers import Papers
@@ -43,6 +43,13 @@ class Vault:
                 for paper in PAPERS
             }
         )
+
+    def finds(self, row: RowMapping) -> bool | None:
+        """Whether the row is found by our key; None where its RENAVAM cannot be read."""
+        renavam = self.cipher.read(row["renavam"], _context("renavam", row["id"]))
+        if renavam is None:
+            return None
+        return self.index.of(renavam, row["tenant_id"], "renavam") == bytes(row["renavam_index"])
 
 
 def _context(paper: str, vehicle_id: UUID) -> str:

@@ -105,7 +105,10 @@ async def test_tokens_are_issued_although_the_signing_key_cannot_be_read(
 async def test_a_dropped_key_is_told_at_the_start_of_the_portal(
     serve: Serve, add_user: AddUser
 ) -> None:
-    await add_user("buyer")
+    for role in ("buyer", "seller"):
+        await add_user(role)
+    async with serve(index_key=new_key()) as client:
+        assert "INDEX_KEY" in (await client.get("/ready")).json()["checks"]["data keys"]
     async with serve(data_keys=f"k2:{new_key()}") as client:
         ready = await client.get("/ready")
     assert ready.status_code == 503

@@ -109,8 +109,28 @@ async def test_a_key_that_does_not_fit_is_told_at_the_start(
     state = ready.json()["checks"]["data keys"]
     assert state.startswith("down: ")
     assert "'k1'" in state
-    assert [each["event"] for each in logs].count("DATA_KEYS does not fit") == 1
+    assert [each["event"] for each in logs].count("the keys do not fit the rows") == 1
     assert [each["plate"] for each in listed.json()["items"]] == [None]
+
+
+async def test_another_index_key_is_told_at_the_start(
+    vehicles: Vehicles, vehicles_database: str, keys: dict[str, Any]
+) -> None:
+    for _ in range(2):
+        await vehicles.listed()
+    settings = VehiclesSettings(
+        _env_file=None,
+        database_url=vehicles_database,
+        role="api",
+        data_keys=keys["data_keys"],
+        index_key=new_key(),
+    )
+    async with serving(build(settings)) as client:
+        ready = await client.get("/ready")
+    assert (ready.status_code, ready.json()["checks"]["data keys"]) == (
+        503,
+        "down: INDEX_KEY is not the one that the rows are found by",
+    )
 
 
 async def test_a_value_with_a_damaged_key_id_does_not_make_the_service_unready(
