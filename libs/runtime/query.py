@@ -15,25 +15,31 @@ from pydantic import BaseModel
 from libs.runtime.problems import BadRequest, refuses
 
 CODE = "unknown-parameter"
+REPEATED = "repeated-parameter"
 MAX_NAME = 100
 
 
 @refuses(400)
 async def known_parameters(request: Request) -> None:
-    """Raises BadRequest for the first parameter that is not in the endpoint's document."""
+    """Raises BadRequest for the first parameter that is not in the endpoint's document, or comes a
+    second time: none is a list, and one of two would be left out.
+    """
     route = request.scope.get("route")
     if not request.scope["query_string"] or not isinstance(route, APIRoute):
         return
     if not route.include_in_schema:
         return
-    known = sorted(set(_names(route.dependant)))
-    for name in request.query_params:
+    known, met = sorted(set(_names(route.dependant))), set[str]()
+    for name, _ in request.query_params.multi_items():
+        shown = name[:MAX_NAME]
         if name not in known:
             there_are = f"there are {', '.join(known)}" if known else "there are none"
-            shown = name[:MAX_NAME]
             raise BadRequest(
                 f"there is no parameter {shown!r} here: {there_are}", field=shown, code=CODE
             )
+        if name in met:
+            raise BadRequest(f"the parameter {shown!r} comes twice", field=shown, code=REPEATED)
+        met.add(name)
 
 
 def _names(dependant: Dependant) -> Iterator[str]:

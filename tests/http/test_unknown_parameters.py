@@ -44,6 +44,12 @@ async def test_a_mistyped_order_is_not_answered_in_another_order(market: WholeMa
     )
 
 
+async def test_a_parameter_that_comes_twice_is_refused(market: WholeMarket) -> None:
+    answer = await market.services["vehicles"].get("/vehicles?limit=1&order=price&limit=2")
+    assert (answer.status_code, answer.json()["field"]) == (400, "limit")
+    assert answer.json()["type"].endswith(":repeated-parameter")
+
+
 async def test_a_link_to_a_page_may_bring_parameters_of_its_own(market: WholeMarket) -> None:
     answer = await market.services["portal"].get("/sign-in", params={"utm_source": "letter"})
     assert answer.status_code == 200

@@ -2,6 +2,8 @@
 whose labels are known is there, at zero, before anything is counted.
 """
 
+import subprocess
+import sys
 from typing import get_args
 from uuid import uuid4
 
@@ -57,3 +59,23 @@ def test_a_relay_counts_both_outcomes_from_zero_on() -> None:
     for outcome in ("delivered", "failed"):
         labels = {"service": service, "outcome": outcome}
         assert REGISTRY.get_sample_value("outbox_published_total", labels) == 0, outcome
+
+
+def test_the_answers_of_gateway_and_bank_are_counted_from_zero_on() -> None:
+    """In a process of its own: in this one others may have counted."""
+    code = (
+        "import services.payments.main, services.payouts.main\n"
+        "from prometheus_client import generate_latest\n"
+        "print(generate_latest().decode())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    lines = done.stdout.splitlines()
+    for call in ("charge", "refund"):
+        for answer in ("approved", "declined", "unanswered"):
+            labels = f'answer="{answer}",call="{call}"'
+            assert f"payments_gateway_answers_total{{{labels}}} 0.0" in lines
+    for answer in ("paid", "refused", "unanswered"):
+        assert f'payouts_bank_answers_total{{answer="{answer}"}} 0.0' in lines
+    assert "payouts_failed_total 0.0" in lines
