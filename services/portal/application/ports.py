@@ -91,6 +91,11 @@ class AuditRepository(Protocol):
     ) -> list[Audit]:
         """Newest first, those before the number `before`."""
 
+    async def hold(self) -> None:
+        """From now to its end the transaction sees one state of all audits, whoever writes or drops
+        some meanwhile. Called before the transaction reads anything.
+        """
+
     async def start(self, tenant_id: str) -> ChainEnd:
         """What comes before the first entry still kept."""
 

@@ -5,5 +5,7 @@ from services.portal.domain.audit import ChainReport, verify_chain
 
 
 async def verify_audits(uow: PortalUnitOfWork, *, tenant_id: str) -> ChainReport:
+    """Called first in its transaction."""
+    await uow.audits.hold()
     start, end = await uow.audits.start(tenant_id), await uow.audits.end(tenant_id)
     return await verify_chain(start, uow.audits.entries(tenant_id), end)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from sqlalchemy import Row, Table, insert, select, update
+from sqlalchemy import Row, Table, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,6 +61,11 @@ class PostgresAudits:
         if action is not None:
             query = query.where(audits.c.action == action)
         return [_audit(row) for row in await self._connection.execute(query)]
+
+    async def hold(self) -> None:
+        await self._connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        # The lock comes before the snapshot: a month is dropped before both, or after the end.
+        await self._connection.execute(text("LOCK TABLE audits IN ACCESS SHARE MODE"))
 
     async def start(self, tenant_id: str) -> ChainEnd:
         return await self._end_in(audit_anchors, tenant_id)

@@ -18,6 +18,8 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.migrations import migrate
 from services.portal.application.record_audit import record_audit
 from services.portal.application.verify_audits import verify_audits
+from services.portal.domain.audit import verify_chain
+from services.portal.infrastructure.audit_repository import PostgresAudits
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
@@ -100,6 +102,61 @@ async def test_the_verification_reads_a_chain_longer_than_it_reads_at_once(
         await record(transactions)
     report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))
     assert (report.checked, report.problem) == (5, None)
+
+
+@pytest.mark.parametrize("after", ["hold", "start", "end"])
+async def test_a_verification_beside_writers_raises_no_false_alarm(
+    transactions: Portal, portal_database: str, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """Others record between its first statement and its last."""
+    for _ in range(3):
+        await record(transactions)
+    read = getattr(PostgresAudits, after)
+
+    async def read_and_be_overtaken(*arguments: Any) -> Any:
+        found = await read(*arguments)
+        await record(transactions)
+        return found
+
+    monkeypatch.setattr(PostgresAudits, after, read_and_be_overtaken)
+    assert await problem(transactions) is None
+    monkeypatch.undo()
+    await execute(portal_database, "DELETE FROM audits WHERE sequence = 4")
+    assert await problem(transactions) == "the chain ends at 3, not at 4"
+
+
+async def test_a_verification_beside_the_dropping_of_old_months_raises_no_false_alarm(
+    transactions: Portal, portal_database: str
+) -> None:
+    old = datetime(2025, 1, 15, tzinfo=UTC)
+    month = "'audits', 'at', 'audits_202501', '2025-01-01', '2025-02-01'"
+    await execute(portal_database, f"SELECT messaging_make_partition({month})")
+    for _ in range(2):
+        await record(transactions, now=old)
+    await record(transactions)
+
+    async def verify(uow: PortalUnitOfWork) -> str | None:
+        await uow.audits.hold()
+        start = await uow.audits.start("default")
+        dropping = asyncio.create_task(drop(portal_database))
+        await asyncio.wait([dropping], timeout=0.5)  # it waits for us, or is done
+        report = await verify_chain(
+            start,
+            uow.audits.entries("default"),
+            await uow.audits.end("default"),
+        )
+        dropping.cancel()
+        await asyncio.wait([dropping])
+        return report.problem
+
+    assert await transactions.run(verify) is None
+    await drop(portal_database)
+    report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))
+    assert (report.checked, report.problem) == (1, None)
+
+
+async def drop(database: str) -> None:
+    await execute(database, "SELECT portal_maintain_partitions(1, 12, 12)")
 
 
 async def test_operators_read_their_tenants_audits_page_by_page(
