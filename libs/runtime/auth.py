@@ -30,12 +30,15 @@ BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 @dataclass(frozen=True)
 class Caller:
-    """The party a request is made for. `customer_id` is the buyer's own customer record."""
+    """The party a request is made for. `customer_id` is the buyer's own customer record.
+    `until`: when the caller's token expires, in seconds since the epoch; None where none was shown.
+    """
 
     tenant_id: str
     subject: str
     roles: frozenset[str]
     customer_id: UUID | None
+    until: float | None = None
 
     def may(self, *roles: str) -> bool:
         """Whether the caller has one of these roles."""
@@ -152,7 +155,7 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
         customer = UUID(customer_id) if customer_id is not None else None
     except (ValueError, AttributeError, TypeError):
         raise Unauthenticated("the token's claims are incomplete") from None
-    return Caller(tenant, claims["sub"], ROLES.intersection(roles), customer)
+    return Caller(tenant, claims["sub"], ROLES.intersection(roles), customer, claims["exp"])
 
 
 @refuses(400, 401, 403, for_callers=True)

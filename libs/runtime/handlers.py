@@ -30,6 +30,10 @@ BAD_DATA = "22"
 REFUSED = ("28", "3D")
 """SQLSTATE classes of a user or a database the server does not take."""
 
+DATABASE_TROUBLE = (DBAPIError, *RAW_DATABASE_ERRORS, PoolTimeout, OSError)
+"""What `database_failed` is asked about: an OSError may also be the endpoint's own, for example of
+a file that is missing."""
+
 CODES = {400: "malformed-request", 404: "no-such-path", 405: "method-not-allowed"}
 
 
@@ -40,7 +44,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_validation_error)
     app.exception_handler(HTTPException)(_http_exception)
     app.exception_handler(MessageTooLarge)(_message_too_large)
-    for possible in (DBAPIError, *RAW_DATABASE_ERRORS, PoolTimeout, OSError):
+    for possible in DATABASE_TROUBLE:
         app.exception_handler(possible)(_database_error)
 
 
@@ -106,14 +110,16 @@ def _message(detail: dict[str, Any]) -> str:
     return message.partition(",")[0] if detail["type"] == "uuid_parsing" else message
 
 
+def database_failed(error: BaseException) -> bool:
+    """Whether the database is away, or lets nobody in: the request may succeed later."""
+    return is_infrastructure_error(error) or (sqlstate(error) or "").startswith(REFUSED)
+
+
 async def _database_error(_: Request, error: Exception) -> Response:
-    """503 where the database failed. An OSError may also be the endpoint's own, for example of a
-    file that is missing: that is a 500.
-    """
-    state = sqlstate(error) or ""
-    if state.startswith(BAD_DATA):
+    """503 where the database failed; 500 where something else did."""
+    if (sqlstate(error) or "").startswith(BAD_DATA):
         return problem(422, "invalid-input", "the input holds a value that cannot be stored")
-    if not is_infrastructure_error(error) and not state.startswith(REFUSED):
+    if not database_failed(error):
         raise error
     log.warning("database unavailable", error=summarize(error))
     return of_refusal(Unavailable("the database is not available just now"))

@@ -79,7 +79,7 @@ async def test_the_map_shows_every_service_and_leads_to_its_table(
 async def test_a_seller_imports_a_file_corrects_it_and_nothing_is_listed_twice(
     add_person: AddPerson, sign_in: SignIn
 ) -> None:
-    rows = [_row(number) for number in range(12)]
+    rows = [vehicle_row(number) for number in range(12)]
     broken = rows[7].replace(",2020,", ",soon,")
     page = await sign_in(await add_person("seller"))
     await _import(page, [*rows[:7], broken, *rows[8:]])
@@ -100,6 +100,6 @@ async def _import(page: Page, rows: list[str]) -> None:
     await page.get_by_role("button", name="Import").click()
 
 
-def _row(number: int) -> str:
+def vehicle_row(number: int) -> str:
     papers = f"{random_plate()},{random_chassis_number()},{RENAVAM().generate()}"
     return f"Fiat,Uno,2020,branco,{PRICE + number},{papers}"

@@ -50,6 +50,9 @@ class SessionRepository(Protocol):
     async def user_of(self, token: str) -> tuple[Session, User] | None:
         """None when there is none, it ended, or it was unused for too long."""
 
+    async def holder(self, session_id: UUID) -> User | None:
+        """Whose session it is; None when it is over. It does not count as use."""
+
     async def of_user(self, user_id: UUID) -> list[Session]:
         """Those that have not ended, the newest first."""
 

@@ -12,7 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic_core import to_json
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.auth import CallerDep
+from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.database import ping
 from libs.runtime.pagination import PageDep
 from libs.runtime.readiness import LATENCY_SECONDS, Readiness
@@ -33,6 +33,8 @@ from services.portal.infrastructure.schemas import (
     SubmissionPage,
     TimelineOut,
 )
+from services.portal.infrastructure.sessions import sessions_of
+from services.portal.infrastructure.viewing import MayView, by_session, by_token, may_read
 from services.portal.infrastructure.watch import TimelineWatch
 
 log = structlog.get_logger(__name__)
@@ -143,16 +145,30 @@ class Endpoints:
                 return access.may_read_purchase(caller, found)
             await asyncio.sleep(0.1)
 
+    async def viewing(self, request: Request, caller: Caller, purchase: Purchase) -> MayView:
+        """Raises PurchaseNotFound: a token may know a user of minutes ago."""
+        found = None if caller.until else await sessions_of(request).find(request)
+        may_see = may_read(purchase)
+        may_view = by_session(found[0].id, may_see) if found else by_token(caller, may_see)
+        if not await self._transactions.read(may_view):
+            raise PurchaseNotFound("no such purchase")
+        return may_view
+
     async def stream(
-        self, request: Request, purchase: Purchase, last_event_id: str
+        self, request: Request, purchase: Purchase, may_view: MayView, last_event_id: str
     ) -> AsyncIterable[ServerSentEvent]:
         known = last_event_id
         after = int(known) if known.isascii() and known.isdigit() and len(known) < 10 else 0
-        stopping: asyncio.Event = request.app.state.stopping
-        async for step in self._watch.follow(purchase.tenant_id, purchase.id, after, stopping):
+        async for step in self._watch.follow(
+            purchase.tenant_id,
+            purchase.id,
+            after,
+            may_view=may_view,
+            stopping=request.app.state.stopping,
+        ):
             if isinstance(step, PurchaseState):
                 yield ServerSentEvent(event="finished", data=FinishedOut(state=step.value))
-            else:
+            elif step is not None:
                 yield ServerSentEvent(
                     event="moment", id=str(step.position), data=MomentOut.of(step)
                 )
@@ -165,13 +181,21 @@ def _milliseconds(seconds: float | None) -> float | None:
 def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
     routes, to = APIRouter(tags=["portal"]), Endpoints(transactions, watch)
 
+    Heard = Annotated[Purchase, Depends(to.heard)]  # noqa: N806
+
+    async def viewing(request: Request, caller: CallerDep, purchase: Heard) -> MayView:
+        return await to.viewing(request, caller, purchase)
+
     async def stream(
         request: Request,
-        purchase: Annotated[Purchase, Depends(to.heard)],
+        purchase: Heard,
+        may_view: Annotated[MayView, Depends(viewing)],
         last_event_id: Annotated[str, Header()] = "",
     ) -> AsyncIterable[ServerSentEvent]:
-        """Each event as it happens (`moment`), from `Last-Event-ID` on; `finished` at the end."""
-        async for event in to.stream(request, purchase, last_event_id):
+        """Each event as it happens (`moment`), from `Last-Event-ID` on; `finished` at the end. It
+        ends within seconds of the session, the token or the role that it was opened with.
+        """
+        async for event in to.stream(request, purchase, may_view, last_event_id):
             yield event
 
     down: dict[int | str, Any] = {

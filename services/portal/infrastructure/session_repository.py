@@ -60,6 +60,15 @@ class PostgresSessions:
             )
         return _session(row), user_of(row, self._vault)
 
+    async def holder(self, session_id: UUID) -> User | None:
+        rows = await self._connection.execute(
+            select(users)
+            .join(sessions, sessions.c.user_id == users.c.id)
+            .where(sessions.c.id == session_id, LASTING)
+        )
+        row = rows.mappings().one_or_none()
+        return None if row is None else user_of(row, self._vault)
+
     async def of_user(self, user_id: UUID) -> list[Session]:
         rows = await self._connection.execute(
             select(sessions)

@@ -12,7 +12,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -138,9 +138,13 @@ class PortalAuthenticator(Authenticator):
     ) -> Caller:
         if authorization is None and (found := await self._sessions.find(request)):
             await self._sessions.check_csrf(request)
-            user = found[1]
-            return Caller(user.tenant_id, str(user.id), user.roles, user.customer_id)
+            return caller_for(found[1])
         return await super().caller_of(request, authorization, tenant)
+
+
+def caller_for(user: User) -> Caller:
+    """The user as the JSON API knows its callers."""
+    return Caller(user.tenant_id, str(user.id), user.roles, user.customer_id)
 
 
 def sessions_of(request: Request) -> Sessions:
@@ -191,12 +195,21 @@ def require_roles(*roles: str) -> User:
 
 
 def to_sign_in(request: Request, error: Exception) -> Response:
-    """The answer to SignInRequired; a script is told to go there as a whole."""
-    back = error.back if isinstance(error, SignInRequired) else "/"
-    place = f"{SIGN_IN}?next={quote(back, safe='/')}"
+    """The answer to SignInRequired. A script asked for a piece of a page: the whole page goes
+    there, and comes back.
+    """
     if "HX-Request" in request.headers:
-        return Response(status_code=401, headers={"HX-Redirect": place})
-    return RedirectResponse(place, 303)
+        page = urlsplit(request.headers.get("HX-Current-URL", "/"))
+        return Response(status_code=401, headers={"HX-Redirect": _place(_local(page))})
+    return RedirectResponse(_place(error.back if isinstance(error, SignInRequired) else "/"), 303)
+
+
+def _place(back: str) -> str:
+    return f"{SIGN_IN}?next={quote(back, safe='/')}"
+
+
+def _local(page: SplitResult) -> str:
+    return local_path(page._replace(scheme="", netloc="").geturl())
 
 
 def local_path(place: str | None) -> str:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
@@ -13,12 +14,14 @@ from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.supervision import Supervisor
-from services.portal.domain.timeline import Moment, PurchaseState
+from services.portal.domain.timeline import Moment, PurchaseState, Timeline
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.viewing import MayView
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0
 """After its last event a purchase is followed a little longer: queues overtake each other."""
+TROUBLE = (*DATABASE_ERRORS, DBAPIError, PoolTimeout)
 
 
 class TimelineWatch:
@@ -32,27 +35,40 @@ class TimelineWatch:
         self._parts: Supervisor | None = None
 
     async def follow(
-        self, tenant_id: str, order_id: UUID, after: int, stopping: asyncio.Event
-    ) -> AsyncIterator[Moment | PurchaseState]:
-        """Each moment beyond the position `after`, as it comes; at the end of a purchase that is
-        finished its state. Ends without one when `stopping` is set.
+        self,
+        tenant_id: str,
+        order_id: UUID,
+        after: int,
+        *,
+        may_view: MayView,
+        stopping: asyncio.Event,
+    ) -> AsyncIterator[Moment | PurchaseState | None]:
+        """Each moment beyond the position `after`, as it comes; None after a second without one; at
+        the end of a purchase that is finished its state. Ends without one when `stopping` is set,
+        and within a second or two once `may_view` says no: nothing said after that is told. While
+        the database is away it waits.
         """
+        moved, finished = True, None
         async with self._watching(order_id):
             while not stopping.is_set():
-                at = after
-                timeline = await self._transactions.read(
-                    lambda uow: uow.timeline.of(tenant_id, order_id, at)  # noqa: B023
-                )
+                work = partial(_look, tenant_id, order_id, after if moved else None, may_view)
+                try:
+                    timeline, allowed = await self._transactions.read(work)
+                except TROUBLE:
+                    await asyncio.sleep(LATE_SECONDS)
+                    continue
+                if not allowed:
+                    return
                 for moment in timeline.moments if timeline else ():
                     after = moment.position
                     yield moment
-                finished = timeline is not None and timeline.purchase.is_finished
-                while not (moved := await self._moved_beyond(order_id, after)):
-                    if finished or stopping.is_set():
-                        break
-                if timeline and finished and not moved:
-                    yield timeline.purchase.state
-                    return
+                if timeline is not None:
+                    finished = timeline.purchase.state if timeline.purchase.is_finished else None
+                moved = await self._moved_beyond(order_id, after)
+                if not moved:
+                    yield finished
+                    if finished:
+                        return
 
     @asynccontextmanager
     async def _watching(self, order_id: UUID) -> AsyncIterator[None]:
@@ -60,7 +76,7 @@ class TimelineWatch:
         if self._parts is None:
             self._parts = Supervisor(
                 "timeline watch",
-                expected=(*DATABASE_ERRORS, DBAPIError, PoolTimeout),
+                expected=TROUBLE,
                 describe=summarize,
             )
             self._parts.start("positions", self._look)
@@ -92,3 +108,17 @@ class TimelineWatch:
             self._positions.update(found)
             self._moved.notify_all()
         return EVERY_SECONDS
+
+
+async def _look(
+    tenant_id: str,
+    order_id: UUID,
+    after: int | None,
+    may_view: MayView,
+    uow: PortalUnitOfWork,
+) -> tuple[Timeline | None, bool]:
+    """What is beyond `after`, unless that is None; and whether it may be told. In this order: what
+    was read was said while it still might be seen.
+    """
+    timeline = None if after is None else await uow.timeline.of(tenant_id, order_id, after)
+    return timeline, await may_view(uow)

@@ -4,24 +4,33 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 import uvicorn
+from sqlalchemy.exc import DBAPIError
 
+from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server
 from libs.runtime.service import create_app
+from services.portal.application.change_roles import change_roles
+from services.portal.application.erase_user import erase_user
+from services.portal.domain.user import User
+from services.portal.infrastructure.pages import live
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.main import build
 from tests.fixtures.polling import eventually
-from tests.integration.portal.conftest import PASSWORD, AddUser
+from tests.fixtures.servers import PostgresServer
+from tests.integration.portal.conftest import PASSWORD, AddUser, execute
 from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
 
 Portal = Transactions[PortalUnitOfWork]
@@ -48,6 +57,28 @@ async def listening(settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Ser
             await running
 
 
+@asynccontextmanager
+async def asyncpg_connection(url: str) -> AsyncIterator[Any]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def hear_again(transactions: Portal, heard: dict[str, Any]) -> None:
+    """As soon as the database lets us."""
+
+    async def done() -> bool:
+        try:
+            await hear(transactions, heard)
+        except (DBAPIError, asyncpg.PostgresError, OSError):
+            return False
+        return True
+
+    await eventually(done)
+
+
 @pytest.fixture
 async def served(settings: Any, add_user: AddUser) -> AsyncIterator[httpx.AsyncClient]:
     await add_user("operator")
@@ -56,9 +87,10 @@ async def served(settings: Any, add_user: AddUser) -> AsyncIterator[httpx.AsyncC
         yield client
 
 
-async def sign_in(client: httpx.AsyncClient) -> None:
-    body = {"email": "operator@example.com", "password": PASSWORD}
-    assert (await client.post("/api/sessions", json=body)).status_code == 201
+async def sign_in(client: httpx.AsyncClient, email: str = "operator@example.com") -> None:
+    answer = await client.post("/api/sessions", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 201
+    client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
 
 
 async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, str | None, Any]]:
@@ -71,7 +103,8 @@ async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, str | None,
             name, _, value = line.partition(": ")
             fields[name] = value
         elif fields:
-            yield fields["event"], fields.get("id"), json.loads(fields["data"])
+            data = fields["data"]
+            yield fields["event"], fields.get("id"), json.loads(data) if data[:1] == "{" else data
             fields = {}
 
 
@@ -144,6 +177,165 @@ async def test_the_stream_of_a_purchase_just_made_waits_for_its_first_event(
     assert not told.done()
     await hear(transactions, envelope(order_id, WAY_FORWARD[0]))
     assert (await told)[2]["type"] == "order.confirmed.v1"
+
+
+async def sign_out(client: httpx.AsyncClient, *_: Any) -> None:
+    assert (await client.delete("/api/sessions/current")).status_code == 204
+
+
+async def expire(client: httpx.AsyncClient, _: Portal, database: str) -> None:
+    await execute(database, "UPDATE sessions SET expires_at = now()")
+
+
+async def lose_the_role(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+    user = await user_of(client, transactions)
+    await transactions.run(
+        lambda uow: change_roles(
+            uow,
+            tenant_id=user.tenant_id,
+            user_id=user.id,
+            roles=["seller"],
+            actor="test",
+            audit_id=uuid7(),
+            now=utc_now(),
+        )
+    )
+
+
+async def be_erased(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+    user = await user_of(client, transactions)
+    assert user.customer_id is not None
+    customer_id = user.customer_id
+    await transactions.run(
+        lambda uow: erase_user(
+            uow,
+            tenant_id=user.tenant_id,
+            customer_id=customer_id,
+            new_id=uuid7,
+            now=utc_now(),
+        )
+    )
+
+
+async def be_shut_out(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+    """As `disable_user` does, without a second admin."""
+    user = await user_of(client, transactions)
+    user.disable()
+    await transactions.run(lambda uow: uow.users.save(user))
+    await transactions.run(lambda uow: uow.sessions.end_all(user.id))
+
+
+async def user_of(client: httpx.AsyncClient, transactions: Portal) -> User:
+    found = await transactions.run(lambda uow: uow.users.find_by_email("operator@example.com"))
+    assert found is not None
+    return found
+
+
+OF_SESSIONS = (sign_out, expire)
+"""A token is good for minutes more: it is no session."""
+OF_USERS = (lose_the_role, be_erased, be_shut_out)
+
+
+@pytest.mark.parametrize(
+    ("way", "end"),
+    [
+        *((way, end) for way in ("page", "API") for end in (*OF_SESSIONS, *OF_USERS)),
+        *(("API with a token", end) for end in OF_USERS),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_tells_nothing_more(
+    settings: Any,
+    add_user: AddUser,
+    transactions: Portal,
+    portal_database: str,
+    way: str,
+    end: Callable[..., Awaitable[None]],
+) -> None:
+    await add_user("operator", customer_id=uuid7())
+    order_id = await buy(transactions, steps=2)
+    async with listening(settings()) as (client, _), httpx.AsyncClient(timeout=10) as watcher:
+        await sign_in(client)
+        watcher.base_url = client.base_url
+        if way == "API with a token":
+            token = (await client.post("/api/token")).json()["access_token"]
+            watcher.headers["Authorization"] = f"Bearer {token}"
+        else:
+            watcher.cookies = client.cookies
+        place = f"/purchases/{order_id}/events" if way == "page" else path(order_id)
+        async with watcher.stream("GET", place) as answer:
+            told = events(answer)
+            assert (await anext(told))[0] in ("moment", "timeline")
+            if way != "page":
+                await anext(told)
+            await end(client, transactions, portal_database)
+            for heard in WAY_FORWARD[2:]:
+                await hear(transactions, envelope(order_id, heard))
+            async with asyncio.timeout(5):
+                assert [event async for event in told] == []
+        assert (await watcher.get(place)).status_code in (303, 401, 403, 404)
+
+
+async def test_a_stream_ends_with_the_token_it_was_opened_with(
+    settings: Any, add_user: AddUser, transactions: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await add_user("operator")
+    order_id = await buy(transactions, steps=1)
+    async with listening(settings(token_seconds=30)) as (client, _):
+        await sign_in(client)
+        token = (await client.post("/api/token")).json()["access_token"]
+        client.cookies.clear()
+        client.headers["Authorization"] = f"Bearer {token}"
+        async with client.stream("GET", path(order_id)) as answer:
+            told = events(answer)
+            await anext(told)
+            now = time.time
+            monkeypatch.setattr("time.time", lambda: now() + 60)
+            await hear(transactions, envelope(order_id, WAY_FORWARD[1]))
+            async with asyncio.timeout(5):
+                assert [event async for event in told] == []
+
+
+async def test_a_page_without_news_is_told_that_it_still_follows(
+    served: httpx.AsyncClient, transactions: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "STILL_EVERY", 1)
+    order_id = await buy(transactions, steps=2)
+    async with served.stream("GET", f"/purchases/{order_id}/events?seen=2") as answer:
+        told = events(answer)
+        assert (await anext(told))[0] == "still"
+        await hear(transactions, envelope(order_id, WAY_FORWARD[2]))
+        async with asyncio.timeout(5):
+            while (await anext(told))[0] != "timeline":
+                pass
+
+
+async def test_a_stream_lives_through_an_outage_of_the_database(
+    settings: Any, add_user: AddUser, transactions: Portal, postgres_server: PostgresServer
+) -> None:
+    await add_user("operator")
+    order_id = await buy(transactions, steps=1)
+    async with (
+        listening(settings()) as (client, _),
+        asyncpg_connection(postgres_server.url) as server,
+    ):
+        await sign_in(client)
+        async with client.stream("GET", path(order_id)) as answer:
+            told = events(answer)
+            await anext(told)
+            name = urlsplit(settings().database_url).path[1:]
+            await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            try:
+                await server.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+                    name,
+                )
+                await asyncio.sleep(2)  # long enough for several looks, each of which fails
+            finally:
+                await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            await hear_again(transactions, envelope(order_id, WAY_FORWARD[1]))
+            async with asyncio.timeout(10):
+                assert (await anext(told))[2]["type"] == "credit.reserved.v1"
 
 
 async def test_many_streams_leave_room_for_other_requests(

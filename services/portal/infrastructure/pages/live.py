@@ -1,6 +1,7 @@
 """One purchase: where it stands, what can be done, and its timeline as it grows."""
 
 from collections.abc import AsyncIterable
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -17,11 +18,15 @@ from services.portal.infrastructure.pages.purchases import is_own
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.purchase_view import LANES, Standing
-from services.portal.infrastructure.sessions import UserDep
+from services.portal.infrastructure.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import fragment, render
+from services.portal.infrastructure.viewing import MayView, by_session
 from services.portal.infrastructure.watch import TimelineWatch
 from services.portal.infrastructure.wording import PAYMENT_METHODS
+
+STILL_EVERY = 5
+"""Seconds without an event after which a page is told that it still follows."""
 
 
 class LivePurchase:
@@ -40,22 +45,34 @@ class LivePurchase:
         context = await self._context(user, order_id) | {"partial": True}
         return render(request, "_panel.html", user, **context)
 
-    async def of_stream(self, order_id: UUID, user: UserDep) -> User:
+    async def may_follow(self, order_id: UUID, user: UserDep, session_id: SessionIdDep) -> MayView:
         """Raises PurchaseNotFound before a stream begins."""
-        await self._context(user, order_id)
-        return user
+        standing, _ = await self._standing(user, order_id)
+        timeline = await self._timeline(user, order_id)
+        customer_id = _customer_of(standing, timeline.purchase if timeline else None)
+        _check_may_see(user, customer_id)
+        return by_session(session_id, partial(_may_see, customer_id))
 
     async def follow(
-        self, request: Request, user: User, order_id: UUID, seen: int
+        self, request: Request, user: User, order_id: UUID, seen: int, may_view: MayView
     ) -> AsyncIterable[ServerSentEvent]:
         known = await self._timeline(user, order_id)
         moments = list(known.moments) if known else []
         if len(moments) > seen:
             yield _grown(request, user, moments, seen)
-        after = moments[-1].position if moments else 0
-        stopping = request.app.state.stopping
-        async for step in self._watch.follow(user.tenant_id, order_id, after, stopping):
-            if isinstance(step, PurchaseState):
+        after, quiet = moments[-1].position if moments else 0, 0
+        async for step in self._watch.follow(
+            user.tenant_id,
+            order_id,
+            after,
+            may_view=may_view,
+            stopping=request.app.state.stopping,
+        ):
+            if step is None:
+                quiet += 1
+                if quiet % STILL_EVERY == 0:
+                    yield ServerSentEvent(event="still", raw_data="here")
+            elif isinstance(step, PurchaseState):
                 # The last word: the page is complete and needs no stream any more.
                 yield ServerSentEvent(event="timeline", raw_data=_drawn(request, user, moments))
                 yield ServerSentEvent(event="finished", raw_data=step.value)
@@ -67,7 +84,7 @@ class LivePurchase:
         standing, down = await self._standing(user, order_id)
         timeline = await self._timeline(user, order_id)
         purchase = timeline.purchase if timeline else None
-        _check_may_see(user, standing, purchase)
+        _check_may_see(user, _customer_of(standing, purchase))
         paying, trouble = await self._paying(user, standing)
         vehicle = None
         if standing is not None:
@@ -129,10 +146,11 @@ def router(
     async def events(
         order_id: UUID,
         request: Request,
-        user: Annotated[User, Depends(to.of_stream)],
+        user: UserDep,
+        may_view: Annotated[MayView, Depends(to.may_follow)],
         seen: Annotated[int, Query(ge=0)] = 0,
     ) -> AsyncIterable[ServerSentEvent]:
-        async for event in to.follow(request, user, order_id, seen):
+        async for event in to.follow(request, user, order_id, seen, may_view):
             yield event
 
     routes.get("/purchases/{order_id}")(to.show)
@@ -141,10 +159,19 @@ def router(
     return routes
 
 
-def _check_may_see(user: User, standing: Standing | None, purchase: Purchase | None) -> None:
-    """The buyer, and the staff. Raises PurchaseNotFound."""
-    customer_id = standing.customer_id if standing else purchase.customer_id if purchase else None
-    if not (user.may(OPERATOR, ADMIN) or is_own(user, customer_id)):
+def _customer_of(standing: Standing | None, purchase: Purchase | None) -> str | UUID | None:
+    """Who bought, as far as it is known."""
+    return standing.customer_id if standing else purchase.customer_id if purchase else None
+
+
+def _may_see(customer_id: str | UUID | None, user: User) -> bool:
+    """The buyer, and the staff."""
+    return user.may(OPERATOR, ADMIN) or is_own(user, customer_id)
+
+
+def _check_may_see(user: User, customer_id: str | UUID | None) -> None:
+    """Raises PurchaseNotFound."""
+    if not _may_see(customer_id, user):
         raise PurchaseNotFound("no such purchase")
 
 

@@ -3,18 +3,23 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from libs.kernel.errors import DomainError
+from libs.messaging.inbox.failures import summarize
+from libs.runtime.handlers import DATABASE_TROUBLE, database_failed
 from libs.runtime.problems import Refusal, of_domain_error
 from services.portal.domain.user import User
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.sessions import SignInRequired, sessions_of, to_sign_in
 from services.portal.infrastructure.templating import render
+
+log = structlog.get_logger(__name__)
 
 TITLES = {
     400: marked("This address is not right"),
@@ -54,6 +59,11 @@ class PageRoute(APIRoute):
                 return await problem_page(request, of_domain_error(error).status_code)
             except HTTPException as error:
                 return await problem_page(request, error.status_code)
+            except DATABASE_TROUBLE as error:
+                if not database_failed(error):
+                    raise
+                log.warning("database unavailable", error=summarize(error))
+                return await problem_page(request, 503)
             except RequestValidationError as error:
                 # An address with an id that is none leads nowhere; a field is the form's matter.
                 in_path = any(detail["loc"][0] == "path" for detail in error.errors())
@@ -82,5 +92,9 @@ async def problem_page(request: Request, status: int, *, service: str = "") -> R
 
 
 async def _whoever(request: Request) -> User | None:
-    found: Any = await sessions_of(request).find(request)
+    """Nobody while the database, which knows, is away."""
+    try:
+        found: Any = await sessions_of(request).find(request)
+    except DATABASE_TROUBLE:
+        return None
     return found[1] if found else None

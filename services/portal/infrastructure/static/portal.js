@@ -25,28 +25,102 @@ window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
 });
 
-// A purchase's timeline as it grows; what can be done is fetched again with each event. A page
-// nobody looks at lets go of its stream: a browser has only a few connections to one server.
+// What keeps pieces of this page from being brought up to date, by the piece's id. While anything
+// does, the page says so, and nothing on it calls itself live.
+const troubles = new Map();
+
+function tell(piece, trouble) {
+  if (trouble) troubles.set(piece, trouble);
+  else troubles.delete(piece);
+  const now = [...troubles.values()];
+  const worst = ["refused", "away", "failed"].find((each) => now.includes(each));
+  const sign = document.getElementById("stale");
+  const text = worst ? sign.dataset[worst] : "";
+  if (sign.textContent !== text) sign.textContent = text;
+  for (const live of document.querySelectorAll(".live")) live.hidden = Boolean(worst);
+}
+
+// A piece that refreshes itself stays as it is when its request fails, and asks again.
+const AGAIN_MILLISECONDS = 3000;
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { requestConfig, successful, xhr } = event.detail;
+  const piece = requestConfig.elt; // the event's own is a parent where this one was replaced
+  if (successful) return tell(piece.id, null);
+  if (!piece.matches("[data-kept]")) return tell(piece.id, "failed");
+  tell(piece.id, xhr.status >= 400 && xhr.status < 500 ? "refused" : "away");
+  if (!piece.matches("[hx-trigger*=every]")) {
+    setTimeout(() => htmx.trigger(`#${piece.id}`, "moved"), AGAIN_MILLISECONDS);
+  }
+});
+
+// Other requests ask for a page, and a page that says what is wrong is shown as well.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { elt, xhr } = event.detail;
+  const part = elt.getAttribute("hx-select");
+  if (part && xhr.responseText.includes(`id="${part.slice(1)}"`)) {
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+});
+
+// A purchase's timeline as it grows; what can be done is fetched again with each event. A stream
+// that breaks, or says nothing for long, is opened again, later each time. A page nobody looks at
+// lets go of its stream: a browser has only a few connections to one server.
+const SILENCE_MILLISECONDS = 15000;
+const PAUSES_MILLISECONDS = [500, 1000, 2000, 5000, 10000];
+
 function follow(page) {
   let events = null;
+  let timer = null;
+  let failures = 0;
   let finished = false;
+
+  function wait(milliseconds, then) {
+    clearTimeout(timer);
+    timer = setTimeout(then, milliseconds);
+  }
+
+  function heard() {
+    wait(SILENCE_MILLISECONDS, lost);
+    tell("timeline", null);
+    if (failures) htmx.trigger("#panel", "moved");
+    failures = 0;
+  }
+
+  // Asking for the panel tells whether the page may still be seen: a stream's refusal has no reason.
+  function lost() {
+    events.close();
+    tell("timeline", "away");
+    htmx.trigger("#panel", "moved");
+    const pause = PAUSES_MILLISECONDS[Math.min(failures, PAUSES_MILLISECONDS.length - 1)];
+    failures += 1;
+    wait(pause * (1 + Math.random()), open);
+  }
 
   function open() {
     events = new EventSource(page.dataset.events);
+    wait(SILENCE_MILLISECONDS, lost);
+    events.addEventListener("open", heard);
+    events.addEventListener("error", lost);
+    events.addEventListener("still", heard);
     events.addEventListener("timeline", (event) => {
+      heard();
       document.getElementById("timeline").innerHTML = event.data;
       htmx.trigger("#panel", "moved");
     });
     events.addEventListener("finished", () => {
       finished = true;
+      clearTimeout(timer);
       events.close();
-      for (const sign of page.querySelectorAll(".live")) sign.hidden = true;
+      for (const sign of page.querySelectorAll(".live")) sign.remove();
       htmx.trigger("#panel", "moved");
     });
   }
 
   document.addEventListener("visibilitychange", () => {
     if (finished) return;
+    clearTimeout(timer);
     events.close();
     if (!document.hidden) open();
   });

@@ -1,0 +1,53 @@
+"""Whether whoever opened an event stream may still see what it tells: asked again as it goes on."""
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from uuid import UUID
+
+from libs.kernel.errors import DomainError
+from libs.runtime.auth import LEEWAY_SECONDS, Caller
+from services.portal.domain.errors import UserNotFound
+from services.portal.domain.timeline import Purchase
+from services.portal.domain.user import User
+from services.portal.infrastructure import access
+from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sessions import caller_for
+
+MayView = Callable[[PortalUnitOfWork], Awaitable[bool]]
+
+
+def by_session(session_id: UUID, may_see: Callable[[User], bool]) -> MayView:
+    """As long as the session lasts and its user may see it."""
+
+    async def may_view(uow: PortalUnitOfWork) -> bool:
+        user = await uow.sessions.holder(session_id)
+        return user is not None and may_see(user)
+
+    return may_view
+
+
+def by_token(caller: Caller, may_see: Callable[[User], bool]) -> MayView:
+    """As long as the caller's token is good and its user is there, not shut out, and may see it."""
+
+    async def may_view(uow: PortalUnitOfWork) -> bool:
+        if caller.until is not None and time.time() > caller.until + LEEWAY_SECONDS:
+            return False
+        with suppress(UserNotFound, ValueError):
+            user = await uow.users.get(caller.tenant_id, UUID(caller.subject))
+            return not user.is_disabled and may_see(user)
+        return False
+
+    return may_view
+
+
+def may_read(purchase: Purchase) -> Callable[[User], bool]:
+    """The JSON API's rule for the timeline of this purchase, as a question about a user."""
+
+    def may_see(user: User) -> bool:
+        with suppress(DomainError):
+            access.may_read_purchase(caller_for(user), purchase)
+            return True
+        return False
+
+    return may_see
