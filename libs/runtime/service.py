@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import CollectorRegistry
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.choreography import Choreography
@@ -108,6 +109,8 @@ def create_app(service: Service[Any]) -> FastAPI:
     )
     app.add_middleware(RequestContext)
     start_at_zero(templates(app))
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
     return app
 
 

@@ -3,12 +3,12 @@
 import secrets
 from datetime import timedelta
 from functools import cached_property
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
@@ -125,6 +125,10 @@ class ServiceSettings(DatabaseSettings):
     cursor_secret: str = Field(default="", repr=False)
     """Signs page cursors; the same for every process of a service."""
 
+    trusted_proxies: str = ""
+    """Addresses and networks, with commas between, of the proxies in front of this service. Only
+    from them X-Forwarded-For and X-Forwarded-Proto are believed; unset, from nobody."""
+
     outbox_retention_days: int = Field(default=1, ge=0, le=INBOX_WINDOW.replayable.days)
     """So long delivered events are kept in the archive for replay, for no longer than the inboxes
     they would be sent to remember them. 0 deletes them at once: what is lost with a queue or a
@@ -147,6 +151,19 @@ class ServiceSettings(DatabaseSettings):
         if not self.cursor_secret and self.serves_api and not self.binds_loopback:
             raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
         return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        for each in value.split(","):
+            try:
+                if each.strip():
+                    ip_network(each.strip())
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}: write addresses or networks, such as 10.0.0.0/8"
+                ) from None
+        return value
 
     def _check_auth(self) -> None:
         if self.auth == "on" and not self.jwks_url:
@@ -183,6 +200,19 @@ class ServiceSettings(DatabaseSettings):
     @property
     def relays(self) -> bool:
         return self.role in ("all", "relay")
+
+    @property
+    def proxies(self) -> list[str]:
+        """TRUSTED_PROXIES, each IPv4 one also as a socket for IPv6 names it."""
+        networks = [
+            ip_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip()
+        ]
+        mapped = [
+            f"::ffff:{each.network_address}/{96 + each.prefixlen}"
+            for each in networks
+            if each.version == 4
+        ]
+        return [*map(str, networks), *mapped]
 
     @property
     def binds_loopback(self) -> bool:

@@ -1,4 +1,4 @@
-"""A new password ends every other session of the user."""
+"""A new password ends every other session of the user, and what may still replace it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -14,11 +14,12 @@ async def change_password(
     user_id: UUID,
     password_hash: str,
     session_id: UUID | None,
+    browser: str = "",
     actor: str,
     audit_id: UUID,
     now: datetime,
 ) -> None:
-    """`session_id`: the one that stays. Raises UserNotFound.
+    """`session_id`: the one that stays. `browser`: the one that stays known. Raises UserNotFound.
 
     The old password was verified and the new one checked before, outside of any transaction.
     """
@@ -26,6 +27,8 @@ async def change_password(
     user.password_hash = password_hash
     await uow.users.save(user)
     await uow.sessions.end_all(user_id, but=session_id)
+    await uow.resets.forget(user_id)
+    await uow.places.forget(user_id, but=browser)
     await record_audit(
         uow,
         audit_id=audit_id,

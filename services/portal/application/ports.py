@@ -1,6 +1,7 @@
 """What the use cases need from outside."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 from libs.kernel.events import DomainEvent
 from services.portal.domain.audit import Audit, ChainEnd, Entry
 from services.portal.domain.session import Session
+from services.portal.domain.sign_in_limits import Attempts, Over
 from services.portal.domain.signing_key import SigningKey
 from services.portal.domain.submission import Submission
 from services.portal.domain.timeline import Fact, Purchase, Timeline
@@ -62,16 +64,76 @@ class SessionRepository(Protocol):
     async def end_all(self, user_id: UUID, *, but: UUID | None = None) -> None: ...
 
 
-class AttemptRepository(Protocol):
-    """Sign-ins that were tried, by account and by address."""
+@dataclass(frozen=True)
+class Place:
+    """Where somebody signs in: the client's address, and what the browser's cookie says. Either may
+    be empty.
+    """
 
-    async def add(self, email: str, address: str, within: timedelta) -> tuple[int, int]:
-        """Note one more; how many there were `within` this time, by account and by address,
-        this one included. Tries for one account or from one address wait for each other.
+    address: str
+    browser: str = field(repr=False)
+
+
+class PlaceRepository(Protocol):
+    """Where users have signed in."""
+
+    async def known(self, user_id: UUID | None, place: Place) -> Place:
+        """What of `place` the user has signed in from; the rest is empty."""
+
+    async def remember(self, user_id: UUID, place: Place) -> None: ...
+
+    async def forget(self, user_id: UUID, *, but: str = "") -> None:
+        """All of the user's, but this browser."""
+
+
+class AttemptRepository(Protocol):
+    """Sign-ins that were tried and have not succeeded, by account and by address."""
+
+    async def over(self, email: str, address: str, limits: Attempts, window: timedelta) -> Over:
+        """How far this account and this address are over `limits` within `window`. Tries for one
+        account or from one address wait for each other until the transaction ends.
         """
 
-    async def forget(self, email: str) -> None:
-        """The account's, after a success."""
+    async def add(self, email: str, address: str) -> None: ...
+
+    async def forget(self, email: str, address: str) -> None:
+        """The account's from this address, after a success."""
+
+    async def forget_account(self, email: str) -> None:
+        """The account's from everywhere."""
+
+
+class ResetRepository(Protocol):
+    """Tokens for a new password."""
+
+    async def count(self, user_id: UUID) -> int:
+        """How many of the user's are good."""
+
+    async def add(self, user_id: UUID, token: str, lifetime: timedelta) -> None: ...
+
+    async def holder(self, token: str) -> User | None:
+        """Whose it is; None where it is no good one."""
+
+    async def use(self, token: str) -> bool:
+        """Whether it was good; it is not any more."""
+
+    async def forget(self, user_id: UUID) -> None:
+        """All of the user's."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """`to` is an e-mail address."""
+
+    user_id: UUID
+    to: str = field(repr=False)
+    subject: str
+    text: str = field(repr=False)
+
+
+class Mailer(Protocol):
+    async def send(self, mail: Mail) -> None:
+        """Hand the message over. Any exception: it is not on its way."""
 
 
 class KeyRepository(Protocol):
@@ -164,6 +226,10 @@ class PortalUnitOfWork(Protocol):
     def sessions(self) -> SessionRepository: ...
     @property
     def attempts(self) -> AttemptRepository: ...
+    @property
+    def places(self) -> PlaceRepository: ...
+    @property
+    def resets(self) -> ResetRepository: ...
     @property
     def keys(self) -> KeyRepository: ...
     @property

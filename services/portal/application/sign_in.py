@@ -3,16 +3,18 @@
 from datetime import datetime, timedelta
 
 from libs.kernel.ids import IdFactory
-from services.portal.application.ports import PasswordHasher, PortalUnitOfWork, Transactions
+from services.portal.application.ports import (
+    PasswordHasher,
+    Place,
+    PortalUnitOfWork,
+    Transactions,
+)
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.errors import SignInRefused, TooManyAttempts
 from services.portal.domain.session import Session
+from services.portal.domain.sign_in_limits import ATTEMPTS, WINDOW, wait_before_next_attempt
 from services.portal.domain.user import MAX_PASSWORD, User
-
-WINDOW = timedelta(minutes=15)
-ATTEMPTS_PER_ACCOUNT = 5
-ATTEMPTS_PER_ADDRESS = 50
 
 
 async def sign_in(
@@ -21,7 +23,7 @@ async def sign_in(
     *,
     email: str,
     password: str,
-    address: str,
+    place: Place,
     device: str,
     token: str,
     lifetime: timedelta,
@@ -31,17 +33,24 @@ async def sign_in(
     """Raises SignInRefused, TooManyAttempts.
 
     The attempt is written down before the password is looked at: guesses side by side count too.
+    One that is not allowed is not written down: it prolongs nothing.
     """
     email = email.strip().lower()
 
-    async def look_up(uow: PortalUnitOfWork) -> tuple[User | None, bool]:
-        by_account, by_address = await uow.attempts.add(email, address, WINDOW)
-        allowed = by_account <= ATTEMPTS_PER_ACCOUNT and by_address <= ATTEMPTS_PER_ADDRESS
-        return await uow.users.find_by_email(email), allowed
+    async def look_up(uow: PortalUnitOfWork) -> tuple[User | None, timedelta]:
+        user = await uow.users.find_by_email(email)
+        known = await uow.places.known(user.id if user else None, place)
+        over = await uow.attempts.over(email, place.address, ATTEMPTS, WINDOW)
+        wait = wait_before_next_attempt(
+            over, known_browser=bool(known.browser), known_address=bool(known.address)
+        )
+        if not wait and not known.browser:
+            await uow.attempts.add(email, place.address)
+        return user, wait
 
-    user, allowed = await transactions.run(look_up)
-    if not allowed:
-        raise TooManyAttempts("too many sign-ins failed; try again in a quarter of an hour")
+    user, wait = await transactions.run(look_up)
+    if wait:
+        raise TooManyAttempts(wait)
     good = len(password) <= MAX_PASSWORD and await passwords.verify(
         password, user.password_hash if user else None
     )
@@ -52,7 +61,8 @@ async def sign_in(
         result = Result.DONE if good else Result.REFUSED
         if good:
             session = Session(new_id(), user.id, now, now, now + lifetime, device)
-            await uow.attempts.forget(email)
+            await uow.attempts.forget(email, place.address)
+            await uow.places.remember(user.id, place)
             await uow.sessions.add(session, token)
         await record_audit(
             uow,

@@ -1,5 +1,7 @@
 """What the portal refuses, and why."""
 
+from datetime import timedelta
+
 from libs.kernel.errors import Conflict, DomainError, Invalid, NotFound
 
 
@@ -40,9 +42,19 @@ class SignInRefused(DomainError):
 
 
 class TooManyAttempts(DomainError):
-    """Too many sign-ins failed lately, for the account or from the address."""
+    """Too many sign-ins failed lately for the account or from the address. `wait`: how long yet."""
 
     code = "too-many-attempts"
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("too many sign-ins failed; try again in a quarter of an hour")
+        self.wait = wait
+
+
+class ResetRefused(DomainError):
+    """The token for a new password was used, has expired, or never was one."""
+
+    code = "reset-refused"
 
 
 class SubmissionNotFound(NotFound):

@@ -8,9 +8,11 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure import assets
 from services.portal.infrastructure.http_sessions import SignIns
+from services.portal.infrastructure.mail import ConsoleMail
 from services.portal.infrastructure.pages import (
     account,
     entrance,
+    forgotten,
     live,
     purchases,
     selling,
@@ -30,6 +32,7 @@ def front_office(
     passwords: PasswordHasher,
     watch: TimelineWatch,
 ) -> Sequence[APIRouter]:
+    mailer = ConsoleMail() if settings.mail == "console" else None
     diary, sign_ins = Diary(transactions), SignIns(transactions, settings, passwords)
     return [
         assets.router,
@@ -39,4 +42,5 @@ def front_office(
         selling.router(transactions, peers, diary),
         account.router(transactions, peers, diary, passwords),
         entrance.router(transactions, passwords, sign_ins),
+        forgotten.router(transactions, passwords, mailer, settings.public_address),
     ]

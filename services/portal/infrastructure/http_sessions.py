@@ -2,6 +2,8 @@
 
 import secrets
 from functools import partial
+from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +15,8 @@ from libs.kernel.errors import Forbidden, NotFound
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.problems import Refusal, refuses
-from services.portal.application.ports import PasswordHasher
-from services.portal.application.sign_in import WINDOW, sign_in
+from services.portal.application.ports import PasswordHasher, Place
+from services.portal.application.sign_in import sign_in
 from services.portal.application.sign_out import sign_out
 from services.portal.domain.errors import SignInRefused, TooManyAttempts
 from services.portal.domain.session import Session
@@ -28,7 +30,12 @@ from services.portal.infrastructure.schemas import (
     TokenOut,
     UserOut,
 )
-from services.portal.infrastructure.sessions import SESSION_COOKIE, sessions_of
+from services.portal.infrastructure.sessions import (
+    SESSION_COOKIE,
+    NewSession,
+    browser_of,
+    sessions_of,
+)
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tokens import Tokens
 
@@ -49,22 +56,22 @@ class SignIns:
         self._lifetime = settings.session_lifetime
         self._passwords = passwords
 
-    async def enter(self, request: Request, email: str, password: str) -> tuple[User, str]:
-        """The user and the token of a new session. Raises SignInRefused, TooManyAttempts."""
-        token = secrets.token_urlsafe(32)
+    async def enter(self, request: Request, email: str, password: str) -> tuple[User, NewSession]:
+        """The user and his new session. Raises SignInRefused, TooManyAttempts."""
+        token, browser = secrets.token_urlsafe(32), browser_of(request) or secrets.token_urlsafe(32)
         user = await sign_in(
             self._transactions,
             self._passwords,
             email=email,
             password=password,
-            address=request.client.host if request.client else "unknown",
+            place=Place(address_of(request), browser),
             device=request.headers.get("user-agent", "unknown")[:MAX_DEVICE],
             token=token,
             lifetime=self._lifetime,
             new_id=uuid7,
             now=utc_now(),
         )
-        return user, token
+        return user, NewSession(token, browser)
 
 
 class Endpoints:
@@ -92,16 +99,16 @@ class Endpoints:
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise Forbidden("sign in from a page of the portal")
         try:
-            user, token = await self._sign_ins.enter(request, body.email, body.password)
+            user, session = await self._sign_ins.enter(request, body.email, body.password)
         except SignInRefused as error:
             raise Refusal(401, error.code, str(error), headers=CHALLENGE) from None
         except TooManyAttempts as error:
-            wait = str(int(WINDOW.total_seconds()))
+            wait = str(ceil(error.wait.total_seconds()))
             raise Refusal(429, error.code, str(error), headers={"Retry-After": wait}) from None
-        csrf = sessions_of(request).csrf_token_of(token)
+        csrf = sessions_of(request).csrf_token_of(session.token)
         answer = SignedIn(user=UserOut.of(user), csrf_token=csrf)
         response = Response(to_json(answer), 201, media_type="application/json")
-        sessions_of(request).begin(response, token)
+        sessions_of(request).begin(response, session)
         return response
 
     @refuses(401, 403)
@@ -141,6 +148,20 @@ class Endpoints:
         """A short token for the user signed in, that every service accepts."""
         _, user = await _signed_in(request)
         return TokenOut(access_token=await self._tokens.mint(user), expires_in=self._seconds)
+
+
+def address_of(request: Request) -> str:
+    """Whom sign-ins from here are counted for: an IPv4 address, or the /64 that one party has of
+    IPv6.
+    """
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host or "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(ip_network((address, 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 async def _signed_in(request: Request) -> tuple[Session, User]:

@@ -31,10 +31,12 @@ def months(settings: PortalSettings) -> Maintain:
 
 
 def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
-    """Sessions and sign-in attempts that are over go."""
+    """Sessions, sign-in attempts, known places and tokens that are over go."""
 
     async def forget(uow: PortalUnitOfWork) -> bool:
         await uow.sessions.forget_old()
+        await uow.places.forget_old()
+        await uow.resets.forget_old()
         return False
 
     return [Loop("old sessions", 300.0, lambda: transactions.run(forget))]

@@ -8,6 +8,8 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.portal.infrastructure.audit_repository import PostgresAudits
 from services.portal.infrastructure.key_repository import PostgresKeys
+from services.portal.infrastructure.place_repository import PostgresPlaces
+from services.portal.infrastructure.reset_repository import PostgresResets
 from services.portal.infrastructure.session_repository import PostgresAttempts, PostgresSessions
 from services.portal.infrastructure.submission_repository import PostgresSubmissions
 from services.portal.infrastructure.timeline_repository import PostgresTimeline
@@ -29,6 +31,8 @@ class PortalUnitOfWork(UnitOfWork):
         self.users = PostgresUsers(connection, vault)
         self.sessions = PostgresSessions(connection, vault)
         self.attempts = PostgresAttempts(connection, vault)
+        self.places = PostgresPlaces(connection, vault)
+        self.resets = PostgresResets(connection, vault)
         self.keys = PostgresKeys(connection, vault)
         self.audits = PostgresAudits(connection)
         self.submissions = PostgresSubmissions(connection)

@@ -3,10 +3,11 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import RowMapping, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.session import Session
+from services.portal.domain.sign_in_limits import Attempts, Over
 from services.portal.domain.user import User
 from services.portal.infrastructure.tables import sessions, sign_in_attempts, users
 from services.portal.infrastructure.user_repository import user_of
@@ -102,29 +103,56 @@ class PostgresAttempts:
         self._connection = connection
         self._vault = vault
 
-    async def add(self, email: str, address: str, within: timedelta) -> tuple[int, int]:
-        keys = {
-            "account": self._vault.attempt_index("account", email),
-            "address": self._vault.attempt_index("address", address),
-        }
+    async def over(self, email: str, address: str, limits: Attempts, window: timedelta) -> Over:
+        keys = self._keys(email, address)
         # Always in one order: two sign-ins never wait for each other in a circle.
         for key in sorted(keys.values()):
             await self._connection.execute(LOCK, {"key": key.hex()})
-        await self._connection.execute(insert(sign_in_attempts).values(keys))
-        counts = [
-            select(func.count())
-            .where(sign_in_attempts.c[name] == key, sign_in_attempts.c.at > func.now() - within)
-            .scalar_subquery()
-            for name, key in keys.items()
+        account, of_address = (sign_in_attempts.c[name] == key for name, key in keys.items())
+        waits = [
+            self._wait(limits.here, window, account, of_address),
+            self._wait(limits.address, window, of_address),
+            self._wait(limits.account, window, account),
         ]
-        by_account, by_address = (await self._connection.execute(select(*counts))).one()
-        return by_account, by_address
+        row = (await self._connection.execute(select(*waits))).one()
+        return Over(here=row[0], address=row[1], account=row[2])
 
-    async def forget(self, email: str) -> None:
+    async def add(self, email: str, address: str) -> None:
+        await self._connection.execute(insert(sign_in_attempts).values(self._keys(email, address)))
+
+    async def forget(self, email: str, address: str) -> None:
+        keys = self._keys(email, address)
+        await self._connection.execute(
+            delete(sign_in_attempts).where(
+                *(sign_in_attempts.c[name] == key for name, key in keys.items())
+            )
+        )
+
+    async def forget_account(self, email: str) -> None:
         account = self._vault.attempt_index("account", email)
         await self._connection.execute(
             delete(sign_in_attempts).where(sign_in_attempts.c.account == account)
         )
+
+    def _keys(self, email: str, address: str) -> dict[str, bytes]:
+        return {
+            "account": self._vault.attempt_index("account", email),
+            "address": self._vault.attempt_index("address", address),
+        }
+
+    def _wait(
+        self, limit: int, window: timedelta, *which: ColumnElement[bool]
+    ) -> ColumnElement[timedelta]:
+        """Until the limit-th newest of these is older than `window`."""
+        at = sign_in_attempts.c.at
+        newest = (
+            select(at + window - func.now())
+            .where(*which, at > func.now() - window)
+            .order_by(at.desc())
+            .offset(limit - 1)
+            .limit(1)
+        )
+        return func.coalesce(newest.scalar_subquery(), timedelta())
 
 
 def _session(row: RowMapping) -> Session:

@@ -11,6 +11,7 @@ header X-CSRF-Token or the form field `csrf_token`; pages show it by `csrf_token
 import hmac
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import SplitResult, quote, urlsplit
 from uuid import UUID
@@ -32,11 +33,23 @@ from services.portal.infrastructure.vault import Vault
 
 SESSION_COOKIE = "session"
 VISITOR_COOKIE = "visitor"
+BROWSER_COOKIE = "browser"
+BROWSER_SECONDS = 180 * 24 * 3600
 SESSION = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 MAX_TOKEN = 100
 SIGN_IN = "/sign-in"
+
+
+@dataclass(frozen=True)
+class NewSession:
+    """`token` is the session's. `browser` tells the browser again the next time somebody signs in
+    there: it lets nobody in.
+    """
+
+    token: str = field(repr=False)
+    browser: str = field(repr=False)
 
 
 class SignInRequired(Exception):
@@ -94,9 +107,10 @@ class Sessions:
         if not good:
             raise WrongCsrfToken
 
-    def begin(self, response: Response, token: str) -> None:
-        """The browser keeps the token; scripts never see it."""
-        self._set(response, SESSION_COOKIE, token, self._seconds)
+    def begin(self, response: Response, session: NewSession) -> None:
+        """The browser keeps both tokens; scripts never see them."""
+        self._set(response, SESSION_COOKIE, session.token, self._seconds)
+        self._set(response, BROWSER_COOKIE, session.browser, BROWSER_SECONDS)
 
     def end(self, response: Response) -> None:
         response.delete_cookie(SESSION_COOKIE, path="/")
@@ -140,6 +154,12 @@ class PortalAuthenticator(Authenticator):
             await self._sessions.check_csrf(request)
             return caller_for(found[1])
         return await super().caller_of(request, authorization, tenant)
+
+
+def browser_of(request: Request) -> str:
+    """The token of a browser in which somebody has signed in before; else empty."""
+    token = request.cookies.get(BROWSER_COOKIE, "")
+    return token if len(token) <= MAX_TOKEN else ""
 
 
 def caller_for(user: User) -> Caller:

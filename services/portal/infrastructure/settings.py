@@ -1,8 +1,10 @@
 """What the portal reads from the environment beside the settings of every service."""
 
 from datetime import timedelta
+from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
 from services.settings import MarketSettings
@@ -28,6 +30,13 @@ class PortalSettings(MarketSettings):
     timeline_months: int = Field(default=24, ge=1)
     """Kept so long, then dropped by whole months."""
 
+    mail: Literal["off", "console"] = "off"
+    """Where links for forgotten passwords go. `console`: to standard output, for a machine of one's
+    own; whoever reads it can use them."""
+    public_url: str = ""
+    """Where people reach the portal: links in mail begin with it. Unset: the portal's own port on
+    this machine."""
+
     orders_url: str = "http://127.0.0.1:8000"
     customers_url: str = "http://127.0.0.1:8080"
     vehicles_url: str = "http://127.0.0.1:8081"
@@ -49,6 +58,19 @@ class PortalSettings(MarketSettings):
             "payouts": self.payouts_url,
             "kpis": self.kpis_url,
         }
+
+    @property
+    def public_address(self) -> str:
+        """Without a slash at the end."""
+        return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+            raise ValueError("write it as https://market.example")
+        return url
 
     @property
     def checks_peer_tokens(self) -> bool:

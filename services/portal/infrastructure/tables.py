@@ -93,6 +93,24 @@ sign_in_attempts = Table(
 Index("ix_sign_in_attempts_account", sign_in_attempts.c.account, sign_in_attempts.c.at)
 Index("ix_sign_in_attempts_address", sign_in_attempts.c.address, sign_in_attempts.c.at)
 
+sign_in_places = Table(
+    "sign_in_places",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", LargeBinary, primary_key=True),
+    _instant("seen_at"),
+)
+"""A browser or an address that the user has signed in from, as a keyed digest."""
+
+password_resets = Table(
+    "password_resets",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    _instant("expires_at"),
+)
+Index("ix_password_resets_user", password_resets.c.user_id)
+
 signing_keys = Table(
     "signing_keys",
     metadata,

@@ -51,6 +51,10 @@ class Vault:
         """Of an e-mail or an address that tried to sign in."""
         return self._index.of(value, "sign_in_attempts", kind)
 
+    def place_index(self, kind: str, value: str) -> bytes:
+        """Of a browser or an address that signed in."""
+        return self._index.of(value, "sign_in_places", kind)
+
     def csrf_token(self, token: str) -> str:
         """What a page of this session, or of this visitor, has to send back."""
         return self._index.of(token, "csrf").hex()

@@ -1,6 +1,5 @@
 """The portal on a database that is migrated once and emptied for each test."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -10,13 +9,13 @@ import asyncpg
 import httpx
 import jwt
 import pytest
+from argon2 import PasswordHasher
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
-from services.portal.infrastructure.passwords import Argon2Passwords
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
@@ -30,8 +29,9 @@ MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
 PASSWORD = "correct horse battery"
 EMPTIED = (
-    "TRUNCATE users, sessions, erased_customers, sign_in_attempts, signing_keys, audits,"
-    " audit_heads, audit_anchors, submissions, submission_errors, subjects, timeline,"
+    "TRUNCATE users, sessions, erased_customers, sign_in_attempts, sign_in_places,"
+    " password_resets, signing_keys, audits, audit_heads, audit_anchors, submissions,"
+    " submission_errors, subjects, timeline,"
     " idempotency_keys, outbox, inbox"
 )
 
@@ -130,7 +130,8 @@ async def transactions(
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    return asyncio.run(Argon2Passwords().hash(PASSWORD))
+    """Cheap to verify: tests sign in hundreds of times."""
+    return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
 
 
 @pytest.fixture

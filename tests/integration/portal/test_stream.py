@@ -13,14 +13,13 @@ from uuid import UUID
 import asyncpg
 import httpx
 import pytest
-import uvicorn
 from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Unauthenticated
-from libs.runtime.server import Server
+from libs.runtime.server import Server, configuration
 from libs.runtime.service import create_app
 from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
@@ -41,7 +40,7 @@ async def listening(settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Ser
     app = create_app(build(settings))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        server = Server(app, uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=10))
+        server = Server(app, configuration(app, settings))
         running = asyncio.create_task(server.serve(sockets=[listener]))
 
         async def started() -> bool:

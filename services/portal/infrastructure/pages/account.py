@@ -24,6 +24,7 @@ from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
     UserDep,
+    browser_of,
     local_path,
 )
 from services.portal.infrastructure.templating import Flash, redirect, render
@@ -140,6 +141,7 @@ class Account:
                 user_id=user.id,
                 password_hash=await self._passwords.hash(password),
                 session_id=session_id,
+                browser=browser_of(request),
                 actor=str(user.id),
                 audit_id=uuid7(),
                 now=utc_now(),

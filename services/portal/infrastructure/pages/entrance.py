@@ -142,8 +142,8 @@ class Entrance:
     async def _enter(
         self, request: Request, email: str, password: str, response: Response
     ) -> Response:
-        _, token = await self._sign_ins.enter(request, email, password)
-        sessions_of(request).begin(response, token)
+        _, session = await self._sign_ins.enter(request, email, password)
+        sessions_of(request).begin(response, session)
         return response
 
 

@@ -1,0 +1,38 @@
+"""A forgotten password is replaced by whoever holds the token that was mailed, once."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.portal.application.ports import PortalUnitOfWork
+from services.portal.application.record_audit import record_audit
+from services.portal.domain.errors import ResetRefused
+
+
+async def reset_password(
+    uow: PortalUnitOfWork, *, token: str, password_hash: str, audit_id: UUID, now: datetime
+) -> None:
+    """Ends every session of the user, and forgets where he signed in from and how often he failed.
+
+    The password was checked and hashed before, outside of any transaction. Raises ResetRefused.
+    """
+    holder = await uow.resets.holder(token)
+    if holder is None:
+        raise ResetRefused("this link is no longer good")
+    user = await uow.users.lock(holder.tenant_id, holder.id)
+    if user.is_disabled or not await uow.resets.use(token):
+        raise ResetRefused("this link is no longer good")
+    user.password_hash = password_hash
+    await uow.users.save(user)
+    await uow.sessions.end_all(user.id)
+    await uow.resets.forget(user.id)
+    await uow.places.forget(user.id)
+    await uow.attempts.forget_account(user.email)
+    await record_audit(
+        uow,
+        audit_id=audit_id,
+        tenant_id=user.tenant_id,
+        actor=str(user.id),
+        action="user.password_reset",
+        target=str(user.id),
+        now=now,
+    )
