@@ -9,7 +9,6 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
-from urllib.request import urlopen
 
 import typer
 
@@ -18,6 +17,7 @@ from deploy.installation import ADMINISTRATOR, SUPERUSER, VHOST, Installation
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
+from libs.runtime.direct import open_directly
 from libs.runtime.failure import one_line_errors
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
@@ -113,7 +113,7 @@ def _wait_for(url: str) -> None:
     print(f"waiting for {url}", flush=True)
     while True:
         try:
-            urlopen(url, timeout=5).close()  # noqa: S310  # nosec B310  # our own
+            open_directly(url, 5).close()
         except (OSError, HTTPException):
             time.sleep(0.5)
         else:

@@ -43,7 +43,9 @@ class Market:
         self.tenant = tenant
         self._timeout = timeout
         self._clients = {
-            name: httpx.AsyncClient(base_url=address, headers=headers, timeout=timeout)
+            name: httpx.AsyncClient(
+                base_url=address, headers=headers, timeout=timeout, trust_env=False
+            )
             for name, address in addresses.items()
         }
 

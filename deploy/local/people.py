@@ -40,7 +40,8 @@ async def open_market(installation: Installation) -> None:
     """
     if not await _is_there(installation, OPERATOR):
         # The operator comes last: who is there tells that all is.
-        async with httpx.AsyncClient(base_url=installation.services["portal"]) as client:
+        address = installation.services["portal"]
+        async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             await _fill(client, installation)
 
 

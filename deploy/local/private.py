@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from urllib.request import urlopen
 
 import asyncpg
 import httpx
@@ -24,6 +23,7 @@ from deploy.prepare import prepare_broker, prepare_databases
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import ChoreographyError
 from libs.messaging.topology import TopologyError
+from libs.runtime.direct import open_directly
 from libs.runtime.failure import StartFailure
 
 # What may go wrong with servers that have just started; each says it in its own words.
@@ -167,7 +167,7 @@ def wait_for_process(children: Children, name: str, port: int) -> None:
 def _is_ready(url: str) -> bool:
     """Asked many times a second: an HTTP client costs more than the answer."""
     try:
-        with urlopen(url, timeout=5):  # noqa: S310  # nosec B310  # our own
+        with open_directly(url, 5):
             return True
     except (OSError, HTTPException):
         return False

@@ -32,7 +32,8 @@ awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.txt >"$first"
 echo "setup: installing $(grep -c '^[a-z].*==' requirements.txt) packages, hashes checked"
 quiet="--quiet --disable-pip-version-check --no-input"
 pip install $quiet --require-hashes --requirement "$first" || fail "uv cannot be installed"
-if ! .venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python \
+# The system's certificates, as pip uses them: a company's authority is in no list of uv's own.
+if ! .venv/bin/uv pip sync --system-certs --quiet --compile-bytecode --python .venv/bin/python \
     --require-hashes requirements.txt; then
   echo "setup: uv did not manage, pip takes over (a minute)"
   pip install $quiet --require-hashes --requirement requirements.txt ||

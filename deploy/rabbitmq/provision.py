@@ -45,7 +45,7 @@ async def provision(
     Raises httpx.HTTPError when the broker cannot be reached or refuses.
     """
     administrator = urlsplit(management_url).username or ""
-    async with httpx.AsyncClient(base_url=management_url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=management_url, timeout=30, trust_env=False) as client:
         place = quote(vhost, safe="")
         await _put(client, f"/api/vhosts/{place}", {})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}

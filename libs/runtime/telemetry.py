@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import structlog
 from opentelemetry import context, trace
@@ -19,6 +20,9 @@ from libs.runtime.metrics import observe_request
 from libs.runtime.problems import problem
 from libs.runtime.routes import template_of
 
+if TYPE_CHECKING:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
@@ -29,15 +33,24 @@ def records_spans() -> bool:
     return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
 
 
+def span_exporter() -> "OTLPSpanExporter":
+    """To the collector that the environment names, and never through the environment's proxy."""
+    import requests
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    session = requests.Session()
+    session.trust_env = False
+    return OTLPSpanExporter(session=session)
+
+
 def start_recording(service: str) -> None:
     """Send spans over OTLP/HTTP where the environment says; once in a process."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(span_exporter()))
     trace.set_tracer_provider(provider)
 
 

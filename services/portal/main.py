@@ -57,7 +57,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     )
     watch = TimelineWatch(transactions)
     peers = Peers(settings.addresses, tokens.mint)
-    client = httpx.AsyncClient(verify=trusted())
+    client = httpx.AsyncClient(verify=trusted(), trust_env=False)
     office_routers, office_loops = back_office(
         transactions, settings, peers, passwords, client, choreography
     )

@@ -89,6 +89,7 @@ class Peers:
         self._client = httpx.AsyncClient(
             transport=transport,
             verify=trusted(),
+            trust_env=False,  # a proxy of the machine's environment does not lead to the services
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         )
 
