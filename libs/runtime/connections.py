@@ -1,24 +1,39 @@
-"""A client's connection: uvicorn's, that nobody keeps open by being slow.
+"""A client's connection: uvicorn's, but nobody keeps it by being slow, and there is always room.
 
 uvicorn waits for ever for the end of a request's head, keeps a head of any size, and waits for ever
-for a client that takes nothing of its answer. (The time of a body is `limits.py`'s matter.)
+for a client that takes nothing of its answer. (The time of a body is `limits.py`'s matter.) Its own
+limit counts idle connections too, and refuses every request then, also for /health.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from libs.runtime.problems import Unavailable, of_refusal
 
 HEAD_SECONDS = 10.0
 """From the opening of a connection, or the first byte of a request, to the end of its headers."""
 MAX_HEAD_BYTES = 64 * 1024
 TAKE_SECONDS = 20.0
 """How long an answer may wait for a client that reads nothing."""
+MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS_PER_CLIENT = 200
+ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
 
 
 class Connection(HttpToolsProtocol):
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    """A newcomer beyond MAX_CONNECTIONS takes the place of the one that has been idle longest, and
+    beyond those of one client of that client's. Where all are at work the newcomer is told so, but
+    for ALWAYS_ANSWERED. `is_proxy`: whether this address stands for many clients.
+    """
+
+    def __init__(self, *arguments: Any, is_proxy: Callable[[str], bool], **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._is_proxy = is_proxy
+        self.idle_since = self.loop.time()
         self._head_bytes = 0
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -26,6 +41,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._make_room()
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -41,7 +57,7 @@ class Connection(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.abort()
-        if self._head_begun or not self._answering:
+        if self._head_begun or not self.answering:
             self._wait_for_head()
 
     def on_message_begin(self) -> None:
@@ -52,6 +68,10 @@ class Connection(HttpToolsProtocol):
         self._head_begun, self._head_bytes = False, 0
         self._head_complete()
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.idle_since = self.loop.time()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -67,8 +87,31 @@ class Connection(HttpToolsProtocol):
         self._take_timer = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
 
     @property
-    def _answering(self) -> bool:
+    def answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def is_idle(self) -> bool:
+        """No request is at work, and the client has taken every answer."""
+        return not self.answering and self.transport.get_write_buffer_size() == 0
+
+    @property
+    def address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _make_room(self) -> None:
+        if len(self.connections) <= min(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_CLIENT):
+            return
+        everybody = cast("set[Connection]", self.connections)
+        rivals = [each for each in everybody if not each.transport.is_closing()]
+        if len(rivals) <= MAX_CONNECTIONS:
+            rivals = [each for each in rivals if each.address == self.address]
+            if len(rivals) <= MAX_CONNECTIONS_PER_CLIENT or self._is_proxy(self.address):
+                return
+        if idle := [each for each in rivals if each is not self and each.is_idle]:
+            min(idle, key=lambda each: each.idle_since).transport.abort()
+        else:
+            self.app = essentials_of(self.app)
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
@@ -76,7 +119,7 @@ class Connection(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self._answering:  # the request before is still at work, and nothing more is read
+        if self.answering:  # the request before is still at work, and nothing more is read
             self._wait_for_head()
         else:
             self.transport.abort()
@@ -90,3 +133,17 @@ class Connection(HttpToolsProtocol):
         if self._take_timer is not None:
             self._take_timer.cancel()
             self._take_timer = None
+
+
+def essentials_of(app: Any) -> ASGIApp:
+    """Of `app` ALWAYS_ANSWERED only; whatever else is asked for is 503."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in ALWAYS_ANSWERED:
+            await app(scope, receive, send)
+        else:
+            busy = Unavailable("too many connections are at work", code="busy")
+            busy.headers = {**(busy.headers or {}), "Connection": "close"}
+            await of_refusal(busy)(scope, receive, send)
+
+    return answer

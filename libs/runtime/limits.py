@@ -4,6 +4,7 @@ Pure ASGI. The body is read before a place is taken, so that slow clients hold n
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,9 @@ from libs.runtime.problems import Refusal, Unavailable, of_refusal
 
 BODY_SECONDS = 10.0
 PLACE_SECONDS = 2.0
+MAX_STREAMS = 300
+MAX_STREAMS_PER_CLIENT = 100
+"""Of event streams that are open at once: each asks the database once a second."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
 CLOSE = {"Connection": "close"}
@@ -22,8 +26,8 @@ FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 class RequestLimits:
     """`places` bounds the requests inside the application at once: each uses one connection of the
     pool at most, so none waits long for one. `closed` answers why no writing request is taken
-    just now, None when all are. Paths that are `free` skip both. Without `forms` every body is
-    JSON, whatever it is called.
+    just now, None when all are. Paths that are `free` skip both. So do `streams`, which have limits
+    of their own: they last. Without `forms` every body is JSON, whatever it is called.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class RequestLimits:
         places: int,
         closed: Callable[[], str | None],
         free: Callable[[str], bool],
+        streams: Callable[[str], bool],
         forms: bool = False,
     ) -> None:
         self._app = app
@@ -41,11 +46,15 @@ class RequestLimits:
         self._places = asyncio.Semaphore(places)
         self._closed = closed
         self._free = free
+        self._streams = streams
+        self._open_streams: Counter[str] = Counter()
         self._forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or self._free(scope["path"]):
             return await self._app(scope, receive, send)
+        if self._streams(scope["path"]):
+            return await self._stream(scope, receive, send)
         try:
             if scope["method"] not in READING and (reason := self._closed()) is not None:
                 raise Unavailable(reason, retry_after=5, code="outbox-backlog")
@@ -57,6 +66,21 @@ class RequestLimits:
             await self._app(scope, receive, send)
         finally:
             self._places.release()
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        streams, client = self._open_streams, scope["client"][0] if scope.get("client") else ""
+        if streams.total() >= MAX_STREAMS or streams[client] >= MAX_STREAMS_PER_CLIENT:
+            refusal = Unavailable(
+                "too many event streams are open", retry_after=10, code="too-many-streams"
+            )
+            return await of_refusal(refusal)(scope, receive, send)
+        streams[client] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            streams[client] -= 1
+            if not streams[client]:
+                del streams[client]
 
     async def _take_place(self) -> None:
         if not self._places.locked():

@@ -2,9 +2,11 @@
 
 import errno
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from libs.runtime.service import Service
 
 KEEP_ALIVE_SECONDS = 30
-MAX_CONNECTIONS = 1000
+OPEN_FILES = 4096
+"""Connections of clients, of the database and of the broker have room in it. Many systems let a
+process open 1,024 unless it asks for more."""
 
 
 def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> None:
@@ -33,6 +37,7 @@ def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> Non
     if records_spans():
         start_recording(settings.service)
     signal.signal(signal.SIGTERM, _leave)
+    _allow_open_files()
     listener = _listen(settings.host, settings.port)
     try:
         uvloop.run(_serve(settings, build, listener))
@@ -60,7 +65,7 @@ async def _serve(
 def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=Connection,
+        http=partial(Connection, is_proxy=settings.is_proxy),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
@@ -68,7 +73,6 @@ def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
 
@@ -91,6 +95,13 @@ async def _check_keys(settings: ServiceSettings) -> None:
             await KeySet(settings.jwks_url).load()
         except KeysUnavailable as error:
             raise StartFailure(str(error)) from None
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

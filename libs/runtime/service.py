@@ -43,10 +43,10 @@ class Service(Generic[Unit]):
 
     `install` adds to the application what is no router: mounts, handlers of its own errors, state.
     `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
-    hold no place among the requests at work: event streams, static files. `own_partitions` keeps
-    the partitions of its own tables, with and like those of the library's. `sealed` are the columns
-    whose keys are checked at the start. `api_checks` are asked by readiness where the process
-    answers requests: what only they need.
+    hold no place among the requests at work, such as static files; `streams` are those of event
+    streams, which are counted apart. `own_partitions` keeps the partitions of its own tables, with
+    and like those of the library's. `sealed` are the columns whose keys are checked at the start.
+    `api_checks` are asked by readiness where the process answers requests: what only they need.
     """
 
     settings: ServiceSettings
@@ -60,6 +60,7 @@ class Service(Generic[Unit]):
     closing: Sequence[Callable[[], Awaitable[None]]] = ()
     install: Callable[[FastAPI], None] = lambda _: None
     unplaced: Callable[[str], bool] = lambda _: False
+    streams: Callable[[str], bool] = lambda _: False
     forms: bool = False
     own_partitions: Maintain | None = None
     sealed: Sealed | None = None
@@ -105,6 +106,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         places=settings.pool_size - RESERVED_CONNECTIONS,
         closed=readiness.overload,
         free=lambda path: path in pages.FREE or service.unplaced(path),
+        streams=service.streams,
         forms=service.forms,
     )
     app.add_middleware(RequestContext)

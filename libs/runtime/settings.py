@@ -214,6 +214,14 @@ class ServiceSettings(DatabaseSettings):
         ]
         return [*map(str, networks), *mapped]
 
+    def is_proxy(self, address: str) -> bool:
+        """Whether this peer is one of TRUSTED_PROXIES."""
+        try:
+            peer = ip_address(address)
+        except ValueError:
+            return False
+        return any(peer in ip_network(each) for each in self.proxies)
+
     @property
     def binds_loopback(self) -> bool:
         if self.host == "localhost":

@@ -88,7 +88,8 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         closing=[peers.close, client.aclose],
         install=install,
-        unplaced=lambda path: path.startswith("/static/") or path.endswith("/events"),
+        unplaced=lambda path: path.startswith("/static/"),
+        streams=lambda path: path.endswith("/events"),
         forms=True,
     )
 
