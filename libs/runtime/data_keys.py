@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     LargeBinary,
     RowMapping,
-    Table,
     case,
     func,
     select,
@@ -31,18 +30,19 @@ LOOK_AGAIN_SECONDS = 60.0
 REST_SECONDS = 86_400.0
 """The keys of a process do not change, and rows sealed with another one come with a restore."""
 TRIED = 3
-"""Values opened for each key."""
+"""Values opened for each key: the oldest, so that what is written with the wrong one hides nothing.
+Ids are made in time."""
 ONE_DAMAGED_VALUE = 1
 """A single value with an unknown key is a damaged one: whoever reads it is told so."""
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """`fits` says of a row of `table` whether its blind index is of this key; None where its value
-    cannot be read. Rows sort by `id` in the order in which they were made.
+    """`fits` says of a row whether the blind index in `column` is of this key; None where its value
+    cannot be read.
     """
 
-    table: Table
+    column: Column[bytes]
     fits: Callable[[RowMapping], bool | None]
 
 
@@ -97,15 +97,18 @@ class KeyCheck:
         rows = await connection.execute(
             select(column.table.c.id, column)
             .where(column.is_not(None), _key_id(column) == key_id.encode())
+            .order_by(column.table.c.id)
             .limit(TRIED)
         )
         tried = [self._can_open(column, row_id, value) for row_id, value in rows]
         return len(tried) <= ONE_DAMAGED_VALUE or any(tried)
 
     async def _finds(self, connection: AsyncConnection) -> bool:
-        """False where the newest rows can be read, and none has an index of this key."""
-        table = self._indexed.table
-        rows = await connection.execute(select(table).order_by(table.c.id.desc()).limit(TRIED))
+        """False where the oldest rows can be read, and none has an index of this key."""
+        column = self._indexed.column
+        rows = await connection.execute(
+            select(column.table).where(column.is_not(None)).order_by(column.table.c.id).limit(TRIED)
+        )
         told = [self._indexed.fits(row) for row in rows.mappings()]
         known = [fits for fits in told if fits is not None]
         return len(known) <= ONE_DAMAGED_VALUE or any(known)

@@ -48,7 +48,9 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
         sealed=Sealed(
             settings.data_keys,
             [customers.c.data_key],
-            Indexed(customers, Vault(settings.data_keys, settings.index_key).finds),
+            Indexed(
+                customers.c.document_index, Vault(settings.data_keys, settings.index_key).finds
+            ),
         ),
     )
 

@@ -83,7 +83,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         sealed=Sealed(
             settings.data_keys,
             [users.c.name, users.c.email, signing_keys.c.private_key],
-            Indexed(users, Vault(settings.data_keys, settings.index_key).finds),
+            Indexed(users.c.email_index, Vault(settings.data_keys, settings.index_key).finds),
         ),
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         closing=[peers.close, client.aclose],

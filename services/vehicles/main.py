@@ -35,7 +35,7 @@ def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
         sealed=Sealed(
             settings.data_keys,
             [vehicles.c[paper] for paper in PAPERS],
-            Indexed(vehicles, vault.finds),
+            Indexed(vehicles.c.renavam_index, vault.finds),
         ),
     )
 

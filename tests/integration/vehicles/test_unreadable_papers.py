@@ -104,6 +104,8 @@ async def test_a_key_that_does_not_fit_is_told_at_the_start(
     with capture_logs() as logs:
         async with serving(build(settings)) as client:
             ready = await client.get("/ready")
+            for _ in range(3):
+                await client.post("/vehicles", json=body(), headers={"X-Tenant-Id": "elsewhere"})
             listed = await client.get("/vehicles", headers={"X-Tenant-Id": vehicles.tenant})
     assert ready.status_code == 503
     state = ready.json()["checks"]["data keys"]
@@ -111,6 +113,10 @@ async def test_a_key_that_does_not_fit_is_told_at_the_start(
     assert "'k1'" in state
     assert [each["event"] for each in logs].count("the keys do not fit the rows") == 1
     assert [each["plate"] for each in listed.json()["items"]] == [None]
+    async with serving(build(settings)) as client:  # what was written since hides nothing
+        assert (await client.get("/ready")).status_code == 503
+    async with vehicles.transactions.engine.begin() as connection:
+        await connection.execute(text("DELETE FROM vehicles WHERE tenant_id = 'elsewhere'"))
 
 
 async def test_another_index_key_is_told_at_the_start(
