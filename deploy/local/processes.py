@@ -179,7 +179,7 @@ class Children:
             draft.write_text(json.dumps(asdict(record)))
             draft.replace(_record_of(self.folder, name))
         except BaseException:  # nobody would find it again
-            child.kill()
+            os.killpg(child.pid, signal.SIGKILL)
             child.wait()
             raise
         self._started[name], self._records[name] = child, record

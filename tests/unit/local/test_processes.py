@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from deploy.local import processes
 from deploy.local.private import wait_for_process
 from deploy.local.processes import (
+    Birth,
     Children,
     StartFailed,
     StillRunning,
@@ -151,14 +153,21 @@ def test_process_whose_record_cannot_be_written_does_not_stay(
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    mark = children.folder / "mark"
+    started: list[int] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self.pid)
+
     with monkeypatch.context() as patch:
         patch.setattr(json, "dumps", full)
+        patch.setattr(subprocess, "Popen", Noted)
         with pytest.raises(OSError, match="No space left"):
-            start(children, "server", ["sh", "-c", f"sleep 1; touch {mark}"])
+            start(children, "server", SLEEP)
 
     assert children.running() == set()
-    assert psutil.Process().children() == []
+    assert [Birth.of(pid) for pid in started] == [None]
 
 
 def test_answer_of_another_program_on_the_port_is_not_taken_for_ours(children: Children) -> None:
