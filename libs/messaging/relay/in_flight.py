@@ -17,7 +17,7 @@ from aiormq.exceptions import DeliveryError, PublishError
 from libs.messaging.relay.claims import Message
 from libs.messaging.relay.frames import Frames
 
-STRAGGLER_SECONDS = 0.2
+STRAGGLER_SECONDS = 0.5
 """A message is late when the others were answered for at least so long ago."""
 
 
@@ -34,6 +34,10 @@ class Outcome:
     silent: bool = False
 
     @property
+    def next_message(self) -> Message:
+        return self.messages[self.confirmed]
+
+    @property
     def done(self) -> bool:
         return self.confirmed == len(self.messages)
 
@@ -48,7 +52,7 @@ class InFlight:
     def __init__(
         self, channel: Channel, frames: Frames, outcomes: Sequence[Outcome], *, until: float
     ) -> None:
-        self.answered = False
+        self._answered_types: set[str] = set()
         self._channel = channel
         self._frames = frames
         self._loop = asyncio.get_running_loop()
@@ -64,11 +68,22 @@ class InFlight:
         return list(self._unconfirmed.values())
 
     @property
+    def answered(self) -> bool:
+        """Whether the broker has answered for any message."""
+        return bool(self._answered_types)
+
+    @property
     def has_stragglers(self) -> bool:
-        """Some were answered for, and the rest takes more than twice as long as these did."""
+        """Some were answered for, and the rest takes more than twice as long as these did. The rest
+        are messages of other types: a queue that has confirmed one message is slow, not silent.
+        """
         took = self._last_answer - self._started
         silence = self._loop.time() - self._last_answer
-        return self.answered and not self._ready and silence > max(STRAGGLER_SECONDS, took)
+        if self._ready or not self.answered or silence <= max(STRAGGLER_SECONDS, took):
+            return False
+        return self._answered_types.isdisjoint(
+            outcome.next_message.type for outcome in self._unconfirmed.values()
+        )
 
     async def publish(self) -> None:
         """Until the broker has answered for everything. Raises what aiormq raises when the channel
@@ -90,7 +105,7 @@ class InFlight:
         sent: list[tuple[Outcome, Message]] = []
         payload = bytearray()
         for outcome in outcomes:
-            message = outcome.messages[outcome.confirmed]
+            message = outcome.next_message
             try:
                 payload += self._frames.of(message, self._channel)
             except (TypeError, ValueError) as error:
@@ -116,7 +131,8 @@ class InFlight:
         if confirmation.cancelled():
             return
         outcome = self._unconfirmed.pop(confirmation)
-        self.answered, self._last_answer = True, self._loop.time()
+        self._answered_types.add(outcome.next_message.type)
+        self._last_answer = self._loop.time()
         error = confirmation.exception()
         if error is None:
             outcome.confirmed += 1

@@ -38,7 +38,7 @@ class Published:
     @property
     def silent_types(self) -> set[str]:
         """The types of the messages that the broker did not answer for."""
-        return {each.messages[each.confirmed].type for each in self.outcomes if each.silent}
+        return {each.next_message.type for each in self.outcomes if each.silent}
 
 
 class Publisher:

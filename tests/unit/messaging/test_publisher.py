@@ -14,6 +14,7 @@ from pamqp.commands import Basic
 from libs.messaging.relay.broker import Broker, BrokerUnavailable
 from libs.messaging.relay.claims import Message
 from libs.messaging.relay.frames import Frames
+from libs.messaging.relay.in_flight import STRAGGLER_SECONDS
 from libs.messaging.relay.publisher import Publisher
 
 
@@ -94,6 +95,24 @@ async def test_one_silent_message_holds_up_the_others_for_a_moment_not_for_the_t
     assert (late.confirmed, late.error) == (0, "no confirm, although others had theirs")
     assert published.silent_types == {"paid.v1"}
     assert publisher._channel is not None, "the channel works: others go on with it"
+
+
+async def test_late_confirms_of_a_type_that_has_others_confirmed_are_waited_for() -> None:
+    """Its queue is slow, for example on a busy disk, and not silent."""
+    channel = LateBroker()
+    publisher = publisher_on(channel, timeout=5)
+
+    async def pause_between_confirms() -> None:
+        await channel.confirm_the_first()
+        await asyncio.sleep(3 * STRAGGLER_SECONDS)
+        await channel.confirm(2)
+
+    confirming = asyncio.create_task(pause_between_confirms())
+    published = await publisher.publish([messages("sold.v1"), messages("sold.v1")])
+    await confirming
+
+    assert [each.confirmed for each in published.outcomes] == [1, 1]
+    assert published.silent_types == set()
 
 
 async def test_a_broker_that_takes_long_for_all_is_waited_for() -> None:
