@@ -17,7 +17,7 @@ from libs.messaging.relay.metrics import (
 )
 from libs.messaging.relay.publisher import Published, Publisher
 from libs.messaging.relay.queue_watch import QueueWatch
-from libs.messaging.relay.retries import settled
+from libs.messaging.relay.retries import log_failures, settled
 from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
@@ -188,12 +188,10 @@ class Claimer:
                 sendable.append(rows)
                 messages.append(rows.messages[:count])
             else:
-                done.append(settled(self._service, self._settings, rows, 0, held))
+                done.append(settled(self._settings, rows, 0, held))
         published = await self._publisher.publish(messages)
         for rows, outcome in zip(sendable, published.outcomes, strict=True):
-            done.append(
-                settled(self._service, self._settings, rows, outcome.confirmed, outcome.error)
-            )
+            done.append(settled(self._settings, rows, outcome.confirmed, outcome.error))
         return published, done
 
     def _sendable(self, rows: SubjectRows) -> tuple[int, str | None]:
@@ -209,6 +207,7 @@ class Claimer:
     def _count(self, done: list[Settled]) -> None:
         delivered = sum(each.confirmed for each in done)
         failed = sum(each.error is not None for each in done)
+        log_failures(self._service, done)
         PUBLISHED.labels(self._service, DELIVERED).inc(delivered)
         if failed:
             PUBLISHED.labels(self._service, FAILED).inc(failed)

@@ -14,7 +14,7 @@ from libs.messaging.relay.broker import Broker, BrokerUnavailable
 from libs.messaging.relay.claims import Message, claim_probe, settle
 from libs.messaging.relay.in_flight import Outcome
 from libs.messaging.relay.publisher import Publisher
-from libs.messaging.relay.retries import settled
+from libs.messaging.relay.retries import log_failures, settled
 from libs.messaging.relay.rows import FAILING, transaction
 from libs.messaging.relay.settings import RelaySettings
 
@@ -129,9 +129,8 @@ class QueueWatch:
             )
             if rows is not None:
                 outcome = await self._publish(rows.messages)
-                done = settled(
-                    self._service, self._settings, rows, outcome.confirmed, outcome.error
-                )
+                done = settled(self._settings, rows, outcome.confirmed, outcome.error)
+                log_failures(self._service, [done])
                 may_go = await settle(connection, self._service, [done], archive=self._archive)
                 self._released(may_go)
                 passed = outcome.done

@@ -2,6 +2,8 @@
 
 import logging
 import random
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import timedelta
 
 from libs.messaging.relay.claims import Settled, SubjectRows
@@ -11,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def settled(
-    service: str, settings: RelaySettings, rows: SubjectRows, confirmed: int, error: str | None
+    settings: RelaySettings, rows: SubjectRows, confirmed: int, error: str | None
 ) -> Settled:
     """The first `confirmed` rows are with the broker; the next one failed if there is an `error`.
 
@@ -20,18 +22,21 @@ def settled(
     """
     if error is None:
         return Settled(rows, confirmed)
-    message = rows.messages[confirmed]
-    attempts = rows.attempts if confirmed == 0 else 0
-    log.error(
-        "%s: %s %s not delivered, attempt %d: %s",
-        service,
-        message.type,
-        message.id,
-        attempts + 1,
-        error,
-    )
-    if message.expired:
+    if rows.messages[confirmed].expired:
         return Settled(rows, confirmed, error)
+    attempts = rows.attempts if confirmed == 0 else 0
     seconds = min(settings.backoff_most, settings.backoff * 2 ** min(attempts, 16))
     jitter = random.uniform(0.5, 1.0)  # noqa: S311  # nosec B311
     return Settled(rows, confirmed, error, timedelta(seconds=seconds * jitter))
+
+
+def log_failures(service: str, done: Sequence[Settled]) -> None:
+    """One line for each type and reason: thousands of events may be held back for one queue."""
+    failures = defaultdict[tuple[str, str], list[str]](list)
+    for each in done:
+        if each.error is not None:
+            message = each.rows.messages[each.confirmed]
+            failures[message.type, each.error].append(str(message.id))
+    for (kind, error), ids in failures.items():
+        others = f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        log.error("%s: %s %s%s not delivered: %s", service, kind, ids[0], others, error)

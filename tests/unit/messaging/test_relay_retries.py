@@ -1,0 +1,26 @@
+"""What the relay's log says of events that did not go out."""
+
+import logging
+from uuid import UUID
+
+import pytest
+
+from libs.messaging.relay.claims import Message, Settled, SubjectRows
+from libs.messaging.relay.retries import log_failures
+
+
+def _row(number: int, error: str | None, kind: str = "sold.v1") -> Settled:
+    message = Message(number, UUID(int=number), kind, b"{}", None, expired=False)
+    rows = SubjectRows(f"order-{number}", 0, [message], more=False)
+    return Settled(rows, 0 if error else 1, error)
+
+
+def test_what_fails_for_one_reason_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    held = [_row(number, "held back: queue a is missing") for number in (1, 2, 3)]
+    done = [*held, _row(4, "returned: NO_ROUTE", "paid.v1"), _row(5, None)]
+    with caplog.at_level(logging.ERROR, "libs.messaging.relay.retries"):
+        log_failures("shop", done)
+    assert caplog.messages == [
+        f"shop: sold.v1 {UUID(int=1)} and 2 more not delivered: held back: queue a is missing",
+        f"shop: paid.v1 {UUID(int=4)} not delivered: returned: NO_ROUTE",
+    ]
