@@ -18,7 +18,7 @@ pytestmark = [
 AddPerson = Callable[..., Awaitable[Person]]
 SignIn = Callable[..., Awaitable[Page]]
 
-PUBLIC = ("/", "/sign-in", "/register", "/nowhere")
+PUBLIC = ("/", "/sign-in", "/forgot-password", "/reset-password", "/register", "/nowhere")
 INSIDE = (
     "/purchases",
     "/account",

@@ -57,3 +57,26 @@ def test_the_portal_may_bind_anywhere_since_it_signs_people_in_itself() -> None:
 
 def test_auth_on_needs_no_jwks_url_of_its_own() -> None:
     assert settings(db_url="postgresql://a:b@h/d", auth="on").jwks_url == ""
+
+
+@pytest.mark.parametrize(
+    "wrong", ["market.example", "ftp://market.example", "https://", "http://x?y"]
+)
+def test_a_public_address_that_links_cannot_begin_with_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    for name, value in {
+        **KEYS,
+        "database_url": "postgresql://a:b@c/d",
+        "public_url": wrong,
+    }.items():
+        monkeypatch.setenv(name.upper(), value)
+    with pytest.raises(StartFailure, match=r"^PUBLIC_URL: write it as https://market\.example$"):
+        read_settings(PortalSettings)
+
+
+def test_links_lead_to_the_public_address_or_else_to_the_portals_own_port() -> None:
+    here = {"database_url": "postgresql://a:b@c/d", "port": 8123}
+    assert settings(**here).public_address == "http://127.0.0.1:8123"
+    public = settings(**here, public_url="https://market.example/shop/")
+    assert public.public_address == "https://market.example/shop"

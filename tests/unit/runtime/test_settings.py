@@ -162,6 +162,30 @@ def test_a_worker_may_bind_any_address_for_its_probes(monkeypatch: pytest.Monkey
     assert read_settings(SomeSettings).host == "0.0.0.0"
 
 
+@pytest.mark.parametrize(
+    "wrong", ["*", "10.0.0.0/33", "proxy.example", "10.0.0.1/8", "127.0.0.1,x"]
+)
+def test_a_proxy_that_is_no_address_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("TRUSTED_PROXIES", wrong)
+    with pytest.raises(StartFailure, match=r"^TRUSTED_PROXIES: .*such as 10\.0\.0\.0/8$"):
+        read_settings(SomeSettings)
+
+
+def test_a_trusted_proxy_is_known_by_its_address_in_ipv4_and_in_ipv6(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("TRUSTED_PROXIES", " 10.1.0.0/16, 127.0.0.1,fd00::/8 ,")
+    settings = read_settings(SomeSettings)
+    for address in ("10.1.2.3", "::ffff:10.1.2.3", "127.0.0.1", "fd00::7"):
+        assert settings.is_proxy(address)
+    for address in ("10.2.0.1", "::ffff:10.2.0.1", "127.0.0.2", "fe80::1", "", "a socket"):
+        assert not settings.is_proxy(address)
+
+
 def test_a_failure_of_many_lines_is_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), one_line_errors():
         raise StartFailure("first\nsecond")
