@@ -107,7 +107,7 @@ class Installation:
         if spec.has_reader:
             settings["READER_DATABASE_URL"] = self.database_url(spec.name, f"{spec.name}_reader")
         if spec.is_portal:
-            settings |= {"MAIL": "console", **self.sight()}
+            settings |= {"MAILER": "console", **self.sight()}
         return settings
 
     async def provision_postgres(self) -> None:

@@ -32,7 +32,7 @@ def front_office(
     passwords: PasswordHasher,
     watch: TimelineWatch,
 ) -> Sequence[APIRouter]:
-    mailer = ConsoleMail() if settings.mail == "console" else None
+    mailer = ConsoleMail() if settings.mailer == "console" else None
     diary, sign_ins = Diary(transactions), SignIns(transactions, settings, passwords)
     return [
         assets.router,

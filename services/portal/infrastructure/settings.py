@@ -30,9 +30,9 @@ class PortalSettings(MarketSettings):
     timeline_months: int = Field(default=24, ge=1)
     """Kept so long, then dropped by whole months."""
 
-    mail: Literal["off", "console"] = "off"
+    mailer: Literal["off", "console"] = "off"
     """Where links for forgotten passwords go. `console`: to standard output, for a machine of one's
-    own; whoever reads it can use them."""
+    own; whoever reads it can use them. (MAIL would be the mailbox that a login sets.)"""
     public_url: str = ""
     """Where people reach the portal: links in mail begin with it. Unset: the portal's own port on
     this machine."""

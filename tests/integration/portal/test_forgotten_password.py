@@ -28,7 +28,7 @@ PUBLIC = "https://market.example"
 
 @pytest.fixture
 async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
-    async with serve(mail="console", public_url=f"{PUBLIC}/") as client:
+    async with serve(mailer="console", public_url=f"{PUBLIC}/") as client:
         yield client
 
 

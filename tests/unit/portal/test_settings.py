@@ -80,3 +80,10 @@ def test_links_lead_to_the_public_address_or_else_to_the_portals_own_port() -> N
     assert settings(**here).public_address == "http://127.0.0.1:8123"
     public = settings(**here, public_url="https://market.example/shop/")
     assert public.public_address == "https://market.example/shop"
+
+
+def test_the_mailbox_that_a_login_names_is_no_setting_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAIL", "/var/mail/root")
+    assert settings(database_url="postgresql://a:b@c/d").mailer == "off"
