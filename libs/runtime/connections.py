@@ -12,7 +12,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from libs.runtime.problems import Unavailable, of_refusal
+from libs.runtime.limits import CROWDED
 
 HEAD_SECONDS = 10.0
 """From the opening of a connection, or the first byte of a request, to the end of its headers."""
@@ -21,13 +21,12 @@ TAKE_SECONDS = 20.0
 """How long an answer may wait for a client that reads nothing."""
 MAX_CONNECTIONS = 1000
 MAX_CONNECTIONS_PER_CLIENT = 200
-ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
 
 
 class Connection(HttpToolsProtocol):
     """A newcomer beyond MAX_CONNECTIONS takes the place of the one that has been idle longest, and
     beyond those of one client of that client's. Where all are at work the newcomer is told so, but
-    for ALWAYS_ANSWERED. `is_proxy`: whether this address stands for many clients.
+    for `limits.ALWAYS_ANSWERED`. `is_proxy`: whether this address stands for many clients.
     """
 
     def __init__(self, *arguments: Any, is_proxy: Callable[[str], bool], **named: Any) -> None:
@@ -111,7 +110,7 @@ class Connection(HttpToolsProtocol):
         if idle := [each for each in rivals if each is not self and each.is_idle]:
             min(idle, key=lambda each: each.idle_since).transport.abort()
         else:
-            self.app = essentials_of(self.app)
+            self.app = crowded(self.app)
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
@@ -135,15 +134,10 @@ class Connection(HttpToolsProtocol):
             self._take_timer = None
 
 
-def essentials_of(app: Any) -> ASGIApp:
-    """Of `app` ALWAYS_ANSWERED only; whatever else is asked for is 503."""
+def crowded(app: Any) -> ASGIApp:
+    """`app`, told that there is no room for this connection: `limits.py` answers what it must."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in ALWAYS_ANSWERED:
-            await app(scope, receive, send)
-        else:
-            busy = Unavailable("too many connections are at work", code="busy")
-            busy.headers = {**(busy.headers or {}), "Connection": "close"}
-            await of_refusal(busy)(scope, receive, send)
+        await app({**scope, CROWDED: True}, receive, send)
 
     return answer

@@ -16,6 +16,10 @@ PLACE_SECONDS = 2.0
 MAX_STREAMS = 300
 MAX_STREAMS_PER_CLIENT = 100
 """Of event streams that are open at once: each asks the database once a second."""
+CROWDED = "mercado.crowded"
+"""In the scope of a request whose connection found no room."""
+ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
+"""Also then."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
 CLOSE = {"Connection": "close"}
@@ -51,7 +55,13 @@ class RequestLimits:
         self._forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._free(scope["path"]):
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if CROWDED in scope and scope["path"] not in ALWAYS_ANSWERED:
+            refusal = Unavailable("too many connections are at work", code="busy")
+            refusal.headers = {**(refusal.headers or {}), **CLOSE}
+            return await of_refusal(refusal)(scope, receive, send)
+        if self._free(scope["path"]):
             return await self._app(scope, receive, send)
         if self._streams(scope["path"]):
             return await self._stream(scope, receive, send)
