@@ -67,7 +67,8 @@ async def _play(scenario: Scenario, market: Market, progress: Progress, task: Ta
     try:
         order_ids, summary = await scenario.play(market)
     except (NotReached, AssertionError, httpx.HTTPError) as error:
-        progress.update(task, description=f"[red]✘ {scenario.title}[/red]: {error}")
+        # Why is told below: here it would be cut to the width of the terminal.
+        progress.update(task, description=f"[red]✘ {scenario.title}[/red]")
         return Played(scenario, (), "", failure=str(error) or type(error).__name__)
     description = f"[green]✔[/green] {scenario.title}: {summary}"
     progress.update(task, completed=1, description=description)
@@ -82,7 +83,7 @@ async def _show(
 ) -> None:
     console.print(f"\n[bold]{played.scenario.title}[/bold]", highlight=False)
     if played.failure:
-        console.print(f"  [red]{played.failure}[/red]", highlight=False)
+        console.print(f"  {played.failure}", style="red", highlight=False, markup=False)
     for order_id in played.order_ids:
         console.print(f"  purchase {order_id}", style="dim", highlight=False)
         console.print(draw(await events_of(databases, [order_id]), compensations))

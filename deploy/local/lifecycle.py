@@ -165,9 +165,17 @@ def delete(folder: Path, *, images: bool = True) -> None:
             raise StartFailed(f"{place} was not deleted: {error}") from None
 
 
-def may_be_stale(system: System) -> bool:
-    """Whether code that has changed since its start may be made to run by starting it again."""
+def may_be_renewed(system: System) -> bool:
+    """Whether to start it again is what makes code that has changed since run."""
     return system.ours and system.state.runtime is Runtime.CONTAINERS
+
+
+def runs_old_code(system: System) -> bool:
+    """Whether a file of the code is newer than one of the private services that run."""
+    records = [system.folder / "run" / f"{name}.json" for name in system.state.services]
+    started = [record.stat().st_mtime for record in records if record.exists()]
+    code = (file for name in ("libs", "services") for file in (ROOT / name).rglob("*.py"))
+    return any(file.stat().st_mtime > min(started) for file in code if started and file.exists())
 
 
 def show_logs(

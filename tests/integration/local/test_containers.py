@@ -141,6 +141,8 @@ def _tools_find_it_and_leave_it_alone(checkout: Checkout) -> None:
     assert checkout.taskw("topology", "check") == "all as it should be\n"
     assert "Application startup complete" in checkout.taskw("logs", "orders")
     assert "already up, started by docker compose" in checkout.taskw("up")
+    assert "Invariants over all databases (8 purchases)" in checkout.taskw("demo")
+    assert "Invariants over all databases (0 purchases)" in checkout.taskw("verify")
     checkout.compose("stop", "vehicles")
     assert "starting what does not run any more: vehicles" in checkout.taskw("up")
     assert checkout.containers() == before
