@@ -17,7 +17,7 @@ from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.local import lifecycle
 from deploy.local.lifecycle import System, shown
 from deploy.local.processes import StartFailed, StillRunning
-from deploy.local.state import DEMO, FOLDER, NOTHING, ROOT, NotUp, exclusive
+from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
 from deploy.services import service_named
 from libs.runtime.failure import StartFailure
 
@@ -40,7 +40,7 @@ def up(
         print()
         if system.ours:
             with exclusive():
-                _say_stopped(lifecycle.stop(FOLDER))
+                _say_stopped(lifecycle.stop(FOLDER, system.state.runtime))
         else:
             print("left running: docker compose started it, and stops it")
 
@@ -134,7 +134,7 @@ def status() -> None:
     """Say what runs, and where; exit 1 when something that was started does not run any more."""
     found = [each for folder in (FOLDER, DEMO) for each in lifecycle.systems(folder)]
     if not found:
-        raise NotUp(NOTHING)
+        raise lifecycle.nothing()
     for system in found:
         if len(found) > 1:
             print(f"\n{system.state.runtime.value}, {system.folder}:")

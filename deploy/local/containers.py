@@ -119,8 +119,8 @@ def find(folder: Path) -> Found:
 
 
 def start(folder: Path, *, ours: bool) -> State:
-    """Start what does not run, and wait until all are healthy. Containers that are `ours` are made
-    anew where image or settings have changed; others stay as they are.
+    """Start what does not run, and wait until all are healthy. Where code or settings have changed,
+    containers are made anew; but where some run that are not `ours`, they stay as they are.
 
     Raises StartFailed. What did not run before is then stopped again, if nothing of it did.
     """
@@ -131,7 +131,8 @@ def start(folder: Path, *, ours: bool) -> State:
         "PURCHASES_PORT": str(purchases[0] if purchases else ports.pick(PURCHASES_PORT))
     }
     up = ["up", "--detach", "--wait", "--quiet-pull"]
-    up += ["--build", "--remove-orphans"] if ours else ["--no-build", "--no-recreate"]
+    renews = ours or not there.running
+    up += ["--build", "--remove-orphans"] if renews else ["--no-build", "--no-recreate"]
     try:
         if _compose(folder, up, environment).returncode:
             raise StartFailed(_trouble(folder))

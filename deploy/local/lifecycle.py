@@ -17,7 +17,6 @@ from deploy.local.state import (
     CONTAINER_PASSWORDS,
     DEMO,
     FOLDER,
-    NOTHING,
     ROOT,
     NotUp,
     State,
@@ -75,8 +74,17 @@ def _first(found: Iterator[System]) -> System:
             return each
         still = still or each
     if still is None:
-        raise NotUp(NOTHING)
+        raise nothing()
     return still
+
+
+def nothing() -> NotUp:
+    """Why there is no system to speak of."""
+    alive = [record.name for record in recorded(FOLDER) if record.process()]
+    if not alive:
+        return NotUp("nothing is up: start it with ./taskw up")
+    left = ", ".join(alive)
+    return NotUp(f"a start is at work or was ended: {left} (./taskw down stops them)")
 
 
 def start(folder: Path, there: System | None = None) -> System:
@@ -120,24 +128,26 @@ def auth_differs(system: System) -> str | None:
     return kept if kept != asked else None
 
 
-def stop(folder: Path) -> list[str]:
-    """Stop all systems of a folder, and answer the names of what ran; the data stays.
+def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
+    """Stop all systems of a folder, or that of one runtime, and answer the names of what ran; the
+    data stays.
 
     Raises StillRunning for what could not be stopped, which is not forgotten.
     """
-    there, stopped, trouble = list(systems(folder)), list[str](), list[str]()
+    stopped, trouble = list[str](), list[str]()
     try:
-        if _wanted(Runtime.LOCAL):
+        if _wanted(Runtime.LOCAL) and runtime in (None, Runtime.LOCAL):
             stopped += stop_recorded(folder)
             forget_state(folder)
     except StillRunning as error:
         trouble.append(str(error))
-    if any(system.state.runtime is Runtime.CONTAINERS for system in there):
-        try:
+    try:
+        wanted = _wanted(Runtime.CONTAINERS) and runtime in (None, Runtime.CONTAINERS)
+        if wanted and _contained(folder):
             stopped += containers.stop(folder)
             forget_state(folder, Runtime.CONTAINERS)
-        except StillRunning as error:
-            trouble.append(str(error))
+    except StillRunning as error:
+        trouble.append(str(error))
     if trouble:
         raise StillRunning("; ".join(trouble))
     return stopped

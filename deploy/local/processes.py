@@ -43,11 +43,11 @@ class Birth:
     def of(cls, pid: int) -> "Birth | None":
         """None when there is no such process, or it has ended and waits to be collected."""
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
+            stat = Path(f"/proc/{pid}/stat").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        state, *fields = stat.rpartition(")")[2].split()  # the program's name may hold anything
-        return None if state in "ZX" else cls(BOOT.read_text().strip(), int(fields[18]))
+        state, *fields = stat.rpartition(b")")[2].split()  # the program's name may hold anything
+        return None if state in b"ZX" else cls(BOOT.read_text().strip(), int(fields[18]))
 
 
 @dataclass(frozen=True)

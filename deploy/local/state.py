@@ -24,9 +24,6 @@ DEMO = FOLDER / "demo"
 CONTAINER_PASSWORDS = "container-secrets.json"
 
 
-NOTHING = "nothing is up: start it with ./taskw up"
-
-
 class NotUp(Exception):
     """The command needs a running system. `str(error)` is for the person at the terminal."""
 
@@ -75,11 +72,11 @@ def load_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> State
         found = json.loads(place.read_text())
         state = State(**{**found, "runtime": Runtime(found["runtime"])})
     except FileNotFoundError:
-        raise NotUp(NOTHING) from None
+        raise NotUp(f"{place} is not there") from None
     except (ValueError, TypeError, KeyError):
-        raise NotUp(f"{place} cannot be read: ./taskw down, then up, writes it anew") from None
+        raise NotUp(f"{place} cannot be read") from None
     if state.runtime is not runtime:  # an earlier release kept both in one file
-        raise NotUp(NOTHING)
+        raise NotUp(f"{place} is of an earlier release")
     return state
 
 
