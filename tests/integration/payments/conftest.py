@@ -20,6 +20,7 @@ from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
 from services.tokens import Issuer
 from tests.fixtures.databases import migrated_database_of
+from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import serving
 
@@ -123,11 +124,15 @@ class Payments:
         return order_id, payment_id
 
     async def gateway_turn(self) -> None:
-        """Everything that waits for the gateway is due now, and is called."""
+        """Everything that waits for the gateway is due now, is called, and its answer recorded."""
         await self.execute(
             "UPDATE payments SET next_attempt = now(), claim = NULL WHERE next_attempt IS NOT NULL"
         )
         await self.loop("gateway")
+        await eventually(self._answers_recorded)
+
+    async def _answers_recorded(self) -> bool:
+        return not await self.rows("SELECT 1 FROM payments WHERE claim IS NOT NULL")
 
     async def loop(self, name: str) -> bool:
         return await next(loop for loop in self.service.loops if loop.name == name).work()

@@ -114,7 +114,7 @@ async def test_bank_is_called_with_no_transaction_open(
             idle.extend(
                 await payouts.rows(
                     "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND xact_start IS NOT NULL AND pid <> pg_backend_pid()"
+                    " AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"
                 )
             )
             assert transactions.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
