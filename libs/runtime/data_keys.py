@@ -29,9 +29,9 @@ log = structlog.get_logger(__name__)
 LOOK_AGAIN_SECONDS = 60.0
 REST_SECONDS = 86_400.0
 """The keys of a process do not change, and rows sealed with another one come with a restore."""
-TRIED = 3
-"""Values opened for each key: the oldest, so that what is written with the wrong one hides nothing.
-Ids are made in time."""
+TRIED = 2
+"""Values opened of each column and key. The oldest, so that what is written with the wrong one hides
+nothing; ids are made in time."""
 ONE_DAMAGED_VALUE = 1
 """A single value with an unknown key is a damaged one: whoever reads it is told so."""
 
