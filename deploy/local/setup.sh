@@ -11,7 +11,13 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   fail "$(python3 --version) is too old: 3.11 or newer is needed"
 
 mark=$( (python3 --version; cat requirements.txt) | sha256sum)
-[ -x .venv/bin/task ] && [ "$(cat .venv/made-from 2>/dev/null)" = "$mark" ] && exit 0
+is_made() { [ -x .venv/bin/task ] && [ "$(cat .venv/made-from 2>/dev/null)" = "$mark" ]; }
+is_made && exit 0
+
+# One at a time; who waited finds it made.
+exec 9<requirements.txt
+! command -v flock >/dev/null || flock 9
+is_made && exit 0
 
 started=$(date +%s)
 echo "setup: making .venv with $(python3 --version)"

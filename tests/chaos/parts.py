@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 from deploy.installation import Installation
-from deploy.local.ports import Ports
 from deploy.local.postgres import data_folder
 from deploy.local.private import start_service, wait_for_process
 from deploy.local.processes import StartFailed, recorded
@@ -35,8 +34,7 @@ class Parts(System):
         self.lines = {
             line: Proxy("127.0.0.1", ports[server]) for line, (_, server) in LINES.items()
         }
-        free = Ports()
-        self._relay_ports = {name: free.pick() for name in RELAYS}
+        self._relay_ports = {name: self._ports.pick() for name in RELAYS}
         self._busy = {part: asyncio.Lock() for part in (*PROCESSES, *SERVERS, *LINES)}
         self._places = asyncio.Semaphore(AT_ONCE)
         self.injected: Counter[str] = Counter()

@@ -89,7 +89,7 @@ class System:
     """`folder` holds data, logs and records of processes."""
 
     def __init__(self, folder: Path) -> None:
-        ports = Ports()
+        ports = self._ports = Ports()  # held as long as this lives
         self.children = Children(folder, tied=True)
         self.state = State(
             runtime=choose_runtime().runtime,
