@@ -244,7 +244,7 @@ def _up() -> System:
         there = None
     if there and there.running and (auth := lifecycle.auth_differs(there)):
         raise NotUp(f"already up with AUTH={auth}: ./taskw down first")
-    if there and there.running and not there.lost and not lifecycle.may_be_renewed(there):
+    if there and lifecycle.is_all_up(there):
         print("already up" if there.ours else "already up, started by docker compose")
         if lifecycle.runs_old_code(there):
             print("the code has changed since: ./taskw down, then up, runs the new one")

@@ -28,10 +28,14 @@ POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 1567
 
 @dataclass(frozen=True)
 class Container:
-    """`ports` are those of this machine, by the container's own, in the order of compose.yaml."""
+    """`ports` are those of this machine, by the container's own, in the order of compose.yaml.
+    `settings` is compose's hash of what compose.yaml and the environment said when it was made.
+    """
 
     id: str
     name: str
+    image: str
+    settings: str
     checkout: Path
     runs: bool
     ports: Mapping[int, Sequence[int]]
@@ -45,6 +49,8 @@ class Container:
         return cls(
             id=found["Id"],
             name=labels["com.docker.compose.service"],
+            image=found["Image"],
+            settings=labels["com.docker.compose.config-hash"],
             checkout=Path(labels["com.docker.compose.project.working_dir"]),
             runs=found["State"]["Running"] and not found["State"]["Restarting"],
             ports={
@@ -126,10 +132,7 @@ def start(folder: Path, *, ours: bool) -> State:
     """
     there, ports = find(folder), Ports()
     state = _state(there, ports)
-    purchases = [port for port in there.ports("orders", 8000) if port != state.services["orders"]]
-    environment = _ports(state) | {
-        "PURCHASES_PORT": str(purchases[0] if purchases else ports.pick(PURCHASES_PORT))
-    }
+    environment = _ports(state, there, ports)
     up = ["up", "--detach", "--wait", "--quiet-pull"]
     renews = ours or not there.running
     up += ["--build", "--remove-orphans"] if renews else ["--no-build", "--no-recreate"]
@@ -143,6 +146,24 @@ def start(folder: Path, *, ours: bool) -> State:
             stop(folder)
         raise
     return state
+
+
+def is_current(folder: Path) -> bool:
+    """Whether all containers are of the code and the settings that are there now. Builds the image,
+    which is quick where nothing has changed.
+    """
+    there, ports = find(folder), Ports()
+    environment = _ports(_state(there, ports), there, ports)
+    built = _compose(folder, ["build", "--quiet", "secrets"], quiet=True).returncode == 0
+    name = f"mercado-veiculo:{project(folder)}"
+    image = _run(["docker", "image", "inspect", "--format", "{{.Id}}", name], quiet=True)
+    hashes = _compose(folder, ["config", "--hash", "*"], environment, quiet=True).stdout
+    settings = dict(line.split() for line in hashes.splitlines())
+    return built and all(
+        each.settings == settings.get(each.name)
+        and (each.name in SERVERS or each.image == image.stdout.strip())
+        for each in there.containers.values()
+    )
 
 
 def stop(folder: Path) -> list[str]:
@@ -230,11 +251,14 @@ def _state(there: Found, ports: Ports) -> State:
     )
 
 
-def _ports(state: State) -> dict[str, str]:
+def _ports(state: State, there: Found, ports: Ports) -> dict[str, str]:
+    """As compose.yaml calls them."""
+    purchases = [port for port in there.ports("orders", 8000) if port != state.services["orders"]]
     servers = {
         "POSTGRES_PORT": state.postgres,
         "RABBITMQ_PORT": state.rabbitmq,
         "RABBITMQ_MANAGEMENT_PORT": state.management,
+        "PURCHASES_PORT": purchases[0] if purchases else ports.pick(PURCHASES_PORT),
     }
     services = {f"{name.upper()}_PORT": port for name, port in state.services.items()}
     return {name: str(port) for name, port in (servers | services).items()}

@@ -175,9 +175,12 @@ def delete(folder: Path, *, images: bool = True) -> None:
             raise StartFailed(f"{place} was not deleted: {error}") from None
 
 
-def may_be_renewed(system: System) -> bool:
-    """Whether to start it again is what makes code that has changed since run."""
-    return system.ours and system.state.runtime is Runtime.CONTAINERS
+def is_all_up(system: System) -> bool:
+    """Whether there is nothing to start, nor containers of ours to make anew."""
+    if not system.running or system.lost:
+        return False
+    may_be_renewed = system.ours and system.state.runtime is Runtime.CONTAINERS
+    return not may_be_renewed or containers.is_current(system.folder)
 
 
 def runs_old_code(system: System) -> bool:

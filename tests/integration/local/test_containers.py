@@ -124,6 +124,7 @@ def test_two_checkouts_share_nothing_and_the_tools_know_what_docker_compose_star
     outputs = [process.communicate(timeout=900)[0] for process in starting]
     assert [process.returncode for process in starting] == [0, 0], "\n".join(outputs)
 
+    assert by_up.taskw("up").startswith("already up\n")
     _tools_find_it_and_leave_it_alone(by_compose)
     _changed_code_runs_and_auth_stays(by_compose)
 
