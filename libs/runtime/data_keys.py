@@ -30,7 +30,7 @@ LOOK_AGAIN_SECONDS = 60.0
 REST_SECONDS = 86_400.0
 """The keys of a process do not change, and rows sealed with another one come with a restore."""
 TRIED = 2
-"""Values opened of each column and key. The oldest, so that what is written with the wrong one hides
+"""Values opened of each column and key. The oldest, so that what is written with a wrong one hides
 nothing; ids are made in time."""
 ONE_DAMAGED_VALUE = 1
 """A single value with an unknown key is a damaged one: whoever reads it is told so."""
