@@ -189,8 +189,8 @@ def topology(context: typer.Context) -> None:
     """
     installation = _shown().installation
     environment = installation.administration()
-    queue = next((word for word in context.args[1:] if ".on." in word), None)
-    if context.args[:1] == ["replay"] and queue is not None:
+    if context.args[:1] == ["replay"] and (words := [w for w in context.args[1:] if w[:1] != "-"]):
+        queue = next((word for word in words if ".on." in word), words[0])
         environment |= _database(installation, _publisher(queue))
     _become(["libs.messaging", "topology", *context.args], environment)
 
