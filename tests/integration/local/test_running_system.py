@@ -35,7 +35,14 @@ def kill(record: Record) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["kpis"], ["postgres"], ["epmd"], ["orders", "rabbitmq"]], ids=lambda names: names[-1]
+    "names",
+    [
+        ["kpis"],
+        ["orders", "rabbitmq"],
+        pytest.param(["postgres"], marks=pytest.mark.long),
+        pytest.param(["epmd"], marks=pytest.mark.long),
+    ],
+    ids=lambda names: names[-1],
 )
 def test_up_starts_only_what_died_and_keeps_the_rest_its_ports_and_its_logs(
     running: Path, names: list[str]
@@ -66,7 +73,7 @@ def test_up_starts_only_what_died_and_keeps_the_rest_its_ports_and_its_logs(
     assert httpx.get(f"{state.service_url('orders')}/orders").status_code == 401
 
 
-@pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
+@pytest.mark.parametrize("server", ["postgres", pytest.param("rabbitmq", marks=pytest.mark.long)])
 def test_verify_with_a_server_gone_is_one_line(running: Path, server: str) -> None:
     kill(records(running)[server])
     try:

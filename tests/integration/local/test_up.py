@@ -110,6 +110,7 @@ def test_service_that_cannot_start_shows_why_and_everything_is_stopped(folder: P
     assert recorded(folder) == []
 
 
+@pytest.mark.long
 def test_interrupted_start_leaves_nothing_running(folder: Path) -> None:
     with command(folder, "up") as starting:
         assert starting.stdout is not None

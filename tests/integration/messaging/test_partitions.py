@@ -38,7 +38,6 @@ ADD = {
     "outbox_archive": "INSERT INTO outbox_archive (seq, id, subject, type, body, created_at)"
     " SELECT n, gen_random_uuid(), 's', 't', '', $1 FROM generate_series(1, $2::int) AS n",
 }
-TODAY = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -83,8 +82,8 @@ async def test_a_table_that_only_looks_like_a_day_disturbs_no_upkeep(db: Connect
 @pytest.mark.parametrize("parent", KEYS)
 async def test_rows_in_the_default_partition_move_to_their_day(db: Connection, parent: str) -> None:
     await without_partitions(db, parent)
-    await db.execute(ADD[parent], TODAY, 25)
-    await db.execute(ADD[parent], TODAY + timedelta(days=30), 2)
+    await db.execute(ADD[parent], datetime.now(UTC), 25)
+    await db.execute(ADD[parent], datetime.now(UTC) + timedelta(days=30), 2)
     assert await upkeep(db) == []
     assert await places(db, parent) == {_partition(parent): 25, f"{parent}_default": 2}
     assert len(await partitions(db, parent)) == DAYS_AHEAD + 3
@@ -118,7 +117,7 @@ def _day(day: int) -> str:
 async def test_rows_of_a_made_day_are_as_protected_as_those_of_any_other(db: Connection) -> None:
     """The day made out of rows has what `PARTITION OF` gives: key, columns' defaults, order."""
     await without_partitions(db, "inbox")
-    await db.execute(ADD["inbox"], TODAY, 1)
+    await db.execute(ADD["inbox"], datetime.now(UTC), 1)
     await upkeep(db)
     described = (
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint"

@@ -23,7 +23,7 @@ from services.portal.main import build, connect
 from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
-from tests.integration.portal.pages import ADDRESSES, Behind
+from tests.integration.portal.pages import ADDRESSES, OWN_PORT, Behind
 
 MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
@@ -71,6 +71,7 @@ def settings(portal_database: str) -> Callable[..., PortalSettings]:
             "data_keys": MASTER_KEY,
             "index_key": INDEX_KEY,
             **{f"{name}_url": address for name, address in ADDRESSES.items()},
+            "port": OWN_PORT,
             **changed,
         }
         return PortalSettings(**chosen)

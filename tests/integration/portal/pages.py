@@ -20,6 +20,8 @@ ADDRESSES = {
     for port, name in enumerate(PortalSettings.model_construct().addresses, start=1)
 }
 """Where nobody answers, whatever runs on this machine."""
+OWN_PORT = 9
+"""The portal probes itself too; nobody answers there either."""
 PORTS = {str(urlsplit(url).port): name for name, url in ADDRESSES.items()}
 
 
