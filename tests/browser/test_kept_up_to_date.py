@@ -83,7 +83,7 @@ async def test_an_import_goes_on_being_shown_after_refused_polls(
 
 
 @pytest.mark.parametrize(("status", "body"), TROUBLES)
-@pytest.mark.parametrize("place", ["/map", "/operations"])
+@pytest.mark.parametrize("place", ["/map", pytest.param("/operations", marks=pytest.mark.long)])
 async def test_a_page_of_figures_stays_as_it_is_while_its_polls_are_refused(
     add_person: AddPerson, sign_in: SignIn, place: str, status: int, body: str
 ) -> None:
@@ -140,6 +140,7 @@ async def test_pages_go_on_by_themselves_after_the_portal_was_started_again(
         await expect(each.get_by_text(NOT_NOW)).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_a_purchase_that_is_signed_out_elsewhere_is_left_for_the_sign_in_page(
     market: Market, add_person: AddPerson, sign_in: SignIn
 ) -> None:

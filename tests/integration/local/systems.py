@@ -1,6 +1,7 @@
 """The commands of `./taskw` on systems of private processes, each in a folder of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.engine import Runtime, choose_runtime
+from deploy.local.processes import Birth, Record, recorded
 from deploy.local.state import ROOT
 
 private_only = pytest.mark.skipif(
@@ -48,3 +50,14 @@ def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     with command(folder, *arguments, **environment) as process:
         output, _ = process.communicate(timeout=200)
     return process.returncode, output
+
+
+def records(folder: Path) -> dict[str, Record]:
+    """Of what runs there, by name."""
+    return {record.name: record for record in recorded(folder) if record.process()}
+
+
+def kill(record: Record) -> None:
+    os.killpg(record.pid, signal.SIGKILL)
+    while Birth.of(record.pid):
+        pass

@@ -1,6 +1,5 @@
 """A system that runs, with AUTH=on, and what the commands do to it."""
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,11 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.processes import Birth, Record, recorded
 from deploy.local.state import load_state
-from tests.integration.local.systems import command, own_place, private_only, run
+from tests.integration.local.systems import command, kill, own_place, private_only, records, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), private_only]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), private_only]
 
 
 @pytest.fixture(scope="module")
@@ -24,25 +22,8 @@ def running() -> Iterator[Path]:
         yield folder
 
 
-def records(folder: Path) -> dict[str, Record]:
-    return {record.name: record for record in recorded(folder) if record.process()}
-
-
-def kill(record: Record) -> None:
-    os.killpg(record.pid, signal.SIGKILL)
-    while Birth.of(record.pid):
-        pass
-
-
 @pytest.mark.parametrize(
-    "names",
-    [
-        ["kpis"],
-        ["orders", "rabbitmq"],
-        pytest.param(["postgres"], marks=pytest.mark.long),
-        pytest.param(["epmd"], marks=pytest.mark.long),
-    ],
-    ids=lambda names: names[-1],
+    "names", [["kpis"], ["postgres"], ["epmd"], ["orders", "rabbitmq"]], ids=lambda names: names[-1]
 )
 def test_up_starts_only_what_died_and_keeps_the_rest_its_ports_and_its_logs(
     running: Path, names: list[str]
@@ -73,7 +54,7 @@ def test_up_starts_only_what_died_and_keeps_the_rest_its_ports_and_its_logs(
     assert httpx.get(f"{state.service_url('orders')}/orders").status_code == 401
 
 
-@pytest.mark.parametrize("server", ["postgres", pytest.param("rabbitmq", marks=pytest.mark.long)])
+@pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
 def test_verify_with_a_server_gone_is_one_line(running: Path, server: str) -> None:
     kill(records(running)[server])
     try:
@@ -103,7 +84,6 @@ def test_ctrl_c_ends_logs_that_are_followed_well(running: Path) -> None:
     assert logs.returncode == 0, rest
 
 
-@pytest.mark.long
 def test_a_demo_has_a_system_of_its_own_beside_the_one_that_runs(running: Path) -> None:
     before = records(running)
 

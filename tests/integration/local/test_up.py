@@ -11,7 +11,7 @@ import pytest
 from deploy.local.catalogue import CATALOGUE
 from deploy.local.processes import recorded
 from deploy.local.state import State, load_state
-from tests.integration.local.systems import command, own_place, private_only, run
+from tests.integration.local.systems import command, kill, own_place, private_only, records, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), private_only]
 
@@ -60,6 +60,13 @@ def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: 
 
     code, output = run(folder, "up")
     assert (code, output.splitlines()[0]) == (0, "already up")
+
+    before = records(folder)
+    kill(before["kpis"])
+    code, output = run(folder, "up")
+    assert code == 0, output
+    after = records(folder)
+    assert [name for name in before if after[name].birth != before[name].birth] == ["kpis"]
 
     code, output = run(folder, "down")
     assert (code, recorded(folder)) == (0, [])

@@ -141,7 +141,7 @@ async def test_checking_names_what_is_no_longer_wanted_and_pruning_takes_what_is
     assert await waiting(channel, "credit.on.order.placed.v0") == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_pruning_keeps_a_queue_that_is_filled_or_looked_at_meanwhile(
     broker: str, channel: AbstractChannel, rabbitmq_server: RabbitMQServer
 ) -> None:
