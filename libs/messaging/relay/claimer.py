@@ -2,12 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from libs.messaging.database import Connection
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.broker import BrokerUnavailable
-from libs.messaging.relay.claims import Batch, Settled, SubjectRows, claim, park, settle
+from libs.messaging.relay.claims import Batch, Message, Outcome, claim, park, settle
 from libs.messaging.relay.metrics import (
     BATCH_SECONDS,
     DELIVERED,
@@ -17,7 +18,7 @@ from libs.messaging.relay.metrics import (
 )
 from libs.messaging.relay.publisher import Published, Publisher
 from libs.messaging.relay.queue_watch import QueueWatch
-from libs.messaging.relay.retries import log_failures, settled
+from libs.messaging.relay.retries import log_failures, retry_after
 from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
@@ -36,7 +37,8 @@ class Work:
         self._wake_up = wake_up
         self._settings = settings
         self._look_at_once = True
-        self._look_from: int | None = None
+        self._from_start = True
+        self._walk_from = 0
         self._claimed_at = 0.0
         self._in_hand = 0
         self._draining = False
@@ -50,27 +52,43 @@ class Work:
             await asyncio.sleep(early)
 
     def begin(self) -> tuple[int, int]:
-        """Where a claim looks from, and the number of signals until now."""
+        """Where a claim looks from, and the number of signals until now.
+
+        Claims walk from the scan start to the end and begin anew; rows that may go again make one
+        claim begin at the scan start, and the walk goes on after that.
+        """
         self._claimed_at = time.monotonic()
-        return self._look_from or self.scan_start.seq, self._wake_up.signals
+        start = self.scan_start.seq
+        look_from = start if self._from_start else max(start, self._walk_from)
+        self._from_start = False
+        return look_from, self._wake_up.signals
 
     def claimed(self, batch: Batch) -> None:
         self.has_claimed = True
-        self._look_at_once = batch.full
-        self._look_from = batch.beyond
+        if batch.beyond is None:
+            self._walk_from = 0
+            self._look_at_once = False
+        else:
+            self._walk_from = max(self._walk_from, batch.beyond)
+            self._look_at_once = bool(batch.subjects) or batch.crowded_from is None
         self.scan_start.claimed(batch.highest)
         if batch.subjects:
             self._in_hand += 1
-        elif self._draining and not batch.full and not self._in_hand:
+        elif self._draining and not self._look_at_once and not self._in_hand:
             self.drained.set()
 
-    def settled(self, signals: int, may_go: int | None) -> None:
+    def parked(self) -> None:
+        """Rows are no longer in the way: walk on."""
+        self._look_at_once = True
+        self._wake_up.signal()
+
+    def settled(self, batch: Batch, signals: int, may_go: int | None) -> None:
         """What was signalled since `begin` returned `signals` may have waited for a row of this
         batch. `may_go` is the lowest row that waited so.
         """
         if may_go is not None:
             self.may_go(may_go)
-        elif self._draining or self._wake_up.signals != signals:
+        elif self._draining or self._wake_up.signals != signals or batch.beyond is not None:
             self._wake_up.signal()
 
     def put_down(self, batch: Batch) -> None:
@@ -81,12 +99,13 @@ class Work:
         """The row there may go; None: rows that failed before may."""
         if seq is not None:
             self.scan_start.include(seq)
+            self._from_start = True
         self._look_at_once = True
         self._wake_up.signal()
 
     def failed(self) -> None:
         """A claimer failed: what it had in hand may go again."""
-        self._look_from = None
+        self._from_start = True
         self.may_go(None)
         if self._draining:
             self.drained.set()
@@ -123,6 +142,7 @@ class Claimer:
         self._work = work
         self._queues = queues
         self._settings = settings
+        self._retry_after = retry_after(settings)
         self._archive = archive
         self._failed = False
 
@@ -151,63 +171,49 @@ class Claimer:
             started = time.monotonic()
             batch = await claim(connection, self._service, look_from, self._settings.limits)
             work.claimed(batch)
-        if not batch.subjects and batch.park_from is None:
+        if not batch.subjects and batch.crowded_from is None:
             return
         try:
-            published, done = await self._publish_and_park(connection, batch)
-            may_go = await settle(connection, self._service, done, archive=self._archive)
+            published = await self._publish_and_park(connection, batch)
+            may_go = await settle(
+                connection,
+                self._service,
+                published.outcomes,
+                retry_after=self._retry_after,
+                archive=self._archive,
+            )
         finally:
             work.put_down(batch)
         BATCH_SECONDS.labels(self._service).observe(time.monotonic() - started)
-        self._count(done)
+        self._count(published.outcomes)
         self._queues.hold_silent(published.silent_types)  # its probes need the rows as failed
-        work.settled(signals, may_go)
+        work.settled(batch, signals, may_go)
         if published.unavailable is not None:
             raise published.unavailable
 
-    async def _publish_and_park(
-        self, connection: Connection, batch: Batch
-    ) -> tuple[Published, list[Settled]]:
-        if batch.park_from is None:
-            return await self._publish(batch)
-        publishing = asyncio.create_task(self._publish(batch))
+    async def _publish_and_park(self, connection: Connection, batch: Batch) -> Published:
+        publish = self._publisher.publish(batch.subjects, self._why_held)
+        if batch.crowded_from is None:
+            return await publish
+        publishing = asyncio.create_task(publish)
         try:
-            await park(connection, self._service, batch)
+            window = self._settings.limits.fresh
+            if await park(connection, self._service, batch, window=window):
+                self._work.parked()
             return await publishing
         finally:
             publishing.cancel()
             await asyncio.gather(publishing, return_exceptions=True)
 
-    async def _publish(self, batch: Batch) -> tuple[Published, list[Settled]]:
-        sendable: list[SubjectRows] = []
-        messages = []
-        done = []
-        for rows in batch.subjects:
-            count, held = self._sendable(rows)
-            if count:
-                sendable.append(rows)
-                messages.append(rows.messages[:count])
-            else:
-                done.append(settled(self._settings, rows, 0, held))
-        published = await self._publisher.publish(messages)
-        for rows, outcome in zip(sendable, published.outcomes, strict=True):
-            done.append(settled(self._settings, rows, outcome.confirmed, outcome.error))
-        return published, done
+    def _why_held(self, message: Message) -> str | None:
+        if message.expired:
+            return "older than the inbox remembers: not sent, a person decides"
+        return self._queues.why_held(message.type)
 
-    def _sendable(self, rows: SubjectRows) -> tuple[int, str | None]:
-        """How many of the rows may go out now, and why the next one may not."""
-        for index, message in enumerate(rows.messages):
-            if message.expired:
-                return index, "older than the inbox remembers: not sent, a person decides"
-            held = self._queues.why_held(message.type)
-            if held is not None:
-                return index, held
-        return len(rows.messages), None
-
-    def _count(self, done: list[Settled]) -> None:
-        delivered = sum(each.confirmed for each in done)
-        failed = sum(each.error is not None for each in done)
-        log_failures(self._service, done)
+    def _count(self, outcomes: Sequence[Outcome]) -> None:
+        delivered = sum(outcome.confirmed for outcome in outcomes)
+        failed = sum(outcome.error is not None for outcome in outcomes)
+        log_failures(self._service, outcomes)
         PUBLISHED.labels(self._service, DELIVERED).inc(delivered)
         if failed:
             PUBLISHED.labels(self._service, FAILED).inc(failed)

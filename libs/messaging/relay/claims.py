@@ -9,7 +9,7 @@ rows it looks through hold few heads, the next claim goes on behind them, and wh
 is parked while the batch is published.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -17,55 +17,50 @@ from uuid import UUID
 from libs.messaging.database import Connection
 from libs.messaging.relay.archive import DELETE, DELIVER_TO_ARCHIVE
 from libs.messaging.relay.rows import (
-    BEYOND,
     FAILING,
     FRESH,
     HEAD,
     OF_SUBJECT,
-    WINDOW,
     begin,
     heads_among,
 )
 
-MANY_IN_THE_WAY = WINDOW // 4
-"""When a claim looked through so many rows that it could not take, they are parked."""
-
-PARKED_AT_ONCE = 10 * WINDOW
-"""So many rows from there on are looked through for some to park."""
+PARKED_AT_ONCE = 10_000
+"""So many fresh rows are looked through for some to park."""
 
 _ROWS = OF_SUBJECT.format(
     columns="each.seq, each.id, each.subject, each.type, each.body, each.traceparent,"
-    " each.created_at < now() - $8::interval",
+    " each.created_at < (SELECT now() - $8::interval) AS expired",
     first="row.seq",
     limit="(SELECT rows FROM share)",
 )
 
 CLAIM = f"""
-WITH {heads_among(FRESH)}, heads_to_claim AS MATERIALIZED (
-    SELECT ctid FROM heads WHERE {FRESH}
+WITH {heads_among(FRESH, limit="$3")}, fresh_heads AS MATERIALIZED (
+    SELECT ctid, seq = nearest AS is_near FROM heads WHERE {FRESH}
 ), fresh AS MATERIALIZED (
-    SELECT outbox.seq, outbox.source, outbox.subject, outbox.attempts
-    FROM heads_to_claim AS head JOIN outbox ON outbox.ctid = head.ctid
-    WHERE {FRESH} LIMIT $3 FOR UPDATE OF outbox SKIP LOCKED
+    SELECT outbox.seq, outbox.subject, outbox.attempts
+    FROM fresh_heads JOIN outbox ON outbox.ctid = fresh_heads.ctid
+    WHERE {FRESH} FOR UPDATE OF outbox SKIP LOCKED
 ), failing AS MATERIALIZED (
-    SELECT seq, source, subject, attempts FROM outbox
+    SELECT seq, subject, attempts FROM outbox
     WHERE {FAILING} AND due_at <= now() AND source = $1
     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED
 ), head AS (TABLE failing UNION ALL TABLE fresh
 ), share AS MATERIALIZED (
     SELECT greatest(1, least($5, $6 / greatest(1, count(*)))) AS rows FROM head
 ), taken AS (
-    SELECT row.seq AS head, row.attempts, (SELECT rows FROM share) AS share, of_subject.*,
+    SELECT row.seq AS head, row.attempts, of_subject.*,
         sum(octet_length(body)) OVER (ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before
     FROM head AS row CROSS JOIN LATERAL ({_ROWS}) AS of_subject
-), rest AS (
-    SELECT CASE WHEN (SELECT count(*) FROM fresh) < $3 THEN {BEYOND} END AS beyond
 )
-SELECT beyond,
-    CASE WHEN beyond > 0
-        THEN (SELECT count(*) FROM near) - (SELECT count(*) FROM heads_to_claim) END AS in_the_way,
-    taken.*
-FROM rest LEFT JOIN taken ON before < $7
+SELECT head, attempts, seq, id, subject, type, body, traceparent, expired, NULL::bigint[]
+FROM taken WHERE before < $7
+UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, ARRAY[
+    CASE WHEN count(*) = $3 THEN max(seq) + 1 END,
+    count(*) - (SELECT count(*) FROM fresh_heads WHERE is_near),
+    (SELECT rows FROM share)]
+FROM near
 """  # noqa: S608 - constants
 # The sum runs in the order in which the rows come: subject by subject, each in the order of `seq`.
 
@@ -77,7 +72,7 @@ FROM unnest($1::bigint[], $2::text[], $3::interval[]) AS failure (seq, error, de
 WHERE outbox.seq = failure.seq
 """
 
-_SUBJECTS = "(SELECT $1::text AS source, subject FROM unnest($2::text[]) AS given (subject)) AS row"
+_SUBJECTS = "unnest($2::text[]) AS row (subject)"
 
 LET_NEXT_GO = f"""
 WITH next AS MATERIALIZED (
@@ -91,7 +86,7 @@ SELECT seq, attempts FROM next
 
 WAITING = f"""
 SELECT subject, seq FROM outbox
-WHERE {FRESH} AND source = $1 AND seq >= $2 ORDER BY seq LIMIT {PARKED_AT_ONCE}
+WHERE {FRESH} AND source = $1 AND seq >= $2 ORDER BY seq LIMIT $3
 """  # noqa: S608 - constants
 
 LOCK_FAILING = f"""
@@ -122,8 +117,7 @@ class Message:
         type: str,  # noqa: A002
         body: bytes,
         traceparent: str | None,
-        *,
-        expired: bool,
+        expired: bool,  # noqa: FBT001
     ) -> None:
         self.seq = seq
         self.id = id
@@ -146,133 +140,150 @@ class SubjectRows:
     more: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of rows of one subject: the first `confirmed` are with the broker.
+@dataclass(slots=True)
+class Outcome:
+    """How far publishing rows of one subject got: the first `confirmed` are with the broker.
 
-    `error` says why the next one is not; None when it was not tried. `delay` is when to try that
-    one again; None: never, until a person says so.
+    `error` says why the next one is not; None when it was not tried. `silent`: the broker did not
+    answer for that one.
     """
 
     rows: SubjectRows
-    confirmed: int
+    confirmed: int = 0
     error: str | None = None
-    delay: timedelta | None = None
+    silent: bool = False
 
     @property
-    def goes_on(self) -> bool:
-        return self.error is None and (self.rows.more or self.confirmed < len(self.rows.messages))
+    def next_message(self) -> Message:
+        return self.rows.messages[self.confirmed]
+
+    @property
+    def done(self) -> bool:
+        return self.confirmed == len(self.rows.messages)
+
+
+RetryAfter = Callable[[Outcome], timedelta | None]
+"""After which pause a failed message is tried again; None: never, until a person says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one claim got.
 
-    `full`: another claim may get more at once. `beyond`: where that one should look; None: from the
-    scan start. `highest`: the highest row among the heads. `park_from`: the rows looked through
-    from there on were in the way.
+    `beyond`: where the next claim goes on; None: this one has looked through all. `crowded_from`:
+    of the rows it looked through from there on, most can not be claimed before others.
     """
 
     subjects: list[SubjectRows]
-    full: bool = False
     beyond: int | None = None
     highest: int = 0
-    park_from: int | None = None
+    crowded_from: int | None = None
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one claim. `of_subject` are rows of one subject; `rows` are shared by the subjects; of
-    more `bytes` it takes one row at least.
+    """Of one claim: `fresh` rows to look through for heads, `failing` heads; and of what it takes:
+    rows `of_subject`, all `rows`, which the subjects share, and `bytes`. It takes at least one row.
     """
 
-    heads: int = 1_000
+    fresh: int = 500
     failing: int = 100
     of_subject: int = 100
-    rows: int = 2_000
+    rows: int = 1_000
     bytes: int = 8 * 1024 * 1024
     window: timedelta = timedelta(days=7)
     """Older rows are not sent: an inbox may have forgotten their first copy."""
 
 
 async def claim(connection: Connection, source: str, look_from: int, limits: Limits) -> Batch:
-    """Begin a transaction and lock heads among the fresh rows from `look_from` on, and failing rows
-    that are due. The transaction stays open, except when there was nothing to take or to park.
+    """Begin a transaction and lock the heads that belong to the fresh rows from `look_from` on, and
+    failing rows that are due. The transaction stays open, except when there was nothing to take and
+    nothing in the way.
     """
     await begin(connection)
-    records = await connection.fetch(
+    *records, (*_, rest) = await connection.fetch(
         CLAIM,
         source,
         look_from,
-        limits.heads,
+        limits.fresh,
         limits.failing,
         limits.of_subject,
         limits.rows,
         limits.bytes,
         limits.window,
     )
-    beyond, in_the_way = records[0][0], records[0][1] or 0
-    park_from = look_from if in_the_way >= MANY_IN_THE_WAY else None
+    beyond, in_the_way, share = rest
     subjects: list[SubjectRows] = []
-    size = fresh = highest = 0
+    size = highest = 0
     current = -1
-    for _, _, head, attempts, share, seq, identifier, subject, kind, body, trace, expired, _ in (
-        records if records[0][2] is not None else ()
-    ):
+    for head, attempts, seq, identifier, subject, kind, body, trace, expired, _ in records:
         if head != current:
             current = head
             messages: list[Message] = []
-            subjects.append(SubjectRows(subject, attempts, messages, more=attempts > 0))
-            fresh += attempts == 0
-            highest = max(highest, head)
-        messages.append(Message(seq, identifier, kind, body, trace, expired=expired))
+            subjects.append(SubjectRows(subject, attempts, messages, attempts > 0))
+            if attempts == 0 and head > highest:
+                highest = head
+        messages.append(Message(seq, identifier, kind, body, trace, expired))
         size += len(body)
         if len(messages) == share:
             subjects[-1].more = True
     if size >= limits.bytes:  # its last rows, and further subjects, may be left out
         subjects[-1].more = True
-    if not subjects and park_from is None:
+        beyond = look_from
+    crowded = beyond is not None and in_the_way > limits.fresh // 2
+    if not subjects and not crowded:
         await connection.execute("COMMIT")
-    full = fresh >= limits.heads or size >= limits.bytes or beyond is not None
-    return Batch(subjects, full, beyond, highest, park_from)
+    return Batch(subjects, beyond, highest, look_from if crowded else None)
 
 
-async def park(connection: Connection, source: str, batch: Batch) -> None:
-    """Park fresh rows that are in the way: those behind the rows this batch holds, and those behind
-    a failing head that nobody holds, whose lock is taken first. There is time for it while the
-    batch is published.
+async def park(connection: Connection, source: str, batch: Batch, *, window: int) -> int:
+    """Park fresh rows that wait behind what this batch holds, or behind a failing head that nobody
+    holds, whose lock is taken first. There is time for it while the batch is published.
+
+    `window` is how many rows are looked through for such heads. Returns how many were parked.
     """
-    waiting = await connection.fetch(WAITING, source, batch.park_from)
+    near = await connection.fetch(WAITING, source, batch.crowded_from, window)
     behind = {rows.subject: rows.messages[-1].seq for rows in batch.subjects if rows.more}
-    others = {row["subject"] for row in waiting} - {rows.subject for rows in batch.subjects}
+    others = {row["subject"] for row in near} - {rows.subject for rows in batch.subjects}
     failing = await connection.fetch(LOCK_FAILING, source, list(others))
     behind |= {row["subject"]: row["seq"] for row in failing}
-    await connection.execute(
-        PARK,
-        [row["seq"] for row in waiting if row["seq"] > behind.get(row["subject"], row["seq"])],
-    )
+    if not behind:
+        return 0
+    waiting = await connection.fetch(WAITING, source, batch.crowded_from, PARKED_AT_ONCE)
+    parked = [row["seq"] for row in waiting if row["seq"] > behind.get(row["subject"], row["seq"])]
+    await connection.execute(PARK, parked)
+    return len(parked)
 
 
 async def settle(
-    connection: Connection, source: str, settled: Sequence[Settled], *, archive: bool
+    connection: Connection,
+    source: str,
+    outcomes: Sequence[Outcome],
+    *,
+    retry_after: RetryAfter,
+    archive: bool,
 ) -> int | None:
     """Delete what was delivered, note what failed, let the next row of each subject go; commit.
 
     Returns the lowest row of these subjects that may go at once.
     """
-    failed = [each for each in settled if each.error is not None]
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
         await connection.execute(
             FAIL,
-            [each.rows.messages[each.confirmed].seq for each in failed],
-            [each.error for each in failed],
-            [each.delay for each in failed],
+            [outcome.next_message.seq for outcome in failed],
+            [outcome.error for outcome in failed],
+            [retry_after(outcome) for outcome in failed],
         )
-    delivered = [m.seq for each in settled for m in each.rows.messages[: each.confirmed]]
+    delivered = [m.seq for each in outcomes for m in each.rows.messages[: each.confirmed]]
     delete = (DELIVER_TO_ARCHIVE if archive else DELETE).format(
         rows=",".join(map(str, delivered)) or "NULL"
     )
-    going_on = [each.rows.subject for each in settled if each.goes_on]
+    going_on = [
+        outcome.rows.subject
+        for outcome in outcomes
+        if outcome.error is None and (outcome.rows.more or not outcome.done)
+    ]
     if not going_on:
         await connection.execute(f"{delete}; COMMIT")
         return None
@@ -292,7 +303,7 @@ async def claim_probe(
     for seq, identifier, subject, kind, body, traceparent, attempts in await connection.fetch(
         PROBE, source, event_type, window
     ):
-        message = Message(seq, identifier, kind, body, traceparent, expired=False)
+        message = Message(seq, identifier, kind, body, traceparent, False)
         return SubjectRows(subject, attempts, [message], more=True)
     await connection.execute("COMMIT")
     return None

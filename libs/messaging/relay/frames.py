@@ -1,18 +1,23 @@
 """Events as AMQP frames, encoded with as little work per message as can be."""
 
+import struct
 from collections.abc import Collection
 
 from aiormq.channel import Channel
 from pamqp import frame
-from pamqp.body import ContentBody
 from pamqp.commands import Basic
-from pamqp.header import ContentHeader
+from pamqp.constants import FRAME_BODY, FRAME_END_CHAR, FRAME_HEADER
 
 from libs.messaging.envelope import CONTENT_TYPE
 from libs.messaging.relay.claims import Message
 
 _ID = "00000000-0000-7000-8000-000000000000"
 _TRACEPARENT = "00-00000000000000000000000000000000-0000000000000000-00"
+
+_FRAME = struct.Struct(">BHI")
+"""Type, channel, length of the payload."""
+_CONTENT = struct.Struct(">HHQ")
+"""What the header of a message begins with: AMQP class, weight, size of the body."""
 
 
 class Frames:
@@ -26,41 +31,50 @@ class Frames:
         self._service = service
         self._user = user
         self._unconsumed = frozenset(unconsumed)
-        self._types: dict[tuple[int, str], tuple[bytes, bytes, bytes, bytes]] = {}
+        self._publishes: dict[tuple[int, str], bytes] = {}
+        self._properties: dict[tuple[str, bool], tuple[bytes, bytes, bytes]] = {}
 
     def of(self, message: Message, channel: Channel) -> bytes:
         """The publish, header and body frames.
 
         Raises TypeError or ValueError for what AMQP cannot carry: a type beyond 255 bytes.
         """
-        key = (channel.number, message.type)
-        pieces = self._types.get(key)
-        if pieces is None:
-            pieces = self._types[key] = self._pieces(*key)
-        publish, before, between, after = pieces
-        trace = message.traceparent
-        if trace is not None and len(trace) == len(_TRACEPARENT):
-            identifier = str(message.id).encode()
-            properties = b"".join((before, trace.encode(), between, identifier, after))
-        else:
-            properties = self._properties(message.type, str(message.id), trace).marshal()
-        header = ContentHeader(body_size=len(message.body), properties=_Encoded(properties))
-        frames = [publish, frame.marshal(header, channel.number)]
-        for start in range(0, len(message.body), channel.max_content_size):
-            body = ContentBody(message.body[start : start + channel.max_content_size])
-            frames.append(frame.marshal(body, channel.number))
+        number = channel.number
+        publish = self._publishes.get((number, message.type))
+        if publish is None:
+            publish = self._publishes[number, message.type] = self._publish(number, message.type)
+        body = message.body
+        header = _CONTENT.pack(Basic.frame_id, 0, len(body)) + self._encoded_properties(message)
+        frames = [publish, _FRAME.pack(FRAME_HEADER, number, len(header)), header, FRAME_END_CHAR]
+        for start in range(0, len(body), channel.max_content_size):
+            part = body[start : start + channel.max_content_size]
+            frames += (_FRAME.pack(FRAME_BODY, number, len(part)), part, FRAME_END_CHAR)
         return b"".join(frames)
 
-    def _pieces(self, number: int, kind: str) -> tuple[bytes, bytes, bytes, bytes]:
-        publish = Basic.Publish(
-            exchange=self._service, routing_key=kind, mandatory=kind not in self._unconsumed
-        )
-        encoded = self._properties(kind, _ID, _TRACEPARENT).marshal()
-        before, rest = encoded.split(_TRACEPARENT.encode())
-        between, after = rest.split(_ID.encode())
-        return frame.marshal(publish, number), before, between, after
+    def _publish(self, number: int, kind: str) -> bytes:
+        mandatory = kind not in self._unconsumed
+        publish = Basic.Publish(exchange=self._service, routing_key=kind, mandatory=mandatory)
+        return frame.marshal(publish, number)
 
-    def _properties(self, kind: str, message_id: str, trace: str | None) -> Basic.Properties:
+    def _encoded_properties(self, message: Message) -> bytes:
+        trace, message_id = message.traceparent, str(message.id)
+        if trace is not None and len(trace) != len(_TRACEPARENT):
+            return self._marshalled(message.type, message_id, trace)
+        key = (message.type, trace is not None)
+        pieces = self._properties.get(key)
+        if pieces is None:
+            pieces = self._properties[key] = self._pieces(*key)
+        before, between, after = pieces
+        return b"".join((before, (trace or "").encode(), between, message_id.encode(), after))
+
+    def _pieces(self, kind: str, has_trace: bool) -> tuple[bytes, bytes, bytes]:  # noqa: FBT001
+        """What stands before, between and after trace and id."""
+        encoded = self._marshalled(kind, _ID, _TRACEPARENT if has_trace else None)
+        rest, after = encoded.split(_ID.encode())
+        before, between = rest.split(_TRACEPARENT.encode()) if has_trace else (b"", rest)
+        return before, between, after
+
+    def _marshalled(self, kind: str, message_id: str, trace: str | None) -> bytes:
         """Persistent, named, with the W3C trace context."""
         return Basic.Properties(
             content_type=CONTENT_TYPE,
@@ -70,14 +84,4 @@ class Frames:
             message_type=kind,
             user_id=self._user,
             app_id=self._service,
-        )
-
-
-class _Encoded(Basic.Properties):
-    """Properties that are encoded already."""
-
-    def __init__(self, encoded: bytes) -> None:  # no super(): nothing but the bytes is read
-        self._bytes = encoded
-
-    def marshal(self) -> bytes:
-        return self._bytes
+        ).marshal()

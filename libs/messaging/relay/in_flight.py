@@ -6,58 +6,48 @@ them. What the channel knows of messages in flight (delivery tags, confirms, ret
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
 
-from libs.messaging.relay.claims import Message
+from libs.messaging.relay.claims import Message, Outcome
 from libs.messaging.relay.frames import Frames
+
+Held = Callable[[Message], str | None]
+"""Why a message must not go out now; None when it may."""
 
 STRAGGLER_SECONDS = 0.5
 """A message is late when the others were answered for at least so long ago."""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """How far publishing the messages of one subject got: the first `confirmed` are with the
-    broker. `error` says why the next one is not; None when it was not tried. `silent`: the broker
-    did not answer for that one.
-    """
-
-    messages: Sequence[Message]
-    confirmed: int = 0
-    error: str | None = None
-    silent: bool = False
-
-    @property
-    def next_message(self) -> Message:
-        return self.messages[self.confirmed]
-
-    @property
-    def done(self) -> bool:
-        return self.confirmed == len(self.messages)
-
-
 class InFlight:
     """The first message of each subject goes at once, the next when the one before is confirmed.
 
-    How far each got, and why not further, is written into its outcome. `until` (the loop's time) is
-    when subjects stop sending further messages.
+    How far each got, and why not further, is written into its outcome. `held` says why a message
+    must not go out now. `until` (the loop's time) is when subjects stop sending further messages.
     """
 
     def __init__(
-        self, channel: Channel, frames: Frames, outcomes: Sequence[Outcome], *, until: float
+        self,
+        channel: Channel,
+        frames: Frames,
+        outcomes: Sequence[Outcome],
+        *,
+        held: Held,
+        until: float,
     ) -> None:
-        self._answered_types: set[str] = set()
+        self.answers = 0
         self._channel = channel
         self._frames = frames
+        self._held = held
         self._loop = asyncio.get_running_loop()
         self._started = self._last_answer = self._loop.time()
+        self._seen_answers = 0
         self._until = until
+        self._outcomes = outcomes
         self._ready = list(outcomes)
         self._unconfirmed: dict[asyncio.Future[object], Outcome] = {}
         self._progress = asyncio.Event()
@@ -67,23 +57,24 @@ class InFlight:
         """Those whose message is on its way and not answered for."""
         return list(self._unconfirmed.values())
 
-    @property
-    def answered(self) -> bool:
-        """Whether the broker has answered for any message."""
-        return bool(self._answered_types)
-
-    @property
     def has_stragglers(self) -> bool:
         """Some were answered for, and the rest takes more than twice as long as these did. The rest
-        are messages of other types: a queue that has confirmed one message is slow, not silent.
+        are messages of other types: a queue that has confirmed one message is slow, not silent. To
+        be asked from time to time.
         """
+        now = self._loop.time()
+        if self.answers != self._seen_answers:
+            self._seen_answers, self._last_answer = self.answers, now
         took = self._last_answer - self._started
-        silence = self._loop.time() - self._last_answer
-        if self._ready or not self.answered or silence <= max(STRAGGLER_SECONDS, took):
+        silence = now - self._last_answer
+        if self._ready or not self.answers or silence <= max(STRAGGLER_SECONDS, took):
             return False
-        return self._answered_types.isdisjoint(
-            outcome.next_message.type for outcome in self._unconfirmed.values()
-        )
+        confirmed = {
+            message.type
+            for outcome in self._outcomes
+            for message in outcome.rows.messages[: outcome.confirmed]
+        }
+        return confirmed.isdisjoint(each.next_message.type for each in self.unconfirmed)
 
     async def publish(self) -> None:
         """Until the broker has answered for everything. Raises what aiormq raises when the channel
@@ -106,12 +97,17 @@ class InFlight:
         payload = bytearray()
         for outcome in outcomes:
             message = outcome.next_message
+            outcome.error = self._held(message)
+            if outcome.error is not None:
+                continue
             try:
                 payload += self._frames.of(message, self._channel)
             except (TypeError, ValueError) as error:
                 outcome.error = f"cannot be sent: {error}"
             else:
                 sent.append((outcome, message))
+        if not sent:
+            return
         async with self._channel.lock:
             await self._channel.write_queue.put(ChannelFrame(bytes(payload), should_close=False))
             for outcome, message in sent:  # nothing awaits in here: no answer can come before
@@ -131,8 +127,7 @@ class InFlight:
         if confirmation.cancelled():
             return
         outcome = self._unconfirmed.pop(confirmation)
-        self._answered_types.add(outcome.next_message.type)
-        self._last_answer = self._loop.time()
+        self.answers += 1
         error = confirmation.exception()
         if error is None:
             outcome.confirmed += 1

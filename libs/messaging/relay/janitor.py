@@ -8,26 +8,31 @@ from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.relay.backlog import Backlog, backlog
 from libs.messaging.relay.metrics import FAILING as FAILING_ROWS
 from libs.messaging.relay.metrics import GIVEN_UP, OLDEST, WAITING
-from libs.messaging.relay.rows import BEYOND, FRESH, PARKED, heads_among, transaction
+from libs.messaging.relay.rows import FRESH, PARKED, heads_among, transaction
 from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
+WINDOW = 2_000
+"""So many rows a statement looks through."""
+
+_BEYOND = f"CASE WHEN count(*) = {WINDOW} THEN max(seq) + 1 END"
+
 _LOWEST_FROM = f"""
-WITH {heads_among(FRESH)}
-SELECT (SELECT seq FROM heads WHERE seq = nearest LIMIT 1)
+WITH {heads_among(FRESH, limit=str(WINDOW))}
+SELECT min(seq) FROM heads WHERE seq = nearest
 """  # noqa: S608 - constants
 
 _LOWEST_BELOW = f"""
-WITH {heads_among(FRESH, before="AND seq < $3")}
-SELECT (SELECT seq FROM heads WHERE seq = nearest LIMIT 1), {BEYOND}
+WITH {heads_among(FRESH, limit=str(WINDOW), before="AND seq < $3")}
+SELECT (SELECT min(seq) FROM heads WHERE seq = nearest), {_BEYOND} FROM near
 """  # noqa: S608 - constants
 
 _FREE_STUCK = f"""
-WITH {heads_among(PARKED)}, freed AS (
+WITH {heads_among(PARKED, limit=str(WINDOW))}, freed AS (
     UPDATE outbox SET due_at = now()
     WHERE seq = ANY (ARRAY(SELECT seq FROM heads WHERE seq = nearest)) RETURNING seq
 )
-SELECT (SELECT min(seq) FROM freed), {BEYOND}
+SELECT (SELECT min(seq) FROM freed), {_BEYOND} FROM near
 """  # noqa: S608 - constants
 
 MOST_OF_THE_TIME = 20

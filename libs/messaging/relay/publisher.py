@@ -12,9 +12,9 @@ from aiormq.channel import Channel
 from aiormq.exceptions import ChannelLockedResource, ChannelPreconditionFailed
 
 from libs.messaging.relay.broker import Broker, BrokerUnavailable, broker_errors
-from libs.messaging.relay.claims import Message
+from libs.messaging.relay.claims import Outcome, SubjectRows
 from libs.messaging.relay.frames import Frames
-from libs.messaging.relay.in_flight import InFlight, Outcome
+from libs.messaging.relay.in_flight import Held, InFlight
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,9 @@ silent about some messages only?"""
 
 @dataclass
 class Published:
-    """What became of each list of messages, in their order. `unavailable` says why publishing ended
-    early; None when it did not.
+    """What became of the rows of each subject, in their order.
+
+    `unavailable` says why publishing ended early; None when it did not.
     """
 
     outcomes: list[Outcome]
@@ -38,7 +39,7 @@ class Published:
     @property
     def silent_types(self) -> set[str]:
         """The types of the messages that the broker did not answer for."""
-        return {each.next_message.type for each in self.outcomes if each.silent}
+        return {outcome.next_message.type for outcome in self.outcomes if outcome.silent}
 
 
 class Publisher:
@@ -66,27 +67,28 @@ class Publisher:
         """With the connection, which may serve other publishers."""
         await self._broker.close()
 
-    async def publish(self, batch: Sequence[Sequence[Message]]) -> Published:
-        """Publish all lists at once, each one message after another.
+    async def publish(self, subjects: Sequence[SubjectRows], held: Held) -> Published:
+        """Publish all subjects at once, each one message after another.
 
-        When the broker closes the channel over one message, the others go again one by one, to find
-        out which. Messages that the broker is silent about, while it answered for others, fail.
+        A message that is `held` fails. When the broker closes the channel over one message, the
+        others go again one by one, to find out which. Messages that the broker is silent about,
+        while it answered for others, fail.
         """
-        published = Published([Outcome(messages) for messages in batch])
+        published = Published([Outcome(rows) for rows in subjects])
         deadline = asyncio.get_running_loop().time() + self._timeout
         try:
             if self._channel is None:
                 raise BrokerUnavailable("the channel is closed")
-            rejected = await self._together(self._channel, published.outcomes, deadline)
+            rejected = await self._together(self._channel, published.outcomes, held, deadline)
             if rejected is not None:
                 log.error("%s: the broker closed the channel: %s", self._broker.exchange, rejected)
-                await self._one_by_one(published.outcomes, deadline, rejected)
+                await self._one_by_one(published.outcomes, held, deadline, rejected)
         except BrokerUnavailable as error:
             published.unavailable = error
         return published
 
     async def _one_by_one(
-        self, outcomes: Sequence[Outcome], deadline: float, rejected: str
+        self, outcomes: Sequence[Outcome], held: Held, deadline: float, rejected: str
     ) -> None:
         for outcome in outcomes:
             if outcome.error is not None or outcome.done:
@@ -94,23 +96,23 @@ class Publisher:
             if asyncio.get_running_loop().time() > deadline:
                 raise BrokerUnavailable(rejected)
             channel = await self._broker.confirming_channel()
-            why = await self._together(channel, [outcome], deadline)
+            why = await self._together(channel, [outcome], held, deadline)
             if why is not None:
                 outcome.error = why
             await self._close(channel)
 
     async def _together(
-        self, channel: Channel, outcomes: Sequence[Outcome], deadline: float
+        self, channel: Channel, outcomes: Sequence[Outcome], held: Held, deadline: float
     ) -> str | None:
         """None, or why the broker closed the channel over a message, whichever it was."""
         loop = asyncio.get_running_loop()
         until = loop.time() + SUBJECT_SECONDS
-        in_flight = InFlight(channel, self._frames, outcomes, until=until)
+        in_flight = InFlight(channel, self._frames, outcomes, held=held, until=until)
         publishing, closing = asyncio.create_task(in_flight.publish()), channel.closing
         try:
             while not publishing.done() and not closing.done():
                 left = deadline - loop.time()
-                if left <= 0 or in_flight.has_stragglers:
+                if left <= 0 or in_flight.has_stragglers():
                     await self._give_up(channel, in_flight, publishing)
                     return None
                 done, _ = await asyncio.wait(
@@ -141,7 +143,7 @@ class Publisher:
         """
         publishing.cancel()  # before errors are noted: a confirm must not come after them
         await asyncio.gather(publishing, return_exceptions=True)
-        if in_flight.answered:
+        if in_flight.answers:
             answers, error = True, "no confirm, although others had theirs"
         else:
             answers = await self._close(channel) or await self._broker.answers()

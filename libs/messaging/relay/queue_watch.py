@@ -7,14 +7,13 @@ mandatory flag is satisfied by any of them.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 
 from libs.messaging.database import Connection
 from libs.messaging.relay.broker import Broker, BrokerUnavailable
-from libs.messaging.relay.claims import Message, claim_probe, settle
-from libs.messaging.relay.in_flight import Outcome
+from libs.messaging.relay.claims import Outcome, SubjectRows, claim_probe, settle
 from libs.messaging.relay.publisher import Publisher
-from libs.messaging.relay.retries import log_failures, settled
+from libs.messaging.relay.retries import log_failures, retry_after
 from libs.messaging.relay.rows import FAILING, transaction
 from libs.messaging.relay.settings import RelaySettings
 
@@ -128,10 +127,15 @@ class QueueWatch:
                 connection, self._service, event_type, self._settings.limits.window
             )
             if rows is not None:
-                outcome = await self._publish(rows.messages)
-                done = settled(self._settings, rows, outcome.confirmed, outcome.error)
-                log_failures(self._service, [done])
-                may_go = await settle(connection, self._service, [done], archive=self._archive)
+                outcome = await self._publish(rows)
+                log_failures(self._service, [outcome])
+                may_go = await settle(
+                    connection,
+                    self._service,
+                    [outcome],
+                    retry_after=retry_after(self._settings),
+                    archive=self._archive,
+                )
                 self._released(may_go)
                 passed = outcome.done
             if passed:
@@ -140,16 +144,16 @@ class QueueWatch:
         finally:
             connection.terminate()
 
-    async def _publish(self, messages: Sequence[Message]) -> Outcome:
+    async def _publish(self, rows: SubjectRows) -> Outcome:
         """On a connection of its own: a queue that does not answer can keep the broker from
         answering anything else on it.
         """
         publisher = self._probing()
         try:
             await publisher.open()
-            (outcome,) = (await publisher.publish([messages])).outcomes
+            (outcome,) = (await publisher.publish([rows], lambda _: None)).outcomes
         except BrokerUnavailable as error:
-            outcome = Outcome(messages, error=str(error))
+            outcome = Outcome(rows, error=str(error))
         finally:
             await publisher.close()
         return outcome

@@ -17,45 +17,33 @@ PARKED = "attempts = 0 AND due_at = 'infinity'"
 
 OF_SUBJECT = """SELECT {columns} FROM outbox AS each
     WHERE (each.subject, each.seq) >= (row.subject, {first}) AND each.subject <= row.subject
-        AND each.source = row.source
+        AND each.source = $1
     ORDER BY each.subject, each.seq LIMIT {limit}"""
-"""The rows of the subject of `row` (with columns source and subject), in order.
+"""The rows of the subject of `row`, in order. `$1` is the source.
 
 The bounds are a pair and `<=` because only the index of both columns serves them in this order.
 With `=` and the statistics of one hot subject, the planner reads all rows by `seq` instead.
 """
 
 HEAD = OF_SUBJECT.format(
-    columns="each.ctid, each.source, each.subject, each.seq, each.attempts, each.due_at",
-    first=0,
-    limit=1,
+    columns="each.ctid, each.subject, each.seq, each.attempts, each.due_at", first=0, limit=1
 )
-"""The head of the subject of `row`."""
-
-WINDOW = 2_000
-"""So many rows of one state a statement looks through for heads."""
+"""The head of the subject of `row`. `$1` is the source."""
 
 
-def heads_among(state: str, *, before: str = "") -> str:
-    """The first WINDOW rows of that state from `$2` on, as `near`; the heads of their subjects, as
-    `heads`, with the subject's first row among them as `nearest`. Heads are looked for one by one,
-    as somebody reads them, in the order of `nearest`.
+def heads_among(state: str, *, limit: str, before: str = "") -> str:
+    """The first rows of that state and of the source `$1`, from `$2` on, as `near`; the heads of
+    their subjects as `heads`, each with the subject's first row among them as `nearest`.
     """
     return f"""near AS MATERIALIZED (
-    SELECT source, subject, seq FROM outbox
-    WHERE {state} AND source = $1 AND seq >= $2 {before} ORDER BY seq LIMIT {WINDOW}
-), first AS MATERIALIZED (
-    SELECT * FROM (SELECT DISTINCT ON (subject) * FROM near ORDER BY subject, seq) AS one
-    ORDER BY seq
+    SELECT subject, seq FROM outbox
+    WHERE {state} AND source = $1 AND seq >= $2 {before} ORDER BY seq LIMIT {limit}
 ), heads AS MATERIALIZED (
-    SELECT row.seq AS nearest, head.* FROM first AS row CROSS JOIN LATERAL ({HEAD}) AS head
+    SELECT row.nearest, head.*
+    FROM (SELECT subject, min(seq) AS nearest FROM near GROUP BY subject ORDER BY nearest) AS row
+    CROSS JOIN LATERAL ({HEAD}) AS head
 )"""  # noqa: S608 - constants
 
-
-BEYOND = (
-    f"CASE WHEN (SELECT count(*) FROM near) = {WINDOW} THEN (SELECT max(seq) + 1 FROM near) END"  # noqa: S608 - constants
-)
-"""Where to go on behind `near`; NULL when there is no more."""
 
 _SETTINGS = """
 SET LOCAL synchronous_commit = off;

@@ -16,7 +16,7 @@ from libs.messaging.relay.claims import (
     CLAIM,
     Batch,
     Limits,
-    Settled,
+    Outcome,
     SubjectRows,
     claim,
     park,
@@ -24,7 +24,7 @@ from libs.messaging.relay.claims import (
 )
 from libs.messaging.relay.janitor import Janitor
 from libs.messaging.relay.relay import RelaySettings
-from libs.messaging.relay.rows import WINDOW, begin
+from libs.messaging.relay.rows import begin
 from libs.messaging.relay.scan_start import ScanStart
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import SERVICE, Outlet, outlet
@@ -63,7 +63,7 @@ async def _pages(relay: Connection, look_from: int, limits: Limits) -> int:
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM}",
         SERVICE,
         look_from,
-        limits.heads,
+        limits.fresh,
         limits.failing,
         limits.of_subject,
         limits.rows,
@@ -89,14 +89,16 @@ def _bodies(rows: SubjectRows) -> list[str]:
     return [message.body.decode() for message in rows.messages]
 
 
-async def _settle(relay: Connection, *settled: Settled) -> int | None:
-    return await settle(relay, SERVICE, settled, archive=False)
+async def _settle(
+    relay: Connection, *outcomes: Outcome, retry_after: timedelta = timedelta(0)
+) -> int | None:
+    return await settle(relay, SERVICE, outcomes, retry_after=lambda _: retry_after, archive=False)
 
 
 async def _park(relay: Connection) -> None:
     """What another relay parks that holds nothing."""
     await begin(relay)
-    await park(relay, SERVICE, Batch([], park_from=0))
+    await park(relay, SERVICE, Batch([], crowded_from=0), window=1_000)
     await relay.execute("COMMIT")
 
 
@@ -106,10 +108,10 @@ async def _all_rounds(relay: Connection) -> list[Batch]:
     while True:
         batch = await _claim(relay, look_from)
         rounds.append(batch)
-        if batch.park_from is not None:
-            await park(relay, SERVICE, batch)
-        if batch.subjects or batch.park_from is not None:
-            await _settle(relay, *(Settled(rows, 0) for rows in batch.subjects))
+        if batch.crowded_from is not None:
+            await park(relay, SERVICE, batch, window=Limits().fresh)
+        if batch.subjects or batch.crowded_from is not None:
+            await _settle(relay, *(Outcome(rows, 0) for rows in batch.subjects))
         if batch.beyond is None:
             return rounds
         look_from = batch.beyond
@@ -121,10 +123,10 @@ async def test_rows_behind_a_failing_one_are_parked_and_cost_claims_nothing(
     await _fill(shop, "'blocked'", 20_000)
     await shop.db.execute("ANALYZE outbox")  # as autovacuum does: all rows look like one subject
     (blocked,) = (await _claim(relay)).subjects
-    await _settle(relay, Settled(blocked, 0, "returned: NO_ROUTE", timedelta(hours=1)))
+    await _settle(relay, Outcome(blocked, 0, "returned: NO_ROUTE"), retry_after=timedelta(hours=1))
     await _fill(shop, "'free-' || n", 10)
     rounds = await _all_rounds(relay)
-    assert len(rounds) <= 20_000 / WINDOW + 1
+    assert len(rounds) <= 20_000 / Limits().fresh + 1
     assert await shop.count("due_at = 'infinity'") == 19_999
     assert len((await _claim(relay)).subjects) == 10
     await relay.execute("ROLLBACK")
@@ -139,8 +141,7 @@ async def test_a_claim_looks_through_a_bounded_number_of_rows_of_a_hot_subject(
     await shop.db.execute("ANALYZE outbox")
     batch = await _claim(relay)
     assert _subjects(batch) == ["hot"]
-    assert batch.full
-    assert batch.beyond == WINDOW + 1
+    assert (batch.beyond, batch.crowded_from) == (Limits().fresh + 1, 0)
     await relay.execute("ROLLBACK")
     assert await _pages(relay, 0, Limits()) < PAGES / 10
     rounds = await _all_rounds(relay)
@@ -167,7 +168,7 @@ async def test_a_claim_takes_a_bounded_number_of_bytes_and_at_least_one_row(
     )
     batch = await _claim(relay, limits=Limits(bytes=4_000))
     assert [len(rows.messages) for rows in batch.subjects] == [3, 1]
-    assert batch.full
+    assert batch.beyond == 0, "the rest comes next"
     assert batch.subjects[-1].more
     await relay.execute("ROLLBACK")
     assert len((await _claim(relay, limits=Limits(bytes=1))).subjects) == 1
@@ -231,13 +232,13 @@ async def test_parked_rows_go_on_in_order_once_the_failing_row_is_delivered(
     await shop.write("order", 3)
     (failed,) = (await _claim(relay)).subjects
     assert len(failed.messages) == 3
-    await _settle(relay, Settled(failed, 0, "returned: NO_ROUTE", timedelta(0)))
+    await _settle(relay, Outcome(failed, 0, "returned: NO_ROUTE"))
     await _park(relay)
     assert await shop.count("due_at = 'infinity'") == 2
     await shop.write("order", 1, first=4)
     (rows,) = (await _claim(relay, limits=Limits(of_subject=2))).subjects
     assert _bodies(rows) == ["order 1", "order 2"]
-    next_row = await _settle(relay, Settled(rows, 2))
+    next_row = await _settle(relay, Outcome(rows, 2))
     assert next_row == await shop.db.fetchval("SELECT min(seq) FROM outbox")
     (rest,) = (await _claim(relay)).subjects
     assert _bodies(rest) == ["order 3", "order 4"]
@@ -249,13 +250,13 @@ async def test_nothing_is_parked_behind_a_failing_row_that_another_relay_holds(
 ) -> None:
     await shop.write("order", 3)
     (failed,) = (await _claim(relay)).subjects
-    await _settle(relay, Settled(failed, 0, "returned: NO_ROUTE", timedelta(0)))
+    await _settle(relay, Outcome(failed, 0, "returned: NO_ROUTE"))
     (rows,) = (await _claim(relay, limits=Limits(of_subject=1))).subjects
     second = await connect(shop.dsn, "shop relay")
     await _park(second)
     await second.close()
     assert await shop.count("due_at = 'infinity'") == 0
-    await _settle(relay, Settled(rows, 1))
+    await _settle(relay, Outcome(rows, 1))
     assert await shop.count("due_at < 'infinity'") == 2
 
 
@@ -263,7 +264,7 @@ async def test_two_relays_never_hold_rows_of_one_subject(shop: Outlet, relay: Co
     await shop.write("order", 3)
     await shop.write("other", 1)
     second = await connect(shop.dsn, "shop relay")
-    first_batch = await _claim(relay, limits=Limits(heads=1))
+    first_batch = await _claim(relay, limits=Limits(fresh=1))
     second_batch = await _claim(second)
     assert _subjects(first_batch) == ["order"]
     assert _subjects(second_batch) == ["other"]
@@ -285,7 +286,7 @@ async def test_a_relay_takes_the_rows_of_its_own_source_and_leaves_the_others(
     (theirs,) = (await _claim(second, source="mailer")).subjects
     assert _bodies(ours) == [SERVICE]
     assert _bodies(theirs) == ["mailer", "mailer"]
-    await _settle(relay, Settled(ours, 0, "returned: NO_ROUTE", timedelta(0)))
+    await _settle(relay, Outcome(ours, 0, "returned: NO_ROUTE"))
     await _park(relay)
     await second.execute("ROLLBACK")
     assert await shop.count("source = 'mailer' AND attempts = 0 AND due_at < 'infinity'") == 2
@@ -301,7 +302,7 @@ async def test_the_pause_after_a_failure_is_counted_from_the_failure_not_from_th
     (rows,) = (await _claim(relay)).subjects
     await relay.execute("SELECT pg_sleep(0.5)")  # as long as a confirm that never comes
     before = await shop.db.fetchval("SELECT clock_timestamp()")
-    await _settle(relay, Settled(rows, 0, "no confirm", timedelta(seconds=10)))
+    await _settle(relay, Outcome(rows, 0, "no confirm"), retry_after=timedelta(seconds=10))
     assert await shop.db.fetchval("SELECT due_at FROM outbox") >= before + timedelta(seconds=10)
 
 

@@ -45,7 +45,7 @@ async def test_events_of_a_subject_keep_their_order_with_three_relays_and_many_w
 ) -> None:
     await shop.db.execute("CREATE TABLE aggregate (subject text PRIMARY KEY, counter int)")
     await shop.db.execute("INSERT INTO aggregate SELECT unnest($1::text[]), 0", SUBJECTS)
-    small = replace(QUICK, limits=Limits(heads=5, of_subject=3))
+    small = replace(QUICK, limits=Limits(fresh=5, of_subject=3))
     async with AsyncExitStack() as relays:
         for _ in range(3):
             await relays.enter_async_context(shop.relay(settings=small))

@@ -12,7 +12,7 @@ from aiormq.channel import Channel
 from pamqp.commands import Basic
 
 from libs.messaging.relay.broker import Broker, BrokerUnavailable
-from libs.messaging.relay.claims import Message
+from libs.messaging.relay.claims import Message, SubjectRows
 from libs.messaging.relay.frames import Frames
 from libs.messaging.relay.in_flight import STRAGGLER_SECONDS
 from libs.messaging.relay.publisher import Publisher
@@ -65,15 +65,18 @@ def publisher_on(channel: LateBroker, *, timeout: float) -> Publisher:
     return publisher
 
 
-def messages(event_type: str) -> list[Message]:
-    return [Message(1, uuid4(), event_type, b"{}", None, expired=False)]
+def rows(event_type: str) -> SubjectRows:
+    return SubjectRows("order", 0, [Message(1, uuid4(), event_type, b"{}", None, False)], False)
+
+
+def none_held(_: Message) -> None: ...
 
 
 async def test_a_message_given_up_as_late_is_not_counted_when_its_confirm_comes_meanwhile() -> None:
     channel = LateBroker()
     publisher = publisher_on(channel, timeout=0.05)
 
-    published = await publisher.publish([messages("sold.v1"), messages("paid.v1")])
+    published = await publisher.publish([rows("sold.v1"), rows("paid.v1")], none_held)
 
     assert [each.confirmed for each in published.outcomes] == [0, 0]
     assert {each.error for each in published.outcomes} == {"no confirm within 0.05 s"}
@@ -87,7 +90,7 @@ async def test_one_silent_message_holds_up_the_others_for_a_moment_not_for_the_t
     answering = asyncio.create_task(channel.confirm_the_first())
 
     async with asyncio.timeout(5):
-        published = await publisher.publish([messages("sold.v1"), messages("paid.v1")])
+        published = await publisher.publish([rows("sold.v1"), rows("paid.v1")], none_held)
     await answering
 
     prompt, late = published.outcomes
@@ -108,7 +111,7 @@ async def test_late_confirms_of_a_type_that_has_others_confirmed_are_waited_for(
         await channel.confirm(2)
 
     confirming = asyncio.create_task(pause_between_confirms())
-    published = await publisher.publish([messages("sold.v1"), messages("sold.v1")])
+    published = await publisher.publish([rows("sold.v1"), rows("sold.v1")], none_held)
     await confirming
 
     assert [each.confirmed for each in published.outcomes] == [1, 1]
@@ -127,7 +130,7 @@ async def test_a_broker_that_takes_long_for_all_is_waited_for() -> None:
         await channel.confirm(2)
 
     answering = asyncio.create_task(slowly())
-    published = await publisher.publish([messages("sold.v1"), messages("paid.v1")])
+    published = await publisher.publish([rows("sold.v1"), rows("paid.v1")], none_held)
     await answering
 
     assert [each.confirmed for each in published.outcomes] == [1, 1]

@@ -32,7 +32,7 @@ def read(encoded: bytes) -> list[Any]:
 def message(
     *, kind: str = "order.confirmed.v1", trace: str | None = TRACE, size: int = 2
 ) -> Message:
-    return Message(1, uuid4(), kind, b"x" * size, trace, expired=False)
+    return Message(1, uuid4(), kind, b"x" * size, trace, False)
 
 
 @pytest.mark.parametrize("trace", [TRACE, None, "odd"])

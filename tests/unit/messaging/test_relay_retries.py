@@ -5,14 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from libs.messaging.relay.claims import Message, Settled, SubjectRows
+from libs.messaging.relay.claims import Message, Outcome, SubjectRows
 from libs.messaging.relay.retries import log_failures
 
 
-def _row(number: int, error: str | None, kind: str = "sold.v1") -> Settled:
+def _row(number: int, error: str | None, kind: str = "sold.v1") -> Outcome:
     message = Message(number, UUID(int=number), kind, b"{}", None, expired=False)
     rows = SubjectRows(f"order-{number}", 0, [message], more=False)
-    return Settled(rows, 0 if error else 1, error)
+    return Outcome(rows, 0 if error else 1, error)
 
 
 def test_what_fails_for_one_reason_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
