@@ -68,6 +68,7 @@ async def start(
             session.add(
                 OutboxRow(
                     id=uuid7(),
+                    source="credit",
                     subject=str(reserved.subject),
                     type=reserved.type,
                     body=encode(
