@@ -49,7 +49,7 @@ _IN_A_WHILE = func.now() + bindparam("call_in", type_=Interval)
 _SAVE = (
     insert(payouts)
     .values(next_attempt=_IN_A_WHILE)
-    .on_conflict_do_nothing(index_elements=[payouts.c.tenant_id, payouts.c.external_id])
+    .on_conflict_do_nothing()  # an order's payout conflicts in its id and its order, in any order
     .returning(literal(1))
 )
 _DUE = (
