@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
 PROBLEM = MarketSettings.problem_prefix
+NOT_READ = "Something in the address or the form could not be read."
 
 TokenFor = Callable[[User], Awaitable[str]]
 
@@ -146,6 +147,8 @@ class Peers:
             response = await self._client.request(
                 method, self._addresses[service] + path, headers=headers, **request
             )
+        except UnicodeEncodeError:  # a header that a form named: it is no version and no key
+            raise PeerRefusal(400, "bad-request", {"": NOT_READ}) from None
         except (httpx.HTTPError, KeyError) as error:
             log.warning("peer unavailable", peer=service, error=type(error).__name__)
             raise PeerUnavailable(service) from error

@@ -210,3 +210,13 @@ async def test_what_waits_no_more_leads_back(operator: ServiceClient, behind: Be
     answer = await operator.get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
     assert (await operator.get("/operations/attention/orders/x")).status_code == 404
+
+
+async def test_a_form_with_hidden_fields_that_no_header_can_carry_is_refused(
+    operator: ServiceClient, behind: Behind
+) -> None:
+    path = waits(behind, "payments", payment("REFUND_FAILED"))
+    page = await operator.get(path)
+    answer = await submit(operator, page, f"{path}/retry", version='"é"', key="k")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
+    assert not [call for call, _ in behind.calls if " POST " in call]
