@@ -1,16 +1,18 @@
 """What every test may ask for. Servers start once per run, and only if a test needs them."""
 
 import gc
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
-from urllib.parse import urlsplit, urlunsplit
 
-import httpx
 import pytest
+import pytest_asyncio
 from xdist.remote import Producer
 from xdist.workermanage import WorkerController
 
+from libs.messaging import topology
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
+from tests.fixtures.brokers import emptied, fresh_vhost
 from tests.fixtures.scheduling import Scheduling, longest_first
 from tests.fixtures.servers import (
     PostgresServer,
@@ -23,6 +25,7 @@ from tests.fixtures.servers import (
 from tests.fixtures.whole_market import Databases, market_databases
 
 SERVERS = pytest.StashKey[Servers]()
+WHOLE_TOPOLOGY = topology.topology_of(read(CHOREOGRAPHY).participants)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -91,14 +94,22 @@ async def database(postgres_server: PostgresServer) -> AsyncIterator[str]:
 @pytest.fixture
 async def vhost(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
     """The AMQP URL of a vhost of this test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    place = urlsplit(rabbitmq_server.url)
-    async with httpx.AsyncClient(base_url=rabbitmq_server.management_url, timeout=30) as client:
-        (await client.put(f"/api/vhosts/{name}")).raise_for_status()
-        try:
-            everything = {"configure": ".*", "write": ".*", "read": ".*"}
-            permissions = f"/api/permissions/{name}/{place.username}"
-            (await client.put(permissions, json=everything)).raise_for_status()
-            yield urlunsplit(place._replace(path=f"/{name}"))
-        finally:
-            (await client.delete(f"/api/vhosts/{name}")).raise_for_status()
+    async with fresh_vhost(rabbitmq_server) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def whole_topology(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
+    async with fresh_vhost(rabbitmq_server) as url:
+        await topology.apply(url, WHOLE_TOPOLOGY)
+        yield url
+
+
+@pytest.fixture
+async def market_broker(whole_topology: str) -> str:
+    """The AMQP URL of a vhost with the exchanges, queues and bindings of all services, all empty;
+    one for all tests of a worker. To declare them takes seconds: a test that changes them has a
+    `vhost` of its own.
+    """
+    await emptied(whole_topology, WHOLE_TOPOLOGY)
+    return whole_topology

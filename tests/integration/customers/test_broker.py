@@ -7,21 +7,20 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging import topology
-from libs.messaging.saga.choreography import read
-from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import Serve
 from tests.integration.customers.purchases import confirmed, credit, register
 
 
 async def test_a_confirmed_order_from_the_broker_is_answered_there_once(
-    serve: Serve, vhost: str
+    serve: Serve, market_broker: str
 ) -> None:
-    await topology.apply(vhost, topology.topology_of(read(CHOREOGRAPHY).participants))
-    async with await aio_pika.connect(vhost) as connection, await connection.channel() as channel:
+    async with (
+        await aio_pika.connect(market_broker) as connection,
+        await connection.channel() as channel,
+    ):
         answers = await channel.get_queue("vehicles.on.credit.reserved.v1")
-        async with serve(role="all", rabbitmq_url=vhost) as customers:
+        async with serve(role="all", rabbitmq_url=market_broker) as customers:
             customer, order = (await register(customers))["id"], uuid7()
             body = envelope(*confirmed(order, customer))
             queue = "customers.on.order.confirmed.v1"

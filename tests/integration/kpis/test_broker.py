@@ -8,9 +8,6 @@ from uuid import UUID
 import aio_pika
 
 from libs.kernel.ids import uuid7
-from libs.messaging import topology
-from libs.messaging.saga.choreography import read
-from libs.runtime.settings import CHOREOGRAPHY
 from services.kpis.main import build
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import serving
@@ -20,15 +17,16 @@ SALE = {"customer_id": uuid7(), "vehicle_id": uuid7(), "seller_id": uuid7()}
 
 
 async def test_events_from_the_broker_become_figures_once(
-    kpis_database: Database, vhost: str
+    kpis_database: Database, market_broker: str
 ) -> None:
-    everyone = read(CHOREOGRAPHY).participants
-    await topology.apply(vhost, topology.topology_of(everyone))
     tenant = f"tenant-{uuid.uuid4().hex}"
     orders = [uuid7() for _ in range(30)]
     back = orders[:10]
-    settings = settings_for(kpis_database, role="all", rabbitmq_url=vhost)
-    async with await aio_pika.connect(vhost) as connection, await connection.channel() as channel:
+    settings = settings_for(kpis_database, role="all", rabbitmq_url=market_broker)
+    async with (
+        await aio_pika.connect(market_broker) as connection,
+        await connection.channel() as channel,
+    ):
 
         async def send(event_type: str, order: UUID, **data: Any) -> None:
             body = envelope(event_type, tenant, order, data)

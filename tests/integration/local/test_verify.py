@@ -22,12 +22,6 @@ from tests.integration.local.spoilt import PARTICIPANTS, Spoilt
 QUEUE = "vehicles.on.credit.reserved.v1"
 
 
-@pytest.fixture
-async def queues(vhost: str) -> str:
-    await apply(vhost, topology_of(PARTICIPANTS))
-    return vhost
-
-
 def found(report: Report, rule: str) -> tuple[int, list[str]]:
     """How many offences there are, and those that are listed."""
     [invariant] = [each for each in report.invariants if each.rule == rule]
@@ -133,48 +127,53 @@ async def test_an_outbox_row_that_stays_is_named_with_why(
     assert found(report, PUBLISHED) == (1, [f"{event} {sentence}"])
 
 
-async def test_empty_queues_hold(filled: Mapping[str, str], queues: str) -> None:
-    report = await check(filled, PARTICIPANTS, rabbitmq_url=queues)
+async def test_empty_queues_hold(filled: Mapping[str, str], market_broker: str) -> None:
+    report = await check(filled, PARTICIPANTS, rabbitmq_url=market_broker)
 
     assert report.hold
     assert found(report, NOTHING_WAITS) == (0, [])
 
 
 async def test_a_message_in_a_queue_while_nothing_moves_is_an_offence(
-    filled: Mapping[str, str], queues: str
+    filled: Mapping[str, str], market_broker: str
 ) -> None:
-    await _publish(queues, QUEUE)
+    await _publish(market_broker, QUEUE)
 
-    report = await check(filled, PARTICIPANTS, rabbitmq_url=queues)
+    report = await check(filled, PARTICIPANTS, rabbitmq_url=market_broker)
 
     assert found(report, NOTHING_WAITS) == (1, [f"{QUEUE} holds 1 messages"])
 
 
 async def test_a_message_in_a_queue_while_the_system_moves_is_a_note(
-    spoilt: Spoilt, queues: str
+    spoilt: Spoilt, market_broker: str
 ) -> None:
-    await _publish(queues, QUEUE)
+    await _publish(market_broker, QUEUE)
     await spoilt.spoil("orders", "UPDATE orders SET created_at = now() WHERE id = '{awaiting}'")
 
-    report = await check(spoilt.databases, PARTICIPANTS, rabbitmq_url=queues, grace_seconds=600)
+    report = await check(
+        spoilt.databases, PARTICIPANTS, rabbitmq_url=market_broker, grace_seconds=600
+    )
 
     assert report.hold
     assert report.notes[-1] == f"{QUEUE} holds 1 messages, and the system moves"
 
 
-async def test_a_missing_queue_is_an_offence(filled: Mapping[str, str], queues: str) -> None:
-    async with await aio_pika.connect(queues) as connection:
+async def test_a_missing_queue_is_an_offence(filled: Mapping[str, str], vhost: str) -> None:
+    await apply(vhost, topology_of(PARTICIPANTS))
+    async with await aio_pika.connect(vhost) as connection:
         await (await connection.channel()).queue_delete(QUEUE)
 
-    report = await check(filled, PARTICIPANTS, rabbitmq_url=queues)
+    report = await check(filled, PARTICIPANTS, rabbitmq_url=vhost)
 
     assert found(report, NOTHING_WAITS) == (1, [f"{QUEUE} is missing"])
 
 
-async def test_dead_letters_are_listed_and_stay(filled: Mapping[str, str], queues: str) -> None:
+async def test_dead_letters_are_listed_and_stay(
+    filled: Mapping[str, str], market_broker: str
+) -> None:
     dead = str(uuid4())
-    await _publish(queues, QUEUE, exchange="vehicles.dlx", message_id=dead)
-    reports = [await check(filled, PARTICIPANTS, rabbitmq_url=queues) for _ in range(2)]
+    await _publish(market_broker, QUEUE, exchange="vehicles.dlx", message_id=dead)
+    reports = [await check(filled, PARTICIPANTS, rabbitmq_url=market_broker) for _ in range(2)]
 
     for report in reports:
         assert report.hold

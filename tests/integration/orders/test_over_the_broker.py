@@ -12,7 +12,6 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
-from libs.messaging import topology
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.infrastructure.settings import OrdersSettings
@@ -26,15 +25,16 @@ ALL = read(CHOREOGRAPHY).participants
 
 
 @pytest.fixture
-async def orders(database: str, vhost: str) -> AsyncIterator[ServiceClient]:
-    await topology.apply(vhost, topology.topology_of(ALL))
-    async with running(build, OrdersSettings, database, role="all", rabbitmq_url=vhost) as client:
+async def orders(database: str, market_broker: str) -> AsyncIterator[ServiceClient]:
+    async with running(
+        build, OrdersSettings, database, role="all", rabbitmq_url=market_broker
+    ) as client:
         yield client
 
 
 @pytest.fixture
-async def channel(vhost: str) -> AsyncIterator[AbstractChannel]:
-    connection = await aio_pika.connect(vhost)
+async def channel(market_broker: str) -> AsyncIterator[AbstractChannel]:
+    connection = await aio_pika.connect(market_broker)
     async with connection:
         yield await connection.channel()
 

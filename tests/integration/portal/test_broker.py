@@ -5,25 +5,21 @@ import json
 import aio_pika
 
 from libs.kernel.ids import uuid7
-from libs.messaging import topology
-from libs.messaging.saga.choreography import read
-from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.polling import eventually
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
 from tests.integration.portal.purchases import WAY_FORWARD, envelope
 
 
 async def test_events_from_the_broker_stand_in_the_timeline_once(
-    serve: Serve, vhost: str, add_user: AddUser
+    serve: Serve, market_broker: str, add_user: AddUser
 ) -> None:
     await add_user("operator")
-    await topology.apply(vhost, topology.topology_of(read(CHOREOGRAPHY).participants))
     order_id = uuid7()
     events = [envelope(order_id, heard, after_ms=n) for n, heard in enumerate(WAY_FORWARD)]
     async with (
-        await aio_pika.connect(vhost) as connection,
+        await aio_pika.connect(market_broker) as connection,
         await connection.channel() as channel,
-        serve(role="all", rabbitmq_url=vhost) as portal,
+        serve(role="all", rabbitmq_url=market_broker) as portal,
     ):
         await signed_in(portal, "operator@example.com")
         for event in [*reversed(events), *events]:  # out of order, then each once more

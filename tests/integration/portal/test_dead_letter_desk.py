@@ -11,8 +11,6 @@ from aio_pika.abc import AbstractChannel
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.saga.choreography import read
-from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
@@ -22,25 +20,19 @@ VIEW = "portal.on.credit.reserved.v1"
 
 
 @pytest.fixture
-async def broker(vhost: str) -> str:
-    await topology.apply(vhost, topology.topology_of(read(CHOREOGRAPHY).participants))
-    return vhost
-
-
-@pytest.fixture
-async def channel(broker: str) -> AsyncIterator[AbstractChannel]:
-    async with await aio_pika.connect(broker) as connection:
+async def channel(market_broker: str) -> AsyncIterator[AbstractChannel]:
+    async with await aio_pika.connect(market_broker) as connection:
         yield await connection.channel()
 
 
 @pytest.fixture
 async def desk(
-    broker: str, rabbitmq_server: RabbitMQServer, serve: Serve, add_user: AddUser
+    market_broker: str, rabbitmq_server: RabbitMQServer, serve: Serve, add_user: AddUser
 ) -> AsyncIterator[ServiceClient]:
     """The portal with an operator signed in."""
     place = urlsplit(rabbitmq_server.management_url)
     addresses = {
-        "rabbitmq_operator_url": broker,
+        "rabbitmq_operator_url": market_broker,
         "rabbitmq_management_url": place.geturl(),
     }
     async with serve(**addresses) as client:
