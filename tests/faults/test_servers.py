@@ -109,7 +109,8 @@ async def test_all_that_was_accepted_is_finished_when_the_database_is_well_again
 async def test_deadlocks_under_load_lose_and_double_nothing(world: World) -> None:
     found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     async with world.under_load(), database_finds_deadlocks(world):
-        await eventually(lambda: world.tills_database.fetchval(found), timeout=30)
+        # The clients meet by chance, the more seldom the slower the machine.
+        await eventually(lambda: world.tills_database.fetchval(found), timeout=120)
 
 
 async def test_serialization_failures_under_load_lose_and_double_nothing(world: World) -> None:
