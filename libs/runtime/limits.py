@@ -6,12 +6,15 @@ Pure ASGI. The body is read before a place is taken, so that slow clients hold n
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.runtime.problems import Refusal, Unavailable, of_refusal
 
 BODY_SECONDS = 10.0
+DISCARD_SECONDS = 2.0
+"""For so long the rest of a refused body is read and thrown away."""
 PLACE_SECONDS = 2.0
 MAX_STREAMS = 300
 MAX_STREAMS_PER_CLIENT = 100
@@ -23,7 +26,7 @@ ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
 CLOSE = {"Connection": "close"}
-"""What is left of the body is not read."""
+"""What is left of the body is not waited for."""
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
@@ -60,7 +63,7 @@ class RequestLimits:
         if CROWDED in scope and scope["path"] not in ALWAYS_ANSWERED:
             refusal = Unavailable("too many connections are at work", code="busy")
             refusal.headers = {**(refusal.headers or {}), **CLOSE}
-            return await of_refusal(refusal)(scope, receive, send)
+            return await _refuse(refusal, scope, receive, send)
         if self._free(scope["path"]):
             return await self._app(scope, receive, send)
         if self._streams(scope["path"]):
@@ -71,7 +74,7 @@ class RequestLimits:
             receive = await self._with_body(scope, receive)
             await self._take_place()
         except Refusal as refusal:
-            return await of_refusal(refusal)(scope, receive, send)
+            return await _refuse(refusal, scope, receive, send)
         try:
             await self._app(scope, receive, send)
         finally:
@@ -141,6 +144,24 @@ class RequestLimits:
             field="body",
             headers=CLOSE,
         )
+
+
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer, and read for a while what the client still sends. A connection that is closed before
+    is reset by the system, and the client loses the answer with it.
+    """
+
+    async def send_and_discard(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DISCARD_SECONDS):
+                    while (await receive()).get("more_body", False):
+                        pass
+            message = {"type": "http.response.body"}
+        await send(message)
+
+    await of_refusal(refusal)(scope, receive, send_and_discard)
 
 
 def _call_it_json(scope: Scope) -> None:

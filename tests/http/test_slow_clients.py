@@ -1,6 +1,7 @@
 """Clients that send or read slowly hold nothing that others need, and are cut off in time."""
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -155,6 +156,17 @@ async def test_who_stops_in_a_body_is_told(notes: Notes) -> None:
     client = await notes.connect()
     await client.send(BODY + b" ")
     assert (await client.ended()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_who_sends_a_large_body_to_its_end_still_reads_why_it_is_refused(
+    notes: Notes,
+) -> None:
+    client, megabytes = await notes.connect(), 5
+    await client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (megabytes * 1024 * 1024))
+    await asyncio.to_thread(select.select, [client.socket], [], [], PATIENCE)  # refused already
+    for _ in range(megabytes):
+        await client.send(bytes(1024 * 1024))
+    assert (await client.ended()).startswith(b"HTTP/1.1 413 ")
 
 
 async def test_who_reads_nothing_of_many_answers_holds_no_place(notes: Notes) -> None:
