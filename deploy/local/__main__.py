@@ -98,7 +98,8 @@ def demo(
             addresses = {name: system.state.service_url(name) for name in system.state.services}
             well = asyncio.run(purchases.play(addresses, system.installation, console))
             print()
-            _print_addresses(system)
+            if keep:
+                _print_addresses(system)
         finally:
             if not keep:
                 _say_stopped(lifecycle.stop(DEMO))
@@ -106,6 +107,8 @@ def demo(
             lifecycle.delete(DEMO, images=False)
     if keep:
         print("left running: ./taskw down stops it")
+    else:
+        print("To look around: ./taskw demo --keep leaves it running, ./taskw up starts a new one.")
     if not well:
         sys.exit(f"error: not every purchase ended as it should, see above and {DEMO}/logs")
 

@@ -91,6 +91,7 @@ def test_a_demo_has_a_system_of_its_own_beside_the_one_that_runs(running: Path) 
 
     assert code == 0, output
     assert "Invariants over all databases (8 purchases)" in output
+    assert "sign in as" not in output, "there is nothing left to sign in to"
     assert records(running) == before
     assert not (running / "demo").exists()
     code, output = run(running, "verify")
