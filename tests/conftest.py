@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
+import structlog
 from xdist.remote import Producer
 from xdist.workermanage import WorkerController
 
@@ -30,10 +31,19 @@ WHOLE_TOPOLOGY = topology.topology_of(read(CHOREOGRAPHY).participants)
 
 def pytest_configure(config: pytest.Config) -> None:
     """In a parallel run the controller owns the servers, for it outlives its workers."""
+    _log_plain_tracebacks()
     if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
         owned = ExitStack()
         config.add_cleanup(owned.close)
         config.stash[SERVERS] = owned.enter_context(running_servers())
+
+
+def _log_plain_tracebacks() -> None:
+    """By itself structlog draws each traceback with the values of all variables: that takes seconds
+    for one error.
+    """
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
