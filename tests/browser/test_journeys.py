@@ -60,7 +60,7 @@ async def test_a_buyer_buys_and_picks_up(
     await page.goto("/")
     await page.get_by_role("link", name="Volkswagen Gol").first.wait_for()
     await press_buy(page, vehicle)
-    await stands(page, "Waiting for your payment")
+    await stands(page, "Awaiting payment")
     await pay(page)
     await stands(page, "Ready for pick-up")
     await page.get_by_role("button", name="I have picked it up").click()
@@ -83,9 +83,9 @@ async def test_of_two_buyers_of_one_vehicle_one_gets_it_and_the_other_is_told(
     for page in pages:
         await page.locator("#panel").wait_for()
         heading = page.locator("#panel h2").first
-        await expect(heading).to_have_text(re.compile("Waiting for your payment|Failed"))
+        await expect(heading).to_have_text(re.compile("Awaiting payment|Failed"))
     states = sorted([await page.locator("#panel h2").first.inner_text() for page in pages])
-    assert states == ["Failed", "Waiting for your payment"]
+    assert states == ["Failed", "Awaiting payment"]
     (loser,) = [page for page in pages if await page.get_by_text("Failed").count()]
     (winner,) = [page for page in pages if page is not loser]
     await expect(loser.locator("#panel")).to_contain_text("not for sale")
@@ -103,7 +103,7 @@ async def test_a_buyer_gives_up_and_everything_goes_back(
     vehicle = await market.list_vehicle(price_cents=PRICE)
     page = await sign_in(await add_person("buyer"))
     await press_buy(page, vehicle)
-    await stands(page, "Waiting for your payment")
+    await stands(page, "Awaiting payment")
     await pay(page)
     await stands(page, "Ready for pick-up")
     await page.get_by_text("Changed your mind?").click()
@@ -146,7 +146,7 @@ async def test_somebody_new_registers_gets_credit_from_an_admin_and_buys(
     await expect(admin.get_by_text("The credit limit was changed.")).to_be_visible()
 
     await page.get_by_role("button", name="Buy for").click()
-    await stands(page, "Waiting for your payment")
+    await stands(page, "Awaiting payment")
     await page.get_by_text("Changed your mind?").click()
     await page.get_by_role("button", name="Give up this purchase").click()
     await stands(page, "Cancelled")

@@ -163,7 +163,7 @@ async def test_who_loses_the_role_is_told_that_the_page_follows_no_longer(
     figures = await page.context.new_page()
     await figures.goto("/map")
     await page.goto(f"/purchases/{order_id}")
-    await stands(page, "Waiting for your payment")
+    await stands(page, "Awaiting payment")
     transactions = connect(settings)
     try:
         await transactions.run(
@@ -193,7 +193,7 @@ async def buying(market: Market, add_person: AddPerson, sign_in: SignIn) -> tupl
     page = await sign_in(await add_person("buyer"))
     await page.goto(f"/vehicles/{vehicle}")
     await page.get_by_role("button", name="Buy for").click()
-    await stands(page, "Waiting for your payment")
+    await stands(page, "Awaiting payment")
     await expect(page.locator("#timeline")).to_contain_text("Vehicle reserved")
     return page, UUID(page.url.rpartition("/")[2])
 

@@ -102,7 +102,13 @@ def _path(locale: str) -> Path:
 def update() -> Iterator[str]:
     """Rewrite the catalogues: new texts in, unused ones out. Yields what is left to translate."""
     for locale in TRANSLATED:
-        known = Catalog(locale, project="mercado-veiculo", version="1", fuzzy=False)
+        known = Catalog(
+            locale,
+            project="mercado-veiculo",
+            version="1",
+            fuzzy=False,
+            creation_date=catalogue(locale).creation_date if _path(locale).exists() else None,
+        )
         known.header_comment, known.msgid_bugs_address = "# The portal's texts.", "none"
         for message in catalogue(locale) if _path(locale).exists() else ():
             if message.id:

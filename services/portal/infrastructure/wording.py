@@ -38,7 +38,7 @@ STATES = {
     "REQUESTED": marked("Checking your credit"),
     "CREDIT_RESERVED": marked("Reserving the vehicle"),
     "VEHICLE_RESERVED": marked("Issuing the payment code"),
-    "AWAITING_PAYMENT": marked("Waiting for your payment"),
+    "AWAITING_PAYMENT": marked("Awaiting payment"),
     "PAID": marked("Finishing the sale"),
     "COMPLETED": marked("Ready for pick-up"),
     "CLOSED": marked("Picked up"),
@@ -78,12 +78,12 @@ REASONS = {
 
 
 PAYMENT_METHODS = (
-    ("tok_approve", marked("Card"), marked("The bank says yes.")),
+    ("tok_approve", marked("Card"), marked("The bank approves.")),
     ("tok_timeout", marked("Card of a slow bank"), marked("The bank answers at the second try.")),
     ("tok_decline", marked("Card that is declined"), marked("The purchase is undone.")),
     (
         "tok_refund_refused_once",
-        marked("Card with a stubborn refund"),
+        marked("Card whose refund fails at first"),
         marked("Approved; should you give up, the refund works at the second try."),
     ),
 )
@@ -104,7 +104,7 @@ DOWN = {
 
 
 PRECONDITION_FAILED = 412
-MOVED_ON = marked("Somebody else changed it meanwhile: look at it again.")
+MOVED_ON = marked("Somebody else changed it in the meantime: reload the page.")
 
 ROLES = {
     "buyer": marked("Buyer"),

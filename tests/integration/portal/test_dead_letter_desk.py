@@ -99,7 +99,7 @@ async def test_a_step_of_a_purchase_is_discarded_only_when_that_is_meant(
     event_id = await refused(channel, STEP)
     place = "/operations/dead-letters/vehicles/discard"
     warned = await desk.post(place, data={"message": event_id})
-    assert "Tick the box if this is meant." in (await desk.get(warned.headers["location"])).text
+    assert "Tick the box to confirm." in (await desk.get(warned.headers["location"])).text
     assert await depth(channel, "vehicles.dead-letters") == 1
     await desk.post(place, data={"message": event_id, "stranding": "yes"})
     assert await depth(channel, "vehicles.dead-letters") == 0
@@ -124,7 +124,7 @@ async def test_what_would_come_back_at_once_is_not_redriven_but_reissued_when_th
     page = await desk.post(f"{place}/redrive", data={"message": old})
     assert "it would come back at once" in (await desk.get(page.headers["location"])).text
     warned = await desk.post(f"{place}/reissue", data={"message": old})
-    assert "Tick the box if this is so." in (await desk.get(warned.headers["location"])).text
+    assert "Tick the box to confirm." in (await desk.get(warned.headers["location"])).text
     assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (1, 0)
     await desk.post(f"{place}/reissue", data={"message": old, "not_handled": "yes"})
     assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (0, 1)

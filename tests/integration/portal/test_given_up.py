@@ -84,7 +84,7 @@ async def test_what_gets_a_new_id_is_sent_only_when_the_box_is_ticked(
     assert "no copy of it was handled" in page.text
     behind.refuses(sending(found), 409, "copy-may-be-handled", "no inbox knows")
     warned = await submit(operator, page, f"{PAGE}/send-again", message=found["id"])
-    assert "Tick the box if this is so." in (await operator.get(warned.headers["location"])).text
+    assert "Tick the box to confirm." in (await operator.get(warned.headers["location"])).text
     assert found["id"] not in (await operator.get("/audits")).text
     behind.says(sending(found), {"id": found["id"], "new_id": new_id, "subject": found["subject"]})
     ticked = {"message": found["id"], "not_handled": "yes"}

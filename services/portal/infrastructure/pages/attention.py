@@ -27,9 +27,9 @@ ONE = f"{HERE}/attention/{{service}}/{{identifier}}"
 RETRIED = Flash(marked("It is tried again now."))
 SETTLED = Flash(marked("It is recorded, and the purchase goes on."))
 GONE = Flash(marked("It no longer waits for a person."), "wait")
-SILENT = Flash(marked("The service did not answer: look again whether it was recorded."), "back")
+SILENT = Flash(marked("The service did not answer: check whether it was recorded."), "back")
 MOVED_ON = Flash(
-    marked("It has changed in the meantime. Nothing was recorded: look again."), "wait"
+    marked("It has changed in the meantime. Nothing was recorded: reload the page."), "wait"
 )
 IN_FLIGHT = Flash(marked("A call is under way at this moment. Try again in a few seconds."), "wait")
 REFUSED = Flash(marked("The service refused it. Nothing was changed."), "back")

@@ -45,7 +45,7 @@ Back = Annotated[str, Query(alias="next", max_length=2000)]
 PURPOSES = {"buy": (BUYER,), "sell": (SELLER,), "both": (BUYER, SELLER)}
 
 WELCOME = Flash(marked("Welcome! Your account is ready."))
-SIGNED_OUT = Flash(marked("You are signed out."), "info")
+SIGNED_OUT = Flash(marked("You have signed out."), "info")
 
 
 class Entrance:

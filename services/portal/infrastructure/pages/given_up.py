@@ -26,7 +26,7 @@ SENT_AGAIN = "given_up.sent_again"
 
 SENT = Flash(marked("It goes out again, and what waited behind it."))
 GONE = Flash(marked("This event is no longer given up."), "wait")
-SILENT = Flash(marked("The service did not answer: look again whether it was sent."), "back")
+SILENT = Flash(marked("The service did not answer: check whether it was sent."), "back")
 REFUSED = Flash(marked("The service refused it. Nothing was changed."), "back")
 
 

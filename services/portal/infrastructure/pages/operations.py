@@ -38,9 +38,9 @@ Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/operations"
 ONE = f"{HERE}/dead-letters/{{service}}"
 
-REDRIVEN = Flash(marked("It is back in the queue it came from."))
-REISSUED = Flash(marked("It went to the queue it came from, under a new id."))
-DISCARDED = Flash(marked("It is gone for good."))
+REDRIVEN = Flash(marked("The message was sent back to its queue."))
+REISSUED = Flash(marked("The message was sent back to its queue under a new id."))
+DISCARDED = Flash(marked("The message was discarded."))
 GONE = Flash(marked("This message is no longer among the dead letters."), "wait")
 FAILED = Flash(marked("The broker did not do it. Nothing was changed: try again."), "back")
 

@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 TITLES = {
     400: marked("This address is not right"),
-    403: marked("This is not for you"),
+    403: marked("Access denied"),
     404: marked("There is nothing here"),
     409: marked("This is not possible now"),
     503: marked("Just a moment"),
@@ -32,7 +32,7 @@ EXPLANATIONS = {
     400: marked("Something in the address or the form could not be read."),
     403: marked("Your account does not have the role for it, or the page is out of date."),
     404: marked("It does not exist, or it is not yours to see."),
-    409: marked("Things have moved on in the meantime. Look again where it stands."),
+    409: marked("Something has changed in the meantime. Reload the page to see where it stands."),
     503: marked("A service behind this page is not answering. Nothing is lost: try again."),
 }
 OTHER = marked("That did not work")

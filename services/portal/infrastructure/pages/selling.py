@@ -30,12 +30,12 @@ PLAIN = ("make", "model", "colour", "plate", "chassis_number", "renavam")
 
 LISTED = Flash(marked("It is on the market."))
 SAVED = Flash(marked("Saved."))
-WITHDRAWN = Flash(marked("It is off the market."))
+WITHDRAWN = Flash(marked("It is no longer for sale."))
 HELD = Flash(
     marked("A purchase holds the vehicle just now. It can be withdrawn once that has ended."),
     "back",
 )
-NEEDED = marked("This is needed.")
+NEEDED = marked("This field is required.")
 UNREADABLE = marked("What is stored here cannot be read. Please write it again.")
 
 
