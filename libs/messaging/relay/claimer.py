@@ -63,7 +63,10 @@ class Work:
         self._from_start = False
         return look_from, self._wake_up.signals
 
-    def claimed(self, batch: Batch) -> None:
+    def claimed(self, batch: Batch, signals: int) -> None:
+        """What was signalled since `begin` returned `signals` may be rows that this claim found
+        locked.
+        """
         self.has_claimed = True
         if batch.beyond is None:
             self._walk_from = 0
@@ -74,7 +77,9 @@ class Work:
         self.scan_start.claimed(batch.highest)
         if batch.subjects:
             self._in_hand += 1
-        elif self._draining and not self._look_at_once and not self._in_hand:
+        elif self._draining and not (
+            self._look_at_once or self._in_hand or self._wake_up.signals != signals
+        ):
             self.drained.set()
 
     def parked(self) -> None:
@@ -170,7 +175,7 @@ class Claimer:
             look_from, signals = work.begin()
             started = time.monotonic()
             batch = await claim(connection, self._service, look_from, self._settings.limits)
-            work.claimed(batch)
+            work.claimed(batch, signals)
         if not batch.subjects and batch.crowded_from is None:
             return
         try:
