@@ -23,7 +23,7 @@ async def reserved(engine: AsyncEngine) -> list[int]:
         return list(rows.scalars())
 
 
-async def until_reserved(engine: AsyncEngine, count: int, timeout: float = 10.0) -> list[int]:  # noqa: ASYNC109
+async def until_reserved(engine: AsyncEngine, count: int, timeout: float = 30.0) -> list[int]:  # noqa: ASYNC109
     async def enough() -> list[int]:
         found = await reserved(engine)
         assert len(found) >= count, f"{len(found)} of {count}"

@@ -65,18 +65,19 @@ async def test_one_buyer_at_once_cannot_pass_the_limit_of_open_purchases(
     orders: ServiceClient,
 ) -> None:
     customer = str(uuid4())
-    answers = await asyncio.gather(
-        *(
-            orders.post(
-                "/purchase",
-                headers=headers(f"key-{n}"),
-                json={"customer_id": customer, "vehicle_id": str(uuid4()), "total_cents": 1},
-            )
-            for n in range(8)
+
+    async def buy(key: str) -> int:
+        answer = await orders.post(
+            "/purchase",
+            headers=headers(key),
+            json={"customer_id": customer, "vehicle_id": str(uuid4()), "total_cents": 1},
         )
-    )
-    codes = sorted(answer.status_code for answer in answers)
-    assert codes == [202] * 3 + [409] * 5
+        if answer.status_code == 503:  # a lock was waited for in vain, on a slow machine
+            return await buy(key)
+        return answer.status_code
+
+    codes = await asyncio.gather(*(buy(f"key-{n}") for n in range(8)))
+    assert sorted(codes) == [202] * 3 + [409] * 5
     found = await orders.get(f"/purchases?customer={customer}", headers=headers())
     assert len(found.json()["items"]) == 3
 
