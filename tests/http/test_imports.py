@@ -32,13 +32,16 @@ class Seller:
         content = "\n".join([",".join(COLUMNS), *rows]).encode()
         sent = await self.browser.post("/imports", files={"file": ("a.csv", content, "text/csv")})
         assert sent.status_code == 303, sent.text
+        place = sent.headers["Location"]
+        begun = await self.browser.post(f"{place}/begin")
+        assert begun.status_code == 303, begun.text
         loops = self.market.services["portal"].service.loops
         (importing,) = [loop for loop in loops if loop.name == "vehicle imports"]
         while await importing.work():
             pass
-        place = sent.headers["Location"].replace("/imports/", "/api/submissions/")
-        told = (await self.market.ask(self.user, "portal", "GET", place)).json()
-        return told["status"], told["succeeded"], [each["reason"] for each in told["errors"]]
+        path = place.replace("/imports/", "/api/submissions/")
+        told = (await self.market.ask(self.user, "portal", "GET", path)).json()
+        return told["status"], told["succeeded"], [each["code"] for each in told["errors"]]
 
     async def on_market(self) -> list[UUID]:
         found = await self.market.ask(self.user, "vehicles", "GET", "/vehicles?limit=100")

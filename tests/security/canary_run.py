@@ -128,6 +128,8 @@ class Market:
         files = {"file": ("vehicles.csv", content.encode(), "text/csv")}
         done = await seller.post("/imports", files=files)
         assert done.status_code == 303, done.text
+        begun = await seller.post(f"{done.headers['Location']}/begin", data={"prices": "yes"})
+        assert begun.status_code == 303, begun.text
         path = f"/api{done.headers['Location'].replace('imports', 'submissions')}"
 
         async def through() -> bool:

@@ -13,7 +13,8 @@ from validate_docbr import CPF, RENAVAM
 from deploy.local.market import random_chassis_number, random_plate
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from services.portal.application.start_submission import start_submission
+from services.portal.application.begin_submission import begin_submission
+from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.domain.user import User
 from tests.fixtures.whole_market import WholeMarket, person
 
@@ -176,8 +177,8 @@ class Things:
         return str(event_id)
 
     async def _submission_id(self) -> str:
-        made = await self.market.services["portal"].service.transactions.run(
-            lambda uow: start_submission(
+        async def work(uow: Any) -> UUID:
+            made = await hand_in_submission(
                 uow,
                 tenant_id=self.tenant,
                 user_id=self.seller.id,
@@ -188,8 +189,16 @@ class Things:
                 new_id=uuid7,
                 now=utc_now(),
             )
-        )
-        return str(made.id)
+            await begin_submission(
+                uow,
+                tenant_id=self.tenant,
+                submission_id=made.id,
+                audit_id=uuid7(),
+                now=utc_now(),
+            )
+            return made.id
+
+        return str(await self.market.services["portal"].service.transactions.run(work))
 
     async def _user_id(self) -> str:
         known = await self.market.signed_up(person("buyer", tenant=self.tenant))

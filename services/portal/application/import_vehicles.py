@@ -9,20 +9,27 @@ from uuid import UUID
 import structlog
 
 from libs.kernel.clock import Clock
-from libs.kernel.errors import Invalid, NotFound
+from libs.kernel.errors import NotFound
 from libs.kernel.ids import IdFactory
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.note_rows import note_rows
 from services.portal.application.ports import PortalUnitOfWork, Transactions
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import ADMIN, SELLER, User
-from services.portal.domain.vehicle_file import VehicleFile, VehicleRow, read_vehicle_file
+from services.portal.domain.vehicle_file import (
+    FileRefused,
+    VehicleFile,
+    VehicleRow,
+    read_vehicle_file,
+)
 
 KIND = "vehicle-import"
 AT_ONCE = 8
 """Rows between two notes of progress. A row sent twice is one vehicle: it has a key of its own."""
 FILES_KEPT = 8
 """Files of imports under way that are kept as they were read, so that each is read once."""
+NO_SELLER, GAVE_UP = "no-seller", "gave-up"
+"""Why an import failed as a whole, beside the reasons of FileRefused."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,13 +43,17 @@ class Market(Protocol):
         """
 
 
+class NoSeller(Exception):
+    """Who handed the file in may not sell any more."""
+
+
 class Overtaken(Exception):
     """Another process goes on with this submission."""
 
 
 class VehicleImports:
     """Submissions take turns. One that cannot go on pauses, ever longer, while the others go on;
-    after its last attempt it has failed, and `gave_up` is the reason.
+    after its last attempt it has failed.
     """
 
     def __init__(
@@ -52,13 +63,11 @@ class VehicleImports:
         *,
         clock: Clock,
         new_id: IdFactory,
-        gave_up: str,
     ) -> None:
         self._transactions = transactions
         self._market = market
         self._clock = clock
         self._new_id = new_id
-        self._gave_up = gave_up
         self._files: dict[UUID, VehicleFile] = {}
 
     async def turn(self) -> bool:
@@ -79,8 +88,11 @@ class VehicleImports:
         try:
             file = await self._file(submission)
             user = await self._transactions.run(lambda uow: _seller(uow, submission))
-        except (Invalid, NotFound) as trouble:
-            await self._finish(submission, str(trouble))
+        except FileRefused as refused:
+            await self._finish(submission, refused.reason)
+            return
+        except (NoSeller, NotFound):
+            await self._finish(submission, NO_SELLER)
             return
         if submission.done == file.total:
             await self._finish(submission)
@@ -118,7 +130,7 @@ class VehicleImports:
 
     async def _interrupted(self, submission: Submission) -> None:
         if not await self._transactions.run(lambda uow: _pause(uow, submission)):
-            await self._finish(submission, self._gave_up)
+            await self._finish(submission, GAVE_UP)
 
 
 async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
@@ -131,16 +143,15 @@ async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
 
 def _next(file: VehicleFile, done: int) -> tuple[Sequence[VehicleRow], Sequence[RowError]]:
     """All bad rows count first, at once; then the good ones, in their order."""
-    bad = file.total - len(file.rows)
-    if done < bad:
+    if done < file.bad:
         return (), file.errors
-    return file.rows[done - bad : done - bad + AT_ONCE], ()
+    return file.rows[done - file.bad : done - file.bad + AT_ONCE], ()
 
 
 async def _seller(uow: PortalUnitOfWork, submission: Submission) -> User:
     user = await uow.users.get(submission.tenant_id, submission.user_id)
     if not user.may(SELLER, ADMIN):
-        raise Invalid("Who sent the file is no seller any more.")
+        raise NoSeller
     return user
 
 

@@ -190,6 +190,9 @@ class SubmissionRepository(Protocol):
     async def content(self, submission_id: UUID) -> bytes:
         """What was handed in; empty once finished."""
 
+    async def discard(self, submission_id: UUID) -> None:
+        """Delete it, unless it has begun."""
+
     async def next_due(self, kind: str) -> Submission | None:
         """Of those that run and are due the one that has waited longest: they take turns."""
 

@@ -64,7 +64,7 @@ class SubmissionNotFound(NotFound):
 
 
 class SubmissionFinished(Conflict):
-    """Nothing more can happen to it."""
+    """It is through, or has not begun: its progress cannot change."""
 
     code = "submission-finished"
 

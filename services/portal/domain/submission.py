@@ -1,7 +1,8 @@
 """Work somebody handed in to be done in the background, such as a file of vehicles."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -18,6 +19,7 @@ MOST_ATTEMPTS = 20
 
 
 class SubmissionStatus(StrEnum):
+    READY = "READY"
     RUNNING = "RUNNING"
     DONE = "DONE"
     FAILED = "FAILED"
@@ -25,17 +27,21 @@ class SubmissionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RowError:
-    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty: the row."""
+    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty: the row.
+    `code` says what is wrong, `parameters` with what values; their text is made where it is shown.
+    """
 
     row: int
     field: str
-    reason: str
+    code: str
+    parameters: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
 
 
 @dataclass
 class Submission:
-    """`user_id` handed it in. Of `total` rows `succeeded` and `failed` are done; `errors` say why
-    rows failed. DONE may hold failed rows; FAILED: it could not be done as a whole, see `reason`.
+    """`user_id` handed it in. READY: it waits for that person's word, and nothing of it is done.
+    Of `total` rows `succeeded` and `failed` are done; `errors` say why rows failed. DONE may hold
+    failed rows; FAILED: it could not be done as a whole, and `reason` is the code of why.
     `attempts` counts the interruptions since its last progress; it goes on after `pause`.
     """
 
@@ -46,10 +52,10 @@ class Submission:
     name: str
     total: int
     created_at: datetime
-    status: SubmissionStatus = SubmissionStatus.RUNNING
+    status: SubmissionStatus = SubmissionStatus.READY
     succeeded: int = 0
     failed: int = 0
-    errors: list[RowError] = field(default_factory=list)
+    errors: list[RowError] = dataclasses.field(default_factory=list)
     reason: str | None = None
     finished_at: datetime | None = None
     attempts: int = 0
@@ -58,6 +64,13 @@ class Submission:
     @property
     def done(self) -> int:
         return self.succeeded + self.failed
+
+    def begin(self) -> bool:
+        """READY -> RUNNING; False where it has begun before."""
+        if self.status is not SubmissionStatus.READY:
+            return False
+        self.status = SubmissionStatus.RUNNING
+        return True
 
     def note_rows(self, succeeded: int, errors: Sequence[RowError]) -> None:
         """So many rows more are through; those with errors failed. Raises SubmissionFinished."""
@@ -85,4 +98,4 @@ class Submission:
 
     def _require_running(self) -> None:
         if self.status is not SubmissionStatus.RUNNING:
-            raise SubmissionFinished("the submission is finished")
+            raise SubmissionFinished("the submission does not run")

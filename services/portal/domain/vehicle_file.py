@@ -4,37 +4,77 @@ import csv
 import hashlib
 import io
 import json
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from libs.kernel.errors import Invalid
+from services.portal.domain.amounts import cents_in, is_plausible
 from services.portal.domain.submission import RowError
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 5_000
 LONGEST_CELL = 200
-
-REQUIRED = (
-    "make",
-    "model",
-    "year",
-    "colour",
-    "price_cents",
-    "plate",
-    "chassis_number",
-    "renavam",
-)
-OPTIONAL = ("seller_id",)
-NUMBERS = ("year", "price_cents")
 MOST_DIGITS = 15
+
+COLUMNS = ("make", "model", "year", "colour", "price", "plate", "chassis_number", "renavam")
+NUMBERS = ("year", "price_cents")
+"""Values of a row that are whole numbers."""
+
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "make": ("make", "brand", "manufacturer", "marca", "fabricante", "montadora"),
+    "model": ("model", "modelo"),
+    "year": ("year", "model year", "year model", "ano", "ano modelo", "modelo ano"),
+    "colour": ("colour", "color", "cor", "cor predominante"),
+    "price": ("price", "preco", "preco venda", "valor", "valor venda", "precio", "precio venta"),
+    "plate": ("plate", "license plate", "licence plate", "placa", "patente", "matricula"),
+    "chassis_number": ("chassis", "vin", "chassi", "chasis", "niv"),
+    "renavam": ("renavam",),
+    "price_cents": ("price cents", "preco centavos", "precio centavos"),
+    "seller_id": ("seller id",),
+}
+"""What files call the columns in English, Portuguese and Spanish, as `_plain` spells it.
+`price_cents`, in whole cents, may stand in place of `price`; `seller_id` may be left out."""
+
+_PADDING = frozenset(
+    {"do", "da", "de", "del", "en", "em", "of", "the", "n", "no", "nr"}
+    | {"numero", "number", "codigo", "code"}
+)
+"""Words of a header that tell no column from another."""
+_NAMED = {_name: column for column, names in NAMES.items() for _name in names}
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*\r?\n', re.IGNORECASE)
+_TWO_YEARS = re.compile(r"[0-9]{4}/([0-9]{4})")
+_SHORTENED = re.compile(r"[0-9][.,][0-9]+E\+[0-9]+", re.IGNORECASE)
+
+
+class FileRefused(Invalid):
+    """The file as a whole cannot be read. `reason` is a code; `parameters` belong to its text."""
+
+    def __init__(self, reason: str, **parameters: str | int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.parameters = parameters
+
+
+class _Unreadable(Exception):
+    def __init__(self, code: str, **parameters: str | int) -> None:
+        super().__init__(code)
+        self.code = code
+        self.parameters = parameters
 
 
 @dataclass(frozen=True)
 class VehicleRow:
-    """One vehicle, every value as text in one spelling."""
+    """One vehicle, every value as text in one spelling; its price under `price_cents`."""
 
     row: int
     values: Mapping[str, str]
+
+    @property
+    def price_cents(self) -> int:
+        return int(self.values["price_cents"])
 
     def key(self, scope: str) -> str:
         """The same for the same vehicle described the same way, whatever the file and wherever in
@@ -47,114 +87,173 @@ class VehicleRow:
 
 @dataclass(frozen=True)
 class VehicleFile:
+    """`ignored` are the columns that have a name and mean nothing to us."""
+
     rows: Sequence[VehicleRow]
     errors: Sequence[RowError]
+    ignored: Sequence[str] = ()
+
+    @cached_property
+    def bad(self) -> int:
+        """Rows with errors."""
+        return len({error.row for error in self.errors})
 
     @property
     def total(self) -> int:
         """Rows that hold something, good or not."""
-        return len(self.rows) + len({error.row for error in self.errors})
+        return len(self.rows) + self.bad
+
+    @cached_property
+    def implausible(self) -> Sequence[VehicleRow]:
+        """Rows whose price is asked about before they are taken."""
+        return [row for row in self.rows if not is_plausible(row.price_cents)]
 
 
 def read_vehicle_file(content: bytes) -> VehicleFile:
-    """Raises Invalid, with what to do about it, where the file as a whole cannot be read."""
+    """Raises FileRefused. Its work grows with the rows, and not faster."""
     if len(content) > MAX_BYTES:
-        raise Invalid(f"The file is larger than {MAX_BYTES // 1024 // 1024} MB. Split it.")
+        raise FileRefused("file-too-large", mb=MAX_BYTES // 1024 // 1024)
     lines = _table(_text(content))
-    columns = _columns(next(lines, []))
+    header = next((cells for _, cells in lines), [])
+    columns, ignored = _columns(header)
     rows: list[VehicleRow] = []
     errors: list[RowError] = []
     seen: dict[str, int] = {}
-    for number, cells in enumerate(lines, start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        if number > MAX_ROWS + 1:
-            raise Invalid(f"The file has more than {MAX_ROWS} rows. Split it.")
-        found = _row_errors(number, columns, cells)
+    count = 0
+    for number, cells in lines:
+        count += 1
+        if count > MAX_ROWS:
+            raise FileRefused("too-many-rows", rows=MAX_ROWS)
+        values, found = _row(number, columns, header, cells)
         if not found:
-            row = VehicleRow(number, _values(columns, cells))
+            row = VehicleRow(number, values)
             first = seen.setdefault(row.key(""), number)
             if first == number:
                 rows.append(row)
                 continue
-            found = [RowError(number, "", f"This is row {first} again.")]
+            found = [RowError(number, "", "row-again", {"first": first})]
         errors += found
-    if not rows and not errors:
-        raise Invalid("The file has a header, but no row below it.")
-    return VehicleFile(rows, errors)
+    if not count:
+        raise FileRefused("no-rows")
+    return VehicleFile(rows, errors, ignored)
 
 
 def _text(content: bytes) -> str:
+    """UTF-8, UTF-16 with its mark ("Unicode text"), or Windows-1252, in which Brazilian and
+    Western European spreadsheets write CSV.
+    """
     if not content.strip():
-        raise Invalid("The file is empty.")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Invalid("The file is UTF-16 (“Unicode text”). Save it as “CSV UTF-8”.")
+        raise FileRefused("file-empty")
     if content.startswith(b"PK\x03\x04"):
-        raise Invalid("This is a spreadsheet (.xlsx or .ods), not CSV. Save it as “CSV UTF-8”.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise Invalid(
-            f"Row {line} is not UTF-8; it may be Latin-1 or Windows-1252. Save it as “CSV UTF-8”."
-        ) from None
-    if "\0" in text:
-        raise Invalid("The file holds binary data, not text. Save it as “CSV UTF-8”.")
-    return text
+        raise FileRefused("file-is-spreadsheet")
+    for encoding in _encodings(content):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise FileRefused("file-is-binary")
 
 
-def _table(text: str) -> Iterator[list[str]]:
-    """Spreadsheets write semicolons where the comma is the decimal point."""
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
+def _encodings(content: bytes) -> tuple[str, ...]:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return ("utf-16",)
+    return ("utf-8-sig", "cp1252")
+
+
+def _table(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows that hold something, with their numbers in a spreadsheet. A first line `sep=;`,
+    which spreadsheets read and do not show, names the separator; else the header shows it:
+    spreadsheets write semicolons where the comma is the decimal mark.
+    """
+    named = _SEPARATOR_LINE.match(text)
+    if named:
+        text = text[named.end() :]
+    header = next((line for line in text.splitlines() if line.strip(" ,;\t")), "")
+    delimiter = named[1] if named else max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        yield from reader
-    except csv.Error as error:
-        raise Invalid(f"Line {reader.line_num} cannot be read as CSV: {error}.") from None
+        for number, cells in enumerate(reader, start=1):
+            if any(cell.strip() for cell in cells):
+                yield number, cells
+    except (csv.Error, ValueError):
+        raise FileRefused("not-csv", line=reader.line_num) from None
 
 
-def _columns(header: Sequence[str]) -> list[str]:
-    names = [" ".join(cell.split()).lower().replace(" ", "_") for cell in header]
-    missing = [name for name in REQUIRED if name not in names]
+def _columns(header: Sequence[str]) -> tuple[Mapping[int, str], Sequence[str]]:
+    """The columns we know by their place, and the names we do not know."""
+    names = {place: _NAMED.get(_plain(cell)) for place, cell in enumerate(header)}
+    columns = {place: name for place, name in names.items() if name is not None}
+    found = ["price" if name == "price_cents" else name for name in columns.values()]
+    missing = [name for name in COLUMNS if name not in found]
     if missing:
-        raise Invalid(
-            f"The first row has no column {', '.join(missing)}."
-            f" It names the columns: {', '.join(REQUIRED)}; {', '.join(OPTIONAL)} may be there too."
-        )
-    unknown = [name or "(empty)" for name in names if name not in REQUIRED + OPTIONAL]
-    if unknown:
-        raise Invalid(f"The first row has columns that are not known: {', '.join(unknown)}.")
-    twice = sorted({name for name in names if names.count(name) > 1})
+        raise FileRefused("columns-missing", columns=",".join(missing))
+    twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
-        raise Invalid(f"The first row has columns twice: {', '.join(twice)}.")
-    return names
+        raise FileRefused("columns-twice", columns=",".join(twice))
+    unknown = (" ".join(header[place].split()) for place, name in names.items() if name is None)
+    return columns, [name[:LONGEST_CELL] for name in unknown if name]
 
 
-def _row_errors(number: int, columns: Sequence[str], cells: Sequence[str]) -> list[RowError]:
-    if len(cells) != len(columns):
-        reason = f"The row has {len(cells)} cells, the header has {len(columns)}."
-        return [RowError(number, "", reason)]
-    reasons = (
-        (name, _cell_error(name, cell.strip())) for name, cell in zip(columns, cells, strict=True)
-    )
-    return [RowError(number, name, reason) for name, reason in reasons if reason is not None]
+def _plain(header: str) -> str:
+    """`Nº do chassi`, `Preço (R$)` and `chassis_number` -> `chassi`, `preco` and `chassis`."""
+    letters = unicodedata.normalize("NFKD", header.lower().replace("r$", " "))
+    words = re.findall(r"[a-z]+", "".join(c for c in letters if not unicodedata.combining(c)))
+    return " ".join(word for word in words if word not in _PADDING)
 
 
-def _cell_error(column: str, cell: str) -> str | None:
+def _row(
+    number: int, columns: Mapping[int, str], header: Sequence[str], cells: Sequence[str]
+) -> tuple[dict[str, str], list[RowError]]:
+    """Its values, or all that is wrong with it."""
+    outside = [
+        place
+        for place, cell in enumerate(cells)
+        if cell.strip() and (place >= len(header) or not header[place].strip())
+    ]
+    if outside:
+        return {}, [RowError(number, "", "cell-outside", {"cell": outside[0] + 1})]
+    values, errors = {}, []
+    for place, name in columns.items():
+        cell = " ".join(cells[place].split()) if place < len(cells) else ""
+        try:
+            value = _value(name, cell)
+        except _Unreadable as error:
+            field = "price" if name == "price_cents" else name
+            errors.append(RowError(number, field, error.code, error.parameters))
+            continue
+        if value:
+            values["price_cents" if name == "price" else name] = value
+    return values, errors
+
+
+def _value(column: str, cell: str) -> str:
+    """In its one spelling. Raises _Unreadable."""
     if not cell:
-        return None if column in OPTIONAL else "This is missing."
+        if column == "seller_id":
+            return ""
+        raise _Unreadable("missing")
     if len(cell) > LONGEST_CELL:
-        return f"This is longer than {LONGEST_CELL} characters."
-    if column in NUMBERS and not (cell.isascii() and cell.isdigit()):
-        return "This is a whole number, digits only."
-    if column in NUMBERS and len(cell) > MOST_DIGITS:
-        return f"This has more than {MOST_DIGITS} digits."
-    return None
+        raise _Unreadable("too-long", most=LONGEST_CELL)
+    if _SHORTENED.fullmatch(cell):
+        raise _Unreadable("number-shortened")
+    match column:
+        case "price":
+            cents = cents_in(cell)
+            if cents is None:
+                raise _Unreadable("no-amount")
+            return str(cents)
+        case "year":
+            two = _TWO_YEARS.fullmatch(cell)
+            return _whole(two[1] if two else cell, "no-year")
+        case "price_cents":
+            return _whole(cell, "no-cents")
+        case _:
+            return cell
 
 
-def _values(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    values = {name: " ".join(cell.split()) for name, cell in zip(columns, cells, strict=True)}
-    for name in NUMBERS:
-        values[name] = str(int(values[name]))
-    return {name: value for name, value in values.items() if value}
+def _whole(cell: str, code: str) -> str:
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= MOST_DIGITS):
+        raise _Unreadable(code)
+    return str(int(cell))

@@ -32,7 +32,7 @@ from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.vehicle_market import GAVE_UP, SERVICE, VehicleMarket
+from services.portal.infrastructure.vehicle_market import SERVICE, VehicleMarket
 
 IMPORT_SECONDS = 1.0
 
@@ -53,7 +53,7 @@ def back_office(
     desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
     vehicle_imports = VehicleImports(
-        transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7, gave_up=GAVE_UP
+        transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7
     )
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
     routers = [

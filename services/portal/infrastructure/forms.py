@@ -1,13 +1,10 @@
 """What people type into fields, read as what they mean."""
 
-import re
-
+from services.portal.domain.amounts import cents_in
 from services.portal.infrastructure.i18n import marked
 
 NO_NUMBER = marked("Write a whole number, such as 2021.")
 NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")
-
-_AMOUNT = re.compile(r"(\d{1,3}(?:[.  ]\d{3})+|\d{1,3}(?:,\d{3})+|\d+)(?:[.,](\d{1,2}))?", re.ASCII)
 
 
 class NotANumber(ValueError):
@@ -29,15 +26,13 @@ def number_of(text: str, field: str) -> int | None:
 
 
 def cents_of(text: str, field: str) -> int | None:
-    """`45900`, `45.900`, `45.900,00`, `45,900.00`, `R$ 45 900,5` -> cents. Raises NotANumber."""
-    text = text.strip().removeprefix("R$").strip()
-    if not text:
+    """None where nothing was typed. Raises NotANumber."""
+    if not text.strip():
         return None
-    match = _AMOUNT.fullmatch(text)
-    if match is None or len(text) > 16:
+    cents = cents_in(text)
+    if cents is None:
         raise NotANumber(NO_AMOUNT, field)
-    whole, part = match.groups()
-    return int(re.sub(r"\D", "", whole)) * 100 + int((part or "0").ljust(2, "0"))
+    return cents
 
 
 def amount_of(cents: int) -> str:

@@ -31,12 +31,15 @@ def months(settings: PortalSettings) -> Maintain:
 
 
 def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
-    """Sessions, sign-in attempts, known places and tokens that are over go."""
+    """What is over goes: sessions, sign-in attempts, known places, tokens, and submissions that
+    nobody has begun.
+    """
 
     async def forget(uow: PortalUnitOfWork) -> bool:
         await uow.sessions.forget_old()
         await uow.places.forget_old()
         await uow.resets.forget_old()
+        await uow.submissions.forget_old()
         return False
 
     return [Loop("old sessions", 300.0, lambda: transactions.run(forget))]

@@ -12,6 +12,8 @@ from services.portal.domain.session import Session
 from services.portal.domain.submission import Submission
 from services.portal.domain.timeline import Moment, Timeline
 from services.portal.domain.user import User
+from services.portal.infrastructure.i18n import SOURCE
+from services.portal.infrastructure.import_words import row_text, whole_text
 
 
 class Credentials(Body):
@@ -98,11 +100,14 @@ class HealthOut(Out):
 class RowErrorOut(Out):
     row: int
     field: str
+    code: str
     reason: str
 
 
 class SubmissionOut(Out):
-    """`errors` are listed where one submission is asked for."""
+    """READY: it waits for the word of who handed it in. `errors` are listed where one submission
+    is asked for.
+    """
 
     id: UUID
     kind: str
@@ -128,11 +133,16 @@ class SubmissionOut(Out):
             total=submission.total,
             succeeded=submission.succeeded,
             failed=submission.failed,
-            reason=submission.reason,
+            reason=submission.reason and whole_text(submission.reason, SOURCE),
             created_at=submission.created_at,
             finished_at=submission.finished_at,
             errors=[
-                RowErrorOut(row=error.row, field=error.field, reason=error.reason)
+                RowErrorOut(
+                    row=error.row,
+                    field=error.field,
+                    code=error.code,
+                    reason=row_text(error, SOURCE),
+                )
                 for error in submission.errors
             ],
         )

@@ -1,17 +1,22 @@
 """Submissions in Postgres. What was handed in stays until it is through."""
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy import Row, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission, SubmissionStatus
+from services.portal.infrastructure.i18n import SOURCE
+from services.portal.infrastructure.import_words import SAID, row_text, said
 from services.portal.infrastructure.tables import submission_errors, submissions
 
 COLUMNS = [column for column in submissions.c if column.name not in ("content", "digest")]
+READY_FOR = timedelta(days=1)
+"""How long a submission waits for the word of who handed it in."""
 UNFINISHED = text("status <> 'FAILED'")
 """As the index says it, word for word: with a value bound in its place Postgres finds the index
 only as long as it plans each statement anew.
@@ -59,9 +64,14 @@ class PostgresSubmissions:
         rows = await self._connection.execute(
             select(submission_errors)
             .where(submission_errors.c.submission_id == submission_id)
-            .order_by(submission_errors.c.id)
+            .order_by(submission_errors.c.row, submission_errors.c.id)
         )
-        submission.errors = [RowError(row.row, row.field, row.reason) for row in rows]
+        submission.errors = [
+            RowError(row.row, row.field, row.code, row.parameters)
+            if row.code
+            else RowError(row.row, row.field, SAID, said(row.reason))
+            for row in rows
+        ]
         return submission
 
     async def lock(self, tenant_id: str, submission_id: UUID) -> Submission:
@@ -85,7 +95,9 @@ class PostgresSubmissions:
                         "submission_id": submission.id,
                         "row": error.row,
                         "field": error.field,
-                        "reason": error.reason,
+                        "reason": row_text(error, SOURCE),
+                        "code": error.code,
+                        "parameters": dict(error.parameters),
                     }
                     for error in submission.errors
                 ],
@@ -94,6 +106,22 @@ class PostgresSubmissions:
     async def content(self, submission_id: UUID) -> bytes:
         query = select(submissions.c.content).where(submissions.c.id == submission_id)
         return await self._connection.scalar(query) or b""
+
+    async def discard(self, submission_id: UUID) -> None:
+        await self._connection.execute(
+            delete(submissions).where(
+                submissions.c.id == submission_id, submissions.c.status == SubmissionStatus.READY
+            )
+        )
+
+    async def forget_old(self) -> None:
+        """Those that nobody has begun."""
+        await self._connection.execute(
+            delete(submissions).where(
+                submissions.c.status == SubmissionStatus.READY,
+                submissions.c.created_at < func.now() - READY_FOR,
+            )
+        )
 
     async def next_due(self, kind: str) -> Submission | None:
         found = await self._connection.execute(

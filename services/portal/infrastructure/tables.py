@@ -176,7 +176,7 @@ submissions = Table(
     Column("content", LargeBinary),
     _instant("created_at"),
     _instant("finished_at", nullable=True),
-    CheckConstraint("status IN ('RUNNING', 'DONE', 'FAILED')", "status"),
+    CheckConstraint("status IN ('READY', 'RUNNING', 'DONE', 'FAILED')", "status"),
     CheckConstraint("succeeded >= 0 AND failed >= 0", "counts"),
 )
 Index("ix_submissions_page", submissions.c.tenant_id, submissions.c.id)
@@ -203,7 +203,10 @@ submission_errors = Table(
     Column("row", Integer, nullable=False),
     Column("field", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("code", Text),
+    Column("parameters", JSONB),
 )
+"""`reason`: in English. What was written before there were codes has no code."""
 Index("ix_submission_errors_submission", submission_errors.c.submission_id)
 
 subjects = Table(

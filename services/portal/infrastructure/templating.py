@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from services.portal.domain.user import User
-from services.portal.infrastructure import assets, i18n, wording
+from services.portal.infrastructure import assets, i18n, import_words, wording
 from services.portal.infrastructure.navigation import entries_for
 from services.portal.infrastructure.sessions import sessions_of
 
@@ -171,6 +171,9 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "role_name": lambda role: translated(wording.role_name(role)),
         "state_tone": wording.state_tone,
         "reason": lambda code: translated(wording.reason(code)),
+        "row_text": lambda error: import_words.row_text(error, locale),
+        "whole_text": lambda reason: import_words.whole_text(reason, locale),
+        "column_name": lambda column: import_words.column_name(column, locale),
     }
 
 

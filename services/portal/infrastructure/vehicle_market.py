@@ -7,18 +7,14 @@ from uuid import UUID
 from services.portal.domain.submission import RowError
 from services.portal.domain.user import User
 from services.portal.domain.vehicle_file import NUMBERS, VehicleRow
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.import_words import SAID, said
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 
 SERVICE = "vehicles"
 SIDE_BY_SIDE = 4
 TRY_AGAIN = frozenset({408, 425, 429})
 IN_FLIGHT = "idempotency-key-in-flight"
-SOLD = marked("This row was imported before, and its vehicle has been sold since.")
-GAVE_UP = marked(
-    "The service vehicles did not take these rows, though they were tried for a quarter of an"
-    " hour. Send the file again: what is on the market already is not listed twice."
-)
+SOLD = "sold-since"
 
 
 class VehicleMarket:
@@ -52,7 +48,10 @@ class VehicleMarket:
         except PeerRefusal as refusal:
             if refusal.status in TRY_AGAIN or refusal.code == IN_FLIGHT:
                 raise PeerUnavailable(SERVICE) from refusal
-            return [RowError(row.row, field, reason) for field, reason in refusal.fields.items()]
+            return [
+                RowError(row.row, "price" if field in NUMBERS[1:] else field, SAID, said(sentence))
+                for field, sentence in refusal.fields.items()
+            ]
         return []
 
     async def _send(self, user: User, body: Mapping[str, str | int], key: str) -> Reply:

@@ -6,16 +6,12 @@ from functools import partial
 import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.application.verify_audits import verify_audits
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 
 PAGES = ("/operations", "/map", "/map?views=1", "/audits", "/audits/verification", "/submissions")
-NOWHERE = "http://127.0.0.1:1"
-HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
-GOL = "Volkswagen,Gol,2022,prata,4590000,ABC1D23,9BWZZZ377VT004251,12345678900"
 
 
 async def test_the_pages_are_for_operators_and_admins_only(
@@ -149,62 +145,6 @@ async def test_a_form_without_its_token_changes_nothing(
     del portal.headers["X-CSRF-Token"]
     answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["admin", "buyer"]})
     assert answer.status_code == 403
-
-
-async def hand_in(portal: ServiceClient, content: bytes) -> tuple[int, str]:
-    answer = await portal.post("/imports", files={"file": ("gol.csv", content, "text/csv")})
-    return answer.status_code, answer.headers.get("location", "") or answer.text
-
-
-async def test_a_file_handed_in_twice_is_one_submission(
-    serve: Serve, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
-) -> None:
-    await add_user("seller")
-    content = f"{HEADER}\n{GOL}\n".encode()
-    async with serve(vehicles_url=NOWHERE) as portal:
-        await signed_in(portal, "seller@example.com")
-        status, place = await hand_in(portal, content)
-        assert status == 303
-        assert await hand_in(portal, content) == (303, place)
-        page = (await portal.get(place)).text
-    assert "0 of 1 rows" in page
-    assert 'hx-trigger="every 1s"' in page
-    assert "The service vehicles is not answering just now" in page
-    report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))
-    assert report.problem is None
-
-
-async def test_a_file_that_is_none_is_refused_beside_its_field(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("seller")
-    await signed_in(portal, "seller@example.com")
-    for content, says in (
-        (b"make,model\n", "no column year"),
-        (b"\xff\xfeab", "UTF-16"),
-        (b"", "The file is empty."),
-    ):
-        status, text = await hand_in(portal, content)
-        assert status == 422
-        assert says in text
-    assert (await portal.post("/imports", data={})).status_code == 422
-
-
-async def test_a_submission_is_seen_by_who_handed_it_in_and_by_operators(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("seller")
-    await signed_in(portal, "seller@example.com")
-    _, place = await hand_in(portal, f"{HEADER}\n{GOL}\n".encode())
-    portal.cookies.clear()
-    await add_user("seller", email="other@example.com")
-    await signed_in(portal, "other@example.com")
-    assert (await portal.get(place)).status_code == 404
-    portal.cookies.clear()
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
-    assert (await portal.get(place)).status_code == 200
-    assert "gol.csv" in (await portal.get("/submissions")).text
 
 
 async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password(

@@ -9,9 +9,10 @@ import pytest
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.application.begin_submission import begin_submission
 from services.portal.application.finish_submission import finish_submission
+from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.note_rows import note_rows
-from services.portal.application.start_submission import start_submission
 from services.portal.domain.errors import SubmissionFinished, SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import User
@@ -26,8 +27,9 @@ async def hand_in(
     transactions: Portal, user: User, content: bytes = b"rows", **changed: Any
 ) -> Submission:
     told = {"tenant_id": user.tenant_id, "kind": "vehicles", "name": "file.csv", **changed}
-    return await transactions.run(
-        lambda uow: start_submission(
+
+    async def work(uow: PortalUnitOfWork) -> Submission:
+        submission = await hand_in_submission(
             uow,
             user_id=user.id,
             total=3,
@@ -36,6 +38,19 @@ async def hand_in(
             now=utc_now(),
             **told,
         )
+        await begin(uow, submission)
+        return submission
+
+    return await transactions.run(work)
+
+
+async def begin(uow: PortalUnitOfWork, submission: Submission) -> None:
+    await begin_submission(
+        uow,
+        tenant_id=submission.tenant_id,
+        submission_id=submission.id,
+        audit_id=uuid7(),
+        now=utc_now(),
     )
 
 
@@ -69,13 +84,20 @@ async def test_progress_and_the_rows_that_failed_are_told(
 ) -> None:
     seller = await add_user("seller")
     submission = await hand_in(transactions, seller)
-    await progress(transactions, submission, RowError(2, "year", "too old"))
+    await progress(transactions, submission, RowError(2, "year", "no-year"))
     await progress(transactions, submission)
     await finish(transactions, submission)
     await signed_in(portal, "seller@example.com")
     told = (await portal.get(f"/api/submissions/{submission.id}")).json()
     assert (told["status"], told["succeeded"], told["failed"], told["total"]) == ("DONE", 2, 1, 3)
-    assert told["errors"] == [{"row": 2, "field": "year", "reason": "too old"}]
+    assert told["errors"] == [
+        {
+            "row": 2,
+            "field": "year",
+            "code": "no-year",
+            "reason": "This is not a year, such as 2021.",
+        }
+    ]
     assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
 
 

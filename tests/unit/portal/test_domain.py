@@ -75,6 +75,7 @@ def test_a_user_is_linked_to_one_customer_for_good() -> None:
 
 def test_a_submission_counts_rows_not_errors_and_ends_once() -> None:
     work = submission()
+    work.begin()
     work.note_rows(1, [RowError(2, "year", "bad"), RowError(2, "price", "bad")])
     assert (work.succeeded, work.failed, work.done) == (1, 1, 2)
     work.finish(NOW)
@@ -85,8 +86,18 @@ def test_a_submission_counts_rows_not_errors_and_ends_once() -> None:
         work.finish(NOW, "again")
 
 
+def test_a_submission_waits_for_a_word_and_begins_once() -> None:
+    work = submission()
+    with pytest.raises(SubmissionFinished):
+        work.note_rows(1, [])
+    assert work.begin()
+    assert work.status is SubmissionStatus.RUNNING
+    assert not work.begin()
+
+
 def test_a_submission_keeps_no_endless_list_of_errors() -> None:
     work = submission(MAX_ERRORS + 5)
+    work.begin()
     work.note_rows(0, [RowError(n, "", "bad") for n in range(MAX_ERRORS + 5)])
     work.note_rows(0, [RowError(n, "", "bad") for n in range(2000, 2010)])
     assert (len(work.errors), work.failed) == (MAX_ERRORS, MAX_ERRORS + 15)

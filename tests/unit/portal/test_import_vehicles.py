@@ -8,7 +8,13 @@ from uuid import UUID
 import pytest
 
 from libs.kernel.ids import uuid7
-from services.portal.application.import_vehicles import AT_ONCE, KIND, VehicleImports
+from services.portal.application.import_vehicles import (
+    AT_ONCE,
+    GAVE_UP,
+    KIND,
+    NO_SELLER,
+    VehicleImports,
+)
 from services.portal.domain.errors import UserNotFound
 from services.portal.domain.submission import (
     MOST_ATTEMPTS,
@@ -37,6 +43,7 @@ class World:
             uuid7(), "t", "Ana", "ana@example.com", roles, None, "en", "", NOW
         )
         self.submission = Submission(uuid7(), "t", KIND, self.user.id, "a.csv", total, NOW)
+        self.submission.begin()
         self.saved = {self.submission.id: self.submission}
         self.turns: list[UUID] = []
         self.audits = self.submissions = self.users = self
@@ -50,6 +57,7 @@ class World:
     def another(self) -> Submission:
         first = self.submission
         other = Submission(uuid7(), "t", KIND, first.user_id, "b.csv", first.total, NOW)
+        other.begin()
         self.saved[other.id] = other
         return other
 
@@ -88,15 +96,13 @@ class World:
             raise Down
         self.put_rows += [row.row for row in rows]
         return [
-            RowError(row.row, "plate", "A vehicle with this plate is on the market already.")
+            RowError(row.row, "plate", "refused", {"sentence": "It is on the market already."})
             for row in rows
             if row.values["plate"] == "TAKEN"
         ]
 
     def imports(self) -> VehicleImports:
-        return VehicleImports(
-            self, self, clock=lambda: NOW, new_id=uuid7, gave_up="It was tried for long."
-        )
+        return VehicleImports(self, self, clock=lambda: NOW, new_id=uuid7)
 
     async def through(self) -> Submission:
         imports = self.imports()
@@ -137,7 +143,7 @@ async def test_an_import_that_cannot_go_on_ends_with_its_reason_and_holds_up_no_
     world.poisoned = world.submission.id
     poisoned = await world.through()
     assert (poisoned.status, poisoned.done) == (SubmissionStatus.FAILED, 0)
-    assert poisoned.reason == "It was tried for long."
+    assert poisoned.reason == GAVE_UP
     assert world.turns.count(poisoned.id) == MOST_ATTEMPTS
     assert (other.status, other.succeeded) == (SubmissionStatus.DONE, 3 * AT_ONCE)
     last_of_the_other = len(world.turns) - world.turns[::-1].index(other.id)
@@ -180,7 +186,7 @@ async def test_nothing_is_put_for_somebody_who_may_not_sell_any_more(gone: bool)
         world.user = None
     submission = await world.through()
     assert submission.status is SubmissionStatus.FAILED
-    assert submission.reason
+    assert submission.reason == NO_SELLER
     assert world.put_rows == []
 
 

@@ -1,35 +1,53 @@
-"""Files of vehicles: handed in, followed while they go through, and what was wrong with them."""
+"""Files of vehicles: handed in, shown as they were read, and followed while they go through."""
 
 import asyncio
+import csv
+import io
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from libs.kernel.clock import utc_now
-from libs.kernel.errors import Invalid
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.application.begin_submission import begin_submission
+from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.import_vehicles import KIND
-from services.portal.application.start_submission import start_submission
 from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import Submission, SubmissionStatus
 from services.portal.domain.user import ADMIN, OPERATOR, SELLER, User
-from services.portal.domain.vehicle_file import MAX_BYTES, MAX_ROWS, REQUIRED, read_vehicle_file
-from services.portal.infrastructure.i18n import marked
+from services.portal.domain.vehicle_file import (
+    COLUMNS,
+    MAX_BYTES,
+    MAX_ROWS,
+    FileRefused,
+    VehicleFile,
+    read_vehicle_file,
+)
+from services.portal.infrastructure.i18n import SOURCE, marked
+from services.portal.infrastructure.import_words import column_name, file_text
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import require_roles
-from services.portal.infrastructure.templating import redirect, render
+from services.portal.infrastructure.templating import Flash, locale_of, redirect, render
 
 Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 Reader = Annotated[User, require_roles(SELLER, OPERATOR, ADMIN)]
 HERE = "/imports"
 SHOWN = 20
+ROWS_SHOWN = 5
 LONGEST_NAME = 120
+EXAMPLE = (
+    *("Volkswagen", "Gol 1.6", "2022", "prata", "45.900,00"),
+    *("ABC1D23", "9BWZZZ377VT004251", "12345678901"),
+)
+"""A vehicle as the template shows it. The check digit of its RENAVAM is wrong, so that the example
+is never put on the market."""
 
 NO_FILE = marked("Choose a file first.")
+DISCARDED = Flash(marked("The file was discarded. Nothing was put on the market."), "info")
 
 
 class ImportPages:
@@ -48,6 +66,22 @@ class ImportPages:
     async def page(self, request: Request, user: Seller) -> Response:
         return await self._form(request, user)
 
+    async def template(self, request: Request, user: Seller) -> Response:
+        """In the visitor's language, as the spreadsheet programs of that language write CSV."""
+        locale = locale_of(request, user)
+        written = io.StringIO(newline="")
+        writer = csv.writer(written, delimiter="," if locale == SOURCE else ";")
+        writer.writerow([column_name(column, locale) for column in COLUMNS])
+        writer.writerow(EXAMPLE)
+        headers = {
+            "Content-Disposition": 'attachment; filename="mercado-veiculo.csv"',
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(
+            written.getvalue().encode("utf-8-sig"), headers=headers, media_type="text/csv"
+        )
+
     async def hand_in(
         self,
         request: Request,
@@ -59,11 +93,12 @@ class ImportPages:
         content = await file.read(MAX_BYTES + 1)
         try:
             total = (await asyncio.to_thread(read_vehicle_file, content)).total
-        except Invalid as refusal:
-            return await self._form(request, user, error=str(refusal))
+        except FileRefused as refused:
+            text = file_text(refused, locale_of(request, user))
+            return await self._form(request, user, error=text)
         name = "".join(char for char in file.filename if char.isprintable())[:LONGEST_NAME]
         submission = await self._transactions.run(
-            lambda uow: start_submission(
+            lambda uow: hand_in_submission(
                 uow,
                 tenant_id=user.tenant_id,
                 user_id=user.id,
@@ -75,14 +110,49 @@ class ImportPages:
                 now=utc_now(),
             )
         )
-        self._begun()
         return redirect(f"{HERE}/{submission.id}")
 
     async def one(self, request: Request, user: Reader, submission_id: UUID) -> Response:
-        return await self._show(request, user, submission_id, "import.html")
+        submission = await self._transactions.read(lambda uow: _visible(uow, user, submission_id))
+        if submission.status is SubmissionStatus.READY:
+            return await self._preview(request, user, submission)
+        return await self._progress(request, user, submission, "import.html")
 
     async def progress(self, request: Request, user: Reader, submission_id: UUID) -> Response:
-        return await self._show(request, user, submission_id, "_import.html")
+        submission = await self._transactions.read(lambda uow: _visible(uow, user, submission_id))
+        return await self._progress(request, user, submission, "_import.html")
+
+    async def begin(
+        self,
+        request: Request,
+        user: Seller,
+        submission_id: UUID,
+        prices: Annotated[str, Form(max_length=10)] = "",
+    ) -> Response:
+        submission = await self._transactions.read(lambda uow: _own(uow, user, submission_id))
+        if submission.status is SubmissionStatus.READY:
+            file = await self._read(submission)
+            if file.implausible and prices != "yes":
+                return await self._preview(request, user, submission, unanswered=True)
+            await self._transactions.run(
+                lambda uow: begin_submission(
+                    uow,
+                    tenant_id=user.tenant_id,
+                    submission_id=submission_id,
+                    audit_id=uuid7(),
+                    now=utc_now(),
+                )
+            )
+            self._begun()
+        return redirect(f"{HERE}/{submission_id}")
+
+    async def discard(self, user: Seller, submission_id: UUID) -> Response:
+        async def work(uow: PortalUnitOfWork) -> None:
+            await _own(uow, user, submission_id)
+            await uow.submissions.discard(submission_id)
+
+        await self._transactions.run(work)
+        return redirect(HERE, DISCARDED)
 
     async def _form(self, request: Request, user: User, *, error: str = "") -> Response:
         recent = await self._transactions.read(
@@ -95,14 +165,35 @@ class ImportPages:
             status=422 if error else 200,
             submissions=recent,
             error=error,
-            columns=REQUIRED,
+            columns=list(zip(COLUMNS, EXAMPLE, strict=True)),
             most_rows=MAX_ROWS,
         )
 
-    async def _show(
-        self, request: Request, user: User, submission_id: UUID, template: str
+    async def _preview(
+        self, request: Request, user: User, submission: Submission, *, unanswered: bool = False
     ) -> Response:
-        submission = await self._transactions.read(lambda uow: _visible(uow, user, submission_id))
+        file = await self._read(submission)
+        return render(
+            request,
+            "import_preview.html",
+            user,
+            status=422 if unanswered else 200,
+            submission=submission,
+            file=file,
+            # Plates and chassis numbers are for their seller only.
+            first_rows=file.rows[:ROWS_SHOWN] if submission.user_id == user.id else [],
+            may_begin=submission.user_id == user.id or user.may(ADMIN),
+            unanswered=unanswered,
+        )
+
+    async def _read(self, submission: Submission) -> VehicleFile:
+        """In a thread: a large file would hold up everybody's requests."""
+        content = await self._transactions.read(lambda uow: uow.submissions.content(submission.id))
+        return await asyncio.to_thread(read_vehicle_file, content)
+
+    async def _progress(
+        self, request: Request, user: User, submission: Submission, template: str
+    ) -> Response:
         running = submission.status is SubmissionStatus.RUNNING
         return render(
             request,
@@ -122,6 +213,14 @@ async def _visible(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Su
     return submission
 
 
+async def _own(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
+    """Raises SubmissionNotFound, also for another seller's."""
+    submission = await uow.submissions.get(user.tenant_id, submission_id)
+    if submission.user_id != user.id and not user.may(ADMIN):
+        raise SubmissionNotFound("no such submission")
+    return submission
+
+
 def router(
     transactions: Transactions[PortalUnitOfWork],
     begun: Callable[[], None],
@@ -131,6 +230,10 @@ def router(
     to = ImportPages(transactions, begun, answers)
     routes.get(HERE)(to.page)
     routes.post(HERE)(to.hand_in)
-    routes.get(f"{HERE}/{{submission_id}}")(to.one)
-    routes.get(f"{HERE}/{{submission_id}}/progress")(to.progress)
+    routes.get(f"{HERE}/template")(to.template)
+    one = f"{HERE}/{{submission_id}}"
+    routes.get(one)(to.one)
+    routes.get(f"{one}/progress")(to.progress)
+    routes.post(f"{one}/begin")(to.begin)
+    routes.post(f"{one}/discard")(to.discard)
     return routes
