@@ -17,7 +17,7 @@ from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
-from services.portal.infrastructure import http, http_sessions, keeping, sessions
+from services.portal.infrastructure import assets, http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.front_office import front_office
@@ -88,7 +88,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         closing=[peers.close, client.aclose],
         install=install,
-        unplaced=lambda path: path.startswith("/static/"),
+        unplaced=lambda path: path.startswith("/static/") or path in assets.AT_THE_ROOT,
         streams=lambda path: path.endswith("/events"),
         forms=True,
     )

@@ -104,6 +104,8 @@ ENDPOINTS = {
 }  # fmt: skip
 
 PAGES = {
+    "GET /favicon.ico":                               PUBLIC,
+    "GET /robots.txt":                                PUBLIC,
     "GET /static/{name:path}":                        PUBLIC,
     "GET /":                                          PUBLIC,
     "GET /vehicles/{vehicle_id}":                     PUBLIC,

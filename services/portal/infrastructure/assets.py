@@ -18,6 +18,8 @@ FROM_PACKAGES = {
     "htmx.min.js": ("js_lib_htmx", "static/htmx/htmx.min.js"),
     "fonts/Manrope-VariableFont_wght.ttf": ("font_manrope", "files/Manrope-VariableFont_wght.ttf"),
 }
+AT_THE_ROOT = ("/favicon.ico", "/robots.txt")
+"""Asked for at these addresses by browsers and crawlers that have read no page."""
 A_DAY, A_YEAR = 86_400, 31_536_000
 
 router = APIRouter(include_in_schema=False)
@@ -81,3 +83,9 @@ async def static(name: str, request: Request, v: str | None = None) -> Response:
         headers["Content-Encoding"] = "gzip"
         return Response(asset.zipped, headers=headers, media_type=asset.media_type)
     return Response(asset.content, headers=headers, media_type=asset.media_type)
+
+
+@router.get(AT_THE_ROOT[0])
+@router.get(AT_THE_ROOT[1])
+async def at_the_root(request: Request) -> Response:
+    return await static(request.url.path.removeprefix("/"), request)

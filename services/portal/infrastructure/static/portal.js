@@ -15,6 +15,14 @@ function localTimes(root) {
 document.addEventListener("DOMContentLoaded", () => localTimes(document));
 document.addEventListener("htmx:afterSwap", () => localTimes(document));
 
+// The navigation scrolls sideways on a narrow screen: it begins where the current page is.
+document.addEventListener("DOMContentLoaded", () => {
+  const current = document.querySelector(".nav [aria-current]");
+  if (!current) return;
+  const nav = current.parentElement;
+  nav.scrollLeft = current.offsetLeft - nav.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
+});
+
 // Submitting twice is harmless, but looks careless.
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button[data-once]")) {
