@@ -82,6 +82,7 @@ LISTED = {
     "GET /purchases": "transaction_id",
     "GET /customers": "customer_id",
     "GET /vehicles": "vehicle_id",
+    "GET /sellers/{seller_id}/vehicles": "vehicle_id",
     "GET /payments": "payment_id",
     "GET /payouts": "external_id",
     "GET /kpis": "kpi_id",

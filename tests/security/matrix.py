@@ -54,6 +54,8 @@ ENDPOINTS = {
         **OUTBOX,
         "POST /vehicles":                             "       seller*           admin",
         "GET /vehicles":                              "nobody buyer seller operator admin",
+        "GET /makes":                                 "nobody buyer seller operator admin",
+        "GET /sellers/{seller_id}/vehicles":          "       seller* operator  admin",
         "GET /vehicles/{vehicle_id}":                 "nobody buyer seller operator admin",
         "PATCH /vehicles/{vehicle_id}":               "       seller*           admin",
         "PATCH /vehicles/{vehicle_id}/mark_as_sold":  "                         admin",

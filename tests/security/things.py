@@ -96,6 +96,10 @@ class Things:
     async def _buyer_id(self) -> str:
         return str(self.buyer.id)
 
+    async def _seller_id(self) -> str:
+        await self.id("vehicle_id")
+        return str(self.seller.id)
+
     async def _vehicle_id(self) -> str:
         body = new_vehicle(self.seller.id)
         made = await self.market.make(self.admin, "vehicles", "/vehicles", body)

@@ -27,17 +27,28 @@ class Listing:
 
 @dataclass(frozen=True)
 class Search:
-    """Which vehicles of a tenant, by price. Make and model match whole, in any case."""
+    """Which vehicles of a tenant, by price. Make and model match whole, in any case. Each of
+    `words` (see `words_of`) stands somewhere in the make, model, colour or year.
+    """
 
     tenant_id: str
     status: Status
     make: str | None = None
     model: str | None = None
+    words: tuple[str, ...] = ()
     year_min: int | None = None
     year_max: int | None = None
     price_min: int | None = None
     price_max: int | None = None
     descending: bool = False
+
+
+@dataclass(frozen=True)
+class MakeCount:
+    """`make` in its most frequent spelling."""
+
+    make: str
+    count: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,16 @@ class VehicleRepository(Protocol):
         self, search: Search, *, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Listing]:
         """At most `limit` of them, those that follow (price_cents, id) `after`."""
+        ...
+
+    async def makes(self, search: Search) -> Sequence[MakeCount]:
+        """How many vehicles of each make there are, whichever make is searched for; by name."""
+        ...
+
+    async def of_seller(
+        self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
+    ) -> Sequence[Listing]:
+        """At most `limit` of a seller's vehicles, on the market or not, newest first."""
         ...
 
     async def is_listed_again(self, vehicle: Vehicle) -> bool:

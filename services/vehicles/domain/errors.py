@@ -10,6 +10,13 @@ class VehicleNotFound(NotFound):
         super().__init__("There is no such vehicle.")
 
 
+class SellerNotFound(NotFound):
+    code = "seller-not-found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such seller.")
+
+
 class NotYourVehicle(Forbidden):
     code = "not-your-vehicle"
 

@@ -19,9 +19,11 @@ from services.vehicles.application.list_vehicle import list_vehicle
 from services.vehicles.application.mark_vehicle_as_sold import mark_vehicle_as_sold
 from services.vehicles.application.ports import Listing
 from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
+from services.vehicles.domain.errors import SellerNotFound
 from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
 from services.vehicles.infrastructure.schemas import (
     Filters,
+    MakesOut,
     NewVehicle,
     VehicleChanges,
     VehicleOut,
@@ -80,6 +82,36 @@ class Endpoints:
         shown = found[: page.limit]
         next_after = _position(shown[-1]) if len(found) > page.limit else None
         return page.answer([_out(listing, caller) for listing in shown], next_after, request)
+
+    async def count_makes(
+        self, filters: Annotated[Filters, Query()], caller: CallerDep
+    ) -> MakesOut:
+        """How many there are of each make. Needs a token of the tenant and no role."""
+        search = filters.search(caller.tenant_id)
+        found = await self._transactions.read(lambda uow: uow.vehicles.makes(search))
+        return MakesOut.of(found, search.make)
+
+    async def list_of_seller(
+        self, seller_id: UUID, caller: CallerDep, page: PageDep, request: Request
+    ) -> Response:
+        """A seller's vehicles, sold and withdrawn ones too, newest first. Anybody but that seller
+        gets 404 where there are none.
+        """
+        caller.require("seller", "operator", "admin")
+        own = caller.subject == str(seller_id)
+        if not (own or caller.may("operator", "admin")):
+            raise SellerNotFound
+        after = None if page.after is None else UUID(page.after[0])
+        found = await self._transactions.read(
+            lambda uow: uow.vehicles.of_seller(
+                caller.tenant_id, seller_id, after=after, limit=page.limit + 1
+            )
+        )
+        if not (found or own or after):
+            raise SellerNotFound
+        shown = found[: page.limit]
+        following = (shown[-1].vehicle.id,) if len(found) > page.limit else None
+        return page.answer([_out(listing, caller) for listing in shown], following, request)
 
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
         """One vehicle. Needs a token of the tenant and no role."""
@@ -152,6 +184,8 @@ def router(
     routes, to = APIRouter(tags=["vehicles"]), Endpoints(transactions, clock, ids)
     routes.post("/vehicles", status_code=201, response_model=VehicleOut)(to.put_on_market)
     routes.get("/vehicles", response_model=VehiclePage)(to.browse)
+    routes.get("/makes", response_model=MakesOut)(to.count_makes)
+    routes.get("/sellers/{seller_id}/vehicles", response_model=VehiclePage)(to.list_of_seller)
     one = "/vehicles/{vehicle_id}"
     routes.get(one, response_model=VehicleOut)(to.read)
     routes.patch(one, response_model=VehicleOut)(to.edit)

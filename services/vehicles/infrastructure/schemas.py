@@ -1,14 +1,16 @@
 """What clients send and get. Money in integer cents, papers masked unless the caller may see."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field, field_validator
 
 from libs.runtime.schemas import Body, Cents, Out
-from services.vehicles.application.ports import Listing, Search, Status
+from services.vehicles.application.ports import Listing, MakeCount, Search, Status
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, plain_text
+from services.vehicles.domain.wording import words_of
 
 Year = Annotated[int, Field(strict=True, ge=0, le=9999)]
 
@@ -101,12 +103,35 @@ class VehiclePage(Out):
     next: str | None
 
 
+class MakeOut(Out):
+    make: str
+    count: int
+
+
+class MakesOut(Out):
+    """`total`: vehicles that all filters match. `items`: how many of each make the filters other
+    than the make match.
+    """
+
+    total: int
+    items: list[MakeOut]
+
+    @classmethod
+    def of(cls, found: Sequence[MakeCount], make: str | None) -> Self:
+        wanted = [each.count for each in found if make is None or each.make.lower() == make.lower()]
+        items = [MakeOut(make=each.make, count=each.count) for each in found]
+        return cls(total=sum(wanted), items=items)
+
+
 class Filters(BaseModel):
     """The query of a listing. Prices in cents, both ends of a range included."""
 
     status: Status = Status.FOR_SALE
     make: str | None = None
     model: str | None = None
+    q: Annotated[
+        str | None, Field(description="Words or parts of words of make, model, colour and year.")
+    ] = None
     year_min: Annotated[int | None, Field(ge=0, le=9999)] = None
     year_max: Annotated[int | None, Field(ge=0, le=9999)] = None
     price_min: Annotated[int | None, Field(ge=0, le=10**12)] = None
@@ -114,12 +139,13 @@ class Filters(BaseModel):
     order: Literal["price", "-price"] = "price"
 
     def search(self, tenant_id: str) -> Search:
-        """Raises Invalid for a make or model that no vehicle can have."""
+        """Raises Invalid for a make, a model or words that no vehicle can have."""
         return Search(
             tenant_id=tenant_id,
             status=self.status,
             make=None if self.make is None else plain_text(self.make, "make"),
             model=None if self.model is None else plain_text(self.model, "model"),
+            words=() if self.q is None else words_of(plain_text(self.q, "q")),
             year_min=self.year_min,
             year_max=self.year_max,
             price_min=self.price_min,

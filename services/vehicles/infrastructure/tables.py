@@ -65,6 +65,7 @@ for paper in PAPERS:
         unique=True,
         postgresql_where=ON_MARKET,
     )
+Index("vehicles_by_seller", vehicles.c.tenant_id, vehicles.c.seller_id, vehicles.c.id)
 for name, condition in (("for_sale", ON_MARKET), ("sold", SOLD)):
     Index(
         f"vehicles_{name}_by_price",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,12 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    Text,
     bindparam,
+    cast,
     func,
     insert,
+    literal,
     or_,
     select,
     tuple_,
@@ -20,10 +24,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.vehicles.application.ports import Listing, Search, Status
+from services.vehicles.application.ports import Listing, MakeCount, Search, Status
 from services.vehicles.domain.errors import VehicleAlreadyListed, VehicleNotFound
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, Vehicle
+from services.vehicles.domain.wording import ACCENTED, PLAIN
 from services.vehicles.infrastructure.tables import PAPERS, vehicles
 from services.vehicles.infrastructure.vault import Vault
 
@@ -39,6 +44,22 @@ _LISTED_AGAIN = (
     )
     .limit(1)
 )
+
+
+_SEARCHED = func.lower(
+    func.translate(
+        vehicles.c.make
+        + literal(" ")
+        + vehicles.c.model
+        + literal(" ")
+        + vehicles.c.colour
+        + literal(" ")
+        + cast(vehicles.c.year, Text),
+        ACCENTED,
+        PLAIN,
+    )
+)
+"""What the words of a search are looked for in, in the form of `words_of`."""
 
 
 class PostgresVehicles:
@@ -71,6 +92,31 @@ class PostgresVehicles:
     ) -> Sequence[Listing]:
         rows = await self._connection.execute(search_statement(search, after=after, limit=limit))
         return [self._listing(row) for row in rows]
+
+    async def makes(self, search: Search) -> Sequence[MakeCount]:
+        spelling = func.mode().within_group(vehicles.c.make)
+        rows = await self._connection.execute(
+            select(spelling, func.count())
+            .where(
+                vehicles.c.tenant_id == search.tenant_id, *_conditions(replace(search, make=None))
+            )
+            .group_by(func.lower(vehicles.c.make))
+            .order_by(func.lower(vehicles.c.make))
+        )
+        return [MakeCount(make, count) for make, count in rows]
+
+    async def of_seller(
+        self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
+    ) -> Sequence[Listing]:
+        query = (
+            select(vehicles)
+            .where(vehicles.c.tenant_id == tenant_id, vehicles.c.seller_id == seller_id)
+            .order_by(vehicles.c.id.desc())
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(vehicles.c.id < after)
+        return [self._listing(row) for row in await self._connection.execute(query)]
 
     async def is_listed_again(self, vehicle: Vehicle) -> bool:
         found = await self._connection.execute(_LISTED_AGAIN, {"vehicle_id": vehicle.id})
@@ -127,6 +173,8 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
         yield func.lower(vehicles.c.make) == func.lower(search.make)
     if search.model is not None:
         yield func.lower(vehicles.c.model) == func.lower(search.model)
+    for word in search.words:
+        yield _SEARCHED.contains(word, autoescape=True)
     if search.year_min is not None:
         yield vehicles.c.year >= search.year_min
     if search.year_max is not None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from libs.kernel.ids import uuid7
 from tests.integration.vehicles.conftest import Vehicles
 
 
@@ -41,6 +42,16 @@ async def test_only_vehicles_to_be_had_are_for_sale(vehicles: Vehicles) -> None:
         ("make=fiat&model=uno", [100]),
         ("model=Uno", [100]),
         ("make=Fia", []),
+        ("q=ali", [200]),
+        ("q=FIAT", [100, 200]),
+        ("q=uno%20fi", [100]),
+        ("q=uno%20ford", []),
+        ("q=2015", [200]),
+        ("q=lilas", [100]),
+        ("q=P%C3%81LI", [200]),
+        ("q=%25", []),
+        ("q=_", []),
+        ("make=fiat&q=o", [100, 200]),
         ("year_min=2015", [200, 300]),
         ("year_max=2015", [100, 200]),
         ("year_min=2015&year_max=2015", [200]),
@@ -50,7 +61,7 @@ async def test_only_vehicles_to_be_had_are_for_sale(vehicles: Vehicles) -> None:
     ],
 )
 async def test_listing_is_filtered(vehicles: Vehicles, query: str, expected: list[int]) -> None:
-    await vehicles.listed(price_cents=100, make="Fiat", model="Uno", year=2010)
+    await vehicles.listed(price_cents=100, make="Fiat", model="Uno", year=2010, colour="LILÁS")
     await vehicles.listed(price_cents=200, make="Fiat", model="Palio", year=2015)
     await vehicles.listed(price_cents=300, make="Ford", model="Ka", year=2020)
     assert await prices(vehicles, query) == expected
@@ -83,6 +94,8 @@ async def test_pages_hold_each_vehicle_once_also_where_prices_are_equal(
         "price_min=-1",
         "price_max=99999999999999999999",
         "make=",
+        "q=%20",
+        "q=" + 61 * "x",
         "model=%00",
     ],
 )
@@ -100,3 +113,45 @@ async def test_cursor_is_good_for_its_own_filters_only(vehicles: Vehicles) -> No
     for query in (f"cursor={cursor}x", f"cursor={cursor}&order=-price", "limit=0"):
         answer = await vehicles.client.get(f"/vehicles?{query}", headers=vehicles.admin)
         assert answer.status_code == 400
+
+
+async def test_makes_are_counted_among_what_the_other_filters_match(vehicles: Vehicles) -> None:
+    for make, year in (("Fiat", 2010), ("FIAT", 2015), ("Fiat", 2020), ("Ford", 2020)):
+        await vehicles.listed(make=make, year=year)
+    sold = await vehicles.listed(make="Kia")
+    await vehicles.client.patch(f"/vehicles/{sold['id']}/mark_as_sold", headers=vehicles.admin)
+
+    async def counted(query: str) -> tuple[int, dict[str, int]]:
+        answer = await vehicles.client.get(f"/makes?{query}", headers=vehicles.admin)
+        assert answer.status_code == 200, answer.text
+        items = {each["make"].title(): each["count"] for each in answer.json()["items"]}
+        return answer.json()["total"], items
+
+    assert await counted("") == (4, {"Fiat": 3, "Ford": 1})
+    assert await counted("make=fiat") == (3, {"Fiat": 3, "Ford": 1})
+    assert await counted("year_min=2015&make=Ford") == (1, {"Fiat": 2, "Ford": 1})
+    assert await counted("q=nothing") == (0, {})
+    assert await counted("status=sold") == (1, {"Kia": 1})
+
+
+async def test_a_seller_sees_all_own_vehicles_newest_first(vehicles: Vehicles) -> None:
+    seller = str(uuid7())
+    listed = [await vehicles.listed(seller_id=seller, price_cents=n) for n in (3, 1, 2)]
+    await vehicles.listed()
+    await vehicles.client.post(f"/vehicles/{listed[0]['id']}/withdraw", headers=vehicles.admin)
+    own = vehicles.caller("seller", subject=seller)
+    seen: list[str] = []
+    path: str | None = f"/sellers/{seller}/vehicles?limit=2"
+    while path:
+        answer = await vehicles.client.get(path, headers=own)
+        seen += [each["id"] for each in answer.json()["items"]]
+        assert all("*" not in each["plate"] for each in answer.json()["items"])
+        path = answer.links["next"]["url"] if "next" in answer.links else None
+    assert seen == [each["id"] for each in reversed(listed)]
+    nothing = str(uuid7())
+    newcomer = vehicles.caller("seller", subject=nothing)
+    mine = await vehicles.client.get(f"/sellers/{nothing}/vehicles", headers=newcomer)
+    assert mine.json() == {"items": [], "next": None}
+    for other in (newcomer, vehicles.caller("admin", tenant="another")):
+        refused = await vehicles.client.get(f"/sellers/{seller}/vehicles", headers=other)
+        assert (refused.status_code, refused.json()["type"][-16:]) == (404, "seller-not-found")

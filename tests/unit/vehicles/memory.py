@@ -8,7 +8,7 @@ from copy import copy
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
-from services.vehicles.application.ports import Held, Listing, Search
+from services.vehicles.application.ports import Held, Listing, MakeCount, Search
 from services.vehicles.domain.errors import VehicleAlreadyListed, VehicleNotFound
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.reservation import Reservation
@@ -35,6 +35,14 @@ class MemoryVehicles:
 
     async def search(
         self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    ) -> Sequence[Listing]:
+        raise NotImplementedError
+
+    async def makes(self, search: Search) -> Sequence[MakeCount]:
+        raise NotImplementedError
+
+    async def of_seller(
+        self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
     ) -> Sequence[Listing]:
         raise NotImplementedError
 

@@ -1,0 +1,10 @@
+"""How the words of a search are compared: without case and without accents."""
+
+ACCENTED = "ÁÀÂÃÄÅÉÈÊËÍÌÎÏÓÒÔÕÖÚÙÛÜÇÑÝáàâãäåéèêëíìîïóòôõöúùûüçñýÿ"
+PLAIN = "aaaaaaeeeeiiiiooooouuuucnyaaaaaaeeeeiiiiooooouuuucnyy"
+_TO_PLAIN = str.maketrans(ACCENTED, PLAIN)
+
+
+def words_of(text: str) -> tuple[str, ...]:
+    """`Citroën  C3` -> `("citroen", "c3")`."""
+    return tuple(text.translate(_TO_PLAIN).lower().split())
