@@ -141,6 +141,7 @@ PAGES = {
     "GET /sell/{vehicle_id}":                         "       seller*           admin",
     "POST /sell/{vehicle_id}":                        "       seller*           admin",
     "POST /sell/{vehicle_id}/withdraw":               "       seller*           admin",
+    "GET /sales":                                     "       seller            admin",
     "GET /imports":                                   "       seller            admin",
     "POST /imports":                                  "       seller            admin",
     "GET /imports/template":                          "       seller            admin",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from libs.kernel.events import DomainEvent
 from services.portal.domain.audit import Audit, ChainEnd, Entry
+from services.portal.domain.sale import Sale
 from services.portal.domain.session import Session
 from services.portal.domain.sign_in_limits import Attempts, Over
 from services.portal.domain.signing_key import SigningKey
@@ -213,10 +214,17 @@ class TimelineRepository(Protocol):
     ) -> list[Purchase]:
         """Newest first (ids are made in time), those before `after`."""
 
-    async def vehicles_of(
-        self, tenant_id: str, seller_id: UUID, after: UUID | None, limit: int
-    ) -> list[UUID]:
-        """The vehicles a seller has put on the market, newest first, those before `after`."""
+    async def sales(
+        self,
+        tenant_id: str,
+        seller_id: UUID,
+        after: UUID | None,
+        limit: int,
+        vehicle_id: UUID | None = None,
+    ) -> list[Sale]:
+        """A seller's, newest first, those before the purchase `after`; of one vehicle only where
+        one is given.
+        """
 
     async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
         """What was heard after position `after`, in that order."""

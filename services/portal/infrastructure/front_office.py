@@ -15,6 +15,7 @@ from services.portal.infrastructure.pages import (
     forgotten,
     live,
     purchases,
+    sales,
     selling,
     storefront,
 )
@@ -40,6 +41,7 @@ def front_office(
         purchases.router(peers, diary),
         live.router(transactions, peers, watch),
         selling.router(transactions, peers, diary),
+        sales.router(transactions),
         account.router(transactions, peers, diary, passwords),
         entrance.router(transactions, passwords, sign_ins),
         forgotten.router(transactions, passwords, mailer, settings.public_address),

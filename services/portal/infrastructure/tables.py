@@ -235,7 +235,7 @@ Index(
     "ix_subjects_seller",
     subjects.c.seller_id,
     subjects.c.id,
-    postgresql_where=subjects.c.kind == "vehicle",
+    postgresql_where=subjects.c.kind == "purchase",
 )
 
 timeline = Table(

@@ -9,6 +9,7 @@ from sqlalchemy import Row, case, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.portal.domain.sale import RESERVED, SALES, TOLD_BY, Heard, Sale
 from services.portal.domain.timeline import (
     Direction,
     Fact,
@@ -77,22 +78,45 @@ class PostgresTimeline:
             query = query.where(subjects.c.customer_id == customer_id)
         return [_purchase(row) for row in await self._connection.execute(query)]
 
-    async def vehicles_of(
-        self, tenant_id: str, seller_id: UUID, after: UUID | None, limit: int
-    ) -> list[UUID]:
+    async def sales(
+        self,
+        tenant_id: str,
+        seller_id: UUID,
+        after: UUID | None,
+        limit: int,
+        vehicle_id: UUID | None = None,
+    ) -> list[Sale]:
         query = (
             select(subjects.c.id)
             .where(
                 subjects.c.tenant_id == tenant_id,
-                subjects.c.kind == Kind.VEHICLE,
+                subjects.c.kind == Kind.PURCHASE,
                 subjects.c.seller_id == seller_id,
+                subjects.c.state.in_(SALES),
             )
             .order_by(subjects.c.id.desc())
             .limit(limit)
         )
         if after is not None:
             query = query.where(subjects.c.id < after)
-        return list((await self._connection.scalars(query)).all())
+        if vehicle_id is not None:
+            reserved = select(timeline.c.position).where(
+                timeline.c.subject_id == subjects.c.id,
+                timeline.c.type == RESERVED,
+                timeline.c.details["vehicle_id"].astext == str(vehicle_id),
+            )
+            query = query.where(reserved.exists())
+        ids = list((await self._connection.scalars(query)).all())
+        heard: dict[UUID, list[Heard]] = {order_id: [] for order_id in ids}
+        rows = await self._connection.execute(
+            select(timeline)
+            .where(timeline.c.subject_id.in_(ids), timeline.c.type.in_(TOLD_BY))
+            .order_by(timeline.c.subject_id, timeline.c.occurred_at, timeline.c.position)
+        )
+        for row in rows:
+            heard[row.subject_id].append(Heard(row.type, row.occurred_at, row.details))
+        found = (Sale.of(order_id, moments) for order_id, moments in heard.items())
+        return [sale for sale in found if sale is not None]
 
     async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
         purchase = await self.purchase(tenant_id, subject_id)

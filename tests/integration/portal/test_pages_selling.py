@@ -1,5 +1,7 @@
 """A seller's vehicles: listing, changing and withdrawing them."""
 
+import re
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -7,8 +9,10 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.domain.sale import RESERVED
 from services.portal.domain.timeline import Fact, Kind
 from services.portal.domain.user import User
+from services.portal.infrastructure.pages.sales import PAGE_SIZE
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
@@ -56,27 +60,55 @@ async def test_a_vehicle_goes_on_the_market_once_however_often_it_is_sent(
     assert sent["seller_id"] == str(seller.id)
 
 
-async def test_what_is_wrong_stands_beside_its_field_and_the_rest_is_kept(
+async def test_all_that_is_wrong_stands_beside_its_field_at_once_and_the_rest_is_kept(
+    shop: ServiceClient, behind: Behind, seller: User
+) -> None:
+    """What the portal cannot read, and what the service refuses, in one answer."""
+    wrong = "The check digit of the RENAVAM is wrong."
+    errors = [{"field": "year", "message": "null"}, {"field": "renavam", "message": wrong}]
+    behind.refuses(LIST, 422, "invalid-input", "Some of it.", errors=errors)
+    page = await shop.get("/sell/new")
+    typed = {**TYPED, "key": str(uuid4()), "year": "old", "price": "cheap", "make": ""}
+    answer = await submit(shop, page, "/sell/new", **typed)
+    assert answer.status_code == 422
+    assert error_of(answer, "make") == "This field is required."
+    assert error_of(answer, "year") == "Write a whole number, such as 2021."
+    assert error_of(answer, "price") == "Write an amount, such as 45900 or 45.900,00."
+    assert error_of(answer, "renavam") == wrong
+    assert field_of(answer, "price") == "cheap"
+    assert field_of(answer, "key") == typed["key"]
+    (sent,) = behind.bodies(LIST)
+    assert (sent["year"], sent["price_cents"], sent["make"]) == (None, None, None)
+
+
+async def test_what_is_typed_is_kept_while_the_service_is_away(
     shop: ServiceClient, behind: Behind, seller: User
 ) -> None:
     page = await shop.get("/sell/new")
     typed = {**TYPED, "key": str(uuid4())}
-    answer = await submit(shop, page, "/sell/new", **{**typed, "year": "old"})
-    assert (answer.status_code, error_of(answer, "year")) == (
-        422, "Write a whole number, such as 2021."
-    )  # fmt: skip
-    assert behind.calls == []
-    wrong = "The check digit of the RENAVAM is wrong."
-    behind.refuses(LIST, 422, "invalid", wrong, field="renavam")
-    answer = await submit(shop, page, "/sell/new", **typed)
-    assert error_of(answer, "renavam") == wrong
-    assert field_of(answer, "price") == "25.900,00"
-    assert field_of(answer, "key") == typed["key"]
-    behind.down("vehicles")
     answer = await submit(shop, page, "/sell/new", **typed)
     assert answer.status_code == 503
-    assert "The service vehicles is not answering" in answer.text
+    assert "not answering" in answer.text
     assert field_of(answer, "chassis_number") == TYPED["chassis_number"]
+    answer = await submit(shop, page, "/sell/new", **{**typed, "year": "old"})
+    assert (answer.status_code, error_of(answer, "year")[:5]) == (422, "Write")
+
+
+async def test_an_unusual_price_is_asked_about_and_taken_once_confirmed(
+    shop: ServiceClient, behind: Behind, seller: User
+) -> None:
+    behind.says(LIST, {}, 201)
+    page = await shop.get("/sell/new")
+    typed = {**TYPED, "price": "459,00", "key": str(uuid4())}
+    asked = await submit(shop, page, "/sell/new", **typed)
+    assert asked.status_code == 422
+    assert "Yes, the price is R$459.00" in asked.text
+    assert behind.calls == []
+    for price, status in (("460,00", 422), ("459,00", 303)):
+        answer = await submit(
+            shop, page, "/sell/new", **{**typed, "price": price}, price_is="45900"
+        )
+        assert answer.status_code == status, price
 
 
 async def test_a_change_sends_only_what_changed_and_what_it_is_based_on(
@@ -92,6 +124,29 @@ async def test_a_change_sends_only_what_changed_and_what_it_is_based_on(
     call = f"vehicles PATCH /vehicles/{vehicle_id}"
     assert behind.bodies(call) == [{"price_cents": 97_000_00}]
     assert behind.sent(call)[0].headers["If-Match"] == '"7"'
+
+
+async def test_a_version_conflict_shows_both_and_the_next_save_wins(
+    shop: ServiceClient, behind: Behind, seller: User
+) -> None:
+    vehicle_id = own(behind, seller, colour="preto", price_cents=95_000_00)
+    call, path = f"vehicles PATCH /vehicles/{vehicle_id}", f"/sell/{vehicle_id}"
+    behind.refuses(call, 412, "stale-version", "The vehicle is at version 7.")
+    page = await shop.get(path)
+    names = ("make", "model", "year", "plate", "chassis_number", "renavam")
+    typed = {name: field_of(page, name) for name in names} | {"colour": "azul", "price": "97.000"}
+    answer = await submit(shop, page, path, **typed, version='"3"')
+    assert answer.status_code == 412
+    assert "The vehicle was changed in the meantime." in answer.text
+    for said in ("Saved now: preto", "Saved now: 95000,00"):
+        assert said in answer.text
+    assert "Saved now: Fiat" not in answer.text
+    assert (field_of(answer, "colour"), field_of(answer, "price")) == ("azul", "97.000")
+    behind.says(call, {})
+    again = await submit(shop, answer, path, **typed, version=field_of(answer, "version"))
+    assert again.status_code == 303
+    assert behind.sent(call)[-1].headers["If-Match"] == '"7"'
+    assert behind.bodies(call)[-1] == {"colour": "azul", "price_cents": 97_000_00}
 
 
 async def test_another_sellers_vehicle_cannot_be_opened_changed_or_withdrawn(
@@ -130,46 +185,113 @@ async def test_a_vehicle_reserved_since_the_page_looked_is_not_withdrawn(
     assert "It can be withdrawn once that has ended" in (await shop.get("/sell")).text
 
 
-async def test_the_list_shows_the_sellers_own_vehicles_only(
+async def test_the_list_is_what_the_service_has_now_of_the_seller(
+    shop: ServiceClient, behind: Behind, seller: User
+) -> None:
+    items = [vehicle(seller_id=str(seller.id)), vehicle(model="Uno", is_sold=True)]
+    path = f"vehicles GET /sellers/{seller.id}/vehicles"
+    behind.says(path, {"items": items, "next": "a b"})
+    page = await shop.get("/sell")
+    assert all(said in page.text for said in ("Fiat Strada", "Fiat Uno", "Sold"))
+    assert 'href="/sell?after=a+b"' in page.text
+    behind.says(path, {"items": [], "next": None})
+    assert "Nothing on the market yet" in (await shop.get("/sell?after=a+b")).text
+    assert behind.sent(path)[-1].url.params["cursor"] == "a b"
+    behind.refuses(path, 404, "seller-not-found", "There is no such seller.")
+    assert "Nothing on the market yet" in (await shop.get("/sell")).text
+    behind.down("vehicles")
+    page = await shop.get("/sell")
+    assert "not answering" in page.text
+    assert "Nothing on the market yet" not in page.text
+
+
+SOLD_ON_THE_WAY = (
+    ("vehicle.reserved.v1", "Reserved, not paid yet", "Once the buyer has picked"),
+    ("payment.processed.v1", "Sold, not picked up yet", "Once the buyer has picked"),
+    ("order.closed.v1", "Picked up", "On its way"),
+    ("payout.failed.v1", "Picked up", "Refused by the bank"),
+    ("payout.completed.v1", "Picked up", "Paid</span>"),
+)
+
+
+async def test_a_seller_follows_a_sale_to_its_payout(
     shop: ServiceClient,
     behind: Behind,
     seller: User,
     transactions: Transactions[PortalUnitOfWork],
 ) -> None:
-    mine, sold = own(behind, seller), own(behind, seller, model="Uno", is_sold=True)
-    other = vehicle(model="Toro")
-    behind.says(f"vehicles GET /vehicles/{other['id']}", other)
-    for vehicle_id, seller_id in ((mine, seller.id), (sold, seller.id), (other["id"], uuid7())):
-        await _listed(transactions, UUID(vehicle_id), seller_id)
-    page = await shop.get("/sell")
-    assert "Fiat Strada" in page.text
-    assert "Fiat Uno" in page.text
-    assert "Fiat Toro" not in page.text
-    assert "Sold" in page.text
+    order_id, vehicle_id = uuid7(), own(behind, seller, is_sold=True)
+    assert "Nothing sold yet" in (await shop.get("/sales")).text
+    for sequence, (event, state, payout) in enumerate(SOLD_ON_THE_WAY, start=1):
+        await heard(transactions, order_id, event, sequence, seller.id, vehicle_id)
+        for path in ("/sales", f"/sell/{vehicle_id}"):
+            page = (await shop.get(path)).text
+            assert state in page, (event, path)
+            assert payout in page, (event, path)
+            assert "R$98,900.00" in page, (event, path)
+    assert f'href="/sell/{vehicle_id}"' in (await shop.get("/sales")).text
+
+
+@pytest.mark.parametrize("end", ["order.failed.v1", "order.cancellation_requested.v1"])
+async def test_a_purchase_that_is_undone_is_no_sale(
+    shop: ServiceClient,
+    behind: Behind,
+    seller: User,
+    transactions: Transactions[PortalUnitOfWork],
+    end: str,
+) -> None:
+    order_id, vehicle_id = uuid7(), own(behind, seller)
+    for sequence, event in enumerate(("vehicle.reserved.v1", end), start=1):
+        await heard(transactions, order_id, event, sequence, seller.id, vehicle_id)
+    assert "Nothing sold yet" in (await shop.get("/sales")).text
+
+
+async def test_sales_are_a_sellers_own_and_come_page_by_page(
+    shop: ServiceClient,
+    behind: Behind,
+    seller: User,
+    transactions: Transactions[PortalUnitOfWork],
+) -> None:
+    mine = [own(behind, seller) for _ in range(PAGE_SIZE + 1)]
+    foreign = own(behind, seller)
+    for vehicle_id in mine:
+        await heard(transactions, uuid7(), RESERVED, 1, seller.id, vehicle_id)
+    await heard(transactions, uuid7(), RESERVED, 1, uuid7(), foreign)
+    first = (await shop.get("/sales")).text
+    (older,) = re.findall(r'href="(/sales\?after=[^"]+)"', first)
+    shown = re.findall(r'href="/sell/([^"]+)"', first + (await shop.get(older)).text)
+    assert shown == mine[::-1]
 
 
 async def test_selling_is_for_sellers(shop: ServiceClient, add_user: AddUser) -> None:
     await add_user("buyer")
     await signed_in(shop, "buyer@example.com")
-    for path in ("/sell", "/sell/new"):
+    for path in ("/sell", "/sell/new", "/sales"):
         assert (await shop.get(path)).status_code == 403
 
 
-async def _listed(
-    transactions: Transactions[PortalUnitOfWork], vehicle_id: UUID, seller_id: UUID
+async def heard(
+    transactions: Transactions[PortalUnitOfWork],
+    order_id: UUID,
+    event: str,
+    sequence: int,
+    seller_id: UUID,
+    vehicle_id: str,
 ) -> None:
+    details = {"vehicle_id": vehicle_id, "seller_id": str(seller_id)}
+
     async def note(uow: PortalUnitOfWork) -> None:
         uow.timeline.note(
             Fact(
                 event_id=uuid7(),
                 tenant_id="default",
-                kind=Kind.VEHICLE,
-                subject_id=vehicle_id,
-                service="vehicles",
-                type="vehicle.listed.v1",
-                sequence=1,
-                occurred_at=START,
-                details={"seller_id": str(seller_id)},
+                kind=Kind.PURCHASE,
+                subject_id=order_id,
+                service="any",
+                type=event,
+                sequence=sequence,
+                occurred_at=START + timedelta(seconds=sequence),
+                details={**details, "make": "Fiat", "model": "Uno", "price_cents": 98_900_00},
             )
         )
 

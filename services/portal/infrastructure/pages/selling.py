@@ -1,14 +1,18 @@
 """A seller's vehicles: the list, putting one on the market, changing it, taking it back."""
 
-import asyncio
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Self
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Form, Query, Request, Response
+from starlette.datastructures import FormData
 
 from libs.kernel.errors import NotFound
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.domain.amounts import is_plausible
+from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.i18n import marked
@@ -22,11 +26,14 @@ from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import down_message, refusal_message
 
 Seller = Annotated[User, require_roles(SELLER, ADMIN)]
-Text = Annotated[str, Form(max_length=100)]
 PAGE_SIZE = 24
-SIDE_BY_SIDE = 6
+NOTHING: Mapping[str, Any] = {"items": [], "next": None}
+NOT_FOUND, PRECONDITION_FAILED, UNPROCESSABLE, UNAVAILABLE = 404, 412, 422, 503
 RESERVED = "vehicle-reserved"
 PLAIN = ("make", "model", "colour", "plate", "chassis_number", "renavam")
+OURS = {"price_cents": "price"}
+"""What the form calls otherwise than the service."""
+FIELDS = (*PLAIN, "year", "price")
 
 LISTED = Flash(marked("It is on the market."))
 SAVED = Flash(marked("Saved."))
@@ -36,6 +43,10 @@ HELD = Flash(
     "back",
 )
 NEEDED = marked("This field is required.")
+MOVED_ON = marked(
+    "The vehicle was changed in the meantime. Below each field stands what is saved now. Save again"
+    " to keep what is in the fields."
+)
 UNREADABLE = marked("What is stored here cannot be read. Please write it again.")
 
 
@@ -52,52 +63,64 @@ class Selling:
         self._diary = diary
 
     async def show_own(
-        self, request: Request, user: Seller, after: Annotated[UUID | None, Query()] = None
+        self, request: Request, user: Seller, after: Annotated[str | None, Query()] = None
     ) -> Response:
-        ids = await self._transactions.run(
-            lambda uow: uow.timeline.vehicles_of(user.tenant_id, user.id, after, PAGE_SIZE + 1)
-        )
-        shown, down = ids[:PAGE_SIZE], []
-        replies = await self._all(user, shown)
-        if any(reply is None for reply in replies):
-            down = ["vehicles"]
+        found, down = NOTHING, []
+        path = f"/sellers/{user.id}/vehicles"
+        try:
+            reply = await self._peers.get(user, "vehicles", path, limit=PAGE_SIZE, cursor=after)
+            found = reply.body
+        except PeerUnavailable as error:
+            down = [error.service]
+        except PeerRefusal as refusal:
+            if refusal.status != NOT_FOUND:  # which means that there is none yet
+                raise
+        next_page = f"/sell?{urlencode({'after': found['next']})}" if found["next"] else None
         return render(
             request,
             "sell.html",
             user,
-            vehicles=[Vehicle.of(reply.body) for reply in replies if reply],
+            vehicles=[Vehicle.of(item) for item in found["items"]],
             down=down,
-            next_page=f"/sell?after={shown[-1]}" if len(ids) > PAGE_SIZE else None,
+            next_page=next_page,
         )
 
     async def ask_new(self, request: Request, user: Seller) -> Response:
-        return _form(request, user, {"key": str(uuid4())}, {})
+        return _form(request, user, Typed({}, {"key": str(uuid4())}), status=200)
 
     async def put_on_market(
-        self, request: Request, user: Seller, key: Annotated[UUID, Form()]
+        self,
+        request: Request,
+        user: Seller,
+        key: Annotated[UUID, Form()],
+        price_is: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
         """Sent twice with the same key it is one vehicle."""
-        values = await _typed(request)
-        path, kept = "/vehicles", {**values, "key": str(key)}
+        typed = Typed.of(await request.form(), {"key": str(key)})
+        body = {**typed.vehicle, "seller_id": str(user.id)}
+        if typed.errors:
+            await self._check(user, typed, "POST", "/vehicles", body)
+            return _form(request, user, typed)
+        if typed.asks_about_price(price_is):
+            return _form(request, user, typed, ask_price=True)
 
         async def deed() -> Reply:
-            body = {**_vehicle(values), "seller_id": str(user.id)}
             token = f"{user.id}:{key}"
-            return await self._peers.send(user, "vehicles", "POST", path, body, key=token)
+            return await self._peers.send(user, "vehicles", "POST", "/vehicles", body, key=token)
 
         try:
-            _check_complete(values)
             await self._diary.note(user, "vehicle.listed", str(key), deed)
-        except (NotANumber, PeerRefusal, PeerUnavailable) as error:
-            return _again(request, user, kept, error)
+        except (PeerRefusal, PeerUnavailable) as error:
+            typed.refused(error)
+            return _form(request, user, typed)
         return redirect("/sell", LISTED)
 
     async def ask_change(self, vehicle_id: UUID, request: Request, user: Seller) -> Response:
         vehicle, version = await self._own(user, vehicle_id)
-        values = {name: str(getattr(vehicle, name) or "") for name in (*PLAIN, "year")}
-        values |= {"price": amount_of(vehicle.price_cents), "version": version}
-        lost = {name: UNREADABLE for name in PLAIN if getattr(vehicle, name) is None}
-        return _form(request, user, values, lost, vehicle=vehicle)
+        typed = Typed(shown(vehicle), {"version": version})
+        typed.errors = {name: UNREADABLE for name in PLAIN if getattr(vehicle, name) is None}
+        sale = await self._sale(user, vehicle)
+        return _form(request, user, typed, vehicle=vehicle, sale=sale, status=200)
 
     async def change(
         self,
@@ -105,23 +128,34 @@ class Selling:
         request: Request,
         user: Seller,
         version: Annotated[str, Form(max_length=40)],
+        price_is: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
+        """Of an older version nothing is changed: the form comes back with what was typed beside
+        what is there now, and is about that version then.
+        """
         vehicle, _ = await self._own(user, vehicle_id)
-        values = await _typed(request)
+        typed = Typed.of(await request.form(), {"version": version})
+        path = f"/vehicles/{vehicle_id}"
+        changes = {
+            name: value for name, value in typed.vehicle.items() if value != getattr(vehicle, name)
+        }
+        if typed.errors:
+            await self._check(user, typed, "PATCH", path, typed.vehicle, version)
+            return _form(request, user, typed, vehicle=vehicle)
+        if "price_cents" in changes and typed.asks_about_price(price_is):
+            return _form(request, user, typed, vehicle=vehicle, ask_price=True)
 
         async def deed() -> Reply:
-            wanted = _vehicle(values)
-            changes = {
-                name: value for name, value in wanted.items() if value != getattr(vehicle, name)
-            }
-            path = f"/vehicles/{vehicle_id}"
             return await self._peers.send(user, "vehicles", "PATCH", path, changes, version=version)
 
         try:
-            _check_complete(values)
             await self._diary.note(user, "vehicle.changed", str(vehicle_id), deed)
-        except (NotANumber, PeerRefusal, PeerUnavailable) as error:
-            return _again(request, user, {**values, "version": version}, error, vehicle)
+        except (PeerRefusal, PeerUnavailable) as error:
+            typed.refused(error)
+            if typed.status == PRECONDITION_FAILED:
+                vehicle, typed.about["version"] = await self._own(user, vehicle_id)
+                typed.compare(vehicle)
+            return _form(request, user, typed, vehicle=vehicle)
         return redirect("/sell", SAVED)
 
     async def withdraw(self, vehicle_id: UUID, user: Seller) -> Response:
@@ -145,6 +179,17 @@ class Selling:
             flash = HELD if error.code == RESERVED else Flash(refusal_message(error), "back")
         return redirect("/sell", flash)
 
+    async def _sale(self, user: User, vehicle: Vehicle) -> Sale | None:
+        """The last purchase of the vehicle that came, or may yet come, to something."""
+        if vehicle.for_sale or vehicle.withdrawn:
+            return None
+        found = await self._transactions.read(
+            lambda uow: uow.timeline.sales(
+                user.tenant_id, UUID(vehicle.seller_id), None, 1, UUID(vehicle.id)
+            )
+        )
+        return next(iter(found), None)
+
     async def _own(self, user: User, vehicle_id: UUID) -> tuple[Vehicle, str]:
         """The vehicle and its version. Raises NoSuchVehicle for another seller's."""
         found = await self._peers.get(user, "vehicles", f"/vehicles/{vehicle_id}")
@@ -153,14 +198,24 @@ class Selling:
             raise NoSuchVehicle("no such vehicle")
         return vehicle, found.version
 
-    async def _all(self, user: User, ids: list[UUID]) -> list[Reply | None]:
-        places = asyncio.Semaphore(SIDE_BY_SIDE)
-
-        async def one(vehicle_id: UUID) -> Reply | None:
-            async with places:
-                return await self._peers.try_get(user, "vehicles", f"/vehicles/{vehicle_id}")
-
-        return list(await asyncio.gather(*map(one, ids)))
+    async def _check(
+        self,
+        user: User,
+        typed: "Typed",
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        version: str = "",
+    ) -> None:
+        """What the service finds wrong beside what we found. It refuses the body for certain: what
+        could not be read is null in it.
+        """
+        try:
+            await self._peers.send(user, "vehicles", method, path, body, version=version)
+        except PeerRefusal as refusal:
+            typed.refused(refusal)
+        except PeerUnavailable:
+            pass  # what we found is enough to go on with
 
 
 def router(transactions: Transactions[PortalUnitOfWork], peers: Peers, diary: Diary) -> APIRouter:
@@ -174,64 +229,94 @@ def router(transactions: Transactions[PortalUnitOfWork], peers: Peers, diary: Di
     return routes
 
 
-async def _typed(request: Request) -> dict[str, str]:
-    form = await request.form()
-    return {name: str(form.get(name, "")).strip()[:100] for name in (*PLAIN, "year", "price")}
+@dataclass
+class Typed:
+    """A vehicle as it was typed. `about`: the form's hidden fields. `errors`: what is wrong with
+    which field. `theirs`: what the service holds now of the fields that differ.
+    """
+
+    values: Mapping[str, str]
+    about: dict[str, str]
+    errors: dict[str, str] = field(default_factory=dict)
+    theirs: Mapping[str, str] = field(default_factory=dict)
+    down: Sequence[str] = ()
+    status: int = UNPROCESSABLE
+
+    @classmethod
+    def of(cls, form: FormData, about: dict[str, str]) -> Self:
+        values = {name: str(form.get(name, "")).strip()[:100] for name in FIELDS}
+        typed = cls(values, about)
+        typed.errors = {name: NEEDED for name, text in values.items() if not text}
+        for name, read in (("year", number_of), ("price", cents_of)):
+            try:
+                read(values[name], name)
+            except NotANumber as error:
+                typed.errors[name] = str(error)
+        return typed
+
+    @property
+    def vehicle(self) -> dict[str, Any]:
+        """As the service takes it; what cannot be read is None."""
+        good = {name: text for name, text in self.values.items() if name not in self.errors}
+        year, price = good.get("year"), good.get("price")
+        return {
+            **{name: good.get(name) for name in PLAIN},
+            "year": year and number_of(year, "year"),
+            "price_cents": price and cents_of(price, "price"),
+        }
+
+    def asks_about_price(self, confirmed: str) -> bool:
+        """`confirmed`: the price in cents that somebody has said to be right."""
+        cents = self.vehicle["price_cents"]
+        return not is_plausible(cents) and confirmed != str(cents)
+
+    def refused(self, error: PeerRefusal | PeerUnavailable) -> None:
+        """What we found ourselves stays: it is about what was typed, and not about a null."""
+        if isinstance(error, PeerUnavailable):
+            self.status, self.down = UNAVAILABLE, [error.service]
+            return
+        self.status = error.status
+        found = {OURS.get(name, name): text for name, text in error.fields.items()}
+        self.errors = found | self.errors
+
+    def compare(self, vehicle: Vehicle) -> None:
+        """Beside what was typed stands what is there now."""
+        self.errors = {"": MOVED_ON}
+        now, typed = shown(vehicle), self.vehicle
+        same = {name for name in (*PLAIN, "year") if typed[name] == getattr(vehicle, name)}
+        if typed["price_cents"] == vehicle.price_cents:
+            same.add("price")
+        self.theirs = {name: text for name, text in now.items() if name not in same and text}
 
 
-def _check_complete(values: Mapping[str, str]) -> None:
-    """Raises NotANumber for the first field left empty or not readable."""
-    for name, text in values.items():
-        if not text:
-            raise NotANumber(NEEDED, name)
-    _vehicle(values)
-
-
-def _vehicle(values: Mapping[str, str]) -> dict[str, Any]:
-    """As the service takes it. Raises NotANumber."""
-    plain: dict[str, Any] = {name: values[name] for name in PLAIN}
-    year, price = number_of(values["year"], "year"), cents_of(values["price"], "price")
-    return {**plain, "year": year, "price_cents": price}
-
-
-def _again(
-    request: Request,
-    user: User,
-    values: Mapping[str, str],
-    error: NotANumber | PeerRefusal | PeerUnavailable,
-    vehicle: Vehicle | None = None,
-) -> Response:
-    """The form as it was typed, with what is wrong."""
-    match error:
-        case NotANumber(field=field):
-            return _form(request, user, values, {field: str(error)}, vehicle=vehicle, status=422)
-        case PeerUnavailable(service=service):
-            return _form(request, user, values, {}, vehicle=vehicle, status=503, down=[service])
-        case PeerRefusal(fields=fields, status=status):
-            errors = {"price" if name == "price_cents" else name: fields[name] for name in fields}
-            return _form(request, user, values, errors, vehicle=vehicle, status=status)
+def shown(vehicle: Vehicle) -> dict[str, str]:
+    """Its values as they stand in the form."""
+    values = {name: str(getattr(vehicle, name) or "") for name in (*PLAIN, "year")}
+    return values | {"price": amount_of(vehicle.price_cents)}
 
 
 def _form(
     request: Request,
     user: User,
-    values: Mapping[str, str],
-    errors: Mapping[str, str],
+    typed: Typed,
     *,
     vehicle: Vehicle | None = None,
-    status: int = 200,
-    down: list[str] | None = None,
+    sale: Sale | None = None,
+    ask_price: bool = False,
+    status: int | None = None,
 ) -> Response:
-    known = {*PLAIN, "year", "price"}
-    whole = {name: text for name, text in errors.items() if name in known}
-    other = [text for name, text in errors.items() if name not in known]
+    other = [text for name, text in typed.errors.items() if name not in FIELDS]
+    errors = {name: text for name, text in typed.errors.items() if name in FIELDS}
     return render(
         request,
         "sell_form.html",
         user,
-        status=status,
-        values=values,
-        errors=whole | ({"": other[0]} if other else {}),
+        status=typed.status if status is None else status,
+        values={**typed.values, **typed.about},
+        errors=errors | ({"": other[0]} if other else {}),
+        theirs=typed.theirs,
+        price_cents=typed.vehicle["price_cents"] if ask_price else None,
         vehicle=vehicle,
-        down=down or [],
+        sale=sale,
+        down=typed.down,
     )

@@ -1,0 +1,78 @@
+"""What a seller sees of a purchase: what was sold, for how much, and when it is paid out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from services.portal.domain.timeline import PurchaseState
+
+SALES = (PurchaseState.OPEN, PurchaseState.COMPLETED, PurchaseState.CLOSED)
+"""A purchase in another state is being undone or has come to nothing."""
+
+
+class Payout(StrEnum):
+    NOT_DUE = "NOT_DUE"
+    DUE = "DUE"
+    PAID = "PAID"
+    UNANSWERED = "UNANSWERED"
+    FAILED = "FAILED"
+
+
+PAYOUTS = {
+    "payout.completed.v1": Payout.PAID,
+    "payout.unanswered.v1": Payout.UNANSWERED,
+    "payout.failed.v1": Payout.FAILED,
+}
+RESERVED, PAID, CLOSED = "vehicle.reserved.v1", "payment.processed.v1", "order.closed.v1"
+TOLD_BY = (RESERVED, PAID, CLOSED, *PAYOUTS)
+"""The events that a sale is read from."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    type: str
+    at: datetime
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sale:
+    """`price_cents` in integer cents. Moments are None until they have come."""
+
+    order_id: UUID
+    vehicle_id: UUID
+    make: str
+    model: str
+    price_cents: int
+    reserved_at: datetime
+    paid_at: datetime | None
+    picked_up_at: datetime | None
+    payout: Payout
+    payout_at: datetime | None
+
+    @classmethod
+    def of(cls, order_id: UUID, heard: Sequence[Heard]) -> "Sale | None":
+        """`heard` in order. None until the reservation has been heard, which says what it is
+        about.
+        """
+        last = {each.type: each for each in heard}
+        reserved, paid, closed = (last.get(each) for each in (RESERVED, PAID, CLOSED))
+        if reserved is None:
+            return None
+        answer = next((each for each in reversed(heard) if each.type in PAYOUTS), None)
+        otherwise = Payout.DUE if closed else Payout.NOT_DUE
+        return cls(
+            order_id,
+            UUID(reserved.details["vehicle_id"]),
+            reserved.details["make"],
+            reserved.details["model"],
+            reserved.details["price_cents"],
+            reserved.at,
+            paid.at if paid else None,
+            closed.at if closed else None,
+            PAYOUTS[answer.type] if answer else otherwise,
+            answer.at if answer else None,
+        )
