@@ -56,8 +56,15 @@ class Market:
     async def send(
         self, service: str, method: str, path: str, *, expect: int, **request: Any
     ) -> httpx.Response:
-        """One request; anything but the status expected is an error that shows the answer."""
-        response = await self._clients[service].request(method, path, **request)
+        """One request, sent again while the answer is 503, as it asks to be; anything but the
+        status expected is an error that shows the answer.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            response = await self._clients[service].request(method, path, **request)
+            if response.status_code != 503 or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(float(response.headers.get("Retry-After", 1)))
         if response.status_code != expect:
             raise httpx.HTTPStatusError(
                 f"{method} {path} answered {response.status_code}: {response.text[:300]}",
