@@ -61,6 +61,7 @@ BODIES: dict[str, Body] = {
     "POST /customers": _customer,
     "PUT /users/{user_id}/customer": _customer,
     "POST /customers/search": always(email="somebody@example.com"),
+    "POST /vehicles/search": always(plate="ABC1D23"),
     "PATCH /customers/{customer_id}": always(name="Maria Lima"),
     "PUT /customers/{customer_id}/credit-limit": always(limit_cents=PRICE),
     "POST /vehicles": _vehicle,

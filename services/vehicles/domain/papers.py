@@ -42,11 +42,8 @@ class Papers:
 
     @property
     def unique_plate(self) -> str | None:
-        """The plate in its Mercosul form: a vehicle that changed from ABC1234 to ABC1C34 keeps
-        its letters and digits, the fifth character alone is respelt (0-9 become A-J)."""
-        if self.plate is None or MERCOSUL_PLATE.fullmatch(self.plate):
-            return self.plate
-        return self.plate[:4] + "ABCDEFGHIJ"[int(self.plate[4])] + self.plate[5:]
+        """The plate in its Mercosul form."""
+        return None if self.plate is None else _mercosul(self.plate)
 
     def masked(self) -> "Papers":
         """As anyone but an admin and the seller sees them."""
@@ -59,6 +56,20 @@ class Papers:
 
 def _masked(value: str | None, *, shown: int) -> str | None:
     return None if value is None else "*" * (len(value) - shown) + value[-shown:]
+
+
+def sought_plate(typed: str) -> str:
+    """A plate as it is looked for: in its Mercosul form. Raises Invalid."""
+    return _mercosul(_plate(typed))
+
+
+def _mercosul(plate: str) -> str:
+    """A vehicle that changed from ABC1234 to ABC1C34 keeps its letters and digits: the fifth
+    character alone is respelt (0-9 become A-J).
+    """
+    if MERCOSUL_PLATE.fullmatch(plate):
+        return plate
+    return plate[:4] + "ABCDEFGHIJ"[int(plate[4])] + plate[5:]
 
 
 def _plate(value: str) -> str:

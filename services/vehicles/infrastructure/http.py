@@ -20,16 +20,21 @@ from services.vehicles.application.mark_vehicle_as_sold import mark_vehicle_as_s
 from services.vehicles.application.ports import Listing
 from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
 from services.vehicles.domain.errors import SellerNotFound
+from services.vehicles.domain.papers import sought_plate
 from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
 from services.vehicles.infrastructure.schemas import (
     Filters,
     MakesOut,
     NewVehicle,
+    PlateSearch,
     VehicleChanges,
     VehicleOut,
     VehiclePage,
+    VehiclesOut,
 )
 from services.vehicles.infrastructure.tables import idempotency_keys
+
+MOST_OF_A_PLATE = 20
 
 
 class Endpoints:
@@ -113,6 +118,17 @@ class Endpoints:
         following = (shown[-1].vehicle.id,) if len(found) > page.limit else None
         return page.answer([_out(listing, caller) for listing in shown], following, request)
 
+    async def search(self, body: PlateSearch, caller: CallerDep) -> VehiclesOut:
+        """Find by the plate, in either spelling, also what is sold or withdrawn: the newest first,
+        at most twenty. Operator or admin.
+        """
+        caller.require("operator", "admin")
+        plate = sought_plate(body.plate)
+        found = await self._transactions.read(
+            lambda uow: uow.vehicles.find_by_plate(caller.tenant_id, plate, MOST_OF_A_PLATE)
+        )
+        return VehiclesOut(items=[_out(listing, caller) for listing in found])
+
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
         """One vehicle. Needs a token of the tenant and no role."""
         listing = await self._transactions.read(
@@ -186,6 +202,7 @@ def router(
     routes.get("/vehicles", response_model=VehiclePage)(to.browse)
     routes.get("/makes", response_model=MakesOut)(to.count_makes)
     routes.get("/sellers/{seller_id}/vehicles", response_model=VehiclePage)(to.list_of_seller)
+    routes.post("/vehicles/search", response_model=VehiclesOut)(to.search)
     one = "/vehicles/{vehicle_id}"
     routes.get(one, response_model=VehicleOut)(to.read)
     routes.patch(one, response_model=VehicleOut)(to.edit)

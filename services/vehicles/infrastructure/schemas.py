@@ -96,6 +96,16 @@ class VehicleOut(Out):
         )
 
 
+class PlateSearch(Body):
+    """In a body and not in the address, which ends up in logs."""
+
+    plate: Annotated[str, Field(max_length=20, examples=["ABC1D23"])]
+
+
+class VehiclesOut(Out):
+    items: list[VehicleOut]
+
+
 class VehiclePage(Out):
     """Documents the shape of a page; `next` is the cursor of the page after."""
 

@@ -66,6 +66,7 @@ for paper in PAPERS:
         postgresql_where=ON_MARKET,
     )
 Index("vehicles_by_seller", vehicles.c.tenant_id, vehicles.c.seller_id, vehicles.c.id)
+Index("vehicles_by_plate", vehicles.c.plate_index)
 for name, condition in (("for_sale", ON_MARKET), ("sold", SOLD)):
     Index(
         f"vehicles_{name}_by_price",

@@ -33,6 +33,10 @@ class Vault:
                 columns[f"{paper}_index"] = self.index.of(indexed, tenant_id, paper)
         return columns
 
+    def plate_index(self, tenant_id: str, plate: str) -> bytes:
+        """Of a plate in its Mercosul form."""
+        return self.index.of(plate, tenant_id, "plate")
+
     def open(self, row: Row[Any]) -> Papers:
         """A paper is None where it cannot be read: a key we do not have, a damaged value, a value
         of another row.

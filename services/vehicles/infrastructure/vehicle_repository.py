@@ -118,6 +118,19 @@ class PostgresVehicles:
             query = query.where(vehicles.c.id < after)
         return [self._listing(row) for row in await self._connection.execute(query)]
 
+    async def find_by_plate(self, tenant_id: str, plate: str, limit: int) -> Sequence[Listing]:
+        """The newest first, sold and withdrawn ones too; `plate` in its Mercosul form."""
+        rows = await self._connection.execute(
+            select(vehicles)
+            .where(
+                vehicles.c.tenant_id == tenant_id,
+                vehicles.c.plate_index == self._vault.plate_index(tenant_id, plate),
+            )
+            .order_by(vehicles.c.id.desc())
+            .limit(limit)
+        )
+        return [self._listing(row) for row in rows]
+
     async def is_listed_again(self, vehicle: Vehicle) -> bool:
         found = await self._connection.execute(_LISTED_AGAIN, {"vehicle_id": vehicle.id})
         return found.first() is not None

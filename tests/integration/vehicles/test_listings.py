@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from libs.kernel.ids import uuid7
@@ -155,3 +156,28 @@ async def test_a_seller_sees_all_own_vehicles_newest_first(vehicles: Vehicles) -
     for other in (newcomer, vehicles.caller("admin", tenant="another")):
         refused = await vehicles.client.get(f"/sellers/{seller}/vehicles", headers=other)
         assert (refused.status_code, refused.json()["type"][-16:]) == (404, "seller-not-found")
+
+
+async def test_staff_finds_a_vehicle_by_its_plate_in_either_spelling_sold_ones_too(
+    vehicles: Vehicles,
+) -> None:
+    sold = await vehicles.listed(plate="XYZ1234")
+    await vehicles.client.patch(f"/vehicles/{sold['id']}/mark_as_sold", headers=vehicles.admin)
+    again = await vehicles.listed(plate="XYZ1C34")
+    await vehicles.listed(plate="XYZ1C35")
+    operator = vehicles.caller("operator")
+
+    async def found(plate: str, headers: dict[str, str]) -> httpx.Response:
+        return await vehicles.client.post(
+            "/vehicles/search", json={"plate": plate}, headers=headers
+        )
+
+    for typed in ("xyz-1234", " XYZ1C34 "):
+        answer = (await found(typed, operator)).json()
+        assert [each["id"] for each in answer["items"]] == [again["id"], sold["id"]]
+        assert answer["items"][0]["plate"] == "*****34"
+    assert (await found("XYZ1234", vehicles.caller("operator", tenant="else"))).json()[
+        "items"
+    ] == []
+    assert (await found("no plate", operator)).status_code == 422
+    assert (await found("XYZ1234", vehicles.caller("seller"))).status_code == 403

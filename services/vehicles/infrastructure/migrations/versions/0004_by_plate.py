@@ -1,0 +1,16 @@
+"""Vehicles are found by their plate after they are sold or withdrawn too."""
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_index("vehicles_by_plate", "vehicles", ["plate_index"])
+
+
+def downgrade() -> None:
+    op.drop_index("vehicles_by_plate", "vehicles")
