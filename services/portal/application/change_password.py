@@ -24,7 +24,7 @@ async def change_password(
     The old password was verified and the new one checked before, outside of any transaction.
     """
     user = await uow.users.lock(tenant_id, user_id)
-    user.password_hash = password_hash
+    user.set_password(password_hash)
     await uow.users.save(user)
     await uow.sessions.end_all(user_id, but=session_id)
     await uow.resets.forget(user_id)

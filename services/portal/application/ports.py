@@ -1,6 +1,6 @@
 """What the use cases need from outside."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -13,10 +13,25 @@ from services.portal.domain.session import Session
 from services.portal.domain.sign_in_limits import Attempts, Over
 from services.portal.domain.signing_key import SigningKey
 from services.portal.domain.submission import Submission
-from services.portal.domain.timeline import Fact, Purchase, Timeline
+from services.portal.domain.timeline import Fact, Purchase, Sought, Timeline
 from services.portal.domain.user import User
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which users are looked for; what is empty narrows nothing. `words`: all of them stand in the
+    name, as `words_of` makes them. `email` in normal form.
+    """
+
+    words: frozenset[str] = frozenset()
+    email: str = ""
+    role: str = ""
+    is_disabled: bool | None = None
+
+
+EVERYBODY = Wanted()
 
 
 class UserRepository(Protocol):
@@ -38,8 +53,15 @@ class UserRepository(Protocol):
     async def lock_admins(self, tenant_id: str) -> int:
         """How many admins the tenant has; none is added or removed until we are done."""
 
-    async def page(self, tenant_id: str, after: UUID | None, limit: int) -> list[User]:
+    async def page(
+        self, tenant_id: str, after: UUID | None, limit: int, wanted: Wanted = EVERYBODY
+    ) -> list[User]:
         """Newest first, those before the user `after`."""
+
+    async def of_customers(
+        self, tenant_id: str, customer_ids: Collection[UUID]
+    ) -> dict[UUID, UUID]:
+        """The ids of the users who have these customer records, by record."""
 
     async def customer_is_erased(self, customer_id: UUID) -> bool: ...
 
@@ -213,6 +235,11 @@ class TimelineRepository(Protocol):
         self, tenant_id: str, after: UUID | None, limit: int, customer_id: UUID | None = None
     ) -> list[Purchase]:
         """Newest first (ids are made in time), those before `after`."""
+
+    async def sought(
+        self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
+    ) -> list[Purchase]:
+        """Newest first, those before `after`."""
 
     async def sales(
         self,

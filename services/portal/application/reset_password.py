@@ -21,7 +21,7 @@ async def reset_password(
     user = await uow.users.lock(holder.tenant_id, holder.id)
     if user.is_disabled or not await uow.resets.use(token):
         raise ResetRefused("this link is no longer good")
-    user.password_hash = password_hash
+    user.set_password(password_hash)
     await uow.users.save(user)
     await uow.sessions.end_all(user.id)
     await uow.resets.forget(user.id)

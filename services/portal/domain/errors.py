@@ -29,6 +29,12 @@ class LastAdmin(Conflict):
     code = "last-admin"
 
 
+class NothingKept(Conflict):
+    """No password is kept of a disabled user: an admin has to set a new one."""
+
+    code = "no-password-kept"
+
+
 class CustomerLinked(Conflict):
     """The user has a customer record already, or the record was erased."""
 

@@ -1,5 +1,7 @@
 """Who signs in, and what they may do."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +9,7 @@ from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
 
-from services.portal.domain.errors import CustomerLinked, InvalidUser
+from services.portal.domain.errors import CustomerLinked, InvalidUser, NothingKept
 
 BUYER, SELLER, OPERATOR, ADMIN = "buyer", "seller", "operator", "admin"
 ROLES = frozenset({BUYER, SELLER, OPERATOR, ADMIN})
@@ -21,7 +23,8 @@ MIN_PASSWORD, MAX_PASSWORD = 10, 128
 @dataclass
 class User:
     """`customer_id` is the buyer's own record in customers. `name` and `email` are empty where
-    what is stored cannot be read. The repr names nobody: it ends up in logs.
+    what is stored cannot be read. `kept_hash` is the password's while the user is disabled. The
+    repr names nobody: it ends up in logs.
     """
 
     id: UUID
@@ -33,6 +36,7 @@ class User:
     locale: str
     password_hash: str = field(repr=False)
     created_at: datetime
+    kept_hash: str | None = field(default=None, repr=False)
 
     def may(self, *roles: str) -> bool:
         """Whether the user has one of these roles."""
@@ -42,9 +46,25 @@ class User:
     def is_disabled(self) -> bool:
         return self.password_hash == NO_PASSWORD
 
+    @property
+    def can_be_enabled(self) -> bool:
+        """Whether the password from before is still there."""
+        return self.is_disabled and self.kept_hash is not None
+
     def disable(self) -> None:
-        """No password fits any more, until an admin sets one."""
-        self.password_hash = NO_PASSWORD
+        """No password fits any more, until an admin enables the user or sets a new one."""
+        if not self.is_disabled:
+            self.kept_hash, self.password_hash = self.password_hash, NO_PASSWORD
+
+    def enable(self) -> None:
+        """The password from before fits again. Raises NothingKept where there is none."""
+        if self.kept_hash is None:
+            raise NothingKept("set a new password", field="enable")
+        self.set_password(self.kept_hash)
+
+    def set_password(self, password_hash: str) -> None:
+        """One who was disabled is not any more."""
+        self.password_hash, self.kept_hash = password_hash, None
 
     def link_customer(self, customer_id: UUID) -> None:
         """Raises CustomerLinked when it is another one's already."""
@@ -59,6 +79,13 @@ def normal_name(text: str) -> str:
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidUser(f"a name has 1 to {MAX_NAME} printable characters", field="name")
     return name
+
+
+def words_of(name: str) -> frozenset[str]:
+    """The words of a name as they are looked for: small letters, without accents."""
+    plain = unicodedata.normalize("NFKD", name.casefold())
+    letters = "".join(each for each in plain if not unicodedata.combining(each))
+    return frozenset(re.findall(r"\w+", letters))
 
 
 def normal_email(text: str) -> str:

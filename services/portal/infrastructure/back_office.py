@@ -19,6 +19,7 @@ from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
 from services.portal.infrastructure.given_up_desk import GivenUpDesk
 from services.portal.infrastructure.pages import (
     admin,
+    all_purchases,
     attention,
     given_up,
     imports,
@@ -31,6 +32,7 @@ from services.portal.infrastructure.pages import map as map_pages
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
+from services.portal.infrastructure.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.vehicle_market import SERVICE, VehicleMarket
 
@@ -52,11 +54,13 @@ def back_office(
     probes = Probes({**settings.addresses, **own}, client)
     desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
+    finder = PurchaseFinder(transactions, peers, attention_desk)
     vehicle_imports = VehicleImports(
         transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7
     )
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
     routers = [
+        all_purchases.router(finder),
         operations.router(transactions, broker, probes, desk, given_up_events, attention_desk),
         given_up.router(transactions, given_up_events),
         attention.router(transactions, attention_desk),

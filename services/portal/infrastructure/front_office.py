@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure import assets
+from services.portal.infrastructure.attention_desk import AttentionDesk
 from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.mail import ConsoleMail
 from services.portal.infrastructure.pages import (
@@ -22,6 +23,7 @@ from services.portal.infrastructure.pages import (
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.watch import TimelineWatch
 
@@ -35,11 +37,12 @@ def front_office(
 ) -> Sequence[APIRouter]:
     mailer = ConsoleMail() if settings.mailer == "console" else None
     diary, sign_ins = Diary(transactions), SignIns(transactions, settings, passwords)
+    finder = PurchaseFinder(transactions, peers, AttentionDesk(peers))
     return [
         assets.router,
         storefront.router(peers, diary),
         purchases.router(peers, diary),
-        live.router(transactions, peers, watch),
+        live.router(transactions, peers, watch, finder),
         selling.router(transactions, peers, diary),
         sales.router(transactions),
         account.router(transactions, peers, diary, passwords),

@@ -8,6 +8,7 @@ from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 
 MONTHS_AHEAD = 2
+AT_ONCE = 200
 
 
 def months(settings: PortalSettings) -> Maintain:
@@ -32,7 +33,7 @@ def months(settings: PortalSettings) -> Maintain:
 
 def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
     """What is over goes: sessions, sign-in attempts, known places, tokens, and submissions that
-    nobody has begun.
+    nobody has begun. Users from before names were looked for become findable by theirs.
     """
 
     async def forget(uow: PortalUnitOfWork) -> bool:
@@ -42,4 +43,10 @@ def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
         await uow.submissions.forget_old()
         return False
 
-    return [Loop("old sessions", 300.0, lambda: transactions.run(forget))]
+    async def index(uow: PortalUnitOfWork) -> bool:
+        return await uow.users.index_names(AT_ONCE) == AT_ONCE
+
+    return [
+        Loop("old sessions", 300.0, lambda: transactions.run(forget)),
+        Loop("names of users", 300.0, lambda: transactions.run(index)),
+    ]

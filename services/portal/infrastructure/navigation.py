@@ -20,6 +20,7 @@ ENTRIES = (
     Entry("/purchases", marked("My purchases"), (BUYER,)),
     Entry("/sell", marked("Sell"), (SELLER, ADMIN)),
     Entry("/sales", marked("Sales"), (SELLER, ADMIN)),
+    Entry("/all-purchases", marked("Purchases"), (OPERATOR, ADMIN)),
     Entry("/operations", marked("Operations"), (OPERATOR, ADMIN)),
     Entry("/map", marked("Map"), (OPERATOR, ADMIN)),
     Entry("/kpis", marked("KPIs"), (OPERATOR, ADMIN)),

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -53,12 +54,16 @@ users = Table(
     Column("customer_id", Uuid),
     Column("locale", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
+    Column("kept_hash", Text),
+    Column("name_words", ARRAY(LargeBinary)),
     _instant("created_at"),
     CheckConstraint(
         "cardinality(roles) > 0 AND roles <@ ARRAY['buyer', 'seller', 'operator', 'admin']", "roles"
     ),
 )
 Index("ix_users_page", users.c.tenant_id, users.c.id)
+Index("ix_users_name_words", users.c.name_words, postgresql_using="gin")
+"""Keyed digests of the words of the name; null until the service has made them."""
 Index("ix_users_customer", users.c.customer_id, postgresql_where=users.c.customer_id.is_not(None))
 
 erased_customers = Table(
@@ -222,8 +227,20 @@ subjects = Table(
     Column("position", Integer, nullable=False),
     Column("payout_heard", Boolean, nullable=False),
     _instant("started_at"),
+    _instant("last_at", default=True),
+    Column("stage", SmallInteger, nullable=False, server_default=text("0")),
+    Column("turned_back", Boolean, nullable=False, server_default=text("false")),
+    _instant("pays_until", nullable=True),
+    Column("vehicle_id", Uuid),
+    Column("vehicle", Text),
+    Column("total_cents", BigInteger),
 )
-"""What a timeline is about. `sequence`: of the event that gave the state."""
+"""What a timeline is about. `sequence`: of the event that gave the state. The last seven tell the
+purchases of operators' lists apart; `domain/timeline.py` says what they are."""
+UNFINISHED = (
+    "kind = 'purchase' AND (state IN ('OPEN', 'GIVEN_UP', 'COMPLETED')"
+    " OR (state = 'CLOSED' AND NOT payout_heard))"
+)
 Index("ix_subjects_page", subjects.c.tenant_id, subjects.c.kind, subjects.c.id)
 Index(
     "ix_subjects_customer",
@@ -236,6 +253,18 @@ Index(
     subjects.c.seller_id,
     subjects.c.id,
     postgresql_where=subjects.c.kind == "purchase",
+)
+
+Index(
+    "ix_subjects_vehicle",
+    subjects.c.vehicle_id,
+    postgresql_where=subjects.c.vehicle_id.is_not(None),
+)
+Index(
+    "ix_subjects_unfinished",
+    subjects.c.tenant_id,
+    subjects.c.id,
+    postgresql_where=text(UNFINISHED),
 )
 
 timeline = Table(

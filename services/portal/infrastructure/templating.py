@@ -170,10 +170,14 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "state_name": lambda state: translated(wording.state_name(state)),
         "role_name": lambda role: translated(wording.role_name(role)),
         "state_tone": wording.state_tone,
-        "reason": lambda code: translated(wording.reason(code)),
         "row_text": lambda error: import_words.row_text(error, locale),
         "whole_text": lambda reason: import_words.whole_text(reason, locale),
         "column_name": lambda column: import_words.column_name(column, locale),
+        "reason": lambda code, of_another=False: translated(
+            wording.reason(code, of_another=of_another)
+        ),
+        "staff_state": lambda state: translated(wording.staff_state(state)),
+        "labelled": lambda pairs: [(value, translated(text)) for value, text in pairs],
     }
 
 

@@ -1,25 +1,43 @@
 """Timelines in Postgres. A subject's row gives out the positions, so they commit in their order."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, case, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    and_,
+    case,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.sale import RESERVED, SALES, TOLD_BY, Heard, Sale
 from services.portal.domain.timeline import (
+    AWAITING_PAYMENT,
+    COMPENSATING,
+    STAGE_AFTER,
+    STAGES,
+    STUCK_AFTER,
+    TURNING,
     Direction,
     Fact,
     Kind,
     Moment,
     Purchase,
     PurchaseState,
+    Sought,
     Timeline,
 )
-from services.portal.infrastructure.tables import subjects, timeline
+from services.portal.infrastructure.tables import UNFINISHED, subjects, timeline
 
 MILLISECOND = timedelta(milliseconds=1)
 PAYOUT = "payout."
@@ -76,6 +94,23 @@ class PostgresTimeline:
             query = query.where(subjects.c.id < after)
         if customer_id is not None:
             query = query.where(subjects.c.customer_id == customer_id)
+        return [_purchase(row) for row in await self._connection.execute(query)]
+
+    async def sought(
+        self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
+    ) -> list[Purchase]:
+        query = (
+            select(subjects)
+            .where(
+                subjects.c.tenant_id == tenant_id,
+                subjects.c.kind == Kind.PURCHASE,
+                *_conditions(sought),
+            )
+            .order_by(subjects.c.id.desc())
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(subjects.c.id < after)
         return [_purchase(row) for row in await self._connection.execute(query)]
 
     async def sales(
@@ -162,6 +197,13 @@ def _raise() -> Any:
             "sequence": func.greatest(old.sequence, new.sequence),
             "payout_heard": or_(old.payout_heard, new.payout_heard),
             "started_at": func.least(old.started_at, new.started_at),
+            "last_at": func.greatest(old.last_at, new.last_at),
+            "stage": func.greatest(old.stage, new.stage),
+            "turned_back": or_(old.turned_back, new.turned_back),
+            "pays_until": func.coalesce(old.pays_until, new.pays_until),
+            "vehicle_id": func.coalesce(old.vehicle_id, new.vehicle_id),
+            "vehicle": func.coalesce(old.vehicle, new.vehicle),
+            "total_cents": func.coalesce(old.total_cents, new.total_cents),
         },
     ).returning(subjects.c.id, subjects.c.position)
 
@@ -183,12 +225,74 @@ def _head(facts: Sequence[Fact]) -> dict[str, Any]:
         "position": len(facts),
         "payout_heard": any(fact.type.startswith(PAYOUT) for fact in facts),
         "started_at": min(fact.occurred_at for fact in facts),
+        "last_at": max(fact.occurred_at for fact in facts),
+        "stage": max(STAGE_AFTER.get(fact.type, 0) for fact in facts),
+        "turned_back": any(fact.type in TURNING for fact in facts),
+        "pays_until": _instant(_said("expires_at", facts)),
+        "vehicle_id": _named("vehicle_id", facts),
+        "vehicle": _vehicle(facts),
+        "total_cents": _said("total_cents", facts),
     }
 
 
+def _said(name: str, facts: Sequence[Fact]) -> Any:
+    """What the first fact that says it says; None where none does."""
+    return next((fact.details[name] for fact in facts if fact.details.get(name)), None)
+
+
 def _named(name: str, facts: Sequence[Fact]) -> UUID | None:
-    found = next((fact.details[name] for fact in facts if fact.details.get(name)), None)
+    found = _said(name, facts)
     return None if found is None else UUID(str(found))
+
+
+def _instant(said: object) -> datetime | None:
+    return datetime.fromisoformat(said) if isinstance(said, str) else None
+
+
+def _vehicle(facts: Sequence[Fact]) -> str | None:
+    """Of a purchase; a vehicle's own timeline has its name among its events."""
+    names = (_said("make", facts), _said("model", facts))
+    return " ".join(map(str, names)) if facts[0].kind is Kind.PURCHASE and all(names) else None
+
+
+def _conditions(sought: Sought) -> Iterator[ColumnElement[bool]]:
+    at = subjects.c
+    if sought.stuck_at is not None or (sought.quiet_since is not None and sought.phase is None):
+        yield text(UNFINISHED)  # type: ignore[misc]  # the very words of its index
+    if sought.phase is not None:
+        yield _is_in(sought.phase)
+    if sought.quiet_since is not None:
+        yield at.last_at < sought.quiet_since
+    if sought.stuck_at is not None:
+        since = sought.stuck_at - STUCK_AFTER
+        pays = _is_in(AWAITING_PAYMENT)
+        yield at.state != PurchaseState.COMPLETED
+        # A closed order without a seller has nobody to be paid.
+        yield or_(at.state != PurchaseState.CLOSED, at.seller_id.is_not(None))
+        yield or_(and_(pays, at.pays_until < since), and_(not_(pays), at.last_at < since))
+    if sought.among is not None:
+        yield at.id.in_(list(sought.among))
+    fits: list[ColumnElement[bool]] = []
+    if sought.of is not None:
+        fits += [column.in_(list(sought.of)) for column in (at.id, at.customer_id, at.vehicle_id)]
+    if sought.words:
+        name = func.lower(at.vehicle)
+        fits.append(and_(*(name.contains(word.lower(), autoescape=True) for word in sought.words)))
+    if fits:
+        yield or_(*fits)
+
+
+def _is_in(phase: str) -> ColumnElement[bool]:
+    """As `Purchase.phase` has it."""
+    at = subjects.c
+    if phase == COMPENSATING:
+        back = and_(at.state == PurchaseState.OPEN, at.turned_back)
+        return or_(at.state == PurchaseState.GIVEN_UP, back)
+    if phase in STAGES:
+        return and_(
+            at.state == PurchaseState.OPEN, not_(at.turned_back), at.stage == STAGES.index(phase)
+        )
+    return at.state == phase
 
 
 def _row(fact: Fact, position: int) -> dict[str, Any]:
@@ -214,4 +318,11 @@ def _purchase(row: Row[Any]) -> Purchase:
         position=row.position,
         started_at=row.started_at,
         payout_heard=row.payout_heard,
+        last_at=row.last_at,
+        stage=row.stage,
+        turned_back=row.turned_back,
+        pays_until=row.pays_until,
+        vehicle_id=row.vehicle_id,
+        vehicle=row.vehicle,
+        total_cents=row.total_cents,
     )

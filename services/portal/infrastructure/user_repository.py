@@ -1,5 +1,6 @@
 """Users in Postgres."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -7,8 +8,9 @@ from sqlalchemy import RowMapping, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.portal.application.ports import EVERYBODY, Wanted
 from services.portal.domain.errors import EmailTaken, UserNotFound
-from services.portal.domain.user import ADMIN, User
+from services.portal.domain.user import ADMIN, NO_PASSWORD, User, words_of
 from services.portal.infrastructure.tables import erased_customers, users
 from services.portal.infrastructure.vault import Vault
 
@@ -54,7 +56,9 @@ class PostgresUsers:
         )
         return len(rows.all())
 
-    async def page(self, tenant_id: str, after: UUID | None, limit: int) -> list[User]:
+    async def page(
+        self, tenant_id: str, after: UUID | None, limit: int, wanted: Wanted = EVERYBODY
+    ) -> list[User]:
         query = (
             select(users)
             .where(users.c.tenant_id == tenant_id)
@@ -63,8 +67,40 @@ class PostgresUsers:
         )
         if after is not None:
             query = query.where(users.c.id < after)
+        if wanted.words:
+            query = query.where(users.c.name_words.contains(self._vault.name_words(wanted.words)))
+        if wanted.email:
+            query = query.where(users.c.email_index == self._vault.email_index(wanted.email))
+        if wanted.role:
+            query = query.where(users.c.roles.contains([wanted.role]))
+        if wanted.is_disabled is not None:
+            disabled = users.c.password_hash == NO_PASSWORD
+            query = query.where(disabled if wanted.is_disabled else ~disabled)
         rows = await self._connection.execute(query)
         return [user_of(row, self._vault) for row in rows.mappings()]
+
+    async def of_customers(
+        self, tenant_id: str, customer_ids: Collection[UUID]
+    ) -> dict[UUID, UUID]:
+        rows = await self._connection.execute(
+            select(users.c.customer_id, users.c.id).where(
+                users.c.tenant_id == tenant_id, users.c.customer_id.in_(list(customer_ids))
+            )
+        )
+        return {row.customer_id: row.id for row in rows}
+
+    async def index_names(self, limit: int) -> int:
+        """Make the keyed digests of names that have none yet; how many there were."""
+        rows = await self._connection.execute(
+            select(users).where(users.c.name_words.is_(None)).limit(limit).with_for_update()
+        )
+        found = [user_of(row, self._vault) for row in rows.mappings()]
+        for user in found:
+            words = self._vault.name_words(words_of(user.name))
+            await self._connection.execute(
+                update(users).where(users.c.id == user.id).values(name_words=words)
+            )
+        return len(found)
 
     async def customer_is_erased(self, customer_id: UUID) -> bool:
         found = await self._connection.execute(
@@ -100,6 +136,7 @@ class PostgresUsers:
             "customer_id": user.customer_id,
             "locale": user.locale,
             "password_hash": user.password_hash,
+            "kept_hash": user.kept_hash,
             "created_at": user.created_at,
         }
 
@@ -116,4 +153,5 @@ def user_of(row: RowMapping, vault: Vault) -> User:
         locale=row[users.c.locale],
         password_hash=row[users.c.password_hash],
         created_at=row[users.c.created_at],
+        kept_hash=row[users.c.kept_hash],
     )

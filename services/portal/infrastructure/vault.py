@@ -1,11 +1,14 @@
 """What is stored sealed: users' names and e-mails, and the private keys that sign tokens."""
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping
 
 from libs.runtime.crypto import BlindIndex, Cipher
+from services.portal.domain.user import words_of
 
 PERSONAL = ("name", "email")
 
@@ -15,13 +18,14 @@ class Vault:
         self._cipher = cipher
         self._index = index
 
-    def seal_user(self, user_id: UUID, name: str, email: str) -> dict[str, bytes]:
-        """The values of the columns, with the index that finds the user by e-mail. Those of what
-        could not be read (it is empty) are left out: they stay.
+    def seal_user(self, user_id: UUID, name: str, email: str) -> dict[str, Any]:
+        """The values of the columns, with those that find the user by name and by e-mail. Those of
+        what could not be read (it is empty) are left out: they stay.
         """
-        columns = {}
+        columns: dict[str, Any] = {}
         if name:
             columns["name"] = self._cipher.encrypt(name.encode(), f"users.name:{user_id}")
+            columns["name_words"] = self.name_words(words_of(name))
         if email:
             columns["email"] = self._cipher.encrypt(email.encode(), f"users.email:{user_id}")
             columns["email_index"] = self.email_index(email)
@@ -46,6 +50,10 @@ class Vault:
 
     def email_index(self, email: str) -> bytes:
         return self._index.of(email, "users.email")
+
+    def name_words(self, words: Iterable[str]) -> list[bytes]:
+        """Of words as `words_of` makes them."""
+        return [self._index.of(word, "users.name") for word in sorted(words)]
 
     def attempt_index(self, kind: str, value: str) -> bytes:
         """Of an e-mail or an address that tried to sign in."""

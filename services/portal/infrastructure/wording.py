@@ -49,6 +49,37 @@ STATES = {
     "GIVEN_UP": marked("Being undone"),
 }
 
+STAFF_STATES = {
+    "REQUESTED": marked("Credit check"),
+    "CREDIT_RESERVED": marked("Vehicle reservation"),
+    "VEHICLE_RESERVED": marked("Payment code"),
+    "AWAITING_PAYMENT": marked("Payment"),
+    "PAID": marked("Sale"),
+    "COMPLETED": marked("Pick-up"),
+    "CLOSED": marked("Picked up"),
+    "COMPENSATING": marked("Being undone"),
+    "FAILED": marked("Failed"),
+    "CANCELLED": marked("Cancelled"),
+}
+"""What the staff calls a purchase's state: the step that comes next, or how it ended."""
+
+WAITS_FOR = {
+    "REQUESTED": marked("Waiting for the buyer's credit to be checked and reserved."),
+    "CREDIT_RESERVED": marked("Waiting for the vehicle to be reserved."),
+    "VEHICLE_RESERVED": marked("Waiting for the payment code to be issued."),
+    "AWAITING_PAYMENT": marked("Waiting for the buyer to pay."),
+    "PAID": marked("Paid. Waiting for the sale to be completed."),
+    "COMPLETED": marked("Sold. Waiting for the buyer to pick the vehicle up."),
+    "CLOSED": marked("Picked up. Waiting for the seller to be paid."),
+    "COMPENSATING": marked("Waiting for everything it held to be given back."),
+}
+CHARGED = marked("Waiting for the bank to answer the charge.")
+ENDED = {
+    "CLOSED": marked("It has ended: picked up, and the seller is paid."),
+    "FAILED": marked("It has ended: everything it held was given back."),
+    "CANCELLED": marked("It has ended: everything it held was given back."),
+}
+
 TONES: dict[str, Literal["go", "wait", "back"]] = {
     "COMPLETED": "go",
     "CLOSED": "go",
@@ -76,6 +107,7 @@ REASONS = {
     "deadline_passed": marked("It took too long."),
 }
 
+GAVE_UP = marked("The buyer gave up.")
 
 PAYMENT_METHODS = (
     ("tok_approve", marked("Card"), marked("The bank approves.")),
@@ -129,6 +161,17 @@ def refusal_message(refusal: PeerRefusal) -> str:
     return next(iter(refusal.fields.values()), refusal.code)
 
 
+def staff_state(state: str) -> str:
+    return STAFF_STATES.get(state, state)
+
+
+def waits_for(state: str, *, is_paying: bool, is_finished: bool) -> str:
+    """What an open purchase waits for, or how one that has ended did, in a sentence."""
+    if is_finished and state in ENDED:
+        return ENDED[state]
+    return CHARGED if is_paying else WAITS_FOR.get(state, "")
+
+
 def event_name(event_type: str) -> str:
     """`payment.processed.v1` -> `Paid`; an event not known here keeps its name."""
     name = event_type.rpartition(".v")[0] or event_type
@@ -144,6 +187,10 @@ def state_tone(state: str) -> str:
     return TONES.get(state, "wait")
 
 
-def reason(code: str | None) -> str:
-    """A sentence; a reason not known here is shown as it came."""
+def reason(code: str | None, *, of_another: bool = False) -> str:
+    """A sentence; a reason not known here is shown as it came. `of_another`: for who reads of
+    another one's purchase.
+    """
+    if of_another and code == "cancelled_by_buyer":
+        return GAVE_UP
     return REASONS.get(code, code) if code else ""

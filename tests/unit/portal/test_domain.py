@@ -1,16 +1,25 @@
 """Rules of users, submissions and purchases."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from libs.kernel.ids import uuid7
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.domain.errors import CustomerLinked, InvalidUser, SubmissionFinished
+from services.portal.domain.errors import (
+    CustomerLinked,
+    InvalidUser,
+    NothingKept,
+    SubmissionFinished,
+)
 from services.portal.domain.submission import MAX_ERRORS, RowError, Submission, SubmissionStatus
 from services.portal.domain.timeline import (
+    STAGES,
     STATE_AFTER,
+    STUCK_AFTER,
+    TURNING,
     Purchase,
     PurchaseState,
 )
@@ -21,6 +30,7 @@ from services.portal.domain.user import (
     known_roles,
     normal_email,
     normal_name,
+    words_of,
 )
 from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
 
@@ -103,9 +113,11 @@ def test_a_submission_keeps_no_endless_list_of_errors() -> None:
     assert (len(work.errors), work.failed) == (MAX_ERRORS, MAX_ERRORS + 15)
 
 
-def purchase(state: PurchaseState, *, payout: bool = False, seller: bool = True) -> Purchase:
+def purchase(
+    state: PurchaseState, *, payout: bool = False, seller: bool = True, **more: Any
+) -> Purchase:
     seller_id = uuid7() if seller else None
-    return Purchase(uuid7(), "t", uuid7(), seller_id, state, 1, NOW, payout)
+    return Purchase(uuid7(), "t", uuid7(), seller_id, state, 1, NOW, payout, NOW, **more)
 
 
 def test_a_purchase_is_finished_when_nothing_more_is_to_come() -> None:
@@ -116,6 +128,58 @@ def test_a_purchase_is_finished_when_nothing_more_is_to_come() -> None:
     }
     assert purchase(PurchaseState.CLOSED, payout=True).is_finished
     assert purchase(PurchaseState.CLOSED, seller=False).is_finished
+
+
+def test_an_open_purchase_is_in_the_phase_of_its_furthest_step_until_it_turns_back() -> None:
+    assert [purchase(PurchaseState.OPEN, stage=n).phase for n in range(5)] == list(STAGES)
+    assert purchase(PurchaseState.OPEN, stage=4, turned_back=True).phase == "COMPENSATING"
+    assert purchase(PurchaseState.GIVEN_UP, stage=2).phase == "COMPENSATING"
+    assert purchase(PurchaseState.FAILED, stage=2, turned_back=True).phase == "FAILED"
+
+
+def test_a_purchase_is_stuck_when_a_step_of_seconds_has_not_come_for_minutes() -> None:
+    later = NOW + STUCK_AFTER + timedelta(seconds=1)
+    assert {each for each in PurchaseState if purchase(each).is_stuck(later)} == {
+        PurchaseState.OPEN,
+        PurchaseState.GIVEN_UP,
+        PurchaseState.CLOSED,
+    }
+    assert not purchase(PurchaseState.OPEN).is_stuck(NOW + STUCK_AFTER)
+    assert not purchase(PurchaseState.CLOSED, payout=True).is_stuck(later)
+    pays = purchase(PurchaseState.OPEN, stage=3, pays_until=NOW + timedelta(hours=1))
+    assert not pays.is_stuck(later)
+    assert pays.is_stuck(later + timedelta(hours=1))
+
+
+def test_what_turns_a_purchase_back_here_turns_it_back_in_orders() -> None:
+    """`TURNING` in services/portal/domain/timeline.py, against the reactions of orders."""
+    orders = read(CHOREOGRAPHY).participant("orders")
+    assert orders is not None
+    turning = {
+        each.event_type
+        for each in orders.consumes
+        if each.does in ("turn purchase back", "end purchase")
+    }
+    assert TURNING - {"order.cancellation_requested.v1"} == turning
+
+
+def test_the_words_of_a_name_are_found_without_accents_and_in_any_case() -> None:
+    assert words_of("  João  D'Ávila-Souza ") == {"joao", "d", "avila", "souza"}
+    assert words_of("  ") == frozenset()
+
+
+def test_who_is_disabled_gets_the_password_back_when_enabled() -> None:
+    user = User(uuid7(), "t", "Ana", "a@example.com", frozenset({"buyer"}), None, "en", "hash", NOW)
+    user.disable()
+    user.disable()
+    assert (user.is_disabled, user.can_be_enabled) == (True, True)
+    user.enable()
+    assert (user.is_disabled, user.password_hash, user.kept_hash) == (False, "hash", None)
+    user.disable()
+    user.set_password("new")
+    assert not user.is_disabled
+    with pytest.raises(NothingKept):
+        user.enable()
 
 
 def test_every_event_that_goes_back_or_gives_a_state_is_one_we_hear() -> None:

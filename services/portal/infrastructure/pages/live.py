@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from libs.kernel.clock import utc_now
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Timeline
@@ -17,13 +18,14 @@ from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.purchases import is_own
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.purchase_view import LANES, Standing
 from services.portal.infrastructure.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import fragment, render
 from services.portal.infrastructure.viewing import MayView, by_session
 from services.portal.infrastructure.watch import TimelineWatch
-from services.portal.infrastructure.wording import PAYMENT_METHODS
+from services.portal.infrastructure.wording import PAYMENT_METHODS, waits_for
 
 STILL_EVERY = 5
 """Seconds without an event after which a page is told that it still follows."""
@@ -31,11 +33,16 @@ STILL_EVERY = 5
 
 class LivePurchase:
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], peers: Peers, watch: TimelineWatch
+        self,
+        transactions: Transactions[PortalUnitOfWork],
+        peers: Peers,
+        watch: TimelineWatch,
+        finder: PurchaseFinder,
     ) -> None:
         self._transactions = transactions
         self._peers = peers
         self._watch = watch
+        self._finder = finder
 
     async def show(self, order_id: UUID, request: Request, user: UserDep) -> Response:
         context = await self._context(user, order_id)
@@ -43,7 +50,7 @@ class LivePurchase:
 
     async def panel(self, order_id: UUID, request: Request, user: UserDep) -> Response:
         context = await self._context(user, order_id) | {"partial": True}
-        return render(request, "_panel.html", user, **context)
+        return render(request, context["panel"], user, **context)
 
     async def may_follow(self, order_id: UUID, user: UserDep, session_id: SessionIdDep) -> MayView:
         """Raises PurchaseNotFound before a stream begins."""
@@ -58,8 +65,9 @@ class LivePurchase:
     ) -> AsyncIterable[ServerSentEvent]:
         known = await self._timeline(user, order_id)
         moments = list(known.moments) if known else []
+        of_another = known is not None and not is_own(user, known.purchase.customer_id)
         if len(moments) > seen:
-            yield _grown(request, user, moments, seen)
+            yield _grown(request, user, moments, seen, of_another=of_another)
         after, quiet = moments[-1].position if moments else 0, 0
         async for step in self._watch.follow(
             user.tenant_id,
@@ -74,17 +82,21 @@ class LivePurchase:
                     yield ServerSentEvent(event="still", raw_data="here")
             elif isinstance(step, PurchaseState):
                 # The last word: the page is complete and needs no stream any more.
-                yield ServerSentEvent(event="timeline", raw_data=_drawn(request, user, moments))
+                yield ServerSentEvent(
+                    event="timeline", raw_data=_drawn(request, user, moments, of_another=of_another)
+                )
                 yield ServerSentEvent(event="finished", raw_data=step.value)
             else:
                 moments.append(step)
-                yield _grown(request, user, moments, step.position - 1)
+                seen = step.position - 1
+                yield _grown(request, user, moments, seen, of_another=of_another)
 
     async def _context(self, user: User, order_id: UUID) -> dict[str, Any]:
         standing, down = await self._standing(user, order_id)
         timeline = await self._timeline(user, order_id)
         purchase = timeline.purchase if timeline else None
-        _check_may_see(user, _customer_of(standing, purchase))
+        customer_id = _customer_of(standing, purchase)
+        _check_may_see(user, customer_id)
         paying, trouble = await self._paying(user, standing)
         vehicle = None
         if standing is not None:
@@ -93,7 +105,8 @@ class LivePurchase:
             )
         moments = timeline.moments if timeline else ()
         state = standing.state if standing else purchase.state.value if purchase else "REQUESTED"
-        return {
+        of_another = not is_own(user, customer_id)
+        context = {
             "order_id": order_id,
             "standing": standing,
             "state": state,
@@ -109,6 +122,39 @@ class LivePurchase:
             "position": moments[-1].position if moments else 0,
             "live": purchase is None or not purchase.is_finished,
             "partial": False,
+            "panel": "_staff_panel.html" if of_another else "_panel.html",
+            "of_another": of_another,
+        }
+        if of_another:
+            context |= await self._of_another(user, customer_id, purchase, state, paying=paying)
+            context["reason"] = standing.reason if standing else None
+        return context
+
+    async def _of_another(
+        self,
+        user: User,
+        customer_id: str | UUID | None,
+        purchase: Purchase | None,
+        state: str,
+        *,
+        paying: bool,
+    ) -> dict[str, Any]:
+        """What the staff is shown and the buyer is not: whose purchase it is, what it waits for."""
+        owner = UUID(str(customer_id)) if customer_id else None
+        finished = purchase is not None and purchase.is_finished
+        users = {}
+        if owner is not None and user.may(ADMIN):
+            users = await self._transactions.read(
+                lambda uow: uow.users.of_customers(user.tenant_id, [owner])
+            )
+        return {
+            "customer_id": owner,
+            "buyer": await self._finder.buyer(user, owner),
+            "buyer_user": users.get(owner) if owner else None,
+            "waits_for": waits_for(state, is_paying=paying, is_finished=finished),
+            "stuck": purchase is not None and purchase.is_stuck(utc_now()),
+            "last_at": purchase.last_at if purchase and not finished else None,
+            "started_at": purchase.started_at if purchase else None,
         }
 
     async def _standing(self, user: User, order_id: UUID) -> tuple[Standing | None, list[str]]:
@@ -139,9 +185,12 @@ class LivePurchase:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork], peers: Peers, watch: TimelineWatch
+    transactions: Transactions[PortalUnitOfWork],
+    peers: Peers,
+    watch: TimelineWatch,
+    finder: PurchaseFinder,
 ) -> APIRouter:
-    routes, to = page_router(), LivePurchase(transactions, peers, watch)
+    routes, to = page_router(), LivePurchase(transactions, peers, watch, finder)
 
     async def events(
         order_id: UUID,
@@ -175,11 +224,26 @@ def _check_may_see(user: User, customer_id: str | UUID | None) -> None:
         raise PurchaseNotFound("no such purchase")
 
 
-def _grown(request: Request, user: User, moments: list[Moment], seen: int) -> ServerSentEvent:
-    drawn = _drawn(request, user, moments, seen)
+def _grown(
+    request: Request, user: User, moments: list[Moment], seen: int, *, of_another: bool
+) -> ServerSentEvent:
+    drawn = _drawn(request, user, moments, seen, of_another=of_another)
     return ServerSentEvent(event="timeline", id=str(moments[-1].position), raw_data=drawn)
 
 
-def _drawn(request: Request, user: User, moments: list[Moment], seen: int | None = None) -> str:
-    events = purchase_view.events(moments, seen=seen)
-    return fragment(request, "_timeline.html", user, events=events, lanes=LANES)
+def _drawn(
+    request: Request,
+    user: User,
+    moments: list[Moment],
+    seen: int | None = None,
+    *,
+    of_another: bool,
+) -> str:
+    return fragment(
+        request,
+        "_timeline.html",
+        user,
+        events=purchase_view.events(moments, seen=seen),
+        lanes=LANES,
+        of_another=of_another,
+    )
