@@ -21,6 +21,7 @@ from services.portal.infrastructure.pages import (
     admin,
     all_purchases,
     attention,
+    dead_letters,
     given_up,
     imports,
     kpis,
@@ -62,6 +63,7 @@ def back_office(
     routers = [
         all_purchases.router(finder),
         operations.router(transactions, broker, probes, desk, given_up_events, attention_desk),
+        dead_letters.router(transactions, desk),
         given_up.router(transactions, given_up_events),
         attention.router(transactions, attention_desk),
         map_pages.router(choreography, broker, probes),
