@@ -155,6 +155,7 @@ PAGES = {
     "GET /operations":                                "               operator  admin",
     "GET /operations/live":                           "               operator  admin",
     "GET /operations/dead-letters/{service}":         "               operator  admin",
+    "POST /operations/dead-letters/redrive":          "               operator  admin",
     "POST /operations/dead-letters/{service}/redrive": "              operator  admin",
     "POST /operations/dead-letters/{service}/reissue": "              operator  admin",
     "POST /operations/dead-letters/{service}/discard": "              operator  admin",

@@ -75,6 +75,6 @@ class Reader:
 def _without_values(error: ValidationError) -> str:
     problems = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(
-        ".".join(str(part) for part in problem["loc"]) + f": {problem['type']}"
+        (".".join(str(part) for part in problem["loc"]) or "the message") + f": {problem['type']}"
         for problem in problems[:5]
     )

@@ -1,17 +1,53 @@
 """Dead letters as one tenant's operators see them. The actions are the command line's own."""
 
+import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
-from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetters
+from libs.messaging.dead_letters.dead_letters import Choice, DeadLetter, DeadLetters
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.saga.choreography import DescribedParticipant
 from libs.runtime.auth import DEFAULT_TENANT
 
+WATCH_SECONDS = 2.0
+LOOK_SECONDS = 0.4
+MOST_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Redriven:
+    """What became of letters that were sent to their queues again. `back`: those that were refused
+    again within WATCH_SECONDS. `kept`: those that were not sent, because their service would refuse
+    them at once.
+    """
+
+    sent: Sequence[DeadLetter]
+    back: Sequence[DeadLetter]
+    kept: Sequence[DeadLetter]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Letters of one queue that were refused for one reason, the oldest first. `shown` are the
+    first MOST_SHOWN of `count`; `sendable` of them are not refused again at once.
+    """
+
+    queue: str
+    error: str
+    shown: Sequence[DeadLetter]
+    count: int
+    sendable: int
+
+    @property
+    def service(self) -> str:
+        return self.queue.partition(".")[0]
+
 
 class DeadLetterDesk:
-    """Each method is one look, which finds a letter of the tenant and acts on it.
+    """Each method is one look, which finds letters of the tenant and acts on them.
 
     A message that cannot be read names no tenant: the operators of the default one have it. Every
     method raises DeadLetterError.
@@ -30,11 +66,16 @@ class DeadLetterDesk:
         own = (each for each in found if each.id == letter_id and _belongs_to(tenant_id, each))
         return next(own, None)
 
-    async def redrive(self, tenant_id: str, service: str, letter_id: str) -> DeadLetter:
-        """Raises WouldComeBack where its service would refuse it again at once."""
-        only = partial(_belongs_to, tenant_id)
-        redriven = await self._letters().redrive(service, [letter_id], only=only)
-        return redriven.sent[0]
+    async def redrive(self, tenant_id: str, service: str, chosen: Choice) -> Redriven:
+        """Send the chosen ones to their queues again, and see whether they come back."""
+        letters = self._letters()
+
+        def only(letter: DeadLetter) -> bool:
+            return _belongs_to(tenant_id, letter) and chosen(letter)
+
+        redriven = await letters.redrive(service, only=only)
+        back = await _returned(letters, service, redriven.sent)
+        return Redriven(redriven.sent, back, redriven.kept)
 
     async def reissue(
         self, tenant_id: str, service: str, letter_id: str, *, not_handled: bool
@@ -60,6 +101,48 @@ class DeadLetterDesk:
         if not self._url:
             raise DeadLetterError("RABBITMQ_OPERATOR_URL is not set")
         return DeadLetters(self._participants, self._url)
+
+
+async def _returned(
+    letters: DeadLetters, service: str, sent: Sequence[DeadLetter]
+) -> list[DeadLetter]:
+    """Those that are dead letters again. What is tried several times comes back later."""
+    ids = {(each.queue, each.id) for each in sent}
+    back: list[DeadLetter] = []
+    if not sent:
+        return back
+    loop = asyncio.get_running_loop()
+    until = loop.time() + WATCH_SECONDS
+    while len(back) < len(sent) and loop.time() < until:
+        await asyncio.sleep(LOOK_SECONDS)
+        back = [each for each in await letters.listed(service) if (each.queue, each.id) in ids]
+    return back
+
+
+def grouped(letters: Sequence[DeadLetter]) -> list[Group]:
+    """By queue and error; the group of the oldest letter first."""
+    groups: dict[tuple[str, str], list[DeadLetter]] = {}
+    for letter in letters:
+        groups.setdefault((letter.queue, letter.error), []).append(letter)
+    return [
+        Group(
+            queue,
+            error,
+            same[:MOST_SHOWN],
+            len(same),
+            sum(each.refused_again is None for each in same),
+        )
+        for (queue, error), same in groups.items()
+    ]
+
+
+def refused_at(letter: DeadLetter) -> datetime | None:
+    """When it was given up; None where it does not say."""
+    try:
+        at = datetime.fromisoformat(letter.refused_at)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def readable(letter: DeadLetter) -> str:

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from services.portal.domain.user import User
 from services.portal.infrastructure import assets, i18n, import_words, wording
+from services.portal.infrastructure.dead_letter_desk import refused_at
 from services.portal.infrastructure.navigation import entries_for
 from services.portal.infrastructure.sessions import sessions_of
 
@@ -140,6 +141,9 @@ def _filters(locale: str) -> Mapping[str, Any]:
     def number(value: float) -> str:
         return format_decimal(value, locale=region)
 
+    def tenths(value: float) -> str:
+        return format_decimal(value, format="#,##0.0", locale=region)
+
     def moment(at: datetime) -> str:
         return f"{format_datetime(at, 'medium', tzinfo=UTC, locale=region)} UTC"
 
@@ -161,6 +165,8 @@ def _filters(locale: str) -> Mapping[str, Any]:
     return {
         "money": money,
         "number": number,
+        "tenths": tenths,
+        "refused_at": refused_at,
         "moment": moment,
         "day": day,
         "since": since,

@@ -3,17 +3,24 @@
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
+from libs.messaging.dead_letters.copies import HEADER_REFUSED_AT
+from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
+from tests.integration.portal.purchases import buy, envelope, hear
 
 STEP = "vehicles.on.credit.reserved.v1"
 VIEW = "portal.on.credit.reserved.v1"
@@ -42,15 +49,38 @@ async def desk(
 
 
 async def refused(
-    channel: AbstractChannel, queue: str, *, tenant: str = "default", event_id: str = ""
+    channel: AbstractChannel,
+    queue: str,
+    *,
+    tenant: str = "default",
+    event_id: str = "",
+    subject: str = "s-1",
+    headers: dict[str, datetime] | None = None,
 ) -> str:
     """A message among the dead letters; its id."""
     event_id, service = event_id or str(uuid7()), queue.partition(".")[0]
-    body = {"id": event_id, "type": "credit.reserved.v1", "subject": "s-1", "tenantid": tenant}
+    body = {"id": event_id, "type": "credit.reserved.v1", "subject": subject, "tenantid": tenant}
     exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
-    message = aio_pika.Message(json.dumps(body).encode(), headers={"x-error": "KeyError"})
+    named: dict[str, Any] = {"x-error": "KeyError", **(headers or {})}
+    message = aio_pika.Message(json.dumps(body).encode(), headers=named)
     await exchange.publish(message, queue)
     return event_id
+
+
+@asynccontextmanager
+async def refusing(channel: AbstractChannel, queue: str) -> AsyncIterator[None]:
+    """A service that gives up every message of this queue at once."""
+    exchange = await channel.get_exchange(topology.dead_letter_exchange(queue.partition(".")[0]))
+
+    async def give_up(message: AbstractIncomingMessage) -> None:
+        again = aio_pika.Message(message.body, headers={"x-error": "KeyError"})
+        await exchange.publish(again, queue)
+        await message.ack()
+
+    waiting = await channel.get_queue(queue)
+    tag = await waiting.consume(give_up)
+    yield
+    await waiting.cancel(tag)
 
 
 async def depth(channel: AbstractChannel, queue: str) -> int:
@@ -72,7 +102,7 @@ async def test_an_operator_sees_the_letters_of_his_tenant_only(
     assert foreign not in page
     assert "KeyError" in (await desk.get(page_of("vehicles", own))).text
     assert (await desk.get(page_of("vehicles", foreign))).status_code == 303
-    form = {"message": foreign, "stranding": "yes"}
+    form = {"message": foreign, "sure": "yes"}
     for action in ("redrive", "discard"):
         await desk.post(f"/operations/dead-letters/vehicles/{action}", data=form)
     assert await depth(channel, "vehicles.dead-letters") == 2
@@ -101,25 +131,97 @@ async def test_a_step_of_a_purchase_is_discarded_only_when_that_is_meant(
     warned = await desk.post(place, data={"message": event_id})
     assert "Tick the box to confirm." in (await desk.get(warned.headers["location"])).text
     assert await depth(channel, "vehicles.dead-letters") == 1
-    await desk.post(place, data={"message": event_id, "stranding": "yes"})
+    await desk.post(place, data={"message": event_id, "sure": "yes"})
     assert await depth(channel, "vehicles.dead-letters") == 0
     assert event_id in (await desk.get("/audits?action=dead_letter.discarded")).text
 
 
-async def test_a_mere_view_is_discarded_without_a_warning(
+async def test_a_mere_view_is_asked_about_too_and_no_purchase_is_said_to_wait_for_it(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
-    event_id = await refused(channel, VIEW)
-    assert "stays unfinished" not in (await desk.get(page_of("portal", event_id))).text
-    await desk.post("/operations/dead-letters/portal/discard", data={"message": event_id})
+    event_id, place = await refused(channel, VIEW), "/operations/dead-letters/portal/discard"
+    assert "No purchase waits for it" in (await desk.get(page_of("portal", event_id))).text
+    await desk.post(place, data={"message": event_id})
+    assert await depth(channel, "portal.dead-letters") == 1
+    await desk.post(place, data={"message": event_id, "sure": "yes"})
     assert await depth(channel, "portal.dead-letters") == 0
+
+
+@pytest.mark.parametrize(
+    ("ended", "says"),
+    [
+        ("order.failed.v1", "Its purchase has ended already"),
+        ("", "the purchase stops here, or something stays reserved for it"),
+    ],
+)
+async def test_what_a_discarded_step_means_follows_from_where_its_purchase_stands(
+    desk: ServiceClient,
+    channel: AbstractChannel,
+    transactions: Transactions[PortalUnitOfWork],
+    ended: str,
+    says: str,
+) -> None:
+    order_id = await buy(transactions, steps=3)
+    if ended:
+        await hear(transactions, envelope(order_id, (ended, "orders", 9, {"reason": "x"})))
+    event_id = await refused(channel, STEP, subject=str(order_id))
+    page = (await desk.get(page_of("vehicles", event_id))).text
+    assert says in page
+    link = f'href="/purchases/{order_id}"'
+    assert link in page
+    assert link in (await desk.get("/operations")).text
+
+
+async def test_a_letter_shows_when_it_was_given_up_in_a_readable_way(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    at = datetime(2026, 11, 26, 16, 41, 4, tzinfo=UTC)
+    event_id = await refused(channel, STEP, headers={HEADER_REFUSED_AT: at})
+    for page in ("/operations", page_of("vehicles", event_id)):
+        text = (await desk.get(page)).text
+        assert 'datetime="2026-11-26T16:41:04+00:00" data-local>Nov 26, 2026' in text
+
+
+async def test_a_redrive_that_is_refused_again_says_so(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    event_id = await refused(channel, STEP)
+    async with refusing(channel, STEP):
+        page = await desk.post(
+            "/operations/dead-letters/vehicles/redrive", data={"message": event_id}
+        )
+    assert event_id in page.headers["location"]
+    assert "tried again, and refused again" in (await desk.get(page.headers["location"])).text
+    audits = (await desk.get("/audits?action=dead_letter.redriven")).text
+    assert "came_back" in audits or "came back" in audits
+
+
+async def test_several_of_a_group_are_redriven_at_once_and_the_others_stay(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    ids = [await refused(channel, STEP) for _ in range(4)]
+    other = await refused(channel, VIEW)
+    place = "/operations/dead-letters/redrive"
+    group = {"service": "vehicles", "queue": STEP, "error": "KeyError"}
+    page = await desk.post(place, data=group)
+    assert "Choose at least one message." in (await desk.get(page.headers["location"])).text
+    page = await desk.post(place, data=group | {"letter": ids[:2]})
+    said = (await desk.get(page.headers["location"])).text
+    assert "Sent back to their queues: 2. Refused again: 0." in said
+    assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (2, 2)
+    await desk.post(place, data=group | {"one": ids[2]})
+    await desk.post(place, data=group | {"every": "yes"})
+    assert (await depth(channel, "vehicles.dead-letters"), await depth(channel, STEP)) == (0, 4)
+    assert other in (await desk.get("/operations")).text
+    audits = (await desk.get("/audits?action=dead_letter.redriven")).text
+    assert all(each in audits for each in ids)
 
 
 async def test_what_would_come_back_at_once_is_not_redriven_but_reissued_when_that_is_meant(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     old = await refused(channel, STEP, event_id="01800000-0000-7000-8000-000000000000")
-    assert "Redrive" not in (await desk.get("/operations")).text
+    assert ">Redrive<" not in (await desk.get("/operations")).text
     place = "/operations/dead-letters/vehicles"
     page = await desk.post(f"{place}/redrive", data={"message": old})
     assert "it would come back at once" in (await desk.get(page.headers["location"])).text
@@ -140,7 +242,8 @@ async def test_a_letter_that_is_gone_is_said_to_be_gone_and_not_audited(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     event_id = await refused(channel, VIEW)
-    place, form = "/operations/dead-letters/portal/discard", {"message": event_id}
+    place = "/operations/dead-letters/portal/discard"
+    form = {"message": event_id, "sure": "yes"}
     await desk.post(place, data=form)
     again = await desk.post(place, data=form)
     assert "no longer among" in (await desk.get(again.headers["location"])).text

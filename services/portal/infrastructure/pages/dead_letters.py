@@ -1,5 +1,6 @@
-"""One dead letter, and what may be done about it."""
+"""Dead letters, and what may be done about them."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -14,30 +15,42 @@ from libs.messaging.dead_letters.dead_letters import (
     MayBeHandled,
     NoDeadLetter,
     WouldComeBack,
-    WouldStrand,
 )
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
-from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, readable
+from services.portal.infrastructure.dead_letter_desk import (
+    DeadLetterDesk,
+    Redriven,
+    readable,
+    refused_at,
+)
 from services.portal.infrastructure.i18n import marked
-from services.portal.infrastructure.pages.operations import HERE, Keeper
+from services.portal.infrastructure.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 
 ONE = f"{HERE}/dead-letters/{{service}}"
 
-REDRIVEN = Flash(marked("The message was sent back to its queue."))
+REDRIVEN = Flash(marked("The message was sent back to its queue and has not come back."))
+REFUSED_AGAIN = Flash(marked("The message was tried again, and refused again."), "back")
+NONE_CHOSEN = Flash(marked("Choose at least one message."), "wait")
+SEVERAL = marked("Sent back to their queues: #. Refused again: #. Not sent, as they would be: #.")
 REISSUED = Flash(marked("The message was sent back to its queue under a new id."))
 DISCARDED = Flash(marked("The message was discarded."))
 GONE = Flash(marked("This message is no longer among the dead letters."), "wait")
 FAILED = Flash(marked("The broker did not do it. Nothing was changed: try again."), "back")
 
+REDRIVE = "dead_letter.redriven"
 MOST_TARGET = 100
 """Characters of an id that came with a form, as the audits keep it."""
+
+
+class NotSure(Exception):
+    """Somebody is asked first whether this is meant."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +77,14 @@ class DeadLetterPages:
             return redirect(HERE, FAILED)
         if letter is None:
             return redirect(HERE, GONE)
+        purchases = await purchases_of(self._transactions, user.tenant_id, [letter])
         return render(
             request,
             "dead_letter.html",
             user,
             letter=letter,
+            refused_at=refused_at(letter),
+            purchase=purchases.get(letter.subject),
             body=readable(letter),
             warned=warned,
         )
@@ -76,10 +92,65 @@ class DeadLetterPages:
     async def redrive(
         self, user: Keeper, service: str, message: Annotated[str, Form()] = ""
     ) -> Response:
-        async def action() -> Done:
-            return Done(await self._desk.redrive(user.tenant_id, service, message))
+        return await self._redrive_one(user, service, message)
 
-        return await self._act(user, service, message, "dead_letter.redriven", action, REDRIVEN)
+    async def redrive_some(
+        self,
+        user: Keeper,
+        letter: Annotated[list[str] | None, Form()] = None,
+        one: Annotated[str, Form()] = "",
+        every: Annotated[str, Form()] = "",
+        service: Annotated[str, Form()] = "",
+        queue: Annotated[str, Form()] = "",
+        error: Annotated[str, Form()] = "",
+    ) -> Response:
+        """Of one group of the list: `one` of its letters, those chosen (`letter`), or all of it."""
+        if one:
+            return await self._redrive_one(user, service, one)
+        chosen = frozenset(letter or ())
+        if not chosen and not every:
+            return redirect(HERE, NONE_CHOSEN)
+
+        def fits(each: DeadLetter) -> bool:
+            alike = each.queue == queue and _one_line(each.error) == _one_line(error)
+            return alike and (bool(every) or each.id in chosen)
+
+        try:
+            done = await self._desk.redrive(user.tenant_id, service, fits)
+        except DeadLetterError:
+            return redirect(HERE, FAILED)
+        await self._note_redriven(user, done)
+        if not done.sent and not done.kept:
+            return redirect(HERE, GONE)
+        numbers = iter((len(done.sent), len(done.back), len(done.kept)))
+        text = re.sub("#", lambda _: str(next(numbers)), SEVERAL)
+        return redirect(HERE, Flash(text, "back" if done.back else "go"))
+
+    async def _redrive_one(self, user: User, service: str, letter_id: str) -> Response:
+        place = f"{HERE}/dead-letters/{quote(service, safe='')}?message={quote(letter_id)}"
+        try:
+            done = await self._desk.redrive(
+                user.tenant_id, service, lambda each: each.id == letter_id
+            )
+        except DeadLetterError:
+            await self._note(
+                user, REDRIVE, letter_id[:MOST_TARGET], Result.FAILED, {"service": service}
+            )
+            return redirect(HERE, FAILED)
+        await self._note_redriven(user, done)
+        if done.back:
+            return redirect(place, REFUSED_AGAIN)
+        if done.kept:
+            return redirect(f"{place}&warned=redriven")
+        return redirect(HERE, REDRIVEN if done.sent else GONE)
+
+    async def _note_redriven(self, user: User, done: Redriven) -> None:
+        back = {each.id for each in done.back}
+        for letter in done.sent:
+            details = {"queue": letter.queue, "subject": letter.subject}
+            if letter.id in back:
+                details["came_back"] = "yes"
+            await self._note(user, REDRIVE, letter.id, Result.DONE, details)
 
     async def reissue(
         self,
@@ -101,11 +172,12 @@ class DeadLetterPages:
         user: Keeper,
         service: str,
         message: Annotated[str, Form()] = "",
-        stranding: Annotated[str, Form()] = "",
+        sure: Annotated[str, Form()] = "",
     ) -> Response:
         async def action() -> Done:
-            meant = stranding == "yes"
-            return Done(await self._desk.discard(user.tenant_id, service, message, stranding=meant))
+            if sure != "yes":
+                raise NotSure
+            return Done(await self._desk.discard(user.tenant_id, service, message, stranding=True))
 
         return await self._act(user, service, message, "dead_letter.discarded", action, DISCARDED)
 
@@ -123,7 +195,7 @@ class DeadLetterPages:
             done = await action()
         except NoDeadLetter:
             return redirect(HERE, GONE)
-        except (WouldStrand, WouldComeBack, MayBeHandled):
+        except (NotSure, WouldComeBack, MayBeHandled):
             warned = name.removeprefix("dead_letter.")
             place = f"{HERE}/dead-letters/{quote(service)}?message={quote(message)}"
             return redirect(f"{place}&warned={warned}")
@@ -154,9 +226,15 @@ class DeadLetterPages:
         )
 
 
+def _one_line(error: str) -> str:
+    """A form sends line ends in its own way."""
+    return " ".join(error.split())
+
+
 def router(transactions: Transactions[PortalUnitOfWork], desk: DeadLetterDesk) -> APIRouter:
     routes, to = page_router(), DeadLetterPages(transactions, desk)
     routes.get(ONE)(to.letter)
+    routes.post(f"{HERE}/dead-letters/redrive")(to.redrive_some)
     routes.post(f"{ONE}/redrive")(to.redrive)
     routes.post(f"{ONE}/reissue")(to.reissue)
     routes.post(f"{ONE}/discard")(to.discard)

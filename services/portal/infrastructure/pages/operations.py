@@ -10,12 +10,13 @@ from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.topology import dead_queue
 from services.portal.domain.audit import Audit
+from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.attention_desk import AttentionDesk, WaitingForAPerson
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.checks import ACTION as CHECKED
-from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk
-from services.portal.infrastructure.given_up_desk import GivenUpDesk
+from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, grouped
+from services.portal.infrastructure.given_up_desk import GivenUpDesk, as_uuid
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
@@ -52,6 +53,8 @@ class OperationsPages:
             letters = await self._desk.listed(user.tenant_id)
         except DeadLetterError as error:
             trouble = str(error)
+        groups = grouped(letters)
+        shown = [letter for group in groups for letter in group.shown]
         now = await self._now(all_queues=queues == "all")
         attended = [each.name for each in now["services"] if each.outbox_given_up]
         return render(
@@ -59,7 +62,8 @@ class OperationsPages:
             "operations.html",
             user,
             checked=await self._last_check(user.tenant_id),
-            dead=letters,
+            dead=groups,
+            purchases=await purchases_of(self._transactions, user.tenant_id, shown),
             dead_trouble=trouble,
             given_up=await self._given_up.listed(user, attended),
             asking=await self._asking(user),
@@ -80,7 +84,7 @@ class OperationsPages:
         return {
             "services": await self._probes.states(),
             "queues": [each for each in found if all_queues or _needs_a_look(each)],
-            "waiting": sum(each.depth for each in found),
+            "waiting": sum(each.depth for each in found if not _is_dead(each)),
             "all_queues": all_queues,
             "broker_trouble": trouble,
         }
@@ -98,7 +102,26 @@ class OperationsPages:
 
 def _needs_a_look(queue: QueueState) -> bool:
     """It holds something, or nobody listens where somebody should."""
-    return queue.depth > 0 or (queue.consumers == 0 and not queue.name.endswith(dead_queue("")))
+    return queue.depth > 0 or (queue.consumers == 0 and not _is_dead(queue))
+
+
+def _is_dead(queue: QueueState) -> bool:
+    """Whether it holds dead letters, which nobody takes."""
+    return queue.name.endswith(dead_queue(""))
+
+
+async def purchases_of(
+    transactions: Transactions[PortalUnitOfWork], tenant_id: str, letters: Sequence[DeadLetter]
+) -> dict[str, Purchase]:
+    """Those that the letters are about, by the letters' subject."""
+    ids = {known for each in letters if (known := as_uuid(each.subject)) is not None}
+    if not ids:
+        return {}
+    sought = Sought(among=ids)
+    found = await transactions.read(
+        lambda uow: uow.timeline.sought(tenant_id, sought, None, len(ids))
+    )
+    return {str(each.id): each for each in found}
 
 
 def router(
