@@ -1,5 +1,8 @@
 """The kpis service as a process: the only wiring."""
 
+from functools import partial
+from zoneinfo import ZoneInfo
+
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import STATEMENT_SECONDS, create_engine
@@ -18,7 +21,11 @@ def connect(
     settings: KpisSettings, *, statement_seconds: float = STATEMENT_SECONDS
 ) -> Transactions[KpisUnitOfWork]:
     engine = create_engine(settings, statement_seconds=statement_seconds)
-    return Transactions(engine, Outbox(settings.service, TABLES), KpisUnitOfWork)
+    return Transactions(
+        engine,
+        Outbox(settings.service, TABLES),
+        partial(KpisUnitOfWork, zone=ZoneInfo(settings.business_time_zone)),
+    )
 
 
 def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
@@ -32,7 +39,7 @@ def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
         choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
-        routers=[router(transactions, reader)],
+        routers=[router(transactions, reader, settings.business_time_zone)],
         api_checks={"reader": Remembered(reader.can_read)},
     )
 

@@ -74,6 +74,7 @@ BODIES: dict[str, Body] = {
     "POST /payouts": _payout,
     "POST /kpis": _kpi,
     "PATCH /kpis/{kpi_id}": always(name="m"),
+    "POST /kpis/trial": always(sql_template="SELECT COUNT(*) AS n FROM sales"),
     "POST /outbox/given-up/{event_id}/send-again": always(),
 }
 NAMED_IN_BODY = frozenset({"POST /payment-codes", "POST /payments"})

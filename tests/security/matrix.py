@@ -84,6 +84,8 @@ ENDPOINTS = {
     "kpis": {
         "POST /kpis":                                 "                         admin",
         "GET /kpis":                                  "               operator  admin",
+        "POST /kpis/trial":                           "                         admin",
+        "GET /kpis/views":                            "               operator  admin",
         "GET /kpis/active":                           "               operator  admin",
         "GET /kpis/{kpi_id}":                         "               operator  admin",
         "PATCH /kpis/{kpi_id}":                       "                         admin",

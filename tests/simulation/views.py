@@ -4,6 +4,7 @@ The services' own code decides what an event sets. Only the upserts of Postgres 
 """
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -36,7 +37,7 @@ class Kpis(UnitOfWork):
         for fact in self.facts.added:
             connection.table("facts").setdefault(fact.event_id, fact)
             fold = FOLDS.get(fact.type)
-            row = None if fold is None else fold.row(fact)
+            row = None if fold is None else fold.row(fact, UTC)
             if fold is not None and row is not None:
                 upsert(connection.table(fold.table.name), fold, row)
 
@@ -84,7 +85,14 @@ def _raised(old: dict[str, Any] | None, new: dict[str, Any]) -> dict[str, Any]:
         "sequence": max(old["sequence"], new["sequence"]),
         "payout_heard": old["payout_heard"] or new["payout_heard"],
         "started_at": min(old["started_at"], new["started_at"]),
+        "last_at": max(old["last_at"], new["last_at"]),
+        "stage": max(old["stage"], new["stage"]),
+        "turned_back": old["turned_back"] or new["turned_back"],
+        **{name: old[name] or new[name] for name in SAID_ONCE},
     }
+
+
+SAID_ONCE = ("pays_until", "vehicle_id", "vehicle", "total_cents")
 
 
 class NoUsers:

@@ -13,10 +13,13 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Result:
-    """What a KPI comes to: names of columns, and rows of as many cells."""
+    """What a KPI comes to: names of columns, rows of as many cells, and what the numbers of each
+    column are: `cents`, `seconds`, `percent`, or nothing in particular.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    units: tuple[str, ...] = ()
 
 
 class Evaluator(Protocol):

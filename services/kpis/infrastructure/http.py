@@ -13,13 +13,18 @@ from services.kpis.application.ports import Evaluator
 from services.kpis.domain.kpi import KPI
 from services.kpis.domain.kpi_service import KpiService
 from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.published_views import VIEWS
 from services.kpis.infrastructure.schemas import (
+    ActiveKpis,
     KpiChanges,
     KpiIn,
-    KpiList,
     KpiOut,
     KpiPage,
+    TrialIn,
+    TrialOut,
     ValueOut,
+    ViewList,
+    ViewOut,
 )
 from services.kpis.infrastructure.tables import IDEMPOTENCY
 
@@ -28,8 +33,11 @@ Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examp
 
 
 class Endpoints:
-    def __init__(self, transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator) -> None:
+    def __init__(
+        self, transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator, time_zone: str
+    ) -> None:
         self._transactions = transactions
+        self._time_zone = time_zone
         self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._evaluator = evaluator
 
@@ -55,13 +63,24 @@ class Endpoints:
         more = len(found) > page.limit
         return page.answer(shown, (shown[-1].id,) if more else None, request)
 
-    async def active(self, caller: CallerDep) -> KpiList:
+    async def active(self, caller: CallerDep) -> ActiveKpis:
         """All of them: those shipped and the tenant's own."""
         caller.require("operator", "admin")
         found = await self._transactions.read(
             lambda uow: KpiService(uow.kpis).get_active_kpis(caller.tenant_id)
         )
-        return KpiList(items=[_out(kpi) for kpi in found])
+        return ActiveKpis(items=[_out(kpi) for kpi in found], time_zone=self._time_zone)
+
+    async def views(self, caller: CallerDep) -> ViewList:
+        """What a template may ask."""
+        caller.require("operator", "admin")
+        return ViewList(items=[ViewOut(name=name, columns=VIEWS[name]) for name in VIEWS])
+
+    async def trial(self, body: TrialIn, caller: CallerDep) -> TrialOut:
+        """What a template comes to now, for the caller's tenant. Nothing is kept."""
+        caller.require("admin")
+        found = await self._evaluator.evaluate(body.sql_template, caller.tenant_id, body.month)
+        return TrialOut(columns=found.columns, units=found.units, rows=found.rows)
 
     async def read(self, kpi_id: KpiId, caller: CallerDep) -> Response:
         caller.require("operator", "admin")
@@ -82,7 +101,7 @@ class Endpoints:
         return respond(Answer(200, _out(kpi), kpi.version))
 
     async def value(self, kpi_id: KpiId, caller: CallerDep, month: Month = None) -> ValueOut:
-        """What it comes to now, for the caller's tenant; `month` in UTC."""
+        """What it comes to now, for the caller's tenant; `month` in the business's time zone."""
         caller.require("operator", "admin")
         kpi = await self._find(caller.tenant_id, kpi_id)
         result = await self._evaluator.evaluate(kpi.sql_template, caller.tenant_id, month)
@@ -93,6 +112,7 @@ class Endpoints:
             month=month,
             value=cells[0] if len(cells) == 1 else None,
             columns=result.columns,
+            units=result.units,
             rows=result.rows,
         )
 
@@ -102,11 +122,15 @@ class Endpoints:
         )
 
 
-def router(transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator) -> APIRouter:
-    routes, to = APIRouter(tags=["kpis"]), Endpoints(transactions, evaluator)
+def router(
+    transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator, time_zone: str
+) -> APIRouter:
+    routes, to = APIRouter(tags=["kpis"]), Endpoints(transactions, evaluator, time_zone)
     routes.post("/kpis", status_code=201, response_model=KpiOut)(to.define)
     routes.get("/kpis", response_model=KpiPage)(to.browse)
-    routes.get("/kpis/active", response_model=KpiList)(to.active)
+    routes.post("/kpis/trial", response_model=TrialOut)(to.trial)
+    routes.get("/kpis/active", response_model=ActiveKpis)(to.active)
+    routes.get("/kpis/views", response_model=ViewList)(to.views)
     routes.get("/kpis/{kpi_id}", response_model=KpiOut)(to.read)
     routes.patch("/kpis/{kpi_id}", response_model=KpiOut)(to.change)
     routes.get("/kpis/{kpi_id}/value", response_model=ValueOut)(to.value)

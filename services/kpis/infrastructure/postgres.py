@@ -1,5 +1,7 @@
 """The unit of work of kpis: what was heard is written once, for all messages of a transaction."""
 
+from datetime import tzinfo
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
@@ -10,11 +12,13 @@ from services.kpis.infrastructure.read_model import PostgresReadModel
 
 
 class KpisUnitOfWork(UnitOfWork):
-    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+    """`zone`: whose calendar the months of the figures are of."""
+
+    def __init__(self, connection: AsyncConnection, outbox: Outbox, zone: tzinfo) -> None:
         super().__init__(connection, outbox)
         self.kpis = PostgresKpis(connection)
         self.facts = PostgresFacts(connection)
-        self.read_model = PostgresReadModel(connection)
+        self.read_model = PostgresReadModel(connection, zone)
 
     async def flush(self) -> None:
         if self.facts.added:

@@ -6,7 +6,7 @@ several events set the same columns, the subject's sequence decides which is the
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,14 @@ from services.kpis.infrastructure.tables import (
 
 Values = dict[str, Any]
 KEY = ("subject", "tenant_id")
+MONTHS = {
+    "sold_at": "sold_month",
+    "ended_at": "ended_month",
+    "due_at": "due_month",
+    "listed_at": "listed_month",
+    "registered_at": "registered_month",
+}
+"""The columns that hold the month of an instant in another one."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +48,20 @@ class Fold:
     values: Callable[[Fact], Values | None]
     newest: tuple[str, ...] = ()
 
-    def row(self, fact: Fact) -> Values | None:
+    def row(self, fact: Fact, zone: tzinfo) -> Values | None:
+        """`zone`: whose calendar its months are of."""
         values = self.values(fact)
         if values is None:
             return None
+        months = {MONTHS[name]: _month(at, zone) for name, at in values.items() if name in MONTHS}
         counted = {"sequence": fact.sequence} if self.newest else {}
-        return {"subject": fact.subject, "tenant_id": fact.tenant_id, **values, **counted}
+        return {
+            "subject": fact.subject,
+            "tenant_id": fact.tenant_id,
+            **values,
+            **months,
+            **counted,
+        }
 
     def upsert(self, columns: Iterable[str]) -> Insert:
         statement = insert(self.table)
@@ -58,15 +74,16 @@ class Fold:
 
 
 class PostgresReadModel:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, zone: tzinfo) -> None:
         self._connection = connection
+        self._zone = zone
 
     async def fold(self, facts: Sequence[Fact]) -> None:
         """Rows are met in the order of their subjects, so that two batches do not deadlock."""
         ordered = sorted(facts, key=lambda fact: (fact.type, fact.subject))
         for event_type, alike in groupby(ordered, key=lambda fact: fact.type):
             if fold := FOLDS.get(event_type):
-                rows = [row for fact in alike if (row := fold.row(fact)) is not None]
+                rows = [row for fact in alike if (row := fold.row(fact, self._zone)) is not None]
                 if rows:
                     await self._connection.execute(fold.upsert(rows[0]), rows)
 
@@ -81,8 +98,8 @@ class PostgresReadModel:
             await self._connection.execute(delete(table).where(~said.exists()))
 
 
-def _month(instant: datetime) -> str:
-    return instant.astimezone(UTC).strftime("%Y-%m")
+def _month(instant: datetime, zone: tzinfo) -> str:
+    return instant.astimezone(zone).strftime("%Y-%m")
 
 
 def _started_at(fact: Fact) -> datetime | None:
@@ -110,7 +127,6 @@ def _sale(fact: Fact) -> Values:
     return _purchase(fact) | {
         "seller_id": _id(fact, "seller_id"),
         "sold_at": fact.occurred_at,
-        "sold_month": _month(fact.occurred_at),
     }
 
 
@@ -121,7 +137,6 @@ def _end(outcome: str) -> Callable[[Fact], Values]:
             "outcome": outcome,
             "reason": fact.data["reason"],
             "ended_at": fact.occurred_at,
-            "ended_month": _month(fact.occurred_at),
         }
     )
 
@@ -135,7 +150,6 @@ def _due_payout(fact: Fact) -> Values | None:
         "seller_id": _id(fact, "seller_id"),
         "amount_cents": fact.data["total_cents"],
         "due_at": fact.occurred_at,
-        "due_month": _month(fact.occurred_at),
     }
 
 
@@ -159,16 +173,12 @@ def _vehicle(fact: Fact) -> Values:
     }
 
 
-def _at(instant: str, month: str | None = None) -> Callable[[Fact], Values]:
-    def values(fact: Fact) -> Values:
-        at = {instant: fact.occurred_at}
-        return at if month is None else at | {month: _month(fact.occurred_at)}
-
-    return values
+def _at(instant: str) -> Callable[[Fact], Values]:
+    return lambda fact: {instant: fact.occurred_at}
 
 
 def _listing(fact: Fact) -> Values:
-    return _vehicle(fact) | _at("listed_at", "listed_month")(fact)
+    return _vehicle(fact) | _at("listed_at")(fact)
 
 
 _DETAILS = ("seller_id", "make", "model", "year", "price_cents", "sold_by_hand")
@@ -183,7 +193,7 @@ FOLDS: dict[str, Fold] = {
     "vehicle.listed.v1": Fold(vehicles, _listing, newest=_DETAILS),
     "vehicle.updated.v1": Fold(vehicles, _vehicle, newest=_DETAILS),
     "vehicle.withdrawn.v1": Fold(vehicles, _at("withdrawn_at")),
-    "customer.registered.v1": Fold(customers, _at("registered_at", "registered_month")),
+    "customer.registered.v1": Fold(customers, _at("registered_at")),
     "customer.erased.v1": Fold(customers, _at("erased_at")),
 }
 """By type; a type that is not here is kept as a fact and shows nowhere yet."""

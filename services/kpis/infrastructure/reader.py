@@ -24,6 +24,7 @@ from services.kpis.application.ports import Cell, Result
 from services.kpis.domain.errors import KpiNotComputable, KpiTooLarge, KpiTooSlow, MonthMissing
 from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
 from services.kpis.infrastructure.template import SafeQuery, safe_query
+from services.kpis.infrastructure.units import unit_of_column
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,7 @@ class PostgresReader:
                 size += sum(len(cell) for cell in rows[-1] if isinstance(cell, str))
                 if len(rows) > self.max_rows or size > MAX_CHARACTERS:
                     raise KpiTooLarge(f"the result has more than {self.max_rows} rows, or is long")
-        return Result(columns, tuple(rows))
+        return Result(columns, tuple(rows), _units(query, columns))
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
@@ -103,6 +104,12 @@ class PostgresReader:
     def _limits(self) -> str:
         milliseconds = round(self.timeout_seconds * 1000)
         return f"SET LOCAL statement_timeout = {milliseconds}; SET LOCAL search_path = ''"
+
+
+def _units(query: SafeQuery, columns: Sequence[str]) -> tuple[str, ...]:
+    if query.units is not None and len(query.units) == len(columns):
+        return query.units
+    return tuple(map(unit_of_column, columns))
 
 
 def _arguments(query: SafeQuery, tenant_id: str, month: str | None) -> Sequence[str | None]:

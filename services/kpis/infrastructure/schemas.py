@@ -36,8 +36,8 @@ class KpiIn(Body):
     @field_validator("id")
     @classmethod
     def _free(cls, value: str) -> str:
-        if value == "active":
-            raise ValueError("is the address of the active ones")
+        if value in ("active", "views"):
+            raise ValueError("is the address of something else")
         return value
 
 
@@ -72,6 +72,12 @@ class KpiList(Out):
     items: list[KpiOut]
 
 
+class ActiveKpis(KpiList):
+    """`time_zone`: whose calendar the months are of."""
+
+    time_zone: str
+
+
 class KpiPage(KpiList):
     """`next`: the cursor of the next page, null on the last one."""
 
@@ -79,11 +85,40 @@ class KpiPage(KpiList):
 
 
 class ValueOut(Out):
-    """`value` is the one cell of a result that has one; columns of money end in `_cents`."""
+    """`value` is the one cell of a result that has one. `units` says of each column whether its
+    numbers are `cents`, `seconds`, `percent`, or nothing in particular.
+    """
 
     id: str
     name: str
     month: str | None
     value: Cell
     columns: tuple[str, ...]
+    units: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+
+class TrialIn(Body):
+    sql_template: Template
+    month: Annotated[
+        str | None, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])
+    ] = None
+
+
+class TrialOut(Out):
+    """As `ValueOut` has them."""
+
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+class ViewOut(Out):
+    """A published view, with the columns that a template may name."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+class ViewList(Out):
+    items: list[ViewOut]

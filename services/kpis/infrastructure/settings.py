@@ -1,8 +1,9 @@
 """What this service reads from the environment beside the settings of every service."""
 
 from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from sqlalchemy.exc import ArgumentError
 
 from libs.runtime.database_url import asyncpg_url, plain_dsn
@@ -17,6 +18,18 @@ class KpisSettings(MarketSettings):
     """The same database, or a replica of it, as a role that can read the published views only."""
     kpi_timeout_seconds: float = Field(default=2, gt=0, le=60)
     kpi_max_rows: int = Field(default=1000, ge=1, le=100_000)
+    business_time_zone: str = "America/Sao_Paulo"
+    """Whose calendar the months of the figures are of. Months of facts heard before a change follow
+    with `python -m services.kpis.rebuild`."""
+
+    @field_validator("business_time_zone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("name a time zone, such as America/Sao_Paulo") from None
+        return name
 
     @model_validator(mode="after")
     def _reader_named(self) -> Self:

@@ -17,6 +17,7 @@ from sqlglot.parsers.postgres import PostgresParser
 from services.kpis.domain.errors import UnsafeTemplate
 from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
 from services.kpis.infrastructure.sql_subset import EXPRESSIONS, TYPES
+from services.kpis.infrastructure.units import units_of
 
 logging.getLogger("sqlglot").setLevel(logging.ERROR)  # its warnings repeat the template
 
@@ -30,10 +31,13 @@ _TEXT = re.compile(r"[^\\\x00-\x1f]*")  # without backslash, quoting has one mea
 
 @dataclass(frozen=True)
 class SafeQuery:
-    """`sql` takes the tenant as $1 and, where `needs_month`, the month as $2."""
+    """`sql` takes the tenant as $1 and, where `needs_month`, the month as $2. `units`: of the
+    columns, where they are written out.
+    """
 
     sql: str
     needs_month: bool
+    units: tuple[str, ...] | None
 
 
 class TooManySteps(Exception):
@@ -67,10 +71,12 @@ def safe_query(template: str, max_rows: int) -> SafeQuery:
         _check_tables(select)
         _check_columns(select)
         needs_month = select.find(exp.Placeholder) is not None
+        units = units_of(select)
         inner = _rewritten(select).sql(dialect="postgres", comments=False)
     except RecursionError:
         _refuse("it is nested too deeply")
-    return SafeQuery(f"SELECT * FROM ({inner}) AS kpi LIMIT {max_rows + 1}", needs_month)  # noqa: S608
+    limited = f"SELECT * FROM ({inner}) AS kpi LIMIT {max_rows + 1}"  # noqa: S608
+    return SafeQuery(limited, needs_month, units)
 
 
 def _parse(template: str) -> exp.Select:

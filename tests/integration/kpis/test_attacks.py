@@ -290,7 +290,7 @@ def unchecked(
 ) -> Callable[[str], Awaitable[object]]:
     monkeypatch.setattr(
         "services.kpis.infrastructure.reader.safe_query",
-        lambda statement, _: SafeQuery(statement, needs_month=False),
+        lambda statement, _: SafeQuery(statement, needs_month=False, units=None),
     )
     reader = PostgresReader(kpis_database.url("app"), 0.3, 10)
     return lambda statement: reader.evaluate(statement, "default", None)

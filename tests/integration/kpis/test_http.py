@@ -210,3 +210,40 @@ async def test_roles_decide_who_reads_and_who_defines(
             for role in ("buyer", "seller", "operator", "admin"):
                 answer = await client.request(method, path, json=body, headers=caller(role))
                 assert (answer.status_code != 403) == (role in allowed), (method, path, role)
+
+
+async def trial(kpis: Kpis, template: str, month: str | None = None) -> httpx.Response:
+    body = {"sql_template": template, "month": month}
+    return await kpis.client.post("/kpis/trial", json=body, headers=kpis.headers)
+
+
+async def test_a_template_is_tried_and_nothing_is_kept(kpis: Kpis) -> None:
+    await kpis.completed(uuid7(), 4_500_000)
+    before = await ids(kpis, "/kpis")
+
+    tried = await trial(kpis, MONTHLY["sql_template"], "2026-11")
+
+    assert tried.status_code == 200
+    assert tried.json() == {"columns": ["sum"], "units": ["cents"], "rows": [[4_500_000]]}
+    assert await ids(kpis, "/kpis") == before
+    for template, code in (
+        ("SELECT SUM(amonut) AS s FROM sales", "unsafe-template"),
+        ("SELECT 1 / 0 AS n FROM sales", "kpi-not-computable"),
+        (MONTHLY["sql_template"], "month-missing"),
+    ):
+        refused = await trial(kpis, template)
+        assert refused.status_code == 422
+        assert refused.json()["type"].endswith(code)
+
+
+async def test_the_views_a_template_may_ask_are_told(kpis: Kpis) -> None:
+    answer = await kpis.client.get("/kpis/views", headers=kpis.headers)
+    views = {each["name"]: each["columns"] for each in answer.json()["items"]}
+    for name, columns in views.items():
+        assert (await trial(kpis, f"SELECT {', '.join(columns)} FROM {name}")).status_code == 200
+    assert (await post(kpis, MONTHLY | {"id": "views"})).status_code == 422
+
+
+async def test_the_time_zone_of_the_months_is_told(kpis: Kpis) -> None:
+    answer = await kpis.client.get("/kpis/active", headers=kpis.headers)
+    assert answer.json()["time_zone"] == "America/Sao_Paulo"

@@ -20,9 +20,10 @@ async def test_monthly_sales_are_the_sum_of_the_months_amounts(kpis: Kpis) -> No
     assert (await kpis.value("monthly_sales", "2026-01"))["value"] is None
 
 
-async def test_month_of_a_sale_is_the_one_in_utc(kpis: Kpis) -> None:
-    await kpis.completed(uuid7(), 1, at=datetime(2026, 11, 30, 23, 59, 59, tzinfo=UTC))
-    await kpis.completed(uuid7(), 2, at=datetime(2026, 12, 1, tzinfo=UTC))
+async def test_month_of_a_sale_is_the_one_of_the_business(kpis: Kpis) -> None:
+    """Midnight of São Paulo is three o'clock in UTC."""
+    await kpis.completed(uuid7(), 1, at=datetime(2026, 12, 1, 2, 59, 59, tzinfo=UTC))
+    await kpis.completed(uuid7(), 2, at=datetime(2026, 12, 1, 3, tzinfo=UTC))
 
     assert (await kpis.value("monthly_sales"))["value"] == 1
     assert (await kpis.value("monthly_sales", "2026-12"))["value"] == 2
