@@ -30,6 +30,7 @@ from services.portal.infrastructure.pages import (
     user_page,
 )
 from services.portal.infrastructure.pages import map as map_pages
+from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
@@ -67,7 +68,7 @@ def back_office(
         given_up.router(transactions, given_up_events),
         attention.router(transactions, attention_desk),
         map_pages.router(choreography, broker, probes),
-        kpis.router(peers),
+        kpis.router(peers, Diary(transactions)),
         imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
         admin.router(transactions, passwords),
         user_page.router(transactions, peers, passwords),

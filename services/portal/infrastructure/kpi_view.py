@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 from services.portal.infrastructure.charts import Chart, Point, chart
 
@@ -16,14 +16,15 @@ MOST_BARS = 12
 
 @dataclass(frozen=True)
 class KpiView:
-    """`unit`: of the charted values, as `unit_of` says. `rows` are what the chart shows, or more
-    where it cannot show all. `trouble`: why there is nothing to show.
+    """`units`: of the columns, as kpis tells them; `unit`: of the charted values. `rows` are what
+    the chart shows, or more where it cannot show all. `trouble`: why there is nothing to show.
     """
 
     id: str
     name: str
     description: str
     columns: Sequence[str] = ()
+    units: Sequence[str] = ()
     rows: Sequence[Sequence[Cell]] = ()
     unit: str = ""
     chart: Chart | None = None
@@ -37,7 +38,7 @@ def months_until(last: date, count: int) -> list[str]:
 
 
 def unit_of(column: str) -> str:
-    """`cents`, `seconds`, `percent`, or nothing in particular."""
+    """What a column's name says: `cents`, `seconds`, `percent`, or nothing in particular."""
     return next((unit for unit in ("cents", "seconds", "percent") if column.endswith(unit)), "")
 
 
@@ -50,25 +51,38 @@ def is_figure(value: Mapping[str, Any]) -> bool:
     return len(value["rows"]) == 1 and len(value["rows"][0]) == 1
 
 
-def over_months(kpi: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> KpiView:
-    """`values` of one number each, by month."""
-    columns = next(iter(values.values()))["columns"]
-    numbers = {month: number_in(each["rows"][0][0]) for month, each in values.items()}
+class Calendar(Protocol):
+    """Says months, and the column they stand in, for people."""
+
+    def month(self, month: str) -> str: ...
+
+    def column(self, name: str) -> str: ...
+
+
+def over_months(
+    kpi: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], calendar: Calendar
+) -> KpiView:
+    """`values` of one number each, by month; as a Speaker says them."""
+    first = next(iter(values.values()))
+    numbers = {
+        calendar.month(month): number_in(each["rows"][0][0]) for month, each in values.items()
+    }
     points = [Point(month, number) for month, number in numbers.items()]
     return KpiView(
         kpi["id"],
         kpi["name"],
         kpi["description"],
-        columns=["month", *columns],
+        columns=[calendar.column("month"), *first["columns"]],
+        units=["", *first["units"]],
         rows=[[month, number] for month, number in numbers.items()],
-        unit=unit_of(columns[0]),
+        unit=first["units"][0],
         chart=chart(points),
     )
 
 
 def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
     """A bar for each row, named by its words, as high as its last number; no chart where rows
-    have no name, or are too many.
+    have no name, or are too many. `value` as a Speaker says it.
     """
     columns, rows = value["columns"], value["rows"]
     points = [_point(row) for row in rows]
@@ -79,8 +93,9 @@ def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
         kpi["name"],
         kpi["description"],
         columns=columns,
+        units=value["units"],
         rows=rows,
-        unit=unit_of(columns[-1]) if columns else "",
+        unit=value["units"][-1] if columns else "",
         chart=chart(charted) if drawn else None,
     )
 

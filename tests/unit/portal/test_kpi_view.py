@@ -1,6 +1,8 @@
 """KPIs become charts where a chart says something, and tables always."""
 
+import re
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from services.portal.infrastructure.kpi_view import (
@@ -11,6 +13,7 @@ from services.portal.infrastructure.kpi_view import (
     over_months,
     unit_of,
 )
+from services.portal.infrastructure.kpi_words import SHIPPED, Speaker
 
 KPI: dict[str, Any] = {
     "id": "conversion",
@@ -21,7 +24,7 @@ KPI: dict[str, Any] = {
 
 
 def value(*rows: list[Any], columns: tuple[str, ...] = ("percent",)) -> dict[str, Any]:
-    return {"columns": columns, "rows": list(rows)}
+    return {"columns": columns, "units": [unit_of(name) for name in columns], "rows": list(rows)}
 
 
 def test_months_go_back_over_the_turn_of_the_year() -> None:
@@ -31,11 +34,39 @@ def test_months_go_back_over_the_turn_of_the_year() -> None:
 def test_one_figure_a_month_becomes_a_bar_a_month_with_gaps_where_there_is_none() -> None:
     assert asks_for_month(KPI)
     assert is_figure(value([50]))
-    view = over_months(KPI, {"2026-10": value([None]), "2026-11": value(["62.5"])})
-    assert view.rows == [["2026-10", None], ["2026-11", 62.5]]
+    view = over_months(KPI, {"2026-10": value([None]), "2026-11": value(["62.5"])}, Speaker("en"))
+    assert view.rows == [["Oct 2026", None], ["Nov 2026", 62.5]]
+    assert (view.columns, view.units) == (["Month", "percent"], ["", "percent"])
     assert view.chart is not None
     assert [bar.point.value for bar in view.chart.bars] == [None, 62.5]
     assert view.unit == "percent"
+
+
+def test_columns_months_and_words_are_said_in_the_readers_language() -> None:
+    answer = {
+        "columns": ["month", "outcome", "reason", "make", "amount_cents", "n_of_things"],
+        "units": ["", "", "", "", "cents", ""],
+        "rows": [["2026-11", "cancelled", "cancelled_by_buyer", "sold", 100, 1]],
+    }
+    said = Speaker("pt")(answer)
+    assert said["columns"] == ["Mês", "Resultado", "Motivo", "Marca", "Valor", "n of things"]
+    assert said["rows"] == [["nov. de 2026", "cancelada", "O comprador desistiu.", "sold", 100, 1]]
+    assert said["units"] == answer["units"]
+    assert Speaker("en")({"columns": ["fee_cents"], "rows": []})["units"] == ["cents"]
+
+
+def test_the_names_of_the_shipped_kpis_are_translated() -> None:
+    """`SHIPPED` in services/portal/infrastructure/kpi_words.py, against what kpis ships."""
+    versions = Path(__file__).parents[3] / "services/kpis/infrastructure/migrations/versions"
+    first = (versions / "0001_initial.py").read_text()
+    shipped = re.findall(r'^        "([A-Z][^"]+)",$', first, flags=re.MULTILINE)
+    replaced = re.findall(
+        r'described\("([^"]+)"\)', (versions / "0003_business_months.py").read_text()
+    )
+    newest, old = replaced
+    assert [newest if text == old else text for text in shipped if "SELECT" not in text] == list(
+        SHIPPED
+    )
 
 
 def test_rows_with_names_become_bars_of_their_last_number() -> None:
