@@ -179,9 +179,11 @@ PAGES = {
     "GET /submissions":                               "               operator  admin",
     "GET /users":                                     "                         admin",
     "POST /users":                                    "                         admin",
+    "POST /users/search":                             "                         admin",
     "GET /users/{user_id}":                           "                         admin",
     "POST /users/{user_id}/roles":                    "                         admin",
     "POST /users/{user_id}/disable":                  "                         admin",
+    "POST /users/{user_id}/enable":                   "                         admin",
     "POST /users/{user_id}/password":                 "                         admin",
     "POST /users/{user_id}/credit-limit":             "                         admin",
 }  # fmt: skip

@@ -9,9 +9,10 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
+from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 
 PAGES = ("/operations", "/map", "/map?views=1", "/audits", "/audits/verification", "/submissions")
+SURE = {"sure": "yes"}
 
 
 async def test_the_pages_are_for_operators_and_admins_only(
@@ -75,7 +76,9 @@ async def test_an_admin_creates_a_user_and_changes_the_roles(
     found = re.search(r'href="(/users/[0-9a-f-]{36})">Rui Prado', page)
     assert found is not None
     place = found[1]
-    changed = await portal.post(f"{place}/roles", data={"roles": ["seller", "operator"]})
+    changed = await portal.post(
+        f"{place}/roles", data={"roles": ["seller", "operator"], "sure": "yes"}
+    )
     assert changed.status_code == 303
     assert 'value="operator" checked' in (await portal.get(place)).text
     audits = (await portal.get("/audits?action=user.roles_changed")).text
@@ -121,7 +124,7 @@ async def test_what_is_wrong_with_a_new_user_is_said_beside_the_field(
 async def test_the_last_admin_stays_one(portal: ServiceClient, add_user: AddUser) -> None:
     admin = await add_user("admin")
     await signed_in(portal, "admin@example.com")
-    answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["buyer"]})
+    answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["buyer"], "sure": "yes"})
     assert answer.status_code == 422
     assert "somebody else has to be an admin first" in answer.text
 
@@ -133,7 +136,7 @@ async def test_a_user_of_another_tenant_is_not_there(
     other = await add_user("buyer", tenant="elsewhere")
     await signed_in(portal, "admin@example.com")
     assert (await portal.get(f"/users/{other.id}")).status_code == 404
-    answer = await portal.post(f"/users/{other.id}/roles", data={"roles": ["admin"]})
+    answer = await portal.post(f"/users/{other.id}/roles", data={"roles": ["admin"], "sure": "yes"})
     assert answer.status_code == 404
 
 
@@ -156,13 +159,14 @@ async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password
     async with serve() as other:
         await signed_in(other, "seller@example.com")
         assert (await other.get("/imports")).status_code == 200
-        assert (await portal.post(f"/users/{seller.id}/disable")).status_code == 303
+        page = f"/users/{seller.id}"
+        assert (await portal.post(f"{page}/disable", data=SURE)).status_code == 303
         assert (await other.get("/imports")).status_code == 303
         credentials = {"email": "seller@example.com", "password": PASSWORD}
         assert (await other.post("/api/sessions", json=credentials)).status_code == 401
-        page = f"/users/{seller.id}/password"
-        assert (await portal.post(page, data={"password": "short"})).status_code == 422
-        assert (await portal.post(page, data={"password": "a new password"})).status_code == 303
+        for password, status in (("short", 422), ("a new password", 303)):
+            form = {"password": password, **SURE}
+            assert (await portal.post(f"{page}/password", data=form)).status_code == status
         await signed_in(other, "seller@example.com", "a new password")
     audits = (await portal.get("/audits")).text
     assert "user.disabled" in audits
@@ -172,7 +176,85 @@ async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password
 async def test_nobody_disables_himself(portal: ServiceClient, add_user: AddUser) -> None:
     admin = await add_user("admin")
     await signed_in(portal, "admin@example.com")
-    answer = await portal.post(f"/users/{admin.id}/disable")
+    answer = await portal.post(f"/users/{admin.id}/disable", data=SURE)
     assert answer.status_code == 422
     assert "another admin has to do this" in answer.text
     assert (await portal.get("/users")).status_code == 200
+
+
+async def test_who_is_enabled_again_signs_in_with_the_password_from_before(
+    portal: ServiceClient, add_user: AddUser, serve: Serve, portal_database: str
+) -> None:
+    seller = await add_user("seller")
+    await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    page = f"/users/{seller.id}"
+    assert "Enable the user" not in (await portal.get(page)).text
+    await portal.post(f"{page}/disable", data=SURE)
+    assert "Enable the user" in (await portal.get(page)).text
+    for _ in range(2):  # a second click changes nothing
+        assert (await portal.post(f"{page}/enable")).status_code == 303
+    async with serve() as other:
+        await signed_in(other, "seller@example.com")
+    assert (await portal.get("/audits?action=user.enabled")).text.count(str(seller.id)) == 1
+    await execute(
+        portal_database,
+        "UPDATE users SET password_hash = 'disabled', kept_hash = NULL WHERE id = $1",
+        seller.id,
+    )  # as it was before passwords were kept
+    assert "No password is kept" in (await portal.get(page)).text
+    assert (await portal.post(f"{page}/enable")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("action", "form"),
+    [
+        ("disable", {}),
+        ("roles", {"roles": ["operator"]}),
+        ("password", {"password": "a new password"}),
+    ],
+)
+async def test_what_is_hard_to_take_back_is_asked_about_first(
+    portal: ServiceClient, add_user: AddUser, action: str, form: dict[str, object]
+) -> None:
+    seller = await add_user("seller")
+    await add_user("admin")
+    await signed_in(portal, "admin@example.com")
+    answer = await portal.post(f"/users/{seller.id}/{action}", data=form)
+    assert answer.status_code == 422
+    assert "Tick the box to confirm." in answer.text
+    assert "a new password" not in answer.text
+    chosen = "operator" if action == "roles" else "seller"
+    assert f'value="{chosen}" checked' in answer.text
+    audits = (await portal.get("/audits")).text
+    for done in ("user.disabled", "user.roles_changed", "user.password_changed"):
+        assert done not in audits
+    await signed_in(portal, "seller@example.com")
+
+
+async def test_users_are_found_by_name_e_mail_role_and_whether_they_can_sign_in(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("admin")
+    disabled = await add_user("seller")
+    buyer = await add_user("buyer", email="ana@example.com")
+    elsewhere = await add_user("buyer", email="bo@example.com", tenant="elsewhere")
+    await signed_in(portal, "admin@example.com")
+    await portal.post(f"/users/{disabled.id}/disable", data=SURE)
+
+    async def found(**typed: str) -> set[str]:
+        page = (await portal.post("/users/search", data=typed)).text
+        return set(re.findall(r'<th scope="row"><a href="/users/([0-9a-f-]{36})"', page))
+
+    assert await found(q="buyer") == {str(buyer.id)}
+    assert await found(q="SILVA seller") == {str(disabled.id)}
+    assert await found(q=" Ana@Example.com ") == {str(buyer.id)}
+    assert await found(q="nobody") == set()
+    assert await found(role="buyer") == {str(buyer.id)}
+    assert await found(state="disabled") == {str(disabled.id)}
+    assert len(await found(state="enabled")) == 2
+    assert len(await found(q="silva")) == 3
+    assert str(elsewhere.id) not in await found()
+    listed = (await portal.get("/users?role=seller")).text
+    assert ">Seller</span>" in listed
+    assert ">disabled</span>" in listed

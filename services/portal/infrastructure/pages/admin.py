@@ -1,5 +1,6 @@
 """Audits, submissions of everybody, and users."""
 
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
-from services.portal.application.ports import PasswordHasher
+from services.portal.application.ports import PasswordHasher, Wanted
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Audit
 from services.portal.domain.errors import UserNotFound
@@ -24,6 +25,7 @@ from services.portal.domain.user import (
     known_roles,
     normal_email,
     normal_name,
+    words_of,
 )
 from services.portal.infrastructure.i18n import LANGUAGES, marked
 from services.portal.infrastructure.pages.page import page_router
@@ -35,6 +37,9 @@ from services.portal.infrastructure.templating import Flash, redirect, render
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 Admin = Annotated[User, require_roles(ADMIN)]
 SHOWN = 50
+MOST_TYPED = 200
+ENABLED, DISABLED = "enabled", "disabled"
+USER_STATES = {ENABLED: marked("Can sign in"), DISABLED: marked("Disabled")}
 
 CREATED = Flash(marked("The user was created."))
 
@@ -81,8 +86,22 @@ class AdminPages:
         older = shown[-1].id if len(found) > SHOWN else None
         return render(request, "submissions.html", user, submissions=shown, older=older)
 
-    async def users(self, request: Request, user: Admin, after: str = "") -> Response:
-        return await self._users(request, user, start=_id(after))
+    async def users(
+        self, request: Request, user: Admin, role: str = "", state: str = "", after: str = ""
+    ) -> Response:
+        return await self._users(request, user, Search("", role, state, after))
+
+    async def search_users(
+        self,
+        request: Request,
+        user: Admin,
+        q: Annotated[str, Form()] = "",
+        role: Annotated[str, Form()] = "",
+        state: Annotated[str, Form()] = "",
+        after: Annotated[str, Form()] = "",
+    ) -> Response:
+        """What is typed may be personal data, and stays out of addresses."""
+        return await self._users(request, user, Search(q[:MOST_TYPED], role, state, after))
 
     async def create(
         self,
@@ -118,7 +137,7 @@ class AdminPages:
         except DomainError as error:
             errors = {error.field or "": str(error)}
             return await self._users(
-                request, user, values=values, errors=errors, roles=frozenset(roles or [])
+                request, user, Search(), values=values, errors=errors, roles=frozenset(roles or [])
             )
         return redirect("/users", CREATED)
 
@@ -126,14 +145,16 @@ class AdminPages:
         self,
         request: Request,
         user: User,
+        search: "Search",
         *,
-        start: UUID | None = None,
         values: dict[str, str] | None = None,
         errors: dict[str, str] | None = None,
         roles: frozenset[str] = frozenset({BUYER}),
     ) -> Response:
         found = await self._transactions.read(
-            lambda uow: uow.users.page(user.tenant_id, start, SHOWN + 1)
+            lambda uow: uow.users.page(
+                user.tenant_id, _id(search.after), SHOWN + 1, search.wanted()
+            )
         )
         shown = found[:SHOWN]
         return render(
@@ -142,12 +163,34 @@ class AdminPages:
             user,
             status=422 if errors else 200,
             users=shown,
+            search=search,
+            states=[("", marked("All")), *USER_STATES.items()],
             older=shown[-1].id if len(found) > SHOWN else None,
             values=values or {"locale": "en"},
             errors=errors or {},
             chosen=roles,
             roles=ROLES,
             locales=[(code, LANGUAGES[code]) for code in LOCALES],
+        )
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which users are looked for, as it came with the request."""
+
+    q: str = ""
+    role: str = ""
+    state: str = ""
+    after: str = ""
+
+    def wanted(self) -> Wanted:
+        typed = self.q.strip()
+        is_email = "@" in typed
+        return Wanted(
+            words=frozenset() if is_email else words_of(typed),
+            email=typed.lower() if is_email else "",
+            role=self.role if self.role in ROLES else "",
+            is_disabled={ENABLED: False, DISABLED: True}.get(self.state),
         )
 
 
@@ -182,4 +225,5 @@ def router(transactions: Transactions[PortalUnitOfWork], passwords: PasswordHash
     routes.get("/submissions")(to.submissions)
     routes.get("/users")(to.users)
     routes.post("/users")(to.create)
+    routes.post("/users/search")(to.search_users)
     return routes

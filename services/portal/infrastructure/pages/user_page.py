@@ -1,6 +1,6 @@
 """One user as admins see them: roles, and a buyer's credit limit."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles
 from services.portal.application.disable_user import disable_user
+from services.portal.application.enable_user import enable_user
 from services.portal.application.ports import PasswordHasher
-from services.portal.domain.errors import LastAdmin, UserNotFound
+from services.portal.domain.errors import LastAdmin, NothingKept, UserNotFound
 from services.portal.domain.user import ADMIN, User, check_password
 from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.i18n import marked
@@ -32,9 +33,15 @@ ONE = "/users/{user_id}"
 
 CHANGED = Flash(marked("The roles were changed. They count from the next request on."))
 DISABLED = Flash(marked("The user is signed out everywhere and cannot sign in any more."))
+ENABLED = Flash(marked("The user can sign in again."))
 PASSWORD_SET = Flash(marked("The user can sign in with the new password."))
 LIMIT_SET = Flash(marked("The credit limit was changed."))
+NOT_SURE = marked("Tick the box to confirm.")
 NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
+
+YES = "yes"
+Sure = Annotated[str, Form()]
+"""The box beside a button whose effect is hard to take back."""
 
 
 class UserPage:
@@ -58,7 +65,10 @@ class UserPage:
         user: Admin,
         user_id: UUID,
         roles: Annotated[list[str] | None, Form()] = None,
+        sure: Sure = "",
     ) -> Response:
+        if sure != YES:
+            return await self._unsure(request, user, user_id, "sure_roles", roles=roles)
         try:
             await self._transactions.run(
                 lambda uow: change_roles(
@@ -77,7 +87,11 @@ class UserPage:
             return await self._page(request, user, user_id, errors={"roles": str(error)})
         return redirect(f"/users/{user_id}", CHANGED)
 
-    async def disable(self, request: Request, user: Admin, user_id: UUID) -> Response:
+    async def disable(
+        self, request: Request, user: Admin, user_id: UUID, sure: Sure = ""
+    ) -> Response:
+        if sure != YES:
+            return await self._unsure(request, user, user_id, "sure_disable")
         try:
             await self._transactions.run(
                 lambda uow: disable_user(
@@ -93,14 +107,33 @@ class UserPage:
             return await self._page(request, user, user_id, errors={"disable": str(error)})
         return redirect(f"/users/{user_id}", DISABLED)
 
+    async def enable(self, request: Request, user: Admin, user_id: UUID) -> Response:
+        try:
+            await self._transactions.run(
+                lambda uow: enable_user(
+                    uow,
+                    tenant_id=user.tenant_id,
+                    user_id=user_id,
+                    actor=str(user.id),
+                    audit_id=uuid7(),
+                    now=utc_now(),
+                )
+            )
+        except NothingKept as error:
+            return await self._page(request, user, user_id, errors={"password": str(error)})
+        return redirect(f"/users/{user_id}", ENABLED)
+
     async def set_password(
         self,
         request: Request,
         user: Admin,
         user_id: UUID,
         password: Annotated[str, Form(max_length=1000)] = "",
+        sure: Sure = "",
     ) -> Response:
         one = await self._find(user, user_id)
+        if sure != YES:
+            return await self._unsure(request, user, user_id, "sure_password")
         try:
             check_password(password, email=one.email)
         except DomainError as error:
@@ -152,6 +185,17 @@ class UserPage:
             return redirect(f"/users/{user_id}", LIMIT_SET)
         return await self._page(request, user, user_id, errors={"limit": trouble}, limit=limit)
 
+    async def _unsure(
+        self,
+        request: Request,
+        user: User,
+        user_id: UUID,
+        name: str,
+        roles: Collection[str] | None = None,
+    ) -> Response:
+        """The page again, asking for the box beside the button. `roles` as they were chosen."""
+        return await self._page(request, user, user_id, errors={name: NOT_SURE}, chosen=roles)
+
     async def _find(self, user: User, user_id: UUID) -> User:
         return await self._transactions.read(lambda uow: uow.users.get(user.tenant_id, user_id))
 
@@ -164,6 +208,7 @@ class UserPage:
         errors: Mapping[str, str] | None = None,
         limit: str | None = None,
         down: list[str] | None = None,
+        chosen: Collection[str] | None = None,
     ) -> Response:
         one, down = await self._find(user, user_id), down or []
         credit, version = None, ""
@@ -181,7 +226,7 @@ class UserPage:
             user,
             status=422 if errors else 503 if down else 200,
             one=one,
-            chosen=one.roles,
+            chosen=one.roles if chosen is None else chosen,
             roles=ROLES,
             errors=errors or {},
             credit=credit,
@@ -198,6 +243,7 @@ def router(
     routes.get(ONE)(to.show)
     routes.post(f"{ONE}/roles")(to.set_roles)
     routes.post(f"{ONE}/disable")(to.disable)
+    routes.post(f"{ONE}/enable")(to.enable)
     routes.post(f"{ONE}/password")(to.set_password)
     routes.post(f"{ONE}/credit-limit")(to.set_credit_limit)
     return routes
