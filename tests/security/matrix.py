@@ -175,6 +175,7 @@ PAGES = {
     "POST /kpis/{kpi_id}/edit":                       "                         admin",
     "POST /kpis/{kpi_id}/status":                     "                         admin",
     "GET /audits":                                    "               operator  admin",
+    "POST /audits":                                   "               operator  admin",
     "GET /audits/verification":                       "               operator  admin",
     "GET /submissions":                               "               operator  admin",
     "GET /users":                                     "                         admin",

@@ -34,6 +34,22 @@ class Wanted:
 EVERYBODY = Wanted()
 
 
+@dataclass(frozen=True)
+class WantedAudits:
+    """Which audits are looked for; what is empty narrows nothing. `about`: ids of what it was done
+    to, or of the purchase or message that its details name. `before` is not included.
+    """
+
+    action: str = ""
+    actors: Sequence[str] = ()
+    about: Sequence[str] = ()
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+EVERYTHING = WantedAudits()
+
+
 class UserRepository(Protocol):
     async def add(self, user: User) -> None:
         """Raises EmailTaken, also when another tenant's user has it."""
@@ -62,6 +78,9 @@ class UserRepository(Protocol):
         self, tenant_id: str, customer_ids: Collection[UUID]
     ) -> dict[UUID, UUID]:
         """The ids of the users who have these customer records, by record."""
+
+    async def names(self, tenant_id: str, user_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Of those who are users; empty where one cannot be read."""
 
     async def customer_is_erased(self, customer_id: UUID) -> bool: ...
 
@@ -175,7 +194,11 @@ class AuditRepository(Protocol):
         """The next in the tenant's chain; entries of one tenant wait for each other."""
 
     async def page(
-        self, tenant_id: str, before: int | None, limit: int, action: str | None = None
+        self,
+        tenant_id: str,
+        before: int | None,
+        limit: int,
+        wanted: WantedAudits = EVERYTHING,
     ) -> list[Audit]:
         """Newest first, those before the number `before`."""
 

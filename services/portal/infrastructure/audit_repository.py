@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from sqlalchemy import Row, Table, insert, select, text, update
+from sqlalchemy import Row, Table, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.portal.application.ports import EVERYTHING, WantedAudits
 from services.portal.domain.audit import GENESIS, Audit, ChainEnd, Entry, Result
 from services.portal.infrastructure.tables import audit_anchors, audit_heads, audits
 
 AT_ONCE = 1_000
+NAMING = ("subject", "order", "new_id")
+"""Details that name what an entry is about, beside its target."""
 
 
 class PostgresAudits:
@@ -48,7 +51,11 @@ class PostgresAudits:
         return audit
 
     async def page(
-        self, tenant_id: str, before: int | None, limit: int, action: str | None = None
+        self,
+        tenant_id: str,
+        before: int | None,
+        limit: int,
+        wanted: WantedAudits = EVERYTHING,
     ) -> list[Audit]:
         query = (
             select(audits)
@@ -58,8 +65,17 @@ class PostgresAudits:
         )
         if before is not None:
             query = query.where(audits.c.sequence < before)
-        if action is not None:
-            query = query.where(audits.c.action == action)
+        if wanted.action:
+            query = query.where(audits.c.action == wanted.action)
+        if wanted.actors:
+            query = query.where(audits.c.actor.in_(wanted.actors))
+        if wanted.about:
+            named = (audits.c.target, *(audits.c.details[name].astext for name in NAMING))
+            query = query.where(or_(*(column.in_(wanted.about) for column in named)))
+        if wanted.since is not None:
+            query = query.where(audits.c.at >= wanted.since)
+        if wanted.before is not None:
+            query = query.where(audits.c.at < wanted.before)
         return [_audit(row) for row in await self._connection.execute(query)]
 
     async def hold(self) -> None:

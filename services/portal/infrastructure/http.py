@@ -16,6 +16,7 @@ from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.database import ping
 from libs.runtime.pagination import PageDep
 from libs.runtime.readiness import LATENCY_SECONDS, Readiness
+from services.portal.application.ports import WantedAudits
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.errors import PurchaseNotFound, SubmissionNotFound
 from services.portal.domain.timeline import Purchase, PurchaseState
@@ -109,8 +110,9 @@ class Endpoints:
         """Who did what, when, and with what result; newest first. Operator or admin."""
         access.may_read_audits(caller)
         before = None if page.after is None else int(page.after[0])
+        wanted = WantedAudits(action=action or "")
         found = await self._transactions.read(
-            lambda uow: uow.audits.page(caller.tenant_id, before, page.limit + 1, action)
+            lambda uow: uow.audits.page(caller.tenant_id, before, page.limit + 1, wanted)
         )
         shown = found[: page.limit]
         next_after = (shown[-1].sequence,) if len(found) > page.limit else None

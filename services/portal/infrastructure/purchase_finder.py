@@ -155,7 +155,7 @@ class PurchaseFinder:
         return (await self._buyers(user, [customer_id])).known.get(customer_id or UUID(int=0))
 
     async def _understood(self, user: User, typed: str) -> _Meaning:
-        typed = " ".join(typed.split())[:200]
+        typed = " ".join("".join(each for each in typed if each.isprintable()).split())[:200]
         tight = re.sub(r"[ .\-/]", "", typed).upper()
         if not typed:
             return _Meaning()

@@ -89,6 +89,14 @@ class PostgresUsers:
         )
         return {row.customer_id: row.id for row in rows}
 
+    async def names(self, tenant_id: str, user_ids: Collection[UUID]) -> dict[UUID, str]:
+        rows = await self._connection.execute(
+            select(users.c.id, users.c.name).where(
+                users.c.tenant_id == tenant_id, users.c.id.in_(list(user_ids))
+            )
+        )
+        return {row.id: self._vault.read_user(row.id, "name", row.name) for row in rows}
+
     async def index_names(self, limit: int) -> int:
         """Make the keyed digests of names that have none yet; how many there were."""
         rows = await self._connection.execute(

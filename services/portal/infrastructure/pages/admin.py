@@ -1,20 +1,23 @@
 """Audits, submissions of everybody, and users."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
+from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
-from services.portal.application.ports import PasswordHasher, Wanted
+from services.portal.application.ports import PasswordHasher, Wanted, WantedAudits
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Audit
-from services.portal.domain.errors import UserNotFound
+from services.portal.domain.timeline import Sought
 from services.portal.domain.user import (
     ADMIN,
     BUYER,
@@ -27,6 +30,14 @@ from services.portal.domain.user import (
     normal_name,
     words_of,
 )
+from services.portal.infrastructure.audit_view import (
+    ACTIONS,
+    SYSTEM,
+    Known,
+    as_id,
+    ids_in,
+    line,
+)
 from services.portal.infrastructure.i18n import LANGUAGES, marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.roles import ROLES
@@ -38,6 +49,10 @@ Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 Admin = Annotated[User, require_roles(ADMIN)]
 SHOWN = 50
 MOST_TYPED = 200
+MOST_MEANT = 20
+"""People of one name whose audits are looked for."""
+NOBODY = "-"
+"""Finds nothing: somebody was searched for and is not there."""
 ENABLED, DISABLED = "enabled", "disabled"
 USER_STATES = {ENABLED: marked("Can sign in"), DISABLED: marked("Disabled")}
 
@@ -54,22 +69,81 @@ class AdminPages:
         self._passwords = passwords
 
     async def audits(
-        self, request: Request, user: Keeper, before: str = "", action: str = ""
+        self,
+        request: Request,
+        user: Keeper,
+        before: str = "",
+        action: str = "",
+        since: str = "",
+        until: str = "",
+        actor: Annotated[list[str] | None, Query()] = None,
+        about: Annotated[list[str] | None, Query()] = None,
     ) -> Response:
+        """`since` and `until` are days of UTC, both included. What is no day narrows nothing."""
         start = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
-        found, people = await self._transactions.run(
-            lambda uow: _audits(uow, user.tenant_id, start, action.strip()[:100] or None)
+        first, last = _day(since), _day(until)
+        actors, things = _printable(actor), _printable(about)
+        wanted = WantedAudits(
+            action=action.strip()[:100] if action.isprintable() else "",
+            actors=actors,
+            about=things,
+            since=first,
+            before=last + timedelta(days=1) if last else None,
+        )
+        found, known = await self._transactions.run(
+            lambda uow: _audits(uow, user.tenant_id, start, wanted)
         )
         shown = found[:SHOWN]
+        narrowed = [
+            ("action", wanted.action),
+            ("since", since if first else ""),
+            ("until", until if last else ""),
+            *(("actor", each) for each in actors),
+            *(("about", each) for each in things),
+        ]
         return render(
             request,
             "audits.html",
             user,
-            audits=shown,
-            people=people,
+            lines=[line(each, known, user) for each in shown],
             older=shown[-1].sequence if len(found) > SHOWN else None,
-            values={"action": action[:100]},
+            narrowed=urlencode([each for each in narrowed if each[1]]),
+            actions=[("", marked("All")), *ACTIONS.items()],
+            actors=[known.names.get(each) or SYSTEM.get(each, each) for each in actors],
+            things=things,
+            values=dict(narrowed[:3]),
         )
+
+    async def search_audits(
+        self,
+        user: Keeper,
+        person: Annotated[str, Form()] = "",
+        thing: Annotated[str, Form()] = "",
+        action: Annotated[str, Form()] = "",
+        since: Annotated[str, Form()] = "",
+        until: Annotated[str, Form()] = "",
+    ) -> Response:
+        """What is typed may be personal data: the address it leads to holds ids only."""
+        asked = [("action", action.strip()[:100]), ("since", since), ("until", until)]
+        asked += [("actor", each) for each in await self._meant(user, person)]
+        asked += [("about", each) for each in await self._meant(user, thing)]
+        query = urlencode([(name, value) for name, value in asked if value])
+        return redirect(f"/audits?{query}" if query else "/audits")
+
+    async def _meant(self, user: User, typed: str) -> list[str]:
+        """The ids of whom or what somebody typed: an id, a name or an e-mail."""
+        typed = typed.strip()[:MOST_TYPED]
+        if not typed:
+            return []
+        if as_id(typed) is not None or typed in SYSTEM or re.fullmatch(r"[a-z]+_\w+", typed):
+            return [typed]
+        wanted = Search(typed).wanted()
+        if not wanted.email and not wanted.words:
+            return [NOBODY]
+        found = await self._transactions.read(
+            lambda uow: uow.users.page(user.tenant_id, None, MOST_MEANT, wanted)
+        )
+        return [str(each.id) for each in found] or [NOBODY]
 
     async def verification(self, request: Request, user: Keeper) -> Response:
         report = await self._transactions.run(
@@ -195,19 +269,34 @@ class Search:
 
 
 async def _audits(
-    uow: PortalUnitOfWork, tenant_id: str, before: int | None, action: str | None
-) -> tuple[list[Audit], dict[str, str]]:
-    """With the names of those among the actors who still are users, by id."""
-    found = await uow.audits.page(tenant_id, before, SHOWN + 1, action)
-    people: dict[str, str] = {}
-    for actor in {audit.entry.actor for audit in found}:
-        user_id = _id(actor)
-        if user_id is not None:
-            try:
-                people[actor] = (await uow.users.get(tenant_id, user_id)).name
-            except UserNotFound:
-                continue
-    return found, people
+    uow: PortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
+) -> tuple[list[Audit], Known]:
+    """With what is known of those whom the entries and the search name."""
+    found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted)
+    searched = {known for each in wanted.actors if (known := as_id(each)) is not None}
+    ids = ids_in(found) | searched
+    users = await uow.users.of_customers(tenant_id, ids)
+    names = await uow.users.names(tenant_id, ids | set(users.values()))
+    purchases = await uow.timeline.sought(tenant_id, Sought(among=ids), None, len(ids))
+    return found, Known(
+        {str(user_id): name for user_id, name in names.items()},
+        {str(customer_id): str(user_id) for customer_id, user_id in users.items()},
+        frozenset(str(each.id) for each in purchases),
+    )
+
+
+def _printable(texts: list[str] | None) -> list[str]:
+    """Those that can be looked for at all."""
+    return [each[:MOST_TYPED] for each in (texts or [])[:MOST_MEANT] if each.isprintable()]
+
+
+def _day(text: str) -> datetime | None:
+    """Its first instant; None also for what is no day."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return datetime.combine(day, time.min, UTC) if 1 < day.year < date.max.year else None
 
 
 def _id(text: str) -> UUID | None:
@@ -221,6 +310,7 @@ def _id(text: str) -> UUID | None:
 def router(transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher) -> APIRouter:
     routes, to = page_router(), AdminPages(transactions, passwords)
     routes.get("/audits")(to.audits)
+    routes.post("/audits")(to.search_audits)
     routes.get("/audits/verification")(to.verification)
     routes.get("/submissions")(to.submissions)
     routes.get("/users")(to.users)

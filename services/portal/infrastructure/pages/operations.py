@@ -9,6 +9,7 @@ from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.topology import dead_queue
+from services.portal.application.ports import WantedAudits
 from services.portal.domain.audit import Audit
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
@@ -95,7 +96,7 @@ class OperationsPages:
 
     async def _last_check(self, tenant_id: str) -> Audit | None:
         found = await self._transactions.read(
-            lambda uow: uow.audits.page(tenant_id, None, 1, action=CHECKED)
+            lambda uow: uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
         )
         return found[0] if found else None
 
