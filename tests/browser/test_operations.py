@@ -66,9 +66,9 @@ async def test_the_map_shows_every_service_and_leads_to_its_table(
     page = await sign_in(await add_person("operator"))
     await page.goto("/map")
     plan = page.get_by_role("group", name="Drawing of the choreography")
-    for service in ("orders", "customers", "vehicles", "payments", "payouts"):
+    for service in ("Orders", "Customers", "Vehicles", "Payments", "Payouts"):
         await expect(plan.get_by_role("link", name=service, exact=True)).to_be_visible()
-    edge = plan.get_by_role("link", name=re.compile("^orders → customers: order.confirmed"))
+    edge = plan.get_by_role("link", name=re.compile("^Orders → Customers: Order confirmed"))
     await edge.focus()
     async with page.expect_response(lambda response: response.url.endswith("/map/live")):
         pass

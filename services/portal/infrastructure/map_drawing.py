@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography
+from services.portal.infrastructure.i18n import marked
 
 NODE_WIDTH, NODE_HEIGHT = 150, 64
 COLUMN = 236
@@ -17,6 +18,7 @@ MARGIN = 24
 LINE = 17
 LANE_GAP = 16
 CORNER = 10
+SEVERAL, SINGLE = marked("# events"), marked("1 event")
 MOST_LINES = 3
 """An edge names no more events than this; with more it says how many."""
 
@@ -40,10 +42,11 @@ class Edge:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """One for each line: types of events, or how many there are (`SEVERAL`, `SINGLE`)."""
         if self.step is Step.VIEW or len(self.events) > MOST_LINES:
             count = len(self.events)
             return (f"{count} events" if count > 1 else "1 event",)
-        return tuple(event.rpartition(".")[0] for event in self.events)
+        return self.events
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from libs.messaging.saga.choreography import Choreography
 from libs.messaging.topology import dead_queue
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_drawing import DrawnEdge, Edge, Node, draw, edges_of
+from services.portal.infrastructure.probes import Refusals
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,17 @@ class EdgeView:
 
 @dataclass(frozen=True)
 class NodeView:
-    """`dead`: messages among the service's dead letters; None where the broker does not say."""
+    """`dead`: messages among the service's dead letters; None where the broker does not say.
+    `silent`: the service does not answer.
+    """
 
     node: Node
     dead: int | None
+    silent: bool
+
+    @property
+    def failing(self) -> bool:
+        return self.silent or bool(self.dead)
 
 
 @dataclass(frozen=True)
@@ -81,11 +89,11 @@ class MapView:
 def map_view(
     choreography: Choreography,
     queues: Mapping[str, QueueState],
-    refused: Mapping[str, int],
+    refusals: Refusals,
     *,
     with_views: bool,
 ) -> MapView:
-    """`queues` and `refused` are by queue name; what they do not know is left open."""
+    """`queues` are by name; what they and `refusals` do not know is left open."""
     edges = edges_of(choreography)
     shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
     heard = {name for edge in shown for name in (edge.source, edge.target)}
@@ -94,7 +102,7 @@ def map_view(
 
     def traffic(edge: Edge) -> list[Traffic]:
         return [
-            Traffic(event, edge, queues.get(queue), refused.get(queue, 0))
+            Traffic(event, edge, queues.get(queue), refusals.counts.get(queue, 0))
             for event, queue in zip(edge.events, edge.queues, strict=True)
         ]
 
@@ -102,7 +110,11 @@ def map_view(
         width=drawing.width,
         height=drawing.height,
         nodes=[
-            NodeView(node, state.depth if (state := dead[node.name]) else None)
+            NodeView(
+                node,
+                state.depth if (state := dead[node.name]) else None,
+                node.name in refusals.silent,
+            )
             for node in drawing.nodes
         ],
         edges=[EdgeView(drawn, traffic(drawn.edge)) for drawn in drawing.edges],

@@ -28,6 +28,16 @@ class ServiceState:
     outbox_given_up: int = 0
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """`counts`: messages each queue's service gave up since its process started, by queue.
+    `silent`: the services that did not answer.
+    """
+
+    counts: Mapping[str, int]
+    silent: frozenset[str]
+
+
 class Probes:
     """`addresses` are the services' base URLs by name."""
 
@@ -46,14 +56,14 @@ class Probes:
         except httpx.HTTPError:
             return False
 
-    async def refusals(self) -> Counter[str]:
-        """Messages each queue's service gave up since its process started, by queue. Services
-        that do not answer are left out.
-        """
-        found: Counter[str] = Counter()
-        for counts in await asyncio.gather(*map(self._refusals, self._addresses)):
-            found.update(counts)
-        return found
+    async def refusals(self) -> Refusals:
+        """Of every service, asked side by side."""
+        counts: Counter[str] = Counter()
+        answers = await asyncio.gather(*map(self._refusals, self._addresses))
+        for found in answers:
+            counts.update(found or {})
+        asked = zip(self._addresses, answers, strict=True)
+        return Refusals(counts, frozenset(name for name, found in asked if found is None))
 
     async def _state(self, name: str) -> ServiceState:
         try:
@@ -73,11 +83,12 @@ class Probes:
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return ServiceState(name, alive=await self.lives(name))
 
-    async def _refusals(self, name: str) -> Counter[str]:
+    async def _refusals(self, name: str) -> Counter[str] | None:
+        """None where it does not answer."""
         try:
             text = (await self._ask(name, "/metrics")).raise_for_status().text
         except httpx.HTTPError:
-            return Counter()
+            return None
         return _counted(text, "messaging_dead_letters_total")
 
     async def _ask(self, name: str, path: str) -> httpx.Response:

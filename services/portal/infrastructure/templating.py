@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.numbers import format_currency, format_decimal
 from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -26,6 +26,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"
 THEMES = ("light", "dark")
 FLASH_SECONDS = 60
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+"""Signs of units, the same in all languages of ours, and seconds."""
 MAX_FLASH = 500
 HEADERS = {
     "Content-Security-Policy": (
@@ -147,6 +149,9 @@ def _filters(locale: str) -> Mapping[str, Any]:
     def moment(at: datetime) -> str:
         return f"{format_datetime(at, 'medium', tzinfo=UTC, locale=region)} UTC"
 
+    def clock(at: datetime) -> str:
+        return f"{format_time(at, 'medium', tzinfo=UTC, locale=region)} UTC"
+
     def day(at: datetime) -> str:
         return format_date(at, "long", locale=region)
 
@@ -155,9 +160,18 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return format_timedelta(delta, add_direction=True, locale=region)
 
     def duration(ms: int) -> str:
+        """In two units at most: `750 ms`, `12.3 s`, `15 min 3 s`, `2 h 5 min`, `3 d 4 h`."""
         if abs(ms) < 10_000:
             return f"{number(ms)} ms"
-        return format_timedelta(timedelta(milliseconds=ms), locale=region, format="narrow")
+        if abs(ms) < 60_000:
+            return f"{tenths(ms / 1000)} s"
+        sign, seconds = "-" if ms < 0 else "", abs(ms) // 1000
+        large = next(each for each in range(len(UNITS)) if seconds >= UNITS[each][1])
+        parts = [
+            f"{number(seconds // UNITS[large][1])} {UNITS[large][0]}",
+            f"{seconds % UNITS[large][1] // UNITS[large + 1][1]} {UNITS[large + 1][0]}",
+        ]
+        return sign + " ".join(parts)
 
     def translated(text: str) -> str:
         return i18n.translated(text, locale)
@@ -168,12 +182,14 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "tenths": tenths,
         "refused_at": refused_at,
         "moment": moment,
+        "clock": clock,
         "day": day,
         "since": since,
         "duration": duration,
         "translated": translated,
         "event_name": lambda event: translated(wording.event_name(event)),
         "state_name": lambda state: translated(wording.state_name(state)),
+        "service_name": lambda name: translated(wording.service_name(name)),
         "role_name": lambda role: translated(wording.role_name(role)),
         "state_tone": wording.state_tone,
         "row_text": lambda error: import_words.row_text(error, locale),

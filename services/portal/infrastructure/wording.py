@@ -138,6 +138,16 @@ DOWN = {
 PRECONDITION_FAILED = 412
 MOVED_ON = marked("Somebody else changed it in the meantime: reload the page.")
 
+SERVICES = {
+    "orders": marked("Orders"),
+    "customers": marked("Customers"),
+    "vehicles": marked("Vehicles"),
+    "payments": marked("Payments"),
+    "payouts": marked("Payouts"),
+    "kpis": marked("KPIs"),
+    "portal": marked("Portal"),
+}
+
 ROLES = {
     "buyer": marked("Buyer"),
     "seller": marked("Seller"),
@@ -148,6 +158,10 @@ ROLES = {
 
 def role_name(role: str) -> str:
     return ROLES.get(role, role)
+
+
+def service_name(service: str) -> str:
+    return SERVICES.get(service, service)
 
 
 def down_message(service: str) -> str:

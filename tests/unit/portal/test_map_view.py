@@ -5,6 +5,7 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_view import EdgeView, MapView, map_view
+from services.portal.infrastructure.probes import Refusals
 
 QUEUE = "payments.on.vehicle.reserved.v1"
 BUSY = QueueState(
@@ -13,9 +14,12 @@ BUSY = QueueState(
 DEAD = QueueState("vehicles.dead-letters", 4, 0, 0, 0, 0, 0)
 
 
-def view(*states: QueueState, refused: int = 0, with_views: bool = False) -> MapView:
+def view(
+    *states: QueueState, refused: int = 0, silent: str = "", with_views: bool = False
+) -> MapView:
     queues = {state.name: state for state in states}
-    return map_view(read(CHOREOGRAPHY), queues, {QUEUE: refused}, with_views=with_views)
+    refusals = Refusals({QUEUE: refused}, frozenset({silent}))
+    return map_view(read(CHOREOGRAPHY), queues, refusals, with_views=with_views)
 
 
 def edge(shown: MapView) -> EdgeView:
@@ -39,6 +43,11 @@ def test_dead_letters_stand_on_their_service() -> None:
     dead = {each.node.name: each.dead for each in view(DEAD).nodes}
     assert dead["vehicles"] == 4
     assert dead["payments"] is None  # the broker does not say
+
+
+def test_a_service_that_does_not_answer_looks_as_if_it_does_not() -> None:
+    failing = {each.node.name for each in view(silent="vehicles").nodes if each.failing}
+    assert failing == {"vehicles"}
 
 
 def test_views_are_drawn_when_asked_for_and_always_in_the_table() -> None:

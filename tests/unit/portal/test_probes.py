@@ -48,4 +48,6 @@ async def test_each_service_says_what_keeps_it_from_its_work() -> None:
 
 
 async def test_messages_given_up_are_counted_by_queue_whatever_the_reason() -> None:
-    assert await probes().refusals() == {"orders.on.vehicle.sold.v1": 3}
+    found = await probes().refusals()
+    assert found.counts == {"orders.on.vehicle.sold.v1": 3}
+    assert found.silent == {"payouts"}

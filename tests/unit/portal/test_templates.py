@@ -37,3 +37,26 @@ def test_every_form_that_changes_something_carries_the_token(path: Path) -> None
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_every_template_can_be_read(path: Path) -> None:
     templating.environment("pt").get_template(path.name)
+
+
+@pytest.mark.parametrize(
+    ("ms", "en", "pt"),
+    [
+        (750, "750 ms", "750 ms"),
+        (-40, "-40 ms", "-40 ms"),
+        (9_999, "9,999 ms", "9.999 ms"),
+        (12_340, "12.3 s", "12,3 s"),
+        (903_000, "15 min 3 s", "15 min 3 s"),
+        (7_500_000, "2 h 5 min", "2 h 5 min"),
+        (273_600_000, "3 d 4 h", "3 d 4 h"),
+        (-90_000, "-1 min 30 s", "-1 min 30 s"),
+    ],
+)
+def test_a_duration_keeps_its_second_unit(ms: int, en: str, pt: str) -> None:
+    assert templating.environment("en").filters["duration"](ms) == en
+    assert templating.environment("pt").filters["duration"](ms) == pt
+
+
+def test_figures_are_in_the_notation_of_the_language() -> None:
+    assert templating.environment("en").filters["tenths"](1234.56) == "1,234.6"
+    assert templating.environment("es").filters["tenths"](0.04) == "0,0"

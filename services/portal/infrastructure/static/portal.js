@@ -10,6 +10,10 @@ function localTimes(root) {
     time.textContent = shown.format(new Date(time.dateTime));
     time.removeAttribute("data-local");
   }
+  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
+  for (const time of root.querySelectorAll("[data-clock]")) {
+    time.textContent = clock.format(new Date(time.dataset.clock));
+  }
 }
 
 document.addEventListener("DOMContentLoaded", () => localTimes(document));
@@ -115,6 +119,7 @@ function follow(page) {
     events.addEventListener("timeline", (event) => {
       heard();
       document.getElementById("timeline").innerHTML = event.data;
+      localTimes(document.getElementById("timeline"));
       htmx.trigger("#panel", "moved");
     });
     events.addEventListener("finished", () => {
