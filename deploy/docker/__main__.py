@@ -96,6 +96,14 @@ def serve(context: typer.Context, name: str) -> None:
     _become([f"services.{spec.name}.main", *context.args], environment)
 
 
+@app.command()
+def checker() -> None:
+    """Check the invariants from time to time, and when operators ask for it in the portal."""
+    from deploy.local.checker import run
+
+    run(installation())
+
+
 @app.command(context_settings=FORWARDED)
 def tests(context: typer.Context) -> None:
     """Become pytest, with the installation's servers as the test run's."""

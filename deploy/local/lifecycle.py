@@ -105,6 +105,8 @@ def start(folder: Path, there: System | None = None) -> System:
         state = containers.start(folder, ours=ours)
     if ours:
         state.save(folder)
+    if choice.runtime is Runtime.LOCAL and folder != DEMO:
+        _start_checker(folder)
     return find(folder)
 
 
@@ -239,8 +241,14 @@ def _uses_containers(folder: Path) -> bool:
     return kept or choose_runtime().runtime is Runtime.CONTAINERS
 
 
+def _start_checker(folder: Path) -> None:
+    from deploy.local import private  # seconds of imports, of use to `start` only
+
+    private.start_checker(folder)
+
+
 def _start_private(folder: Path, earlier: State | None) -> State:
-    from deploy.local import private  # seconds of imports, of use to this command only
+    from deploy.local import private  # seconds of imports, of use to `start` only
 
     try:
         return private.start(folder, earlier)

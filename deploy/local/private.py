@@ -35,6 +35,7 @@ EXPECTED = (
     httpx.HTTPError,
     OSError,
 )
+CHECKER = "checker"
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
 
 
@@ -152,6 +153,14 @@ def start_service(
     keys = {"JWKS_URL": installation.jwks_url}
     env = {**keys, **os.environ, **settings, **(also or {})}
     children.start(name or spec.name, command, rank=2, env=env, cwd=root)
+
+
+def start_checker(folder: Path) -> None:
+    """Beside the system of a folder, whose state is written down; once."""
+    children = Children(folder, tied=False)
+    if not children.runs(CHECKER):
+        command = [sys.executable, "-m", "deploy.local.checker", str(folder)]
+        children.start(CHECKER, command, rank=3, env=os.environ, cwd=ROOT)
 
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:

@@ -1,7 +1,8 @@
 """The checker's result, shown at the terminal and left where operators find it: in the portal."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import asyncpg
 from aio_pika.exceptions import AMQPError
@@ -13,6 +14,7 @@ from deploy.local.portal import PortalRefused, portal
 from deploy.local.report import Report
 from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
+from libs.runtime.auth import DEFAULT_TENANT
 
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AMQPError, PortalRefused)
 """What `verify` raises where a server is gone."""
@@ -40,16 +42,27 @@ async def verify(installation: Installation, console: Console, *, grace_seconds:
     return report.hold
 
 
-async def record(report: Report, installation: Installation) -> None:
-    """Into the portal's audits: which rules were broken, not by whom. Raises PortalRefused."""
+async def record(
+    report: Report,
+    installation: Installation,
+    *,
+    tenants: Iterable[str] = (DEFAULT_TENANT,),
+    started: datetime | None = None,
+) -> None:
+    """Into the audits of these tenants: which rules were broken, not by whom. A check that began at
+    `started`, by the portal's database, answers what was asked for before. Raises PortalRefused.
+    """
     broken = [each.rule for each in report.invariants if each.count]
-    await portal(
-        installation,
-        "record-check",
-        f"--purchases={report.purchases}",
-        f"--passed-over={report.passed_over}",
-        *(f"--broken={rule}" for rule in broken),
-    )
+    for tenant in tenants:
+        await portal(
+            installation,
+            "record-check",
+            f"--tenant={tenant}",
+            f"--purchases={report.purchases}",
+            f"--passed-over={report.passed_over}",
+            *([f"--started={started.isoformat(timespec='microseconds')}"] if started else []),
+            *(f"--broken={rule}" for rule in broken),
+        )
 
 
 def show_report(report: Report, console: Console) -> None:

@@ -155,6 +155,7 @@ PAGES = {
     "GET /all-purchases":                             "               operator  admin",
     "POST /all-purchases":                            "               operator  admin",
     "GET /operations":                                "               operator  admin",
+    "POST /operations/check":                         "               operator  admin",
     "GET /operations/live":                           "               operator  admin",
     "GET /operations/dead-letters/{service}":         "               operator  admin",
     "POST /operations/dead-letters/redrive":          "               operator  admin",

@@ -44,6 +44,7 @@ ACTIONS = {
     "kpi.changed": marked("KPI changed"),
     "kpi.archived": marked("KPI archived"),
     "kpi.restored": marked("KPI restored"),
+    "invariants.asked": marked("Check of the invariants asked for"),
     "invariants.checked": marked("Invariants checked"),
     "key.rotated": marked("Signing key replaced"),
 }

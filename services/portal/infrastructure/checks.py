@@ -1,6 +1,7 @@
 """The checker of the invariants leaves its result among the audits, where operators find it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
@@ -21,13 +22,19 @@ async def record_check(
     purchases: int,
     passed_over: int,
     broken: Sequence[str],
+    started: datetime | None = None,
 ) -> Audit:
-    """`broken` are the rules that do not hold, in words, without ids of other tenants."""
+    """`broken` are the rules that do not hold, in words, without ids of other tenants. `started`:
+    when the check began, by the database's clock; it answers what was asked for before.
+    """
     details: dict[str, str | int] = {"purchases": purchases, "passed_over": passed_over}
     if broken:
         details["broken"] = "; ".join(broken)[:LONGEST]
-    return await transactions.run(
-        lambda uow: record_audit(
+
+    async def work(uow: PortalUnitOfWork) -> Audit:
+        if started is not None:
+            await uow.checks.answer(tenant_id, started)
+        return await record_audit(
             uow,
             audit_id=uuid7(),
             tenant_id=tenant_id,
@@ -38,4 +45,5 @@ async def record_check(
             details=details,
             now=utc_now(),
         )
-    )
+
+    return await transactions.run(work)

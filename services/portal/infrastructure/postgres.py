@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.portal.infrastructure.audit_repository import PostgresAudits
+from services.portal.infrastructure.check_repository import PostgresChecks
 from services.portal.infrastructure.key_repository import PostgresKeys
 from services.portal.infrastructure.place_repository import PostgresPlaces
 from services.portal.infrastructure.reset_repository import PostgresResets
@@ -35,6 +36,7 @@ class PortalUnitOfWork(UnitOfWork):
         self.resets = PostgresResets(connection, vault)
         self.keys = PostgresKeys(connection, vault)
         self.audits = PostgresAudits(connection)
+        self.checks = PostgresChecks(connection)
         self.submissions = PostgresSubmissions(connection)
         self.timeline = PostgresTimeline(connection, compensations)
 

@@ -162,6 +162,15 @@ audit_anchors = Table(
 )
 """The last entry of the months that were dropped; written by their dropping only."""
 
+check_requests = Table(
+    "check_requests",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    _instant("asked_at", default=True),
+)
+"""Tenants whose operators ask for a check of the invariants. The checker, a tool beside the
+services, reads this table."""
+
 submissions = Table(
     "submissions",
     metadata,

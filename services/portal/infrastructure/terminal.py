@@ -6,6 +6,7 @@ The first admin comes from here.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Annotated, TypeVar
 from uuid import UUID
 
@@ -34,6 +35,7 @@ Connect = Callable[[PortalSettings], Transactions[PortalUnitOfWork]]
 Answer = TypeVar("Answer")
 Work = Callable[[Transactions[PortalUnitOfWork], PortalSettings], Awaitable[Answer]]
 ACTOR = "terminal"
+ISO = "%Y-%m-%dT%H:%M:%S.%f%z"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -141,6 +143,10 @@ def record(
         list[str] | None, typer.Option(help="A rule that does not hold; repeat it for several.")
     ] = None,
     tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT,
+    started: Annotated[
+        datetime | None,
+        typer.Option(formats=[ISO], help="When it began; it answers what was asked for before."),
+    ] = None,
 ) -> None:
     """Leave the result of a check of the invariants among the audits."""
 
@@ -151,6 +157,7 @@ def record(
             purchases=purchases,
             passed_over=passed_over,
             broken=broken or [],
+            started=started,
         )
         return str(audit.sequence)
 

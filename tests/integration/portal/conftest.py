@@ -31,7 +31,7 @@ PASSWORD = "correct horse battery"
 EMPTIED = (
     "TRUNCATE users, sessions, erased_customers, sign_in_attempts, sign_in_places,"
     " password_resets, signing_keys, audits, audit_heads, audit_anchors, submissions,"
-    " submission_errors, subjects, timeline,"
+    " submission_errors, subjects, timeline, check_requests,"
     " idempotency_keys, outbox, inbox"
 )
 

@@ -60,6 +60,30 @@ async def test_the_last_check_of_the_invariants_is_shown(
     assert "a vehicle is held or sold once" in (await portal.get("/operations")).text
 
 
+async def test_a_check_that_is_asked_for_is_answered_by_one_that_begins_later(
+    portal: ServiceClient,
+    add_user: AddUser,
+    transactions: Transactions[PortalUnitOfWork],
+    portal_database: str,
+) -> None:
+    await add_user("operator")
+    await signed_in(portal, "operator@example.com")
+    [row] = await execute(portal_database, "SELECT clock_timestamp() AS now")
+    for _ in range(2):
+        assert (await portal.post("/operations/check")).status_code == 303
+    check = partial(record_check, transactions, tenant_id="default", purchases=1, passed_over=0)
+    await check(broken=[], started=row["now"])
+    asked = (await portal.get("/operations/live")).text
+    assert "A check was asked for" in asked
+    assert "may not be running" not in asked
+    await execute(portal_database, "UPDATE check_requests SET asked_at = now() - interval '1 h'")
+    assert "may not be running" in (await portal.get("/operations/live")).text
+    await check(broken=[], started=row["now"])
+    answered = (await portal.get("/operations/live")).text
+    assert "A check was asked for" not in answered
+    assert "all hold" in answered
+
+
 async def test_an_admin_creates_a_user_and_changes_the_roles(
     portal: ServiceClient, add_user: AddUser
 ) -> None:

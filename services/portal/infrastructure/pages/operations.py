@@ -1,15 +1,19 @@
 """Health, outboxes, queues, and what waits for somebody to do something about it."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
 from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.topology import dead_queue
 from services.portal.application.ports import WantedAudits
+from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
@@ -22,10 +26,12 @@ from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
 from services.portal.infrastructure.sessions import require_roles
-from services.portal.infrastructure.templating import render
+from services.portal.infrastructure.templating import redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/operations"
+CHECKER_ANSWERS = timedelta(minutes=1)
+"""A check asked for longer ago waits for a checker that does not run, or has much to read."""
 
 
 class OperationsPages:
@@ -56,13 +62,12 @@ class OperationsPages:
             trouble = str(error)
         groups = grouped(letters)
         shown = [letter for group in groups for letter in group.shown]
-        now = await self._now(all_queues=queues == "all")
+        now = await self._now(user, all_queues=queues == "all")
         attended = [each.name for each in now["services"] if each.outbox_given_up]
         return render(
             request,
             "operations.html",
             user,
-            checked=await self._last_check(user.tenant_id),
             dead=groups,
             purchases=await purchases_of(self._transactions, user.tenant_id, shown),
             dead_trouble=trouble,
@@ -72,10 +77,28 @@ class OperationsPages:
         )
 
     async def live(self, request: Request, user: Keeper, queues: str = "") -> Response:
-        now = await self._now(all_queues=queues == "all")
+        now = await self._now(user, all_queues=queues == "all")
         return render(request, "_operations.html", user, **now)
 
-    async def _now(self, *, all_queues: bool) -> dict[str, Any]:
+    async def check(self, user: Keeper) -> Response:
+        """Ask the checker, which reads all databases, to look now."""
+
+        async def ask(uow: PortalUnitOfWork) -> None:
+            await uow.checks.ask(user.tenant_id)
+            await record_audit(
+                uow,
+                audit_id=uuid7(),
+                tenant_id=user.tenant_id,
+                actor=str(user.id),
+                action="invariants.asked",
+                target="all databases",
+                now=utc_now(),
+            )
+
+        await self._transactions.run(ask)
+        return redirect(f"{HERE}#invariants")
+
+    async def _now(self, user: User, *, all_queues: bool) -> dict[str, Any]:
         found: list[QueueState] = []
         trouble = None
         try:
@@ -83,6 +106,7 @@ class OperationsPages:
         except BrokerUnavailable as unavailable:
             trouble = str(unavailable)
         return {
+            **await self._checks(user.tenant_id),
             "services": await self._probes.states(),
             "queues": [each for each in found if all_queues or _needs_a_look(each)],
             "waiting": sum(each.depth for each in found if not _is_dead(each)),
@@ -94,11 +118,16 @@ class OperationsPages:
         """Only operators may decide about money."""
         return await self._attention.listed(user) if user.may(OPERATOR) else WaitingForAPerson()
 
-    async def _last_check(self, tenant_id: str) -> Audit | None:
-        found = await self._transactions.read(
-            lambda uow: uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
-        )
-        return found[0] if found else None
+    async def _checks(self, tenant_id: str) -> dict[str, Any]:
+        """The last check of the invariants, and the one that is asked for."""
+
+        async def look(uow: PortalUnitOfWork) -> tuple[list[Audit], datetime | None]:
+            found = await uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
+            return found, await uow.checks.asked_at(tenant_id)
+
+        found, asked = await self._transactions.read(look)
+        late = asked is not None and utc_now() - asked > CHECKER_ANSWERS
+        return {"checked": found[0] if found else None, "check_asked": asked, "check_late": late}
 
 
 def _needs_a_look(queue: QueueState) -> bool:
@@ -137,4 +166,5 @@ def router(
     to = OperationsPages(transactions, broker, probes, desk, given_up, attention)
     routes.get(HERE)(to.page)
     routes.get(f"{HERE}/live")(to.live)
+    routes.post(f"{HERE}/check")(to.check)
     return routes

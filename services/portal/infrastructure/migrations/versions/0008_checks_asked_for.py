@@ -1,0 +1,23 @@
+"""A check of the invariants can be asked for: the checker looks here."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "check_requests",
+        sa.Column("tenant_id", sa.Text, primary_key=True),
+        sa.Column(
+            "asked_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()
+        ),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("check_requests")
