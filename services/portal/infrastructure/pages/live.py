@@ -65,7 +65,8 @@ class LivePurchase:
     ) -> AsyncIterable[ServerSentEvent]:
         known = await self._timeline(user, order_id)
         moments = list(known.moments) if known else []
-        of_another = known is not None and not is_own(user, known.purchase.customer_id)
+        owner = known.purchase.customer_id if known else None
+        of_another = owner is not None and not is_own(user, owner)
         if len(moments) > seen:
             yield _grown(request, user, moments, seen, of_another=of_another)
         after, quiet = moments[-1].position if moments else 0, 0
