@@ -29,7 +29,16 @@ _OF_ALL = (exp.Add, exp.Sub, exp.Coalesce, exp.Greatest, exp.Least)
 
 
 def units_of(select: exp.Select) -> tuple[str, ...] | None:
-    """Of each column of the result; None where the columns are not written out."""
+    """Of each column of the result; None where the columns are not written out, or are too long to
+    be followed.
+    """
+    try:
+        return _units(select)
+    except RecursionError:
+        return None
+
+
+def _units(select: exp.Select) -> tuple[str, ...] | None:
     known = dict(OF_VIEWS)
     with_ = select.args.get("with_")
     inside_out = reversed(list(select.find_all(exp.Subquery)))

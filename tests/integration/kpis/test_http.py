@@ -64,6 +64,7 @@ async def test_kpi_is_defined_read_and_computed(kpis: Kpis) -> None:
         "month": "2026-11",
         "value": 4_500_000,
         "columns": ["sum"],
+        "units": ["cents"],
         "rows": [[4_500_000]],
     }
 

@@ -18,7 +18,13 @@ CALLS = {
     "settle": ("POST", "/payments/{id}/refund/settle"),
 }
 BUYERS = {"request code", "read code", "pay", "read"}
-MAY = {"buyer": BUYERS, "operator": set(CALLS), "seller": set(), "admin": set(), "nobody": set()}
+MAY = {
+    "buyer": BUYERS,
+    "operator": set(CALLS),
+    "seller": set(),
+    "admin": {"read code"},
+    "nobody": set(),
+}
 
 
 async def call(payments: Payments, name: str, headers: dict[str, str]) -> httpx.Response:

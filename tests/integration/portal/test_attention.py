@@ -181,7 +181,7 @@ async def test_what_is_missing_is_said_beside_its_field_and_nothing_is_sent(
         (412, "stale-version", "It has changed in the meantime", 0),
         (409, "charge-in-flight", "A call is under way at this moment", 0),
         (409, "charge-not-unanswered", "The service refused it", 1),
-        (None, "", "look again whether it was recorded", 1),
+        (None, "", "check whether it was recorded", 1),
     ],
 )
 async def test_what_was_not_recorded_is_said_so(

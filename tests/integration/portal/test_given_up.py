@@ -99,7 +99,7 @@ async def test_a_service_that_is_silent_or_has_sent_it_already_is_said_so(
     found = event()
     assert "orders is not answering" in (await operator.get("/operations")).text
     await operator.post(f"{PAGE}/send-again", data={"message": found["id"]})
-    assert "look again whether it was sent" in (await operator.get("/operations")).text
+    assert "check whether it was sent" in (await operator.get("/operations")).text
     assert found["id"] in (await operator.get("/audits?action=given_up.sent_again")).text
     gone = event()
     behind.refuses(sending(gone), 404, "given-up-event-not-found", "no such given-up event")

@@ -35,6 +35,7 @@ def test_the_unit_of_a_column_is_that_of_what_it_is_made_of(
 
 def test_columns_that_are_not_written_out_go_by_their_names() -> None:
     assert safe_query("SELECT * FROM sales", 10).units is None
+    assert safe_query("SELECT 1" + " + 1" * 900, 10).units is None
     assert [unit_of_column(name) for name in ("amount", "month", "fee_cents", "percent")] == [
         "cents",
         "",

@@ -105,7 +105,7 @@ class LivePurchase:
                 user, "vehicles", f"/vehicles/{standing.vehicle_id}"
             )
         moments = timeline.moments if timeline else ()
-        state = standing.state if standing else purchase.state.value if purchase else "REQUESTED"
+        state = standing.state if standing else purchase.phase if purchase else "REQUESTED"
         of_another = not is_own(user, customer_id)
         context = {
             "order_id": order_id,
