@@ -42,7 +42,9 @@ async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
     page = await sign_in(await add_person("operator"))
     await page.goto("/operations")
     letter = page.get_by_role("row", name=re.compile("vehicle.reserved.v1"))
-    await expect(letter.get_by_role("link", name="Fiat")).to_be_visible()  # leads to the purchase
+    await expect(
+        letter.get_by_role("link", name="Volkswagen")
+    ).to_be_visible()  # leads to the purchase
     await letter.get_by_role("link", name="Vehicle reserved").click()
     await expect(page.get_by_role("group", name="Message")).to_contain_text(str(order_id))
     await page.get_by_role("button", name="Discard for good").click()  # the box is not ticked
@@ -53,7 +55,7 @@ async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
     await market.pay(await market.payment_code(order_id))
     await market.reach(order_id, "COMPLETED")
     await page.goto("/audits")
-    done = page.get_by_role("row", name=re.compile("dead_letter.redriven.*done"))
+    done = page.get_by_role("row", name=re.compile("Dead letter redriven.*done"))
     await expect(done.first).to_contain_text(QUEUE)
     await verify.record(await invariants_hold(system), system.installation)
     await page.goto("/operations")
