@@ -32,7 +32,10 @@ SENTENCES = (
     marked("model is # to # printable characters."),
     marked("colour is # to # printable characters."),
     marked("A plate reads ABC# or, since Mercosul, ABC#D#."),
-    marked("A chassis number has # letters and digits, none of them I, O or Q."),
+    marked(
+        "A chassis number has # letters and digits, none of them I, O or Q. Up to model year # it"
+        " may have # to #."
+    ),
     marked("The check digit of the chassis number is wrong."),
     marked("A RENAVAM has eleven digits."),
     marked("The check digit of the RENAVAM is wrong."),

@@ -28,7 +28,7 @@ async def edit_vehicle(
     vehicle.require_seller(acting_seller)
     vehicle.require_version(version)
     details = Details(**_changed(vehicle.details, changes)).checked(this_year=this_year)
-    papers = Papers.checked(**_changed(listing.papers, changes))
+    papers = Papers.checked(**_changed(listing.papers, changes), year=details.year)
     new_papers = papers != listing.papers
     event = vehicle.edit(details, new_papers=new_papers)
     if event is not None:

@@ -16,6 +16,11 @@ CHECK_DIGIT_REGIONS = frozenset("1245L")
 and Canada (49 CFR 565, CMVSS 115) and China (GB 16735). Elsewhere, Brazil included (NBR 6066),
 ISO 3779 leaves the ninth character to the maker."""
 
+FIRST_YEAR_OF_17 = 1987
+"""The first model year whose chassis numbers all have 17 characters: CONTRAN's resolution 659/85
+demands NBR 6066 of what was made from April 1986 on. Before, each maker had a form of its own."""
+SHORT_CHASSIS = re.compile(r"[A-Z0-9]{4,16}")
+
 
 @dataclass(frozen=True)
 class Papers:
@@ -31,12 +36,14 @@ class Papers:
 
     @classmethod
     def checked(
-        cls, *, plate: str | None, chassis_number: str | None, renavam: str | None
+        cls, *, plate: str | None, chassis_number: str | None, renavam: str | None, year: int
     ) -> "Papers":
-        """Raises Invalid with `field` for the first paper that breaks a rule."""
+        """`year`: of the model. Raises Invalid with `field` for the first paper that breaks a
+        rule.
+        """
         return cls(
             None if plate is None else _plate(plate),
-            None if chassis_number is None else _chassis_number(chassis_number),
+            None if chassis_number is None else _chassis_number(chassis_number, year),
             None if renavam is None else _renavam(renavam),
         )
 
@@ -49,7 +56,7 @@ class Papers:
         """As anyone but an admin and the seller sees them."""
         return Papers(
             _masked(self.plate, shown=2),
-            _masked(self.chassis_number, shown=4),
+            _masked(self.chassis_number, shown=len(self.chassis_number or "") // 4),
             _masked(self.renavam, shown=2),
         )
 
@@ -79,12 +86,16 @@ def _plate(value: str) -> str:
     return plate
 
 
-def _chassis_number(value: str) -> str:
+def _chassis_number(value: str, year: int) -> str:
+    short = re.sub(r"[ ./*-]", "", value.strip().upper())
+    if year < FIRST_YEAR_OF_17 and SHORT_CHASSIS.fullmatch(short):
+        return short
     try:
         number = str(Vin.validate(value))
     except ValidationError:
         raise Invalid(
-            "A chassis number has 17 letters and digits, none of them I, O or Q.",
+            "A chassis number has 17 letters and digits, none of them I, O or Q."
+            f" Up to model year {FIRST_YEAR_OF_17 - 1} it may have 4 to 16.",
             field="chassis_number",
         ) from None
     if number[0] in CHECK_DIGIT_REGIONS and not Vin(number).verify_checksum(check_year=False):

@@ -34,7 +34,10 @@ class NewVehicle(Body):
     def papers(self) -> Papers:
         """Raises Invalid."""
         return Papers.checked(
-            plate=self.plate, chassis_number=self.chassis_number, renavam=self.renavam
+            plate=self.plate,
+            chassis_number=self.chassis_number,
+            renavam=self.renavam,
+            year=self.year,
         )
 
 

@@ -312,3 +312,18 @@ async def test_withdrawn_vehicle_is_stated_and_stays_as_it_is(vehicles: Vehicles
     assert (await vehicles.client.post(path, headers=vehicles.admin)).status_code == 409
     assert (await edit(vehicles, listed["id"], {"colour": "x"}, "2")).status_code == 409
     assert (await mark_as_sold(vehicles, listed["id"])).status_code == 409
+
+
+async def test_a_short_chassis_number_goes_with_its_year_only(vehicles: Vehicles) -> None:
+    old = body(year=1974, chassis_number="BJ-123456")
+    answer = await vehicles.client.post("/vehicles", json=old, headers=vehicles.admin)
+    assert answer.status_code == 201, answer.text
+    path = f"/vehicles/{answer.json()['id']}"
+    headers = {**vehicles.admin, "If-Match": "1"}
+    refused = await vehicles.client.patch(path, json={"year": 1990}, headers=headers)
+    assert refused.status_code == 422
+    newer = body(year=1987, chassis_number="BJ123456")
+    refused = await vehicles.client.post("/vehicles", json=newer, headers=vehicles.admin)
+    assert refused.status_code == 422
+    assert "chassis_number" in refused.text
+    assert (await vehicles.get(answer.json()["id"]))["chassis_number"] == "BJ123456"

@@ -19,6 +19,7 @@ _numbers = itertools.count(1)
 def new_papers() -> Papers:
     number = next(_numbers)
     return Papers.checked(
+        year=2022,
         plate=f"ABC{number % 10_000:04}",
         chassis_number=f"9BWZZZ377VT{number:06}",
         renavam=renavam(number),

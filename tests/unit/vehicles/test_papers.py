@@ -8,9 +8,12 @@ PLATE, CHASSIS_NUMBER, RENAVAM = "ABC1D23", "9BWZZZ377VT004251", renavam(7262031
 
 
 def papers(
-    plate: str = PLATE, chassis_number: str = CHASSIS_NUMBER, renavam: str = RENAVAM
+    plate: str = PLATE,
+    chassis_number: str = CHASSIS_NUMBER,
+    renavam: str = RENAVAM,
+    year: int = 2022,
 ) -> Papers:
-    return Papers.checked(plate=plate, chassis_number=chassis_number, renavam=renavam)
+    return Papers.checked(plate=plate, chassis_number=chassis_number, renavam=renavam, year=year)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +63,23 @@ def test_chassis_number_that_cannot_be_is_refused(chassis_number: str) -> None:
     assert refused.value.field == "chassis_number"
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("bj 123.456", "BJ123456"), ("147A0123456", "147A0123456"), ("9BWZZZ377VT004251",) * 2],
+)
+def test_chassis_number_of_before_the_standard_may_be_shorter(given: str, kept: str) -> None:
+    assert papers(chassis_number=given, year=1986).chassis_number == kept
+
+
+@pytest.mark.parametrize(
+    ("number", "year"), [("BJ123456", 1987), ("123", 1974), ("BJ_12345", 1974)]
+)
+def test_short_chassis_number_of_a_newer_vehicle_is_refused(number: str, year: int) -> None:
+    with pytest.raises(Invalid) as refused:
+        papers(chassis_number=number, year=year)
+    assert refused.value.field == "chassis_number"
+
+
 def test_renavam_of_nine_digits_is_filled_with_zeros() -> None:
     assert papers(renavam=RENAVAM.lstrip("0")).renavam == RENAVAM
 
@@ -80,6 +100,10 @@ def test_masked_papers_show_the_last_characters_only() -> None:
     assert masked.renavam == "*" * 9 + RENAVAM[-2:]
 
 
+def test_a_masked_short_chassis_number_hides_most_of_it() -> None:
+    assert papers(chassis_number="BJ123456", year=1974).masked().chassis_number == "******56"
+
+
 def test_papers_stay_out_of_repr() -> None:
     assert not {PLATE, CHASSIS_NUMBER, RENAVAM} & set(repr(papers()).split("'"))
     assert PLATE not in repr(papers())
@@ -88,5 +112,5 @@ def test_papers_stay_out_of_repr() -> None:
 @pytest.mark.parametrize("field", ["plate", "chassis_number", "renavam"])
 def test_refusal_does_not_repeat_the_value(field: str) -> None:
     with pytest.raises(Invalid) as refused:
-        papers(**{field: "CANARY-9"})
+        papers(**{field: "CANARY-9"})  # type: ignore[arg-type]  # none of them is the year
     assert "CANARY" not in str(refused.value)
