@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, FilePayload, Locator, Page, expect
 from validate_docbr import RENAVAM
 
@@ -56,6 +57,14 @@ class Seller:
         for name, text in fields.items():
             await self.page.locator(f"main #{name}").fill(text)
 
+    async def finds_its_way(self) -> None:
+        """By ear as by eye, and without scrolling sideways."""
+        found = (await Axe().run(self.page)).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:160]) for each in found] == []
+        assert await self.page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        ), self.page.url
+
     async def wrong(self, name: str) -> str:
         return await self.page.locator(f"#{name}-error").inner_text()
 
@@ -100,9 +109,11 @@ async def lists_a_vehicle(seller: Seller) -> None:
     await seller.button("Put it on the market").click()
     for name in ("year", "price"):
         assert await seller.wrong(name), name
+    await seller.finds_its_way()
     await seller.type(year="2015", price="459,00", **good)
     await seller.button("Put it on the market").click()
     await seller.reads("Is this price right?")
+    await seller.finds_its_way()
     await seller.type(price="45.900,00")
     await seller.button("Put it on the market").click()
     await seller.reads("It is on the market.")
@@ -123,6 +134,7 @@ async def changes_it_in_two_tabs(seller: Seller) -> None:
     await seller.button("Save").click()
     saved = seller.text("Saved now: %(value)s") % {"value": "preto"}
     await expect(page.locator("#colour-hint")).to_have_text(saved)
+    await seller.finds_its_way()
     await seller.button("Save").click()
     await seller.reads("Saved.")
     await expect(page.get_by_text("verde")).to_be_visible()
@@ -148,6 +160,7 @@ async def imports_a_file_of_excel(seller: Seller) -> None:
     await seller.reads("Nothing has been put on the market yet.")
     await seller.reads("This is not a year, such as 2021.")
     await expect(page.get_by_text("cinza-avião").first).to_be_visible()
+    await seller.finds_its_way()
     await page.locator("form[action$='/begin'] button").click()
     done = i18n.translations(seller.locale).ngettext(
         "%(num)s vehicle is on the market.", "%(num)s vehicles are on the market.", 2
@@ -176,6 +189,7 @@ async def sells(seller: Seller, market: Market) -> None:
         return seller.text("Paid") in await row.inner_text() if await row.count() else False
 
     await eventually(is_paid)
+    await seller.finds_its_way()
     await expect(row).to_contain_text("44")
     await row.get_by_role("link").click()
     await seller.reads("Paid by the buyer")
