@@ -19,10 +19,11 @@ function localTimes(root) {
 document.addEventListener("DOMContentLoaded", () => localTimes(document));
 document.addEventListener("htmx:afterSwap", () => localTimes(document));
 
-// The navigation scrolls sideways on a narrow screen: it begins where the current page is.
+// The navigation scrolls sideways on a narrow screen: it begins where the current page is. Where
+// the sheet alone can say so, measuring would only make the page lay itself out too early.
 document.addEventListener("DOMContentLoaded", () => {
   const current = document.querySelector(".nav [aria-current]");
-  if (!current) return;
+  if (!current || CSS.supports("scroll-initial-target", "nearest")) return;
   const nav = current.parentElement;
   nav.scrollLeft = current.offsetLeft - nav.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
 });
