@@ -9,9 +9,9 @@ from uuid import UUID
 import jwt
 from fastapi import Depends, Header, Request
 
-from libs.kernel.errors import Forbidden
+from libs.kernel.errors import Forbidden, RoleNeeded
 from libs.runtime.jwks import KeySet, KeysUnavailable
-from libs.runtime.problems import BadRequest, Refusal, Unavailable, refuses
+from libs.runtime.problems import BadRequest, HeaderRequired, Refusal, Unavailable, refuses
 from libs.runtime.settings import ServiceSettings
 
 ROLES = frozenset({"buyer", "seller", "operator", "admin"})
@@ -45,9 +45,9 @@ class Caller:
         return not self.roles.isdisjoint(roles)
 
     def require(self, *roles: str) -> None:
-        """Raises Forbidden unless the caller has one of these roles."""
+        """Raises RoleNeeded unless the caller has one of these roles."""
         if not self.may(*roles):
-            raise Forbidden(f"this needs the role {' or '.join(roles)}")
+            raise RoleNeeded(*roles)
 
     def owns_customer(self, customer_id: UUID | None) -> bool:
         """Whether that is the caller's own record; with AUTH=off it never is, the roles decide."""
@@ -55,9 +55,33 @@ class Caller:
 
 
 class Unauthenticated(Refusal):
-    def __init__(self, detail: str, *, error: str | None = "invalid_token") -> None:
-        challenge = f'Bearer error="{error}"' if error else "Bearer"
-        super().__init__(401, "unauthenticated", detail, headers={"WWW-Authenticate": challenge})
+    """`detail` says what is wrong with the token."""
+
+    status = 401
+    code = "unauthenticated"
+    text = "The request does not say who makes it."
+
+    def __init__(self, detail: str, *, challenge: str = 'Bearer error="invalid_token"') -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": challenge})
+
+
+class MalformedTenant(BadRequest):
+    text = "X-Tenant-Id must be 1 to 64 letters, digits, '.', '_' or '-'."
+
+    def __init__(self) -> None:
+        super().__init__(field="X-Tenant-Id")
+
+
+class OtherTenant(Forbidden):
+    code = "other-tenant"
+    text = "The token is for another tenant."
+
+    def __init__(self) -> None:
+        super().__init__(field="X-Tenant-Id")
+
+
+class TokensUnchecked(Unavailable):
+    text = "Tokens cannot be checked just now."
 
 
 class Keys(Protocol):
@@ -95,14 +119,12 @@ class Authenticator:
     async def caller(self, authorization: str | None, tenant: str | None) -> Caller:
         """Raises Unauthenticated, BadRequest (tenant), Forbidden (another tenant's token)."""
         if tenant is not None and not _TENANT.fullmatch(tenant):
-            raise BadRequest(
-                "X-Tenant-Id must be 1 to 64 letters, digits, '.', '_' or '-'", field="X-Tenant-Id"
-            )
+            raise MalformedTenant
         if self.keys is None:
             return Caller(tenant or DEFAULT_TENANT, "anonymous", ROLES, None)
         caller = _caller_of(await self._claims(self.keys, _bearer(authorization)))
         if tenant is not None and tenant != caller.tenant_id:
-            raise Forbidden("the token is for another tenant", field="X-Tenant-Id")
+            raise OtherTenant
         return caller
 
     async def _claims(self, keys: Keys, token: str) -> dict[str, Any]:
@@ -110,10 +132,10 @@ class Authenticator:
             header = jwt.get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
             if algorithm not in ALGORITHMS or not isinstance(kid, str):
-                raise Unauthenticated("the token is not signed in a way we accept")
+                raise Unauthenticated("The token is not signed in a way that is accepted.")
             key = await keys.key(kid)
             if key is None or key.algorithm_name != algorithm:
-                raise Unauthenticated("the token is signed with an unknown key")
+                raise Unauthenticated("The token is signed with an unknown key.")
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -124,20 +146,20 @@ class Authenticator:
                 options={"require": ["iss", "aud", "exp", "sub"]},
             )
         except jwt.ExpiredSignatureError:
-            raise Unauthenticated("the token has expired") from None
+            raise Unauthenticated("The token has expired.") from None
         except jwt.PyJWTError:
-            raise Unauthenticated("the token is not valid") from None
+            raise Unauthenticated("The token is not valid.") from None
         except KeysUnavailable as error:
-            raise Unavailable("tokens cannot be checked just now") from error
+            raise TokensUnchecked from error
         return claims
 
 
 def _bearer(authorization: str | None) -> str:
     if authorization is None:
-        raise Unauthenticated("a bearer token is required", error=None)
+        raise Unauthenticated("A bearer token is required.", challenge="Bearer")
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token or len(token) > MAX_TOKEN:
-        raise Unauthenticated("the Authorization header holds no bearer token")
+        raise Unauthenticated("The Authorization header holds no bearer token.")
     return token.strip()
 
 
@@ -154,7 +176,7 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
             raise ValueError("roles")
         customer = UUID(customer_id) if customer_id is not None else None
     except (ValueError, AttributeError, TypeError):
-        raise Unauthenticated("the token's claims are incomplete") from None
+        raise Unauthenticated("The claims of the token are incomplete.") from None
     return Caller(tenant, claims["sub"], ROLES.intersection(roles), customer, claims["exp"])
 
 
@@ -174,7 +196,7 @@ async def _tenant_caller(
     x_tenant_id: TenantHeader = None,
 ) -> Caller:
     if x_tenant_id is None:
-        raise BadRequest("the header X-Tenant-Id is required", field="X-Tenant-Id")
+        raise HeaderRequired("X-Tenant-Id")
     return caller
 
 

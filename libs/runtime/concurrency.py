@@ -13,6 +13,29 @@ VERSION = r'^(\d{1,18}|"\d{1,18}")$'
 _ENTITY_TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
+class MalformedVersion(BadRequest):
+    text = 'If-Match must be one version, as in If-Match: "1".'
+
+    def __init__(self) -> None:
+        super().__init__(field="If-Match")
+
+
+class UnknownVersion(StaleVersion):
+    text = "If-Match names no version of this object."
+
+    def __init__(self) -> None:
+        super().__init__(field="If-Match")
+
+
+class PreconditionRequired(Refusal):
+    status = 428
+    code = "precondition-required"
+    text = "If-Match with the version that was read is required."
+
+    def __init__(self) -> None:
+        super().__init__(field="If-Match")
+
+
 def etag(version: int) -> str:
     return f'"{version}"'
 
@@ -27,8 +50,8 @@ def parse_if_match(value: str) -> int:
     if match and value.count('"') != 1:
         return int(match[1])
     if _ENTITY_TAG.fullmatch(value):
-        raise StaleVersion("If-Match names no version of this object", field="If-Match")
-    raise BadRequest('If-Match must be one version, as in If-Match: "1"', field="If-Match")
+        raise UnknownVersion
+    raise MalformedVersion
 
 
 @refuses(400, 412)
@@ -44,12 +67,7 @@ def _optional(
 @refuses(428, without="if-match")
 def _required(version: Annotated[int | None, Depends(_optional)]) -> int:
     if version is None:
-        raise Refusal(
-            428,
-            "precondition-required",
-            "If-Match with the version you read is required",
-            field="If-Match",
-        )
+        raise PreconditionRequired
     return version
 
 

@@ -35,14 +35,22 @@ log = structlog.get_logger(__name__)
 
 class GivenUpNotFound(NotFound):
     code = "given-up-event-not-found"
+    text = "There is no such given-up event."
 
 
 class CopyMayBeHandled(Conflict):
     code = "copy-may-be-handled"
+    text = "No inbox knows any more whether it was handled, and a new id has a new effect."
+
+    def __init__(self) -> None:
+        super().__init__(field="not_handled")
 
 
 class CannotBeSent(Conflict):
+    """`detail` says why."""
+
     code = "event-cannot-be-sent-again"
+    text = "The event cannot be sent again."
 
 
 class GivenUpOut(Out):
@@ -99,16 +107,13 @@ class Endpoints:
             found = await given_up(driver, now, event_id)
             own = next((each for each in found if self._belongs_to(caller, each)), None)
             if own is None:
-                raise GivenUpNotFound("no such given-up event")
+                raise GivenUpNotFound
             try:
                 gone = await send_again(driver, event_id, now, not_handled=body.not_handled)
             except NotGivenUp:
-                raise GivenUpNotFound("no such given-up event") from None
+                raise GivenUpNotFound from None
             except MayBeHandled:
-                raise CopyMayBeHandled(
-                    "no inbox knows any more whether it was handled, and a new id has a new effect",
-                    field="not_handled",
-                ) from None
+                raise CopyMayBeHandled from None
             except GivenUpError as error:
                 raise CannotBeSent(str(error)) from None
         new_id = next(each.new_id for each in gone if each.id == event_id)

@@ -37,7 +37,7 @@ from starlette.responses import Response
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import etag
-from libs.runtime.problems import BadRequest, Refusal, refuses
+from libs.runtime.problems import BadRequest, HeaderRequired, MalformedJson, Refusal, refuses
 
 IDEMPOTENCY_KEYS = "idempotency_keys"
 MAX_KEY = 255
@@ -45,6 +45,31 @@ EXPIRED_AT_ONCE = 1000
 KEPT = text("interval '24 hours'")
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
+
+
+class KeyReused(Refusal):
+    status = 422
+    code = "idempotency-key-reused"
+    text = "This Idempotency-Key was used for another request."
+
+    def __init__(self) -> None:
+        super().__init__(field="Idempotency-Key")
+
+
+class KeyInFlight(Refusal):
+    status = 409
+    code = "idempotency-key-in-flight"
+    text = "A request with this Idempotency-Key is being worked on."
+
+    def __init__(self) -> None:
+        super().__init__(field="Idempotency-Key", headers={"Retry-After": "1"})
+
+
+class MalformedKey(BadRequest):
+    text = "Idempotency-Key must be 1 to {most} printable characters."
+
+    def __init__(self) -> None:
+        super().__init__(field="Idempotency-Key", most=MAX_KEY)
 
 
 @dataclass(frozen=True)
@@ -198,15 +223,10 @@ class Idempotency(Generic[Unit]):
         ).one()
         if found.fingerprint is None:
             if not found.free:
-                raise _in_flight()
+                raise KeyInFlight
             return None
         if found.fingerprint != call.fingerprint:
-            raise Refusal(
-                422,
-                "idempotency-key-reused",
-                "this Idempotency-Key was used for another request",
-                field="Idempotency-Key",
-            )
+            raise KeyReused
         return _Kept(found.status, found.body, found.etag, found.location).response(replayed=True)
 
     async def _store(self, connection: AsyncConnection, call: IdempotentCall, kept: _Kept) -> None:
@@ -225,20 +245,10 @@ class Idempotency(Generic[Unit]):
         )
         if stored.first() is None:
             # The other request committed between our look and our lock.
-            raise _in_flight()
+            raise KeyInFlight
 
 
 _STORED = ("fingerprint", "status", "body", "etag", "location")
-
-
-def _in_flight() -> Refusal:
-    return Refusal(
-        409,
-        "idempotency-key-in-flight",
-        "a request with this Idempotency-Key is being worked on",
-        field="Idempotency-Key",
-        headers={"Retry-After": "1"},
-    )
 
 
 def _kept(answer: Answer) -> _Kept:
@@ -265,9 +275,7 @@ async def _call(
     if idempotency_key is None:
         return IdempotentCall(None, caller.tenant_id, caller.subject, b"")
     if not (1 <= len(idempotency_key) <= MAX_KEY and idempotency_key.isprintable()):
-        raise BadRequest(
-            f"Idempotency-Key must be 1 to {MAX_KEY} printable characters", field="Idempotency-Key"
-        )
+        raise MalformedKey
     fingerprint = _fingerprint(request, await request.body())
     return IdempotentCall(idempotency_key, caller.tenant_id, caller.subject, fingerprint)
 
@@ -277,7 +285,7 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
         parsed = json.loads(body) if body else None
         payload = json.dumps(parsed, sort_keys=True, separators=(",", ":"))
     except (ValueError, RecursionError):
-        raise BadRequest("the body is not JSON", field="body", code="malformed-json") from None
+        raise MalformedJson from None
     described = "\n".join((request.method, request.url.path, payload))
     return hashlib.sha256(described.encode()).digest()
 
@@ -285,7 +293,7 @@ def _fingerprint(request: Request, body: bytes) -> bytes:
 @refuses(400, without="idempotency-key")
 async def _required_call(call: Annotated[IdempotentCall, Depends(_call)]) -> IdempotentCall:
     if call.key is None:
-        raise BadRequest("the header Idempotency-Key is required", field="Idempotency-Key")
+        raise HeaderRequired("Idempotency-Key")
     return call
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from libs.runtime.problems import Refusal, Unavailable, of_refusal
+from libs.runtime.problems import Refusal, Unavailable, problem
 
 BODY_SECONDS = 10.0
 DISCARD_SECONDS = 2.0
@@ -28,6 +28,61 @@ JSON = (b"content-type", b"application/json")
 CLOSE = {"Connection": "close"}
 """What is left of the body is not waited for."""
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
+
+
+class Busy(Unavailable):
+    code = "busy"
+    text = "Too many requests are being worked on."
+
+
+class TooManyConnections(Busy):
+    text = "Too many connections are at work."
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers = {**(self.headers or {}), **CLOSE}
+
+
+class TooManyStreams(Unavailable):
+    code = "too-many-streams"
+    text = "Too many event streams are open."
+
+    def __init__(self) -> None:
+        super().__init__(retry_after=10)
+
+
+class OutboxBacklog(Unavailable):
+    """`detail` says why nothing is taken that would add to it."""
+
+    code = "outbox-backlog"
+    text = "Too many events wait to be published."
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, retry_after=5)
+
+
+class UnsupportedEncoding(Refusal):
+    status = 415
+    code = "unsupported-encoding"
+    text = "Send the body without Content-Encoding."
+
+
+class RequestTimeout(Refusal):
+    status = 408
+    code = "request-timeout"
+    text = "The body took too long to arrive."
+
+    def __init__(self) -> None:
+        super().__init__(headers=CLOSE)
+
+
+class BodyTooLarge(Refusal):
+    status = 413
+    code = "body-too-large"
+    text = "The body may be {most} bytes at most."
+
+    def __init__(self, most: int) -> None:
+        super().__init__(field="body", headers=CLOSE, most=most)
 
 
 class RequestLimits:
@@ -61,16 +116,14 @@ class RequestLimits:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if CROWDED in scope and scope["path"] not in ALWAYS_ANSWERED:
-            refusal = Unavailable("too many connections are at work", code="busy")
-            refusal.headers = {**(refusal.headers or {}), **CLOSE}
-            return await _refuse(refusal, scope, receive, send)
+            return await _refuse(TooManyConnections(), scope, receive, send)
         if self._free(scope["path"]):
             return await self._app(scope, receive, send)
         if self._streams(scope["path"]):
             return await self._stream(scope, receive, send)
         try:
             if scope["method"] not in READING and (reason := self._closed()) is not None:
-                raise Unavailable(reason, retry_after=5, code="outbox-backlog")
+                raise OutboxBacklog(reason)
             receive = await self._with_body(scope, receive)
             await self._take_place()
         except Refusal as refusal:
@@ -83,10 +136,7 @@ class RequestLimits:
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         streams, client = self._open_streams, scope["client"][0] if scope.get("client") else ""
         if streams.total() >= MAX_STREAMS or streams[client] >= MAX_STREAMS_PER_CLIENT:
-            refusal = Unavailable(
-                "too many event streams are open", retry_after=10, code="too-many-streams"
-            )
-            return await of_refusal(refusal)(scope, receive, send)
+            return await problem(TooManyStreams())(scope, receive, send)
         streams[client] += 1
         try:
             await self._app(scope, receive, send)
@@ -103,25 +153,23 @@ class RequestLimits:
             async with asyncio.timeout(PLACE_SECONDS):
                 await self._places.acquire()
         except TimeoutError:
-            raise Unavailable("too many requests are being worked on", code="busy") from None
+            raise Busy from None
 
     async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
         """The whole body, read and bounded, as the one message `receive` gives first."""
         headers = dict(scope["headers"])
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refusal(415, "unsupported-encoding", "send the body without Content-Encoding")
+            raise UnsupportedEncoding
         length = headers.get(b"content-length")
         if length is None and b"transfer-encoding" not in headers:
             return receive
         if length is not None and int(length) > self._max_body_bytes:
-            raise self._too_large()
+            raise BodyTooLarge(self._max_body_bytes)
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await self._read(receive)
         except TimeoutError:
-            raise Refusal(
-                408, "request-timeout", "the body took too long to arrive", headers=CLOSE
-            ) from None
+            raise RequestTimeout from None
         if not (self._forms and headers.get(b"content-type", b"").startswith(FORMS)):
             _call_it_json(scope)
         return _replay({"type": "http.request", "body": body, "more_body": False}, receive)
@@ -132,18 +180,9 @@ class RequestLimits:
             message = await receive()
             body += message.get("body", b"")
             if len(body) > self._max_body_bytes:
-                raise self._too_large()
+                raise BodyTooLarge(self._max_body_bytes)
             if not message.get("more_body", False):
                 return bytes(body)
-
-    def _too_large(self) -> Refusal:
-        return Refusal(
-            413,
-            "body-too-large",
-            f"the body may be {self._max_body_bytes} bytes at most",
-            field="body",
-            headers=CLOSE,
-        )
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
@@ -161,7 +200,7 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
             message = {"type": "http.response.body"}
         await send(message)
 
-    await of_refusal(refusal)(scope, receive, send_and_discard)
+    await problem(refusal)(scope, receive, send_and_discard)
 
 
 def _call_it_json(scope: Scope) -> None:

@@ -22,6 +22,20 @@ MAX_LIMIT = 100
 _SIGNATURE_BYTES = 16
 
 
+class ForeignCursor(BadRequest):
+    text = "The cursor is not one that was given for this list and these filters."
+
+    def __init__(self) -> None:
+        super().__init__(field="cursor")
+
+
+class MalformedLimit(BadRequest):
+    text = "The limit must be a whole number, 1 or more."
+
+    def __init__(self) -> None:
+        super().__init__(field="limit")
+
+
 @dataclass(frozen=True)
 class Page:
     """What to fetch: `limit` + 1 rows after the key `after`; the one too many tells of more."""
@@ -82,9 +96,7 @@ def _read(cursor: str, key: bytes, scope: bytes) -> tuple[str, ...]:
         raw = b""
     signature, payload = raw[:_SIGNATURE_BYTES], raw[_SIGNATURE_BYTES:]
     if not payload or not hmac.compare_digest(signature, _signature(key, scope, payload)):
-        raise BadRequest(
-            "the cursor is not one we gave for this list and these filters", field="cursor"
-        )
+        raise ForeignCursor
     return tuple(json.loads(payload))
 
 
@@ -92,7 +104,7 @@ def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
     if not (text.isascii() and text.isdigit()) or not text.strip("0"):
-        raise BadRequest("limit must be a whole number, 1 or more", field="limit")
+        raise MalformedLimit
     return MAX_LIMIT if len(text) > 6 else min(int(text), MAX_LIMIT)
 
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from libs.kernel.errors import (
+    CodedError,
     Conflict,
     DomainError,
     Forbidden,
@@ -29,41 +29,112 @@ STATUS_OF: Mapping[type[DomainError], int] = {
     StaleVersion: 412,
     Forbidden: 403,
 }
+OTHERWISE = 422
+"""The status of a domain's refusal that is of none of these kinds."""
 
 
-class Refusal(Exception):
-    """A refusal of the HTTP layer itself. `code` becomes the problem's type, `detail` is one
-    sentence for the caller."""
+class Refusal(CodedError):
+    """A refusal of the HTTP layer itself. It is raised as one of the classes below, or of those
+    next to what refuses.
+    """
+
+    status: ClassVar[int]
 
     def __init__(
         self,
-        status: int,
-        code: str,
-        detail: str,
+        detail: str | None = None,
         *,
         field: str | None = None,
         headers: Mapping[str, str] | None = None,
+        **params: str | int,
     ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.field = field
+        super().__init__(detail, field=field, **params)
         self.headers = headers
 
 
 class BadRequest(Refusal):
     """400: `field` names the header or parameter that is missing or malformed."""
 
-    def __init__(self, detail: str, *, field: str, code: str = "bad-request") -> None:
-        super().__init__(400, code, detail, field=field)
+    status = 400
+    code = "bad-request"
+    text = "A header or a parameter is missing or malformed."
+
+
+class HeaderRequired(BadRequest):
+    text = "The header {header} is required."
+
+    def __init__(self, header: str) -> None:
+        super().__init__(field=header, header=header)
+
+
+class MalformedJson(Refusal):
+    status = 400
+    code = "malformed-json"
+    text = "The body is not JSON."
+
+    def __init__(self) -> None:
+        super().__init__(field="body")
+
+
+class MalformedRequest(Refusal):
+    status = 400
+    code = "malformed-request"
+    text = "The request cannot be read."
+
+
+class NoSuchPath(Refusal):
+    status = 404
+    code = "no-such-path"
+    text = "There is nothing at this address."
+
+
+class MethodNotAllowed(Refusal):
+    status = 405
+    code = "method-not-allowed"
+    text = "The address does not know this method."
+
+
+class OtherHttpError(Refusal):
+    """What the framework refuses and has no class here. Its status is the framework's."""
+
+    status = 400
+    code = "http-error"
+    text = "The request is refused."
+
+
+class InvalidInput(Refusal):
+    """422: `errors` of the answer say which fields are wrong, and how."""
+
+    status = 422
+    code = "invalid-input"
+    text = "Some of the input is not acceptable."
+
+
+class MessageTooLargeToSend(Refusal):
+    status = 422
+    code = "message-too-large"
+    text = "The request leads to an event that is too large."
+
+
+class Internal(Refusal):
+    status = 500
+    code = "internal"
+    text = "Something went wrong on our side."
 
 
 class Unavailable(Refusal):
     """503 with Retry-After: the same request may succeed in `retry_after` seconds."""
 
-    def __init__(self, detail: str, *, retry_after: int = 1, code: str = "unavailable") -> None:
-        super().__init__(503, code, detail, headers={"Retry-After": str(retry_after)})
+    status = 503
+    code = "unavailable"
+    text = "It cannot be done just now."
+
+    def __init__(self, detail: str | None = None, *, retry_after: int = 1) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)})
+
+
+class DatabaseUnavailable(Unavailable):
+    text = "The database is not available just now."
 
 
 class Problem(Response):
@@ -87,22 +158,45 @@ class Problem(Response):
         await super().__call__(scope, receive, send)
 
 
+def title_of(code: str) -> str:
+    """What a problem is called: the same for every problem of its code."""
+    return code.replace("-", " ").capitalize()
+
+
+def status_of(kind: type[CodedError]) -> int:
+    """What a refusal of this class is answered with."""
+    if issubclass(kind, Refusal):
+        return kind.status
+    return next(
+        (status for known, status in STATUS_OF.items() if issubclass(kind, known)), OTHERWISE
+    )
+
+
 def problem(
-    status: int,
-    code: str,
-    detail: str,
+    error: CodedError,
     *,
+    status: int | None = None,
     headers: Mapping[str, str] | None = None,
-    **members: Any,
+    errors: list[dict[str, Any]] | None = None,
 ) -> Problem:
-    """The answer to a refused request; `members` that are None are left out."""
-    content = {
-        "title": HTTPStatus(status).phrase,
+    """The answer to a refused request. `status` and `headers` are the error's own unless given.
+    `errors` name the wrong fields, where there may be several.
+    """
+    if status is None:
+        status = status_of(type(error))
+    if headers is None and isinstance(error, Refusal):
+        headers = error.headers
+    members = {
+        "title": title_of(error.code),
         "status": status,
-        "detail": detail,
-        **{name: value for name, value in members.items() if value is not None},
+        "detail": str(error),
+        "code": error.code,
+        "params": error.params or None,
+        "field": error.field,
+        "errors": errors,
     }
-    return Problem(code, content, status, headers)
+    given = {name: value for name, value in members.items() if value is not None}
+    return Problem(error.code, given, status, headers)
 
 
 @dataclass(frozen=True)
@@ -132,12 +226,3 @@ def refuses(
 def declared_by(decided: object) -> Declared | None:
     found = getattr(decided, "declared", None)
     return found if isinstance(found, Declared) else None
-
-
-def of_refusal(error: Refusal) -> Problem:
-    return problem(error.status, error.code, error.detail, headers=error.headers, field=error.field)
-
-
-def of_domain_error(error: DomainError) -> Problem:
-    status = next((status for kind, status in STATUS_OF.items() if isinstance(error, kind)), 422)
-    return problem(status, error.code, str(error), field=error.field)

@@ -4,7 +4,7 @@ out, something else than was asked for would be answered.
 Pages are no part of this: links from elsewhere bring parameters of their own along.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from inspect import isclass
 
 from fastapi import Request
@@ -14,32 +14,42 @@ from pydantic import BaseModel
 
 from libs.runtime.problems import BadRequest, refuses
 
-CODE = "unknown-parameter"
-REPEATED = "repeated-parameter"
 MAX_NAME = 100
+MOST_NAMED = 20
+
+
+class UnknownParameter(BadRequest):
+    code = "unknown-parameter"
+    text = "There is no parameter {name} here: there are {known}."
+
+
+class RepeatedParameter(BadRequest):
+    code = "repeated-parameter"
+    text = "The parameter {name} comes twice."
 
 
 @refuses(400)
 async def known_parameters(request: Request) -> None:
-    """Raises BadRequest for the first parameter that is not in the endpoint's document, or comes a
-    second time: none is a list, and one of two would be left out.
+    """Raises BadRequest for parameters that are not in the endpoint's document, or come a second
+    time: none is a list, and one of two would be left out.
     """
     route = request.scope.get("route")
     if not request.scope["query_string"] or not isinstance(route, APIRoute):
         return
     if not route.include_in_schema:
         return
-    known, met = sorted(set(_names(route.dependant))), set[str]()
-    for name, _ in request.query_params.multi_items():
-        shown = name[:MAX_NAME]
-        if name not in known:
-            there_are = f"there are {', '.join(known)}" if known else "there are none"
-            raise BadRequest(
-                f"there is no parameter {shown!r} here: {there_are}", field=shown, code=CODE
-            )
-        if name in met:
-            raise BadRequest(f"the parameter {shown!r} comes twice", field=shown, code=REPEATED)
-        met.add(name)
+    known = set(_names(route.dependant))
+    sent = [name for name, _ in request.query_params.multi_items()]
+    if unknown := _shown(name for name in sent if name not in known):
+        there_are = ", ".join(sorted(known)) or "none"
+        raise UnknownParameter(field=unknown[0], name=", ".join(unknown), known=there_are)
+    if twice := _shown(name for name in sent if sent.count(name) > 1):
+        raise RepeatedParameter(field=twice[0], name=", ".join(twice))
+
+
+def _shown(names: Iterable[str]) -> list[str]:
+    """Each once, and not all of very many."""
+    return [name[:MAX_NAME] for name in dict.fromkeys(names)][:MOST_NAMED]
 
 
 def _names(dependant: Dependant) -> Iterator[str]:

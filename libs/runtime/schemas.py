@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
+from libs.runtime.faults import CannotBeNull, CannotBeStored, fault
+
 MAX_INTEGER = 2**63 - 1
 
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
@@ -20,9 +22,20 @@ class Body(BaseModel):
     @classmethod
     def _storable(cls, value: Any) -> Any:
         if isinstance(value, str) and "\x00" in value:
-            raise ValueError("must not contain the NUL character")
+            raise fault(CannotBeStored())
         if isinstance(value, int) and abs(value) > MAX_INTEGER:
-            raise ValueError("is too large a number")
+            raise fault(CannotBeStored())
+        return value
+
+
+class Changes(Body):
+    """What changes: a field left out stays as it is, and none can be emptied."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _not_null(cls, value: Any) -> Any:
+        if value is None:
+            raise fault(CannotBeNull())
         return value
 
 

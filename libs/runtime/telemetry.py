@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.messaging.outbox.causation import caused_by
 from libs.runtime.metrics import observe_request
-from libs.runtime.problems import problem
+from libs.runtime.problems import Internal, problem
 from libs.runtime.routes import template_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class RequestContext:
             log.exception("request failed", request_id=request_id)
             if status:
                 raise
-            answer = problem(500, "internal", "something went wrong on our side")
+            answer = problem(Internal())
             await answer(scope, receive, send_with_id)
         finally:
             if token is not None:

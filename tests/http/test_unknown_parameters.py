@@ -39,8 +39,8 @@ async def test_a_mistyped_order_is_not_answered_in_another_order(market: WholeMa
     answer = await market.services["vehicles"].get("/vehicles", params={"sort": "-price"})
     assert answer.status_code == 400
     assert answer.json()["detail"] == (
-        "there is no parameter 'sort' here: there are cursor, limit, make, model, order, price_max,"
-        " price_min, status, year_max, year_min"
+        "There is no parameter sort here: there are cursor, limit, make, model, order, price_max,"
+        " price_min, status, year_max, year_min."
     )
 
 

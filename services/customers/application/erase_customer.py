@@ -24,7 +24,7 @@ async def erase_customer(
         return
     # With the row locked no purchase can take credit meanwhile; one that waits is then refused.
     if await uow.reservations.any_open(customer_id):
-        raise CustomerHasOpenPurchases("the customer has reserved credit or an order not closed")
+        raise CustomerHasOpenPurchases
     uow.publish(*customer.erase(now))
     await uow.customers.save(customer)
     await ledger.record(tenant_id, customer_id, now)

@@ -22,8 +22,5 @@ class Credit:
     def with_limit(self, limit_cents: int) -> "Credit":
         """Raises CreditLimitBelowUse, which names the least possible limit."""
         if limit_cents < self.in_use_cents:
-            raise CreditLimitBelowUse(
-                f"the limit must be at least {self.in_use_cents} cents: so much is in use",
-                field="limit_cents",
-            )
+            raise CreditLimitBelowUse(field="limit_cents", used_cents=self.in_use_cents)
         return Credit(limit_cents, self.reserved_cents, self.consumed_cents)

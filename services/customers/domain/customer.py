@@ -44,13 +44,13 @@ class Customer:
     def present(self) -> PersonalData:
         """Raises CustomerNotFound when erased: to the outside there is no such customer."""
         if self.personal is None:
-            raise CustomerNotFound("no such customer")
+            raise CustomerNotFound
         return self.personal
 
     def require_version(self, expected: int) -> None:
         """Raises StaleVersion when the caller has seen another version."""
         if expected != self.version:
-            raise StaleVersion(f"the customer is at version {self.version}, not {expected}")
+            raise StaleVersion
 
     def register(self) -> list[MarketEvent]:
         self.sequence += 1
@@ -83,10 +83,7 @@ class Customer:
         if known is None:
             raise PersonalDataUnreadable
         if personal.document != known:
-            raise RegisteredWithAnotherDocument(
-                "You are registered already, with another document. It cannot be changed here.",
-                field="document",
-            )
+            raise RegisteredWithAnotherDocument(field="document")
         return self.edit(
             {name: getattr(personal, name) for name in ("name", "email", "phone")}, now
         )

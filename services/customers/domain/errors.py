@@ -1,51 +1,82 @@
 """What this service refuses, and why."""
 
-from libs.kernel.errors import Conflict, Invalid, NotFound
+from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 
 class CustomerNotFound(NotFound):
     """No such customer for this tenant, or erased."""
 
     code = "customer-not-found"
+    text = "There is no such customer."
 
 
 class InvalidPersonalData(Invalid):
-    """A name, e-mail, phone or document that cannot be one. Never repeats the value."""
+    """What cannot be what it should be. Never repeats the value."""
 
-    code = "invalid-personal-data"
+
+class InvalidName(InvalidPersonalData):
+    code = "invalid-text"
+    text = "It is 1 to {most} printable characters."
+
+
+class InvalidEmail(InvalidPersonalData):
+    code = "invalid-email"
+    text = "This is no e-mail address."
+
+
+class InvalidPhone(InvalidPersonalData):
+    code = "invalid-phone"
+    text = "This is no phone number."
+
+
+class InvalidDocument(InvalidPersonalData):
+    code = "invalid-document"
+    text = "This is neither a CPF nor a CNPJ."
 
 
 class DocumentTaken(Conflict):
     """Another customer of the tenant has this document."""
 
     code = "document-taken"
+    text = "Another customer has this document."
 
 
 class RegisteredWithAnotherDocument(Conflict):
-    """The user has a customer record of his own, and its document is another one."""
+    """The user has a customer record already, and its document is another one."""
 
     code = "registered-with-another-document"
+    text = "You are registered already, with another document. It cannot be changed here."
 
 
 class PersonalDataUnreadable(Conflict):
     """Some of the stored data cannot be read. To seal the rest anew would lose it for good."""
 
     code = "personal-data-unreadable"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "some of the stored data cannot be read, so it cannot be changed now; an operator finds"
-            " the reason in the log"
-        )
+    text = (
+        "Some of the stored data cannot be read, so it cannot be changed now: an operator finds the"
+        " reason in the log."
+    )
 
 
 class CreditLimitBelowUse(Conflict):
     """The limit asked for is below what is reserved and consumed."""
 
     code = "credit-limit-below-use"
+    text = "The limit is at least {used_cents} cents: so much is in use."
 
 
 class CustomerHasOpenPurchases(Conflict):
     """Credit is reserved, or an order of the customer is not closed."""
 
     code = "customer-has-open-purchases"
+    text = "The customer has reserved credit, or an order that is not closed."
+
+
+class RegisteredAlready(Forbidden):
+    code = "registered-already"
+    text = "You are registered already."
+
+
+class NotYourself(Forbidden):
+    code = "not-yourself"
+    text = "A buyer registers nobody else."

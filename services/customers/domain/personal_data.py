@@ -6,7 +6,12 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 from validate_docbr import CNPJ, CPF
 
-from services.customers.domain.errors import InvalidPersonalData
+from services.customers.domain.errors import (
+    InvalidDocument,
+    InvalidEmail,
+    InvalidName,
+    InvalidPhone,
+)
 
 MAX_NAME = 200
 
@@ -42,7 +47,7 @@ def normal_name(text: str) -> str:
     """Single spaces, at most 200 characters. Raises InvalidPersonalData."""
     name = " ".join(text.split())
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise InvalidPersonalData(f"a name has 1 to {MAX_NAME} printable characters", field="name")
+        raise InvalidName(field="name", most=MAX_NAME)
     return name
 
 
@@ -51,7 +56,7 @@ def normal_email(text: str) -> str:
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise InvalidPersonalData("this is no e-mail address", field="email") from error
+        raise InvalidEmail(field="email") from error
 
 
 def normal_phone(text: str) -> str:
@@ -64,7 +69,7 @@ def normal_phone(text: str) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_valid_number(number):
-        raise InvalidPersonalData("this is no phone number", field="phone")
+        raise InvalidPhone(field="phone")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
@@ -78,7 +83,7 @@ def normal_document(text: str) -> str:
     is_cpf = len(document) == 11 and CPF().validate(document)
     is_cnpj = len(document) == 14 and CNPJ().validate(document)
     if not (is_cpf or is_cnpj):
-        raise InvalidPersonalData("this is no CPF and no CNPJ", field="document")
+        raise InvalidDocument(field="document")
     return document
 
 

@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from libs.kernel.errors import Forbidden
+from libs.kernel.errors import RoleNeeded
 from libs.runtime.auth import Caller
-from services.customers.domain.errors import CustomerNotFound
+from services.customers.domain.errors import CustomerNotFound, NotYourself, RegisteredAlready
 
 ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
 
@@ -15,9 +15,9 @@ def may_register(caller: Caller, credit_limit_cents: int) -> None:
         return
     caller.require(BUYER)
     if caller.customer_id is not None:
-        raise Forbidden("you are registered already")
+        raise RegisteredAlready
     if credit_limit_cents:
-        raise Forbidden("this needs the role admin", field="credit_limit_cents")
+        raise RoleNeeded(ADMIN, field="credit_limit_cents")
 
 
 def may_register_user(caller: Caller, user_id: UUID) -> None:
@@ -26,7 +26,7 @@ def may_register_user(caller: Caller, user_id: UUID) -> None:
         return
     caller.require(BUYER)
     if caller.subject != str(user_id):
-        raise Forbidden("a buyer registers only himself")
+        raise NotYourself
 
 
 def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
@@ -48,6 +48,6 @@ def _is_own(caller: Caller, customer_id: UUID) -> bool:
 
 def _refuse(caller: Caller) -> None:
     if caller.may(OPERATOR):
-        raise Forbidden("this needs the role admin")
+        raise RoleNeeded(ADMIN)
     caller.require(BUYER)
-    raise CustomerNotFound("no such customer")
+    raise CustomerNotFound

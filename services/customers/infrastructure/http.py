@@ -128,7 +128,7 @@ class Endpoints:
             tenant_id=caller.tenant_id,
             customer_id=customer_id,
             expected_version=version,
-            changes=body.normal(),
+            changes=body.model_dump(exclude_unset=True),
             now=utc_now(),
         )
         return respond(_answer(await self._transactions.run(work)))

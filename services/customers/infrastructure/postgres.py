@@ -38,7 +38,7 @@ class PostgresCustomers:
             .returning(customers.c.id)
         )
         if added.one_or_none() is None:
-            raise DocumentTaken("another customer has this document", field="document")
+            raise DocumentTaken(field="document")
 
     async def get(self, tenant_id: str, customer_id: UUID) -> Customer:
         customer = await self._one(tenant_id, customer_id, for_update=False)
@@ -105,7 +105,7 @@ class PostgresCustomers:
         rows = await self._connection.execute(query.with_for_update() if for_update else query)
         row = rows.mappings().one_or_none()
         if row is None:
-            raise CustomerNotFound("no such customer")
+            raise CustomerNotFound
         return self._customer(row)
 
     def _columns(self, customer: Customer) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What clients send and get."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from libs.runtime.schemas import Body, Cents, Out
+from libs.kernel.errors import Invalid
+from libs.runtime.faults import fault, rule
+from libs.runtime.schemas import Body, Cents, Changes, Out
 from services.customers.domain.customer import Customer
 from services.customers.domain.personal_data import (
     PersonalData,
@@ -17,23 +19,30 @@ from services.customers.domain.personal_data import (
 )
 
 Text = Annotated[str, Field(max_length=254)]
+Name = Annotated[Text, rule(normal_name)]
+Email = Annotated[Text, rule(normal_email)]
+Phone = Annotated[Text, rule(normal_phone)]
+Document = Annotated[Text, rule(normal_document)]
+
+
+class DocumentOrEmail(Invalid):
+    code = "document-or-email"
+    text = "Give either a document or an e-mail."
 
 
 class OwnCustomerIn(Body):
-    """Name, e-mail, phone, and the document: CPF or CNPJ, with or without punctuation."""
+    """Name, e-mail, phone, and the document: CPF or CNPJ, with or without punctuation. All of them
+    are in normal form once they are read.
+    """
 
-    name: Text
-    email: Text
-    phone: Text
-    document: Text
+    name: Name
+    email: Email
+    phone: Phone
+    document: Document
 
     def personal(self) -> PersonalData:
-        """In normal form. Raises InvalidPersonalData."""
         return PersonalData(
-            name=normal_name(self.name),
-            email=normal_email(self.email),
-            phone=normal_phone(self.phone),
-            document=normal_document(self.document),
+            name=self.name, email=self.email, phone=self.phone, document=self.document
         )
 
 
@@ -41,26 +50,10 @@ class CustomerIn(OwnCustomerIn):
     credit_limit_cents: Cents = 0
 
 
-class CustomerChanges(Body):
-    """What changes; a field left out stays as it is."""
-
-    name: Text | None = None
-    email: Text | None = None
-    phone: Text | None = None
-
-    @field_validator("*")
-    @classmethod
-    def _not_null(cls, value: Any) -> Any:
-        if value is None:
-            raise ValueError("must not be null")
-        return value
-
-    def normal(self) -> dict[str, str]:
-        """Raises InvalidPersonalData."""
-        forms = {"name": normal_name, "email": normal_email, "phone": normal_phone}
-        return {
-            name: forms[name](value) for name, value in self.model_dump(exclude_unset=True).items()
-        }
+class CustomerChanges(Changes):
+    name: Name | None = None
+    email: Email | None = None
+    phone: Phone | None = None
 
 
 class CreditLimitIn(Body):
@@ -76,7 +69,7 @@ class CustomerSearch(Body):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.document is None) == (self.email is None):
-            raise ValueError("give either a document or an email")
+            raise fault(DocumentOrEmail())
         return self
 
 

@@ -7,45 +7,138 @@ class KpiNotFound(NotFound):
     """No such KPI for this tenant, neither of its own nor shipped."""
 
     code = "kpi-not-found"
+    text = "There is no such KPI."
 
 
 class KpiExists(Conflict):
     """The tenant has, or is shipped, a KPI of this id."""
 
     code = "kpi-exists"
+    text = "There is a KPI of this id."
 
 
 class UnsafeTemplate(Invalid):
-    """The template is not one SELECT of allowed parts over the published views."""
+    """The template is not one SELECT of allowed parts over the published views. Each rule that it
+    may break has a class of its own below.
+    """
 
     code = "unsafe-template"
+    text = "The template is refused."
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, field="sql_template")
+    def __init__(self, **params: str | int) -> None:
+        super().__init__(None, field="sql_template", **params)
+
+
+class TemplateTooLong(UnsafeTemplate):
+    code = "template-too-long"
+    text = "The template is longer than {most} characters."
+
+
+class TemplateTooDeep(UnsafeTemplate):
+    code = "template-too-deep"
+    text = "The template is nested more than {most} deep."
+
+
+class TemplateUnreadable(UnsafeTemplate):
+    code = "template-unreadable"
+    text = "The template cannot be read as SQL."
+
+
+class NotOneSelect(UnsafeTemplate):
+    code = "template-not-one-select"
+    text = "The template is not one SELECT."
+
+
+class NameNotPlain(UnsafeTemplate):
+    code = "template-name-not-plain"
+    text = "A name has to be of small letters, digits and underscores."
+
+
+class PartNotAllowed(UnsafeTemplate):
+    code = "template-part-not-allowed"
+    text = "{name} is not allowed in a template."
+
+
+class LiteralNotPlain(UnsafeTemplate):
+    code = "template-literal-not-plain"
+    text = "A literal is neither a plain number nor plain text."
+
+
+class AliasRenamesColumns(UnsafeTemplate):
+    code = "template-alias-renames-columns"
+    text = "An alias cannot rename columns."
+
+
+class UnknownTemplateParameter(UnsafeTemplate):
+    code = "template-unknown-parameter"
+    text = "The one parameter there is is :month."
+
+
+class WithMisplaced(UnsafeTemplate):
+    code = "template-with-misplaced"
+    text = "WITH stands at the very beginning, once, and is not recursive."
+
+
+class WithNameTaken(UnsafeTemplate):
+    code = "template-with-name-taken"
+    text = "WITH cannot name a part {name}."
+
+
+class TableNotPlain(UnsafeTemplate):
+    code = "template-table-not-plain"
+    text = "A table is named by its name alone."
+
+
+class UnknownTable(UnsafeTemplate):
+    code = "template-unknown-table"
+    text = "There is no {name}: there are {known}."
+
+
+class UnknownColumn(UnsafeTemplate):
+    code = "template-unknown-column"
+    text = "There is no column {name}."
 
 
 class MonthMissing(Invalid):
     """The template asks for :month and the caller gave none."""
 
     code = "month-missing"
+    text = "This KPI is of one month: give it, as in ?month=2026-11."
 
     def __init__(self) -> None:
-        super().__init__("this KPI is of one month: give it, as in ?month=2026-11", field="month")
+        super().__init__(field="month")
 
 
 class KpiNotComputable(Invalid):
-    """Postgres cannot compute it: a division by zero, a name or a type that does not fit."""
+    """Postgres cannot compute it: a division by zero, a name or a type that does not fit. `error`
+    is what Postgres says.
+    """
 
     code = "kpi-not-computable"
+    text = "Postgres cannot compute it: {error}"
+
+
+class CellIsNoFigure(Invalid):
+    code = "kpi-cell-is-no-figure"
+    text = "A column is of a kind that is no figure."
 
 
 class KpiTooSlow(Invalid):
     """It took longer than a KPI may and was stopped."""
 
     code = "kpi-too-slow"
+    text = "It takes longer than {seconds} seconds."
 
 
 class KpiTooLarge(Invalid):
-    """Its result has more rows than a KPI may have."""
+    """Its result, or what it takes to compute it, is larger than a KPI may be."""
 
     code = "kpi-too-large"
+    text = "The result is larger than a KPI may be: at most {rows} rows and {columns} columns."
+
+
+class KpiIdTaken(Invalid):
+    """The id would stand for the address of the active KPIs."""
+
+    code = "kpi-id-taken"
+    text = "This id is the address of the active KPIs."

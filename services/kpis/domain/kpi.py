@@ -35,7 +35,7 @@ class KPI:
         differs. Raises StaleVersion when the caller has seen another version.
         """
         if expected_version != self.version:
-            raise StaleVersion(f"the KPI is at version {self.version}, not {expected_version}")
+            raise StaleVersion
         if all(getattr(self, name) == value for name, value in changes.items()):
             return self
         return replace(self, **changes, tenant_id=tenant_id, version=self.version + 1)

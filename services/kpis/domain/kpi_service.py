@@ -22,7 +22,7 @@ class KpiService:
     async def define_kpi(self, kpi: KPI) -> KPI:
         """Raises KpiExists, also for the id of a shipped one."""
         if await self._repository.find(kpi.tenant_id, kpi.id) is not None:
-            raise KpiExists("there is a KPI of this id", field="id")
+            raise KpiExists(field="id")
         await self._repository.add(kpi)
         return kpi
 
@@ -39,5 +39,5 @@ class KpiService:
 
 def _found(kpi: KPI | None) -> KPI:
     if kpi is None:
-        raise KpiNotFound("no such KPI")
+        raise KpiNotFound
     return kpi

@@ -35,7 +35,7 @@ class PostgresKpis:
     async def add(self, kpi: KPI) -> None:
         row = insert(kpis).values(asdict(kpi)).on_conflict_do_nothing()
         if (await self._connection.execute(row.returning(kpis.c.id))).first() is None:
-            raise KpiExists("there is a KPI of this id", field="id")
+            raise KpiExists(field="id")
 
     async def save(self, kpi: KPI) -> None:
         row = insert(kpis).values(asdict(kpi))
@@ -45,7 +45,7 @@ class PostgresKpis:
             where=kpis.c.version == row.excluded.version - 1,
         ).returning(kpis.c.id)
         if (await self._connection.execute(saved)).first() is None:
-            raise StaleVersion("somebody else has changed the KPI meanwhile")
+            raise StaleVersion
 
     async def _one(self, query: Select[Any]) -> KPI | None:
         row = (await self._connection.execute(query)).mappings().first()

@@ -21,7 +21,13 @@ from libs.kernel.errors import DomainError
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.runtime.problems import Unavailable
 from services.kpis.application.ports import Cell, Result
-from services.kpis.domain.errors import KpiNotComputable, KpiTooLarge, KpiTooSlow, MonthMissing
+from services.kpis.domain.errors import (
+    CellIsNoFigure,
+    KpiNotComputable,
+    KpiTooLarge,
+    KpiTooSlow,
+    MonthMissing,
+)
 from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
 from services.kpis.infrastructure.template import SafeQuery, safe_query
 from services.kpis.infrastructure.units import unit_of_column
@@ -37,6 +43,10 @@ ROWS_AT_ONCE = 20
 _READS = [f"SELECT FROM {SCHEMA}.{view} LIMIT 0" for view in VIEWS]  # nosec B608
 OF_THE_TEMPLATE = ("22", "25", "42", "54")
 """Classes of SQLSTATE: the data, what the transaction may, the statement and its rights, limits."""
+
+
+class KpisUnavailable(Unavailable):
+    text = "KPIs cannot be computed just now."
 
 
 @dataclass(frozen=True)
@@ -68,14 +78,14 @@ class PostgresReader:
             statement = await connection.prepare(query.sql)
             columns = tuple(attribute.name for attribute in statement.get_attributes())
             if len(columns) > MAX_COLUMNS:
-                raise KpiTooLarge(f"the result has more than {MAX_COLUMNS} columns")
+                raise self._too_large()
             rows, size = [], 0
             given = arguments[: len(statement.get_parameters())]
             async for row in statement.cursor(*given, prefetch=ROWS_AT_ONCE):
                 rows.append(tuple(map(_cell, row.values())))
                 size += sum(len(cell) for cell in rows[-1] if isinstance(cell, str))
                 if len(rows) > self.max_rows or size > MAX_CHARACTERS:
-                    raise KpiTooLarge(f"the result has more than {self.max_rows} rows, or is long")
+                    raise self._too_large()
         return Result(columns, tuple(rows), _units(query, columns))
 
     @asynccontextmanager
@@ -84,22 +94,25 @@ class PostgresReader:
         try:
             connection = await connect(self.dsn, "kpis-reader")
         except DATABASE_ERRORS as error:
-            raise Unavailable("KPIs cannot be computed just now") from error
+            raise KpisUnavailable from error
         try:
             async with asyncio.timeout(self.timeout_seconds + GRACE_SECONDS):
                 async with connection.transaction(readonly=True):
                     await connection.execute(self._limits())
                     yield connection
         except (asyncpg.QueryCanceledError, TimeoutError):
-            raise KpiTooSlow(f"it takes longer than {self.timeout_seconds:g} seconds") from None
+            raise KpiTooSlow(seconds=f"{self.timeout_seconds:g}") from None
         except asyncpg.ConfigurationLimitExceededError:
-            raise KpiTooLarge("it needs more room than a KPI may have") from None
+            raise self._too_large() from None
         except DATABASE_ERRORS as error:
             if str(getattr(error, "sqlstate", "")).startswith(OF_THE_TEMPLATE):
-                raise KpiNotComputable(f"Postgres cannot compute it: {error}") from None
-            raise Unavailable("KPIs cannot be computed just now") from error
+                raise KpiNotComputable(error=str(error)) from None
+            raise KpisUnavailable from error
         finally:
             connection.terminate()
+
+    def _too_large(self) -> KpiTooLarge:
+        return KpiTooLarge(rows=self.max_rows, columns=MAX_COLUMNS)
 
     def _limits(self) -> str:
         milliseconds = round(self.timeout_seconds * 1000)
@@ -132,4 +145,4 @@ def _cell(value: Any) -> Cell:
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
-    raise KpiNotComputable("a column is of a kind that is no figure")
+    raise CellIsNoFigure

@@ -1,13 +1,15 @@
 """What clients send and get."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from libs.runtime.schemas import Body, Out
+from libs.runtime.faults import fault, rule
+from libs.runtime.schemas import Body, Changes, Out
 from services.kpis.application.ports import Cell
+from services.kpis.domain.errors import KpiIdTaken
 from services.kpis.domain.kpi import Status
-from services.kpis.infrastructure.template import MAX_LENGTH
+from services.kpis.infrastructure.template import MAX_LENGTH, checked_template
 
 Id = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$", examples=["kpi_001"])]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -20,6 +22,7 @@ Template = Annotated[
         description="One SELECT over the published views; `:month` is the month asked for.",
         examples=["SELECT SUM(amount) FROM sales WHERE month = :month"],
     ),
+    rule(checked_template),
 ]
 Owner = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -37,25 +40,16 @@ class KpiIn(Body):
     @classmethod
     def _free(cls, value: str) -> str:
         if value in ("active", "views"):
-            raise ValueError("is the address of something else")
+            raise fault(KpiIdTaken())
         return value
 
 
-class KpiChanges(Body):
-    """What changes; a field left out stays as it is."""
-
+class KpiChanges(Changes):
     name: Name | None = None
     description: Description | None = None
     sql_template: Template | None = None
     owner: Owner | None = None
     status: Status | None = None
-
-    @field_validator("*")
-    @classmethod
-    def _not_null(cls, value: Any) -> Any:
-        if value is None:
-            raise ValueError("must not be null")
-        return value
 
 
 class KpiOut(Out):

@@ -7,14 +7,28 @@ written anew from the tree: no comment, no quoting and no trick of the original 
 import logging
 import re
 from dataclasses import dataclass
-from typing import NoReturn
 
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
 from sqlglot.parsers.postgres import PostgresParser
 
-from services.kpis.domain.errors import UnsafeTemplate
+from services.kpis.domain.errors import (
+    AliasRenamesColumns,
+    LiteralNotPlain,
+    NameNotPlain,
+    NotOneSelect,
+    PartNotAllowed,
+    TableNotPlain,
+    TemplateTooDeep,
+    TemplateTooLong,
+    TemplateUnreadable,
+    UnknownColumn,
+    UnknownTable,
+    UnknownTemplateParameter,
+    WithMisplaced,
+    WithNameTaken,
+)
 from services.kpis.infrastructure.published_views import SCHEMA, VIEWS
 from services.kpis.infrastructure.sql_subset import EXPRESSIONS, TYPES
 from services.kpis.infrastructure.units import units_of
@@ -58,6 +72,12 @@ class BoundedParser(PostgresParser):
         super()._advance(times)
 
 
+def checked_template(template: str) -> str:
+    """The template as it is. Raises UnsafeTemplate."""
+    safe_query(template, max_rows=1)
+    return template
+
+
 def safe_query(template: str, max_rows: int) -> SafeQuery:
     """The template as a subquery over one tenant's rows, with one row more than it may have.
 
@@ -74,25 +94,23 @@ def safe_query(template: str, max_rows: int) -> SafeQuery:
         units = units_of(select)
         inner = _rewritten(select).sql(dialect="postgres", comments=False)
     except RecursionError:
-        _refuse("it is nested too deeply")
+        raise TemplateTooDeep(most=MAX_DEPTH) from None
     limited = f"SELECT * FROM ({inner}) AS kpi LIMIT {max_rows + 1}"  # noqa: S608
     return SafeQuery(limited, needs_month, units)
 
 
 def _parse(template: str) -> exp.Select:
     if len(template) > MAX_LENGTH:
-        _refuse(f"it is longer than {MAX_LENGTH} characters")
+        raise TemplateTooLong(most=MAX_LENGTH)
     if _deepest(template) > MAX_DEPTH:
-        _refuse(f"its parentheses are more than {MAX_DEPTH} deep")
+        raise TemplateTooDeep(most=MAX_DEPTH)
     postgres = Postgres()
     try:
         statements = BoundedParser(dialect=postgres).parse(postgres.tokenize(template), template)
-    except TooManySteps:
-        _refuse("it is too tangled to be read")
-    except SqlglotError:
-        _refuse("it cannot be read as SQL")
+    except (TooManySteps, SqlglotError):
+        raise TemplateUnreadable from None
     if len(statements) != 1 or not isinstance(statements[0], exp.Select):
-        _refuse("it is not one SELECT")
+        raise NotOneSelect
     return statements[0]
 
 
@@ -109,26 +127,26 @@ def _normalise_names(select: exp.Select) -> None:
     for identifier in list(select.find_all(exp.Identifier)):
         name = identifier.name if identifier.quoted else identifier.name.lower()
         if not _NAME.fullmatch(name):
-            _refuse("a name has to be of small letters, digits and underscores")
+            raise NameNotPlain
         identifier.replace(exp.to_identifier(name, quoted=True))
 
 
 def _check(node: exp.Expr) -> None:
     if type(node) not in EXPRESSIONS:
         called = node.name if isinstance(node, exp.Anonymous) else type(node).__name__
-        _refuse(f"{called[:63]} is not allowed")
+        raise PartNotAllowed(name=called[:63])
     if isinstance(node, exp.Literal):
         allowed = _TEXT if node.is_string else _NUMBER
         if not allowed.fullmatch(node.name):
-            _refuse("a literal is neither a plain number nor plain text")
+            raise LiteralNotPlain
     if isinstance(node, exp.TableAlias) and node.columns:
-        _refuse("an alias cannot rename columns")
+        raise AliasRenamesColumns
     if isinstance(node, exp.Placeholder) and node.name != "month":
-        _refuse("the one parameter there is is :month")
+        raise UnknownTemplateParameter
     if isinstance(node, exp.DataType) and node.this not in TYPES:
-        _refuse(f"the type {node.sql(dialect='postgres')} is not allowed")
+        raise PartNotAllowed(name=node.sql(dialect="postgres")[:63])
     if isinstance(node, exp.With) and (node.args.get("recursive") or node.find_ancestor(exp.With)):
-        _refuse("WITH may neither be recursive nor stand inside another")
+        raise WithMisplaced
 
 
 def _check_tables(select: exp.Select) -> None:
@@ -138,11 +156,11 @@ def _check_tables(select: exp.Select) -> None:
     with_ = select.args.get("with_")
     named: list[str] = []
     if select.find(exp.With) is not with_:
-        _refuse("WITH may only stand at the very beginning")
+        raise WithMisplaced
     for part in with_.expressions if with_ else []:
         _check_sources(part, named)
         if part.alias in VIEWS or part.alias in named or part.alias.startswith("pg_"):
-            _refuse(f"WITH cannot name a part {part.alias}")
+            raise WithNameTaken(name=part.alias)
         named.append(part.alias)
     _check_sources(select, named, outside=with_)
 
@@ -152,9 +170,9 @@ def _check_sources(tree: exp.Expr, named: list[str], outside: exp.Expr | None = 
         if outside is not None and table.find_ancestor(exp.With) is outside:
             continue
         if not isinstance(table.this, exp.Identifier) or table.db or table.catalog:
-            _refuse("a table is named by its name alone")
+            raise TableNotPlain
         if table.name not in VIEWS and table.name not in named:
-            _refuse(f"there is no {table.name}: there are {', '.join(VIEWS)}")
+            raise UnknownTable(name=table.name, known=", ".join(VIEWS))
 
 
 def _check_columns(select: exp.Select) -> None:
@@ -163,7 +181,7 @@ def _check_columns(select: exp.Select) -> None:
     known.update(alias.alias for alias in select.find_all(exp.Alias))
     for column in select.find_all(exp.Column):
         if isinstance(column.this, exp.Identifier) and column.name not in known:
-            _refuse(f"there is no column {column.name}")
+            raise UnknownColumn(name=column.name)
 
 
 def _rewritten(select: exp.Select) -> exp.Select:
@@ -192,7 +210,3 @@ def _of_one_tenant(table: exp.Table) -> exp.Expr:
 
 def _parameter(number: int) -> exp.Expr:
     return exp.cast(exp.Parameter(this=exp.Literal.number(number)), "text")
-
-
-def _refuse(why: str) -> NoReturn:
-    raise UnsafeTemplate(f"the template is refused: {why}")

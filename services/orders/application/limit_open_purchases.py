@@ -12,4 +12,4 @@ async def limit_open_purchases(
     Concurrent requests of one customer queue up here, so that together they cannot pass the limit.
     """
     if await uow.purchases.count_open(tenant_id, customer_id) >= most:
-        raise TooManyOpenPurchases(f"The customer has {most} open purchases: pay or cancel one.")
+        raise TooManyOpenPurchases(most=most)

@@ -35,17 +35,17 @@ class Order:
 
     def __post_init__(self) -> None:
         if (self.customer_id is None) != (self.vehicle_id is None):
-            raise IncompletePurchase("A customer and a vehicle are named together, or neither.")
+            raise IncompletePurchase
 
     def check_version(self, expected: int | None) -> None:
         """Raises StaleVersion when the caller saw another version than the current one."""
         if expected is not None and expected != self.version:
-            raise StaleVersion(f"The order is at version {self.version}, not {expected}.")
+            raise StaleVersion
 
     def confirm(self, total_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """Raises OrderNotDraft. Without customer and vehicle nothing begins, and nobody is told."""
         if self.status is not Status.DRAFT:
-            raise OrderNotDraft(f"The order is {self.status}: only a draft can be confirmed.")
+            raise OrderNotDraft(status=self.status)
         self.status, self.total_cents = Status.CONFIRMED, total_cents
         self.version += 1
         if self.customer_id is None or self.vehicle_id is None:
@@ -62,9 +62,9 @@ class Order:
     def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
         if self.status is Status.CLOSED:
-            raise OrderAlreadyClosed("The order is closed already.")
+            raise OrderAlreadyClosed
         if self.total_cents is None:
-            raise OrderNotConfirmed("The order is a draft: confirm it first.")
+            raise OrderNotConfirmed
         if self.purchase is None:
             events: list[PurchaseEvent] = [self._closed_without_purchase(self.total_cents)]
         else:
@@ -76,7 +76,7 @@ class Order:
     def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed."""
         if self.purchase is None:
-            raise PurchaseNotFound("This order has started no purchase.")
+            raise PurchaseNotFound
         already = self.purchase.cancelled_by_buyer
         events = self.purchase.cancel(now, deadlines)
         self.version += 0 if already else 1

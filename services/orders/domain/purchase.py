@@ -147,9 +147,9 @@ class Purchase:
         Raises OrderAlreadyClosed and PurchaseAlreadyFailed. Cancelling twice is cancelling once.
         """
         if self.state is State.CLOSED:
-            raise OrderAlreadyClosed("The order is closed: it can no longer be cancelled.")
+            raise OrderAlreadyClosed
         if self.state is State.FAILED:
-            raise PurchaseAlreadyFailed("The purchase has failed: there is nothing to cancel.")
+            raise PurchaseAlreadyFailed
         if self.cancelled_by_buyer or self.state is State.CANCELLED:
             return []
         self.cancelled_by_buyer = True
@@ -167,9 +167,7 @@ class Purchase:
     def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """The buyer picked the vehicle up. Raises PurchaseNotCompleted."""
         if self.state is not State.COMPLETED:
-            raise PurchaseNotCompleted(
-                f"The purchase is {self.state}: only a COMPLETED one closes."
-            )
+            raise PurchaseNotCompleted(state=self.state)
         self._enter(State.CLOSED, deadlines)
         return [
             OrderClosed(

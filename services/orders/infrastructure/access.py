@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from libs.kernel.errors import Forbidden
 from libs.runtime.auth import Caller
 from services.orders.application.ports import Scope
+from services.orders.domain.errors import NoCustomerRecord, NotYourCustomer
 
 ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
 
@@ -15,7 +15,7 @@ def may_order(caller: Caller, customer_id: UUID | None) -> None:
         return
     caller.require(BUYER)
     if not caller.owns_customer(customer_id):
-        raise Forbidden("a buyer orders only for his own customer record")
+        raise NotYourCustomer(field="customer_id")
 
 
 def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
@@ -24,7 +24,7 @@ def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
         return Scope(caller.tenant_id, customer_id)
     own = _own(caller)
     if customer_id is not None and customer_id != own:
-        raise Forbidden("a buyer sees only his own purchases", field="customer")
+        raise NotYourCustomer(field="customer")
     return Scope(caller.tenant_id, own)
 
 
@@ -46,5 +46,5 @@ def closable(caller: Caller) -> Scope:
 def _own(caller: Caller) -> UUID:
     caller.require(BUYER)
     if caller.customer_id is None:
-        raise Forbidden("the token names no customer record")
+        raise NoCustomerRecord
     return caller.customer_id

@@ -114,7 +114,7 @@ class PostgresOrders:
         found = await self._connection.execute(query, _which(scope, order_id))
         row = found.one_or_none()
         if row is None:
-            raise OrderNotFound("There is no such order.")
+            raise OrderNotFound
         return _order(row)
 
 
@@ -176,7 +176,7 @@ class PostgresPurchases:
         found = await self._connection.execute(query, _which(scope, order_id))
         row = found.one_or_none()
         if row is None:
-            raise PurchaseNotFound("There is no such purchase.")
+            raise PurchaseNotFound
         return _purchase(row)
 
 

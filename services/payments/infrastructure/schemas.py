@@ -6,7 +6,10 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from libs.runtime.faults import fault, rule
 from libs.runtime.schemas import Body, Out
+from services.payments.domain.code import parse_code
+from services.payments.domain.errors import ReferenceAndOutcome
 from services.payments.domain.payment import State
 
 Code = Annotated[str, Field(min_length=1, max_length=64, examples=["VHAJ-14WY-6FN9-WSAN"])]
@@ -17,7 +20,7 @@ class CodeRequest(Body):
 
 
 class PaymentRequest(Body):
-    code: Code
+    code: Annotated[Code, rule(parse_code)]
     method: Annotated[
         str,
         Field(
@@ -46,7 +49,7 @@ class ChargeSettlementRequest(Body):
     @model_validator(mode="after")
     def _a_charge_has_a_reference(self) -> Self:
         if (self.outcome == "charged") != (self.reference is not None):
-            raise ValueError("a charge has the reference of the gateway, and no charge has none")
+            raise fault(ReferenceAndOutcome())
         return self
 
 

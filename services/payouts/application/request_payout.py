@@ -1,6 +1,5 @@
 from services.payouts.application.ports import PayoutsUnitOfWork
-from services.payouts.domain.errors import ReservedExternalId
-from services.payouts.domain.payout import OF_AN_ORDER, Payout
+from services.payouts.domain.payout import Payout, free_external_id
 
 
 async def request_payout(uow: PayoutsUnitOfWork, payout: Payout) -> Payout:
@@ -9,8 +8,7 @@ async def request_payout(uow: PayoutsUnitOfWork, payout: Payout) -> Payout:
 
     Raises ReservedExternalId.
     """
-    if payout.external_id.startswith(OF_AN_ORDER):
-        raise ReservedExternalId(OF_AN_ORDER)
+    free_external_id(payout.external_id)
     known = await uow.payouts.was_processed(payout.tenant_id, payout.external_id)
     # Several at once may find it unknown. The database lets one of them in.
     if not known and await uow.payouts.save_payout(payout):

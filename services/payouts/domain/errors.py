@@ -1,46 +1,45 @@
 """What payouts refuses, and why."""
 
-from libs.kernel.errors import Conflict, Invalid, NotFound, StaleVersion
+from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion
 
 
 class PayoutNotFound(NotFound):
     code = "payout-not-found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such payout.")
+    text = "There is no such payout."
 
 
 class ReservedExternalId(Invalid):
     code = "external-id-reserved"
+    text = "Ids that begin with '{prefix}' are those of orders, which are paid by themselves."
 
     def __init__(self, prefix: str) -> None:
-        super().__init__(
-            f"Ids that begin with {prefix!r} are those of orders, which are paid by themselves.",
-            field="external_id",
-        )
+        super().__init__(field="external_id", prefix=prefix)
 
 
 class PayoutNotFailed(Conflict):
     code = "payout-not-failed"
-
-    def __init__(self) -> None:
-        super().__init__("Only a payout that failed can be retried.")
+    text = "Only a payout that failed can be retried."
 
 
 class PayoutNotUnanswered(Conflict):
     code = "payout-not-unanswered"
-
-    def __init__(self) -> None:
-        super().__init__("Only a payout that the bank leaves unanswered can be settled by hand.")
+    text = "Only a payout that the bank leaves unanswered can be settled by hand."
 
 
 class PayoutInFlight(Conflict):
     code = "payout-in-flight"
-
-    def __init__(self) -> None:
-        super().__init__("The bank is being asked for this payout right now: look again.")
+    text = "The bank is being asked for this payout right now: look again."
 
 
 class StalePayout(StaleVersion):
-    def __init__(self) -> None:
-        super().__init__("The payout has changed since it was read.")
+    text = "The payout has changed since it was read."
+
+
+class NoSeller(Forbidden):
+    code = "no-seller"
+    text = "The token names no seller."
+
+
+class ReferenceAndOutcome(Invalid):
+    code = "reference-and-outcome"
+    text = "A transfer has the reference of the bank, and no transfer has none."

@@ -12,6 +12,7 @@ from services.payouts.domain.errors import (
     PayoutInFlight,
     PayoutNotFailed,
     PayoutNotUnanswered,
+    ReservedExternalId,
     StalePayout,
 )
 
@@ -20,6 +21,13 @@ ASKING_FOR_A_PERSON = frozenset({events.PayoutUnanswered, events.PayoutFailed})
 NOT_PAID = "not_paid"
 OF_AN_ORDER = "order:"
 """What the external ids of closed orders begin with, and no other's."""
+
+
+def free_external_id(external_id: str) -> str:
+    """The id as it is. Raises ReservedExternalId for one that an order's payout may have."""
+    if external_id.startswith(OF_AN_ORDER):
+        raise ReservedExternalId(OF_AN_ORDER)
+    return external_id
 
 
 class Status(StrEnum):

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from libs.kernel.errors import Forbidden
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
@@ -16,7 +15,7 @@ from libs.runtime.pagination import PageDep
 from services.payouts.application.request_payout import request_payout
 from services.payouts.application.retry_payout import retry_payout
 from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
-from services.payouts.domain.errors import PayoutNotFound
+from services.payouts.domain.errors import NoSeller, PayoutNotFound
 from services.payouts.domain.payout import Payout, Status
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 from services.payouts.infrastructure.schemas import (
@@ -167,4 +166,4 @@ def _only_seller(caller: Caller) -> UUID | None:
     try:
         return UUID(caller.subject)
     except ValueError:
-        raise Forbidden("the token names no seller") from None
+        raise NoSeller from None

@@ -5,15 +5,21 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from libs.runtime.faults import fault, rule
 from libs.runtime.schemas import Body, Cents, Out
-from services.payouts.domain.payout import Payout, Status
+from services.payouts.domain.errors import ReferenceAndOutcome
+from services.payouts.domain.payout import Payout, Status, free_external_id
 
 EXTERNAL_ID = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 """It stands in addresses, so it is made of what needs no escaping there."""
 
 
 class PayoutRequest(Body):
-    external_id: Annotated[str, Field(pattern=EXTERNAL_ID, examples=["bonus-2026-11-ana"])]
+    external_id: Annotated[
+        str,
+        Field(pattern=EXTERNAL_ID, examples=["bonus-2026-11-ana"]),
+        rule(free_external_id),
+    ]
     amount_cents: Annotated[Cents, Field(ge=1)]
     seller_id: Annotated[
         UUID | None,
@@ -32,7 +38,7 @@ class PayoutSettlementRequest(Body):
     @model_validator(mode="after")
     def _a_transfer_has_a_reference(self) -> Self:
         if (self.outcome == "paid") != (self.reference is not None):
-            raise ValueError("a transfer has the reference of the bank, and no transfer has none")
+            raise fault(ReferenceAndOutcome())
         return self
 
 

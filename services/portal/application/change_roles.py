@@ -25,7 +25,7 @@ async def change_roles(
     admins = await uow.users.lock_admins(tenant_id)
     user = await uow.users.lock(tenant_id, user_id)
     if user.may(ADMIN) and ADMIN not in wanted and admins == 1:
-        raise LastAdmin("somebody else has to be an admin first", field="roles")
+        raise LastAdmin(field="roles")
     if wanted == user.roles:
         return user
     before, user.roles = user.roles, wanted

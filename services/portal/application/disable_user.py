@@ -23,7 +23,7 @@ async def disable_user(
     """
     await uow.users.lock_admins(tenant_id)
     if user_id == actor or (await uow.users.get(tenant_id, actor)).is_disabled:
-        raise LastAdmin("another admin has to do this", field="disable")
+        raise LastAdmin(field="disable")
     user = await uow.users.lock(tenant_id, user_id)
     user.disable()
     await uow.users.save(user)

@@ -3,15 +3,18 @@
 from uuid import UUID
 
 from services.portal.application.ports import PortalUnitOfWork
-from services.portal.domain.errors import CustomerLinked
+from services.portal.domain.errors import CustomerErased
 
 
 async def link_customer(
     uow: PortalUnitOfWork, *, tenant_id: str, user_id: UUID, customer_id: UUID
 ) -> None:
-    """Again with the same customer: nothing. Raises UserNotFound, CustomerLinked."""
+    """Again with the same customer: nothing.
+
+    Raises UserNotFound, CustomerErased, CustomerLinked.
+    """
     user = await uow.users.lock(tenant_id, user_id)
     if await uow.users.customer_is_erased(customer_id):
-        raise CustomerLinked("this customer was erased")
+        raise CustomerErased
     user.link_customer(customer_id)
     await uow.users.save(user)

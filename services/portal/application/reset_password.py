@@ -17,10 +17,10 @@ async def reset_password(
     """
     holder = await uow.resets.holder(token)
     if holder is None:
-        raise ResetRefused("this link is no longer good")
+        raise ResetRefused
     user = await uow.users.lock(holder.tenant_id, holder.id)
     if user.is_disabled or not await uow.resets.use(token):
-        raise ResetRefused("this link is no longer good")
+        raise ResetRefused
     user.set_password(password_hash)
     await uow.users.save(user)
     await uow.sessions.end_all(user.id)

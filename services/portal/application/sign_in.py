@@ -77,5 +77,5 @@ async def sign_in(
         return good
 
     if not await transactions.run(enter) or user is None:
-        raise SignInRefused("e-mail or password is wrong")
+        raise SignInRefused
     return user

@@ -1,6 +1,7 @@
 """What the portal refuses, and why."""
 
 from datetime import timedelta
+from math import ceil
 
 from libs.kernel.errors import Conflict, DomainError, Invalid, NotFound
 
@@ -9,51 +10,91 @@ class UserNotFound(NotFound):
     """No such user for this tenant, or erased."""
 
     code = "user-not-found"
+    text = "There is no such user."
 
 
 class EmailTaken(Conflict):
     """Somebody signs in with this e-mail already."""
 
     code = "email-taken"
+    text = "Somebody signs in with this e-mail already."
 
 
 class InvalidUser(Invalid):
-    """A name, e-mail, password, role or language that cannot be one. Never repeats the value."""
+    """What cannot be what it should be. Never repeats the value."""
 
-    code = "invalid-user"
+
+class InvalidName(InvalidUser):
+    code = "invalid-text"
+    text = "It is 1 to {most} printable characters."
+
+
+class InvalidEmail(InvalidUser):
+    code = "invalid-email"
+    text = "This is no e-mail address."
+
+
+class PasswordLength(InvalidUser):
+    code = "password-length"
+    text = "A password has {least} to {most} characters."
+
+
+class PasswordIsEmail(InvalidUser):
+    code = "password-is-email"
+    text = "The password must not be the e-mail."
+
+
+class InvalidRoles(InvalidUser):
+    code = "invalid-roles"
+    text = "Choose at least one role: {known}."
+
+
+class InvalidLocale(InvalidUser):
+    code = "invalid-locale"
+    text = "Languages are {known}."
 
 
 class LastAdmin(Conflict):
     """The tenant would be left without an admin."""
 
     code = "last-admin"
+    text = "Somebody else has to be an admin first."
 
 
 class NothingKept(Conflict):
     """No password is kept of a disabled user: an admin has to set a new one."""
 
     code = "no-password-kept"
+    text = "No password is kept of a disabled user: set a new one."
 
 
 class CustomerLinked(Conflict):
-    """The user has a customer record already, or the record was erased."""
+    """The user has a customer record already."""
 
     code = "customer-linked"
+    text = "You are registered as a customer already."
+
+
+class CustomerErased(Conflict):
+    code = "customer-erased"
+    text = "This customer was erased."
 
 
 class SignInRefused(DomainError):
     """Unknown e-mail or wrong password: it does not say which."""
 
     code = "sign-in-refused"
+    text = "E-mail or password is wrong."
 
 
 class TooManyAttempts(DomainError):
     """Too many sign-ins failed lately for the account or from the address. `wait`: how long yet."""
 
     code = "too-many-attempts"
+    text = "Too many sign-ins failed. Try again in {minutes} minutes."
 
     def __init__(self, wait: timedelta) -> None:
-        super().__init__("too many sign-ins failed; try again in a quarter of an hour")
+        super().__init__(minutes=ceil(wait / timedelta(minutes=1)))
         self.wait = wait
 
 
@@ -61,21 +102,25 @@ class ResetRefused(DomainError):
     """The token for a new password was used, has expired, or never was one."""
 
     code = "reset-refused"
+    text = "This link is no longer good."
 
 
 class SubmissionNotFound(NotFound):
     """No such submission for this tenant."""
 
     code = "submission-not-found"
+    text = "There is no such submission."
 
 
 class SubmissionFinished(Conflict):
     """It is through, or has not begun: its progress cannot change."""
 
     code = "submission-finished"
+    text = "The submission is finished."
 
 
 class PurchaseNotFound(NotFound):
     """No such purchase for this tenant, or not the caller's own."""
 
     code = "purchase-not-found"
+    text = "There is no such purchase."

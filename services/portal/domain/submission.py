@@ -98,4 +98,4 @@ class Submission:
 
     def _require_running(self) -> None:
         if self.status is not SubmissionStatus.RUNNING:
-            raise SubmissionFinished("the submission does not run")
+            raise SubmissionFinished

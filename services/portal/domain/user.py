@@ -9,7 +9,16 @@ from uuid import UUID
 
 from email_validator import EmailNotValidError, validate_email
 
-from services.portal.domain.errors import CustomerLinked, InvalidUser, NothingKept
+from services.portal.domain.errors import (
+    CustomerLinked,
+    InvalidEmail,
+    InvalidLocale,
+    InvalidName,
+    InvalidRoles,
+    NothingKept,
+    PasswordIsEmail,
+    PasswordLength,
+)
 
 BUYER, SELLER, OPERATOR, ADMIN = "buyer", "seller", "operator", "admin"
 ROLES = frozenset({BUYER, SELLER, OPERATOR, ADMIN})
@@ -59,7 +68,7 @@ class User:
     def enable(self) -> None:
         """The password from before fits again. Raises NothingKept where there is none."""
         if self.kept_hash is None:
-            raise NothingKept("set a new password", field="enable")
+            raise NothingKept(field="enable")
         self.set_password(self.kept_hash)
 
     def set_password(self, password_hash: str) -> None:
@@ -69,7 +78,7 @@ class User:
     def link_customer(self, customer_id: UUID) -> None:
         """Raises CustomerLinked when it is another one's already."""
         if self.customer_id not in (None, customer_id):
-            raise CustomerLinked("you are registered as a customer already")
+            raise CustomerLinked
         self.customer_id = customer_id
 
 
@@ -77,7 +86,7 @@ def normal_name(text: str) -> str:
     """Single spaces, at most 200 characters. Raises InvalidUser."""
     name = " ".join(text.split())
     if not name or len(name) > MAX_NAME or not name.isprintable():
-        raise InvalidUser(f"a name has 1 to {MAX_NAME} printable characters", field="name")
+        raise InvalidName(field="name", most=MAX_NAME)
     return name
 
 
@@ -93,29 +102,27 @@ def normal_email(text: str) -> str:
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
-        raise InvalidUser("this is no e-mail address", field="email") from error
+        raise InvalidEmail(field="email") from error
 
 
 def check_password(password: str, *, email: str) -> None:
     """Long enough, and not the e-mail. Raises InvalidUser."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise InvalidUser(
-            f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters", field="password"
-        )
+        raise PasswordLength(field="password", least=MIN_PASSWORD, most=MAX_PASSWORD)
     if password.lower() in (email, email.partition("@")[0]):
-        raise InvalidUser("the password must not be your e-mail", field="password")
+        raise PasswordIsEmail(field="password")
 
 
 def known_roles(names: Iterable[str]) -> frozenset[str]:
     """At least one, each one we know. Raises InvalidUser."""
     roles = frozenset(names)
     if not roles or not roles <= ROLES:
-        raise InvalidUser(f"roles are {', '.join(sorted(ROLES))}; at least one", field="roles")
+        raise InvalidRoles(field="roles", known=", ".join(sorted(ROLES)))
     return roles
 
 
 def known_locale(locale: str) -> str:
     """Raises InvalidUser."""
     if locale not in LOCALES:
-        raise InvalidUser(f"languages are {', '.join(LOCALES)}", field="locale")
+        raise InvalidLocale(field="locale", known=", ".join(LOCALES))
     return locale

@@ -12,7 +12,7 @@ def may_read_purchase(caller: Caller, purchase: Purchase | None) -> Purchase:
     if purchase is None or not (
         caller.may(OPERATOR, ADMIN) or caller.owns_customer(purchase.customer_id)
     ):
-        raise PurchaseNotFound("no such purchase")
+        raise PurchaseNotFound
     return purchase
 
 

@@ -101,7 +101,7 @@ class Endpoints:
             lambda uow: uow.submissions.get(caller.tenant_id, submission_id)
         )
         if not everybodys and str(found.user_id) != caller.subject:
-            raise SubmissionNotFound("no such submission")
+            raise SubmissionNotFound
         return SubmissionOut.of(found)
 
     async def audits(
@@ -133,7 +133,7 @@ class Endpoints:
         )
         access.may_read_purchase(caller, found.purchase if found else None)
         if found is None:
-            raise PurchaseNotFound("no such purchase")
+            raise PurchaseNotFound
         return TimelineOut.of(found)
 
     async def heard(self, order_id: UUID, caller: CallerDep) -> Purchase:
@@ -153,7 +153,7 @@ class Endpoints:
         may_see = may_read(purchase)
         may_view = by_session(found[0].id, may_see) if found else by_token(caller, may_see)
         if not await self._transactions.read(may_view):
-            raise PurchaseNotFound("no such purchase")
+            raise PurchaseNotFound
         return may_view
 
     async def stream(

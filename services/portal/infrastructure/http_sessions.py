@@ -14,7 +14,7 @@ from libs.kernel.clock import utc_now
 from libs.kernel.errors import Forbidden, NotFound
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.problems import Refusal, refuses
+from libs.runtime.problems import Refusal, problem, refuses
 from services.portal.application.ports import PasswordHasher, Place
 from services.portal.application.sign_in import sign_in
 from services.portal.application.sign_out import sign_out
@@ -41,6 +41,25 @@ from services.portal.infrastructure.tokens import Tokens
 
 MAX_DEVICE = 200
 CHALLENGE = {"WWW-Authenticate": f'Cookie cookie-name="{SESSION_COOKIE}"'}
+
+
+class ForeignPage(Forbidden):
+    code = "foreign-page"
+    text = "Sign in from a page of the portal."
+
+
+class SessionNotFound(NotFound):
+    code = "session-not-found"
+    text = "There is no such session."
+
+
+class SessionNeeded(Refusal):
+    status = 401
+    code = "unauthenticated"
+    text = "This needs the cookie {cookie}."
+
+    def __init__(self) -> None:
+        super().__init__(headers=CHALLENGE, cookie=SESSION_COOKIE)
 
 
 class SignIns:
@@ -97,14 +116,14 @@ class Endpoints:
     async def begin(self, body: Credentials, request: Request) -> Response:
         """Sign in: the session comes as a cookie."""
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            raise Forbidden("sign in from a page of the portal")
+            raise ForeignPage
         try:
             user, session = await self._sign_ins.enter(request, body.email, body.password)
         except SignInRefused as error:
-            raise Refusal(401, error.code, str(error), headers=CHALLENGE) from None
+            return problem(error, status=401, headers=CHALLENGE)
         except TooManyAttempts as error:
             wait = str(ceil(error.wait.total_seconds()))
-            raise Refusal(429, error.code, str(error), headers={"Retry-After": wait}) from None
+            return problem(error, status=429, headers={"Retry-After": wait})
         csrf = sessions_of(request).csrf_token_of(session.token)
         answer = SignedIn(user=UserOut.of(user), csrf_token=csrf)
         response = Response(to_json(answer), 201, media_type="application/json")
@@ -137,7 +156,7 @@ class Endpoints:
             now=utc_now(),
         )
         if not await self._transactions.run(work):
-            raise NotFound("no such session")
+            raise SessionNotFound
         response = Response(status_code=204)
         if session_id == session.id:
             sessions_of(request).end(response)
@@ -169,8 +188,7 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
     sessions = sessions_of(request)
     found = await sessions.find(request)
     if found is None:
-        needed = f"this needs the cookie {SESSION_COOKIE}"
-        raise Refusal(401, "unauthenticated", needed, headers=CHALLENGE)
+        raise SessionNeeded
     await sessions.check_csrf(request)
     return found
 

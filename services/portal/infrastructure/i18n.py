@@ -4,7 +4,6 @@
 and the code; what is new stands in them untranslated then, and a test says so.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -28,8 +27,6 @@ LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
 REGIONS = {"en": "en", "pt": "pt_BR", "es": "es"}
 """How numbers, money and dates are written."""
 
-_NUMBER = re.compile(r"\d+")
-_HOLE = re.compile("#")
 _METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
 
@@ -51,17 +48,8 @@ def translations(locale: str) -> NullTranslations:
 
 
 def translated(text: str, locale: str) -> str:
-    """A text made elsewhere, in `locale`; its numbers may stand as `#` in the catalogue."""
-    if not text:
-        return ""
-    known = translations(locale)
-    if (found := known.gettext(text)) != text:
-        return found
-    pattern = _NUMBER.sub("#", text)
-    if (found := known.gettext(pattern)) == pattern:
-        return text
-    numbers = iter(_NUMBER.findall(text))
-    return _HOLE.sub(lambda hole: next(numbers, hole.group()), found)
+    """A text that was `marked` elsewhere, in `locale`."""
+    return translations(locale).gettext(text) if text else ""
 
 
 def catalogue(locale: str) -> Catalog:

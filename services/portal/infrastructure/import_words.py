@@ -6,6 +6,7 @@ from services.portal.domain.submission import RowError
 from services.portal.domain.vehicle_file import FileRefused
 from services.portal.infrastructure import i18n
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.sentences import Said, sentence
 
 COLUMNS: Mapping[str, str] = {
     "make": marked("Make"),
@@ -63,7 +64,7 @@ WHOLE: Mapping[str, str] = {
 }
 """Why an import failed as a whole."""
 SAID = "refused"
-"""The code of what the service vehicles refuses; the parameter `sentence` holds its words."""
+"""The code of an error of before, when only its words were kept: the parameter `sentence`."""
 
 
 def said(sentence: str) -> Mapping[str, str | int]:
@@ -82,7 +83,9 @@ def whole_text(reason: str, locale: str) -> str:
 def row_text(error: RowError, locale: str) -> str:
     if error.code == SAID:
         return i18n.translated(str(error.parameters["sentence"]), locale)
-    return _text(ROWS[error.code], error.parameters, locale)
+    if error.code in ROWS:
+        return _text(ROWS[error.code], error.parameters, locale)
+    return sentence(Said("", error.code, error.parameters), locale)
 
 
 def column_name(column: str, locale: str) -> str:

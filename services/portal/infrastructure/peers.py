@@ -13,13 +13,13 @@ import structlog
 
 from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.domain.user import User
+from services.portal.infrastructure.sentences import Said
 from services.settings import MarketSettings
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
 PROBLEM = MarketSettings.problem_prefix
-NOT_READ = "Something in the address or the form could not be read."
 
 TokenFor = Callable[[User], Awaitable[str]]
 
@@ -51,7 +51,7 @@ class PeerRefusal(Exception):
     `code` is the last part of the problem's type.
     """
 
-    def __init__(self, status: int, code: str, fields: Mapping[str, str]) -> None:
+    def __init__(self, status: int, code: str, fields: Mapping[str, Said]) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
         self.code = code
@@ -148,7 +148,7 @@ class Peers:
                 method, self._addresses[service] + path, headers=headers, **request
             )
         except UnicodeEncodeError:  # a header that a form named: it is no version and no key
-            raise PeerRefusal(400, "bad-request", {"": NOT_READ}) from None
+            raise PeerRefusal(400, "bad-request", {"": Said("", "bad-request")}) from None
         except (httpx.HTTPError, KeyError) as error:
             log.warning("peer unavailable", peer=service, error=type(error).__name__)
             raise PeerUnavailable(service) from error
@@ -171,8 +171,16 @@ def _reply(service: str, response: httpx.Response) -> Reply:
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> PeerRefusal:
-    errors = problem.get("errors") or []
-    fields = {str(each.get("field", "")): str(each.get("message", "")) for each in errors}
-    if not fields:
-        fields = {problem.get("field") or "": str(problem.get("detail", "refused"))}
-    return PeerRefusal(status, str(problem.get("type", "")).removeprefix(PROBLEM), fields)
+    code = str(problem.get("type", "")).removeprefix(PROBLEM)
+    whole = {"code": code, "message": problem.get("detail"), **problem}
+    fields = {
+        str(each.get("field") or ""): _said(each) for each in problem.get("errors") or [whole]
+    }
+    return PeerRefusal(status, code, fields)
+
+
+def _said(fault: Mapping[str, Any]) -> Said:
+    """Of a problem, or of one of its errors."""
+    params = fault.get("params")
+    known = params if isinstance(params, dict) else {}
+    return Said(str(fault.get("message") or ""), str(fault.get("code") or ""), known)

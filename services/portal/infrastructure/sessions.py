@@ -19,7 +19,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from libs.kernel.errors import Forbidden
+from libs.kernel.errors import RoleNeeded
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Caller
 from libs.runtime.limits import READING
@@ -61,8 +61,9 @@ class SignInRequired(Exception):
 
 
 class WrongCsrfToken(Refusal):
-    def __init__(self) -> None:
-        super().__init__(403, "csrf", "the page is out of date: load it again and repeat")
+    status = 403
+    code = "csrf"
+    text = "The page is out of date: load it again and repeat."
 
 
 class Sessions:
@@ -207,7 +208,7 @@ def require_roles(*roles: str) -> User:
 
     async def allowed(user: UserDep) -> User:
         if not user.may(*roles):
-            raise Forbidden(f"this needs the role {' or '.join(roles)}")
+            raise RoleNeeded(*roles)
         return user
 
     dependency: User = Depends(allowed)

@@ -159,7 +159,7 @@ class PostgresSubmissions:
         found = await self._connection.execute(query.with_for_update() if for_update else query)
         row = found.one_or_none()
         if row is None:
-            raise SubmissionNotFound("no such submission")
+            raise SubmissionNotFound
         return _submission(row)
 
 

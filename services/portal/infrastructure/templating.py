@@ -1,7 +1,6 @@
 """Turns a template into an answer: in the visitor's language and theme, with a page's headers."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,12 +13,14 @@ from babel.dates import format_date, format_datetime, format_time, format_timede
 from babel.numbers import format_currency, format_decimal
 from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from services.portal.domain.user import User
 from services.portal.infrastructure import assets, i18n, import_words, wording
 from services.portal.infrastructure.dead_letter_desk import refused_at
 from services.portal.infrastructure.navigation import entries_for
+from services.portal.infrastructure.sentences import Said, sentence
 from services.portal.infrastructure.sessions import sessions_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,10 +48,32 @@ Tone = Literal["go", "wait", "back", "info"]
 
 @dataclass(frozen=True)
 class Flash:
-    """One sentence shown once, on the next page. `text` is in English, shown translated."""
+    """One sentence shown once, on the next page. `text` is in English or a refusal, shown
+    translated.
+    """
 
     text: str
     tone: Tone = "go"
+
+
+class _KeptFlash(BaseModel):
+    """A flash in its cookie."""
+
+    text: str
+    tone: Tone
+    code: str = ""
+    params: dict[str, str | int] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, flash: Flash) -> "_KeptFlash":
+        if isinstance(flash.text, Said):
+            return cls(text="", tone=flash.tone, code=flash.text.code, params=flash.text.params)
+        return cls(text=flash.text[:MAX_FLASH], tone=flash.tone)
+
+    @property
+    def flash(self) -> Flash:
+        text = Said(self.text, self.code, self.params) if self.code else self.text[:MAX_FLASH]
+        return Flash(text, self.tone)
 
 
 def locale_of(request: Request, visitor: User | None) -> str:
@@ -107,9 +130,8 @@ def redirect(to: str, flash: Flash | None = None) -> Response:
     """See other, after a form; with a sentence for the page that comes."""
     response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
     if flash:
-        raw = json.dumps([flash.text[:MAX_FLASH], flash.tone]).encode()
-        text = base64.urlsafe_b64encode(raw).decode()
-        response.set_cookie(FLASH_COOKIE, text, FLASH_SECONDS, httponly=True, samesite="lax")
+        kept = base64.urlsafe_b64encode(_KeptFlash.of(flash).model_dump_json().encode()).decode()
+        response.set_cookie(FLASH_COOKIE, kept, FLASH_SECONDS, httponly=True, samesite="lax")
     return response
 
 
@@ -174,6 +196,8 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return sign + " ".join(parts)
 
     def translated(text: str) -> str:
+        if isinstance(text, Said):
+            return sentence(text, locale)
         return i18n.translated(text, locale)
 
     return {
@@ -206,12 +230,10 @@ def _filters(locale: str) -> Mapping[str, Any]:
 def _waiting(request: Request) -> Flash | None:
     """What the cookie says; nothing where it is not one of ours."""
     try:
-        text, tone = json.loads(base64.urlsafe_b64decode(request.cookies.get(FLASH_COOKIE, "")))
+        raw = base64.urlsafe_b64decode(request.cookies.get(FLASH_COOKIE, ""))
+        return _KeptFlash.model_validate_json(raw).flash
     except ValueError:
         return None
-    if not isinstance(text, str) or tone not in ("go", "wait", "back", "info"):
-        return None
-    return Flash(text[:MAX_FLASH], tone)
 
 
 def _here(request: Request) -> str:

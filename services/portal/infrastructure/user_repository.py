@@ -28,7 +28,7 @@ class PostgresUsers:
             .returning(users.c.id)
         )
         if added.one_or_none() is None:
-            raise EmailTaken("somebody signs in with this e-mail already", field="email")
+            raise EmailTaken(field="email")
 
     async def get(self, tenant_id: str, user_id: UUID) -> User:
         return await self._one(tenant_id, user_id, for_update=False)
@@ -134,7 +134,7 @@ class PostgresUsers:
         rows = await self._connection.execute(query.with_for_update() if for_update else query)
         row = rows.mappings().one_or_none()
         if row is None:
-            raise UserNotFound("no such user")
+            raise UserNotFound
         return user_of(row, self._vault)
 
     def _columns(self, user: User) -> dict[str, Any]:

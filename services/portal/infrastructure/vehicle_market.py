@@ -7,7 +7,6 @@ from uuid import UUID
 from services.portal.domain.submission import RowError
 from services.portal.domain.user import User
 from services.portal.domain.vehicle_file import NUMBERS, VehicleRow
-from services.portal.infrastructure.import_words import SAID, said
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 
 SERVICE = "vehicles"
@@ -49,8 +48,10 @@ class VehicleMarket:
             if refusal.status in TRY_AGAIN or refusal.code == IN_FLIGHT:
                 raise PeerUnavailable(SERVICE) from refusal
             return [
-                RowError(row.row, "price" if field in NUMBERS[1:] else field, SAID, said(sentence))
-                for field, sentence in refusal.fields.items()
+                RowError(
+                    row.row, "price" if field in NUMBERS[1:] else field, each.code, each.params
+                )
+                for field, each in refusal.fields.items()
             ]
         return []
 

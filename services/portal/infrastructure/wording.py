@@ -136,7 +136,6 @@ DOWN = {
 
 
 PRECONDITION_FAILED = 412
-MOVED_ON = marked("Somebody else changed it in the meantime: reload the page.")
 
 SERVICES = {
     "orders": marked("Orders"),
@@ -169,10 +168,8 @@ def down_message(service: str) -> str:
 
 
 def refusal_message(refusal: PeerRefusal) -> str:
-    """The service's own sentence; of a version that is no longer the current one, what to do."""
-    if refusal.status == PRECONDITION_FAILED:
-        return MOVED_ON
-    return next(iter(refusal.fields.values()), refusal.code)
+    """The first of what it refuses."""
+    return next(iter(refusal.fields.values()))
 
 
 def staff_state(state: str) -> str:

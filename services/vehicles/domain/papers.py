@@ -7,7 +7,13 @@ from validate_docbr import RENAVAM
 from vininfo import Vin
 from vininfo.exceptions import ValidationError
 
-from libs.kernel.errors import Invalid
+from services.vehicles.domain.errors import (
+    InvalidChassisNumber,
+    InvalidPlate,
+    InvalidRenavam,
+    WrongChassisCheckDigit,
+    WrongRenavamCheckDigit,
+)
 
 OLD_PLATE = re.compile(r"[A-Z]{3}[0-9]{4}")
 MERCOSUL_PLATE = re.compile(r"[A-Z]{3}[0-9][A-Z][0-9]{2}")
@@ -42,9 +48,9 @@ class Papers:
         rule.
         """
         return cls(
-            None if plate is None else _plate(plate),
-            None if chassis_number is None else _chassis_number(chassis_number, year),
-            None if renavam is None else _renavam(renavam),
+            None if plate is None else checked_plate(plate),
+            None if chassis_number is None else checked_chassis_number(chassis_number, year),
+            None if renavam is None else checked_renavam(renavam),
         )
 
     @property
@@ -67,7 +73,7 @@ def _masked(value: str | None, *, shown: int) -> str | None:
 
 def sought_plate(typed: str) -> str:
     """A plate as it is looked for: in its Mercosul form. Raises Invalid."""
-    return _mercosul(_plate(typed))
+    return _mercosul(checked_plate(typed))
 
 
 def _mercosul(plate: str) -> str:
@@ -79,36 +85,34 @@ def _mercosul(plate: str) -> str:
     return plate[:4] + "ABCDEFGHIJ"[int(plate[4])] + plate[5:]
 
 
-def _plate(value: str) -> str:
+def checked_plate(value: str) -> str:
     plate = value.strip().upper().replace("-", "", 1)
     if not (OLD_PLATE.fullmatch(plate) or MERCOSUL_PLATE.fullmatch(plate)):
-        raise Invalid("A plate reads ABC1234 or, since Mercosul, ABC1D23.", field="plate")
+        raise InvalidPlate(field="plate")
     return plate
 
 
-def _chassis_number(value: str, year: int) -> str:
+def checked_chassis_number(value: str, year: int) -> str:
     short = re.sub(r"[ ./*-]", "", value.strip().upper())
     if year < FIRST_YEAR_OF_17 and SHORT_CHASSIS.fullmatch(short):
         return short
     try:
         number = str(Vin.validate(value))
     except ValidationError:
-        raise Invalid(
-            "A chassis number has 17 letters and digits, none of them I, O or Q."
-            f" Up to model year {FIRST_YEAR_OF_17 - 1} it may have 4 to 16.",
-            field="chassis_number",
+        raise InvalidChassisNumber(
+            field="chassis_number", last_short_year=FIRST_YEAR_OF_17 - 1
         ) from None
     if number[0] in CHECK_DIGIT_REGIONS and not Vin(number).verify_checksum(check_year=False):
-        raise Invalid("The check digit of the chassis number is wrong.", field="chassis_number")
+        raise WrongChassisCheckDigit(field="chassis_number")
     return number
 
 
-def _renavam(value: str) -> str:
+def checked_renavam(value: str) -> str:
     """Eleven digits, the last a check digit. Older ones have nine: they are filled with zeros."""
     digits = value.strip().replace("-", "", 1)
     number = digits.zfill(11)
     if not re.fullmatch(r"[0-9]{9,11}", digits) or not int(digits):
-        raise Invalid("A RENAVAM has eleven digits.", field="renavam")
+        raise InvalidRenavam(field="renavam")
     if not RENAVAM().validate(number):
-        raise Invalid("The check digit of the RENAVAM is wrong.", field="renavam")
+        raise WrongRenavamCheckDigit(field="renavam")
     return number

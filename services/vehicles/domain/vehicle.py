@@ -3,8 +3,11 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from libs.kernel.errors import Invalid, StaleVersion
+from libs.kernel.errors import StaleVersion
 from services.vehicles.domain.errors import (
+    InvalidPrice,
+    InvalidText,
+    InvalidYear,
     NotYourVehicle,
     VehicleIsReserved,
     VehicleIsSold,
@@ -28,26 +31,36 @@ class Details:
     price_cents: int
 
     def checked(self, *, this_year: int) -> "Details":
-        """In one spelling. Raises Invalid with `field`. Next year's models are sold this year."""
-        if not FIRST_YEAR <= self.year <= this_year + 1:
-            raise Invalid(f"The year is between {FIRST_YEAR} and {this_year + 1}.", field="year")
-        if not 0 < self.price_cents <= HIGHEST_PRICE_CENTS:
-            raise Invalid(
-                f"The price is between 1 and {HIGHEST_PRICE_CENTS} cents.", field="price_cents"
-            )
+        """In one spelling. Raises Invalid with `field`."""
         return replace(
             self,
+            year=checked_year(self.year, this_year=this_year),
+            price_cents=checked_price(self.price_cents),
             make=plain_text(self.make, "make"),
             model=plain_text(self.model, "model"),
             colour=plain_text(self.colour, "colour"),
         )
 
 
+def checked_year(year: int, *, this_year: int) -> int:
+    """Raises InvalidYear. Next year's models are sold this year."""
+    if not FIRST_YEAR <= year <= this_year + 1:
+        raise InvalidYear(field="year", least=FIRST_YEAR, most=this_year + 1)
+    return year
+
+
+def checked_price(cents: int) -> int:
+    """Raises InvalidPrice."""
+    if not 0 < cents <= HIGHEST_PRICE_CENTS:
+        raise InvalidPrice(field="price_cents", least_cents=1, most_cents=HIGHEST_PRICE_CENTS)
+    return cents
+
+
 def plain_text(value: str, field: str) -> str:
-    """One line of printable characters, single spaces. Raises Invalid."""
+    """One line of printable characters, single spaces. Raises InvalidText."""
     text = " ".join(value.split())
     if not text or len(text) > LONGEST_TEXT or not text.isprintable():
-        raise Invalid(f"{field} is 1 to {LONGEST_TEXT} printable characters.", field=field)
+        raise InvalidText(field=field, most=LONGEST_TEXT)
     return text
 
 
@@ -95,7 +108,7 @@ class Vehicle:
     def require_version(self, version: int | None) -> None:
         """Raises StaleVersion where the caller has seen another version. None: any will do."""
         if version is not None and version != self.version:
-            raise StaleVersion(f"The vehicle is at version {self.version}.")
+            raise StaleVersion
 
     def edit(self, details: Details, *, new_papers: bool) -> VehicleUpdated | None:
         """While RESERVED only the colour may change: the purchase is about this vehicle, at this

@@ -1,29 +1,62 @@
 """What clients send and get. Money in integer cents, papers masked unless the caller may see."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from datetime import UTC
+from functools import partial
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
 
-from libs.runtime.schemas import Body, Cents, Out
+from libs.kernel.clock import utc_now
+from libs.kernel.errors import Invalid
+from libs.runtime.faults import fault, rule
+from libs.runtime.schemas import Body, Cents, Changes, Out
 from services.vehicles.application.ports import Listing, MakeCount, Search, Status
-from services.vehicles.domain.papers import Papers
-from services.vehicles.domain.vehicle import Details, plain_text
+from services.vehicles.domain.papers import (
+    Papers,
+    checked_chassis_number,
+    checked_plate,
+    checked_renavam,
+)
+from services.vehicles.domain.vehicle import Details, checked_price, checked_year, plain_text
 from services.vehicles.domain.wording import words_of
 
-Year = Annotated[int, Field(strict=True, ge=0, le=9999)]
+
+def _year_by_now(year: int) -> int:
+    return checked_year(year, this_year=utc_now().astimezone(UTC).year)
+
+
+def _chassis_number(value: str, info: ValidationInfo) -> str:
+    """By the rule of the year beside it; a change that names none is held against the vehicle's own
+    year afterwards.
+    """
+    try:
+        return checked_chassis_number(value, info.data.get("year") or 0)
+    except Invalid as error:
+        raise fault(error) from None
+
+
+Make = Annotated[str, rule(partial(plain_text, field="make"))]
+Model = Annotated[str, rule(partial(plain_text, field="model"))]
+Colour = Annotated[str, rule(partial(plain_text, field="colour"))]
+Words = Annotated[str, rule(partial(plain_text, field="q"))]
+Year = Annotated[int, Field(strict=True, ge=0, le=9999), rule(_year_by_now)]
+Price = Annotated[Cents, rule(checked_price)]
+Plate = Annotated[str, rule(checked_plate)]
+ChassisNumber = Annotated[str, AfterValidator(_chassis_number)]
+Renavam = Annotated[str, rule(checked_renavam)]
 
 
 class NewVehicle(Body):
-    make: str
-    model: str
+    make: Make
+    model: Model
     year: Year
-    colour: str
-    price_cents: Cents
-    plate: str
-    chassis_number: str
-    renavam: str
+    colour: Colour
+    price_cents: Price
+    plate: Plate
+    chassis_number: ChassisNumber
+    renavam: Renavam
     seller_id: UUID
 
     @property
@@ -41,24 +74,15 @@ class NewVehicle(Body):
         )
 
 
-class VehicleChanges(Body):
-    """Only the fields sent are changed; none of them can be emptied."""
-
-    make: str | None = None
-    model: str | None = None
+class VehicleChanges(Changes):
+    make: Make | None = None
+    model: Model | None = None
     year: Year | None = None
-    colour: str | None = None
-    price_cents: Cents | None = None
-    plate: str | None = None
-    chassis_number: str | None = None
-    renavam: str | None = None
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _not_null(cls, value: Any) -> Any:
-        if value is None:
-            raise ValueError("leave a field out to keep it; it cannot be null")
-        return value
+    colour: Colour | None = None
+    price_cents: Price | None = None
+    plate: Plate | None = None
+    chassis_number: ChassisNumber | None = None
+    renavam: Renavam | None = None
 
 
 class VehicleOut(Out):
@@ -140,10 +164,10 @@ class Filters(BaseModel):
     """The query of a listing. Prices in cents, both ends of a range included."""
 
     status: Status = Status.FOR_SALE
-    make: str | None = None
-    model: str | None = None
+    make: Make | None = None
+    model: Model | None = None
     q: Annotated[
-        str | None, Field(description="Words or parts of words of make, model, colour and year.")
+        Words | None, Field(description="Words or parts of words of make, model, colour and year.")
     ] = None
     year_min: Annotated[int | None, Field(ge=0, le=9999)] = None
     year_max: Annotated[int | None, Field(ge=0, le=9999)] = None
@@ -152,13 +176,12 @@ class Filters(BaseModel):
     order: Literal["price", "-price"] = "price"
 
     def search(self, tenant_id: str) -> Search:
-        """Raises Invalid for a make, a model or words that no vehicle can have."""
         return Search(
             tenant_id=tenant_id,
             status=self.status,
-            make=None if self.make is None else plain_text(self.make, "make"),
-            model=None if self.model is None else plain_text(self.model, "model"),
-            words=() if self.q is None else words_of(plain_text(self.q, "q")),
+            make=self.make,
+            model=self.model,
+            words=() if self.q is None else words_of(self.q),
             year_min=self.year_min,
             year_max=self.year_max,
             price_min=self.price_min,

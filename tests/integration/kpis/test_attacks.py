@@ -42,7 +42,8 @@ async def test_hostile_template_is_not_run_even_where_it_was_kept(kpis: Kpis) ->
             f"/kpis/{kpi_id}/value", params={"month": "2026-11"}, headers=kpis.headers
         )
         assert answer.status_code == 422, name
-        assert answer.json()["type"] == "urn:mercado-veiculo:problem:unsafe-template", name
+        assert answer.json()["code"].startswith("template-"), name
+        assert answer.json()["field"] == "sql_template"
 
 
 async def test_rows_of_another_tenant_are_never_seen(kpis: Kpis) -> None:
@@ -171,7 +172,7 @@ async def test_template_that_fails_while_it_runs_is_the_callers_trouble(
 
     assert answer.status_code in {200, 422}
     if answer.status_code == 422:
-        assert answer.json()["type"] == "urn:mercado-veiculo:problem:kpi-not-computable"
+        assert answer.json()["code"] in {"kpi-not-computable", "kpi-cell-is-no-figure"}
 
 
 async def test_reader_that_cannot_be_reached_is_unavailable() -> None:

@@ -68,8 +68,9 @@ async def test_id_of_an_order_is_refused_and_leaves_the_order_to_be_paid(
     payouts: Payouts, external_id: str
 ) -> None:
     answer = await payouts.request(external_id)
-    assert refusal(answer) == (422, "external-id-reserved")
-    assert answer.json()["field"] == "external_id"
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["code"]) == (422, "external-id-reserved")
+    assert (error["field"], error["params"]) == ("external_id", {"prefix": "order:"})
     assert await payouts.rows("SELECT 1 FROM payouts") == []
 
 

@@ -113,13 +113,13 @@ async def test_an_admin_creates_a_user_and_changes_the_roles(
 @pytest.mark.parametrize(
     ("changed", "field", "says"),
     [
-        ({"email": "nobody"}, "email", "this is no e-mail address"),
-        ({"password": "short"}, "password", "a password has 10 to 128 characters"),
-        ({"name": " "}, "name", "a name has 1 to 200 printable characters"),
-        ({"roles": []}, "roles", "at least one"),
-        ({"roles": ["king"]}, "roles", "at least one"),
+        ({"email": "nobody"}, "email", "Write a valid e-mail address."),
+        ({"password": "short"}, "password", "A password has 10 to 128 characters."),
+        ({"name": " "}, "name", "Write 1 to 200 printable characters."),
+        ({"roles": []}, "roles", "at least one role"),
+        ({"roles": ["king"]}, "roles", "at least one role"),
         ({"email": "admin@example.com"}, "email", "Somebody|signs in|e-mail"),
-        ({"locale": "xx"}, "locale", "languages are"),
+        ({"locale": "xx"}, "locale", "Choose a language."),
     ],
 )
 async def test_what_is_wrong_with_a_new_user_is_said_beside_the_field(

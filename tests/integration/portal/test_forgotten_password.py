@@ -88,7 +88,7 @@ async def test_a_link_is_good_once_and_looking_at_it_uses_nothing_up(
         assert (await portal.get(link)).status_code == 200
     too_short = await set_password(portal, link, "short")
     assert too_short.status_code == 422
-    assert error_of(too_short, "password") == "a password has 10 to 128 characters"
+    assert error_of(too_short, "password") == "A password has 10 to 128 characters."
     page = await portal.get(link)
     token = parse_qs(urlsplit(link).query)["token"][0]
     tries = [

@@ -59,7 +59,7 @@ async def test_a_wrong_password_says_so_and_keeps_the_e_mail(
     typed = {"email": "buyer@example.com", "password": "wrong"}
     answer = await submit(shop, page, "/sign-in", **typed)
     assert answer.status_code == 401
-    assert "e-mail or password is wrong" in answer.text
+    assert "E-mail or password is wrong." in answer.text
     assert field_of(answer, "email") == "buyer@example.com"
     assert field_of(answer, "password") == ""
 
@@ -84,7 +84,7 @@ async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(
     assert error_of(answer, "current_password") == "This is not your password."
     typed["current_password"] = PASSWORD
     answer = await submit(shop, page, "/account/password", **{**typed, "password": "short"})
-    assert error_of(answer, "password") == "a password has 10 to 128 characters"
+    assert error_of(answer, "password") == "A password has 10 to 128 characters."
     async with serve() as elsewhere:
         await signed_in(elsewhere, "seller@example.com")
         answer = await submit(shop, page, "/account/password", **typed)
@@ -112,10 +112,10 @@ async def test_whoever_registers_is_signed_in_with_the_roles_asked_for(
 @pytest.mark.parametrize(
     ("changed", "field", "reason"),
     [
-        ({"password": "short"}, "password", "a password has 10 to 128 characters"),
-        ({"email": "nobody"}, "email", "this is no e-mail address"),
-        ({"email": "buyer@example.com"}, "email", "somebody signs in with this e-mail already"),
-        ({"name": " "}, "name", "a name has 1 to 200 printable characters"),
+        ({"password": "short"}, "password", "A password has 10 to 128 characters."),
+        ({"email": "nobody"}, "email", "Write a valid e-mail address."),
+        ({"email": "buyer@example.com"}, "email", "Somebody signs in with this e-mail already."),
+        ({"name": " "}, "name", "Write 1 to 200 printable characters."),
     ],
 )
 async def test_a_registration_is_refused_with_the_reason_beside_the_field(
@@ -189,13 +189,13 @@ async def test_what_customers_refuses_stands_beside_its_field(
     behind.refuses(
         f"customers PUT /users/{user.id}/customer",
         422,
-        "invalid-personal-data",
-        "this is no CPF and no CNPJ",
+        "invalid-document",
+        "in English",
         field="document",
     )
     answer = await submit(shop, page, "/account/customer", **typed)
     assert answer.status_code == 422
-    assert error_of(answer, "document") == "this is no CPF and no CNPJ"
+    assert error_of(answer, "document") == "Write a valid CPF or CNPJ."
     assert field_of(answer, "phone") == typed["phone"]
     behind.down("customers")
     answer = await submit(shop, page, "/account/customer", **typed)

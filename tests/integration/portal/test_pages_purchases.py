@@ -134,8 +134,8 @@ async def test_a_move_without_the_token_of_the_page_does_nothing(
 async def test_a_refused_move_says_why(shop: ServiceClient, behind: Behind, buyer: User) -> None:
     order_id = uuid7()
     standing(behind, order_id, state="PAID")
-    closed = "The order is closed: it can no longer be cancelled."
-    behind.refuses(f"orders POST /purchases/{order_id}/cancel", 409, "order-already-closed", closed)
+    closed = "The vehicle was picked up: the purchase cannot be changed."
+    behind.refuses(f"orders POST /purchases/{order_id}/cancel", 409, "order-already-closed", "no")
     page = await shop.get(f"/purchases/{order_id}")
     await submit(shop, page, f"/purchases/{order_id}/cancel")
     assert closed in (await shop.get(f"/purchases/{order_id}")).text

@@ -65,7 +65,10 @@ async def test_all_that_is_wrong_stands_beside_its_field_at_once_and_the_rest_is
 ) -> None:
     """What the portal cannot read, and what the service refuses, in one answer."""
     wrong = "The check digit of the RENAVAM is wrong."
-    errors = [{"field": "year", "message": "null"}, {"field": "renavam", "message": wrong}]
+    errors = [
+        {"field": "year", "code": "malformed", "message": "null"},
+        {"field": "renavam", "code": "wrong-renavam-check-digit", "message": "in English"},
+    ]
     behind.refuses(LIST, 422, "invalid-input", "Some of it.", errors=errors)
     page = await shop.get("/sell/new")
     typed = {**TYPED, "key": str(uuid4()), "year": "old", "price": "cheap", "make": ""}

@@ -120,13 +120,14 @@ async def test_a_refused_purchase_says_why(
     shown = vehicle()
     path = f"/vehicles/{shown['id']}"
     behind.says(f"vehicles GET {path}", shown)
-    too_many = "The customer has 20 open purchases: pay or cancel one."
-    behind.refuses("orders POST /purchase", 409, "too-many-open-purchases", too_many)
+    behind.refuses(
+        "orders POST /purchase", 409, "too-many-open-purchases", "no", params={"most": 20}
+    )
     shop.cookies.set("locale", "pt")
     page = await shop.get(path)
     answer = await submit(shop, page, f"{path}/buy", key=str(uuid4()), price_cents="1")
     assert answer.status_code == 409
-    assert "Há 20 compras abertas" in answer.text
+    assert "Você tem 20 compras em aberto" in answer.text
 
 
 async def test_a_vehicle_that_is_not_there_is_a_page_too(

@@ -93,12 +93,12 @@ async def test_the_first_admin_is_made_signs_in_and_gets_a_token(
     assert answer.status_code == 200
     again = await portal_command(*ANA)
     assert again.code == 2
-    assert again.stderr == "error: somebody signs in with this e-mail already\n"
+    assert again.stderr == "error: Somebody signs in with this e-mail already.\n"
 
 
 async def test_troubles_are_one_line_each(portal_command: Command) -> None:
     for arguments, changed, told in (
-        (ANA, {"PASSWORD": "short"}, "a password has 10 to 128 characters"),
+        (ANA, {"PASSWORD": "short"}, "A password has 10 to 128 characters."),
         (("token", "nobody@example.com"), {}, "nobody signs in with this e-mail"),
         (("rotate-keys",), {"DATA_KEYS": ""}, "DATA_KEYS: Field required"),
     ):

@@ -57,7 +57,7 @@ async def test_vehicle_that_breaks_a_rule_is_refused_by_the_name_of_the_field(
     answer = await vehicles.client.post("/vehicles", json=body(**change), headers=vehicles.admin)
     assert answer.status_code == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json()["field"] == field
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert not await vehicles.rows("SELECT 1 FROM vehicles WHERE tenant_id = :t", t=vehicles.tenant)
 
 

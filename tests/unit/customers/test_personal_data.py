@@ -5,7 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from validate_docbr import CNPJ, CPF
 
-from services.customers.domain.errors import InvalidPersonalData
+from services.customers.domain.errors import (
+    InvalidDocument,
+    InvalidEmail,
+    InvalidName,
+    InvalidPersonalData,
+    InvalidPhone,
+)
 from services.customers.domain.personal_data import (
     PersonalData,
     normal_document,
@@ -42,9 +48,9 @@ def test_a_cnpj_is_kept_without_punctuation_also_the_alphanumeric_one() -> None:
     ],
 )
 def test_a_document_with_wrong_digits_is_refused_without_repeating_it(text: str) -> None:
-    with pytest.raises(InvalidPersonalData, match=r"^this is no CPF and no CNPJ$") as refused:
+    with pytest.raises(InvalidDocument) as refused:
         normal_document(text)
-    assert refused.value.field == "document"
+    assert (refused.value.field, refused.value.params) == ("document", {})
 
 
 @settings(deadline=None)
@@ -64,7 +70,7 @@ def test_a_phone_is_kept_with_its_country_brazil_if_none_is_given() -> None:
 
 @pytest.mark.parametrize("text", ["", "123", "telephone", "+55 11 1", "+999 123456789"])
 def test_what_is_no_phone_number_is_refused(text: str) -> None:
-    with pytest.raises(InvalidPersonalData, match=r"^this is no phone number$"):
+    with pytest.raises(InvalidPhone):
         normal_phone(text)
 
 
@@ -74,7 +80,7 @@ def test_an_email_is_kept_in_lower_case() -> None:
 
 @pytest.mark.parametrize("text", ["", "ana", "ana@", "@example.com", "a b@example.com", "a@b@c.de"])
 def test_what_is_no_email_is_refused(text: str) -> None:
-    with pytest.raises(InvalidPersonalData, match=r"^this is no e-mail address$"):
+    with pytest.raises(InvalidEmail):
         normal_email(text)
 
 
@@ -84,7 +90,7 @@ def test_a_name_is_kept_with_single_spaces() -> None:
 
 @pytest.mark.parametrize("text", ["", "   ", "a" * 201, "Ana\u200bSouza\x07"])
 def test_a_name_that_is_empty_too_long_or_not_printable_is_refused(text: str) -> None:
-    with pytest.raises(InvalidPersonalData, match="a name has 1 to 200"):
+    with pytest.raises(InvalidName, match="1 to 200"):
         normal_name(text)
 
 

@@ -178,10 +178,10 @@ def test_template_without_month_needs_none() -> None:
 
 def test_what_is_wrong_is_named() -> None:
     for template, why in {
-        "SELECT amout FROM sales": "there is no column amout",
-        "SELECT amount FROM sale": "there is no sale: there are sales, purchases",
+        "SELECT amout FROM sales": "There is no column amout",
+        "SELECT amount FROM sale": "There is no sale: there are sales, purchases",
         "SELECT pg_sleep(1)": "pg_sleep is not allowed",
-        "SELECT 1; SELECT 2": "it is not one SELECT",
+        "SELECT 1; SELECT 2": "not one SELECT",
     }.items():
         with pytest.raises(UnsafeTemplate, match=why):
             safe_query(template, 10)

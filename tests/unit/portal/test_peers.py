@@ -6,7 +6,13 @@ import httpx
 import pytest
 
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers import VISITOR, PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers import (
+    PROBLEM,
+    VISITOR,
+    PeerRefusal,
+    Peers,
+    PeerUnavailable,
+)
 
 
 async def token(user: User) -> str:
@@ -53,19 +59,22 @@ async def test_a_service_that_talks_nonsense_or_not_at_all_is_unavailable() -> N
         await peers(silent).get(None, "nowhere", "/x")
 
 
-async def test_a_refusal_names_fields() -> None:
-    many = {"type": "urn:mercado-veiculo:problem:invalid-input", "detail": "some"}
-    many |= {"errors": [{"field": "year", "message": "too old"}]}  # type: ignore[dict-item]
-    one = {"type": "urn:mercado-veiculo:problem:invalid", "detail": "no", "field": "plate"}
-    none = {"type": "urn:mercado-veiculo:problem:vehicle-sold", "detail": "sold"}
+async def test_a_refusal_names_every_field_with_its_code_and_parameters() -> None:
+    year = {"field": "year", "code": "year-out-of-range", "message": "old", "params": {"least": 1}}
+    plate = {"field": "plate", "code": "invalid-plate", "message": "no"}
+    many = {"type": f"{PROBLEM}invalid-input", "detail": "some", "errors": [year, plate]}
+    one = {"type": f"{PROBLEM}document-taken", "detail": "no", "field": "document"}
+    whole = {"type": f"{PROBLEM}vehicle-sold", "code": "vehicle-sold", "detail": "sold"}
     for problem, fields in (
-        (many, {"year": "too old"}),
-        (one, {"plate": "no"}),
-        (none, {"": "sold"}),
+        (many, {"year": ("year-out-of-range", {"least": 1}), "plate": ("invalid-plate", {})}),
+        (one, {"document": ("document-taken", {})}),
+        (whole, {"": ("vehicle-sold", {})}),
+        ({}, {"": ("", {})}),
+        ({"errors": [{}], "params": 3}, {"": ("", {})}),
     ):
         with pytest.raises(PeerRefusal) as refused:
             await peers(lambda _, p=problem: httpx.Response(409, json=p)).get(  # type: ignore[misc]
                 None, "vehicles", "/x"
             )
-        assert refused.value.fields == fields
-    assert refused.value.code == "vehicle-sold"
+        found = {name: (each.code, each.params) for name, each in refused.value.fields.items()}
+        assert found == fields

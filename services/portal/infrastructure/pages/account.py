@@ -21,6 +21,7 @@ from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
     UserDep,
@@ -133,7 +134,7 @@ class Account:
         try:
             check_password(password, email=user.email)
         except InvalidUser as error:
-            return await self._page(request, user, {}, {"password": str(error)}, 422)
+            return await self._page(request, user, {}, {"password": said(error)}, 422)
         await self._transactions.run(
             partial(
                 change_password,
@@ -150,7 +151,11 @@ class Account:
         return redirect("/account", PASSWORD_CHANGED)
 
     async def _again(
-        self, request: Request, user: User, values: Mapping[str, str], error: Exception
+        self,
+        request: Request,
+        user: User,
+        values: Mapping[str, str],
+        error: PeerUnavailable | PeerRefusal | DomainError,
     ) -> Response:
         """The form as it was typed, with what is wrong."""
         match error:
@@ -158,8 +163,8 @@ class Account:
                 return await self._page(request, user, values, {}, 503, [service])
             case PeerRefusal(fields=fields, status=status):
                 return await self._page(request, user, values, fields, status)
-            case _:
-                return await self._page(request, user, values, {"": str(error)}, 409)
+            case DomainError():
+                return await self._page(request, user, values, {"": said(error)}, 409)
 
     async def _page(
         self,

@@ -1,6 +1,7 @@
 """Audits, submissions of everybody, and users."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
@@ -42,6 +43,7 @@ from services.portal.infrastructure.i18n import LANGUAGES, marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.roles import ROLES
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, redirect, render
 
@@ -209,7 +211,7 @@ class AdminPages:
                 )
             )
         except DomainError as error:
-            errors = {error.field or "": str(error)}
+            errors = {error.field or "": said(error)}
             return await self._users(
                 request, user, Search(), values=values, errors=errors, roles=frozenset(roles or [])
             )
@@ -222,7 +224,7 @@ class AdminPages:
         search: "Search",
         *,
         values: dict[str, str] | None = None,
-        errors: dict[str, str] | None = None,
+        errors: Mapping[str, str] | None = None,
         roles: frozenset[str] = frozenset({BUYER}),
     ) -> Response:
         found = await self._transactions.read(

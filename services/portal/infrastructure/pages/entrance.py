@@ -20,6 +20,7 @@ from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
     UserDep,
@@ -78,7 +79,7 @@ class Entrance:
             return await self._enter(request, email, password, redirect(local_path(next)))
         except (SignInRefused, TooManyAttempts) as error:
             status = 429 if isinstance(error, TooManyAttempts) else 401
-            return _sign_in_page(request, next, {"email": email}, {"": str(error)}, status)
+            return _sign_in_page(request, next, {"email": email}, {"": said(error)}, status)
 
     async def sign_out(self, request: Request, user: UserDep, session_id: SessionIdDep) -> Response:
         await self._transactions.run(
@@ -135,7 +136,7 @@ class Entrance:
             return await self._enter(request, email, password, redirect(local_path(next), WELCOME))
         except (InvalidUser, EmailTaken) as error:
             field = error.field or ("email" if isinstance(error, EmailTaken) else "")
-            return _join_page(request, values, {field: str(error)}, 422)
+            return _join_page(request, values, {field: said(error)}, 422)
         except (SignInRefused, TooManyAttempts):
             return redirect("/sign-in")
 

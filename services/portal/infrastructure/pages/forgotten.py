@@ -22,6 +22,7 @@ from services.portal.infrastructure import i18n
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import MAX_TOKEN, VisitorDep
 from services.portal.infrastructure.templating import Flash, redirect, render
 
@@ -120,7 +121,7 @@ class ForgottenPasswords:
                 )
             )
         except InvalidUser as error:
-            return self._form(request, visitor, token, {"password": str(error)}, 422)
+            return self._form(request, visitor, token, {"password": said(error)}, 422)
         except ResetRefused:  # used in the meantime
             return self._no_longer_good(request, visitor)
         return redirect("/sign-in", CHANGED)

@@ -209,7 +209,7 @@ async def _visible(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Su
     """A seller's own; those who run the market see all of their tenant's."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(OPERATOR, ADMIN):
-        raise SubmissionNotFound("no such submission")
+        raise SubmissionNotFound
     return submission
 
 

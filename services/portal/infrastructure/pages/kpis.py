@@ -28,9 +28,10 @@ from services.portal.infrastructure.kpi_words import Speaker
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.sentences import Said
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, locale_of, redirect, render
-from services.portal.infrastructure.wording import PRECONDITION_FAILED
+from services.portal.infrastructure.wording import PRECONDITION_FAILED, refusal_message
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 Admin = Annotated[User, require_roles(ADMIN)]
@@ -159,7 +160,7 @@ class KpiPages:
         try:
             await self._diary.note(user, "kpi.changed", kpi["id"], deed)
         except PeerRefusal as refusal:
-            errors = refusal.fields
+            errors: dict[str, str] = dict(refusal.fields)
             if refusal.status == PRECONDITION_FAILED:
                 errors, values["version"] = {"": MOVED_ON}, newest
             return await self._form(request, user, kpi, values, errors=errors)
@@ -194,7 +195,7 @@ class KpiPages:
     async def _find(self, user: User, kpi_id: str) -> tuple[Mapping[str, Any], str]:
         """Raises PeerRefusal, also for what cannot be an id."""
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", kpi_id):
-            raise PeerRefusal(404, "kpi-not-found", {})
+            raise PeerRefusal(404, "kpi-not-found", {"": Said("", "kpi-not-found")})
         reply = await self._peers.get(user, SERVICE, f"/kpis/{kpi_id}")
         return reply.body, reply.version
 
@@ -212,8 +213,8 @@ class KpiPages:
         try:
             found = (await self._peers.send(user, SERVICE, "POST", "/kpis/trial", body)).body
         except PeerRefusal as refusal:
-            errors = dict(refusal.fields)
-            errors.setdefault("sql_template", next(iter(errors.values()), refusal.code))
+            errors: dict[str, str] = dict(refusal.fields)
+            errors.setdefault("sql_template", refusal_message(refusal))
             return await self._form(request, user, kpi, values, errors=errors)
         speaker = Speaker(locale_of(request, user))
         return await self._form(request, user, kpi, values, trial=speaker(found))
@@ -273,7 +274,7 @@ class KpiPages:
             values = dict(zip([*before, month], [*earlier, last], strict=True))
             return over_months(kpi, values, speaker)
         except PeerRefusal as refusal:
-            trouble = next(iter(refusal.fields.values()), refusal.code)
+            trouble = refusal_message(refusal)
             return KpiView(kpi["id"], kpi["name"], kpi["description"], trouble=trouble)
 
 

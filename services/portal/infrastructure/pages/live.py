@@ -164,7 +164,7 @@ class LivePurchase:
         except PeerUnavailable as error:
             return None, [error.service]
         except PeerRefusal as error:
-            raise PurchaseNotFound("no such purchase") from error
+            raise PurchaseNotFound from error
         return Standing.of(found.body), []
 
     async def _paying(self, user: User, standing: Standing | None) -> tuple[bool, list[str]]:
@@ -222,7 +222,7 @@ def _may_see(customer_id: str | UUID | None, user: User) -> bool:
 def _check_may_see(user: User, customer_id: str | UUID | None) -> None:
     """Raises PurchaseNotFound."""
     if not _may_see(customer_id, user):
-        raise PurchaseNotFound("no such purchase")
+        raise PurchaseNotFound
 
 
 def _grown(

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from libs.runtime.handlers import method_not_allowed, methods_of
-from libs.runtime.problems import problem
+from libs.runtime.problems import NoSuchPath, problem
 from services.portal.infrastructure.pages.page import page_router
 
 FOR_PROGRAMS = ("api/", ".well-known/", "static/")
@@ -14,7 +14,7 @@ async def nowhere(path: str, request: Request) -> Response:
     if path.startswith(FOR_PROGRAMS):
         if request.method not in methods_of(request):
             return method_not_allowed(request)
-        return problem(404, "no-such-path", "Not Found")
+        return problem(NoSuchPath())
     raise HTTPException(404)
 
 

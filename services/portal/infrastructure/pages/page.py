@@ -9,10 +9,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from libs.kernel.errors import DomainError
+from libs.kernel.errors import CodedError
 from libs.messaging.inbox.failures import summarize
 from libs.runtime.handlers import DATABASE_TROUBLE, database_failed
-from libs.runtime.problems import Refusal, of_domain_error
+from libs.runtime.problems import status_of
 from services.portal.domain.user import User
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
@@ -53,10 +53,8 @@ class PageRoute(APIRoute):
                 return await problem_page(request, 503, service=error.service)
             except PeerRefusal as error:
                 return await problem_page(request, error.status)
-            except Refusal as error:
-                return await problem_page(request, error.status)
-            except DomainError as error:
-                return await problem_page(request, of_domain_error(error).status_code)
+            except CodedError as error:
+                return await problem_page(request, status_of(type(error)))
             except HTTPException as error:
                 return await problem_page(request, error.status_code)
             except DATABASE_TROUBLE as error:

@@ -110,7 +110,7 @@ class Purchases:
         """Raises PurchaseNotFound: to act is the buyer's alone."""
         found = await self._peers.get(user, "orders", f"/saga-states/{order_id}")
         if not is_own(user, Standing.of(found.body).customer_id):
-            raise PurchaseNotFound("no such purchase")
+            raise PurchaseNotFound
 
     async def _vehicles(self, user: User, ids: Iterable[str]) -> dict[str, Vehicle]:
         """Those that can be had: a name is nice, but not what the page is about."""

@@ -52,6 +52,7 @@ UNREADABLE = marked("What is stored here cannot be read. Please write it again."
 
 class NoSuchVehicle(NotFound):
     code = "vehicle-not-found"
+    text = "There is no such vehicle."
 
 
 class Selling:
@@ -195,7 +196,7 @@ class Selling:
         found = await self._peers.get(user, "vehicles", f"/vehicles/{vehicle_id}")
         vehicle = Vehicle.of(found.body)
         if vehicle.seller_id != str(user.id) and not user.may(ADMIN):
-            raise NoSuchVehicle("no such vehicle")
+            raise NoSuchVehicle
         return vehicle, found.version
 
     async def _check(

@@ -1,6 +1,6 @@
 """What is for sale, one vehicle, and buying it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -31,7 +31,8 @@ class Storefront:
         self, request: Request, visitor: VisitorDep, cursor: Annotated[str | None, Query()] = None
     ) -> Response:
         values = {name: request.query_params.get(name, "").strip()[:60] for name in FILTERS}
-        vehicles, following, down, errors = [], None, [], {}
+        vehicles, following, down = [], None, []
+        errors: Mapping[str, str] = {}
         try:
             found = await self._peers.get(
                 visitor,

@@ -24,6 +24,7 @@ from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.roles import ROLES
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import refusal_message
@@ -84,7 +85,7 @@ class UserPage:
         except UserNotFound:
             raise
         except DomainError as error:
-            return await self._page(request, user, user_id, errors={"roles": str(error)})
+            return await self._page(request, user, user_id, errors={"roles": said(error)})
         return redirect(f"/users/{user_id}", CHANGED)
 
     async def disable(
@@ -104,7 +105,7 @@ class UserPage:
                 )
             )
         except LastAdmin as error:
-            return await self._page(request, user, user_id, errors={"disable": str(error)})
+            return await self._page(request, user, user_id, errors={"disable": said(error)})
         return redirect(f"/users/{user_id}", DISABLED)
 
     async def enable(self, request: Request, user: Admin, user_id: UUID) -> Response:
@@ -120,7 +121,7 @@ class UserPage:
                 )
             )
         except NothingKept as error:
-            return await self._page(request, user, user_id, errors={"password": str(error)})
+            return await self._page(request, user, user_id, errors={"password": said(error)})
         return redirect(f"/users/{user_id}", ENABLED)
 
     async def set_password(
@@ -137,7 +138,7 @@ class UserPage:
         try:
             check_password(password, email=one.email)
         except DomainError as error:
-            return await self._page(request, user, user_id, errors={"password": str(error)})
+            return await self._page(request, user, user_id, errors={"password": said(error)})
         password_hash = await self._passwords.hash(password)
         await self._transactions.run(
             lambda uow: change_password(
