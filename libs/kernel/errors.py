@@ -64,6 +64,14 @@ class Forbidden(DomainError):
     text = "The caller may not do this."
 
 
+class Unidentified(DomainError):
+    """It is not known who is there (401)."""
+
+
+class TooMany(DomainError):
+    """It was tried too often lately (429)."""
+
+
 class RoleNeeded(Forbidden):
     """`roles` are those of which one is enough."""
 

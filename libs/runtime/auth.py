@@ -1,7 +1,7 @@
 """Who is calling: JWTs signed with an asymmetric key, or everyone where AUTH=off."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 from uuid import UUID
@@ -10,8 +10,9 @@ import jwt
 from fastapi import Depends, Header, Request
 
 from libs.kernel.errors import Forbidden, RoleNeeded
+from libs.runtime.declared import CALLERS, refuses
 from libs.runtime.jwks import KeySet, KeysUnavailable
-from libs.runtime.problems import BadRequest, HeaderRequired, Refusal, Unavailable, refuses
+from libs.runtime.problems import BadRequest, HeaderRequired, Refusal, Unavailable
 from libs.runtime.settings import ServiceSettings
 
 ROLES = frozenset({"buyer", "seller", "operator", "admin"})
@@ -104,8 +105,13 @@ class Authenticator:
 
     @property
     def schemes(self) -> Mapping[str, Mapping[str, str]]:
-        """The OpenAPI security schemes by name, any of which is enough; none where AUTH=off."""
+        """The OpenAPI security schemes by name; none where AUTH=off."""
         return {} if self.keys is None else {"bearer": BEARER}
+
+    @property
+    def for_callers(self) -> Sequence[str]:
+        """Those of which any one tells who is calling."""
+        return list(self.schemes)
 
     async def caller_of(
         self,
@@ -180,7 +186,7 @@ def _caller_of(claims: dict[str, Any]) -> Caller:
     return Caller(tenant, claims["sub"], ROLES.intersection(roles), customer, claims["exp"])
 
 
-@refuses(400, 401, 403, for_callers=True)
+@refuses(400, 401, 403, schemes=(CALLERS,))
 async def _caller(
     request: Request,
     authorization: Annotated[str | None, Header(include_in_schema=False)] = None,

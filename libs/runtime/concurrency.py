@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import Depends, Header
 
 from libs.kernel.errors import StaleVersion
-from libs.runtime.problems import BadRequest, Refusal, refuses
+from libs.runtime.declared import refuses
+from libs.runtime.problems import BadRequest, Refusal
 
 _VERSION = re.compile(r'"?(\d{1,18})"?')
 VERSION = r'^(\d{1,18}|"\d{1,18}")$'

@@ -24,11 +24,12 @@ from libs.messaging.outbox.given_up import (
 )
 from libs.runtime.auth import DEFAULT_TENANT, Caller, CallerDep
 from libs.runtime.database import driver_of
-from libs.runtime.problems import refuses
+from libs.runtime.declared import refuses
 from libs.runtime.schemas import Body, Out
 
 MOST_LISTED = 100
 PATH = "/outbox/given-up"
+TAGS = {"outbox": "Events that the relay gave up."}
 
 log = structlog.get_logger(__name__)
 
@@ -127,8 +128,12 @@ class Endpoints:
 def router(engine: AsyncEngine, *, tenant_attribute: str) -> APIRouter:
     """`tenant_attribute`: the CloudEvents attribute that names an event's tenant."""
     routes, to = APIRouter(tags=["outbox"]), Endpoints(engine, tenant_attribute)
-    routes.get(PATH, response_model=GivenUpList)(to.listed)
-    routes.post(f"{PATH}/{{event_id}}/send-again", response_model=SentAgainOut)(to.send_again)
+    routes.get(PATH, response_model=GivenUpList, operation_id="list_given_up_events")(to.listed)
+    routes.post(
+        f"{PATH}/{{event_id}}/send-again",
+        response_model=SentAgainOut,
+        operation_id="send_given_up_event_again",
+    )(to.send_again)
     return routes
 
 

@@ -37,7 +37,8 @@ from starlette.responses import Response
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import etag
-from libs.runtime.problems import BadRequest, HeaderRequired, MalformedJson, Refusal, refuses
+from libs.runtime.declared import REPLAYED, answers, refuses
+from libs.runtime.problems import BadRequest, HeaderRequired, MalformedJson, Refusal
 
 IDEMPOTENCY_KEYS = "idempotency_keys"
 MAX_KEY = 255
@@ -261,6 +262,7 @@ def _kept(answer: Answer) -> _Kept:
 
 
 @refuses(400, 409, 422)
+@answers(REPLAYED)
 async def _call(
     request: Request,
     caller: CallerDep,

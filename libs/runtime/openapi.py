@@ -1,59 +1,117 @@
-"""The OpenAPI document: what FastAPI derives, and the refusals it cannot know of."""
+"""The OpenAPI document: what FastAPI derives, and what it cannot know of: refusals and their codes,
+headers of answers, who may call.
+"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
 
+from libs.kernel.errors import CodedError
 from libs.runtime.auth import Authenticator
-from libs.runtime.problems import MEDIA_TYPE, Declared, declared_by
+from libs.runtime.declared import CALLERS, ETAG, LINK, LOCATION, REPLAYED, Declared, declared_by
+from libs.runtime.problems import MEDIA_TYPE, status_of, title_of
 
 Json = dict[str, Any]
 
+TEXT: Json = {"type": "string"}
 PROBLEM: Json = {
     "type": "object",
-    "description": "RFC 9457. `type` is stable; `field` or `errors` say which input is meant.",
-    "required": ["type", "title", "status", "detail"],
+    "description": (
+        "RFC 9457. `code` is stable, and `type` ends in it; `params` belong to its sentence."
+        " `field` or `errors` say which input is meant."
+    ),
+    "required": ["type", "title", "status", "detail", "code"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
+        "title": TEXT,
         "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "field": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "message"],
-                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
-            },
-        },
+        "detail": TEXT,
+        "code": TEXT,
+        "params": {"$ref": "#/components/schemas/Params"},
+        "field": TEXT,
+        "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Fault"}},
     },
 }
-HEADERS: Mapping[int, str] = {401: "WWW-Authenticate", 503: "Retry-After"}
+FAULT: Json = {
+    "type": "object",
+    "description": "What is wrong with one field.",
+    "required": ["field", "code", "message"],
+    "properties": {
+        "field": TEXT,
+        "code": TEXT,
+        "message": TEXT,
+        "params": {"$ref": "#/components/schemas/Params"},
+    },
+}
+PARAMS: Json = {
+    "type": "object",
+    "description": "By name. A parameter whose name ends in `_cents` is money.",
+    "additionalProperties": True,
+}
+SCHEMAS: Mapping[str, Json] = {"Problem": PROBLEM, "Fault": FAULT, "Params": PARAMS}
+
+ANSWERED: Mapping[str, Json] = {
+    ETAG: {
+        "description": "The version, for If-Match and If-None-Match.",
+        "required": True,
+        "schema": TEXT,
+    },
+    LOCATION: {
+        "description": "Where it can be read.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    LINK: {
+        "description": "The next page, with rel=next; none on the last one.",
+        "schema": TEXT,
+    },
+    REPLAYED: {
+        "description": "`true`: the first answer to this Idempotency-Key again.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
+RETRY_AFTER: Json = {"description": "In seconds.", "schema": {"type": "integer"}}
+REFUSED: Mapping[int, Mapping[str, Json]] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": TEXT}},
+    409: {"Retry-After": RETRY_AFTER},
+    429: {"Retry-After": {"required": True, **RETRY_AFTER}},
+    503: {"Retry-After": {"required": True, **RETRY_AFTER}},
+}
 WITH_INPUT, WITH_PATH, WRITING, WITH_BODY = (422,), (404,), (404, 409), (400, 408, 413, 415)
 ALWAYS = (503,)
 FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
+STREAM = "text/event-stream"
 
 
-def install(app: FastAPI) -> None:
-    """Serve the completed document; `/docs` shows it too."""
+def operation_id(route: APIRoute) -> str:
+    """Of an endpoint that is given none: its own name."""
+    return route.name
+
+
+def install(app: FastAPI, package: str) -> None:
+    """Serve the completed document; `/docs` shows it too. `package`: where the service's own
+    refusals are.
+    """
     derive, made = app.openapi, list[Json]()
 
     def document() -> Json:
         if not made:
-            made.append(_completed(derive(), app))
+            made.append(
+                _completed(derive(), app, _codes(package, app.state.settings.problem_prefix))
+            )
         return made[0]
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _completed(document: Json, app: FastAPI) -> Json:
+def _completed(document: Json, app: FastAPI, codes: Mapping[int, Json]) -> Json:
     authenticator: Authenticator = app.state.authenticator
     used: set[int] = set()
+    tags: set[str] = set()
     for path, method, dependant in _operations(app):
         operation = document["paths"][path][method]
         declared = list(_declarations(dependant))
@@ -61,17 +119,25 @@ def _completed(document: Json, app: FastAPI) -> Json:
         own = {status: each for status, each in operation["responses"].items() if status != "422"}
         refusals = {str(status): _reference(status) for status in sorted(statuses)}
         operation["responses"] = {**refusals, **own}
+        operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
+        operation["security"] = _security(declared, authenticator)
         _complete_parameters(operation, {each.without for each in declared})
-        if any(each.for_callers for each in declared) and authenticator.schemes:
-            operation["security"] = [{name: []} for name in authenticator.schemes]
+        _complete_answers(own, declared)
+        tags.update(operation.get("tags", ()))
         used |= statuses
+    document["servers"] = [{"url": "/", "description": "Where this document was read."}]
+    known = {each["name"]: each for each in document.get("tags", ())}
+    document["tags"] = [known.get(name, {"name": name}) for name in sorted(tags)]
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for name in FASTAPIS_OWN:
         schemas.pop(name, None)
-    schemas["Problem"] = PROBLEM
-    components["responses"] = {str(status): _response(status) for status in sorted(used)}
-    components["securitySchemes"] = dict(authenticator.schemes)
+    schemas.update(SCHEMAS)
+    components["responses"] = {
+        str(status): _response(status, codes.get(status, {})) for status in sorted(used)
+    }
+    if authenticator.schemes:
+        components["securitySchemes"] = dict(authenticator.schemes)
     return document
 
 
@@ -85,9 +151,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, Dependant]]:
 
 def _declarations(dependant: Dependant) -> Iterator[Declared]:
     """Of the endpoint and of everything it depends on."""
-    declared = declared_by(dependant.call)
-    if declared is not None:
-        yield declared
+    yield from declared_by(dependant.call)
     for each in dependant.dependencies:
         yield from _declarations(each)
 
@@ -105,8 +169,18 @@ def _statuses(path: str, method: str, operation: Json, declared: list[Declared])
     return statuses
 
 
+def _security(declared: Sequence[Declared], authenticator: Authenticator) -> list[Json]:
+    """Any of them is enough; none is needed where the service does not ask who is calling."""
+    needed = {name for each in declared for name in each.schemes}
+    if CALLERS in needed:
+        return [{name: list[str]()} for name in authenticator.for_callers]
+    return [{name: list[str]() for name in sorted(needed)}] if needed else []
+
+
 def _complete_parameters(operation: Json, needed: set[str | None]) -> None:
-    """None is the absence of a parameter, not a value of it; what is needed is required."""
+    """Remove `null` from optional parameters, which are left out and never null, and mark the
+    needed ones as required. Headers are spelt as people write them.
+    """
     for parameter in operation.get("parameters", ()):
         schema = parameter["schema"]
         values = [each for each in schema.pop("anyOf", ()) if each.get("type") != "null"]
@@ -114,17 +188,53 @@ def _complete_parameters(operation: Json, needed: set[str | None]) -> None:
             parameter["schema"] = {**values[0], **schema}
         if parameter["name"] in needed:
             parameter["required"] = True
+        if parameter["in"] == "header":
+            parameter["name"] = parameter["name"].title()
+
+
+def _complete_answers(own: Json, declared: list[Declared]) -> None:
+    for status, answer in own.items():
+        for content in answer.get("content", {}).values():
+            if "itemSchema" in content:  # OpenAPI 3.2 knows it, 3.1 does not
+                content.pop("itemSchema")
+                content["schema"] = TEXT
+        headers = {
+            name: ANSWERED[name]
+            for each in declared
+            for name in each.headers
+            if status.startswith("2") and each.status in (None, int(status))
+        }
+        if headers:
+            answer["headers"] = headers
+
+
+def _codes(package: str, prefix: str) -> Mapping[int, Json]:
+    """An example of every refusal of the libraries and of `package`, by status and by code."""
+    found: dict[int, Json] = {}
+    waiting = list(CodedError.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__.startswith(("libs.", f"{package}.")) and hasattr(kind, "code"):
+            status = status_of(kind)
+            example = {"code": kind.code, "title": title_of(kind.code), "status": status}
+            value = {"type": prefix + kind.code, **example, "detail": kind.text}
+            found.setdefault(status, {})[kind.code] = {"summary": example["title"], "value": value}
+    return found
 
 
 def _reference(status: int) -> Json:
     return {"$ref": f"#/components/responses/{status}"}
 
 
-def _response(status: int) -> Json:
+def _response(status: int, examples: Json) -> Json:
+    content: Json = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    if examples:
+        content["examples"] = dict(sorted(examples.items()))
     answer: Json = {
         "description": HTTPStatus(status).phrase,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": {MEDIA_TYPE: content},
     }
-    if status in HEADERS:
-        answer["headers"] = {HEADERS[status]: {"schema": {"type": "string"}, "required": True}}
+    if status in REFUSED:
+        answer["headers"] = dict(REFUSED[status])
     return answer

@@ -15,7 +15,8 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from libs.runtime.auth import Caller, CallerDep
-from libs.runtime.problems import BadRequest, refuses
+from libs.runtime.declared import LINK, answers, refuses
+from libs.runtime.problems import BadRequest
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
@@ -109,6 +110,7 @@ def _limit(text: str | None) -> int:
 
 
 @refuses(400)
+@answers(LINK)
 async def _page(
     request: Request,
     caller: CallerDep,

@@ -1,8 +1,7 @@
 """Refusals as RFC 9457 problem+json. Each `type` is a stable URN; internals never show."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic_core import to_json
 from starlette.responses import Response
@@ -16,11 +15,11 @@ from libs.kernel.errors import (
     Invalid,
     NotFound,
     StaleVersion,
+    TooMany,
+    Unidentified,
 )
 
 MEDIA_TYPE = "application/problem+json"
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 STATUS_OF: Mapping[type[DomainError], int] = {
     NotFound: 404,
@@ -28,6 +27,8 @@ STATUS_OF: Mapping[type[DomainError], int] = {
     Conflict: 409,
     StaleVersion: 412,
     Forbidden: 403,
+    Unidentified: 401,
+    TooMany: 429,
 }
 OTHERWISE = 422
 """The status of a domain's refusal that is of none of these kinds."""
@@ -197,32 +198,3 @@ def problem(
     }
     given = {name: value for name, value in members.items() if value is not None}
     return Problem(error.code, given, status, headers)
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What an endpoint or a dependency of one may answer, for the OpenAPI document.
-
-    `without`: the header it cannot do without. `for_callers`: it wants to know who is calling.
-    """
-
-    statuses: tuple[int, ...]
-    without: str | None = None
-    for_callers: bool = False
-
-
-def refuses(
-    *statuses: int, without: str | None = None, for_callers: bool = False
-) -> Callable[[F], F]:
-    """Declare it where it is decided; the document is made from it."""
-
-    def declare(decided: F) -> F:
-        vars(decided)["declared"] = Declared(statuses, without, for_callers)
-        return decided
-
-    return declare
-
-
-def declared_by(decided: object) -> Declared | None:
-    found = getattr(decided, "declared", None)
-    return found if isinstance(found, Declared) else None

@@ -12,7 +12,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from libs.runtime.problems import BadRequest, refuses
+from libs.runtime.declared import refuses
+from libs.runtime.problems import BadRequest
 
 MAX_NAME = 100
 MOST_NAMED = 20

@@ -41,6 +41,7 @@ work at once use the overflow. The relay has connections of its own."""
 class Service(Generic[Unit]):
     """Everything a service's main.py wires together.
 
+    `description` and `tags`, with a sentence on each, are for its OpenAPI document.
     `install` adds to the application what is no router: mounts, handlers of its own errors, state.
     `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
     hold no place among the requests at work, such as static files; `streams` are those of event
@@ -65,6 +66,8 @@ class Service(Generic[Unit]):
     own_partitions: Maintain | None = None
     sealed: Sealed | None = None
     api_checks: Mapping[str, Check] = field(default_factory=dict)
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def create_app(service: Service[Any]) -> FastAPI:
@@ -74,11 +77,17 @@ def create_app(service: Service[Any]) -> FastAPI:
     """
     settings, engine = service.settings, service.transactions.engine
     check_own(service.participant, service.choreography)
+    tags = dict(service.tags)
+    if service.participant.publishes:
+        tags |= given_up.TAGS
     readiness = Readiness(engine, settings)
     if settings.serves_api:
         readiness.checks.update(service.api_checks)
     app = FastAPI(
         title=settings.service,
+        description=service.description,
+        openapi_tags=[{"name": name, "description": said} for name, said in tags.items()],
+        generate_unique_id_function=openapi.operation_id,
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: running(service, app, readiness),
@@ -91,7 +100,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.state.registry = CollectorRegistry()
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
-    openapi.install(app)
+    openapi.install(app, type(settings).__module__.partition(".infrastructure")[0])
     pages.install(app, service.participant, service.choreography.publishers)
     if settings.serves_api:
         routers = list(service.routers)

@@ -40,6 +40,8 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
     ledger = FileErasureLedger(settings.erasure_ledger)
     return Service(
         settings=settings,
+        description="Customers, their personal data and their credit.",
+        tags={"customers": "Register, find, change, erase; credit limits."},
         participant=participant(),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,

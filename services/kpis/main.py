@@ -35,6 +35,8 @@ def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
     )
     return Service(
         settings=settings,
+        description="Figures of the market, defined as SQL over published views.",
+        tags={"kpis": "Define, change, compute."},
         participant=participant(),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,

@@ -21,6 +21,11 @@ def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
     )
     return Service(
         settings=settings,
+        description="Orders and purchases: from the draft to the pick-up.",
+        tags={
+            "orders": "Drafts, confirmed and closed orders.",
+            "purchases": "Buying in one step, watching it, giving up.",
+        },
         participant=participant(settings.deadlines),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,

@@ -31,6 +31,8 @@ def build(settings: PaymentsSettings) -> Service[PostgresPaymentsUnitOfWork]:
 
     return Service(
         settings=settings,
+        description="Payment codes, payments and refunds.",
+        tags={"payments": "Pay with a code; settle what the gateway leaves open."},
         participant=participant(settings.code_terms),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,

@@ -23,6 +23,8 @@ def build(settings: PayoutsSettings) -> Service[PostgresPayoutsUnitOfWork]:
     worker = BankWorker(transactions, bank, settings.bank_terms)
     return Service(
         settings=settings,
+        description="Payouts to sellers.",
+        tags={"payouts": "Request, find, retry, settle."},
         participant=participant(),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,

@@ -68,6 +68,11 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
 
     return Service(
         settings=settings,
+        description="What the pages of the market are made from, for programs.",
+        tags={
+            "portal": "Health, submissions, audits, timelines of purchases.",
+            "sessions": "Sign in and out; tokens for the other services.",
+        },
         participant=participant(),
         choreography=choreography,
         tables=TABLES,

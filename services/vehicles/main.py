@@ -27,6 +27,8 @@ def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
     )
     return Service(
         settings=settings,
+        description="Vehicles for sale and sold.",
+        tags={"vehicles": "List, find, change, withdraw."},
         participant=participant(),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,

@@ -12,6 +12,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import IfMatchDep
+from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from services.customers.application.change_credit_limit import change_credit_limit
@@ -46,6 +47,7 @@ class Endpoints:
         self._idempotency = Idempotency(transactions, keys)
         self._ledger = ledger
 
+    @answers(ETAG, LOCATION)
     async def register(
         self, body: CustomerIn, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
@@ -66,6 +68,7 @@ class Endpoints:
 
         return await self._idempotency.run(call, work)
 
+    @answers(ETAG)
     async def register_own(self, user_id: UUID, body: OwnCustomerIn, caller: CallerDep) -> Response:
         """A user's own customer record. Sent again it is the same one, with the newest name, e-mail
         and phone; the document stays.
@@ -105,6 +108,7 @@ class Endpoints:
         found = await self._transactions.read(work)
         return CustomersOut(items=[CustomerOut.of(customer) for customer in found])
 
+    @answers(ETAG)
     async def show(
         self,
         customer_id: UUID,
@@ -118,6 +122,7 @@ class Endpoints:
         )
         return respond(_answer(customer, full=full))
 
+    @answers(ETAG)
     async def edit(
         self, customer_id: UUID, body: CustomerChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
@@ -133,6 +138,7 @@ class Endpoints:
         )
         return respond(_answer(await self._transactions.run(work)))
 
+    @answers(ETAG)
     async def set_limit(
         self, customer_id: UUID, body: CreditLimitIn, caller: CallerDep, version: IfMatchDep
     ) -> Response:
@@ -166,20 +172,29 @@ def router(
     transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
 ) -> APIRouter:
     routes, to = APIRouter(tags=["customers"]), Endpoints(transactions, keys, ledger)
-    routes.post("/customers", status_code=201, response_model=CustomerOut)(to.register)
-    routes.get("/customers", response_model=CustomerPage)(to.list_newest)
-    routes.post("/customers/search", response_model=CustomersOut)(to.search)
+    routes.post(
+        "/customers", status_code=201, response_model=CustomerOut, operation_id="register_customer"
+    )(to.register)
+    routes.get("/customers", response_model=CustomerPage, operation_id="list_customers")(
+        to.list_newest
+    )
+    routes.post("/customers/search", response_model=CustomersOut, operation_id="search_customers")(
+        to.search
+    )
     routes.put(
         "/users/{user_id}/customer",
         status_code=201,
         response_model=CustomerOut,
         responses={200: {"model": CustomerOut, "description": "The record there is"}},
+        operation_id="register_own_customer",
     )(to.register_own)
     one = "/customers/{customer_id}"
-    routes.get(one, response_model=CustomerOut)(to.show)
-    routes.patch(one, response_model=CustomerOut)(to.edit)
-    routes.put(f"{one}/credit-limit", response_model=CustomerOut)(to.set_limit)
-    routes.delete(one, status_code=204)(to.erase)
+    routes.get(one, response_model=CustomerOut, operation_id="get_customer")(to.show)
+    routes.patch(one, response_model=CustomerOut, operation_id="change_customer")(to.edit)
+    routes.put(f"{one}/credit-limit", response_model=CustomerOut, operation_id="set_credit_limit")(
+        to.set_limit
+    )
+    routes.delete(one, status_code=204, operation_id="erase_customer")(to.erase)
     return routes
 
 

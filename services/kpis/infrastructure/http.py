@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import IfMatchDep
+from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from services.kpis.application.ports import Evaluator
@@ -41,6 +42,7 @@ class Endpoints:
         self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._evaluator = evaluator
 
+    @answers(ETAG, LOCATION)
     async def define(self, body: KpiIn, caller: CallerDep, call: IdempotentCallDep) -> Response:
         """Its template is checked first: what cannot be computed safely is not kept."""
         caller.require("admin")
@@ -54,6 +56,7 @@ class Endpoints:
         return await self._idempotency.run(call, work)
 
     async def browse(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
+        """Those shipped and the tenant's own, active or not, by id."""
         caller.require("operator", "admin")
         after = page.after[0] if page.after else None
         found = await self._transactions.read(
@@ -82,11 +85,14 @@ class Endpoints:
         found = await self._evaluator.evaluate(body.sql_template, caller.tenant_id, body.month)
         return TrialOut(columns=found.columns, units=found.units, rows=found.rows)
 
+    @answers(ETAG)
     async def read(self, kpi_id: KpiId, caller: CallerDep) -> Response:
+        """One KPI, as it is defined."""
         caller.require("operator", "admin")
         kpi = await self._find(caller.tenant_id, kpi_id)
         return respond(Answer(200, _out(kpi), kpi.version))
 
+    @answers(ETAG)
     async def change(
         self, kpi_id: KpiId, body: KpiChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
@@ -126,14 +132,20 @@ def router(
     transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator, time_zone: str
 ) -> APIRouter:
     routes, to = APIRouter(tags=["kpis"]), Endpoints(transactions, evaluator, time_zone)
-    routes.post("/kpis", status_code=201, response_model=KpiOut)(to.define)
-    routes.get("/kpis", response_model=KpiPage)(to.browse)
-    routes.post("/kpis/trial", response_model=TrialOut)(to.trial)
-    routes.get("/kpis/active", response_model=ActiveKpis)(to.active)
-    routes.get("/kpis/views", response_model=ViewList)(to.views)
-    routes.get("/kpis/{kpi_id}", response_model=KpiOut)(to.read)
-    routes.patch("/kpis/{kpi_id}", response_model=KpiOut)(to.change)
-    routes.get("/kpis/{kpi_id}/value", response_model=ValueOut)(to.value)
+    routes.post("/kpis", status_code=201, response_model=KpiOut, operation_id="define_kpi")(
+        to.define
+    )
+    routes.get("/kpis", response_model=KpiPage, operation_id="list_kpis")(to.browse)
+    routes.post("/kpis/trial", response_model=TrialOut, operation_id="try_template")(to.trial)
+    routes.get("/kpis/active", response_model=ActiveKpis, operation_id="list_active_kpis")(
+        to.active
+    )
+    routes.get("/kpis/views", response_model=ViewList, operation_id="list_views")(to.views)
+    routes.get("/kpis/{kpi_id}", response_model=KpiOut, operation_id="get_kpi")(to.read)
+    routes.patch("/kpis/{kpi_id}", response_model=KpiOut, operation_id="change_kpi")(to.change)
+    routes.get("/kpis/{kpi_id}/value", response_model=ValueOut, operation_id="compute_kpi")(
+        to.value
+    )
     return routes
 
 

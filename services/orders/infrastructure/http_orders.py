@@ -9,6 +9,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import TenantCallerDep
 from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
+from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from services.orders.application.close_order import close_order
@@ -37,7 +38,8 @@ def _add_writes(
     idempotency = Idempotency(transactions, IDEMPOTENCY)
     deadlines, most_open = settings.deadlines, settings.max_open_purchases
 
-    @routes.post("", status_code=201, response_model=OrderOut)
+    @routes.post("", status_code=201, response_model=OrderOut, operation_id="create_order")
+    @answers(ETAG, LOCATION)
     async def create(
         body: NewOrder, caller: TenantCallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
@@ -57,7 +59,8 @@ def _add_writes(
 
         return await idempotency.run(call, work)
 
-    @routes.patch("/{order_id}/confirm", response_model=OrderOut)
+    @routes.patch("/{order_id}/confirm", response_model=OrderOut, operation_id="confirm_order")
+    @answers(ETAG)
     async def confirm(
         order_id: UUID, body: Confirmation, caller: TenantCallerDep, version: IfMatchDep
     ) -> Response:
@@ -80,7 +83,8 @@ def _add_writes(
 
         return respond(_answer(await transactions.run(work)))
 
-    @routes.post("/{order_id}/close", response_model=OrderOut)
+    @routes.post("/{order_id}/close", response_model=OrderOut, operation_id="close_order")
+    @answers(ETAG)
     async def close(
         order_id: UUID, caller: TenantCallerDep, version: OptionalIfMatchDep
     ) -> Response:
@@ -101,7 +105,7 @@ def _add_writes(
 
 
 def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
-    @routes.get("", response_model=OrderPage)
+    @routes.get("", response_model=OrderPage, operation_id="list_orders")
     async def find(request: Request, caller: TenantCallerDep, page: PageDep) -> Response:
         """Newest first."""
         scope = access.readable(caller)
@@ -111,8 +115,10 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
         following = (orders[-1].id,) if len(found) > page.limit else None
         return page.answer([OrderOut.of(order) for order in orders], following, request)
 
-    @routes.get("/{order_id}", response_model=OrderOut)
+    @routes.get("/{order_id}", response_model=OrderOut, operation_id="get_order")
+    @answers(ETAG)
     async def show(order_id: UUID, caller: TenantCallerDep) -> Response:
+        """One order: a buyer's own, or any of the tenant for an operator or admin."""
         scope = access.readable(caller)
         found = await transactions.read(lambda uow: uow.orders.get(scope, order_id))
         return respond(_answer(found))

@@ -9,6 +9,7 @@ from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import CallerDep
+from libs.runtime.declared import LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from services.orders.application.cancel_purchase import cancel_purchase
@@ -42,7 +43,10 @@ def _add_writes(
     idempotency = Idempotency(transactions, IDEMPOTENCY)
     deadlines, most_open = settings.deadlines, settings.max_open_purchases
 
-    @routes.post("/purchase", status_code=202, response_model=PurchaseOut)
+    @routes.post(
+        "/purchase", status_code=202, response_model=PurchaseOut, operation_id="buy_vehicle"
+    )
+    @answers(LOCATION)
     async def purchase(
         body: PurchaseRequest, caller: CallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
@@ -65,7 +69,13 @@ def _add_writes(
 
         return await idempotency.run(call, work)
 
-    @routes.post("/purchases/{transaction_id}/cancel", status_code=202, response_model=PurchaseOut)
+    @routes.post(
+        "/purchases/{transaction_id}/cancel",
+        status_code=202,
+        response_model=PurchaseOut,
+        operation_id="cancel_purchase",
+    )
+    @answers(LOCATION)
     async def cancel(transaction_id: UUID, caller: CallerDep) -> Response:
         """Give the purchase up: possible until the order is closed, also after paying."""
         scope = access.cancellable(caller)
@@ -80,14 +90,16 @@ def _add_writes(
 
 
 def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
-    @routes.get("/saga-states/{transaction_id}", response_model=SagaState)
+    @routes.get(
+        "/saga-states/{transaction_id}", response_model=SagaState, operation_id="get_saga_state"
+    )
     async def show(transaction_id: UUID, caller: CallerDep) -> Response:
         """Where a purchase stands, with all its events."""
         scope = access.readable(caller)
         found = await transactions.read(lambda uow: uow.purchases.get(scope, transaction_id))
         return respond(Answer(200, SagaState.of(found)))
 
-    @routes.get("/purchases", response_model=PurchasePage)
+    @routes.get("/purchases", response_model=PurchasePage, operation_id="list_purchases")
     async def find(
         request: Request,
         caller: CallerDep,

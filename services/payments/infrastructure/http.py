@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.concurrency import OptionalIfMatchDep
+from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import (
     Answer,
     Idempotency,
@@ -52,6 +53,7 @@ class Endpoints:
         self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._wake_gateway = wake_gateway
 
+    @answers(ETAG)
     async def request_code(
         self, body: CodeRequest, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
@@ -66,9 +68,11 @@ class Endpoints:
 
         return await self._idempotency.run(call, work)
 
+    @answers(ETAG)
     async def read_code(
         self, code: Annotated[str, Path(max_length=64)], caller: CallerDep
     ) -> Response:
+        """The code as it was typed: case, spaces and dashes are free."""
         may_see, typed = _may_read(caller), parse_code(code)
         payment = await self._transactions.read(
             lambda uow: uow.payments.find_by_code(caller.tenant_id, typed)
@@ -77,6 +81,7 @@ class Endpoints:
             raise PaymentCodeNotFound("code")
         return respond(_code_answer(payment))
 
+    @answers(ETAG, LOCATION)
     async def pay(
         self, body: PaymentRequest, caller: CallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
@@ -98,7 +103,9 @@ class Endpoints:
         self._wake_gateway()
         return response
 
+    @answers(ETAG)
     async def read_payment(self, payment_id: UUID, caller: CallerDep) -> Response:
+        """One payment: a buyer's own, or any of the tenant for an operator."""
         may_see = _may_see(caller)
         payment = await self._transactions.read(
             lambda uow: uow.payments.find(caller.tenant_id, payment_id)
@@ -131,6 +138,7 @@ class Endpoints:
         more = len(found) > page.limit
         return page.answer(shown, (shown[-1].payment_id,) if more else None, request)
 
+    @answers(ETAG)
     async def retry(
         self,
         payment_id: UUID,
@@ -153,6 +161,7 @@ class Endpoints:
         self._wake_gateway()
         return response
 
+    @answers(ETAG)
     async def settle(
         self,
         payment_id: UUID,
@@ -178,6 +187,7 @@ class Endpoints:
 
         return await self._idempotency.run(call, work)
 
+    @answers(ETAG)
     async def settle_unanswered(
         self,
         payment_id: UUID,
@@ -209,17 +219,33 @@ class Endpoints:
 def router(
     transactions: Transactions[PostgresPaymentsUnitOfWork], wake_gateway: Callable[[], None]
 ) -> APIRouter:
-    routes, to = APIRouter(), Endpoints(transactions, wake_gateway)
-    routes.post("/payment-codes", response_model=CodeOut)(to.request_code)
-    routes.get("/payment-codes/{code}", response_model=CodeOut)(to.read_code)
-    routes.post("/payments", status_code=202, response_model=AcceptedOut)(to.pay)
-    routes.get("/payments", response_model=PaymentPage)(to.list_payments)
-    routes.get("/payments/{payment_id}", response_model=PaymentOut)(to.read_payment)
+    routes, to = APIRouter(tags=["payments"]), Endpoints(transactions, wake_gateway)
+    routes.post("/payment-codes", response_model=CodeOut, operation_id="find_payment_code")(
+        to.request_code
+    )
+    routes.get("/payment-codes/{code}", response_model=CodeOut, operation_id="get_payment_code")(
+        to.read_code
+    )
+    routes.post("/payments", status_code=202, response_model=AcceptedOut, operation_id="pay")(
+        to.pay
+    )
+    routes.get("/payments", response_model=PaymentPage, operation_id="list_payments")(
+        to.list_payments
+    )
+    routes.get("/payments/{payment_id}", response_model=PaymentOut, operation_id="get_payment")(
+        to.read_payment
+    )
     charge = "/payments/{payment_id}/charge"
-    routes.post(f"{charge}/settle", response_model=PaymentOut)(to.settle_unanswered)
+    routes.post(f"{charge}/settle", response_model=PaymentOut, operation_id="settle_charge")(
+        to.settle_unanswered
+    )
     refund = "/payments/{payment_id}/refund"
-    routes.post(f"{refund}/retry", status_code=202, response_model=PaymentOut)(to.retry)
-    routes.post(f"{refund}/settle", response_model=PaymentOut)(to.settle)
+    routes.post(
+        f"{refund}/retry", status_code=202, response_model=PaymentOut, operation_id="retry_refund"
+    )(to.retry)
+    routes.post(f"{refund}/settle", response_model=PaymentOut, operation_id="settle_refund")(
+        to.settle
+    )
     return routes
 
 

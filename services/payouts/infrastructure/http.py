@@ -10,6 +10,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.concurrency import OptionalIfMatchDep
+from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from services.payouts.application.request_payout import request_payout
@@ -43,6 +44,7 @@ class Endpoints:
         self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._wake_bank = wake_bank
 
+    @answers(ETAG, LOCATION)
     async def request(
         self, body: PayoutRequest, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
@@ -61,7 +63,9 @@ class Endpoints:
         self._wake_bank()
         return response
 
+    @answers(ETAG)
     async def read(self, external_id: ExternalId, caller: CallerDep) -> Response:
+        """One payout: a seller's own, or any of the tenant for an operator or admin."""
         seller_id = _only_seller(caller)
         payout = await self._transactions.read(
             lambda uow: uow.payouts.get(caller.tenant_id, external_id)
@@ -95,6 +99,7 @@ class Endpoints:
         more = len(found) > page.limit
         return page.answer(shown, (shown[-1].payout_id,) if more else None, request)
 
+    @answers(ETAG)
     async def retry(
         self,
         external_id: ExternalId,
@@ -115,6 +120,7 @@ class Endpoints:
         self._wake_bank()
         return response
 
+    @answers(ETAG)
     async def settle(
         self,
         external_id: ExternalId,
@@ -149,12 +155,15 @@ def router(
         status_code=201,
         response_model=PayoutOut,
         responses={200: {"model": PayoutOut, "description": "A duplicate: the payout there is"}},
+        operation_id="request_payout",
     )(to.request)
-    routes.get("/payouts", response_model=PayoutPage)(to.browse)
+    routes.get("/payouts", response_model=PayoutPage, operation_id="list_payouts")(to.browse)
     one = "/payouts/{external_id}"
-    routes.get(one, response_model=PayoutOut)(to.read)
-    routes.post(f"{one}/retry", status_code=202, response_model=PayoutOut)(to.retry)
-    routes.post(f"{one}/settle", response_model=PayoutOut)(to.settle)
+    routes.get(one, response_model=PayoutOut, operation_id="get_payout")(to.read)
+    routes.post(
+        f"{one}/retry", status_code=202, response_model=PayoutOut, operation_id="retry_payout"
+    )(to.retry)
+    routes.post(f"{one}/settle", response_model=PayoutOut, operation_id="settle_payout")(to.settle)
     return routes
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from math import ceil
 
-from libs.kernel.errors import Conflict, DomainError, Invalid, NotFound
+from libs.kernel.errors import Conflict, Invalid, NotFound, TooMany, Unidentified
 
 
 class UserNotFound(NotFound):
@@ -80,14 +80,14 @@ class CustomerErased(Conflict):
     text = "This customer was erased."
 
 
-class SignInRefused(DomainError):
+class SignInRefused(Unidentified):
     """Unknown e-mail or wrong password: it does not say which."""
 
     code = "sign-in-refused"
     text = "E-mail or password is wrong."
 
 
-class TooManyAttempts(DomainError):
+class TooManyAttempts(TooMany):
     """Too many sign-ins failed lately for the account or from the address. `wait`: how long yet."""
 
     code = "too-many-attempts"
@@ -98,7 +98,7 @@ class TooManyAttempts(DomainError):
         self.wait = wait
 
 
-class ResetRefused(DomainError):
+class ResetRefused(Conflict):
     """The token for a new password was used, has expired, or never was one."""
 
     code = "reset-refused"

@@ -203,12 +203,24 @@ def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -
     down: dict[int | str, Any] = {
         503: {"model": HealthOut, "description": "The database cannot be reached"}
     }
-    routes.get("/api/health", response_model=HealthOut, responses=down)(to.health)
-    routes.get("/api/submissions", response_model=SubmissionPage)(to.submissions)
-    routes.get("/api/submissions/{submission_id}", response_model=SubmissionOut)(to.submission)
-    routes.get("/api/audits", response_model=AuditPage)(to.audits)
-    routes.get("/api/audits/verification", response_model=ChainOut)(to.verification)
+    routes.get("/api/health", response_model=HealthOut, responses=down, operation_id="get_health")(
+        to.health
+    )
+    routes.get("/api/submissions", response_model=SubmissionPage, operation_id="list_submissions")(
+        to.submissions
+    )
+    routes.get(
+        "/api/submissions/{submission_id}",
+        response_model=SubmissionOut,
+        operation_id="get_submission",
+    )(to.submission)
+    routes.get("/api/audits", response_model=AuditPage, operation_id="list_audits")(to.audits)
+    routes.get("/api/audits/verification", response_model=ChainOut, operation_id="verify_audits")(
+        to.verification
+    )
     of_purchase = "/api/purchases/{order_id}/timeline"
-    routes.get(of_purchase, response_model=TimelineOut)(to.timeline)
-    routes.get(f"{of_purchase}/events", response_class=EventSourceResponse)(stream)
+    routes.get(of_purchase, response_model=TimelineOut, operation_id="get_timeline")(to.timeline)
+    routes.get(
+        f"{of_purchase}/events", response_class=EventSourceResponse, operation_id="follow_timeline"
+    )(stream)
     return routes

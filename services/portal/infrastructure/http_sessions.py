@@ -14,7 +14,8 @@ from libs.kernel.clock import utc_now
 from libs.kernel.errors import Forbidden, NotFound
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.problems import Refusal, problem, refuses
+from libs.runtime.declared import refuses
+from libs.runtime.problems import Refusal, problem
 from services.portal.application.ports import PasswordHasher, Place
 from services.portal.application.sign_in import sign_in
 from services.portal.application.sign_out import sign_out
@@ -120,30 +121,30 @@ class Endpoints:
         try:
             user, session = await self._sign_ins.enter(request, body.email, body.password)
         except SignInRefused as error:
-            return problem(error, status=401, headers=CHALLENGE)
+            return problem(error, headers=CHALLENGE)
         except TooManyAttempts as error:
             wait = str(ceil(error.wait.total_seconds()))
-            return problem(error, status=429, headers={"Retry-After": wait})
+            return problem(error, headers={"Retry-After": wait})
         csrf = sessions_of(request).csrf_token_of(session.token)
         answer = SignedIn(user=UserOut.of(user), csrf_token=csrf)
         response = Response(to_json(answer), 201, media_type="application/json")
         sessions_of(request).begin(response, session)
         return response
 
-    @refuses(401, 403)
+    @refuses(401, schemes=("session",))
     async def list_own(self, request: Request) -> SessionsOut:
         """Where the user is signed in."""
         session, user = await _signed_in(request)
         found = await self._transactions.read(lambda uow: uow.sessions.of_user(user.id))
         return SessionsOut(items=[SessionOut.of(each, session.id) for each in found])
 
-    @refuses(401, 403)
+    @refuses(401, 403, schemes=("session", "csrf"))
     async def end_current(self, request: Request) -> Response:
         """Sign out."""
         session, _ = await _signed_in(request)
         return await self.end(session.id, request)
 
-    @refuses(401, 403)
+    @refuses(401, 403, schemes=("session", "csrf"))
     async def end(self, session_id: UUID, request: Request) -> Response:
         """End a session of the user, here or elsewhere."""
         session, user = await _signed_in(request)
@@ -162,7 +163,7 @@ class Endpoints:
             sessions_of(request).end(response)
         return response
 
-    @refuses(401, 403)
+    @refuses(401, 403, schemes=("session", "csrf"))
     async def token(self, request: Request) -> TokenOut:
         """A short token for the user signed in, that every service accepts."""
         _, user = await _signed_in(request)
@@ -201,10 +202,14 @@ def router(
 ) -> APIRouter:
     sign_ins = SignIns(transactions, settings, passwords)
     routes, to = APIRouter(tags=["sessions"]), Endpoints(transactions, settings, tokens, sign_ins)
-    routes.get("/.well-known/jwks.json")(to.jwks)
-    routes.post("/api/sessions", status_code=201, response_model=SignedIn)(to.begin)
-    routes.get("/api/sessions", response_model=SessionsOut)(to.list_own)
-    routes.delete("/api/sessions/current", status_code=204)(to.end_current)
-    routes.delete("/api/sessions/{session_id}", status_code=204)(to.end)
-    routes.post("/api/token", response_model=TokenOut)(to.token)
+    routes.get("/.well-known/jwks.json", operation_id="get_keys")(to.jwks)
+    routes.post("/api/sessions", status_code=201, response_model=SignedIn, operation_id="sign_in")(
+        to.begin
+    )
+    routes.get("/api/sessions", response_model=SessionsOut, operation_id="list_sessions")(
+        to.list_own
+    )
+    routes.delete("/api/sessions/current", status_code=204, operation_id="sign_out")(to.end_current)
+    routes.delete("/api/sessions/{session_id}", status_code=204, operation_id="end_session")(to.end)
+    routes.post("/api/token", response_model=TokenOut, operation_id="make_token")(to.token)
     return routes

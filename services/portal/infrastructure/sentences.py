@@ -104,6 +104,7 @@ SENTENCES: Mapping[str, str] = {
     "no-customer-record": marked("Register as a customer first."),
     # vehicles
     "vehicle-not-found": marked("There is no such vehicle."),
+    "seller-not-found": marked("There is no such seller."),
     "not-your-vehicle": FOREIGN,
     "vehicle-reserved": marked(
         "A purchase holds the vehicle: only its colour may be changed, and it cannot be withdrawn"

@@ -10,7 +10,7 @@ header X-CSRF-Token or the form field `csrf_token`; pages show it by `csrf_token
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import SplitResult, quote, urlsplit
@@ -37,6 +37,8 @@ BROWSER_COOKIE = "browser"
 BROWSER_SECONDS = 180 * 24 * 3600
 SESSION = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
 CSRF_HEADER = "X-CSRF-Token"
+CSRF = {"type": "apiKey", "in": "header", "name": CSRF_HEADER}
+"""What changes something and comes with the cookie of a session needs both."""
 CSRF_FIELD = "csrf_token"
 MAX_TOKEN = 100
 SIGN_IN = "/sign-in"
@@ -146,7 +148,11 @@ class PortalAuthenticator(Authenticator):
 
     @property
     def schemes(self) -> Mapping[str, Mapping[str, str]]:
-        return {**super().schemes, "session": SESSION}
+        return {**super().schemes, "session": SESSION, "csrf": CSRF}
+
+    @property
+    def for_callers(self) -> Sequence[str]:
+        return [name for name in self.schemes if name != "csrf"]
 
     async def caller_of(
         self, request: Request, authorization: str | None, tenant: str | None

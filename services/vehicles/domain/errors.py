@@ -10,9 +10,7 @@ class VehicleNotFound(NotFound):
 
 class SellerNotFound(NotFound):
     code = "seller-not-found"
-
-    def __init__(self) -> None:
-        super().__init__("There is no such seller.")
+    text = "There is no such seller."
 
 
 class NotYourVehicle(Forbidden):

@@ -12,6 +12,7 @@ from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
+from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from services.vehicles.application.edit_vehicle import edit_vehicle
@@ -48,9 +49,11 @@ class Endpoints:
         self._clock = clock
         self._ids = ids
 
+    @answers(ETAG, LOCATION)
     async def put_on_market(
         self, body: NewVehicle, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
+        """Put a vehicle on the market: a seller the own, an admin anybody's."""
         caller.require("seller", "admin")
         details, papers = body.details.checked(this_year=self._this_year()), body.papers
         vehicle_id = self._ids()
@@ -129,6 +132,7 @@ class Endpoints:
         )
         return VehiclesOut(items=[_out(listing, caller) for listing in found])
 
+    @answers(ETAG)
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
         """One vehicle. Needs a token of the tenant and no role."""
         listing = await self._transactions.read(
@@ -136,9 +140,11 @@ class Endpoints:
         )
         return _shown(listing, caller)
 
+    @answers(ETAG)
     async def edit(
         self, vehicle_id: UUID, body: VehicleChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
+        """Change what is sent. While a purchase holds the vehicle only its colour may change."""
         caller.require("seller", "admin")
         return await self._answer(
             caller,
@@ -153,9 +159,11 @@ class Endpoints:
             ),
         )
 
+    @answers(ETAG)
     async def mark_as_sold(
         self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
+        """Sold by hand, outside any purchase. Admin."""
         caller.require("admin")
         return await self._answer(
             caller,
@@ -164,6 +172,7 @@ class Endpoints:
             ),
         )
 
+    @answers(ETAG)
     async def withdraw(
         self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
@@ -198,16 +207,31 @@ def router(
     ids: IdFactory = uuid7,
 ) -> APIRouter:
     routes, to = APIRouter(tags=["vehicles"]), Endpoints(transactions, clock, ids)
-    routes.post("/vehicles", status_code=201, response_model=VehicleOut)(to.put_on_market)
-    routes.get("/vehicles", response_model=VehiclePage)(to.browse)
-    routes.get("/makes", response_model=MakesOut)(to.count_makes)
-    routes.get("/sellers/{seller_id}/vehicles", response_model=VehiclePage)(to.list_of_seller)
-    routes.post("/vehicles/search", response_model=VehiclesOut)(to.search)
+    routes.post(
+        "/vehicles",
+        status_code=201,
+        response_model=VehicleOut,
+        operation_id="list_vehicle_for_sale",
+    )(to.put_on_market)
+    routes.get("/vehicles", response_model=VehiclePage, operation_id="list_vehicles")(to.browse)
+    routes.get("/makes", response_model=MakesOut, operation_id="count_makes")(to.count_makes)
+    routes.get(
+        "/sellers/{seller_id}/vehicles",
+        response_model=VehiclePage,
+        operation_id="list_vehicles_of_seller",
+    )(to.list_of_seller)
+    routes.post("/vehicles/search", response_model=VehiclesOut, operation_id="search_vehicles")(
+        to.search
+    )
     one = "/vehicles/{vehicle_id}"
-    routes.get(one, response_model=VehicleOut)(to.read)
-    routes.patch(one, response_model=VehicleOut)(to.edit)
-    routes.patch(f"{one}/mark_as_sold", response_model=VehicleOut)(to.mark_as_sold)
-    routes.post(f"{one}/withdraw", response_model=VehicleOut)(to.withdraw)
+    routes.get(one, response_model=VehicleOut, operation_id="get_vehicle")(to.read)
+    routes.patch(one, response_model=VehicleOut, operation_id="change_vehicle")(to.edit)
+    routes.patch(
+        f"{one}/mark_as_sold", response_model=VehicleOut, operation_id="mark_vehicle_as_sold"
+    )(to.mark_as_sold)
+    routes.post(f"{one}/withdraw", response_model=VehicleOut, operation_id="withdraw_vehicle")(
+        to.withdraw
+    )
     return routes
 
 
