@@ -6,15 +6,31 @@ The management UI's "Get messages" then shows everything, and nothing depends on
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, WithJsonSchema
 from pydantic_core import to_json
 
 from libs.kernel.events import DomainEvent
 
 CONTENT_TYPE = "application/cloudevents+json"
+
+
+SEQUENCE_DIGITS = 10
+WireSequence = Annotated[
+    int,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[0-9]+$",
+            "description": "Orders the events of one subject, as text too.",
+        }
+    ),
+]
+"""The `sequence` extension of CloudEvents is text that sorts as the events do: a number with
+leading zeros. A number is read as well: messages of older publishers hold one.
+"""
 
 
 class EventData(BaseModel):
@@ -39,7 +55,7 @@ class Received(BaseModel, Generic[Data]):
     type: str
     subject: str
     time: AwareDatetime
-    sequence: int
+    sequence: WireSequence
     traceparent: str | None = None
     data: Data
 
@@ -68,7 +84,7 @@ def encode(
         "subject": subject,
         "time": time,
         "datacontenttype": "application/json",
-        "sequence": event.sequence,
+        "sequence": f"{event.sequence:0{SEQUENCE_DIGITS}}",
     }
     if event.schema_prefix:
         envelope["dataschema"] = f"{event.schema_prefix}{event.type}"

@@ -1,7 +1,6 @@
 """The addresses every service has: /health, /ready, /metrics, /asyncapi, /docs without internet."""
 
 import asyncio
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -11,6 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
 from libs.runtime.metrics import exposition
 from libs.runtime.readiness import Readiness
@@ -70,20 +70,22 @@ async def asyncapi(request: Request) -> Response:
     """What the service publishes and consumes, as an AsyncAPI 3 document."""
     state = request.app.state
     if not hasattr(state, "asyncapi"):
-        state.asyncapi = await asyncio.to_thread(_described, state.participant, state.publishers)
+        state.asyncapi = await asyncio.to_thread(
+            _described, state.participant, state.choreography, state.settings.vhost
+        )
     return JSONResponse(state.asyncapi)
 
 
-def _described(participant: Participant, publishers: Mapping[str, str]) -> dict[str, Any]:
+def _described(participant: Participant, choreography: Choreography, vhost: str) -> dict[str, Any]:
     from libs.messaging.saga.asyncapi import document  # of no use before somebody asks
 
-    return document(participant, publishers)
+    return document(participant, choreography, vhost=vhost)
 
 
-def install(app: FastAPI, participant: Participant, publishers: Mapping[str, str]) -> None:
-    """Add the addresses above to `app`. `publishers` names the service by event type."""
+def install(app: FastAPI, participant: Participant, choreography: Choreography) -> None:
+    """Add the addresses above to `app`."""
     app.state.participant = participant
-    app.state.publishers = publishers
+    app.state.choreography = choreography
     app.include_router(pages)
     assets = str(files("fastapi_offline") / "static")
     app.mount(ASSETS, StaticFiles(directory=assets), name="docs-assets")

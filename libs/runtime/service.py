@@ -101,7 +101,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
     openapi.install(app, type(settings).__module__.partition(".infrastructure")[0])
-    pages.install(app, service.participant, service.choreography.publishers)
+    pages.install(app, service.participant, service.choreography)
     if settings.serves_api:
         routers = list(service.routers)
         if service.participant.publishes:

@@ -6,7 +6,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -187,6 +187,11 @@ class ServiceSettings(DatabaseSettings):
         """How long delivered events are kept; None when they are deleted."""
         days = self.outbox_retention_days
         return timedelta(days=days) if days else None
+
+    @property
+    def vhost(self) -> str:
+        """The broker's virtual host, as RABBITMQ_URL names it."""
+        return unquote(urlsplit(self.rabbitmq_url).path.removeprefix("/")) or "/"
 
     @property
     def serves_api(self) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.installation import VHOST
 from libs.messaging.saga import asyncapi, discovery, pictures, rules
 from libs.messaging.saga.choreography import Choreography, choreography_of
 from libs.messaging.saga.participant import Participant
@@ -40,5 +41,6 @@ def test_the_picture_in_the_readme_is_what_the_code_does(choreography: Choreogra
 
 
 def test_the_asyncapi_documents_are_what_the_code_does(participants: list[Participant]) -> None:
-    for path, text in asyncapi.files(participants, ROOT / "docs" / "asyncapi").items():
+    written = asyncapi.files(participants, ROOT / "docs" / "asyncapi", vhost=VHOST)
+    for path, text in written.items():
         assert path.read_text() == text, f"{path} is stale: run the command choreography"

@@ -23,7 +23,7 @@ from libs.runtime.settings import CHOREOGRAPHY
 choreography = peers.read_choreography(CHOREOGRAPHY)
 peers.check_own(main.participant(), choreography)
 queues = peers.expected_queues(main.participant(), choreography)
-pages._described(main.participant(), choreography.publishers)  # what /asyncapi answers with
+pages._described(main.participant(), choreography, "mercado")  # what /asyncapi answers with
 print(json.dumps({"modules": sorted(sys.modules), "queues": queues}))
 """
 

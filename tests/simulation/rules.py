@@ -172,7 +172,7 @@ def numbers(world: World) -> Iterator[str]:
     for service in world.services:
         published: dict[str, list[int]] = defaultdict(list)
         for row in world.archive(service):
-            published[row.subject].append(world.read(row)["sequence"])
+            published[row.subject].append(int(world.read(row)["sequence"]))
         for subject, found in published.items():
             if sorted(found) != list(range(1, len(found) + 1)):
                 yield f"{service} numbered the events of {subject} {sorted(found)}"

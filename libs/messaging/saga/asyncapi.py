@@ -1,7 +1,7 @@
 """AsyncAPI 3 documents, derived from the participants by FastStream's generator."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +14,16 @@ from faststream.specification.asyncapi import AsyncAPI
 from pydantic import BaseModel, create_model
 
 from libs.kernel.events import DomainEvent
-from libs.messaging.envelope import Received
+from libs.messaging.envelope import CONTENT_TYPE, Received, WireSequence
 from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.saga.choreography import Choreography, choreography_of
 from libs.messaging.saga.participant import Participant
 
 SYSTEM = "system"
+CORRELATION = {
+    "description": "The business process that the event belongs to.",
+    "location": "$message.payload#/correlationid",
+}
 
 
 class _Published(BaseModel):
@@ -29,47 +34,52 @@ class _Published(BaseModel):
     subject: str
     time: datetime
     datacontenttype: Literal["application/json"]
-    sequence: int
+    sequence: WireSequence
     correlationid: str | None = None
     causationid: str | None = None
     traceparent: str | None = None
 
 
-def document(participant: Participant, publishers: Mapping[str, str]) -> dict[str, Any]:
-    """One service: what it receives (its own views) and what it sends. `publishers` names the
-    publishing service by event type.
+def document(
+    participant: Participant, choreography: Choreography, *, vhost: str = "/"
+) -> dict[str, Any]:
+    """One service: what it receives (its own views) and what it sends. `choreography`: who
+    publishes the events. `vhost`: the broker's virtual host.
     """
-    return _document(participant.name, [participant], publishers)
+    return _document(participant.name, [participant], choreography, vhost)
 
 
-def system_document(participants: Sequence[Participant]) -> dict[str, Any]:
+def system_document(participants: Sequence[Participant], *, vhost: str = "/") -> dict[str, Any]:
     """All services in one."""
-    return _document(SYSTEM, participants, _publishers(participants))
+    return _document(SYSTEM, participants, choreography_of(participants), vhost)
 
 
-def documents(participants: Sequence[Participant]) -> dict[str, dict[str, Any]]:
+def documents(
+    participants: Sequence[Participant], *, vhost: str = "/"
+) -> dict[str, dict[str, Any]]:
     """Every document by its name: each service's, and `system`."""
-    publishers = _publishers(participants)
-    each = {one.name: document(one, publishers) for one in participants}
-    return {**each, SYSTEM: system_document(participants)}
+    choreography = choreography_of(participants)
+    each = {one.name: document(one, choreography, vhost=vhost) for one in participants}
+    return {**each, SYSTEM: system_document(participants, vhost=vhost)}
 
 
-def files(participants: Sequence[Participant], folder: Path) -> dict[Path, str]:
+def files(
+    participants: Sequence[Participant], folder: Path, *, vhost: str = "/"
+) -> dict[Path, str]:
     """Each document's file as it should read now, by path."""
     return {
         folder / f"{name}.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        for name, content in documents(participants).items()
+        for name, content in documents(participants, vhost=vhost).items()
     }
 
 
-def _publishers(participants: Sequence[Participant]) -> dict[str, str]:
-    return {event.type: each.name for each in participants for event in each.publishes}
-
-
 def _document(
-    title: str, described: Sequence[Participant], publishers: Mapping[str, str]
+    title: str, described: Sequence[Participant], choreography: Choreography, vhost: str
 ) -> dict[str, Any]:
-    broker = RabbitBroker("amqp://localhost/", logger=None, description="RabbitMQ")
+    broker = RabbitBroker(
+        "amqp://localhost", virtualhost=vhost, logger=None, description="RabbitMQ"
+    )
+    publishers = choreography.publishers
     senders = []  # the broker itself forgets a publisher nobody holds
     for participant in described:
         for reaction in participant.reacts_to:
@@ -82,7 +92,25 @@ def _document(
     # FastStream keeps publishers in a set: without an order of our own each run gives another.
     in_order = json.dumps(json.loads(specification.to_json()), sort_keys=True)
     described_as: dict[str, Any] = json.loads(in_order)
+    _as_on_the_wire(described_as, choreography.correlated, vhost)
     return described_as
+
+
+def _as_on_the_wire(document: dict[str, Any], correlated: Collection[str], vhost: str) -> None:
+    """FastStream takes messages for plain JSON with a correlation of its own among the headers, and
+    writes a virtual host as a path.
+    """
+    document["defaultContentType"] = CONTENT_TYPE
+    for channel in document["channels"].values():
+        for bound in ("exchange", "queue"):
+            if bound in channel["bindings"]["amqp"]:
+                channel["bindings"]["amqp"][bound]["vhost"] = vhost
+    for name, message in document["components"].get("messages", {}).items():
+        channel = document["channels"][name.rpartition(":")[0]]
+        message["contentType"] = CONTENT_TYPE
+        del message["correlationId"]
+        if channel["address"] in correlated:
+            message["correlationId"] = CORRELATION
 
 
 def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher: str) -> None:

@@ -32,11 +32,14 @@ class Field(_Data):
 
 
 class PublishedEvent(_Data):
-    """`unconsumed`: nobody has to consume it. `extensions` are CloudEvents extension attributes."""
+    """`unconsumed`: nobody has to consume it. `correlated`: it belongs to a business process, which
+    its `correlationid` names. `extensions` are CloudEvents extension attributes.
+    """
 
     type: str
     direction: Direction
     unconsumed: bool
+    correlated: bool = False
     extensions: tuple[str, ...]
     fields: Mapping[str, Field]
 
@@ -93,6 +96,13 @@ class Choreography(_Data):
     def publishers(self) -> dict[str, str]:
         """The name of the publishing participant by event type."""
         return {event.type: each.name for each in self.participants for event in each.publishes}
+
+    @property
+    def correlated(self) -> frozenset[str]:
+        """The event types whose messages have a `correlationid`."""
+        return frozenset(
+            event.type for each in self.participants for event in each.publishes if event.correlated
+        )
 
     @property
     def compensations(self) -> frozenset[str]:

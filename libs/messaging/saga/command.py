@@ -37,7 +37,7 @@ def write(
     wanted = {
         root / discovery.document_path(choreography): found.as_text(),
         **pictures.sections(found, root),
-        **asyncapi.files(loaded, root / "docs" / "asyncapi"),
+        **asyncapi.files(loaded, root / "docs" / "asyncapi", vhost=discovery.vhost()),
     }
     problems = rules.check(found)
     for path, text in wanted.items():

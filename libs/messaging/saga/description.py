@@ -39,9 +39,16 @@ def _published(event: Any, unconsumed: frozenset[str]) -> Json:
         "type": event.type,
         "direction": direction and direction.value,
         "unconsumed": event.type in unconsumed,
+        "correlated": _is_correlated(event),
         "extensions": _names(getattr(event, "extensions", None)),
         "fields": {name: {"type": json_type(hints[name]), "required": True} for name in names},
     }
+
+
+def _is_correlated(event: Any) -> bool:
+    """Whether it says which business process it belongs to: the base of all events says none."""
+    found = getattr(getattr(event, "correlation_id", None), "fget", None)
+    return found is not None and not found.__qualname__.startswith("DomainEvent.")
 
 
 def _consumed(reaction: Any) -> Json:

@@ -29,6 +29,11 @@ def document_path(path: Path | None, project: Path = PROJECT) -> Path:
     return path or project.parent / _settings(project, "choreography")
 
 
+def vhost(project: Path = PROJECT) -> str:
+    """`vhost` under `[tool.messaging]` of the project: the virtual host that documents name."""
+    return str(_settings(project, "vhost"))
+
+
 def _settings(project: Path, name: str) -> Any:
     try:
         return tomllib.loads(project.read_text())["tool"]["messaging"][name]

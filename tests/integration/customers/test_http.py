@@ -101,7 +101,7 @@ async def test_an_edit_needs_the_version_read_and_makes_the_next(customers: Serv
     assert (full["name"], full["email"]) == ("Ana Lima", "ana.lima@example.com")
     event = (await events(customers))[-1]
     assert (event["type"], event["data"]["changed"]) == ("customer.updated.v1", ["email", "name"])
-    assert event["sequence"] == 2
+    assert int(event["sequence"]) == 2
     found = await customers.post("/customers/search", json={"email": "ana.lima@example.com"})
     assert len(found.json()["items"]) == 1
 

@@ -75,7 +75,11 @@ async def test_a_purchase_is_stated_to_customers_and_completed_by_the_peers_own_
 
     event = await eventually(confirmed)
     assert event is not None
-    assert (event["subject"], event["source"], event["sequence"]) == (str(order_id), "orders", 1)
+    assert (event["subject"], event["source"], int(event["sequence"])) == (
+        str(order_id),
+        "orders",
+        1,
+    )
     for event_type in reversed(WAY_FORWARD):
         again = uuid7()
         await state_by_peer(channel, event_type, order_id, again)

@@ -67,4 +67,4 @@ async def test_reserved_vehicle_is_coded_paid_and_told(database: str, vhost: str
         event = json.loads(message.body)
         assert event["type"] == "payment.processed.v1"
         assert event["data"]["payment_id"] == answer.json()["payment_id"]
-        assert (event["subject"], event["sequence"]) == (order_id, 2)
+        assert (event["subject"], int(event["sequence"])) == (order_id, 2)

@@ -146,7 +146,7 @@ async def test_cancellation_against_the_reservation_always_ends_voided(
         assert await payments.state(order_id) == "VOIDED"
         types = await payments.types(order_id)
         assert types.count("payment.voided.v1") == 1
-        numbers = [told["sequence"] for told in await payments.told(order_id)]
+        numbers = [int(told["sequence"]) for told in await payments.told(order_id)]
         assert numbers == list(range(1, len(numbers) + 1))
 
 

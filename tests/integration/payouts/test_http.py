@@ -139,7 +139,7 @@ async def test_failed_payout_is_retried_by_hand_as_a_new_episode(payouts: Payout
     await payouts.bank_turn()
     assert await payouts.status(order_id) == "PAID"
     told = await payouts.told(order_id)
-    assert [(event["type"], event["sequence"]) for event in told] == [
+    assert [(event["type"], int(event["sequence"])) for event in told] == [
         ("payout.failed.v1", 1),
         ("payout.completed.v1", 2),
     ]

@@ -17,7 +17,7 @@ async def test_closed_order_pays_its_seller_once_however_often_it_is_heard(
     assert record["external_id"] == f"order:{order_id}"
     assert (record["status"], record["seller_id"]) == ("PAID", seller_id)
     (told,) = await payouts.told(order_id)
-    assert (told["type"], told["sequence"]) == ("payout.completed.v1", 1)
+    assert (told["type"], int(told["sequence"])) == ("payout.completed.v1", 1)
     assert told["correlationid"] == str(order_id)
     assert told["data"] == {
         "tenant_id": payouts.tenant,

@@ -88,7 +88,7 @@ async def test_purchases_cross_the_broker_sold_refused_and_released(
 
         await tell(channel, "payment.processed.v1", first, copies=2)
         sold = await heard(channel, "orders.on.vehicle.sold.v1")
-        assert (sold["subject"], sold["sequence"]) == (str(first), 2)
+        assert (sold["subject"], int(sold["sequence"])) == (str(first), 2)
         assert (await client.get(f"/vehicles/{listed['id']}")).json()["is_sold"]
         assert (
             await channel.declare_queue("vehicles.dead-letters", passive=True)

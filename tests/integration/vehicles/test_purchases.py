@@ -36,7 +36,7 @@ async def test_purchase_ends_with_its_vehicle_sold(vehicles: Vehicles) -> None:
     assert (sold["is_sold"], sold["is_reserved"]) == (True, False)
     events = await vehicles.told(order_id)
     assert [event["type"] for event in events] == ["vehicle.reserved.v1", "vehicle.sold.v1"]
-    assert [event["sequence"] for event in events] == [1, 2]
+    assert [int(event["sequence"]) for event in events] == [1, 2]
     assert {event["correlationid"] for event in events} == {str(order_id)}
     assert events[0]["data"]["seller_id"] == listed["seller_id"]
 

@@ -9,8 +9,9 @@ from uuid import UUID
 from libs.messaging.envelope import EventData
 from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import asyncapi
+from libs.messaging.saga.choreography import choreography_of
 from libs.messaging.saga.participant import Participant
-from services.events import PurchaseEvent
+from services.events import MarketEvent, PurchaseEvent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +20,6 @@ class Placed(PurchaseEvent):
 
     type: ClassVar[str] = "order.placed.v1"
     total_cents: int
-
-
-PUBLISHERS = {"order.placed.v1": "orders"}
 
 
 class Purchase(EventData):
@@ -51,7 +49,7 @@ def credit() -> Participant:
 
 
 def test_a_service_says_what_it_sends_with_every_field_of_the_envelope() -> None:
-    document = asyncapi.document(orders(), PUBLISHERS)
+    document = asyncapi.document(orders(), choreography_of([orders()]))
     assert document["asyncapi"].startswith("3.")
     assert (
         document["channels"]["order.placed.v1"]["bindings"]["amqp"]["exchange"]["name"] == "orders"
@@ -63,7 +61,7 @@ def test_a_service_says_what_it_sends_with_every_field_of_the_envelope() -> None
 
 
 def test_a_service_says_what_it_receives_as_its_own_view_of_it() -> None:
-    document = asyncapi.document(credit(), PUBLISHERS)
+    document = asyncapi.document(credit(), choreography_of([orders(), credit()]))
     queue = document["channels"]["credit.on.order.placed.v1"]["bindings"]["amqp"]["queue"]
     assert queue["name"] == "credit.on.order.placed.v1"
     assert document["operations"]["credit.on.order.placed.v1"]["action"] == "receive"
@@ -94,3 +92,33 @@ def test_the_files_are_one_per_service_and_one_for_the_system(tmp_path: Path) ->
     assert {path.name for path in files} == {"orders.json", "credit.json", "system.json"}
     assert files == asyncapi.files([orders(), credit()], tmp_path)
     assert json.loads(files[tmp_path / "system.json"])["info"]["title"] == "system"
+
+
+def test_a_message_is_a_cloud_event_whose_correlation_is_in_its_body() -> None:
+    document = asyncapi.system_document([orders(), credit()], vhost="market")
+    assert document["defaultContentType"] == "application/cloudevents+json"
+    messages = document["components"]["messages"]
+    assert len(messages) == 2
+    for message in messages.values():
+        assert message["contentType"] == "application/cloudevents+json"
+        assert message["correlationId"]["location"] == "$message.payload#/correlationid"
+    channel = document["channels"]["order.placed.v1"]["bindings"]["amqp"]["exchange"]
+    assert channel["vhost"] == "market"
+    assert document["servers"]["development"]["pathname"] == "/market"
+
+
+def test_a_message_outside_any_process_has_no_correlation() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Listed(MarketEvent):
+        type: ClassVar[str] = "vehicle.listed.v1"
+        vehicle_id: UUID
+
+    listing = Participant("vehicles", (Listed,), Reactions("vehicles"))
+    (message,) = asyncapi.system_document([listing])["components"]["messages"].values()
+    assert "correlationId" not in message
+
+
+def test_the_order_of_events_is_text_on_the_wire() -> None:
+    schemas = asyncapi.system_document([orders(), credit()])["components"]["schemas"]
+    for name in ("Placed", "CreditOnOrderPlacedV1"):
+        assert schemas[name]["properties"]["sequence"]["type"] == "string"
