@@ -207,4 +207,18 @@ async def _tenant_caller(
 
 
 CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+def caller_with(*roles: str) -> Any:
+    """A dependency: the caller, who has one of these roles. It is asked before the body is read,
+    so that nobody else makes us look at it. Raises RoleNeeded.
+    """
+
+    async def allowed(caller: CallerDep) -> Caller:
+        caller.require(*roles)
+        return caller
+
+    return Depends(allowed)
+
+
 TenantCallerDep = Annotated[Caller, Depends(_tenant_caller)]

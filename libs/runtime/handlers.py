@@ -18,7 +18,7 @@ from libs.messaging.inbox.failures import (
     summarize,
 )
 from libs.messaging.outbox.outbox import MessageTooLarge
-from libs.runtime.faults import INVALID_JSON, CannotBeStored, described
+from libs.runtime.faults import INVALID_JSON, described
 from libs.runtime.problems import (
     DatabaseUnavailable,
     InvalidInput,
@@ -101,7 +101,7 @@ def database_failed(error: BaseException) -> bool:
 async def _database_error(_: Request, error: Exception) -> Response:
     """503 where the database failed; 500 where something else did."""
     if (sqlstate(error) or "").startswith(BAD_DATA):
-        return problem(CannotBeStored())
+        return problem(InvalidInput("The input holds a value that cannot be stored."))
     if not database_failed(error):
         raise error
     log.warning("database unavailable", error=summarize(error))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.auth import CallerDep
+from libs.runtime.auth import Caller, CallerDep, caller_with
 from libs.runtime.concurrency import IfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
@@ -29,6 +29,7 @@ from services.kpis.infrastructure.schemas import (
 )
 from services.kpis.infrastructure.tables import IDEMPOTENCY
 
+Admin = Annotated[Caller, caller_with("admin")]
 KpiId = Annotated[str, Path(max_length=64)]
 Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
 
@@ -43,9 +44,8 @@ class Endpoints:
         self._evaluator = evaluator
 
     @answers(ETAG, LOCATION)
-    async def define(self, body: KpiIn, caller: CallerDep, call: IdempotentCallDep) -> Response:
+    async def define(self, body: KpiIn, caller: Admin, call: IdempotentCallDep) -> Response:
         """Its template is checked first: what cannot be computed safely is not kept."""
-        caller.require("admin")
         await self._evaluator.check(body.sql_template)
         given = body.model_dump() | {"owner": body.owner or caller.subject}
 
@@ -94,10 +94,9 @@ class Endpoints:
 
     @answers(ETAG)
     async def change(
-        self, kpi_id: KpiId, body: KpiChanges, caller: CallerDep, version: IfMatchDep
+        self, kpi_id: KpiId, body: KpiChanges, caller: Admin, version: IfMatchDep
     ) -> Response:
         """A shipped KPI becomes the tenant's own with its first change."""
-        caller.require("admin")
         if body.sql_template is not None:
             await self._evaluator.check(body.sql_template)
         changes = body.model_dump(exclude_unset=True)
