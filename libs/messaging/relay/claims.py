@@ -214,12 +214,13 @@ async def claim(connection: Connection, source: str, look_from: int, limits: Lim
     )
     beyond, in_the_way, share = rest
     subjects: list[SubjectRows] = []
+    messages: list[Message] = []
     size = highest = 0
     current = -1
     for head, attempts, seq, identifier, subject, kind, body, trace, expired, _ in records:
         if head != current:
             current = head
-            messages: list[Message] = []
+            messages = []
             subjects.append(SubjectRows(subject, attempts, messages, attempts > 0))
             if attempts == 0 and head > highest:
                 highest = head

@@ -7,7 +7,7 @@ the writing statements.
 
 from sqlglot import exp
 
-_QUERY: set[type[exp.Expression]] = {
+_QUERY: set[type[exp.Expr]] = {
     exp.Select,
     exp.Subquery,
     exp.With,
@@ -30,7 +30,7 @@ _QUERY: set[type[exp.Expression]] = {
     exp.Star,
     exp.Placeholder,
 }
-_VALUES: set[type[exp.Expression]] = {
+_VALUES: set[type[exp.Expr]] = {
     exp.Literal,
     exp.Boolean,
     exp.Null,
@@ -40,7 +40,7 @@ _VALUES: set[type[exp.Expression]] = {
     exp.Cast,
     exp.DataType,
 }
-_CONDITIONS: set[type[exp.Expression]] = {
+_CONDITIONS: set[type[exp.Expr]] = {
     exp.And,
     exp.Or,
     exp.Not,
@@ -56,7 +56,7 @@ _CONDITIONS: set[type[exp.Expression]] = {
     exp.Exists,
     exp.Like,
 }
-_ARITHMETIC: set[type[exp.Expression]] = {
+_ARITHMETIC: set[type[exp.Expr]] = {
     exp.Add,
     exp.Sub,
     exp.Mul,
@@ -72,7 +72,7 @@ _ARITHMETIC: set[type[exp.Expression]] = {
     exp.Greatest,
     exp.Least,
 }
-_AGGREGATES: set[type[exp.Expression]] = {
+_AGGREGATES: set[type[exp.Expr]] = {
     exp.Count,
     exp.Sum,
     exp.Avg,

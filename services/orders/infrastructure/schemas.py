@@ -1,7 +1,7 @@
 """What clients send and get. `/orders` speaks camelCase, purchases snake_case."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
@@ -114,7 +114,7 @@ class SagaState(PurchaseOut):
         return cls(**_shown(purchase), history=history)
 
 
-def _shown(purchase: Purchase) -> dict[str, object]:
+def _shown(purchase: Purchase) -> dict[str, Any]:
     return {
         "transaction_id": purchase.order_id,
         "state": purchase.state,
