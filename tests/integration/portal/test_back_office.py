@@ -150,7 +150,7 @@ async def test_the_last_admin_stays_one(portal: ServiceClient, add_user: AddUser
     await signed_in(portal, "admin@example.com")
     answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["buyer"], "sure": "yes"})
     assert answer.status_code == 422
-    assert "somebody else has to be an admin first" in answer.text
+    assert "Somebody else has to be an administrator first." in answer.text
 
 
 async def test_a_user_of_another_tenant_is_not_there(
@@ -201,7 +201,7 @@ async def test_nobody_disables_himself(portal: ServiceClient, add_user: AddUser)
     await signed_in(portal, "admin@example.com")
     answer = await portal.post(f"/users/{admin.id}/disable", data=SURE)
     assert answer.status_code == 422
-    assert "another admin has to do this" in answer.text
+    assert "Somebody else has to be an administrator first." in answer.text
     assert (await portal.get("/users")).status_code == 200
 
 

@@ -43,7 +43,7 @@ async def test_a_file_handed_in_twice_is_one_submission(
         assert await hand_in(portal, content) == (303, place)
         page = (await portal.get(place)).text
     assert "0 of 1 rows" in page
-    assert 'hx-trigger="every 1s"' in page
+    assert 'data-hx-trigger="every 1s"' in page
     assert "The service vehicles is not answering just now" in page
     report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))
     assert report.problem is None

@@ -62,7 +62,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (successful) return tell(piece.id, null);
   if (!piece.matches("[data-kept]")) return tell(piece.id, "failed");
   tell(piece.id, xhr.status >= 400 && xhr.status < 500 ? "refused" : "away");
-  if (!piece.matches("[hx-trigger*=every]")) {
+  if (!piece.matches("[data-hx-trigger*=every]")) {
     setTimeout(() => htmx.trigger(`#${piece.id}`, "moved"), AGAIN_MILLISECONDS);
   }
 });
@@ -70,7 +70,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 // Other requests ask for a page, and a page that says what is wrong is shown as well.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, xhr } = event.detail;
-  const part = elt.getAttribute("hx-select");
+  const part = elt.getAttribute("data-hx-select");
   if (part && xhr.responseText.includes(`id="${part.slice(1)}"`)) {
     event.detail.shouldSwap = true;
     event.detail.isError = false;
