@@ -112,6 +112,7 @@ class _Kept:
         headers = {}
         if self.etag is not None:
             headers["ETag"] = self.etag
+            headers["Vary"] = "Authorization, X-Tenant-Id"  # who may see all of it sees more
         if self.location is not None:
             headers["Location"] = self.location
         if replayed:

@@ -74,6 +74,16 @@ ANSWERED: Mapping[str, Json] = {
         "schema": {"type": "string", "enum": ["true"]},
     },
 }
+IF_NONE_MATCH: Json = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "An ETag that is known: where it still is the current one the answer is 304.",
+    "schema": TEXT,
+}
+NOT_MODIFIED: Json = {
+    "description": "What If-None-Match names is the current version.",
+    "headers": {ETAG: ANSWERED[ETAG]},
+}
 RETRY_AFTER: Json = {"description": "In seconds.", "schema": {"type": "integer"}}
 REFUSED: Mapping[int, Mapping[str, Json]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": TEXT}},
@@ -119,6 +129,9 @@ def _completed(document: Json, app: FastAPI, codes: Mapping[int, Json]) -> Json:
         own = {status: each for status, each in operation["responses"].items() if status != "422"}
         refusals = {str(status): _reference(status) for status in sorted(statuses)}
         operation["responses"] = {**refusals, **own}
+        if method == "get" and any(ETAG in each.headers for each in declared):
+            operation.setdefault("parameters", []).append(dict(IF_NONE_MATCH))
+            operation["responses"]["304"] = NOT_MODIFIED
         operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
         operation["security"] = _security(declared, authenticator)
         _complete_parameters(operation, {each.without for each in declared})

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -15,6 +16,7 @@ from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.partitions import Maintain
 from libs.messaging.schema.tables import MessagingTables
 from libs.runtime import given_up, handlers, openapi, pages
+from libs.runtime.answering import COMPRESSION, UNCOMPRESSED, NotModified, UsualHeaders
 from libs.runtime.auth import Authenticator
 from libs.runtime.data_keys import Sealed
 from libs.runtime.failure import one_line_errors
@@ -48,6 +50,7 @@ class Service(Generic[Unit]):
     streams, which are counted apart. `own_partitions` keeps the partitions of its own tables, with
     and like those of the library's. `sealed` are the columns whose keys are checked at the start.
     `api_checks` are asked by readiness where the process answers requests: what only they need.
+    `headers` are those of every answer that says nothing else.
     """
 
     settings: ServiceSettings
@@ -66,6 +69,7 @@ class Service(Generic[Unit]):
     own_partitions: Maintain | None = None
     sealed: Sealed | None = None
     api_checks: Mapping[str, Check] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -109,6 +113,10 @@ def create_app(service: Service[Any]) -> FastAPI:
         for router in routers:
             app.include_router(router, dependencies=[Depends(known_parameters)])
         service.install(app)
+    app.add_middleware(NotModified)
+    app.add_middleware(
+        GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=UNCOMPRESSED
+    )
     app.add_middleware(
         RequestLimits,
         max_body_bytes=settings.max_body_bytes,
@@ -119,6 +127,8 @@ def create_app(service: Service[Any]) -> FastAPI:
         forms=service.forms,
     )
     app.add_middleware(RequestContext)
+    if service.headers:
+        app.add_middleware(UsualHeaders, headers=service.headers)
     start_at_zero(templates(app))
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)

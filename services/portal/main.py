@@ -26,6 +26,7 @@ from services.portal.infrastructure.peers import Peers, trusted
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tables import TABLES, signing_keys, users
+from services.portal.infrastructure.templating import FOR_TLS, HEADERS
 from services.portal.infrastructure.tokens import Tokens
 from services.portal.infrastructure.vault import Vault
 from services.portal.infrastructure.watch import TimelineWatch
@@ -68,6 +69,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
 
     return Service(
         settings=settings,
+        headers={**HEADERS, **(FOR_TLS if settings.secure_cookies else {})},
         description="What the pages of the market are made from, for programs.",
         tags={
             "portal": "Health, submissions, audits, timelines of purchases.",

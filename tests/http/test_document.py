@@ -20,7 +20,7 @@ async def test_headers_it_cannot_do_without_are_required_and_refusals_named(
     orders = await document(market, "orders")
     confirm = orders["paths"]["/orders/{order_id}/confirm"]["patch"]
     required = {each["name"] for each in confirm["parameters"] if each["required"]}
-    assert required == {"order_id", "x-tenant-id", "if-match"}
+    assert required == {"order_id", "X-Tenant-Id", "If-Match"}
     statuses = "200 400 401 403 404 408 409 412 413 415 422 428 503"
     assert set(confirm["responses"]) == set(statuses.split())
     assert confirm["security"] == [{"bearer": []}]

@@ -75,10 +75,7 @@ async def static(name: str, request: Request, v: str | None = None) -> Response:
         "Cache-Control": f"public, max-age={lasts}",
         "ETag": etag,
         "Vary": "Accept-Encoding",
-        "X-Content-Type-Options": "nosniff",
     }
-    if request.headers.get("if-none-match") == etag:
-        return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
         return Response(asset.zipped, headers=headers, media_type=asset.media_type)

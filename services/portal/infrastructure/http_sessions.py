@@ -32,16 +32,13 @@ from services.portal.infrastructure.schemas import (
     UserOut,
 )
 from services.portal.infrastructure.sessions import (
-    SESSION_COOKIE,
     NewSession,
-    browser_of,
     sessions_of,
 )
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tokens import Tokens
 
 MAX_DEVICE = 200
-CHALLENGE = {"WWW-Authenticate": f'Cookie cookie-name="{SESSION_COOKIE}"'}
 
 
 class ForeignPage(Forbidden):
@@ -54,13 +51,17 @@ class SessionNotFound(NotFound):
     text = "There is no such session."
 
 
+def challenge(cookie: str) -> dict[str, str]:
+    return {"WWW-Authenticate": f'Cookie cookie-name="{cookie}"'}
+
+
 class SessionNeeded(Refusal):
     status = 401
     code = "unauthenticated"
     text = "This needs the cookie {cookie}."
 
-    def __init__(self) -> None:
-        super().__init__(headers=CHALLENGE, cookie=SESSION_COOKIE)
+    def __init__(self, cookie: str) -> None:
+        super().__init__(headers=challenge(cookie), cookie=cookie)
 
 
 class SignIns:
@@ -78,7 +79,8 @@ class SignIns:
 
     async def enter(self, request: Request, email: str, password: str) -> tuple[User, NewSession]:
         """The user and his new session. Raises SignInRefused, TooManyAttempts."""
-        token, browser = secrets.token_urlsafe(32), browser_of(request) or secrets.token_urlsafe(32)
+        token = secrets.token_urlsafe(32)
+        browser = sessions_of(request).browser_of(request) or secrets.token_urlsafe(32)
         user = await sign_in(
             self._transactions,
             self._passwords,
@@ -121,7 +123,7 @@ class Endpoints:
         try:
             user, session = await self._sign_ins.enter(request, body.email, body.password)
         except SignInRefused as error:
-            return problem(error, headers=CHALLENGE)
+            return problem(error, headers=challenge(sessions_of(request).session_cookie))
         except TooManyAttempts as error:
             wait = str(ceil(error.wait.total_seconds()))
             return problem(error, headers={"Retry-After": wait})
@@ -189,7 +191,7 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
     sessions = sessions_of(request)
     found = await sessions.find(request)
     if found is None:
-        raise SessionNeeded
+        raise SessionNeeded(sessions.session_cookie)
     await sessions.check_csrf(request)
     return found
 

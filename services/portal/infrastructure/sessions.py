@@ -35,7 +35,6 @@ SESSION_COOKIE = "session"
 VISITOR_COOKIE = "visitor"
 BROWSER_COOKIE = "browser"
 BROWSER_SECONDS = 180 * 24 * 3600
-SESSION = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
 CSRF_HEADER = "X-CSRF-Token"
 CSRF = {"type": "apiKey", "in": "header", "name": CSRF_HEADER}
 """What changes something and comes with the cookie of a session needs both."""
@@ -77,12 +76,23 @@ class Sessions:
         self._transactions = transactions
         self._vault = vault
         self._secure = settings.secure_cookies
+        self._prefix = "__Host-" if settings.secure_cookies else ""
         self._seconds = settings.session_seconds
+
+    @property
+    def session_cookie(self) -> str:
+        """Its name. Browsers take one that begins with `__Host-` from this host alone, over https:
+        no other host of the domain can put one of its own in its place.
+        """
+        return self._prefix + SESSION_COOKIE
+
+    def _cookie(self, request: Request, name: str) -> str:
+        return request.cookies.get(self._prefix + name, "")
 
     async def find(self, request: Request) -> tuple[Session, User] | None:
         """Looked up once for a request."""
         if not hasattr(request.state, "signed_in"):
-            token = request.cookies.get(SESSION_COOKIE, "")
+            token = self._cookie(request, SESSION_COOKIE)
             request.state.signed_in = (
                 await self._transactions.run(lambda uow: uow.sessions.user_of(token))
                 if 0 < len(token) <= MAX_TOKEN
@@ -93,21 +103,20 @@ class Sessions:
 
     def csrf_token(self, request: Request) -> str:
         """Bound to the session, or before one begins to the visitor."""
-        token = request.cookies.get(SESSION_COOKIE) or self._visitor(request)
-        return self._vault.csrf_token(token)
+        token = self._cookie(request, SESSION_COOKIE) or self._visitor(request)
+        return masked(self._vault.csrf_token(token))
 
     def csrf_token_of(self, token: str) -> str:
         """Of a session that begins just now."""
-        return self._vault.csrf_token(token)
+        return masked(self._vault.csrf_token(token))
 
     async def check_csrf(self, request: Request) -> None:
         """Raises WrongCsrfToken."""
         if request.method in READING:
             return
-        known = request.cookies.get(SESSION_COOKIE) or request.cookies.get(VISITOR_COOKIE)
+        known = self._cookie(request, SESSION_COOKIE) or self._cookie(request, VISITOR_COOKIE)
         sent = request.headers.get(CSRF_HEADER) or await _form_field(request)
-        good = known and hmac.compare_digest(self._vault.csrf_token(known).encode(), sent.encode())
-        if not good:
+        if not known or not hmac.compare_digest(self._vault.csrf_token(known), unmasked(sent)):
             raise WrongCsrfToken
 
     def begin(self, response: Response, session: NewSession) -> None:
@@ -116,7 +125,14 @@ class Sessions:
         self._set(response, BROWSER_COOKIE, session.browser, BROWSER_SECONDS)
 
     def end(self, response: Response) -> None:
-        response.delete_cookie(SESSION_COOKIE, path="/")
+        response.delete_cookie(
+            self.session_cookie, path="/", secure=self._secure, httponly=True, samesite="lax"
+        )
+
+    def browser_of(self, request: Request) -> str:
+        """The token of a browser in which somebody has signed in before; else empty."""
+        token = self._cookie(request, BROWSER_COOKIE)
+        return token if len(token) <= MAX_TOKEN else ""
 
     def remember_visitor(self, request: Request, response: Response) -> None:
         """Set the cookie that the CSRF token of a page was bound to, where it was made just now."""
@@ -126,12 +142,18 @@ class Sessions:
 
     def _set(self, response: Response, name: str, value: str, seconds: int) -> None:
         response.set_cookie(
-            name, value, seconds, path="/", secure=self._secure, httponly=True, samesite="lax"
+            self._prefix + name,
+            value,
+            seconds,
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="lax",
         )
 
     def _visitor(self, request: Request) -> str:
-        known = request.cookies.get(VISITOR_COOKIE)
-        if known is not None and len(known) <= MAX_TOKEN:
+        known = self._cookie(request, VISITOR_COOKIE)
+        if known and len(known) <= MAX_TOKEN:
             return known
         if not hasattr(request.state, "visitor"):
             request.state.visitor = secrets.token_urlsafe(32)
@@ -148,7 +170,8 @@ class PortalAuthenticator(Authenticator):
 
     @property
     def schemes(self) -> Mapping[str, Mapping[str, str]]:
-        return {**super().schemes, "session": SESSION, "csrf": CSRF}
+        session = {"type": "apiKey", "in": "cookie", "name": self._sessions.session_cookie}
+        return {**super().schemes, "session": session, "csrf": CSRF}
 
     @property
     def for_callers(self) -> Sequence[str]:
@@ -163,10 +186,26 @@ class PortalAuthenticator(Authenticator):
         return await super().caller_of(request, authorization, tenant)
 
 
-def browser_of(request: Request) -> str:
-    """The token of a browser in which somebody has signed in before; else empty."""
-    token = request.cookies.get(BROWSER_COOKIE, "")
-    return token if len(token) <= MAX_TOKEN else ""
+def masked(secret: bytes) -> str:
+    """Another text each time: the length of a compressed page tells nothing of what is always in
+    it.
+    """
+    mask = secrets.token_bytes(len(secret))
+    return (mask + _xor(mask, secret)).hex()
+
+
+def unmasked(text: str) -> bytes:
+    """Empty where it is no masked secret."""
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        return b""
+    half = len(raw) // 2
+    return _xor(raw[:half], raw[half:]) if len(raw) == 2 * half else b""
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
 def caller_for(user: User) -> Caller:

@@ -42,6 +42,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+"""Of every answer of the portal's origin, that of a program's request too."""
+FOR_TLS = {"Strict-Transport-Security": "max-age=31536000"}
+"""Also where TLS ends before it."""
 
 Tone = Literal["go", "wait", "back", "info"]
 
@@ -67,7 +70,8 @@ class _KeptFlash(BaseModel):
     @classmethod
     def of(cls, flash: Flash) -> "_KeptFlash":
         if isinstance(flash.text, Said):
-            return cls(text="", tone=flash.tone, code=flash.text.code, params=flash.text.params)
+            said = flash.text
+            return cls(text="", tone=flash.tone, code=said.code, params=dict(said.params))
         return cls(text=flash.text[:MAX_FLASH], tone=flash.tone)
 
     @property
@@ -114,7 +118,7 @@ def render(
             }
         )
     )
-    response = HTMLResponse(content, status, HEADERS)
+    response = HTMLResponse(content, status)
     sessions.remember_visitor(request, response)
     if flash:
         response.delete_cookie(FLASH_COOKIE)

@@ -63,9 +63,9 @@ class Vault:
         """Of a browser or an address that signed in."""
         return self._index.of(value, "sign_in_places", kind)
 
-    def csrf_token(self, token: str) -> str:
+    def csrf_token(self, token: str) -> bytes:
         """What a page of this session, or of this visitor, has to send back."""
-        return self._index.of(token, "csrf").hex()
+        return self._index.of(token, "csrf")
 
 
 def token_hash(token: str) -> bytes:

@@ -25,8 +25,8 @@ from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
     UserDep,
-    browser_of,
     local_path,
+    sessions_of,
 )
 from services.portal.infrastructure.templating import Flash, redirect, render
 
@@ -142,7 +142,7 @@ class Account:
                 user_id=user.id,
                 password_hash=await self._passwords.hash(password),
                 session_id=session_id,
-                browser=browser_of(request),
+                browser=sessions_of(request).browser_of(request),
                 actor=str(user.id),
                 audit_id=uuid7(),
                 now=utc_now(),
