@@ -40,7 +40,7 @@ async def test_a_mistyped_order_is_not_answered_in_another_order(market: WholeMa
     assert answer.status_code == 400
     assert answer.json()["detail"] == (
         "There is no parameter sort here: there are cursor, limit, make, model, order, price_max,"
-        " price_min, status, year_max, year_min."
+        " price_min, q, status, year_max, year_min."
     )
 
 

@@ -36,11 +36,42 @@ async def test_a_user_signs_in_and_sees_his_session(
     assert session["is_this_one"]
 
 
-async def test_behind_https_the_cookie_is_secure(serve: Serve, add_user: AddUser) -> None:
+async def test_behind_https_cookies_are_this_hosts_alone_and_https_is_kept(
+    serve: Serve, add_user: AddUser
+) -> None:
     await add_user("buyer")
     async with serve(secure_cookies=True) as portal:
         answer = await portal.post("/api/sessions", json=BUYER)
-    assert "secure" in answer.headers["set-cookie"].lower()
+        cookies = answer.headers.get_list("set-cookie")
+        assert {each.partition("=")[0] for each in cookies} == {"__Host-session", "__Host-browser"}
+        for cookie in cookies:
+            said = cookie.lower()
+            assert "; secure" in said
+            assert "; path=/" in said
+            assert "domain=" not in said
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+        (value,) = (each for each in cookies if each.startswith("__Host-session"))
+        session = {"Cookie": value.partition(";")[0]}
+        assert (await portal.get("/api/sessions", headers=session)).status_code == 200
+        other = {"Cookie": session["Cookie"].removeprefix("__Host-")}
+        refused = await portal.get("/api/sessions", headers=other)
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"] == 'Cookie cookie-name="__Host-session"'
+
+
+async def test_a_csrf_token_is_another_text_each_time_and_good(
+    portal: ServiceClient, add_user: AddUser
+) -> None:
+    await add_user("buyer")
+    first = (await portal.post("/api/sessions", json=BUYER)).json()["csrf_token"]
+    second = app_of(portal).state.sessions.csrf_token_of(portal.cookies["session"])
+    assert first != second
+    for token in (first, second):
+        headers = {"X-CSRF-Token": token}
+        assert (await portal.post("/api/token", headers=headers)).status_code == 200
+    for token in ("", "00", "no hex", first[:-2], first[::-1], "0" * 128):
+        headers = {"X-CSRF-Token": token}
+        assert (await portal.post("/api/token", headers=headers)).status_code == 403
 
 
 async def test_wrong_password_and_unknown_e_mail_get_the_same_answer(

@@ -117,6 +117,8 @@ async def test_a_finished_purchase_is_told_whole_and_the_stream_ends(
     order_id = await buy(transactions)
     async with served.stream("GET", path(order_id)) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
+        assert "gzip" in answer.request.headers["accept-encoding"]
+        assert "content-encoding" not in answer.headers
         told = [event async for event in events(answer)]
     assert [(name, data["type"]) for name, _, data in told[:-1]] == [
         ("moment", heard[0]) for heard in WAY_FORWARD
