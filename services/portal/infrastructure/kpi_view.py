@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
-from services.portal.infrastructure.charts import Chart, Point, chart
+from services.portal.infrastructure.charts import Point
 
 Cell = str | int | float | bool | None
 
@@ -16,8 +16,9 @@ MOST_BARS = 12
 
 @dataclass(frozen=True)
 class KpiView:
-    """`units`: of the columns, as kpis tells them; `unit`: of the charted values. `rows` are what
-    the chart shows, or more where it cannot show all. `trouble`: why there is nothing to show.
+    """`points` are charted; none where no chart says anything. `units`: of the columns, as kpis
+    tells them; `unit`: of the charted values. `rows` are what the chart shows, or more where it
+    cannot show all. `trouble`: why there is nothing to show.
     """
 
     id: str
@@ -27,7 +28,7 @@ class KpiView:
     units: Sequence[str] = ()
     rows: Sequence[Sequence[Cell]] = ()
     unit: str = ""
-    chart: Chart | None = None
+    points: Sequence[Point] = ()
     trouble: str = ""
 
 
@@ -76,12 +77,12 @@ def over_months(
         units=["", *first["units"]],
         rows=[[month, number] for month, number in numbers.items()],
         unit=first["units"][0],
-        chart=chart(points),
+        points=points,
     )
 
 
 def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
-    """A bar for each row, named by its words, as high as its last number; no chart where rows
+    """A bar for each row, named by its words, as long as its last number; no chart where rows
     have no name, or are too many. `value` as a Speaker says it.
     """
     columns, rows = value["columns"], value["rows"]
@@ -96,7 +97,7 @@ def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
         units=value["units"],
         rows=rows,
         unit=value["units"][-1] if columns else "",
-        chart=chart(charted) if drawn else None,
+        points=charted if drawn else (),
     )
 
 

@@ -1,10 +1,10 @@
 """Turns a template into an answer: in the visitor's language and theme, with a page's headers."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -13,11 +13,12 @@ from babel.dates import format_date, format_datetime, format_time, format_timede
 from babel.numbers import format_currency, format_decimal
 from fastapi import Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from services.portal.domain.user import User
-from services.portal.infrastructure import assets, i18n, import_words, wording
+from services.portal.infrastructure import assets, charts, i18n, import_words, wording
 from services.portal.infrastructure.dead_letter_desk import refused_at
 from services.portal.infrastructure.navigation import entries_for
 from services.portal.infrastructure.sentences import Said, sentence
@@ -199,6 +200,17 @@ def _filters(locale: str) -> Mapping[str, Any]:
         ]
         return sign + " ".join(parts)
 
+    def bars(points: Sequence[charts.Point], unit: str) -> Markup:
+        return charts.bars(points, partial(short, unit))
+
+    def short(unit: str, value: float) -> str:
+        """A value beside its bar; money in whole reais."""
+        if unit == "cents":
+            return f"R$ {number(round(value / 100))}"
+        if unit == "seconds":
+            return duration(round(value * 1000))
+        return number(value) + (" %" if unit == "percent" else "")
+
     def translated(text: str) -> str:
         if isinstance(text, Said):
             return sentence(text, locale)
@@ -214,6 +226,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "day": day,
         "since": since,
         "duration": duration,
+        "bars": bars,
         "translated": translated,
         "event_name": lambda event: translated(wording.event_name(event)),
         "state_name": lambda state: translated(wording.state_name(state)),
