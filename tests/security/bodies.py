@@ -65,6 +65,7 @@ BODIES: dict[str, Body] = {
     "PATCH /customers/{customer_id}": always(name="Maria Lima"),
     "PUT /customers/{customer_id}/credit-limit": always(limit_cents=PRICE),
     "POST /vehicles": _vehicle,
+    "POST /vehicles/checks": always(vehicles=[{}]),
     "PATCH /vehicles/{vehicle_id}": always(colour="azul"),
     "POST /payment-codes": _payment_code,
     "POST /payments": _payment,

@@ -57,6 +57,7 @@ ENDPOINTS = {
         "GET /makes":                                 "nobody buyer seller operator admin",
         "GET /sellers/{seller_id}/vehicles":          "       seller* operator  admin",
         "POST /vehicles/search":                      "               operator  admin",
+        "POST /vehicles/checks":                      "       seller            admin",
         "GET /vehicles/{vehicle_id}":                 "nobody buyer seller operator admin",
         "PATCH /vehicles/{vehicle_id}":               "       seller*           admin",
         "PATCH /vehicles/{vehicle_id}/mark_as_sold":  "                         admin",

@@ -24,6 +24,8 @@ from services.vehicles.domain.errors import SellerNotFound
 from services.vehicles.domain.papers import sought_plate
 from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
 from services.vehicles.infrastructure.schemas import (
+    CheckedVehicle,
+    CheckedVehicles,
     Filters,
     MakesOut,
     NewVehicle,
@@ -32,6 +34,7 @@ from services.vehicles.infrastructure.schemas import (
     VehicleOut,
     VehiclePage,
     VehiclesOut,
+    VehiclesToCheck,
 )
 from services.vehicles.infrastructure.tables import idempotency_keys
 
@@ -73,6 +76,13 @@ class Endpoints:
             return Answer(201, out, listing.vehicle.version, f"/vehicles/{vehicle_id}")
 
         return await self._idempotency.run(call, work)
+
+    async def check(self, body: VehiclesToCheck, caller: CallerDep) -> CheckedVehicles:
+        """What `POST /vehicles` would find wrong with the fields of each. Nothing is put on the
+        market, and what is on it is not looked at.
+        """
+        caller.require("seller", "admin")
+        return CheckedVehicles(vehicles=[CheckedVehicle.of(each) for each in body.vehicles])
 
     async def browse(
         self,
@@ -213,6 +223,9 @@ def router(
         response_model=VehicleOut,
         operation_id="list_vehicle_for_sale",
     )(to.put_on_market)
+    routes.post("/vehicles/checks", response_model=CheckedVehicles, operation_id="check_vehicles")(
+        to.check
+    )
     routes.get("/vehicles", response_model=VehiclePage, operation_id="list_vehicles")(to.browse)
     routes.get("/makes", response_model=MakesOut, operation_id="count_makes")(to.count_makes)
     routes.get(

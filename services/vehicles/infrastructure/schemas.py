@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC
 from functools import partial
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, ValidationInfo
 
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Invalid
-from libs.runtime.faults import fault, rule
+from libs.runtime.faults import described, fault, rule
 from libs.runtime.schemas import Body, Cents, Changes, Out
 from services.vehicles.application.ports import Listing, MakeCount, Search, Status
 from services.vehicles.domain.papers import (
@@ -72,6 +72,40 @@ class NewVehicle(Body):
             renavam=self.renavam,
             year=self.year,
         )
+
+
+class VehiclesToCheck(Body):
+    vehicles: Annotated[
+        list[dict[str, Any]],
+        Field(
+            max_length=200, description="Each as `POST /vehicles` takes it, as far as it is known."
+        ),
+    ]
+
+
+class FieldFault(Out):
+    field: str
+    code: str
+    message: str
+    params: dict[str, str | int] = Field(default_factory=dict)
+
+
+class CheckedVehicle(Out):
+    errors: list[FieldFault]
+
+    @classmethod
+    def of(cls, vehicle: dict[str, Any]) -> Self:
+        try:
+            NewVehicle.model_validate(vehicle)
+        except ValidationError as error:
+            return cls(errors=[FieldFault(**found) for found in described(error.errors())])
+        return cls(errors=[])
+
+
+class CheckedVehicles(Out):
+    """One for each vehicle, in the order of the request."""
+
+    vehicles: list[CheckedVehicle]
 
 
 class VehicleChanges(Changes):

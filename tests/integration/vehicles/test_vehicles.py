@@ -314,6 +314,34 @@ async def test_withdrawn_vehicle_is_stated_and_stays_as_it_is(vehicles: Vehicles
     assert (await mark_as_sold(vehicles, listed["id"])).status_code == 409
 
 
+async def test_a_check_names_all_that_is_wrong_with_each_vehicle_and_lists_none(
+    vehicles: Vehicles,
+) -> None:
+    bad = body(year=None, price_cents=0, chassis_number="1HGCM82643A004352", owner="Ana")
+    del bad["make"]
+    sent = {"vehicles": [body(), bad, {}]}
+    answer = await vehicles.client.post("/vehicles/checks", json=sent, headers=vehicles.admin)
+    assert answer.status_code == 200
+    good, wrong, empty = (each["errors"] for each in answer.json()["vehicles"])
+    assert good == []
+    assert {error["field"]: error["code"] for error in wrong} == {
+        "make": "missing",
+        "year": "malformed",
+        "price_cents": "price-out-of-range",
+        "chassis_number": "wrong-chassis-check-digit",
+        "owner": "unknown-field",
+    }
+    assert {error["code"] for error in empty} == {"missing"}
+    listed = await vehicles.client.get("/vehicles", headers=vehicles.admin)
+    assert listed.json()["items"] == []
+
+
+async def test_a_check_of_too_many_vehicles_is_refused(vehicles: Vehicles) -> None:
+    sent: dict[str, Any] = {"vehicles": [{}] * 201}
+    answer = await vehicles.client.post("/vehicles/checks", json=sent, headers=vehicles.admin)
+    assert answer.status_code == 422
+
+
 async def test_a_short_chassis_number_goes_with_its_year_only(vehicles: Vehicles) -> None:
     old = body(year=1974, chassis_number="BJ-123456")
     answer = await vehicles.client.post("/vehicles", json=old, headers=vehicles.admin)
