@@ -108,6 +108,15 @@ class VehicleFile:
         """Rows whose price is asked about before they are taken."""
         return [row for row in self.rows if not is_plausible(row.price_cents)]
 
+    def without(self, errors: Sequence[RowError]) -> "VehicleFile":
+        """The same, with more errors: their rows are good no longer."""
+        bad = {error.row for error in errors}
+        return VehicleFile(
+            [row for row in self.rows if row.row not in bad],
+            sorted([*self.errors, *errors], key=lambda error: error.row),
+            self.ignored,
+        )
+
 
 def read_vehicle_file(content: bytes) -> VehicleFile:
     """Raises FileRefused. Its work grows with the rows, and not faster."""

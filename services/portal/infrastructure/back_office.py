@@ -57,9 +57,8 @@ def back_office(
     desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
     finder = PurchaseFinder(transactions, peers, attention_desk)
-    vehicle_imports = VehicleImports(
-        transactions, VehicleMarket(peers), clock=utc_now, new_id=uuid7
-    )
+    vehicle_market = VehicleMarket(peers)
+    vehicle_imports = VehicleImports(transactions, vehicle_market, clock=utc_now, new_id=uuid7)
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
     routers = [
         all_purchases.router(finder),
@@ -69,7 +68,9 @@ def back_office(
         attention.router(transactions, attention_desk),
         map_pages.router(choreography, broker, probes),
         kpis.router(peers, Diary(transactions)),
-        imports.router(transactions, importing.wake, partial(probes.lives, SERVICE)),
+        imports.router(
+            transactions, vehicle_market, importing.wake, partial(probes.lives, SERVICE)
+        ),
         admin.router(transactions, passwords),
         user_page.router(transactions, peers, passwords),
         nowhere.router(),

@@ -67,10 +67,6 @@ SAID = "refused"
 """The code of an error of before, when only its words were kept: the parameter `sentence`."""
 
 
-def said(sentence: str) -> Mapping[str, str | int]:
-    return {"sentence": sentence}
-
-
 def file_text(refused: FileRefused, locale: str) -> str:
     return _text(FILE[refused.reason], refused.parameters, locale)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission, SubmissionStatus
 from services.portal.infrastructure.i18n import SOURCE
-from services.portal.infrastructure.import_words import SAID, row_text, said
+from services.portal.infrastructure.import_words import SAID, row_text
 from services.portal.infrastructure.tables import submission_errors, submissions
 
 COLUMNS = [column for column in submissions.c if column.name not in ("content", "digest")]
@@ -69,7 +69,7 @@ class PostgresSubmissions:
         submission.errors = [
             RowError(row.row, row.field, row.code, row.parameters)
             if row.code
-            else RowError(row.row, row.field, SAID, said(row.reason))
+            else RowError(row.row, row.field, SAID, {"sentence": row.reason})
             for row in rows
         ]
         return submission

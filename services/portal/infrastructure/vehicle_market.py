@@ -1,7 +1,8 @@
 """Vehicles of an import, put on the market in the name of who sent the file."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from services.portal.domain.submission import RowError
@@ -14,12 +15,24 @@ SIDE_BY_SIDE = 4
 TRY_AGAIN = frozenset({408, 425, 429})
 IN_FLIGHT = "idempotency-key-in-flight"
 SOLD = "sold-since"
+CHECKED_AT_ONCE = 30
+"""Rows of one question: so many of the longest ones fit into a body."""
+OURS = {"price_cents": "price"}
+"""What people call otherwise than the service."""
 
 
 class VehicleMarket:
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def check(self, user: User, rows: Sequence[VehicleRow]) -> list[RowError]:
+        """What the service would find wrong with the fields of which row; it puts nothing on the
+        market. Raises PeerUnavailable, PeerRefusal.
+        """
+        parts = [rows[n : n + CHECKED_AT_ONCE] for n in range(0, len(rows), CHECKED_AT_ONCE)]
+        found = await asyncio.gather(*(self._check(user, part) for part in parts))
+        return [error for errors in found for error in errors]
 
     async def put(
         self, user: User, submission_id: UUID, rows: Sequence[VehicleRow]
@@ -29,8 +42,7 @@ class VehicleMarket:
         return [error for errors in found for error in errors]
 
     async def _put(self, user: User, submission_id: UUID, row: VehicleRow) -> list[RowError]:
-        body: dict[str, str | int] = {"seller_id": str(user.id), **row.values}
-        body |= {name: int(row.values[name]) for name in NUMBERS}
+        body = _body(user, row)
         key = row.key(str(user.id))
         try:
             async with self._places:
@@ -48,12 +60,29 @@ class VehicleMarket:
             if refusal.status in TRY_AGAIN or refusal.code == IN_FLIGHT:
                 raise PeerUnavailable(SERVICE) from refusal
             return [
-                RowError(
-                    row.row, "price" if field in NUMBERS[1:] else field, each.code, each.params
-                )
-                for field, each in refusal.fields.items()
+                RowError(row.row, OURS.get(field, field), said.code, said.params)
+                for field, said in refusal.fields.items()
             ]
         return []
 
+    async def _check(self, user: User, rows: Sequence[VehicleRow]) -> list[RowError]:
+        asked = {"vehicles": [_body(user, row) for row in rows]}
+        async with self._places:
+            reply = await self._peers.send(user, SERVICE, "POST", "/vehicles/checks", asked)
+        return list(_faults(rows, reply.body["vehicles"]))
+
     async def _send(self, user: User, body: Mapping[str, str | int], key: str) -> Reply:
         return await self._peers.send(user, SERVICE, "POST", "/vehicles", body, key=key)
+
+
+def _body(user: User, row: VehicleRow) -> dict[str, str | int]:
+    """As the service takes it."""
+    numbers = {name: int(row.values[name]) for name in NUMBERS}
+    return {"seller_id": str(user.id), **row.values, **numbers}
+
+
+def _faults(rows: Sequence[VehicleRow], checked: Sequence[Mapping[str, Any]]) -> Iterator[RowError]:
+    for row, found in zip(rows, checked, strict=True):
+        for fault in found["errors"]:
+            field = fault["field"]
+            yield RowError(row.row, OURS.get(field, field), fault["code"], fault["params"])

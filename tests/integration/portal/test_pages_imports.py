@@ -1,5 +1,8 @@
 """Files of vehicles: what they come to is shown first, and done when their owner says so."""
 
+import json
+
+import httpx
 import pytest
 from validate_docbr import RENAVAM
 
@@ -10,8 +13,10 @@ from services.portal.domain.vehicle_file import read_vehicle_file
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
+from tests.integration.portal.pages import Behind
 
 NOWHERE = "http://127.0.0.1:1"
+CHECK = "vehicles POST /vehicles/checks"
 HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
 GOL = "Volkswagen,Gol,2022,prata,4590000,ABC1D23,9BWZZZ377VT004251,12345678900"
 
@@ -83,6 +88,38 @@ async def test_what_a_file_comes_to_is_shown_and_nothing_is_done_before_its_owne
     assert "under way" in (await portal.get(place)).text
     assert (await portal.post(f"{place}/discard")).status_code == 303
     assert (await portal.get(place)).status_code == 200
+
+
+async def test_what_the_service_would_refuse_is_shown_among_the_errors_in_order(
+    shop: ServiceClient, behind: Behind, add_user: AddUser
+) -> None:
+    user = await add_user("seller")
+    await signed_in(shop, user.email)
+    rows = [GOL.replace("ABC1D23", f"ABC1D{n}") for n in range(30, 65)]
+    rows[10] = rows[10].replace("2022", "MMXXII")
+
+    def check(request: httpx.Request) -> httpx.Response:
+        asked = json.loads(request.content)["vehicles"]
+        wrong = {
+            "field": "renavam",
+            "code": "wrong-renavam-check-digit",
+            "message": "",
+            "params": {},
+        }
+        found = [{"errors": [wrong] if each["plate"] == "ABC1D31" else []} for each in asked]
+        return httpx.Response(200, json={"vehicles": found})
+
+    behind.answers[CHECK] = check
+    _, place = await hand_in(shop, "\n".join([HEADER, *rows]).encode())
+    page = (await shop.get(place)).text
+    assert "33 vehicles can be put on the market" in page
+    first, second = (page.index(text) for text in ("check digit of the RENAVAM", "not a year"))
+    assert first < second
+    assert [len(each["vehicles"]) for each in behind.bodies(CHECK)] == [30, 4]
+    behind.down("vehicles")
+    page = (await shop.get(place)).text
+    assert "34 vehicles can be put on the market" in page
+    assert "not answering" in page
 
 
 async def test_a_price_a_hundred_times_off_is_asked_about(

@@ -18,9 +18,9 @@ from services.portal.infrastructure.import_words import (
     column_name,
     file_text,
     row_text,
-    said,
     whole_text,
 )
+from services.portal.infrastructure.sentences import OTHERWISE
 
 SOURCE = getsource(vehicle_file)
 WHATEVER: dict[str, str | int] = {"columns": "year,price"}
@@ -62,7 +62,10 @@ def test_a_file_may_name_its_columns_as_the_template_does(locale: str) -> None:
     assert (len(file.rows), file.errors, file.ignored) == (1, [], [])
 
 
-def test_what_the_service_says_is_translated() -> None:
-    sentence = "The check digit of the RENAVAM is wrong."
-    text = row_text(RowError(2, "renavam", "refused", said(sentence)), "pt")
-    assert text == i18n.translated(sentence, "pt") != sentence
+def test_what_the_service_refuses_is_said_by_its_code() -> None:
+    error = RowError(2, "price", "price-out-of-range", {"least_cents": 1, "most_cents": 100_00})
+    assert row_text(error, "en") == "The price is between R$0.01 and R$100.00."
+    in_portuguese = row_text(error, "pt").replace("\xa0", " ")
+    assert in_portuguese == "O preço deve ficar entre R$ 0,01 e R$ 100,00."
+    unknown = RowError(2, "price", "of-tomorrow", {})
+    assert row_text(unknown, "pt") == i18n.translated(OTHERWISE, "pt")

@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -29,9 +29,11 @@ from services.portal.domain.vehicle_file import (
 from services.portal.infrastructure.i18n import SOURCE, marked
 from services.portal.infrastructure.import_words import column_name, file_text
 from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.peers import PeerUnavailable
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, locale_of, redirect, render
+from services.portal.infrastructure.vehicle_market import VehicleMarket
 
 Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 Reader = Annotated[User, require_roles(SELLER, OPERATOR, ADMIN)]
@@ -56,10 +58,12 @@ class ImportPages:
     def __init__(
         self,
         transactions: Transactions[PortalUnitOfWork],
+        market: VehicleMarket,
         begun: Callable[[], None],
         answers: Callable[[], Awaitable[bool]],
     ) -> None:
         self._transactions = transactions
+        self._market = market
         self._begun = begun
         self._answers = answers
 
@@ -131,9 +135,11 @@ class ImportPages:
     ) -> Response:
         submission = await self._transactions.read(lambda uow: _own(uow, user, submission_id))
         if submission.status is SubmissionStatus.READY:
-            file = await self._read(submission)
+            file = await self._file(submission)
             if file.implausible and prices != "yes":
-                return await self._preview(request, user, submission, unanswered=True)
+                checked, _ = await self._checked(user, submission, file)
+                if checked.implausible:
+                    return await self._preview(request, user, submission, unanswered=True)
             await self._transactions.run(
                 lambda uow: begin_submission(
                     uow,
@@ -172,7 +178,7 @@ class ImportPages:
     async def _preview(
         self, request: Request, user: User, submission: Submission, *, unanswered: bool = False
     ) -> Response:
-        file = await self._read(submission)
+        file, down = await self._checked(user, submission, await self._file(submission))
         return render(
             request,
             "import_preview.html",
@@ -184,12 +190,26 @@ class ImportPages:
             first_rows=file.rows[:ROWS_SHOWN] if submission.user_id == user.id else [],
             may_begin=submission.user_id == user.id or user.may(ADMIN),
             unanswered=unanswered,
+            down=down,
         )
 
-    async def _read(self, submission: Submission) -> VehicleFile:
-        """In a thread: a large file would hold up everybody's requests."""
+    async def _file(self, submission: Submission) -> VehicleFile:
+        """Read in a thread: a large file would hold up everybody's requests."""
         content = await self._transactions.read(lambda uow: uow.submissions.content(submission.id))
         return await asyncio.to_thread(read_vehicle_file, content)
+
+    async def _checked(
+        self, user: User, submission: Submission, file: VehicleFile
+    ) -> tuple[VehicleFile, Sequence[str]]:
+        """The file with what the service would refuse among its errors; and the service, where it
+        does not answer.
+        """
+        if submission.user_id != user.id:  # a check is made in the seller's own name
+            return file, ()
+        try:
+            return file.without(await self._market.check(user, file.rows)), ()
+        except PeerUnavailable as error:
+            return file, [error.service]
 
     async def _progress(
         self, request: Request, user: User, submission: Submission, template: str
@@ -217,17 +237,18 @@ async def _own(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submis
     """Raises SubmissionNotFound, also for another seller's."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(ADMIN):
-        raise SubmissionNotFound("no such submission")
+        raise SubmissionNotFound
     return submission
 
 
 def router(
     transactions: Transactions[PortalUnitOfWork],
+    market: VehicleMarket,
     begun: Callable[[], None],
     answers: Callable[[], Awaitable[bool]],
 ) -> APIRouter:
     routes = page_router()
-    to = ImportPages(transactions, begun, answers)
+    to = ImportPages(transactions, market, begun, answers)
     routes.get(HERE)(to.page)
     routes.post(HERE)(to.hand_in)
     routes.get(f"{HERE}/template")(to.template)
