@@ -107,7 +107,7 @@ async def lists_a_vehicle(seller: Seller) -> None:
     wrong = {**good, "plate": "1", "renavam": "12345678901"}
     await seller.type(make="Fiat", model="Uno", year="old", colour="azul", price="x", **wrong)
     await seller.button("Put it on the market").click()
-    for name in ("year", "price"):
+    for name in ("year", "price", "plate", "renavam"):
         assert await seller.wrong(name), name
     await seller.finds_its_way()
     await seller.type(year="2015", price="459,00", **good)
