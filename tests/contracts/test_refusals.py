@@ -1,8 +1,10 @@
 """Every refusal has a code, and the pages have a sentence for it in every language."""
 
+import ast
 import re
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
 from string import Formatter
 
@@ -10,12 +12,13 @@ import pytest
 
 import libs
 from deploy.services import SERVICES
-from libs.kernel.errors import CodedError
+from libs.kernel.errors import CodedError, Conflict, Invalid, NotFound
 from libs.runtime.faults import FAULTS, MALFORMED
 from libs.runtime.problems import status_of
 from services.portal.infrastructure import i18n
 from services.portal.infrastructure.sentences import OTHERWISE, SENTENCES, Said, sentence
 
+ROOT = Path(__file__).parents[2]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
@@ -63,6 +66,29 @@ def test_no_sentence_is_for_a_code_that_nobody_refuses_with() -> None:
 def test_every_sentence_is_there_in_every_language(locale: str) -> None:
     for text in {*SENTENCES.values(), OTHERWISE}:
         assert i18n.translated(text, locale) != text, text
+
+
+@each_service
+def test_a_refusal_of_a_service_has_a_code_of_its_own(service: str) -> None:
+    """Pages and clients tell refusals by it: that of a kind says nothing."""
+    of_kinds = {kind.code for kind in (NotFound, Invalid, Conflict)}
+    own = [
+        kind
+        for kind in refusals_of(service)
+        if kind.__module__.startswith("services.") and not kind.__subclasses__()
+    ]
+    assert [kind.__name__ for kind in own if kind.code in of_kinds] == []
+    raised = {
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "services" / service).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Raise)
+        and isinstance(
+            called := node.exc.func if isinstance(node.exc, ast.Call) else node.exc, ast.Name
+        )
+        and called.id in {"NotFound", "Invalid", "Conflict", "Forbidden"}
+    }
+    assert raised == set()
 
 
 @each_service

@@ -52,6 +52,9 @@ _SHORTENED = re.compile(r"[0-9][.,][0-9]+E\+[0-9]+", re.IGNORECASE)
 class FileRefused(Invalid):
     """The file as a whole cannot be read. `reason` is a code; `parameters` belong to its text."""
 
+    code = "file-refused"
+    text = "The file as a whole cannot be read."
+
     def __init__(self, reason: str, **parameters: str | int) -> None:
         super().__init__(reason)
         self.reason = reason

@@ -190,6 +190,7 @@ SENTENCES: Mapping[str, str] = {
     "reset-refused": marked("This link is no longer good."),
     "session-not-found": NOT_THERE,
     "submission-not-found": NOT_THERE,
+    "file-refused": marked("The file as a whole cannot be read."),
     "submission-finished": NOT_POSSIBLE,
 }
 
