@@ -85,7 +85,7 @@ async def test_of_two_buyers_of_one_vehicle_one_gets_it_and_the_other_is_told(
         heading = page.locator("#panel h2").first
         await expect(heading).to_have_text(re.compile("Awaiting payment|Failed"))
     states = sorted([await page.locator("#panel h2").first.inner_text() for page in pages])
-    assert states == ["Failed", "Awaiting payment"]
+    assert states == ["Awaiting payment", "Failed"]
     (loser,) = [page for page in pages if await page.get_by_text("Failed").count()]
     (winner,) = [page for page in pages if page is not loser]
     await expect(loser.locator("#panel")).to_contain_text("not for sale")
