@@ -115,3 +115,10 @@ def test_money_of_a_sentence_is_money_and_numbers_are_where_the_language_has_the
 def test_what_this_portal_has_no_sentence_for_is_not_shown_in_english(unknown: Said) -> None:
     shown = "Não funcionou. Confira o que você escreveu e tente de novo."
     assert sentence(unknown, "pt") == shown
+
+
+def test_a_refusal_without_words_of_its_own_is_shown_all_the_same() -> None:
+    """A page shows an error that is not empty."""
+    for code in ("missing", ""):
+        assert Said("", code)
+        assert sentence(Said("", code), "en")

@@ -206,7 +206,7 @@ class Said(str):
     params: Params
 
     def __new__(cls, text: str, code: str, params: Params | None = None) -> Self:
-        said = super().__new__(cls, text)
+        said = super().__new__(cls, text or code or OTHERWISE)  # pages show what is not empty
         said.code, said.params = code, dict(params or {})
         return said
 

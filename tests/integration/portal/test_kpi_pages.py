@@ -96,9 +96,13 @@ async def test_a_kpi_is_tried_before_it_is_defined(admin: ServiceClient, behind:
 async def test_what_is_wrong_with_a_template_stands_beside_it(
     admin: ServiceClient, behind: Behind
 ) -> None:
-    says = "the template is refused: there is no column amonut"
+    wrong = {
+        "field": "sql_template",
+        "code": "template-unknown-column",
+        "params": {"name": "amonut"},
+    }
     for call in ("kpis POST /kpis/trial", "kpis POST /kpis"):
-        behind.refuses(call, 422, "unsafe-template", says, field="sql_template")
+        behind.refuses(call, 422, "invalid-input", "in English", errors=[wrong])
     form = await admin.get("/kpis/new")
     for do in ("try", "save"):
         page = await submit(admin, form, "/kpis/new", **{**TYPED, "do": do})

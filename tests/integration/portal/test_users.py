@@ -14,6 +14,7 @@ from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.application.link_customer import link_customer
 from services.portal.domain.errors import (
+    CustomerErased,
     CustomerLinked,
     EmailTaken,
     InvalidUser,
@@ -102,7 +103,7 @@ async def test_a_user_is_linked_to_one_customer_and_never_to_an_erased_one(
             uow, tenant_id="default", customer_id=erased, new_id=uuid7, now=utc_now()
         )
     )
-    with pytest.raises(CustomerLinked):
+    with pytest.raises(CustomerErased):
         await transactions.run(lambda uow: link(uow, customer_id=erased))
     for _ in range(2):
         await transactions.run(lambda uow: link(uow, customer_id=customer_id))
