@@ -46,7 +46,7 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
         choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
-        routers=[router(transactions, IDEMPOTENCY, ledger)],
+        routers=[router(transactions, IDEMPOTENCY, ledger, settings.starting_limit_cents)],
         sealed=Sealed(
             settings.data_keys,
             [customers.c.data_key],

@@ -93,6 +93,15 @@ class Things:
     async def _customer_id(self) -> str:
         return str(self.customer_id)
 
+    async def _asking_id(self) -> str:
+        """A customer with an open request for credit."""
+        made = await self.market.make(self.admin, "customers", "/customers", new_customer())
+        path = f"/customers/{made['id']}/credit-request"
+        body = {"wanted_limit_cents": PRICE}
+        asked = await self.market.ask(self.admin, "customers", "PUT", path, json=body)
+        assert asked.is_success, asked.text
+        return str(made["id"])
+
     async def _buyer_id(self) -> str:
         return str(self.buyer.id)
 

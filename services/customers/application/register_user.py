@@ -16,10 +16,11 @@ async def register_user(
     tenant_id: str,
     user_id: UUID,
     personal: PersonalData,
+    starting_limit_cents: int,
     now: datetime,
 ) -> Customer:
-    """`customer_id` is for a new record. A record is found by its user and never by the document:
-    to know somebody's document number gives nobody his record.
+    """`customer_id` and `starting_limit_cents` are for a new record. A record is found by its user
+    and never by the document: to know somebody's document number gives nobody that record.
 
     Raises DocumentTaken, RegisteredWithAnotherDocument.
     """
@@ -30,7 +31,13 @@ async def register_user(
             await uow.customers.save(known)
         return known
     customer = Customer(
-        customer_id, tenant_id, personal, Credit(0), created_at=now, updated_at=now, user_id=user_id
+        customer_id,
+        tenant_id,
+        personal,
+        Credit(starting_limit_cents),
+        created_at=now,
+        updated_at=now,
+        user_id=user_id,
     )
     uow.publish(*customer.register())
     await uow.customers.add(customer)

@@ -6,8 +6,11 @@ from uuid import UUID
 
 from libs.kernel.errors import StaleVersion
 from services.customers.domain.credit import Credit
+from services.customers.domain.credit_request import CreditRequest
 from services.customers.domain.errors import (
+    CreditRequestTooLow,
     CustomerNotFound,
+    NoCreditRequest,
     PersonalDataUnreadable,
     RegisteredWithAnotherDocument,
 )
@@ -36,6 +39,7 @@ class Customer:
     sequence: int = 0
     user_id: UUID | None = None
     """The user whose own record it is; None where somebody else registered the customer."""
+    credit_request: CreditRequest | None = None
 
     @property
     def is_erased(self) -> bool:
@@ -89,14 +93,35 @@ class Customer:
         )
 
     def change_limit(self, limit_cents: int, now: datetime) -> list[MarketEvent]:
-        """Raises CreditLimitBelowUse. The limit it has already: no event."""
+        """A request for credit is answered by it. Raises CreditLimitBelowUse. The limit it has
+        already: no event.
+        """
         if limit_cents == self.credit.limit_cents:
             return []
         self.credit = self.credit.with_limit(limit_cents)
+        self.credit_request = None
         return self._updated(("credit_limit_cents",), now)
 
+    def ask_for_credit(self, wanted_cents: int, now: datetime) -> list[MarketEvent]:
+        """The newest request counts; the same one again: no event. Raises CreditRequestTooLow."""
+        if wanted_cents <= self.credit.limit_cents:
+            raise CreditRequestTooLow(field="wanted_limit_cents")
+        known = self.credit_request
+        if known and known.is_open and known.wanted_cents == wanted_cents:
+            return []
+        self.credit_request = CreditRequest(wanted_cents, now)
+        return self._updated(("credit_request",), now)
+
+    def decline_credit(self, now: datetime) -> list[MarketEvent]:
+        """Raises NoCreditRequest where none is open."""
+        known = self.credit_request
+        if known is None or not known.is_open:
+            raise NoCreditRequest
+        self.credit_request = replace(known, declined_at=now)
+        return self._updated(("credit_request",), now)
+
     def erase(self, now: datetime) -> list[MarketEvent]:
-        self.personal, self.user_id = None, None
+        self.personal, self.user_id, self.credit_request = None, None, None
         self._touch(now)
         return [
             CustomerErased(tenant_id=self.tenant_id, sequence=self.sequence, customer_id=self.id)

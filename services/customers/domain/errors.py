@@ -65,6 +65,20 @@ class CreditLimitBelowUse(Conflict):
     text = "The limit is at least {used_cents} cents: so much is in use."
 
 
+class CreditRequestTooLow(Invalid):
+    """The limit asked for is not above the one there is."""
+
+    code = "credit-request-too-low"
+    text = "Ask for more than the limit you have."
+
+
+class NoCreditRequest(Conflict):
+    """The customer has no request that waits for an answer."""
+
+    code = "no-credit-request"
+    text = "There is no request for credit to answer any more."
+
+
 class CustomerHasOpenPurchases(Conflict):
     """Credit is reserved, or an order of the customer is not closed."""
 

@@ -31,10 +31,15 @@ def may_register_user(caller: Caller, user_id: UUID) -> None:
 
 def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
     """Another buyer's customer does not exist for a buyer: ids cannot be tried out."""
-    if full:
-        caller.require(ADMIN)
-    if not (caller.may(OPERATOR, ADMIN) or _is_own(caller, customer_id)):
+    if caller.may(ADMIN) or _is_own(caller, customer_id):
+        return
+    if full or not caller.may(OPERATOR):
         _refuse(caller)
+
+
+def may_ask_for_credit(caller: Caller, customer_id: UUID) -> None:
+    """The customer, or an admin for one who has asked in person."""
+    may_edit(caller, customer_id)
 
 
 def may_edit(caller: Caller, customer_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """HTTP: parse, call the use case, answer."""
 
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 from uuid import UUID
@@ -15,7 +16,9 @@ from libs.runtime.concurrency import IfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from services.customers.application.ask_for_credit import ask_for_credit
 from services.customers.application.change_credit_limit import change_credit_limit
+from services.customers.application.decline_credit import decline_credit
 from services.customers.application.edit_customer import edit_customer
 from services.customers.application.erase_customer import erase_customer
 from services.customers.application.find_customers import find_customers
@@ -27,6 +30,7 @@ from services.customers.infrastructure import access
 from services.customers.infrastructure.postgres import CustomersUnitOfWork
 from services.customers.infrastructure.schemas import (
     CreditLimitIn,
+    CreditRequestIn,
     CustomerChanges,
     CustomerIn,
     CustomerOut,
@@ -41,18 +45,28 @@ class Endpoints:
     """Each is one endpoint of `router` below."""
 
     def __init__(
-        self, transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
+        self,
+        transactions: Transactions[CustomersUnitOfWork],
+        keys: Table,
+        ledger: ErasureLedger,
+        starting_limit_cents: int,
     ) -> None:
         self._transactions = transactions
         self._idempotency = Idempotency(transactions, keys)
         self._ledger = ledger
+        self._starting_limit_cents = starting_limit_cents
 
     @answers(ETAG, LOCATION)
     async def register(
         self, body: CustomerIn, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
-        """Register a customer. Only an admin may give a credit limit along."""
+        """Register a customer. Only an admin may give a credit limit along; without one a buyer
+        gets the starting limit, and whom an admin registers gets 0.
+        """
         access.may_register(caller, body.credit_limit_cents)
+        limit_cents = body.credit_limit_cents
+        if not caller.may(access.ADMIN):
+            limit_cents = self._starting_limit_cents
 
         async def work(uow: CustomersUnitOfWork) -> Answer:
             customer = await register_customer(
@@ -60,7 +74,7 @@ class Endpoints:
                 customer_id=uuid7(),
                 tenant_id=caller.tenant_id,
                 personal=body.personal(),
-                credit_limit_cents=body.credit_limit_cents,
+                credit_limit_cents=limit_cents,
                 now=utc_now(),
             )
             # Masked even for who sent it: this answer is kept to be replayed.
@@ -70,8 +84,8 @@ class Endpoints:
 
     @answers(ETAG)
     async def register_own(self, user_id: UUID, body: OwnCustomerIn, caller: CallerDep) -> Response:
-        """A user's own customer record. Sent again it is the same one, with the newest name, e-mail
-        and phone; the document stays.
+        """A user's own customer record, with the starting limit. Sent again it is the same one with
+        the newest name, e-mail and phone; the document and the limit stay.
         """
         access.may_register_user(caller, user_id)
         customer_id = uuid7()
@@ -81,6 +95,7 @@ class Endpoints:
             tenant_id=caller.tenant_id,
             user_id=user_id,
             personal=body.personal(),
+            starting_limit_cents=self._starting_limit_cents,
             now=utc_now(),
         )
         customer = await self._transactions.run(work)
@@ -113,7 +128,7 @@ class Endpoints:
         self,
         customer_id: UUID,
         caller: CallerDep,
-        full: Annotated[bool, Query(description="Unmasked; admin only.")] = False,
+        full: Annotated[bool, Query(description="Unmasked: the customer's own, or admin.")] = False,
     ) -> Response:
         """One customer, masked: a buyer's own, or any of the tenant for an operator or admin."""
         access.may_read(caller, customer_id, full=full)
@@ -154,6 +169,56 @@ class Endpoints:
         )
         return respond(_answer(await self._transactions.run(work)))
 
+    @answers(ETAG)
+    async def ask_for_credit(
+        self, customer_id: UUID, body: CreditRequestIn, caller: CallerDep
+    ) -> Response:
+        """Ask for a higher limit. Asked again, the newest request counts."""
+        access.may_ask_for_credit(caller, customer_id)
+        work = partial(
+            ask_for_credit,
+            tenant_id=caller.tenant_id,
+            customer_id=customer_id,
+            wanted_cents=body.wanted_limit_cents,
+            now=utc_now(),
+        )
+        return respond(_answer(await self._transactions.run(work)))
+
+    @answers(ETAG)
+    async def decline_credit(
+        self, customer_id: UUID, caller: CallerDep, version: IfMatchDep
+    ) -> Response:
+        """Decline the request for credit; a new limit grants it. Admin."""
+        caller.require(access.ADMIN)
+        work = partial(
+            decline_credit,
+            tenant_id=caller.tenant_id,
+            customer_id=customer_id,
+            expected_version=version,
+            now=utc_now(),
+        )
+        return respond(_answer(await self._transactions.run(work)))
+
+    async def list_credit_requests(
+        self,
+        request: Request,
+        caller: CallerDep,
+        page: PageDep,
+        full: Annotated[bool, Query(description="Unmasked; admin only.")] = False,
+    ) -> Response:
+        """Customers who wait for an answer to their request, the longest first, masked. Operator or
+        admin.
+        """
+        caller.require(access.ADMIN, *(() if full else (access.OPERATOR,)))
+        after = None if page.after is None else _asked(*page.after)
+        found = await self._transactions.read(
+            lambda uow: uow.customers.asking_for_credit(caller.tenant_id, after, page.limit + 1)
+        )
+        shown = found[: page.limit]
+        next_after = _place(shown[-1]) if len(found) > page.limit else None
+        items = [CustomerOut.of(customer, full=full) for customer in shown]
+        return page.answer(items, next_after, request)
+
     async def erase(self, customer_id: UUID, caller: CallerDep) -> Response:
         """Destroy the personal data, for good. Not while a purchase is open. Admin."""
         caller.require(access.ADMIN)
@@ -169,9 +234,13 @@ class Endpoints:
 
 
 def router(
-    transactions: Transactions[CustomersUnitOfWork], keys: Table, ledger: ErasureLedger
+    transactions: Transactions[CustomersUnitOfWork],
+    keys: Table,
+    ledger: ErasureLedger,
+    starting_limit_cents: int,
 ) -> APIRouter:
-    routes, to = APIRouter(tags=["customers"]), Endpoints(transactions, keys, ledger)
+    routes = APIRouter(tags=["customers"])
+    to = Endpoints(transactions, keys, ledger, starting_limit_cents)
     routes.post(
         "/customers", status_code=201, response_model=CustomerOut, operation_id="register_customer"
     )(to.register)
@@ -194,8 +263,25 @@ def router(
     routes.put(f"{one}/credit-limit", response_model=CustomerOut, operation_id="set_credit_limit")(
         to.set_limit
     )
+    asking = f"{one}/credit-request"
+    routes.put(asking, response_model=CustomerOut, operation_id="ask_for_credit")(to.ask_for_credit)
+    routes.post(f"{asking}/decline", response_model=CustomerOut, operation_id="decline_credit")(
+        to.decline_credit
+    )
+    routes.get(
+        "/credit-requests", response_model=CustomerPage, operation_id="list_credit_requests"
+    )(to.list_credit_requests)
     routes.delete(one, status_code=204, operation_id="erase_customer")(to.erase)
     return routes
+
+
+def _place(asking: Customer) -> tuple[object, ...]:
+    """In the list of those who ask for credit."""
+    return (asking.credit_request and asking.credit_request.asked_at, asking.id)
+
+
+def _asked(asked_at: str, customer_id: str) -> tuple[datetime, UUID]:
+    return datetime.fromisoformat(asked_at), UUID(customer_id)
 
 
 def _answer(

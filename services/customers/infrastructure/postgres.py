@@ -1,16 +1,18 @@
 """Customers in Postgres, and the unit of work with both repositories."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, select, text, update
+from sqlalchemy import ColumnElement, RowMapping, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.customers.domain.credit import Credit
+from services.customers.domain.credit_request import CreditRequest
 from services.customers.domain.customer import Customer
 from services.customers.domain.errors import CustomerNotFound, DocumentTaken
 from services.customers.infrastructure.reservations import PostgresReservations
@@ -82,6 +84,28 @@ class PostgresCustomers:
         rows = await self._connection.execute(query)
         return [self._customer(row) for row in rows.mappings()]
 
+    async def asking_for_credit(
+        self, tenant_id: str, after: tuple[datetime, UUID] | None, limit: int
+    ) -> list[Customer]:
+        """Whose request is open, the one who asked first before the others; `after`: when the
+        customer before asked, and who it is.
+        """
+        place = customers.c.credit_asked_at, customers.c.id
+        query = (
+            select(customers)
+            .where(
+                customers.c.tenant_id == tenant_id,
+                customers.c.credit_asked_at.is_not(None),
+                customers.c.credit_declined_at.is_(None),
+            )
+            .order_by(*place)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(tuple_(*place) > tuple_(*after))
+        rows = await self._connection.execute(query)
+        return [self._customer(row) for row in rows.mappings()]
+
     async def find_by_document(self, tenant_id: str, document: str) -> Sequence[Customer]:
         index = self._vault.document_index(tenant_id, document)
         return await self._find(tenant_id, customers.c.document_index == index)
@@ -115,8 +139,12 @@ class PostgresCustomers:
             if customer.personal is None
             else self._vault.seal(customer.tenant_id, customer.id, customer.personal)
         )
+        asked = customer.credit_request
         return {
             **personal,
+            "wanted_limit_cents": asked and asked.wanted_cents,
+            "credit_asked_at": asked and asked.asked_at,
+            "credit_declined_at": asked and asked.declined_at,
             "user_id": customer.user_id,
             "version": customer.version,
             "sequence": customer.sequence,
@@ -139,6 +167,11 @@ class PostgresCustomers:
             version=row["version"],
             sequence=row["sequence"],
             user_id=row["user_id"],
+            credit_request=None
+            if row["credit_asked_at"] is None
+            else CreditRequest(
+                row["wanted_limit_cents"], row["credit_asked_at"], row["credit_declined_at"]
+            ),
         )
 
 

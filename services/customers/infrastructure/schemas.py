@@ -60,6 +60,18 @@ class CreditLimitIn(Body):
     limit_cents: Cents
 
 
+class CreditRequestIn(Body):
+    wanted_limit_cents: Cents
+
+
+class CreditRequestOut(Out):
+    """`declined_at` is null while the request waits for an answer. A new limit ends it."""
+
+    wanted_limit_cents: int
+    asked_at: datetime
+    declined_at: datetime | None
+
+
 class CustomerSearch(Body):
     """Exactly one of both. In a body and not in the address, which ends up in logs."""
 
@@ -74,8 +86,8 @@ class CustomerSearch(Body):
 
 
 class CustomerOut(Out):
-    """Personal data is masked unless asked for in full by an admin. It is null where what is stored
-    of it cannot be read.
+    """Personal data is masked unless asked for in full, by an admin or by the customer. It is null
+    where what is stored of it cannot be read.
     """
 
     id: UUID
@@ -87,6 +99,7 @@ class CustomerOut(Out):
     available_cents: int
     reserved_cents: int
     consumed_cents: int
+    credit_request: CreditRequestOut | None
     version: int
     created_at: datetime
     updated_at: datetime
@@ -95,6 +108,7 @@ class CustomerOut(Out):
     def of(cls, customer: Customer, *, full: bool = False) -> "CustomerOut":
         """Raises CustomerNotFound for an erased one."""
         personal = customer.present() if full else customer.present().masked()
+        asked = customer.credit_request
         return cls(
             id=customer.id,
             name=personal.name,
@@ -105,6 +119,12 @@ class CustomerOut(Out):
             available_cents=customer.credit.available_cents,
             reserved_cents=customer.credit.reserved_cents,
             consumed_cents=customer.credit.consumed_cents,
+            credit_request=asked
+            and CreditRequestOut(
+                wanted_limit_cents=asked.wanted_cents,
+                asked_at=asked.asked_at,
+                declined_at=asked.declined_at,
+            ),
             version=customer.version,
             created_at=customer.created_at,
             updated_at=customer.updated_at,

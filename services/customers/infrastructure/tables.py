@@ -45,6 +45,9 @@ customers = Table(
     Column("document_index", LargeBinary),
     Column("email_index", LargeBinary),
     Column("limit_cents", BigInteger, nullable=False),
+    Column("wanted_limit_cents", BigInteger),
+    Column("credit_asked_at", DateTime(timezone=True)),
+    Column("credit_declined_at", DateTime(timezone=True)),
     Column("reserved_cents", BigInteger, nullable=False),
     Column("consumed_cents", BigInteger, nullable=False),
     Column("available_cents", BigInteger, nullable=False),
@@ -71,6 +74,14 @@ Index(
 )
 Index("ix_customers_email", customers.c.tenant_id, customers.c.email_index)
 Index("ix_customers_page", customers.c.tenant_id, customers.c.id)
+
+Index(
+    "ix_customers_credit_requests",
+    customers.c.tenant_id,
+    customers.c.credit_asked_at,
+    customers.c.id,
+    postgresql_where=text("credit_asked_at IS NOT NULL AND credit_declined_at IS NULL"),
+)
 
 credit_reservations = Table(
     "credit_reservations",

@@ -84,6 +84,8 @@ SENTENCES: Mapping[str, str] = {
         "Some of the stored data cannot be read, so it cannot be changed now. Please tell an"
         " administrator."
     ),
+    "credit-request-too-low": marked("Ask for more than the limit you have."),
+    "no-credit-request": marked("There is no request for credit to answer any more."),
     "credit-limit-below-use": marked(
         "The limit is at least %(used_cents)s: so much of it is in use."
     ),

@@ -16,6 +16,7 @@ from tests.fixtures.services import ServiceClient, serving
 
 MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
+STARTING_LIMIT = 70_000
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +56,7 @@ def serve(customers_database: str, ledger: Path) -> Serve:
             "data_keys": MASTER_KEY,
             "index_key": INDEX_KEY,
             "erasure_ledger": ledger,
+            "starting_limit_cents": STARTING_LIMIT,
             **settings,
         }
         return serving(build(CustomersSettings(**chosen)))

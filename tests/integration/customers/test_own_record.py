@@ -9,6 +9,7 @@ import pytest
 from libs.kernel.ids import uuid7
 from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient
+from tests.integration.customers.conftest import STARTING_LIMIT
 from tests.integration.customers.purchases import ANA, BRUNO
 
 PROBLEM = "urn:mercado-veiculo:problem:"
@@ -31,7 +32,7 @@ async def test_sent_again_with_a_correction_it_is_the_same_record_corrected(
     user = uuid7()
     path, own = f"/users/{user}/customer", headers("buyer", user=user)
     first = await guarded.put(path, json=ANA, headers=own)
-    assert (first.status_code, first.json()["credit_limit_cents"]) == (201, 0)
+    assert (first.status_code, first.json()["credit_limit_cents"]) == (201, STARTING_LIMIT)
     assert first.headers["Location"] == f"/customers/{first.json()['id']}"
     same = await guarded.put(path, json=ANA, headers=own)
     assert (same.status_code, same.json()) == (200, first.json())

@@ -7,6 +7,7 @@ import pytest
 
 from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient
+from tests.integration.customers.conftest import STARTING_LIMIT
 from tests.integration.customers.purchases import ANA, BRUNO
 
 
@@ -40,20 +41,23 @@ async def test_without_a_token_nothing_is_answered(guarded: ServiceClient, ana: 
         ("GET", f"/customers/{ana}"),
         ("PATCH", f"/customers/{ana}"),
         ("PUT", f"/customers/{ana}/credit-limit"),
+        ("PUT", f"/customers/{ana}/credit-request"),
+        ("POST", f"/customers/{ana}/credit-request/decline"),
+        ("GET", "/credit-requests"),
         ("DELETE", f"/customers/{ana}"),
     ):
         answer = await guarded.request(method, path, json={})
         assert answer.status_code == 401, (method, path)
 
 
-async def test_a_buyer_registers_himself_without_a_limit(
+async def test_a_buyer_registers_himself_with_the_starting_limit_and_no_other(
     guarded: ServiceClient, headers: Any
 ) -> None:
     body = {**BRUNO, "credit_limit_cents": 1}
     refused = await guarded.post("/customers", json=body, headers=headers("buyer"))
     assert (refused.status_code, refused.json()["field"]) == (403, "credit_limit_cents")
     done = await guarded.post("/customers", json=BRUNO, headers=headers("buyer"))
-    assert (done.status_code, done.json()["credit_limit_cents"]) == (201, 0)
+    assert (done.status_code, done.json()["credit_limit_cents"]) == (201, STARTING_LIMIT)
     twice = await guarded.post("/customers", json=ANA, headers=headers("buyer", customer=uuid4()))
     assert twice.status_code == 403
 
@@ -76,7 +80,9 @@ async def test_a_buyer_sees_and_edits_his_own_record_only(
     change = {"name": "Ana Lima"}
     assert (await guarded.patch(address, json=change, headers=other)).status_code == 404
     assert (await guarded.patch(address, json=change, headers=own)).status_code == 200
-    assert (await guarded.get(address + "?full=true", headers=own)).status_code == 403
+    in_full = await guarded.get(address + "?full=true", headers=own)
+    assert (in_full.json()["name"], in_full.json()["document"]) == ("Ana Lima", "52998224725")
+    assert (await guarded.get(address + "?full=true", headers=other)).status_code == 404
     assert (await guarded.get("/customers", headers=own)).status_code == 403
     search = await guarded.post("/customers/search", json={"email": "a@b.co"}, headers=own)
     assert search.status_code == 403

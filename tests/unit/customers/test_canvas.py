@@ -24,7 +24,7 @@ def rows(heading: str) -> list[str]:
 
 def test_every_endpoint_is_on_the_canvas_and_no_other() -> None:
     transactions: Transactions[CustomersUnitOfWork] = Transactions(None, None, None)  # type: ignore[arg-type]
-    routes = router(transactions, IDEMPOTENCY, FileErasureLedger(Path("unused"))).routes
+    routes = router(transactions, IDEMPOTENCY, FileErasureLedger(Path("unused")), 0).routes
     served = {
         f"{method} {route.path}"  # type: ignore[attr-defined]
         for route in routes

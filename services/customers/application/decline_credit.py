@@ -1,0 +1,23 @@
+"""An admin declines a request for credit. To grant it is to change the limit."""
+
+from datetime import datetime
+from uuid import UUID
+
+from services.customers.application.ports import CustomersUnitOfWork
+from services.customers.domain.customer import Customer
+
+
+async def decline_credit(
+    uow: CustomersUnitOfWork,
+    *,
+    tenant_id: str,
+    customer_id: UUID,
+    expected_version: int,
+    now: datetime,
+) -> Customer:
+    """Raises CustomerNotFound, StaleVersion, NoCreditRequest."""
+    customer = await uow.customers.lock(tenant_id, customer_id)
+    customer.require_version(expected_version)
+    uow.publish(*customer.decline_credit(now))
+    await uow.customers.save(customer)
+    return customer

@@ -1,0 +1,19 @@
+"""A customer's wish for a higher credit limit, until an admin has answered it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class CreditRequest:
+    """`wanted_cents`: the limit asked for. A new limit answers the request and ends it. A declined
+    request stays, so that its customer can read the answer.
+    """
+
+    wanted_cents: int
+    asked_at: datetime
+    declined_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.declined_at is None
