@@ -53,7 +53,13 @@ class PurchaseRepository(Protocol):
         """Write what changed to the row locked before."""
 
     async def page(
-        self, scope: Scope, limit: int, after: UUID | None, state: State | None
+        self,
+        scope: Scope,
+        limit: int,
+        after: UUID | None,
+        *,
+        state: State | None,
+        vehicle_id: UUID | None,
     ) -> Sequence[Purchase]:
         """At most `limit` purchases older than `after`, newest first."""
 

@@ -57,6 +57,11 @@ class Purchase:
     history: list[Fact] = field(default_factory=list)
 
     @property
+    def requested_at(self) -> datetime | None:
+        """When it began: with the first event of orders. None where no event is known."""
+        return min((fact.time for fact in self.history if fact.service == "orders"), default=None)
+
+    @property
     def needs_attention(self) -> bool:
         """Whether the last event of payments or of payouts asks for a person."""
         return any(self._last_of(service) in asking for service, asking in ASKING_FOR_A_PERSON)

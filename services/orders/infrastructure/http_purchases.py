@@ -106,12 +106,15 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
         page: PageDep,
         customer: Annotated[UUID | None, Query()] = None,
         state: Annotated[State | None, Query()] = None,
+        vehicle: Annotated[UUID | None, Query()] = None,
     ) -> Response:
         """Newest first."""
         scope = access.readable(caller, customer)
         after = None if page.after is None else UUID(page.after[0])
         found = await transactions.read(
-            lambda uow: uow.purchases.page(scope, page.limit + 1, after, state)
+            lambda uow: uow.purchases.page(
+                scope, page.limit + 1, after, state=state, vehicle_id=vehicle
+            )
         )
         purchases = found[: page.limit]
         following = (purchases[-1].order_id,) if len(found) > page.limit else None

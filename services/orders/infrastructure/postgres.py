@@ -152,11 +152,19 @@ class PostgresPurchases:
             await self._connection.execute(_SAVE_PURCHASE, rows if len(rows) > 1 else rows[0])
 
     async def page(
-        self, scope: Scope, limit: int, after: UUID | None, state: State | None
+        self,
+        scope: Scope,
+        limit: int,
+        after: UUID | None,
+        *,
+        state: State | None,
+        vehicle_id: UUID | None,
     ) -> Sequence[Purchase]:
         query = _within(scope).where(ORDERS.c.state.is_not(None))
         if state is not None:
             query = query.where(ORDERS.c.state == state)
+        if vehicle_id is not None:
+            query = query.where(ORDERS.c.vehicle_id == vehicle_id)
         rows = await self._connection.execute(_page(query, limit, after))
         return [_purchase(row) for row in rows]
 

@@ -73,6 +73,7 @@ class PurchaseOut(Out):
     vehicle_id: UUID
     total_cents: int
     reason: str | None
+    requested_at: datetime | None
     cancelled_by_buyer: bool
     needs_attention: bool
     payment_code: str | None
@@ -122,6 +123,7 @@ def _shown(purchase: Purchase) -> dict[str, Any]:
         "vehicle_id": purchase.vehicle_id,
         "total_cents": purchase.total_cents,
         "reason": purchase.reason,
+        "requested_at": purchase.requested_at,
         "cancelled_by_buyer": purchase.cancelled_by_buyer,
         "needs_attention": purchase.needs_attention,
         "payment_code": purchase.payment_code,

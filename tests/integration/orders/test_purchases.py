@@ -38,6 +38,7 @@ async def test_a_purchase_is_accepted_and_can_be_watched(orders: ServiceClient) 
     assert answer.headers["location"] == f"/saga-states/{accepted['transaction_id']}"
     watched = await orders.get(answer.headers["location"])
     (first,) = watched.json()["history"]
+    assert first["time"] == accepted["requested_at"]
     assert (first["type"], first["service"], first["sequence"]) == (
         "order.confirmed.v1",
         "orders",
@@ -97,7 +98,7 @@ async def test_a_customer_has_only_so_many_open_purchases(orders: ServiceClient)
     assert answer.status_code == 202
 
 
-async def test_purchases_are_found_by_customer_and_state(orders: ServiceClient) -> None:
+async def test_purchases_are_found_by_customer_vehicle_and_state(orders: ServiceClient) -> None:
     customer = uuid4()
     failed, open_one = await buy(orders, customer), await buy(orders, customer)
     other = await buy(orders)
@@ -112,6 +113,9 @@ async def test_purchases_are_found_by_customer_and_state(orders: ServiceClient) 
     assert sorted(await found(f"customer={customer}")) == sorted(map(str, (failed, open_one)))
     assert await found(f"customer={customer}&state=FAILED") == [str(failed)]
     assert await found("state=PAID") == []
+    vehicle = (await look(orders, open_one))["vehicle_id"]
+    assert await found(f"customer={customer}&vehicle={vehicle}") == [str(open_one)]
+    assert await found(f"customer={customer}&vehicle={uuid4()}") == []
     answer = await orders.get("/purchases?state=LOST", headers=headers())
     problem(answer, 422, "invalid-input")
 

@@ -59,7 +59,13 @@ class MemoryPurchases:
         self.rows[order.id] = replace(order, purchase=_stored(purchase, self.now))
 
     async def page(
-        self, scope: Scope, limit: int, after: UUID | None, state: State | None
+        self,
+        scope: Scope,
+        limit: int,
+        after: UUID | None,
+        *,
+        state: State | None,
+        vehicle_id: UUID | None,
     ) -> Sequence[Purchase]:
         raise NotImplementedError
 
