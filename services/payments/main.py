@@ -37,7 +37,7 @@ def build(settings: PaymentsSettings) -> Service[PostgresPaymentsUnitOfWork]:
         choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
-        routers=[router(transactions, worker.loop.wake)],
+        routers=[router(transactions, worker.loop.wake, settings.card_tries)],
         loops=[
             worker.loop,
             Loop("expiry", 1.0, expire),

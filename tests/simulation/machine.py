@@ -209,8 +209,8 @@ class Simulation(RuleBasedStateMachine):
         """A person asks the gateway or the bank by another way, and records what it says."""
         match _pick(self._unanswered(), record):
             case Payment() as payment:
-                charged = f"charge-{payment.payment_id}" in self.workers.gateway.operations
-                self.people.settle_charge(payment, charged=charged)
+                reference = self.workers.gateway.charge_of(payment.payment_id)
+                self.people.settle_charge(payment, reference=reference)
             case Payout() as payout:
                 paid = f"payout-{payout.payout_id}" in self.workers.bank.transfers
                 self.people.settle_payout(payout, paid=paid)

@@ -223,13 +223,9 @@ class People:
             paid = Settlement(reference="bank-1", note="by transfer", by="operator")
             self._payment(settle_refund, payment, settlement=paid)
 
-    def settle_charge(self, payment: Payment, *, charged: bool) -> None:
+    def settle_charge(self, payment: Payment, *, reference: str | None) -> None:
         """By a person who has looked into the gateway's books."""
-        found = ChargeSettlement(
-            reference=f"charge-{payment.payment_id}" if charged else None,
-            note="seen",
-            by="operator",
-        )
+        found = ChargeSettlement(reference=reference, note="seen", by="operator")
         self._payment(settle_charge, payment, settlement=found)
 
     def settle_payout(self, payout: Payout, *, paid: bool) -> None:

@@ -83,7 +83,12 @@ def approved(it: Beginning) -> None:
 
 
 def declined(it: Beginning) -> None:
+    """With every card that may be tried."""
     it.finish("no")
+    order_id = it.people.purchases()[-1].id
+    while [each for each in it.people.payments(PaymentState.PENDING) if each.order_id == order_id]:
+        pay(it)
+        it.finish("no")
 
 
 def answered(it: Beginning) -> None:
@@ -129,6 +134,24 @@ def overtaken(it: Beginning) -> None:
     it.workers.answers += on_its_way
 
 
+def late_no(it: Beginning) -> None:
+    """The next card is charged. A second no to the card before is recorded before that."""
+    it.workers.claim()
+    for claim in list(it.workers.claims):
+        it.workers.call(claim, "no")
+    on_its_way = list(it.workers.answers)
+    it.workers.answers.clear()
+    it.workers.advance(it.world.now + LEASE)
+    it.finish("no")
+    pay(it)
+    it.workers.claim()
+    for claim in list(it.workers.claims):
+        it.workers.call(claim, "yes")
+    it.workers.answers[:0] = on_its_way
+    for answer in list(it.workers.answers):
+        it.workers.record(answer)
+
+
 def charged_after_all(it: Beginning) -> None:
     """Make a call so slow that the gateway charges after a person has recorded that it did not. The
     person found no charge in the gateway's books, and no later call was answered. A flaw may have
@@ -140,7 +163,7 @@ def charged_after_all(it: Beginning) -> None:
     it.leave_unanswered()
     for payment in it.people.payments(PaymentState.PROCESSING):
         if payment.order_id == it.people.purchases()[-1].id:
-            it.people.settle_charge(payment, charged=False)
+            it.people.settle_charge(payment, reference=None)
     for claim in slow:
         it.workers.call(claim, "yes")
     for answer in list(it.workers.answers):
@@ -171,6 +194,7 @@ STAGES: Mapping[str, Sequence[Act]] = {
     "expired": (settle, expire),
     "being paid": (settle, pay, answered),
     "declined": (settle, pay, declined),
+    "declined once": (settle, pay, late_no, settle),
     "paid": PAID,
     "not sold": UNSOLD,
     "not sold, the refund fails": (*UNSOLD, settle, refused),

@@ -34,6 +34,7 @@ def test_what_is_broken_is_found(sentence: str) -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
+        "a late no to one card is taken for the answer to the next",
         "a completion after the release consumes the credit",
         "a payment after its refund sells the released vehicle",
         "a sale after the release of the credit completes the purchase",

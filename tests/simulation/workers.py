@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from services.payouts.application.call_bank import call_bank
 from services.payouts.application.record_answer import record_answer
 from services.payouts.domain.bank import RetryPolicy as BankPolicy
 from tests.simulation.database import Fault
+from tests.simulation.people import TENANTS
 from tests.simulation.world import DEADLINES, World
 from tests.unit.payments.memory import MemoryGateway
 from tests.unit.payouts.memory import MemoryBank
@@ -28,6 +29,8 @@ LEASE = timedelta(seconds=30)
 PATIENCE = timedelta(days=1)
 """A call without an answer raises an error at once, so this limit is never reached."""
 GATEWAY = GatewayPolicy(timedelta(seconds=1), timedelta(minutes=5), refund_tries=3, silent_tries=2)
+CARD_TRIES = dict(zip(TENANTS, (1, 3), strict=True))
+"""Of a payment, by its tenant: so one run has both."""
 BANK = BankPolicy(timedelta(seconds=1), timedelta(minutes=5), tries=3, silent_tries=2)
 
 GATEWAY_MOODS = {"yes": "approve", "no": "decline", "lost": "silent_before", "late": "silent_after"}
@@ -104,7 +107,8 @@ class Workers:
         if isinstance(record, Payment):
             charging = record.state is PaymentState.PROCESSING
             use_case: Callable[..., Any] = record_charge if charging else record_refund
-            told: dict[str, Any] = {"order_id": record.order_id, "policy": GATEWAY}
+            policy = replace(GATEWAY, card_tries=CARD_TRIES[record.tenant_id])
+            told: dict[str, Any] = {"order_id": record.order_id, "policy": policy}
         else:
             use_case, told = record_answer, {"payout_id": record.payout_id, "policy": BANK}
         service = "payments" if isinstance(record, Payment) else "payouts"

@@ -9,8 +9,9 @@ from services.payments.domain.payment import Payment, State
 
 
 async def call_gateway(gateway: Gateway, payment: Payment, patience: timedelta) -> Answer:
-    """Charge or refund what was claimed. The key depends on the payment alone, so that a call
-    repeated after a lost answer, a crash or a time-out moves no money twice.
+    """Charge or refund what was claimed. The key depends on the payment and on how many cards were
+    declined, so that a call repeated after a lost answer, a crash or a time-out moves no money
+    twice, and another card is asked anew.
 
     Whatever goes wrong is an answer too: Unanswered.
     """
@@ -25,8 +26,9 @@ async def _ask(gateway: Gateway, payment: Payment) -> Answer:
     if payment.amount_cents is None:
         raise ValueError("nothing to pay")
     if payment.state is State.PROCESSING:
+        again = f"-{payment.declines + 1}" if payment.declines else ""
         return await gateway.charge(
-            f"charge-{payment.payment_id}",
+            f"charge-{payment.payment_id}{again}",
             order_id=payment.order_id,
             amount_cents=payment.amount_cents,
             method=payment.method or "",

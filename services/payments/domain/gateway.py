@@ -31,13 +31,14 @@ Answer = Approved | Declined | Unanswered
 @dataclass(frozen=True)
 class RetryPolicy:
     """`refund_tries` failing calls make a refund one that needs a person, `silent_tries` calls
-    without an answer make a charge one.
+    without an answer make a charge one. A card declined `card_tries` times ends the payment.
     """
 
     first: timedelta
     longest: timedelta
     refund_tries: int
     silent_tries: int = 5
+    card_tries: int = 1
 
     def delay(self, attempts: int) -> timedelta:
         """How long to wait after the attempt of this number: doubles, up to `longest`."""

@@ -68,7 +68,9 @@ class Payment:
     settled_by: str | None = None
     settlement_note: str | None = None
     reason: str | None = None
-    """Why it failed, or why the money goes back."""
+    """Why it failed, why the card was declined last, or why the money goes back."""
+    declines: int = 0
+    """How many cards the gateway has declined."""
     refund_error: str | None = None
     """Why the last try to refund did not go through."""
     needs_attention: bool = False
@@ -100,7 +102,9 @@ class Payment:
         return self._event(events.PaymentCodeGenerated, code=self.code, expires_at=self.expires_at)
 
     def pay(self, method: str, *, overdue: bool) -> None:
-        """Accept the code. Paid before: nothing changes, the answer is the same again."""
+        """Accept the code, also once more after a card was declined and another try is left. Paid
+        before: nothing changes, the answer is the same again.
+        """
         if self.state is State.EXPIRED or (self.state is State.PENDING and overdue):
             raise PaymentCodeExpired
         if self.state is State.VOIDED:
@@ -135,20 +139,22 @@ class Payment:
     def charge_answered(
         self, answer: Answer, claim: UUID | None, policy: RetryPolicy
     ) -> list[events.PaymentEvent]:
-        """Only the first answer counts, and silence only to the claim that stands. A charge
-        approved after the purchase was cancelled is refunded and never stated as processed: so
-        no vehicle is sold for it, not even briefly.
+        """Only the first answer counts, and a no or silence only to the claim that stands: a late
+        one may be about a card tried before. A charge approved after the purchase was cancelled
+        is refunded and never stated as processed: so no vehicle is sold for it, not even briefly.
         """
         if self.state is not State.PROCESSING:
             self._reconcile(answer)
             return []
         match answer:
-            case Unanswered():
-                return self._stayed_silent(policy) if claim == self.claim else []
-            case Declined(reason):
-                return self._declined(reason)
             case Approved(reference):
                 return self._charged(reference)
+            case _ if claim != self.claim:
+                return []
+            case Unanswered():
+                return self._stayed_silent(policy)
+            case Declined(reason):
+                return self._declined(reason, policy)
 
     def settle_charge(
         self, *, reference: str | None, note: str, by: str
@@ -163,7 +169,7 @@ class Payment:
             raise ChargeInFlight
         self.charge_settled_by, self.charge_settlement_note = by, note
         self.version += 1
-        return self._declined(NOT_CHARGED) if reference is None else self._charged(reference)
+        return self._failed(NOT_CHARGED) if reference is None else self._charged(reference)
 
     def refund_answered(
         self, answer: Answer, claim: UUID | None, policy: RetryPolicy
@@ -226,7 +232,18 @@ class Payment:
             return []
         return self._next(events.PaymentChargeUnanswered)
 
-    def _declined(self, reason: str) -> list[events.PaymentEvent]:
+    def _declined(self, reason: str, policy: RetryPolicy) -> list[events.PaymentEvent]:
+        """With a try left the code can be paid again, and nothing is stated. A charge that a person
+        was asked about, or whose purchase was cancelled, gets no other try: its end is waited for.
+        """
+        self.declines += 1
+        awaited = self.needs_attention or self.cancellation_requested
+        if self.declines >= policy.card_tries or awaited:
+            return self._failed(reason)
+        self.claim, self.state, self.reason, self.attempts = None, State.PENDING, reason, 0
+        return []
+
+    def _failed(self, reason: str) -> list[events.PaymentEvent]:
         self.claim, self.state, self.reason = None, State.FAILED, reason
         return self._next(events.PaymentFailed, reason=reason)
 

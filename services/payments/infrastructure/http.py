@@ -48,10 +48,12 @@ class Endpoints:
         self,
         transactions: Transactions[PostgresPaymentsUnitOfWork],
         wake_gateway: Callable[[], None],
+        card_tries: int,
     ) -> None:
         self._transactions = transactions
         self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._wake_gateway = wake_gateway
+        self._card_tries = card_tries
 
     @answers(ETAG)
     async def request_code(
@@ -64,7 +66,7 @@ class Endpoints:
             payment = await uow.payments.find_by_order(caller.tenant_id, body.order_id)
             if payment is None or payment.code is None or not may_see(payment):
                 raise PaymentCodeNotFound("order_id")
-            return _code_answer(payment)
+            return self._code_answer(payment)
 
         return await self._idempotency.run(call, work)
 
@@ -79,13 +81,15 @@ class Endpoints:
         )
         if payment is None or not may_see(payment):
             raise PaymentCodeNotFound("code")
-        return respond(_code_answer(payment))
+        return respond(self._code_answer(payment))
 
     @answers(ETAG, LOCATION)
     async def pay(
         self, body: PaymentRequest, caller: CallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
-        """Pay a code. The gateway is asked after the answer; paying twice charges once."""
+        """Pay a code. The gateway is asked after the answer; paying twice charges once. After a
+        declined card the code can be paid again with a new key, as long as it has `tries_left`.
+        """
         may_see = _may_see(caller)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
@@ -215,11 +219,17 @@ class Endpoints:
         self._wake_gateway()
         return response
 
+    def _code_answer(self, payment: Payment) -> Answer:
+        return Answer(200, CodeOut.of(payment, self._card_tries), payment.version)
+
 
 def router(
-    transactions: Transactions[PostgresPaymentsUnitOfWork], wake_gateway: Callable[[], None]
+    transactions: Transactions[PostgresPaymentsUnitOfWork],
+    wake_gateway: Callable[[], None],
+    card_tries: int,
 ) -> APIRouter:
-    routes, to = APIRouter(tags=["payments"]), Endpoints(transactions, wake_gateway)
+    routes = APIRouter(tags=["payments"])
+    to = Endpoints(transactions, wake_gateway, card_tries)
     routes.post("/payment-codes", response_model=CodeOut, operation_id="find_payment_code")(
         to.request_code
     )
@@ -260,10 +270,6 @@ def _may_see(caller: Caller) -> Callable[[Payment], bool]:
 def _may_read(caller: Caller) -> Callable[[Payment], bool]:
     """A code is read by admins too: orders shows it to them already."""
     return (lambda _: True) if caller.may("admin") else _may_see(caller)
-
-
-def _code_answer(payment: Payment) -> Answer:
-    return Answer(200, CodeOut.model_validate(payment, from_attributes=True), payment.version)
 
 
 def _payment_answer(payment: Payment, status: int = 200) -> Answer:

@@ -10,7 +10,7 @@ from libs.runtime.faults import fault, rule
 from libs.runtime.schemas import Body, Out
 from services.payments.domain.code import parse_code
 from services.payments.domain.errors import ReferenceAndOutcome
-from services.payments.domain.payment import State
+from services.payments.domain.payment import Payment, State
 
 Code = Annotated[str, Field(min_length=1, max_length=64, examples=["VHAJ-14WY-6FN9-WSAN"])]
 
@@ -54,12 +54,27 @@ class ChargeSettlementRequest(Body):
 
 
 class CodeOut(Out):
+    """`declines` counts the cards that were declined, `reason` says why the last one was;
+    `tries_left` is how many cards may still be tried, 0 once nothing can be paid any more.
+    """
+
     code: str
     payment_id: UUID
     order_id: UUID
     amount_cents: int
     expires_at: datetime
     state: State
+    declines: int
+    tries_left: int
+    reason: str | None
+
+    @classmethod
+    def of(cls, payment: Payment, card_tries: int) -> Self:
+        """Of a payment that has a code."""
+        open_tries = max(0, card_tries - payment.declines)
+        can_be_paid = payment.state in (State.PENDING, State.PROCESSING)
+        known = {name: getattr(payment, name) for name in cls.model_fields if name != "tries_left"}
+        return cls(**known, tries_left=open_tries if can_be_paid else 0)
 
 
 class AcceptedOut(Out):
@@ -88,6 +103,7 @@ class PaymentOut(Out):
     settled_by: str | None
     settlement_note: str | None
     reason: str | None
+    declines: int
     needs_attention: bool
     attempts: int
 

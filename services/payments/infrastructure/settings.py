@@ -29,6 +29,8 @@ class PaymentsSettings(MarketSettings):
     """Failing tries after which a refund is said to need a person; it is retried on."""
     gateway_silent_tries: int = Field(default=5, ge=1)
     """Calls without an answer after which a charge is said to need a person; it is asked on."""
+    card_tries: int = Field(default=1, ge=1, le=20)
+    """Declined cards after which a payment has failed; until then the code can be paid again."""
     sandbox_latency_seconds: float = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -54,5 +56,6 @@ class PaymentsSettings(MarketSettings):
                 longest=timedelta(seconds=self.gateway_longest_retry_seconds),
                 refund_tries=self.gateway_refund_tries,
                 silent_tries=self.gateway_silent_tries,
+                card_tries=self.card_tries,
             ),
         )

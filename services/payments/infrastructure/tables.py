@@ -52,6 +52,7 @@ payments = Table(
     Column("settled_by", Text),
     Column("settlement_note", Text),
     Column("reason", Text),
+    Column("declines", Integer, nullable=False, server_default=text("0")),
     Column("refund_error", Text),
     Column("needs_attention", Boolean, nullable=False, server_default=false()),
     Column("attempts", Integer, nullable=False),

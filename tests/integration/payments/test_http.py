@@ -39,6 +39,9 @@ async def test_code_of_a_purchase_is_found_by_order_and_by_code(payments: Paymen
         "amount_cents": 4_500_000,
         "expires_at": record["expires_at"].isoformat().replace("+00:00", "Z"),
         "state": "PENDING",
+        "declines": 0,
+        "tries_left": 1,
+        "reason": None,
     }
 
 

@@ -82,6 +82,17 @@ def silence_is_no() -> AbstractContextManager[object]:
     return patch.object(Payment, "charge_answered", hasty)
 
 
+@mutation("a late no to one card is taken for the answer to the next")
+def late_no_counts() -> AbstractContextManager[object]:
+    rightly = Payment.charge_answered
+
+    def careless(self: Payment, answer: Any, claim: Any, policy: Any) -> Any:
+        taken = self.claim if isinstance(answer, Declined) else claim
+        return rightly(self, answer, taken, policy)
+
+    return patch.object(Payment, "charge_answered", careless)
+
+
 @mutation("what is charged after it was recorded as not charged is kept")
 def charged_after_all_and_kept() -> AbstractContextManager[object]:
     return patch.object(Payment, "_reconcile", lambda *_: None)

@@ -163,5 +163,10 @@ class MemoryGateway:
     def _mood(self) -> str:
         return self.moods.pop(0) if self.moods else "approve"
 
+    def charge_of(self, payment_id: UUID) -> str | None:
+        """The reference of what was charged for a payment, with whichever card."""
+        keys = (key for key in self.operations if key.startswith(f"charge-{payment_id}"))
+        return next(keys, None)
+
     def approved(self, kind: str) -> int:
         return sum(operation.kind == kind for operation in self.operations.values())

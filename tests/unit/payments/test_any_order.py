@@ -7,6 +7,7 @@ agree: a charge is kept for a purchase that went through, and given back once fo
 import asyncio
 from collections import Counter
 from copy import copy
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -41,6 +42,7 @@ from tests.unit.payments.memory import TERMS, MemoryGateway, MemoryUnitOfWork
 ORDER, PAYMENT, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
 LEASE = timedelta(seconds=30)
 POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), refund_tries=2, silent_tries=2)
+CARD_TRIES = (1, 3)
 ENDS = {
     "payment.code_generation_failed.v1",
     "payment.failed.v1",
@@ -71,6 +73,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.answered: list[tuple[Payment, Answer]] = []
         self.cancelled = self.sale_failed = False
         self.episodes = 1
+        self.policy = POLICY
 
     def do(self, work: Any) -> Any:
         return self.runner.run(work)
@@ -87,13 +90,19 @@ class AnyOrder(RuleBasedStateMachine):
     def types(self) -> Counter[str]:
         return Counter(event.type for event in self.uow.published)
 
-    @initialize(begun=st.sampled_from(["not", "reserved", "paid", "sold", "refund failed"]))
-    def begin(self, begun: str) -> None:
+    @initialize(
+        begun=st.sampled_from(["not", "reserved", "paid", "declined", "sold", "refund failed"]),
+        card_tries=st.sampled_from(CARD_TRIES),
+    )
+    def begin(self, begun: str, card_tries: int) -> None:
         """Start deep as often as not: the interesting states are many steps away."""
+        self.policy = replace(POLICY, card_tries=card_tries)
         if begun != "not":
             self.vehicle_reserved(500)
-        if begun in ("paid", "sold", "refund failed"):
+        if begun in ("paid", "declined", "sold", "refund failed"):
             self.pay()
+        if begun == "declined":
+            self.worker_turn("decline")
         if begun in ("sold", "refund failed"):
             self.worker_turn("approve")
         if begun == "refund failed":
@@ -177,7 +186,9 @@ class AnyOrder(RuleBasedStateMachine):
         record = record_charge if payment.state is State.PROCESSING else record_refund
         if not dies:
             self.do(
-                record(self.uow, order_id=ORDER, answer=answer, claim=payment.claim, policy=POLICY)
+                record(
+                    self.uow, order_id=ORDER, answer=answer, claim=payment.claim, policy=self.policy
+                )
             )
 
     @rule(mood=MOODS)
@@ -219,10 +230,8 @@ class AnyOrder(RuleBasedStateMachine):
     def person_settles_charge(self) -> None:
         """Having looked at the gateway's books first."""
         before = copy(self.payment)
-        charged = self.gateway.approved("charge")
-        settlement = ChargeSettlement(
-            reference=f"charge-{PAYMENT}" if charged else None, note="seen", by="op"
-        )
+        reference = self.gateway.charge_of(PAYMENT)
+        settlement = ChargeSettlement(reference=reference, note="seen", by="op")
         try:
             self.do(
                 settle_charge(
@@ -243,6 +252,12 @@ class AnyOrder(RuleBasedStateMachine):
         payment = self.payment
         if payment and payment.state is State.PROCESSING and not payment.claim:
             assert payment.needs_attention == (payment.attempts >= POLICY.silent_tries)
+
+    @invariant()
+    def a_declined_card_ends_the_payment_at_the_last_try_and_not_before(self) -> None:
+        payment = self.payment
+        if payment and payment.state in (State.PENDING, State.PROCESSING):
+            assert payment.declines < self.policy.card_tries
 
     @invariant()
     def events_are_numbered_without_a_gap(self) -> None:

@@ -1,0 +1,21 @@
+"""How many cards the gateway has declined for a payment."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Code of before neither reads nor writes the new column, and ends a payment at a decline."""
+    op.add_column(
+        "payments",
+        sa.Column("declines", sa.Integer, nullable=False, server_default=sa.text("0")),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("payments", "declines")
