@@ -1,5 +1,6 @@
 """The other services, called in the name of the one who is signed in."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from services.settings import MarketSettings
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
+IN_FLIGHT = "idempotency-key-in-flight"
+IN_FLIGHT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Seconds. An equal request is being worked on: its answer is ours too, as soon as there is one."""
 PROBLEM = MarketSettings.problem_prefix
 
 TokenFor = Callable[[User], Awaitable[str]]
@@ -102,10 +106,12 @@ class Peers:
         given = {name: value for name, value in params.items() if value is not None}
         return await self._call(user, service, "GET", path, params=given)
 
-    async def try_get(self, user: User | None, service: str, path: str) -> Reply | None:
+    async def try_get(
+        self, user: User | None, service: str, path: str, **params: Any
+    ) -> Reply | None:
         """For what a page can do without: None where it cannot be had."""
         try:
-            return await self.get(user, service, path)
+            return await self.get(user, service, path, **params)
         except (PeerUnavailable, PeerRefusal):
             return None
 
@@ -124,15 +130,16 @@ class Peers:
 
         Raises PeerUnavailable, PeerRefusal.
         """
-        headers = {"Idempotency-Key": key, "If-Match": version}
-        return await self._call(
-            user,
-            service,
-            method,
-            path,
-            json=body,
-            headers={name: value for name, value in headers.items() if value},
-        )
+        given = {"Idempotency-Key": key, "If-Match": version}
+        headers = {name: value for name, value in given.items() if value}
+        for wait in IN_FLIGHT_WAITS:
+            try:
+                return await self._call(user, service, method, path, json=body, headers=headers)
+            except PeerRefusal as refusal:
+                if refusal.code != IN_FLIGHT:
+                    raise
+            await asyncio.sleep(wait)
+        raise PeerUnavailable(service)
 
     async def _call(
         self, user: User | None, service: str, method: str, path: str, **request: Any

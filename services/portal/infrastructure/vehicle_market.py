@@ -13,7 +13,6 @@ from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavail
 SERVICE = "vehicles"
 SIDE_BY_SIDE = 4
 TRY_AGAIN = frozenset({408, 425, 429})
-IN_FLIGHT = "idempotency-key-in-flight"
 SOLD = "sold-since"
 CHECKED_AT_ONCE = 30
 """Rows of one question: so many of the longest ones fit into a body."""
@@ -57,7 +56,7 @@ class VehicleMarket:
                 if vehicle["withdrawn"]:
                     await self._send(user, body, f"{key}:{submission_id}")
         except PeerRefusal as refusal:
-            if refusal.status in TRY_AGAIN or refusal.code == IN_FLIGHT:
+            if refusal.status in TRY_AGAIN:
                 raise PeerUnavailable(SERVICE) from refusal
             return [
                 RowError(row.row, OURS.get(field, field), said.code, said.params)

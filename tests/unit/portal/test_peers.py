@@ -78,3 +78,30 @@ async def test_a_refusal_names_every_field_with_its_code_and_parameters() -> Non
             )
         found = {name: (each.code, each.params) for name, each in refused.value.fields.items()}
         assert found == fields
+
+
+async def test_an_equal_request_under_way_is_waited_for_and_its_answer_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.portal.infrastructure.peers.IN_FLIGHT_WAITS", (0, 0, 0))
+    in_flight = {"type": "urn:mercado-veiculo:problem:idempotency-key-in-flight", "detail": "busy"}
+    answers = [httpx.Response(409, json=in_flight)] * 2 + [httpx.Response(202, json={"id": 1})]
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Idempotency-Key"])
+        return answers[len(seen) - 1]
+
+    reply = await peers(answer).send(None, "vehicles", "POST", "/x", {}, key="k")
+    assert (reply.body, seen) == ({"id": 1}, ["k", "k", "k"])
+
+
+async def test_an_equal_request_that_never_ends_makes_the_service_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.portal.infrastructure.peers.IN_FLIGHT_WAITS", (0, 0, 0))
+    in_flight = {"type": "urn:mercado-veiculo:problem:idempotency-key-in-flight", "detail": "busy"}
+    with pytest.raises(PeerUnavailable):
+        await peers(lambda _: httpx.Response(409, json=in_flight)).send(
+            None, "vehicles", "POST", "/x", {}, key="k"
+        )
