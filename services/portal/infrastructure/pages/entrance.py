@@ -15,9 +15,19 @@ from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher
 from services.portal.application.sign_out import sign_out
 from services.portal.domain.errors import EmailTaken, InvalidUser, SignInRefused, TooManyAttempts
-from services.portal.domain.user import BUYER, LOCALES, SELLER, check_password
+from services.portal.domain.user import (
+    ADMIN,
+    BUYER,
+    LOCALES,
+    OPERATOR,
+    SELLER,
+    User,
+    check_password,
+)
+from services.portal.infrastructure.held import MAX_HELD, Held
 from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.pages.interrupted import resume_page, sign_in_page
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sentences import said
@@ -63,7 +73,7 @@ class Entrance:
     async def ask_who(self, request: Request, visitor: VisitorDep, back: Back = "/") -> Response:
         if visitor is not None:
             return redirect(local_path(back))
-        return _sign_in_page(request, back, {}, {})
+        return sign_in_page(request, back, {}, {})
 
     async def sign_in(
         self,
@@ -72,14 +82,25 @@ class Entrance:
         email: Text,
         password: Secret,
         next: Next = "/",  # noqa: A002 (the field's name)
+        held: Annotated[str, Form(max_length=MAX_HELD)] = "",
     ) -> Response:
+        """`held`: a form that was interrupted; whoever signs in goes on with it."""
+        back, kept = local_path(next), Held.read(held)
         if visitor is not None:
-            return redirect(local_path(next))
+            return resume_page(request, visitor, kept, back) if kept else redirect(back)
         try:
-            return await self._enter(request, email, password, redirect(local_path(next)))
+            user, session = await self._sign_ins.enter(request, email, password)
         except (SignInRefused, TooManyAttempts) as error:
             status = 429 if isinstance(error, TooManyAttempts) else 401
-            return _sign_in_page(request, next, {"email": email}, {"": said(error)}, status)
+            errors = {"": said(error)}
+            return sign_in_page(request, next, {"email": email}, errors, status, held=kept)
+        if kept is None:
+            response = redirect(back if back != "/" else home_of(user))
+        else:
+            token = sessions_of(request).csrf_token_of(session.token)
+            response = resume_page(request, user, kept, back, csrf_token=token)
+        sessions_of(request).begin(response, session)
+        return response
 
     async def sign_out(self, request: Request, user: UserDep, session_id: SessionIdDep) -> Response:
         await self._transactions.run(
@@ -100,7 +121,7 @@ class Entrance:
         self, request: Request, visitor: VisitorDep, back: Back = "/account"
     ) -> Response:
         if visitor is not None:
-            return redirect("/account")
+            return redirect(local_path(back))
         return _join_page(request, {"purpose": "buy", "next": back}, {})
 
     async def join(
@@ -114,7 +135,7 @@ class Entrance:
         next: Next = "/account",  # noqa: A002 (the field's name)
     ) -> Response:
         if visitor is not None:
-            return redirect("/account")
+            return redirect(local_path(next))
         values = {"name": name, "email": email, "purpose": purpose, "next": next}
         try:
             check_password(password, email=email.strip().lower())
@@ -179,16 +200,11 @@ def _remember(cookie: str, value: str, back: str) -> Response:
     return response
 
 
-def _sign_in_page(
-    request: Request,
-    back: str,
-    values: Mapping[str, str],
-    errors: Mapping[str, str],
-    status: int = 200,
-) -> Response:
-    return render(
-        request, "sign_in.html", None, status=status, next=back, values=values, errors=errors
-    )
+def home_of(user: User) -> str:
+    """Where somebody begins who was on the way to no page in particular."""
+    if user.may(OPERATOR, ADMIN):
+        return "/operations"
+    return "/" if user.may(BUYER) else "/sell"
 
 
 def _join_page(

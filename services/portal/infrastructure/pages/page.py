@@ -15,8 +15,14 @@ from libs.runtime.handlers import DATABASE_TROUBLE, database_failed
 from libs.runtime.problems import status_of
 from services.portal.domain.user import User
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.pages.interrupted import go_on
 from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.sessions import SignInRequired, sessions_of, to_sign_in
+from services.portal.infrastructure.sessions import (
+    SignInRequired,
+    WrongCsrfToken,
+    sessions_of,
+    to_sign_in,
+)
 from services.portal.infrastructure.templating import render
 
 log = structlog.get_logger(__name__)
@@ -48,7 +54,10 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except SignInRequired as error:
-                return to_sign_in(request, error)
+                return await go_on(request, None) or to_sign_in(request, error)
+            except WrongCsrfToken as error:
+                resumed = await go_on(request, await _whoever(request))
+                return resumed or await problem_page(request, error.status)
             except PeerUnavailable as error:
                 return await problem_page(request, 503, service=error.service)
             except PeerRefusal as error:

@@ -1,0 +1,70 @@
+"""A form whose session has ended meanwhile: sign in, and go on with what was typed."""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from fastapi import Request, Response
+
+from libs.runtime.limits import READING
+from services.portal.domain.user import User
+from services.portal.infrastructure.held import HELD_FIELD, Held, is_same_origin, page_of
+from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.sessions import SIGN_IN, sessions_of
+from services.portal.infrastructure.templating import Flash, redirect, render
+
+SIGN_OUT = "/sign-out"
+FOR_STRANGERS = (SIGN_IN, "/register", "/forgot-password", "/reset-password")
+ENDED = Flash(marked("Your session has ended. Please sign in and fill in the form again."), "info")
+OUT_OF_DATE = Flash(marked("The page was out of date. Please fill in the form again."), "info")
+
+
+async def go_on(request: Request, visitor: User | None) -> Response | None:
+    """For a form of ours that came without its session, or with another one. None where that is not
+    what happened: the request is then refused, or led to the sign-in page.
+    """
+    path = request.url.path
+    if request.method in READING or "HX-Request" in request.headers or not is_same_origin(request):
+        return None
+    if visitor is None and path == SIGN_OUT:
+        return redirect("/")
+    back, held = page_of(request), await Held.of(request)
+    if path == SIGN_IN:  # somebody has signed in in another tab meanwhile
+        held = Held.read(str((await request.form()).get(HELD_FIELD, "")))
+    if held is not None and visitor is not None:
+        return resume_page(request, visitor, held, back)
+    if path in FOR_STRANGERS or visitor is not None:
+        return redirect(back, OUT_OF_DATE)
+    if held is not None:
+        return sign_in_page(request, back, {}, {}, 401, held=held)
+    return redirect(f"{SIGN_IN}?next={quote(back, safe='/')}", ENDED)
+
+
+def sign_in_page(
+    request: Request,
+    back: str,
+    values: Mapping[str, str],
+    errors: Mapping[str, str],
+    status: int = 200,
+    *,
+    held: Held | None = None,
+) -> Response:
+    return render(
+        request,
+        "sign_in.html",
+        None,
+        status=status,
+        next=back,
+        values=values,
+        errors=errors,
+        held=held,
+    )
+
+
+def resume_page(
+    request: Request, user: User, held: Held, back: str, csrf_token: str | None = None
+) -> Response:
+    """Asks once more before anything is sent: another person may have signed in. `csrf_token`: of a
+    session that begins with this answer.
+    """
+    token = csrf_token or sessions_of(request).csrf_token(request)
+    return render(request, "resume.html", user, held=held, back=back, csrf_token=token)
