@@ -44,6 +44,11 @@ class PasswordIsEmail(InvalidUser):
     text = "The password must not be the e-mail."
 
 
+class PasswordGuessable(InvalidUser):
+    code = "password-guessable"
+    text = "This password is too easy to guess."
+
+
 class InvalidRoles(InvalidUser):
     code = "invalid-roles"
     text = "Choose at least one role: {known}."

@@ -16,9 +16,11 @@ from services.portal.domain.errors import (
     InvalidName,
     InvalidRoles,
     NothingKept,
+    PasswordGuessable,
     PasswordIsEmail,
     PasswordLength,
 )
+from services.portal.domain.guessable import is_guessable
 
 BUYER, SELLER, OPERATOR, ADMIN = "buyer", "seller", "operator", "admin"
 ROLES = frozenset({BUYER, SELLER, OPERATOR, ADMIN})
@@ -106,11 +108,13 @@ def normal_email(text: str) -> str:
 
 
 def check_password(password: str, *, email: str) -> None:
-    """Long enough, and not the e-mail. Raises InvalidUser."""
+    """Long enough, not the e-mail, and not the first that others would try. Raises InvalidUser."""
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise PasswordLength(field="password", least=MIN_PASSWORD, most=MAX_PASSWORD)
     if password.lower() in (email, email.partition("@")[0]):
         raise PasswordIsEmail(field="password")
+    if is_guessable(password):
+        raise PasswordGuessable(field="password")
 
 
 def known_roles(names: Iterable[str]) -> frozenset[str]:

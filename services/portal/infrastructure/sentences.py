@@ -181,6 +181,7 @@ SENTENCES: Mapping[str, str] = {
     "email-taken": marked("Somebody signs in with this e-mail already."),
     "password-length": marked("A password has %(least)s to %(most)s characters."),
     "password-is-email": marked("The password must not be your e-mail."),
+    "password-guessable": marked("This password is too easy to guess."),
     "invalid-roles": marked("Choose at least one role."),
     "invalid-locale": marked("Choose a language."),
     "no-password-kept": marked("No password is kept of this user: set a new one."),

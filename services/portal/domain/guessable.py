@@ -1,0 +1,27 @@
+"""Passwords that are tried first by whoever guesses: long enough, and still worth nothing."""
+
+from string import ascii_lowercase, digits
+
+MIN_DIFFERENT = 5
+_WORDS = (
+    "password passwort senha contrasena contraseña clave qwerty admin administrator administrador"
+    " welcome bienvenido bemvindo letmein changeme iloveyou teamo teste test usuario user login"
+    " brasil brazil flamengo corinthians palmeiras mercado mercadoveiculo veiculo secret segredo"
+    " secreto superman batman football futebol princess dragon monkey"
+)
+WORDS = frozenset(_WORDS.split())
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_KEYS = (digits, digits[1:] + "0", ascii_lowercase, *_ROWS, "".join(_ROWS), "1q2w3e4r5t6y7u8i9o0p")
+RUNS = tuple(row * 3 for keys in _KEYS for row in (keys, keys[::-1]))
+
+
+def is_guessable(password: str) -> bool:
+    """A run of keys such as 1234567890, few different characters, or a common word with digits and
+    signs behind it.
+    """
+    text = password.casefold()
+    return (
+        len(set(text)) < MIN_DIFFERENT
+        or any(text in run for run in RUNS)
+        or text.rstrip(digits + "!?@#$%*._-") in WORDS
+    )
