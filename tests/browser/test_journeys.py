@@ -3,11 +3,10 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, expect
-from validate_docbr import CPF
+from playwright.async_api import Locator, Page, expect
 
 from deploy.local.market import Market
 from tests.browser.conftest import Person
@@ -21,7 +20,6 @@ pytestmark = [
 
 AddPerson = Callable[..., Awaitable[Person]]
 SignIn = Callable[..., Awaitable[Page]]
-NewBrowser = Callable[..., Awaitable[BrowserContext]]
 
 PRICE = 4_590_000
 
@@ -116,37 +114,3 @@ async def test_a_buyer_gives_up_and_everything_goes_back(
     await page.goto(f"/vehicles/{vehicle}")
     await expect(page.get_by_role("button", name="Buy for")).to_be_visible()
     await invariants_hold(system)
-
-
-async def test_somebody_new_registers_gets_credit_from_an_admin_and_buys(
-    market: Market, add_person: AddPerson, sign_in: SignIn, new_browser: NewBrowser
-) -> None:
-    vehicle = await market.list_vehicle(price_cents=PRICE)
-    email = f"{uuid4().hex[:12]}@example.com"
-    page = await (await new_browser()).new_page()
-    await page.goto(f"/register?next=/vehicles/{vehicle}")
-    await page.get_by_label("Name").fill("Rui Prado")
-    await page.get_by_label("E-mail").fill(email)
-    await page.get_by_label("Password").fill("a long password")
-    await page.locator("main").get_by_role("button", name="Register").click()
-    await page.get_by_role("link", name="Complete your account").click()
-    await page.get_by_label("Phone").fill("+55 11 98765-4321")
-    await page.get_by_label("CPF or CNPJ").fill(CPF().generate())
-    await page.get_by_role("button", name="Become a customer").click()
-    await page.get_by_role("button", name="Buy for").wait_for()
-
-    admin = await sign_in(await add_person("admin"))
-    await admin.goto("/users")
-    await admin.get_by_role("row", name=re.compile(email)).get_by_role("link").click()
-    await admin.get_by_label("Credit limit").fill("much")
-    await admin.get_by_role("button", name="Change the limit").click()
-    await expect(admin.get_by_text("Write an amount")).to_be_visible()
-    await admin.get_by_label("Credit limit").fill("45.900,00")
-    await admin.get_by_role("button", name="Change the limit").click()
-    await expect(admin.get_by_text("The credit limit was changed.")).to_be_visible()
-
-    await page.get_by_role("button", name="Buy for").click()
-    await stands(page, "Awaiting payment")
-    await page.get_by_text("Changed your mind?").click()
-    await page.get_by_role("button", name="Give up this purchase").click()
-    await stands(page, "Cancelled")

@@ -133,6 +133,7 @@ PAGES = {
     "POST /sign-out":                                 "buyer  seller  operator  admin",
     "GET /account":                                   "buyer  seller  operator  admin",
     "POST /account/customer":                         "buyer                    admin",
+    "POST /account/credit":                           "buyer  seller  operator  admin",
     "POST /account/customer/change":                  "buyer  seller  operator  admin",
     "POST /account/password":                         "buyer  seller  operator  admin",
     "POST /vehicles/{vehicle_id}/buy":                "buyer  seller  operator  admin",
@@ -192,6 +193,9 @@ PAGES = {
     "POST /users/{user_id}/disable":                  "                         admin",
     "POST /users/{user_id}/enable":                   "                         admin",
     "POST /users/{user_id}/password":                 "                         admin",
+    "GET /credit-requests":                           "                         admin",
+    "POST /credit-requests/{customer_id}/grant":      "                         admin",
+    "POST /credit-requests/{customer_id}/decline":    "                         admin",
     "POST /users/{user_id}/credit-limit":             "                         admin",
 }  # fmt: skip
 """Of the portal, for people: whoever is not signed in is sent to the sign-in page."""

@@ -41,8 +41,10 @@ async def _payment(things: Things) -> dict[str, Any]:
 FORMS: dict[str, Form] = {
     "POST /account/customer": always(name="M S", phone="1", document="2"),
     "POST /account/customer/change": always(version="0", name="Maria Lima"),
+    "POST /credit-requests/{customer_id}/grant": always(version="1", limit="50000"),
+    "POST /credit-requests/{customer_id}/decline": always(version="1"),
     "POST /account/password": always(current_password="wrong", password="also wrong"),
-    "POST /vehicles/{vehicle_id}/buy": always(key=str(uuid.uuid4()), price_cents=str(PRICE)),
+    "POST /vehicles/{vehicle_id}/buy": always(price_cents=str(PRICE)),
     "POST /purchases/{order_id}/pay": _payment,
     "POST /sell/new": always(key=str(uuid.uuid4())),
     "POST /sell/{vehicle_id}": always(version="1"),

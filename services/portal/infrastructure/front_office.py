@@ -12,6 +12,7 @@ from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.mail import ConsoleMail
 from services.portal.infrastructure.pages import (
     account,
+    credit,
     entrance,
     forgotten,
     live,
@@ -46,6 +47,7 @@ def front_office(
         selling.router(transactions, peers, diary),
         sales.router(transactions),
         account.router(transactions, peers, diary, passwords),
+        credit.router(peers, diary),
         entrance.router(transactions, passwords, sign_ins),
         forgotten.router(transactions, passwords, mailer, settings.public_address),
     ]

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent
 CATALOGUES = FOLDER / "locales"
 TRANSLATED = tuple(locale for locale in LOCALES if locale != SOURCE)
 LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
-REGIONS = {"en": "en", "pt": "pt_BR", "es": "es"}
+REGIONS = {"en": "en", "pt": "pt_BR", "es": "es_UY"}
 """How numbers, money and dates are written."""
 
 _METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]

@@ -27,6 +27,7 @@ ENTRIES = (
     Entry("/imports", marked("Imports"), (SELLER, ADMIN)),
     Entry("/audits", marked("Audits"), (OPERATOR, ADMIN)),
     Entry("/users", marked("Users"), (ADMIN,)),
+    Entry("/credit-requests", marked("Credit"), (ADMIN,)),
 )
 
 

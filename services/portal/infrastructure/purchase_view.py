@@ -29,6 +29,7 @@ STATES_AFTER = (
 )
 """What orders says once the step of the same place is done."""
 RESTING = frozenset({"AWAITING_PAYMENT", "COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
+FAILED = frozenset({"COMPENSATING", "FAILED", "CANCELLED"})
 CAN_CANCEL = frozenset(STATES_AFTER) - {"CLOSED"}
 WAITING = "payment.code_generated"
 
@@ -49,14 +50,15 @@ class Standing:
     needs_attention: bool
     payment_code: str | None
     payment_code_expires_at: datetime | None
+    requested_at: datetime | None
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        expires = answer["payment_code_expires_at"]
-        return cls(
-            **{name: answer[name] for name in cls.__annotations__ if not name.endswith("_at")},
-            payment_code_expires_at=datetime.fromisoformat(expires) if expires else None,
-        )
+        values: dict[str, Any] = {name: answer.get(name) for name in cls.__annotations__}
+        for name, value in values.items():
+            if name.endswith("_at") and value:
+                values[name] = datetime.fromisoformat(value)
+        return cls(**values)
 
     @property
     def rests(self) -> bool:
@@ -64,8 +66,33 @@ class Standing:
         return self.state in RESTING
 
     @property
+    def has_failed(self) -> bool:
+        """It ended, or is about to end, without a sale: the vehicle can be bought anew."""
+        return self.state in FAILED
+
+    @property
     def can_cancel(self) -> bool:
         return self.state in CAN_CANCEL
+
+
+@dataclass(frozen=True)
+class CodeRecord:
+    """What payments says of a payment code. `reason`: why the last card was declined, if any."""
+
+    state: str
+    declines: int
+    tries_left: int
+    reason: str | None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Of an older release too, which ends a payment at the first declined card."""
+        return cls(
+            answer["state"],
+            answer.get("declines", 0),
+            answer.get("tries_left", 1),
+            answer.get("reason"),
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from services.portal.domain.user import User
 from services.portal.infrastructure import assets, charts, i18n, import_words, wording
 from services.portal.infrastructure.dead_letter_desk import refused_at
+from services.portal.infrastructure.forms import amount_of
 from services.portal.infrastructure.navigation import entries_for
 from services.portal.infrastructure.sentences import Said, sentence
 from services.portal.infrastructure.sessions import sessions_of
@@ -165,7 +166,10 @@ def _filters(locale: str) -> Mapping[str, Any]:
     region = i18n.REGIONS[locale]
 
     def money(cents: int | None) -> str:
-        return "–" if cents is None else format_currency(cents / 100, "BRL", locale=region)
+        if cents is None:
+            return "–"
+        # Spanish locales write BRL before it; the sign of the real is known all over its market.
+        return format_currency(cents / 100, "BRL", locale=region).replace("BRL", "R$")
 
     def number(value: float) -> str:
         return format_decimal(value, locale=region)
@@ -218,6 +222,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
 
     return {
         "money": money,
+        "amount": amount_of,
         "number": number,
         "tenths": tenths,
         "refused_at": refused_at,

@@ -112,7 +112,7 @@ GAVE_UP = marked("The buyer gave up.")
 PAYMENT_METHODS = (
     ("tok_approve", marked("Card"), marked("The bank approves.")),
     ("tok_timeout", marked("Card of a slow bank"), marked("The bank answers at the second try.")),
-    ("tok_decline", marked("Card that is declined"), marked("The purchase is undone.")),
+    ("tok_decline", marked("Card that is declined"), marked("The bank says no.")),
     (
         "tok_refund_refused_once",
         marked("Card whose refund fails at first"),

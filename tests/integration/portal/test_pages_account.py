@@ -155,7 +155,9 @@ async def test_a_customer_record_is_made_and_linked(
     assert behind.bodies(register) == [{**typed, "email": user.email}]
     found = await transactions.run(lambda uow: uow.users.get("default", user.id))
     assert found.customer_id == customer_id
-    assert "Your credit limit has not been set yet" in (await shop.get("/account")).text
+    account = await shop.get("/account")
+    assert "You are registered as a customer." in account.text
+    assert field_of(account, "wanted") == "50000,00"
 
 
 async def test_a_corrected_form_after_a_lost_answer_links_the_user(
@@ -241,3 +243,97 @@ async def test_assets_are_kept_by_browsers_until_they_change(shop: ServiceClient
         assert (await shop.get(f"/static/{name}", headers=again)).status_code == 304
     assert (await shop.get("/static/fonts/Manrope-VariableFont_wght.ttf")).status_code == 200
     assert (await shop.get("/static/../templating.py")).status_code == 404
+
+
+async def test_the_vehicle_is_not_lost_on_the_way_through_registration(
+    shop: ServiceClient, behind: Behind
+) -> None:
+    place = "/vehicles/0191"
+    page = await shop.get(f"/sign-in?next={place}")
+    assert f'href="/register?next={place}"' in page.text
+    page = await shop.get(f"/register?next={place}")
+    assert f'href="/sign-in?next={place}"' in page.text
+    typed = {"name": "Marina", "email": "marina@example.com", "password": PASSWORD}
+    answer = await submit(shop, page, "/register", **typed, next=field_of(page, "next"))
+    assert (answer.status_code, answer.headers["location"]) == (303, place)
+    assert (await shop.get(f"/register?next={place}")).headers["location"] == place
+
+
+async def test_people_read_their_own_data_in_full_and_correct_it(
+    shop: ServiceClient, behind: Behind, add_user: AddUser
+) -> None:
+    user = await add_user("buyer", customer_id=uuid7())
+    await signed_in(shop, user.email)
+    path = f"customers GET /customers/{user.customer_id}"
+    known = {
+        "name": "Bia Silva",
+        "email": "bia@example.com",
+        "phone": "+5511987654321",
+        "document": "52998224725",
+    }
+    behind.says(path, CUSTOMER | known, ETag='"3"')
+    page = await shop.get("/account")
+    assert dict(behind.sent(path)[0].url.params) == {"full": "true"}
+    assert known["document"] in page.text
+    assert {name: field_of(page, name) for name in ("name", "email", "phone")} == {
+        name: known[name] for name in ("name", "email", "phone")
+    }
+    change = f"customers PATCH /customers/{user.customer_id}"
+    behind.says(change, {})
+    typed = {"name": "Bia Lima", "email": known["email"], "phone": known["phone"]}
+    answer = await submit(shop, page, "/account/customer/change", version='"3"', **typed)
+    assert answer.status_code == 303
+    assert behind.bodies(change) == [typed]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "reason"), [("", "Write the limit"), ("much", "Write an amount")]
+)
+async def test_a_request_for_credit_that_cannot_be_read_is_named_and_kept(
+    shop: ServiceClient, behind: Behind, add_user: AddUser, wanted: str, reason: str
+) -> None:
+    user = await add_user("buyer", customer_id=uuid7())
+    await signed_in(shop, user.email)
+    behind.says(f"customers GET /customers/{user.customer_id}", CUSTOMER, ETag='"1"')
+    page = await shop.get("/account")
+    answer = await submit(shop, page, "/account/credit", wanted=wanted, next="/vehicles/x")
+    assert answer.status_code == 422
+    assert error_of(answer, "wanted").startswith(reason)
+    assert field_of(answer, "next") == "/vehicles/x"
+
+
+async def test_a_request_for_credit_below_the_limit_is_refused_beside_its_field(
+    shop: ServiceClient, behind: Behind, add_user: AddUser
+) -> None:
+    user = await add_user("buyer", customer_id=uuid7())
+    await signed_in(shop, user.email)
+    behind.says(f"customers GET /customers/{user.customer_id}", CUSTOMER, ETag='"1"')
+    behind.refuses(
+        f"customers PUT /customers/{user.customer_id}/credit-request",
+        422,
+        "credit-request-too-low",
+        "Ask for more than the limit you have.",
+        field="wanted_limit_cents",
+    )
+    answer = await submit(shop, await shop.get("/account"), "/account/credit", wanted="1")
+    assert answer.status_code == 422
+    assert error_of(answer, "wanted") == "Ask for more than the limit you have."
+    assert field_of(answer, "wanted") == "1"
+
+
+@pytest.mark.parametrize(
+    ("roles", "home"),
+    [
+        (("buyer", "seller"), "/"),
+        (("seller",), "/sell"),
+        (("operator",), "/operations"),
+        (("admin", "buyer"), "/operations"),
+    ],
+)
+async def test_whoever_signs_in_begins_where_the_work_is(
+    shop: ServiceClient, add_user: AddUser, roles: tuple[str, ...], home: str
+) -> None:
+    user = await add_user(*roles)
+    page = await shop.get("/sign-in")
+    answer = await submit(shop, page, "/sign-in", email=user.email, password=PASSWORD, next="/")
+    assert (answer.status_code, answer.headers["location"]) == (303, home)

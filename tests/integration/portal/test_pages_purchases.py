@@ -1,5 +1,7 @@
 """A purchase's page: who sees it, its moves, and the timeline that grows."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +13,7 @@ from services.portal.domain.user import User
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
-from tests.integration.portal.pages import Behind, purchase, submit, vehicle
+from tests.integration.portal.pages import Behind, field_of, purchase, submit, vehicle
 from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, envelope, hear
 
 CODE = "VHAJ-14WY-6FN9-WSAN"
@@ -25,12 +27,16 @@ async def buyer(shop: ServiceClient, add_user: AddUser) -> User:
     return user
 
 
+def code_record(**changed: Any) -> dict[str, Any]:
+    return {"state": "PENDING", "declines": 0, "tries_left": 1, "reason": None, **changed}
+
+
 def standing(behind: Behind, order_id: UUID, **changed: Any) -> None:
     body = {"transaction_id": str(order_id), "customer_id": str(CUSTOMER), **changed}
     shown = purchase(**body)
     behind.says(f"orders GET /saga-states/{order_id}", shown)
     behind.says(f"vehicles GET /vehicles/{shown['vehicle_id']}", vehicle(id=shown["vehicle_id"]))
-    behind.says(f"payments GET /payment-codes/{CODE}", {"state": "PENDING"})
+    behind.says(f"payments GET /payment-codes/{CODE}", code_record())
 
 
 async def test_the_page_shows_the_code_the_steps_and_every_event(
@@ -97,7 +103,7 @@ async def test_an_operator_sees_a_purchase_but_cannot_act_as_its_buyer(
         ("PAID", "cancel", "orders POST /purchases/{}/cancel", {}),
     ],
 )
-async def test_a_move_is_made_audited_and_told(
+async def test_a_move_is_made_and_audited_and_no_sentence_outlives_it(
     shop: ServiceClient,
     behind: Behind,
     buyer: User,
@@ -114,7 +120,8 @@ async def test_a_move_is_made_audited_and_told(
     answer = await submit(shop, page, f"/purchases/{order_id}/{move}", **typed)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/purchases/{order_id}")
     assert len(behind.sent(call.format(order_id))) == 1
-    assert 'class="flash flash--' in (await shop.get(f"/purchases/{order_id}")).text
+    # The page says what is so now. A sentence about the click would soon contradict it.
+    assert 'class="flash' not in (await shop.get(f"/purchases/{order_id}")).text
     newest = (await transactions.run(lambda uow: uow.audits.page("default", None, 1)))[0].entry
     assert (newest.actor, newest.target, newest.result) == (str(buyer.id), str(order_id), "done")
 
@@ -157,7 +164,7 @@ async def test_a_payment_under_way_cannot_be_sent_again(
 ) -> None:
     order_id = uuid7()
     standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
-    behind.says(f"payments GET /payment-codes/{CODE}", {"state": "PROCESSING"})
+    behind.says(f"payments GET /payment-codes/{CODE}", code_record(state="PROCESSING"))
     page = await shop.get(f"/purchases/{order_id}/panel")
     assert "Your payment is being processed" in page.text
     assert "/pay" not in page.text
@@ -183,10 +190,90 @@ async def test_the_list_names_vehicles_and_survives_without_them(
 ) -> None:
     bought = purchase(customer_id=str(CUSTOMER), state="COMPLETED")
     behind.says("orders GET /purchases", {"items": [bought], "next": None})
-    assert bought["transaction_id"] in (await shop.get("/purchases")).text
+    nameless = await shop.get("/purchases")
+    assert "The service vehicles is not answering" in nameless.text
+    assert f'href="/purchases/{bought["transaction_id"]}">A vehicle</a>' in nameless.text
     behind.says(f"vehicles GET /vehicles/{bought['vehicle_id']}", vehicle(id=bought["vehicle_id"]))
     page = await shop.get("/purchases")
     assert "Fiat Strada, 2022" in page.text
     assert "Ready for pick-up" in page.text
     behind.down("orders")
     assert "The service orders is not answering" in (await shop.get("/purchases")).text
+
+
+@pytest.mark.parametrize(
+    ("state", "turn"),
+    [
+        ("AWAITING_PAYMENT", "Your turn: pay with the code."),
+        ("COMPLETED", "Your turn: pick the vehicle up."),
+        ("PAID", "Ours: it goes on by itself."),
+        ("FAILED", "–"),
+    ],
+)
+async def test_the_list_says_when_and_whose_turn_it_is(
+    shop: ServiceClient, behind: Behind, buyer: User, state: str, turn: str
+) -> None:
+    bought = purchase(state=state, requested_at="2026-11-26T10:00:00+00:00")
+    behind.says("orders GET /purchases", {"items": [bought], "next": None})
+    page = await shop.get("/purchases")
+    assert 'datetime="2026-11-26T10:00:00' in page.text
+    assert turn in page.text
+
+
+async def test_the_page_says_before_paying_what_a_declined_card_means(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    once = await shop.get(f"/purchases/{order_id}")
+    assert "If this card is declined, the purchase ends and nothing is charged." in once.text
+    record = code_record(declines=1, tries_left=2, reason="card_declined")
+    behind.says(f"payments GET /payment-codes/{CODE}", record)
+    page = await shop.get(f"/purchases/{order_id}")
+    assert "The card was declined. Nothing was charged. Try another card." in page.text
+    assert "you can try another one: 2 tries are left." in page.text
+
+
+async def test_the_same_card_again_after_it_was_declined_is_another_try(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    order_id, keys = uuid7(), []
+    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    behind.says("payments POST /payments", {}, 202)
+    for declines in (0, 0, 1):
+        record = code_record(declines=declines, tries_left=3 - declines, reason="card_declined")
+        behind.says(f"payments GET /payment-codes/{CODE}", record)
+        page = await shop.get(f"/purchases/{order_id}")
+        typed = {"code": CODE, "method": "tok_x", "declines": field_of(page, "declines")}
+        await submit(shop, page, f"/purchases/{order_id}/pay", **typed)
+    keys = [each.headers["Idempotency-Key"] for each in behind.sent("payments POST /payments")]
+    assert keys[0] == keys[1] != keys[2]
+
+
+async def test_the_payment_code_counts_down_and_can_be_copied(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    order_id = uuid7()
+    ends = datetime.now(UTC) + timedelta(minutes=10)
+    standing(
+        behind,
+        order_id,
+        state="AWAITING_PAYMENT",
+        payment_code=CODE,
+        payment_code_expires_at=ends.isoformat(),
+    )
+    page = await shop.get(f"/purchases/{order_id}")
+    [seconds] = re.findall(r'data-seconds="(\d+)"', page.text)
+    assert 590 <= int(seconds) <= 600
+    assert f'data-copy="{CODE}"' in page.text
+
+
+async def test_a_tab_is_named_after_its_purchase_and_no_id_stands_on_the_page(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    order_id = uuid7()
+    standing(behind, order_id, state="PAID")
+    page = await shop.get(f"/purchases/{order_id}")
+    assert "<title>Purchase: Fiat Strada" in page.text
+    seen = re.sub(r"<[^>]*>", " ", page.text)
+    assert str(order_id) not in seen

@@ -1,13 +1,15 @@
 """What is for sale, buying it, and what the pages say when a service does not answer."""
 
-from uuid import uuid4
+from typing import Any
 
+import httpx
 import pytest
 
 from libs.kernel.ids import uuid7
+from services.portal.domain.user import User
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
-from tests.integration.portal.pages import Behind, submit, vehicle
+from tests.integration.portal.pages import Behind, field_of, purchase, submit, vehicle
 
 SEARCH = "vehicles GET /vehicles"
 
@@ -47,6 +49,7 @@ async def test_a_filter_that_cannot_be_read_is_named_and_kept(
     page = await shop.get(f"/?{query}")
     assert page.status_code == 200
     assert reason in page.text
+    assert f'<a href="#{query.partition("=")[0]}">' in page.text
     assert f'value="{query.partition("=")[2]}"' in page.text
     assert behind.calls == []
 
@@ -74,60 +77,205 @@ async def test_the_papers_of_a_vehicle_are_not_shown_to_visitors(
         assert shown[paper] not in page.text
 
 
-async def test_buying_twice_with_the_same_page_is_one_purchase(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+@pytest.fixture
+async def buyer(shop: ServiceClient, add_user: AddUser) -> User:
+    user = await add_user("buyer", customer_id=uuid7())
+    await signed_in(shop, user.email)
+    return user
+
+
+def on_sale(behind: Behind, **changed: Any) -> str:
+    """The page's path of a vehicle that nobody has bought yet."""
+    shown = vehicle(**changed)
+    behind.says(f"vehicles GET /vehicles/{shown['id']}", shown)
+    behind.says("orders GET /purchases", {"items": [], "next": None})
+    return f"/vehicles/{shown['id']}"
+
+
+def has_credit(behind: Behind, buyer: User, **changed: Any) -> None:
+    credit = {"credit_limit_cents": 50_000_00, "available_cents": 50_000_00, **changed}
+    behind.says(f"customers GET /customers/{buyer.customer_id}", credit)
+
+
+async def buy(shop: ServiceClient, page: httpx.Response, path: str, **typed: str) -> httpx.Response:
+    form = {"after": field_of(page, "after"), "price_cents": field_of(page, "price_cents")}
+    return await submit(shop, page, f"{path}/buy", **{**form, **typed})
+
+
+async def test_buying_from_two_tabs_or_twice_is_one_purchase(
+    shop: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    buyer = await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, buyer.email)
-    shown, order_id = vehicle(), str(uuid7())
-    path = f"/vehicles/{shown['id']}"
-    behind.says(f"vehicles GET {path}", shown)
+    path, order_id = on_sale(behind), str(uuid7())
     behind.says("orders POST /purchase", {"transaction_id": order_id}, 202)
-    page = await shop.get(path)
-    form = {"key": str(uuid4()), "price_cents": "9890000"}
-    for _ in range(2):
-        answer = await submit(shop, page, f"{path}/buy", **form)
+    tabs = [await shop.get(path) for _ in range(2)]
+    for page in (*tabs, tabs[0]):
+        answer = await buy(shop, page, path)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/purchases/{order_id}")
-    first, second = behind.sent("orders POST /purchase")
-    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    sent = behind.sent("orders POST /purchase")
+    assert len({each.headers["Idempotency-Key"] for each in sent}) == 1
     assert behind.bodies("orders POST /purchase")[0] == {
         "customer_id": str(buyer.customer_id),
-        "vehicle_id": shown["id"],
+        "vehicle_id": path.rpartition("/")[2],
         "total_cents": 9890000,
     }
 
 
 async def test_a_purchase_that_could_not_be_sent_is_sent_again_with_the_same_key(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    shop: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, "buyer@example.com")
-    shown, key = vehicle(), str(uuid4())
-    path = f"/vehicles/{shown['id']}"
-    behind.says(f"vehicles GET {path}", shown)
+    path = on_sale(behind)
     page = await shop.get(path)
-    again = await submit(shop, page, f"{path}/buy", key=key, price_cents="9890000")
+    again = await buy(shop, page, path)
     assert again.status_code == 503
     assert "The service orders is not answering" in again.text
-    assert f'name="key" value="{key}"' in again.text
+    assert field_of(again, "after") == field_of(page, "after")
+    await buy(shop, again, path)
+    first, second = behind.sent("orders POST /purchase")
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+
+
+async def test_who_is_buying_the_vehicle_is_led_to_that_purchase(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    path = on_sale(behind)
+    stale = await shop.get(path)
+    mine = purchase(state="AWAITING_PAYMENT", vehicle_id=path.rpartition("/")[2])
+    behind.says("orders GET /purchases", {"items": [mine], "next": None})
+    behind.says(f"vehicles GET {path}", vehicle(id=mine["vehicle_id"], is_reserved=True))
+    page = await shop.get(path)
+    assert "You are buying this vehicle" in page.text
+    assert f'href="/purchases/{mine["transaction_id"]}"' in page.text
+    assert "cannot be bought just now" not in page.text
+    answer = await buy(shop, stale, path)
+    assert answer.headers["location"] == f"/purchases/{mine['transaction_id']}"
+    assert behind.sent("orders POST /purchase") == []
+    asked = dict(behind.sent("orders GET /purchases")[0].url.params)
+    assert asked == {
+        "customer": str(buyer.customer_id), "vehicle": mine["vehicle_id"], "limit": "1"
+    }  # fmt: skip
+
+
+async def test_after_a_purchase_that_failed_the_vehicle_can_be_bought_anew(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    path = on_sale(behind)
+    behind.says("orders POST /purchase", {"transaction_id": str(uuid7())}, 202)
+    await buy(shop, await shop.get(path), path)
+    ended = purchase(state="FAILED")
+    behind.says("orders GET /purchases", {"items": [ended], "next": None})
+    page = await shop.get(path)
+    assert f'href="/purchases/{ended["transaction_id"]}"' in page.text
+    await buy(shop, page, path)
+    first, second = behind.sent("orders POST /purchase")
+    assert first.headers["Idempotency-Key"] != second.headers["Idempotency-Key"]
+
+
+async def test_a_price_that_has_changed_is_shown_before_anything_is_bought(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    path = on_sale(behind)
+    page = await shop.get(path)
+    changed = vehicle(id=path.rpartition("/")[2], price_cents=99_900_00)
+    behind.says(f"vehicles GET {path}", changed)
+    answer = await buy(shop, page, path)
+    assert answer.status_code == 409
+    assert "The price has changed." in answer.text
+    assert "R$99,900.00" in answer.text
+    assert behind.sent("orders POST /purchase") == []
+
+
+async def test_a_price_above_the_free_credit_is_told_in_place_of_the_button(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    path = on_sale(behind)
+    has_credit(behind, buyer, available_cents=48_900_00)
+    page = await shop.get(path)
+    assert "Your free credit of R$48,900.00 does not cover this price" in page.text
+    assert "Buy for" not in page.text
+    assert field_of(page, "wanted") == "100000,00"
+    behind.says(f"customers PUT /customers/{buyer.customer_id}/credit-request", {})
+    typed = {name: field_of(page, name) for name in ("wanted", "next")}
+    answer = await submit(shop, page, "/account/credit", **typed)
+    assert (answer.status_code, answer.headers["location"]) == (303, path)
+    asked = behind.bodies(f"customers PUT /customers/{buyer.customer_id}/credit-request")
+    assert asked == [{"wanted_limit_cents": 100_000_00}]
+
+
+@pytest.mark.parametrize(
+    ("declined_at", "told", "may_ask"),
+    [
+        (None, "You have asked for a limit of R$100,000.00", False),
+        ("2026-11-27T10:00:00Z", "Your request for a limit of R$100,000.00 was declined.", True),
+    ],
+)
+async def test_what_became_of_a_request_for_credit_stands_on_the_vehicle(
+    shop: ServiceClient,
+    behind: Behind,
+    buyer: User,
+    declined_at: str | None,
+    told: str,
+    *,
+    may_ask: bool,
+) -> None:
+    path = on_sale(behind)
+    asked = {
+        "wanted_limit_cents": 100_000_00,
+        "asked_at": "2026-11-27T09:00:00Z",
+        "declined_at": declined_at,
+    }
+    has_credit(behind, buyer, credit_request=asked)
+    page = await shop.get(path)
+    assert told in page.text
+    assert ("Ask for credit" in page.text) == may_ask
+
+
+async def test_credit_that_covers_the_price_or_cannot_be_read_leaves_the_button(
+    shop: ServiceClient, behind: Behind, buyer: User
+) -> None:
+    path = on_sale(behind)
+    assert "Buy for" in (await shop.get(path)).text
+    has_credit(behind, buyer, available_cents=98_900_00)
+    assert "Buy for" in (await shop.get(path)).text
 
 
 async def test_a_refused_purchase_says_why(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    shop: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, "buyer@example.com")
-    shown = vehicle()
-    path = f"/vehicles/{shown['id']}"
-    behind.says(f"vehicles GET {path}", shown)
+    path = on_sale(behind)
     behind.refuses(
         "orders POST /purchase", 409, "too-many-open-purchases", "no", params={"most": 20}
     )
     shop.cookies.set("locale", "pt")
     page = await shop.get(path)
-    answer = await submit(shop, page, f"{path}/buy", key=str(uuid4()), price_cents="1")
+    answer = await buy(shop, page, path)
     assert answer.status_code == 409
     assert "Você tem 20 compras em aberto" in answer.text
+
+
+async def test_makes_are_offered_with_counts_and_what_matches_is_counted(
+    shop: ServiceClient, behind: Behind
+) -> None:
+    behind.says(SEARCH, {"items": [vehicle()], "next": None})
+    makes = [{"make": "Fiat", "count": 12}, {"make": "Ford", "count": 3}]
+    behind.says("vehicles GET /makes", {"total": 12, "items": makes})
+    page = await shop.get("/?make=fiat&q=stra&year_min=2020")
+    assert '<option value="Fiat" selected>Fiat (12)</option>' in page.text
+    assert '<option value="Ford">Ford (3)</option>' in page.text
+    assert "12 vehicles" in page.text
+    asked = dict(behind.sent("vehicles GET /makes")[0].url.params)
+    assert asked == {"make": "fiat", "q": "stra", "year_min": "2020"}
+    unknown = await shop.get("/?make=Gurgel")
+    assert '<option value="Gurgel" selected>Gurgel</option>' in unknown.text
+
+
+async def test_without_counts_the_vehicles_are_shown_all_the_same(
+    shop: ServiceClient, behind: Behind
+) -> None:
+    behind.says(SEARCH, {"items": [vehicle()], "next": None})
+    page = await shop.get("/?make=Fiat")
+    assert page.status_code == 200
+    assert "Fiat Strada" in page.text
+    assert '<option value="Fiat" selected>Fiat</option>' in page.text
 
 
 async def test_a_vehicle_that_is_not_there_is_a_page_too(

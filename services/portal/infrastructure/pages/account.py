@@ -16,6 +16,8 @@ from services.portal.application.link_customer import link_customer
 from services.portal.application.ports import PasswordHasher
 from services.portal.domain.errors import InvalidUser
 from services.portal.domain.user import User, check_password
+from services.portal.infrastructure.credit_view import Credit
+from services.portal.infrastructure.forms import NotANumber, cents_of
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
@@ -29,13 +31,15 @@ from services.portal.infrastructure.sessions import (
     sessions_of,
 )
 from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.wording import refusal_message
 
 Text = Annotated[str, Form(max_length=254)]
 Secret = Annotated[str, Form(max_length=1000)]
 Next = Annotated[str, Form(max_length=2000)]
 Back = Annotated[str, Query(alias="next", max_length=2000)]
 
-REGISTERED = Flash(marked("Thank you. You can buy now, as far as your credit limit goes."))
+REGISTERED = Flash(marked("Thank you. You are registered as a customer."))
+NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 SAVED = Flash(marked("Saved."))
 PASSWORD_CHANGED = Flash(marked("The password was changed. You are signed out everywhere else."))
 WRONG_PASSWORD = marked("This is not your password.")
@@ -96,6 +100,37 @@ class Account:
             return await self._again(request, user, {**values, "next": next}, error)
         return redirect(local_path(next) if next else "/account", REGISTERED)
 
+    async def ask_for_credit(
+        self,
+        request: Request,
+        user: UserDep,
+        wanted: Text = "",
+        next: Next = "",  # noqa: A002 (the field's name)
+    ) -> Response:
+        values = {"wanted": wanted, "next": next}
+        if user.customer_id is None:
+            return redirect("/account")
+        path = f"/customers/{user.customer_id}/credit-request"
+        try:
+            cents = cents_of(wanted, "wanted")
+            if cents is None:
+                raise NotANumber(NO_LIMIT, "wanted")
+            body = {"wanted_limit_cents": cents}
+            await self._diary.note(
+                user,
+                "credit.asked_for",
+                str(user.customer_id),
+                lambda: self._peers.send(user, "customers", "PUT", path, body),
+            )
+        except NotANumber as error:
+            return await self._page(request, user, values, {"wanted": str(error)}, 422)
+        except PeerRefusal as refusal:
+            errors = {"wanted": refusal_message(refusal)}
+            return await self._page(request, user, values, errors, refusal.status)
+        except PeerUnavailable as error:
+            return await self._again(request, user, values, error)
+        return redirect(local_path(next) if next else "/account")
+
     async def change_customer(
         self,
         request: Request,
@@ -105,7 +140,7 @@ class Account:
         email: Text = "",
         phone: Text = "",
     ) -> Response:
-        """Fields left empty stay as they are: they are shown masked."""
+        """Fields left empty stay as they are."""
         values = {"name": name, "email": email, "phone": phone}
         changes = {field: text for field, text in values.items() if text.strip()}
         path = f"/customers/{user.customer_id}"
@@ -175,10 +210,12 @@ class Account:
         status: int = 200,
         down: list[str] | None = None,
     ) -> Response:
+        """Shows people their own data as it is stored, not masked."""
         down, customer, version = list(down or ()), None, ""
         if user.customer_id is not None:
+            path = f"/customers/{user.customer_id}"
             try:
-                found = await self._peers.get(user, "customers", f"/customers/{user.customer_id}")
+                found = await self._peers.get(user, "customers", path, full="true")
                 customer, version = found.body, found.version
             except PeerUnavailable as error:
                 down = sorted({*down, error.service})
@@ -190,6 +227,7 @@ class Account:
             user,
             status=status,
             customer=customer,
+            credit=Credit.of(customer) if customer else None,
             version=version,
             values=dict(values),
             errors=dict(errors),
@@ -206,6 +244,7 @@ def router(
     routes, to = page_router(), Account(transactions, peers, diary, passwords)
     routes.get("/account")(to.show)
     routes.post("/account/customer")(to.register_customer)
+    routes.post("/account/credit")(to.ask_for_credit)
     routes.post("/account/customer/change")(to.change_customer)
     routes.post("/account/password")(to.change_password)
     return routes

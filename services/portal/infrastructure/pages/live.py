@@ -19,7 +19,7 @@ from services.portal.infrastructure.pages.purchases import is_own
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.purchase_finder import PurchaseFinder
-from services.portal.infrastructure.purchase_view import LANES, Standing
+from services.portal.infrastructure.purchase_view import LANES, CodeRecord, Standing
 from services.portal.infrastructure.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import fragment, render
@@ -98,7 +98,8 @@ class LivePurchase:
         purchase = timeline.purchase if timeline else None
         customer_id = _customer_of(standing, purchase)
         _check_may_see(user, customer_id)
-        paying, trouble = await self._paying(user, standing)
+        code, trouble = await self._code(user, standing)
+        paying = code is not None and code.state != "PENDING"
         vehicle = None
         if standing is not None:
             vehicle = await self._peers.try_get(
@@ -114,6 +115,7 @@ class LivePurchase:
             "closed": state == "CLOSED",
             "down": down + trouble,
             "paying": paying,
+            "code": code,
             "may_act": standing is not None and is_own(user, standing.customer_id),
             "methods": PAYMENT_METHODS,
             "steps": purchase_view.steps(state, purchase_view.heard(moments)),
@@ -167,19 +169,21 @@ class LivePurchase:
             raise PurchaseNotFound from error
         return Standing.of(found.body), []
 
-    async def _paying(self, user: User, standing: Standing | None) -> tuple[bool, list[str]]:
-        """Whether the code has been paid and the bank is being asked."""
+    async def _code(
+        self, user: User, standing: Standing | None
+    ) -> tuple[CodeRecord | None, list[str]]:
+        """What payments says of the code that waits to be paid, or is being paid just now."""
         if standing is None or standing.state != "AWAITING_PAYMENT" or not standing.payment_code:
-            return False, []
+            return None, []
         try:
             found = await self._peers.get(
                 user, "payments", f"/payment-codes/{standing.payment_code}"
             )
         except PeerUnavailable as error:
-            return False, [error.service]
+            return None, [error.service]
         except PeerRefusal:
-            return False, []
-        return found.body["state"] != "PENDING", []
+            return None, []
+        return CodeRecord.of(found.body), []
 
     async def _timeline(self, user: User, order_id: UUID) -> Timeline | None:
         return await self._transactions.read(lambda uow: uow.timeline.of(user.tenant_id, order_id))

@@ -10,21 +10,17 @@ from fastapi import APIRouter, Form, Query, Request, Response
 
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.user import User
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.purchase_view import Standing
 from services.portal.infrastructure.sessions import UserDep
 from services.portal.infrastructure.showroom import Vehicle
-from services.portal.infrastructure.templating import Flash, Tone, redirect, render
+from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import down_message, refusal_message
 
 PAGE_SIZE = 20
 SIDE_BY_SIDE = 5
-PAYING = marked("Your payment is on its way.")
-PICKED_UP = marked("Picked up. Have a good trip!")
-GIVING_UP = marked("You gave up. Each service gives back what it held.")
 
 
 class Purchases:
@@ -51,13 +47,13 @@ class Purchases:
                 following = found.body["next"]
             except PeerUnavailable as error:
                 down = [error.service]
-        vehicles = await self._vehicles(user, {each.vehicle_id for each in purchases})
+        vehicles, missing = await self._vehicles(user, {each.vehicle_id for each in purchases})
         return render(
             request,
             "purchases.html",
             user,
             purchases=[(each, vehicles.get(each.vehicle_id)) for each in purchases],
-            down=down,
+            down=down + missing,
             next_page=f"/purchases?cursor={quote(following)}" if following else None,
         )
 
@@ -67,16 +63,17 @@ class Purchases:
         user: UserDep,
         code: Annotated[str, Form(max_length=64)],
         method: Annotated[str, Form(max_length=64)],
+        declines: Annotated[int, Form(ge=0, le=1000)] = 0,
     ) -> Response:
-        """A code is paid once, however often it is sent."""
+        """A code is paid once for each card that was declined before, however often it is sent."""
         await self._own(user, order_id)
         payment = {"code": code, "method": method}
 
         def deed() -> Any:
-            key = f"{order_id}:{code}:{method}"
+            key = f"{order_id}:{code}:{declines}:{method}"
             return self._peers.send(user, "payments", "POST", "/payments", payment, key=key)
 
-        return await self._move(user, order_id, "purchase.paid", deed, PAYING, "info")
+        return await self._move(user, order_id, "purchase.paid", deed)
 
     async def pick_up(self, order_id: UUID, user: UserDep) -> Response:
         await self._own(user, order_id)
@@ -84,7 +81,7 @@ class Purchases:
         def deed() -> Any:
             return self._peers.send(user, "orders", "POST", f"/orders/{order_id}/close")
 
-        return await self._move(user, order_id, "purchase.picked_up", deed, PICKED_UP)
+        return await self._move(user, order_id, "purchase.picked_up", deed)
 
     async def cancel(self, order_id: UUID, user: UserDep) -> Response:
         await self._own(user, order_id)
@@ -92,12 +89,13 @@ class Purchases:
         def deed() -> Any:
             return self._peers.send(user, "orders", "POST", f"/purchases/{order_id}/cancel")
 
-        return await self._move(user, order_id, "purchase.given_up", deed, GIVING_UP, "info")
+        return await self._move(user, order_id, "purchase.given_up", deed)
 
-    async def _move(
-        self, user: User, order_id: UUID, action: str, deed: Any, done: str, tone: Tone = "go"
-    ) -> Response:
-        flash = Flash(done, tone)
+    async def _move(self, user: User, order_id: UUID, action: str, deed: Any) -> Response:
+        """The page itself says what has come of it, and goes on saying what is so. A sentence about
+        the moment of the click would stand above it, and soon be wrong.
+        """
+        flash = None
         try:
             await self._diary.note(user, action, str(order_id), deed)
         except PeerUnavailable as error:
@@ -112,17 +110,27 @@ class Purchases:
         if not is_own(user, Standing.of(found.body).customer_id):
             raise PurchaseNotFound
 
-    async def _vehicles(self, user: User, ids: Iterable[str]) -> dict[str, Vehicle]:
-        """Those that can be had: a name is nice, but not what the page is about."""
-        places = asyncio.Semaphore(SIDE_BY_SIDE)
+    async def _vehicles(
+        self, user: User, ids: Iterable[str]
+    ) -> tuple[dict[str, Vehicle], list[str]]:
+        """Those that can be had, and the service that does not answer: a name is nice, but not what
+        the page is about.
+        """
+        places, down = asyncio.Semaphore(SIDE_BY_SIDE), set[str]()
 
         async def one(vehicle_id: str) -> Reply | None:
             async with places:
-                return await self._peers.try_get(user, "vehicles", f"/vehicles/{vehicle_id}")
+                try:
+                    return await self._peers.get(user, "vehicles", f"/vehicles/{vehicle_id}")
+                except PeerUnavailable as error:
+                    down.add(error.service)
+                except PeerRefusal:
+                    pass
+                return None
 
         replies = await asyncio.gather(*(one(each) for each in ids))
         found = [Vehicle.of(reply.body) for reply in replies if reply]
-        return {vehicle.id: vehicle for vehicle in found}
+        return {vehicle.id: vehicle for vehicle in found}, sorted(down)
 
 
 def is_own(user: User, customer_id: str | UUID | None) -> bool:

@@ -1,24 +1,27 @@
 """What is for sale, one vehicle, and buying it."""
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from services.portal.domain.user import BUYER, User
+from services.portal.infrastructure.credit_view import Credit
 from services.portal.infrastructure.forms import NotANumber, cents_of, number_of
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.purchase_view import Standing
 from services.portal.infrastructure.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import redirect, render
 
 PAGE_SIZE = 24
-FILTERS = ("make", "model", "year_min", "year_max", "price_min", "price_max", "order")
+FILTERS = ("q", "make", "year_min", "year_max", "price_min", "price_max", "order")
 CHANGED = marked("The price has changed. This is the new one.")
 
 
@@ -30,18 +33,22 @@ class Storefront:
     async def browse(
         self, request: Request, visitor: VisitorDep, cursor: Annotated[str | None, Query()] = None
     ) -> Response:
-        values = {name: request.query_params.get(name, "").strip()[:60] for name in FILTERS}
+        values = {name: _typed(request, name) for name in FILTERS}
         vehicles, following, down = [], None, []
         errors: Mapping[str, str] = {}
+        counts: Mapping[str, Any] | None = None
         try:
-            found = await self._peers.get(
+            search = _search(values)
+            listing = self._peers.get(
                 visitor,
                 "vehicles",
                 "/vehicles",
                 limit=PAGE_SIZE,
                 cursor=cursor,
-                **_search(values),
+                order="-price" if values["order"] == "-price" else "price",
+                **search,
             )
+            found, counts = await asyncio.gather(listing, self._counts(visitor, search))
             vehicles = [Vehicle.of(each) for each in found.body["items"]]
             following = found.body["next"]
         except PeerUnavailable as error:
@@ -56,69 +63,128 @@ class Storefront:
             "storefront.html",
             visitor,
             vehicles=vehicles,
+            counts=counts,
             down=down,
             errors=errors,
             values=values,
-            filtered=bool(given),
+            more_filters=any(values[name] for name in FILTERS[2:-1]),
             first_page=cursor is None,
             first_url=_address(given),
             next_page=_address(given | {"cursor": following}) if following else None,
         )
 
     async def show(self, vehicle_id: UUID, request: Request, visitor: VisitorDep) -> Response:
-        return await self._page(request, visitor, vehicle_id, key=str(uuid4()))
+        try:
+            own = await self._own(visitor, vehicle_id)
+        except PeerUnavailable:
+            own = None
+        return await self._page(request, visitor, await self._vehicle(visitor, vehicle_id), own)
 
     async def buy(
         self,
         vehicle_id: UUID,
         request: Request,
         user: UserDep,
-        key: Annotated[UUID, Form()],
         price_cents: Annotated[int, Form()],
+        after: Annotated[str, Form(max_length=36)] = "",
     ) -> Response:
-        """Sent twice with the same key it is one purchase. The price is the one that was shown."""
+        """Another tab, the way back and a second click lead to the purchase there is. Sent twice,
+        it is one purchase as well: its key names the vehicle, the price that was shown, and
+        `after`, the purchase of this vehicle that its buyer had seen end.
+        """
         if not user.may(BUYER) or user.customer_id is None:
             return redirect(f"/vehicles/{vehicle_id}")
-        order = {
-            "customer_id": str(user.customer_id),
-            "vehicle_id": str(vehicle_id),
-            "total_cents": price_cents,
-        }
-
-        def deed() -> Awaitable[Reply]:
-            token = f"{user.id}:{key}"
-            return self._peers.send(user, "orders", "POST", "/purchase", order, key=token)
-
+        vehicle = await self._vehicle(user, vehicle_id)
         try:
-            begun = await self._diary.note(user, "purchase.begun", str(vehicle_id), deed)
+            own = await self._own(user, vehicle_id)
+            if own is not None and not own.has_failed:
+                return redirect(f"/purchases/{own.transaction_id}")
+            if vehicle.price_cents != price_cents:
+                return await self._page(request, user, vehicle, own, error=CHANGED)
+            begun = await self._begin(user, vehicle, after)
         except PeerUnavailable as error:
-            return await self._page(request, user, vehicle_id, key=str(key), down=error.service)
+            return await self._page(request, user, vehicle, None, down=error.service, after=after)
         except PeerRefusal as error:
             reason = next(iter(error.fields.values()), "")
-            return await self._page(request, user, vehicle_id, key=str(uuid4()), error=reason)
+            return await self._page(request, user, vehicle, own, error=reason)
         return redirect(f"/purchases/{begun.body['transaction_id']}")
+
+    async def _begin(self, user: User, vehicle: Vehicle, after: str) -> Reply:
+        order = {
+            "customer_id": str(user.customer_id),
+            "vehicle_id": vehicle.id,
+            "total_cents": vehicle.price_cents,
+        }
+        key = f"{user.id}:{vehicle.id}:{vehicle.price_cents}:{after}"
+
+        def deed() -> Awaitable[Reply]:
+            return self._peers.send(user, "orders", "POST", "/purchase", order, key=key)
+
+        return await self._diary.note(user, "purchase.begun", vehicle.id, deed)
 
     async def _page(
         self,
         request: Request,
         visitor: User | None,
-        vehicle_id: UUID,
+        vehicle: Vehicle,
+        own: Standing | None,
         *,
-        key: str,
         down: str = "",
         error: str = "",
+        after: str | None = None,
     ) -> Response:
-        found = await self._peers.get(visitor, "vehicles", f"/vehicles/{vehicle_id}")
+        """`own`: the visitor's last purchase of the vehicle."""
         return render(
             request,
             "vehicle.html",
             visitor,
             status=503 if down else 409 if error else 200,
-            vehicle=Vehicle.of(found.body),
-            key=key,
+            vehicle=vehicle,
+            own=own,
+            after=after if after is not None else own.transaction_id if own else "",
+            credit=await self._credit(visitor),
+            values={},
+            errors={},
             down=[down] if down else [],
             error=error,
         )
+
+    async def _vehicle(self, visitor: User | None, vehicle_id: UUID) -> Vehicle:
+        return Vehicle.of(
+            (await self._peers.get(visitor, "vehicles", f"/vehicles/{vehicle_id}")).body
+        )
+
+    async def _own(self, visitor: User | None, vehicle_id: UUID) -> Standing | None:
+        """The visitor's last purchase of the vehicle. Raises PeerUnavailable."""
+        if visitor is None or visitor.customer_id is None or not visitor.may(BUYER):
+            return None
+        try:
+            found = await self._peers.get(
+                visitor,
+                "orders",
+                "/purchases",
+                customer=str(visitor.customer_id),
+                vehicle=str(vehicle_id),
+                limit=1,
+            )
+        except PeerRefusal:
+            return None
+        return next(map(Standing.of, found.body["items"]), None)
+
+    async def _credit(self, visitor: User | None) -> Credit | None:
+        """None where it cannot be had: the purchase will tell whether it is enough."""
+        if visitor is None or visitor.customer_id is None or not visitor.may(BUYER):
+            return None
+        path = f"/customers/{visitor.customer_id}"
+        found = await self._peers.try_get(visitor, "customers", path)
+        return Credit.of(found.body) if found else None
+
+    async def _counts(
+        self, visitor: User | None, search: Mapping[str, Any]
+    ) -> Mapping[str, Any] | None:
+        """How many vehicles of each make there are, and how many in all."""
+        found = await self._peers.try_get(visitor, "vehicles", "/makes", **search)
+        return found.body if found else None
 
 
 def router(peers: Peers, diary: Diary) -> APIRouter:
@@ -129,16 +195,21 @@ def router(peers: Peers, diary: Diary) -> APIRouter:
     return routes
 
 
+def _typed(request: Request, name: str) -> str:
+    """One line of printable characters."""
+    text = request.query_params.get(name, "")
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:60]
+
+
 def _search(values: dict[str, str]) -> dict[str, Any]:
     """Raises NotANumber."""
     return {
+        "q": values["q"] or None,
         "make": values["make"] or None,
-        "model": values["model"] or None,
         "year_min": number_of(values["year_min"], "year_min"),
         "year_max": number_of(values["year_max"], "year_max"),
         "price_min": cents_of(values["price_min"], "price_min"),
         "price_max": cents_of(values["price_max"], "price_max"),
-        "order": "-price" if values["order"] == "-price" else "price",
     }
 
 

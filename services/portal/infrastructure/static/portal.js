@@ -38,6 +38,42 @@ window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
 });
 
+// The time that is left, second by second, by the server's clock at the moment it was written. When
+// it is over the panel asks what has come of it.
+const ends = new WeakMap();
+
+setInterval(() => {
+  for (const left of document.querySelectorAll("[data-seconds]")) {
+    if (!ends.has(left)) ends.set(left, Date.now() + 1000 * left.dataset.seconds);
+    const seconds = Math.max(0, Math.round((ends.get(left) - Date.now()) / 1000));
+    left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    if (seconds === 0) {
+      left.removeAttribute("data-seconds");
+      htmx.trigger("#panel", "moved");
+    }
+  }
+}, 1000);
+
+// A button that copies is there only where scripts are. Where the browser does not let a page copy,
+// the text is selected, ready to be copied by hand.
+function copyButtons() {
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+}
+
+document.addEventListener("DOMContentLoaded", copyButtons);
+document.addEventListener("htmx:afterSwap", copyButtons);
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    document.getElementById("said").textContent = button.dataset.copied;
+    button.textContent = button.dataset.copied;
+  } catch {
+    getSelection().selectAllChildren(button.parentElement.querySelector(".plate__text"));
+  }
+});
+
 // What keeps pieces of this page from being brought up to date, by the piece's id. While anything
 // does, the page says so, and nothing on it calls itself live.
 const troubles = new Map();
