@@ -87,7 +87,6 @@ LISTED = {
     "GET /customers": "customer_id",
     "GET /credit-requests": "asking_id",
     "GET /vehicles": "vehicle_id",
-    "GET /sellers/{seller_id}/vehicles": "vehicle_id",
     "GET /payments": "payment_id",
     "GET /payouts": "external_id",
     "GET /kpis": "kpi_id",
