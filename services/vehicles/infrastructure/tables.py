@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Index,
     Integer,
     LargeBinary,
@@ -21,10 +22,19 @@ from sqlalchemy import (
 from libs.messaging.schema.tables import messaging_tables
 from libs.runtime.idempotency import idempotency_table
 from services.vehicles.domain.reservation import HOLDING, State
+from services.vehicles.domain.wording import ACCENTED, PLAIN
 
 metadata = MetaData()
 TABLES = messaging_tables(metadata, source="vehicles")
 idempotency_keys = idempotency_table(metadata)
+
+WORDS = (
+    "lower(translate(make || ' ' || model || ' ' || colour || ' ' || year::text,"
+    f" '{ACCENTED}', '{PLAIN}'))"
+)
+"""What the words of a search are looked for in, in the form of `words_of`. It is stored, because a
+search that makes it anew for each row takes ten times as long.
+"""
 
 vehicles = Table(
     "vehicles",
@@ -37,6 +47,7 @@ vehicles = Table(
     Column("year", SmallInteger, nullable=False),
     Column("colour", Text, nullable=False),
     Column("price_cents", BigInteger, nullable=False),
+    Column("words", Text, Computed(WORDS, persisted=True)),
     Column("plate", LargeBinary, nullable=False),
     Column("plate_index", LargeBinary, nullable=False),
     Column("chassis_number", LargeBinary, nullable=False),

@@ -1,5 +1,6 @@
 """Vehicles with their papers, and the listings by price."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,12 +11,9 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
-    Text,
     bindparam,
-    cast,
     func,
     insert,
-    literal,
     or_,
     select,
     tuple_,
@@ -28,7 +26,6 @@ from services.vehicles.application.ports import Listing, MakeCount, Search, Stat
 from services.vehicles.domain.errors import VehicleAlreadyListed, VehicleNotFound
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, Vehicle
-from services.vehicles.domain.wording import ACCENTED, PLAIN
 from services.vehicles.infrastructure.tables import PAPERS, vehicles
 from services.vehicles.infrastructure.vault import Vault
 
@@ -44,22 +41,6 @@ _LISTED_AGAIN = (
     )
     .limit(1)
 )
-
-
-_SEARCHED = func.lower(
-    func.translate(
-        vehicles.c.make
-        + literal(" ")
-        + vehicles.c.model
-        + literal(" ")
-        + vehicles.c.colour
-        + literal(" ")
-        + cast(vehicles.c.year, Text),
-        ACCENTED,
-        PLAIN,
-    )
-)
-"""What the words of a search are looked for in, in the form of `words_of`."""
 
 
 class PostgresVehicles:
@@ -94,16 +75,21 @@ class PostgresVehicles:
         return [self._listing(row) for row in rows]
 
     async def makes(self, search: Search) -> Sequence[MakeCount]:
-        spelling = func.mode().within_group(vehicles.c.make)
         rows = await self._connection.execute(
-            select(spelling, func.count())
+            select(vehicles.c.make, func.count())
             .where(
                 vehicles.c.tenant_id == search.tenant_id, *_conditions(replace(search, make=None))
             )
-            .group_by(func.lower(vehicles.c.make))
-            .order_by(func.lower(vehicles.c.make))
+            .group_by(vehicles.c.make)
         )
-        return [MakeCount(make, count) for make, count in rows]
+        # Spellings are few. To bring them together here spares the database a call for each row.
+        spellings = defaultdict[str, list[MakeCount]](list)
+        for make, count in rows:
+            spellings[make.lower()].append(MakeCount(make, count))
+        return [
+            MakeCount(max(each, key=_usual).make, sum(spelt.count for spelt in each))
+            for _, each in sorted(spellings.items())
+        ]
 
     async def of_seller(
         self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
@@ -162,6 +148,10 @@ class PostgresVehicles:
         return Listing(vehicle, self._vault.open(row))
 
 
+def _usual(spelling: MakeCount) -> tuple[int, str]:
+    return spelling.count, spelling.make
+
+
 def search_statement(
     search: Search, *, after: tuple[int, UUID] | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
@@ -187,7 +177,7 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
     if search.model is not None:
         yield func.lower(vehicles.c.model) == func.lower(search.model)
     for word in search.words:
-        yield _SEARCHED.contains(word, autoescape=True)
+        yield vehicles.c.words.contains(word, autoescape=True)
     if search.year_min is not None:
         yield vehicles.c.year >= search.year_min
     if search.year_max is not None:
