@@ -37,6 +37,7 @@ INSIDE = (
     "/audits/verification",
     "/submissions",
     "/users",
+    "/credit-requests",
 )
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
