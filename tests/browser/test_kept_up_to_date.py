@@ -164,7 +164,7 @@ async def test_who_loses_the_role_is_told_that_the_page_follows_no_longer(
     figures = await page.context.new_page()
     await figures.goto("/map")
     await page.goto(f"/purchases/{order_id}")
-    await stands(page, "Awaiting payment")
+    await expect(page.locator("#panel")).to_contain_text("Waiting for the buyer to pay.")
     transactions = connect(settings)
     try:
         await transactions.run(

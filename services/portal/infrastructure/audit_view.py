@@ -22,6 +22,8 @@ ACTIONS = {
     "customer.registered": marked("Registered as a customer"),
     "customer.changed": marked("Customer data changed"),
     "credit_limit.changed": marked("Credit limit changed"),
+    "credit.asked_for": marked("Higher credit limit asked for"),
+    "credit.declined": marked("Request for credit declined"),
     "vehicle.listed": marked("Vehicle put on the market"),
     "vehicle.changed": marked("Vehicle changed"),
     "vehicle.withdrawn": marked("Vehicle withdrawn"),
