@@ -15,6 +15,7 @@ import asyncpg
 
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
 from deploy.local.invariants import check
+from deploy.local.state import load_state
 from deploy.local.verify import UNREACHABLE, databases, record
 from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
@@ -95,6 +96,4 @@ def run(installation: Installation) -> None:
 
 if __name__ == "__main__":
     place = Path(sys.argv[1])
-    from deploy.local.state import load_state  # needs psutil, which images of services have not
-
     run(load_state(place).installation(place))
