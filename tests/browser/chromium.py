@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from playwright.async_api import Page
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless",
@@ -31,3 +33,10 @@ def install_chromium() -> str | None:
         if run.returncode != 0:
             return f"{' '.join(command)} failed: {run.stderr.strip()[-300:]}"
     return None
+
+
+async def fits(page: Page) -> None:
+    """Nothing on the page scrolls sideways. Waits while the page loads itself anew."""
+    await page.wait_for_function(
+        "document.documentElement?.scrollWidth <= document.documentElement?.clientWidth"
+    )

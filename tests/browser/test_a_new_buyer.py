@@ -12,6 +12,7 @@ from validate_docbr import CPF
 
 from deploy.local.market import Market
 from services.portal.infrastructure import i18n, wording
+from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
@@ -49,7 +50,7 @@ class Visit:
 
     async def opens(self, link: str) -> None:
         await self.page.locator("main").get_by_role("link", name=self.text(link)).click()
-        await self.fits()
+        await fits(self.page)
 
     async def presses(self, button: str) -> None:
         await self.page.locator("main").get_by_role("button", name=self.text(button)).click()
@@ -65,13 +66,7 @@ class Visit:
         heading = self.text(wording.state_name(state))
         panel = self.page.locator("#panel")
         await expect(panel.get_by_role("heading", name=heading)).to_be_visible()
-        await self.fits()
-
-    async def fits(self) -> None:
-        """Nothing on the page scrolls sideways."""
-        assert await self.page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        ), self.page.url
+        await fits(self.page)
 
 
 @pytest.mark.parametrize(
@@ -128,13 +123,13 @@ async def test_somebody_new_searches_registers_gets_credit_pays_and_picks_up(
     row = it.page.get_by_role("row").filter(has_text=number)
     await expect(row.locator("time")).to_be_visible()
     await expect(row).to_contain_text(it.text(wording.state_name("CLOSED")))
-    await it.fits()
+    await fits(it.page)
     await invariants_hold(system)
 
 
 async def finds(it: Visit, words: str) -> None:
     await it.page.goto("/")
-    await it.fits()
+    await fits(it.page)
     more = it.page.locator("main [name=year_min]")
     size = it.page.viewport_size
     assert size is not None
@@ -144,10 +139,10 @@ async def finds(it: Visit, words: str) -> None:
     found = it.page.locator("#results").get_by_role("listitem")
     await expect(found).to_have_count(1)
     await expect(it.page.locator("#results")).to_contain_text(re.compile(r"\b1 "))
-    await it.fits()
+    await fits(it.page)
     await found.get_by_role("link").click()
     await it.page.locator(".stage--large").wait_for()
-    await it.fits()
+    await fits(it.page)
 
 
 async def registers(it: Visit, email: str) -> None:
@@ -162,7 +157,7 @@ async def becomes_a_customer(it: Visit) -> None:
     await it.types(phone="+55 11 98765-4321", document=CPF().generate())
     await it.presses("Become a customer")
     await it.page.locator("form[action='/account/credit']").wait_for()
-    await it.fits()
+    await fits(it.page)
 
 
 async def copies_the_code(it: Visit) -> None:

@@ -13,6 +13,7 @@ from validate_docbr import RENAVAM
 
 from deploy.local.market import Market, random_chassis_number, random_plate
 from services.portal.infrastructure import i18n
+from tests.browser.chromium import fits
 from tests.fixtures.polling import eventually
 
 pytestmark = [
@@ -61,9 +62,7 @@ class Seller:
         """By ear as by eye, and without scrolling sideways."""
         found = (await Axe().run(self.page)).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"][:160]) for each in found] == []
-        assert await self.page.evaluate(
-            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        ), self.page.url
+        await fits(self.page)
 
     async def wrong(self, name: str) -> str:
         return await self.page.locator(f"#{name}-error").inner_text()

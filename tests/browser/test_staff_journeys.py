@@ -11,6 +11,7 @@ from playwright.async_api import Page, expect
 from deploy.local import checker
 from deploy.local.market import Market, random_plate
 from services.portal.infrastructure.i18n import LANGUAGES, translations
+from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 from tests.e2e.system import System
 
@@ -50,12 +51,6 @@ async def in_language(page: Page, locale: str) -> Say:
         return known.gettext(text) % holes if holes else known.gettext(text)
 
     return say
-
-
-async def fits(page: Page) -> None:
-    assert await page.evaluate(
-        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    ), f"{page.url} scrolls sideways"
 
 
 @EVERYWHERE

@@ -28,7 +28,7 @@ peers = ["north", "south"]
 
 [checks.positive_data_acceptance]
 # Check digits, cursors and versions are known to the service alone.
-expected-statuses = ["2xx", "400", "401", "403", "404", "409", "412", "422", "429"]
+expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422", "429"]
 
 [checks.negative_data_rejection]
 expected-statuses = ["4xx"]
