@@ -32,8 +32,8 @@ PASSWORD = "a long enough phrase"
 BROWSERS = {"en": "en-GB", "pt": "pt-BR", "es": "es-UY"}
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-USUAL = (("pt", DESK), ("es", PHONE))
-OTHERS = (("en", DESK), ("es", DESK), ("en", PHONE), ("pt", PHONE))
+USUAL = (("pt", PHONE),)
+OTHERS = (("pt", DESK), ("es", PHONE), ("en", DESK), ("es", DESK), ("en", PHONE))
 
 
 def case(locale: str, screen: dict[str, Any], **more: Any) -> Any:

@@ -124,6 +124,7 @@ async def test_a_purchase_is_followed_again_after_its_stream_was_refused(
     await expect(page.locator(".live")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_pages_go_on_by_themselves_after_the_portal_was_started_again(
     system: System, market: Market, add_person: AddPerson, sign_in: SignIn
 ) -> None:

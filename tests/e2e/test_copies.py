@@ -13,7 +13,7 @@ from deploy.services import SERVICES, ServiceSpec
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import SETTINGS, System, running_system
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SHARED = (
     "services/__init__.py",

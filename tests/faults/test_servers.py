@@ -106,6 +106,7 @@ async def test_all_that_was_accepted_is_finished_when_the_database_is_well_again
     assert load.answers["503 unavailable"] > 0
 
 
+@pytest.mark.long
 async def test_deadlocks_under_load_lose_and_double_nothing(world: World) -> None:
     found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     async with world.under_load(), database_finds_deadlocks(world):

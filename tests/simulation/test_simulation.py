@@ -29,7 +29,9 @@ def seed_of(config: pytest.Config) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))]
+)
 def test_the_invariants_hold_whatever_happens(pytestconfig: pytest.Config, part: int) -> None:
     seed, steps = seed_of(pytestconfig) + 1_000 * part, STEPS // PARTS
     print(f"again: ./taskw soak --seed {seed} --steps {steps}")

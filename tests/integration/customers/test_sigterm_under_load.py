@@ -75,7 +75,7 @@ async def pour(channel: AbstractChannel, bodies: Sequence[bytes]) -> None:
         await channel.default_exchange.publish(aio_pika.Message(body, delivery_mode=2), IN)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
     customers_database: str, vhost: str, tmp_path: Path
 ) -> None:

@@ -46,17 +46,12 @@ def assert_market_is_open(state: State, output: str) -> None:
     assert len(vehicles["items"]) == len(CATALOGUE)
 
 
-def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: Path) -> None:
+def test_system_comes_up_says_so_again_starts_what_was_killed_and_goes_down(folder: Path) -> None:
     code, output = run(folder, "up")
     assert code == 0, output
     state = load_state(folder)
     assert all(is_ready(state, name) for name in state.services), output
     assert_market_is_open(state, output)
-    order = httpx.post(
-        f"{state.service_url('orders')}/orders",
-        json={},
-        headers={"X-Tenant-Id": "acme", "Idempotency-Key": "1"},
-    ).raise_for_status()
 
     code, output = run(folder, "up")
     assert (code, output.splitlines()[0]) == (0, "already up")
@@ -73,6 +68,19 @@ def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: 
     with pytest.raises(httpx.ConnectError):
         is_ready(state, "orders")
 
+
+@pytest.mark.long
+def test_data_outlives_a_stop_and_a_start_that_was_killed(folder: Path) -> None:
+    code, output = run(folder, "up")
+    assert code == 0, output
+    order = httpx.post(
+        f"{load_state(folder).service_url('orders')}/orders",
+        json={},
+        headers={"X-Tenant-Id": "acme", "Idempotency-Key": "1"},
+    ).raise_for_status()
+    code, output = run(folder, "down")
+    assert code == 0, output
+
     kill_a_start(folder)
     code, output = run(folder, "up")
     assert code == 0, output
@@ -80,10 +88,9 @@ def test_system_comes_up_says_so_again_and_goes_down_with_its_data_kept(folder: 
     url = f"{load_state(folder).service_url('orders')}/orders/{order.json()['id']}"
     httpx.get(url, headers={"X-Tenant-Id": "acme"}).raise_for_status()
 
-    assert_ctrl_c_ends_dev_well(folder)
 
-
-def assert_ctrl_c_ends_dev_well(folder: Path) -> None:
+@pytest.mark.long
+def test_ctrl_c_ends_dev_well(folder: Path) -> None:
     with command(folder, "up", "--follow") as dev:
         assert dev.stdout is not None
         for line in dev.stdout:
@@ -107,6 +114,7 @@ def kill_a_start(folder: Path) -> None:
         starting.kill()
 
 
+@pytest.mark.long
 def test_service_that_cannot_start_shows_why_and_everything_is_stopped(folder: Path) -> None:
     code, output = run(folder, "up", CODE_LIFETIME_SECONDS="soon")
 

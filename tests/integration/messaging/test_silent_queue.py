@@ -38,7 +38,7 @@ async def _tell(rabbitmq: OwnRabbitMQ, what: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("published_before", [True, False])
+@pytest.mark.parametrize("published_before", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
     shop: Outlet, rabbitmq: OwnRabbitMQ, *, published_before: bool
 ) -> None:
