@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from playwright.async_api import Page
 
@@ -14,6 +15,10 @@ LIGHTHOUSE = "lighthouse@12.8.2"
 """The newest for Node 18 and 20, which distributions have."""
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 FETCH_SECONDS, RUN_SECONDS = 300, 120
+SLOWDOWN, HIGH_END = 4.0, 1500
+"""From a machine with a benchmark index of 1500 and more to a mid-tier phone, as Lighthouse's guide
+to throttling has it (https://github.com/GoogleChrome/lighthouse/blob/main/docs/throttling.md).
+"""
 
 
 class RunFailed(Exception):
@@ -28,25 +33,46 @@ async def missing() -> str | None:
     return None if code == 0 else f"npx {LIGHTHOUSE} failed: {said.strip()[-300:]}"
 
 
-async def scores(page: Page, url: str, *, phone: bool) -> Mapping[str, int]:
-    """From 0 to 100 by category, of the page as who is signed in on `page` sees it."""
+async def phone_slowdown(url: str) -> float:
+    """How many times slower than this machine a mid-tier phone is: four times where the machine is
+    a high-end desktop, less where it is not. A busy machine counts as a slow one.
+    """
+    report = await _report(url, "--only-categories=seo")
+    index: float = report["environment"]["benchmarkIndex"]
+    return max(1.0, SLOWDOWN * min(1.0, index / HIGH_END))
+
+
+async def scores(page: Page, url: str, *, slowdown: float | None) -> Mapping[str, int]:
+    """From 0 to 100 by category, of the page as who is signed in on `page` sees it, on a phone so
+    many times slower than this machine; at a desk when there is no `slowdown`.
+    """
     cookies = await page.context.cookies()
     cookie = "; ".join(f"{each['name']}={each['value']}" for each in cookies)
-    form = [] if phone else ["--preset=desktop"]
-    code, report = await _npx(
+    report = await _report(
+        url,
+        f"--only-categories={','.join(CATEGORIES)}",
+        f"--extra-headers={json.dumps({'Cookie': cookie})}",
+        "--preset=desktop"
+        if slowdown is None
+        else f"--throttling.cpuSlowdownMultiplier={slowdown}",
+    )
+    found = report["categories"]
+    return {name: round(100 * (found[name]["score"] or 0)) for name in CATEGORIES}
+
+
+async def _report(url: str, *options: str) -> dict[str, Any]:
+    code, said = await _npx(
         url,
         "--output=json",
         "--quiet",
-        f"--only-categories={','.join(CATEGORIES)}",
-        f"--extra-headers={json.dumps({'Cookie': cookie})}",
         "--chrome-flags=--headless --no-sandbox --disable-gpu --disable-dev-shm-usage",
-        *form,
+        *options,
         seconds=RUN_SECONDS,
     )
     if code != 0:
-        raise RunFailed(report[-300:])
-    found = json.loads(report)["categories"]
-    return {name: round(100 * (found[name]["score"] or 0)) for name in CATEGORIES}
+        raise RunFailed(said[-300:])
+    report: dict[str, Any] = json.loads(said)
+    return report
 
 
 async def _npx(*arguments: str, seconds: float) -> tuple[int | None, str]:

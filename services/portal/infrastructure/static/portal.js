@@ -1,18 +1,25 @@
 "use strict";
 
-// Times in the reader's own zone; the server writes them in UTC.
+// Times in the reader's own zone; the server writes them in UTC. A formatter is made once, and only
+// where a page shows times: a phone needs a while to make one.
+function formatter(options) {
+  let made = null;
+  return (time) => {
+    made ??= new Intl.DateTimeFormat(document.documentElement.lang, options);
+    return made.format(new Date(time));
+  };
+}
+
+const moment = formatter({ dateStyle: "medium", timeStyle: "medium" });
+const clock = formatter({ timeStyle: "medium" });
+
 function localTimes(root) {
-  const shown = new Intl.DateTimeFormat(document.documentElement.lang, {
-    dateStyle: "medium",
-    timeStyle: "medium",
-  });
   for (const time of root.querySelectorAll("time[data-local]")) {
-    time.textContent = shown.format(new Date(time.dateTime));
+    time.textContent = moment(time.dateTime);
     time.removeAttribute("data-local");
   }
-  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
   for (const time of root.querySelectorAll("[data-clock]")) {
-    time.textContent = clock.format(new Date(time.dataset.clock));
+    time.textContent = clock(time.dataset.clock);
   }
 }
 
