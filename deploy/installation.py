@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
+from deploy.postgres.provision import DatabaseAccounts
 from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -110,19 +111,19 @@ class Installation:
             settings |= {"MAILER": "console", **self.sight()}
         return settings
 
+    def database_accounts(self) -> list[DatabaseAccounts]:
+        return [
+            DatabaseAccounts(
+                spec.name,
+                self.passwords.password(f"{spec.name}_migrator"),
+                self.passwords.password(f"{spec.name}_app"),
+                self.passwords.password(f"{spec.name}_reader") if spec.has_reader else None,
+            )
+            for spec in SERVICES
+        ]
+
     async def provision_postgres(self) -> None:
-        await postgres.provision(
-            self.superuser_url,
-            [
-                postgres.DatabaseAccounts(
-                    spec.name,
-                    self.passwords.password(f"{spec.name}_migrator"),
-                    self.passwords.password(f"{spec.name}_app"),
-                    self.passwords.password(f"{spec.name}_reader") if spec.has_reader else None,
-                )
-                for spec in SERVICES
-            ],
-        )
+        await postgres.provision(self.superuser_url, self.database_accounts())
 
     async def provision_rabbitmq(self, participants: Sequence[DescribedParticipant]) -> None:
         await rabbitmq.provision(

@@ -1,6 +1,6 @@
 """python -m deploy.docker COMMAND: what the containers of compose.yaml run.
 
-`secrets` makes the passwords up once; all other containers find them in the same volume.
+`secrets` makes the passwords up once, and leaves to each other container those it needs.
 """
 
 import os
@@ -8,38 +8,19 @@ import sys
 import time
 from collections.abc import Mapping
 from http.client import HTTPException
-from pathlib import Path
 
 import typer
 
-from deploy.auth import asked_auth, kept_auth
-from deploy.installation import ADMINISTRATOR, SUPERUSER, VHOST, Installation
+from deploy.auth import kept_auth
+from deploy.docker.volumes import OWN, SECRETS, installation, make_up
+from deploy.installation import ADMINISTRATOR, VHOST, Installation
 from deploy.passwords import Passwords
-from deploy.services import SERVICES, service_named
-from libs.runtime.auth import ROLES
+from deploy.services import service_named
 from libs.runtime.direct import open_directly
 from libs.runtime.failure import one_line_errors
 
-SECRETS = Path("/var/lib/mercado-veiculo/secrets")
-AUTH = SECRETS / "auth"
-FILES = Path("/var/lib/mercado-veiculo/files")
-RABBITMQ_SETTINGS = """\
-default_user = {user}
-default_pass = {password}
-consumer_timeout = 43200000
-log.console = true
-log.file = false
-"""
-
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
-
-def installation() -> Installation:
-    """The servers as containers of the same network see them."""
-    passwords = Passwords(SECRETS / "secrets.json")
-    services = {spec.name: f"http://{spec.name}:{spec.port}" for spec in SERVICES}
-    return Installation("db:5432", "rabbitmq:5672", "rabbitmq:15672", passwords, FILES, services)
 
 
 @app.command()
@@ -48,18 +29,7 @@ def secrets() -> None:
     where it is set now.
     """
     with one_line_errors():
-        kept_auth(AUTH, asked_auth(SECRETS))
-    made = installation()
-    for spec in SERVICES:  # all there are: the other containers can only read
-        made.settings(spec, "", 0)
-        made.migration(spec.name)
-    for role in ROLES:
-        made.sign_in_password(role)
-    (SECRETS / "postgres").write_text(made.passwords.password(SUPERUSER))
-    (SECRETS / "rabbitmq").mkdir(exist_ok=True)
-    password = made.passwords.password(f"rabbitmq {ADMINISTRATOR}")
-    settings = RABBITMQ_SETTINGS.format(user=ADMINISTRATOR, password=password)
-    (SECRETS / "rabbitmq" / "mercado.conf").write_text(settings)
+        make_up(SECRETS, OWN)
 
 
 @app.command()
@@ -67,7 +37,7 @@ def databases() -> None:
     """Make databases and roles, and migrate."""
     from deploy.prepare import prepare_databases
 
-    prepare_databases(installation())
+    prepare_databases(_own())
 
 
 @app.command()
@@ -75,7 +45,7 @@ def broker() -> None:
     """Make vhost and users, and declare exchanges, queues and bindings."""
     from deploy.prepare import prepare_broker
 
-    prepare_broker(installation())
+    prepare_broker(_own())
 
 
 @app.command(context_settings=FORWARDED)
@@ -85,12 +55,13 @@ def serve(context: typer.Context, name: str) -> None:
     The container's environment goes before what the installation says.
     """
     spec = service_named(name)
-    found = installation()
+    found = _own()
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
-    environment = {**settings, **os.environ}
+    environment: dict[str, str] = {**settings, **os.environ}
     if not spec.is_portal:
-        auth = environment["AUTH"] = os.environ.get("AUTH") or kept_auth(AUTH, "") or "off"
-        if auth == "on":
+        kept = kept_auth(SECRETS / "auth", "")
+        environment["AUTH"] = os.environ.get("AUTH") or kept or "off"
+        if environment["AUTH"] == "on":
             environment.setdefault("JWKS_URL", found.jwks_url)
             _wait_for(found.jwks_url)
     _become([f"services.{spec.name}.main", *context.args], environment)
@@ -101,19 +72,24 @@ def checker() -> None:
     """Check the invariants from time to time, and when operators ask for it in the portal."""
     from deploy.local.checker import run
 
-    run(installation())
+    run(_own())
 
 
 @app.command(context_settings=FORWARDED)
 def tests(context: typer.Context) -> None:
     """Become pytest, with the installation's servers as the test run's."""
-    found = installation()
+    found = _own()
     servers = {
         "TEST_POSTGRES_URL": found.superuser_url,
         "TEST_RABBITMQ_URL": found.broker_url(ADMINISTRATOR).replace(f"/{VHOST}", "/"),
         "TEST_RABBITMQ_MANAGEMENT_URL": found.management_url,
     }
     _become(["pytest", *context.args], {**os.environ, **servers})
+
+
+def _own() -> Installation:
+    """As far as this container knows it."""
+    return installation(Passwords(SECRETS / "secrets.json"))
 
 
 def _wait_for(url: str) -> None:

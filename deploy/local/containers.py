@@ -39,7 +39,6 @@ class Container:
     checkout: Path
     runs: bool
     ports: Mapping[int, Sequence[int]]
-    has_secrets: bool
 
     @classmethod
     def described(cls, found: Mapping[str, Any]) -> "Container":
@@ -57,7 +56,6 @@ class Container:
                 int(port.partition("/")[0]): [int(each["HostPort"]) for each in places]
                 for port, places in bindings.items()
             },
-            has_secrets=any(each["Destination"] == str(SECRETS) for each in found["Mounts"]),
         )
 
 
@@ -214,14 +212,16 @@ def copy_passwords(folder: Path, there: Found) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     target = there.state.passwords_file(folder)
     draft = target.with_suffix(f".{os.getpid()}")
-    for container in there.containers.values():
-        if container.has_secrets:
-            source = f"{container.id}:{SECRETS / 'secrets.json'}"
-            if not _run(["docker", "cp", source, str(draft)], quiet=True).returncode:
-                draft.chmod(0o600)
-                draft.replace(target)
-                return
-    raise StartFailed("the passwords cannot be read from the containers")
+    if holder := there.containers.get("secrets"):  # it has ended, and its volume can be read
+        source = f"{holder.id}:{SECRETS / 'secrets.json'}"
+        if not _run(["docker", "cp", source, str(draft)], quiet=True).returncode:
+            draft.chmod(0o600)
+            draft.replace(target)
+            return
+    raise StartFailed(
+        "the passwords cannot be read from the container `secrets`: "
+        "docker compose up -d --wait makes it again"
+    )
 
 
 def project(folder: Path) -> str:
@@ -255,7 +255,7 @@ def _ports(state: State, there: Found, ports: Ports) -> dict[str, str]:
     """As compose.yaml calls them."""
     purchases = [port for port in there.ports("orders", 8000) if port != state.services["orders"]]
     servers = {
-        "POSTGRES_PORT": state.postgres,
+        "DB_PORT": state.postgres,
         "RABBITMQ_PORT": state.rabbitmq,
         "RABBITMQ_MANAGEMENT_PORT": state.management,
         "PURCHASES_PORT": purchases[0] if purchases else ports.pick(PURCHASES_PORT),

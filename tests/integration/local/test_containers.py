@@ -1,6 +1,5 @@
 """Two checkouts as containers of one engine: one started by `docker compose`, the other by `up`."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,14 +14,10 @@ from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.ports import Ports
 from deploy.local.state import ROOT
 from deploy.services import SERVICES
+from tests.fixtures.compose import composed, with_compose
 
 LEFT_OUT = (".git", ".venv", ".local", ".env", ".*_cache", ".hypothesis", "__pycache__", "tests")
 
-with_compose = pytest.mark.skipif(
-    shutil.which("docker") is None
-    or subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0,
-    reason="there is no docker compose",
-)
 with_engine = pytest.mark.skipif(
     choose_runtime().runtime is not Runtime.CONTAINERS or "TEST_POSTGRES_URL" in os.environ,
     reason="no Docker engine is used",
@@ -36,7 +31,7 @@ class Checkout:
         self.folder = place / "mercado"
         shutil.copytree(ROOT, self.folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
         self._held = Ports()
-        names = ("POSTGRES", "RABBITMQ", "RABBITMQ_MANAGEMENT", "PURCHASES")
+        names = ("DB", "RABBITMQ", "RABBITMQ_MANAGEMENT", "PURCHASES")
         self.ports = {
             f"{name}_PORT": str(self._held.pick())
             for name in (*names, *(spec.name.upper() for spec in SERVICES))
@@ -81,20 +76,13 @@ def test_names_of_two_checkouts_called_alike_differ(tmp_path: Path) -> None:
         folder = tmp_path / parent / "mercado"
         folder.mkdir(parents=True)
         shutil.copy(ROOT / "compose.yaml", folder)
-        config = subprocess.run(
-            ["docker", "compose", "--profile", "tests", "config", "--format", "json"],
-            cwd=folder,
-            env={**os.environ, "PWD": str(folder)},
-            capture_output=True,
-            check=True,
-        )
-        found = json.loads(config.stdout)
+        found = composed(folder)
         images = {each["image"] for each in found["services"].values()}
         volumes = {each["name"] for each in found["volumes"].values()}
         public = {"postgres:17", "rabbitmq:4.0-management"}
         named.append({found["name"]} | volumes | (images - public))
 
-    assert len(named[0]) == 1 + 4 + 2
+    assert len(named[0]) == 1 + len(found["volumes"]) + 2
     assert not named[0] & named[1]
 
 

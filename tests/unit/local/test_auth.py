@@ -53,7 +53,6 @@ def test_container_of_a_service_has_auth_as_given_or_else_as_kept(
         became.update(environment, module=module)
 
     monkeypatch.setattr(container, "SECRETS", tmp_path)
-    monkeypatch.setattr(container, "AUTH", tmp_path / "auth")
     monkeypatch.setattr(container, "_become", become)
     monkeypatch.setattr(container, "_wait_for", lambda _: None)
     monkeypatch.setenv("AUTH", given)

@@ -13,8 +13,10 @@ from deploy.services import SERVICES
 from libs.runtime.settings import ServiceSettings
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
+COMPOSE = EXAMPLE.with_name("compose.yaml")
 SETTING = re.compile(r"^(?P<off># )?(?P<name>[A-Z][A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
 READ_ELSEWHERE = {"MIGRATOR_DATABASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+OF_COMPOSE = re.compile(r"\$\{([A-Z_]+)(?::-([^}$]*)\})?")
 OF_EACH_SERVICE = {"SERVICE", "PORT", "MAX_BODY_BYTES"}
 
 
@@ -22,6 +24,12 @@ def shown() -> dict[str, tuple[str, bool]]:
     """The value of each setting in the file, and whether it is commented out."""
     found = SETTING.finditer(EXAMPLE.read_text())
     return {match["name"]: (match["value"], bool(match["off"])) for match in found}
+
+
+def of_compose() -> dict[str, str]:
+    """The variables that compose.yaml reads, with their defaults."""
+    found = OF_COMPOSE.findall(COMPOSE.read_text())
+    return {name: default for name, default in found if name != "PWD"}
 
 
 def settings_of(service: str) -> dict[str, FieldInfo]:
@@ -37,7 +45,15 @@ def settings_of(service: str) -> dict[str, FieldInfo]:
 def test_every_setting_is_in_the_example_and_nothing_else() -> None:
     there_are = set[str]().union(*(settings_of(spec.name) for spec in SERVICES))
 
-    assert set(shown()) - READ_ELSEWHERE == there_are - {"SERVICE"}
+    assert set(shown()) - READ_ELSEWHERE == (there_are | of_compose().keys()) - {"SERVICE"}
+
+
+def test_each_variable_of_compose_is_in_the_example_with_its_default() -> None:
+    assert of_compose()["ORDERS_PORT"] == "8000"
+    for name, default in of_compose().items():
+        value, commented_out = shown()[name]
+        assert commented_out, name
+        assert value == default or name in ("AUTH", "COMPOSE_PROJECT_NAME", "PUBLIC_URL"), name
 
 
 @pytest.mark.parametrize("service", [spec.name for spec in SERVICES])

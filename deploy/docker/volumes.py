@@ -1,0 +1,91 @@
+"""The volumes of secrets: one with all of them, and one for each container with its own.
+
+Each is at SECRETS in the containers it belongs to; the job that fills them sees them below OWN.
+"""
+
+import shutil
+from pathlib import Path
+
+from deploy.auth import asked_auth, kept_auth
+from deploy.installation import ADMINISTRATOR, OPERATOR, SUPERUSER, Installation
+from deploy.passwords import Passwords
+from deploy.services import SERVICES, service_named
+from libs.runtime.auth import ROLES
+
+SECRETS = Path("/var/lib/mercado-veiculo/secrets")
+OWN = SECRETS.with_name("own")
+FILES = SECRETS.with_name("files")
+PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
+ACCESS = """\
+local all all peer
+host all all all scram-sha-256
+"""
+RABBITMQ_SETTINGS = """\
+default_user = {user}
+default_pass = {password}
+consumer_timeout = 43200000
+vm_memory_high_watermark.absolute = 600MB
+log.console = true
+log.console.level = warning
+log.file = false
+"""
+
+
+def installation(passwords: Passwords) -> Installation:
+    """The servers as containers of the same network see them."""
+    services = {spec.name: f"http://{spec.name}:{spec.port}" for spec in SERVICES}
+    return Installation("db:5432", "rabbitmq:5672", "rabbitmq:15672", passwords, FILES, services)
+
+
+def make_up(secrets: Path, own: Path) -> None:
+    """Make up what is missing, note AUTH where it is set now, and hand out to each container below
+    `own` what it may know.
+
+    Raises StartFailure for what AUTH cannot be.
+    """
+    auth = kept_auth(secrets / "auth", asked_auth(secrets))
+    everything = Passwords(secrets / "secrets.json")
+    for role in ROLES:  # of the people who sign in: only the tools of this machine read them
+        installation(everything).sign_in_password(role)
+    for name in ("databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES)):
+        draft = own / name / "handed.json"  # a container that starts meanwhile finds all or none
+        _ask(name, installation(Passwords(draft, of=everything)))
+        draft.replace(own / name / "secrets.json")
+        (own / name / "auth").write_text(auth)
+    _readable(own / "db" / "postgres", everything.password(SUPERUSER))
+    _readable(own / "db" / "pg_hba.conf", ACCESS)
+    password = everything.password(f"rabbitmq {ADMINISTRATOR}")
+    settings = RABBITMQ_SETTINGS.format(user=ADMINISTRATOR, password=password)
+    (own / "rabbitmq" / "conf.d").mkdir(exist_ok=True)
+    _readable(own / "rabbitmq" / "conf.d" / "mercado.conf", settings)
+    _readable(own / "rabbitmq" / "enabled_plugins", PLUGINS.read_text())
+    _delete_what_all_could_read(secrets)
+
+
+def _ask(name: str, made: Installation) -> None:
+    """For all that the container of this name asks for."""
+    if name == "databases":
+        _ = made.superuser_url
+        made.database_accounts()
+    elif name == "broker":
+        for user in (ADMINISTRATOR, OPERATOR, *(spec.name for spec in SERVICES)):
+            made.broker_url(user)
+    elif name == "tests":
+        _, _ = made.superuser_url, made.management_url
+    elif name == "checker":  # it enters what it finds as the portal
+        _, _ = made.superuser_url, made.management_url
+        made.settings(service_named("portal"), "", 0)
+    else:
+        made.settings(service_named(name), "", 0)
+
+
+def _readable(file: Path, text: str) -> None:
+    """By a server's user; no other container has the volume."""
+    file.write_text(text)
+    file.chmod(0o644)
+
+
+def _delete_what_all_could_read(secrets: Path) -> None:
+    """An earlier release kept the servers' files beside all secrets."""
+    (secrets / "postgres").unlink(missing_ok=True)
+    shutil.rmtree(secrets / "rabbitmq", ignore_errors=True)

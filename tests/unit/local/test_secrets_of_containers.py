@@ -1,0 +1,87 @@
+"""What the job `secrets` of compose.yaml hands to each container."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.docker import volumes
+from deploy.installation import Installation
+from deploy.passwords import Passwords
+from deploy.services import SERVICES, ServiceSpec
+
+OTHERS = ("db", "rabbitmq", "databases", "broker", "checker", "tests")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    everything, own = tmp_path / "secrets", tmp_path / "own"
+    everything.mkdir()
+    for name in (*OTHERS, *(spec.name for spec in SERVICES)):
+        (own / name).mkdir(parents=True)
+    volumes.make_up(everything, own)
+    return everything, own
+
+
+def known(folder: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((folder / "secrets.json").read_text())
+    return found
+
+
+def of(folder: Path) -> Installation:
+    return volumes.installation(Passwords(folder / "secrets.json"))
+
+
+@pytest.mark.parametrize("spec", SERVICES, ids=lambda spec: spec.name)
+def test_a_service_knows_its_own_secrets_and_no_others(
+    spec: ServiceSpec, folders: tuple[Path, Path]
+) -> None:
+    everything, own = folders[0], folders[1] / spec.name
+
+    own_names = {name for name in known(own) if spec.name in name.replace("_", " ").split()}
+    assert known(own).keys() - own_names == ({"rabbitmq operator"} if spec.is_portal else set())
+    assert f"{spec.name}_migrator" not in known(own)
+    before = known(own)
+    assert of(own).settings(spec, "", 0) == of(everything).settings(spec, "", 0)
+    assert known(own) == before, "nothing was made up beside"
+
+
+def test_jobs_have_what_they_need_and_no_key_of_the_data(folders: tuple[Path, Path]) -> None:
+    everything, own = folders
+    for name in ("databases", "broker", "tests"):
+        assert not [each for each in known(own / name) if each.endswith((" data", " index"))]
+    assert of(own / "databases").database_accounts() == of(everything).database_accounts()
+    assert of(own / "databases").superuser_url == of(everything).superuser_url
+    assert of(own / "broker").administration() == of(everything).administration()
+    assert known(own / "tests").keys() == {"postgres", "rabbitmq administrator"}
+    assert known(own / "broker").keys() < known(everything).keys()
+
+
+def test_servers_get_files_that_their_users_can_read_and_nothing_else(
+    folders: tuple[Path, Path],
+) -> None:
+    everything, own = known(folders[0]), folders[1]
+    assert (own / "db" / "postgres").read_text() == everything["postgres"]
+    settings = (own / "rabbitmq" / "conf.d" / "mercado.conf").read_text()
+    assert f"default_pass = {everything['rabbitmq administrator']}\n" in settings
+    for name in ("db", "rabbitmq"):
+        assert not (own / name / "secrets.json").exists()
+        for file in (own / name).rglob("*.*"):
+            assert file.is_dir() or file.stat().st_mode & 0o777 == 0o644
+
+
+def test_made_up_again_all_stay_as_they_are_and_what_is_not_needed_goes(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything, own = folders
+    (own / "orders" / "secrets.json").write_text('{"postgres": "of an earlier release"}')
+    (everything / "postgres").write_text("of an earlier release")
+    before = known(everything)
+    monkeypatch.setenv("AUTH", "on")
+
+    volumes.make_up(everything, own)
+
+    assert known(everything) == before
+    assert "postgres" not in known(own / "orders")
+    assert not (everything / "postgres").exists()
+    assert (own / "orders" / "auth").read_text() == "on"
