@@ -57,8 +57,10 @@ def configure_logging(service: str, level: str) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # It logs each address it asks: some hold a password, those of payment codes the code.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # It repeats as an error what the relay and the subscriber already report, and retry.
-    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
+    # They repeat as errors what the relay and the subscriber already report, and retry; no callback
+    # is ours.
+    for name in ("aiormq.connection", "aio_pika.tools"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _traceback_without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

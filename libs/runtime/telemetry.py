@@ -1,4 +1,5 @@
-"""Each request's identity: request id, trace context, cause; its duration; its last resort.
+"""Each request's identity: request id, trace context, cause; its line in the log; its duration; its
+last resort.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set the OpenTelemetry SDK records spans. Without it, a trace
 context costs a few microseconds: it is handed on, so that one saga is one trace all the same.
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 log = structlog.get_logger(__name__)
+
+OF_MACHINES = frozenset({"/health", "/ready", "/metrics"})
+"""Asked every few seconds by those who watch: no line in the log."""
 
 _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -89,9 +93,18 @@ class RequestContext:
         finally:
             if token is not None:
                 context.detach(token)
+            route, seconds = _template(scope), perf_counter() - started
             if not streaming:
-                route = _template(scope)
-                observe_request(scope["method"], route, status, perf_counter() - started)
+                observe_request(scope["method"], route, status, seconds)
+            if route not in OF_MACHINES:
+                log.info(
+                    "request",
+                    method=scope["method"],
+                    route=route,  # the path itself may hold a payment code
+                    status=status,
+                    ms=round(seconds * 1000, 1),
+                    request_id=request_id,
+                )
 
 
 def _is_event_stream(start: Message) -> bool:

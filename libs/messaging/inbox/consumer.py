@@ -27,7 +27,7 @@ from libs.messaging.inbox.failures import (
     summarize,
 )
 from libs.messaging.inbox.inbox import Inbox, InboxWindow, Verdict
-from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.inbox.reactions import Reaction, Step
 from libs.messaging.inbox.rejections import Rejection, Rejections, acknowledge
 from libs.messaging.inbox.retries import DelayedRetries
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
@@ -76,6 +76,7 @@ class QueueConsumer(Generic[Unit]):
         clock: Clock = utc_now,
     ) -> None:
         self.queue = reaction.queue
+        self._step = reaction.step
         self._batch_delay = reaction.batch_delay
         self._batches = BatchHandler(reaction, transactions, inbox)
         self._reader = Reader(reaction)
@@ -339,10 +340,23 @@ class QueueConsumer(Generic[Unit]):
         now = self._clock()
         for delivery, verdict in zip(deliveries, verdicts, strict=True):
             if verdict is Verdict.NEW:
+                lag = _seconds(now, delivery.event.time)
                 self._handled.inc()
-                self._lag.observe(_seconds(now, delivery.event.time))
+                self._lag.observe(lag)
+                self._tell(delivery, lag)
             elif verdict is Verdict.DUPLICATE:
                 metrics.DUPLICATES.labels(self.queue).inc()
+
+    def _tell(self, delivery: Delivery, lag: float) -> None:
+        """One line for each step of a saga; views would make a dozen of each event."""
+        if self._step is not Step.VIEW:
+            _log.info(
+                "step done",
+                queue=self.queue,
+                subject=delivery.event.subject,
+                event_id=str(delivery.event.id),
+                ms=round(lag * 1000, 1),
+            )
 
     async def _acknowledge(self, message: AbstractIncomingMessage) -> None:
         await acknowledge(message, self.queue)

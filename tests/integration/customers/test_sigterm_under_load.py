@@ -41,28 +41,36 @@ async def process(
         "INDEX_KEY": INDEX_KEY,
         "ERASURE_LEDGER": str(folder / "erasures.jsonl"),
     }
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.customers.main",
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    with (folder / "log").open("ab") as log:
+        started = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "services.customers.main",
+            env=os.environ | environment,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=log,
+        )
     try:
         yield started
     finally:
         if started.returncode is None:
             started.kill()
-            await started.communicate()
+            await started.wait()
 
 
-async def ended(started: asyncio.subprocess.Process) -> None:
+async def ended(started: asyncio.subprocess.Process, folder: Path) -> None:
     """Tell it to end; it does so in order and without a complaint."""
     started.send_signal(signal.SIGTERM)
-    _, log = await asyncio.wait_for(started.communicate(), 30)
-    assert started.returncode == 0, log.decode()
-    assert b"Traceback" not in log, log.decode()
+    await asyncio.wait_for(started.wait(), 30)
+    log = (folder / "log").read_text()
+    assert started.returncode == 0, log
+    assert "Traceback" not in log, log
+
+
+def steps_told(folder: Path) -> list[str]:
+    """The ids of the events whose step has its line in the log."""
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    return [line["event_id"] for line in lines if line["event"] == "step done"]
 
 
 async def waiting(channel: AbstractChannel, queue: str) -> int:
@@ -92,7 +100,7 @@ async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
                     return bool(await database.fetchval("SELECT count(*) >= 50 FROM inbox"))
 
                 await eventually(at_work, 60)
-                await ended(first)
+                await ended(first, tmp_path)
             handled: int = await database.fetchval("SELECT count(*) FROM inbox")
             assert 50 <= handled < MESSAGES
             assert await database.fetchval("SELECT count(*) FROM credit_reservations") == handled
@@ -114,12 +122,13 @@ async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
                     return await waiting(channel, OUT) >= MESSAGES
 
                 await eventually(all_answered, 30)
-                await ended(second)
+                await ended(second, tmp_path)
             assert await waiting(channel, IN) == 0
             answers = await channel.get_queue(OUT)
             causes = []
             while message := await answers.get(no_ack=True, fail=False):
                 causes.append(json.loads(message.body)["causationid"])
             assert sorted(causes) == sorted(json.loads(body)["id"] for body in bodies)
+            assert sorted(steps_told(tmp_path)) == sorted(causes)
     finally:
         await database.close()
