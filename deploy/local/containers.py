@@ -129,21 +129,21 @@ def start(folder: Path, *, ours: bool) -> State:
     Raises StartFailed. What did not run before is then stopped again, if nothing of it did.
     """
     there, ports = find(folder), Ports()
-    state = _state(there, ports)
-    environment = _ports(state, there, ports)
+    environment = _environment(folder, there, ports)
     up = ["up", "--detach", "--wait", "--quiet-pull"]
     renews = ours or not there.running
     up += ["--build", "--remove-orphans"] if renews else ["--no-build", "--no-recreate"]
     try:
         if _compose(folder, up, environment).returncode:
             raise StartFailed(_trouble(folder))
-        copy_passwords(folder, find(folder))
+        found = find(folder)
+        copy_passwords(folder, found)
     except BaseException:
         if not there.running:
             print("stopping what was started", flush=True)
             stop(folder)
         raise
-    return state
+    return found.state
 
 
 def is_current(folder: Path) -> bool:
@@ -151,7 +151,7 @@ def is_current(folder: Path) -> bool:
     which is quick where nothing has changed.
     """
     there, ports = find(folder), Ports()
-    environment = _ports(_state(there, ports), there, ports)
+    environment = _environment(folder, there, ports)
     built = _compose(folder, ["build", "--quiet", "secrets"], quiet=True).returncode == 0
     name = f"mercado-veiculo:{project(folder)}"
     image = _run(["docker", "image", "inspect", "--format", "{{.Id}}", name], quiet=True)
@@ -235,33 +235,30 @@ def project(folder: Path) -> str:
     return name
 
 
-def _state(there: Found, ports: Ports) -> State:
-    """Where everything is; what has no container yet gets a port that is free."""
+def _environment(folder: Path, there: Found, ports: Ports) -> dict[str, str]:
+    """The ports as compose.yaml calls them. What has no container yet gets the port that its
+    variable names (in the checkout's own system, not in one beside it), or else a free one.
+    """
 
-    def port(name: str, inside: int, usual: int) -> int:
-        known = there.ports(name, inside)
-        return known[0] if known else ports.pick(usual)
+    def port(variable: str, known: Sequence[int], usual: int) -> str:
+        if known:
+            return str(known[0])
+        own = folder == ROOT / ".local"
+        return str(ports.pick_named(variable, usual, ROOT) if own else ports.pick(usual))
 
-    return State(
-        runtime=Runtime.CONTAINERS,
-        postgres=port("db", 5432, POSTGRES_PORT),
-        rabbitmq=port("rabbitmq", 5672, RABBITMQ_PORT),
-        management=port("rabbitmq", 15672, MANAGEMENT_PORT),
-        services={spec.name: port(spec.name, spec.port, spec.port) for spec in SERVICES},
-    )
-
-
-def _ports(state: State, there: Found, ports: Ports) -> dict[str, str]:
-    """As compose.yaml calls them."""
-    purchases = [port for port in there.ports("orders", 8000) if port != state.services["orders"]]
-    servers = {
-        "DB_PORT": state.postgres,
-        "RABBITMQ_PORT": state.rabbitmq,
-        "RABBITMQ_MANAGEMENT_PORT": state.management,
-        "PURCHASES_PORT": purchases[0] if purchases else ports.pick(PURCHASES_PORT),
+    orders = there.ports("orders", 8000)
+    found = {
+        "DB_PORT": port("DB_PORT", there.ports("db", 5432), POSTGRES_PORT),
+        "RABBITMQ_PORT": port("RABBITMQ_PORT", there.ports("rabbitmq", 5672), RABBITMQ_PORT),
+        "RABBITMQ_MANAGEMENT_PORT": port(
+            "RABBITMQ_MANAGEMENT_PORT", there.ports("rabbitmq", 15672), MANAGEMENT_PORT
+        ),
+        "PURCHASES_PORT": port("PURCHASES_PORT", orders[1:], PURCHASES_PORT),
     }
-    services = {f"{name.upper()}_PORT": port for name, port in state.services.items()}
-    return {name: str(port) for name, port in (servers | services).items()}
+    for spec in SERVICES:
+        variable = f"{spec.name.upper()}_PORT"
+        found[variable] = port(variable, there.ports(spec.name, spec.port), spec.port)
+    return found
 
 
 def _trouble(folder: Path) -> str:

@@ -1,8 +1,12 @@
 """Ports of this machine's loopback: the usual one if nobody has it, else any free one."""
 
+import os
 import random
 import socket
 import weakref
+from pathlib import Path
+
+from dotenv import dotenv_values
 
 from deploy.local.held import hold
 from deploy.local.processes import StartFailed
@@ -30,6 +34,22 @@ class Ports:
             if self.take(candidate):
                 return candidate
         raise StartFailed(f"no free port between {FREE.start} and {FREE.stop}")
+
+    def pick_named(self, variable: str, default: int, folder: Path) -> int:
+        """The port that this variable names, in the environment or else in `.env` of this folder;
+        where it names none, as `pick`. Raises StartFailed when it cannot be had.
+        """
+        named = os.environ.get(variable) or dotenv_values(folder / ".env").get(variable)
+        if not named:
+            return self.pick(default)
+        if not (named.isascii() and named.isdigit() and 0 < int(named) < 65536):
+            raise StartFailed(f"{variable} is {named!r}: a port is a number from 1 to 65535")
+        if not self.take(int(named)):
+            raise StartFailed(
+                f"port {named} of {variable} is in use by another program: name another one, "
+                "or none, and a free one is taken"
+            )
+        return int(named)
 
     def take(self, port: int) -> bool:
         """Hold this very port; False when somebody has it."""

@@ -76,10 +76,12 @@ def _state(children: Children, ports: Ports, earlier: State | None) -> State:
     program has taken.
     """
     runs_already = children.running()
+    own = children.folder == ROOT / ".local"  # only there ports are as their variables say
 
-    def port(name: str, before: int | None, usual: int) -> int:
+    def port(name: str, variable: str, before: int | None, usual: int) -> int:
         if before is None or not runs_already:
-            return ports.pick(before or usual)
+            usual = before or usual
+            return ports.pick_named(variable, usual, ROOT) if own else ports.pick(usual)
         if name not in runs_already and not ports.take(before):
             raise StartFailed(
                 f"port {before} of {name} is in use by another program: "
@@ -90,11 +92,21 @@ def _state(children: Children, ports: Ports, earlier: State | None) -> State:
     services = earlier.services if earlier else {}
     return State(
         runtime=Runtime.LOCAL,
-        postgres=port("postgres", earlier.postgres if earlier else None, POSTGRES_PORT),
-        rabbitmq=port("rabbitmq", earlier.rabbitmq if earlier else None, RABBITMQ_PORT),
-        management=port("rabbitmq", earlier.management if earlier else None, MANAGEMENT_PORT),
+        postgres=port("postgres", "DB_PORT", earlier.postgres if earlier else None, POSTGRES_PORT),
+        rabbitmq=port(
+            "rabbitmq", "RABBITMQ_PORT", earlier.rabbitmq if earlier else None, RABBITMQ_PORT
+        ),
+        management=port(
+            "rabbitmq",
+            "RABBITMQ_MANAGEMENT_PORT",
+            earlier.management if earlier else None,
+            MANAGEMENT_PORT,
+        ),
         services={
-            spec.name: port(spec.name, services.get(spec.name), spec.port) for spec in SERVICES
+            spec.name: port(
+                spec.name, f"{spec.name.upper()}_PORT", services.get(spec.name), spec.port
+            )
+            for spec in SERVICES
         },
     )
 
