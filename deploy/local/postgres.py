@@ -23,7 +23,7 @@ USER = "mercado-veiculo"
 SHARED = Path("/var/lib/mercado-veiculo")
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_preload_libraries": "pg_stat_statements",
     "idle_in_transaction_session_timeout": "30s",
 }

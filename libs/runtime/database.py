@@ -17,6 +17,8 @@ from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
 
 OVERFLOW = 5
+RELAY_POOL = 2
+"""A process that is a relay only looks at the database each second; the relay has its own."""
 POOL_SECONDS = 30.0
 IDLE_SECONDS = 1.0
 """A connection that rested longer is asked whether it still lives before it is used."""
@@ -34,16 +36,17 @@ NOTHING_PREPARED = {"statement_cache_size": 0, "prepared_statement_cache_size": 
 def create_engine(
     settings: ServiceSettings, *, statement_seconds: float = STATEMENT_SECONDS
 ) -> AsyncEngine:
-    """asyncpg behind a pool of `pool_size` + 5 connections; nothing connects yet. A statement that
-    takes longer than `statement_seconds` raises TimeoutError.
+    """asyncpg behind a pool of `pool_size` + 5 connections, 2 where the process is a relay only;
+    nothing connects yet. A statement that takes longer than `statement_seconds` raises
+    TimeoutError.
     """
     direct = not settings.pgbouncer
     name = {"application_name": f"{settings.service}-{settings.role}"}
     longest = round(TRANSACTION_STATEMENTS * statement_seconds * 1000)
     engine = create_async_engine(
         settings.asyncpg_url,
-        pool_size=settings.pool_size,
-        max_overflow=OVERFLOW,
+        pool_size=RELAY_POOL if settings.role == "relay" else settings.pool_size,
+        max_overflow=0 if settings.role == "relay" else OVERFLOW,
         pool_timeout=POOL_SECONDS,
         pool_use_lifo=True,  # a few warm connections, with their statements prepared
         hide_parameters=True,

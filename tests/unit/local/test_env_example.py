@@ -32,14 +32,18 @@ def of_compose() -> dict[str, str]:
     return {name: default for name, default in found if name != "PWD"}
 
 
-def settings_of(service: str) -> dict[str, FieldInfo]:
+def settings_type(service: str) -> type[ServiceSettings]:
     module = import_module(f"services.{service}.main")
     [settings] = [
         found
         for found in vars(module).values()
         if isclass(found) and issubclass(found, ServiceSettings) and found is not ServiceSettings
     ]
-    return {name.upper(): field for name, field in settings.model_fields.items()}
+    return settings
+
+
+def settings_of(service: str) -> dict[str, FieldInfo]:
+    return {name.upper(): field for name, field in settings_type(service).model_fields.items()}
 
 
 def test_every_setting_is_in_the_example_and_nothing_else() -> None:
