@@ -8,8 +8,8 @@ import asyncio
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
+from libs.messaging.database_url import asyncpg_url
 from libs.messaging.saga.choreography import read
-from libs.runtime.database_url import asyncpg_url
 from libs.runtime.migrations import migrate
 
 

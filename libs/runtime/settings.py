@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError
 
+from libs.messaging.database_url import asyncpg_url, plain_dsn, url_from_parts
 from libs.messaging.inbox.inbox import INBOX_WINDOW
-from libs.runtime.database_url import asyncpg_url, plain_dsn, url_from_parts
 from libs.runtime.failure import StartFailure
 
 CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 from sqlalchemy.exc import ArgumentError
 
-from libs.runtime.database_url import asyncpg_url, plain_dsn
+from libs.messaging.database_url import asyncpg_url, plain_dsn
 from services.settings import MarketSettings
 
 

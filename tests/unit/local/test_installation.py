@@ -7,7 +7,7 @@ import pytest
 from deploy.local import postgres
 from deploy.local.engine import Runtime
 from deploy.local.state import State
-from libs.runtime.database_url import asyncpg_url
+from libs.messaging.database_url import asyncpg_url
 
 SERVICES = {"portal": 8086}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.runtime.database_url import asyncpg_url, plain_dsn
+from libs.messaging.database_url import asyncpg_url, plain_dsn
 from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import ServiceSettings, read_settings
 
