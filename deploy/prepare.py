@@ -8,7 +8,7 @@ import asyncio
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
-from libs.messaging.database_url import asyncpg_url
+from libs.messaging.database_url import parse_database_url
 from libs.messaging.saga.choreography import read
 from libs.runtime.migrations import migrate
 
@@ -18,7 +18,7 @@ def prepare_databases(installation: Installation) -> None:
     asyncio.run(installation.provision_postgres())
     for spec in SERVICES:
         url = installation.database_url(spec.name, f"{spec.name}_migrator")
-        migrate(spec.name, asyncpg_url(url), "upgrade", "head")
+        migrate(spec.name, parse_database_url(url), "upgrade", "head")
 
 
 def prepare_broker(installation: Installation) -> None:

@@ -18,7 +18,8 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from libs.messaging import topology
-from libs.messaging.database import Connection, connect
+from libs.messaging.database import DATABASE_ERRORS, Connection, connect, describe_refusal
+from libs.messaging.database_url import DatabaseUrlError, parse_database_url
 from libs.messaging.dead_letters import replay
 from libs.messaging.dead_letters.dead_letters import (
     DeadLetter,
@@ -66,7 +67,14 @@ app.add_typer(outbox_app, name="outbox")
 app.add_typer(dead_app, name="dead")
 app.add_typer(choreography_app, name="choreography")
 
+
+class NoDatabase(Exception):
+    """The database cannot be used; one line says why."""
+
+
 _FAILURES = (
+    DatabaseUrlError,
+    NoDatabase,
     topology.TopologyError,
     choreography.ChoreographyError,
     discovery.UnknownParticipant,
@@ -253,7 +261,14 @@ def outbox_reissue(
 
 def _on_database(url: str, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     async def connected() -> Result:
-        database = await connect(url.replace("+asyncpg", "", 1), "messaging command line")
+        try:
+            place = parse_database_url(url)
+        except DatabaseUrlError as error:
+            raise DatabaseUrlError(f"DATABASE_URL: {error}") from None
+        try:
+            database = await connect(url, "messaging command line")
+        except DATABASE_ERRORS as error:
+            raise NoDatabase(describe_refusal(error, place)) from None
         try:
             return await work(database)
         finally:

@@ -1,14 +1,33 @@
-"""Plain asyncpg connections for what works beside the business transactions."""
+"""Connections to the database: the one way in for services, migrations and command lines, and what
+its failures mean.
+"""
 
-from typing import TypeAlias
+import ssl
+from typing import Any, TypeAlias
 
 import asyncpg
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError
+
+from libs.messaging.database_url import (
+    SENT_TO_THE_SERVER,
+    SYSTEM,
+    Dsn,
+    hosts_of,
+    parse_database_url,
+    place_of,
+    plain_dsn,
+    unreadable_file,
+)
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 """A database that is away, restarting, or refuses: worth trying again."""
 
+
+CONNECT_SECONDS = 5.0
+"""For each host, unless the URL says `connect_timeout`."""
 
 COMMAND_SECONDS = 15
 """As long as Postgres lets a relay's transaction rest: a connection this silent is half-open."""
@@ -27,13 +46,21 @@ connection to the server open (a proxy, PgBouncer) hides a vanished client from 
 """
 
 
-async def connect(dsn: str, name: str, *, statement_cache: int = 0) -> Connection:
+NOT_THIS_HOST = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+"""The next host of the list may do."""
+
+
+async def connect(dsn: Dsn, name: str, *, statement_cache: int = 0) -> Connection:
     """`statement_cache` 0 works behind PgBouncer in transaction mode, and costs a round trip. Above
     0 the connection is a direct one: its session has settings of its own.
     """
-    return await asyncpg.connect(
+    return await open_connection(
         dsn,
-        timeout=5,
         command_timeout=COMMAND_SECONDS,
         statement_cache_size=statement_cache,
         server_settings={
@@ -41,6 +68,76 @@ async def connect(dsn: str, name: str, *, statement_cache: int = 0) -> Connectio
             **(VANISHED_CLIENT if statement_cache else {}),
         },
     )
+
+
+async def open_connection(
+    dsn: Dsn, *, server_settings: dict[str, str] | None = None, **options: Any
+) -> Connection:
+    """To the first host that answers as `target_session_attrs` asks. Each host has its own time:
+    with one for all, as asyncpg counts it, a first host that is silent would use it up. `options`
+    are asyncpg's; what the URL says goes before `server_settings`.
+
+    Raises DatabaseUrlError, and what DATABASE_ERRORS names: of the last host, where all fail.
+    """
+    url = parse_database_url(dsn if isinstance(dsn, str) else dsn())
+    query = dict(url.query)
+    sent = {name: str(query.pop(name)) for name in SENT_TO_THE_SERVER if name in query}
+    seconds = float(str(query.pop("connect_timeout", CONNECT_SECONDS)))
+    query.pop("channel_binding", None)  # "prefer" and "disable" are what the driver does anyway
+    options["server_settings"] = {**(server_settings or {}), **sent}
+    if query.get("sslrootcert") == SYSTEM:
+        options["ssl"] = _trusting_the_system(query)
+    attributes = str(query.pop("target_session_attrs", "any"))
+    # A standby where there is one, else any: over all hosts, not over each alone.
+    turns = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
+    places = hosts_of(url)
+    if places[0][0] is not None:  # else the driver and its environment know
+        query = {name: value for name, value in query.items() if name not in ("host", "port")}
+    bare = plain_dsn(url.set(host=None, port=None, query=query))
+    error: Exception | None = None
+    for wanted in turns:
+        for host, port in places:
+            options["target_session_attrs"] = wanted
+            try:
+                return await asyncpg.connect(bare, host=host, port=port, timeout=seconds, **options)
+            except NOT_THIS_HOST as failure:
+                error = failure
+    if error is None:
+        raise ValueError("the URL names no host")
+    raise error
+
+
+def _trusting_the_system(query: dict[str, Any]) -> ssl.SSLContext:
+    """asyncpg reads `sslrootcert` as a file only. Takes what it uses out of `query`."""
+    context = ssl.create_default_context()
+    del query["sslrootcert"], query["sslmode"]
+    if certificate := query.pop("sslcert", None):
+        context.load_cert_chain(str(certificate), query.pop("sslkey", None))
+    return context
+
+
+def describe_refusal(error: Exception, url: URL) -> str:
+    """What an error of connecting means for the operator, in one line without the password."""
+    place = place_of(url)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None) or ""
+    if state.startswith("28"):
+        return f"the database at {place} refuses the user {url.username} or its password"
+    if state == "3D000":
+        return f"the database {url.database} does not exist at {place}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of the database at {place} is not accepted: {cause.verify_message}"
+    if isinstance(cause, OSError) and (file := unreadable_file(url.query)):
+        return file
+    if isinstance(cause, ssl.SSLError):
+        reason = cause.reason or cause
+        return f"no TLS with the database at {place}: {reason} (see sslrootcert, sslcert, sslkey)"
+    if isinstance(cause, TimeoutError):
+        return f"no database answers at {place}: no answer in time"
+    if isinstance(cause, OSError):
+        reason = cause.strerror or str(cause) or type(cause).__name__
+        return f"no database answers at {place}: {reason}"
+    return f"the database at {place} answers: {cause}"
 
 
 def limits_transactions(connection: Connection) -> bool:

@@ -1,18 +1,25 @@
 """The connection pool of a process, and what its failures look like."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
 import asyncpg
-from sqlalchemy import URL, Connection, event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from libs.messaging.database import VANISHED_CLIENT, limits_transactions
+from libs.messaging.database import (
+    VANISHED_CLIENT,
+    describe_refusal,
+    limits_transactions,
+    open_connection,
+)
 from libs.messaging.database import Connection as DriverConnection
+from libs.messaging.database_url import Dsn
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
 
@@ -22,7 +29,6 @@ RELAY_POOL = 2
 POOL_SECONDS = 30.0
 IDLE_SECONDS = 1.0
 """A connection that rested longer is asked whether it still lives before it is used."""
-CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 10.0
 """A statement that takes longer will not be answered: half-open connections give no other sign."""
 TRANSACTION_STATEMENTS = 4
@@ -43,15 +49,13 @@ def create_engine(
     direct = not settings.pgbouncer
     name = {"application_name": f"{settings.service}-{settings.role}"}
     longest = round(TRANSACTION_STATEMENTS * statement_seconds * 1000)
-    engine = create_async_engine(
-        settings.asyncpg_url,
+    engine = engine_of(
+        settings.database_dsn,
         pool_size=RELAY_POOL if settings.role == "relay" else settings.pool_size,
         max_overflow=0 if settings.role == "relay" else OVERFLOW,
         pool_timeout=POOL_SECONDS,
         pool_use_lifo=True,  # a few warm connections, with their statements prepared
-        hide_parameters=True,
-        connect_args={
-            "timeout": CONNECT_SECONDS,
+        options={
             "command_timeout": statement_seconds,
             "server_settings": name | (SESSION | VANISHED_CLIENT if direct else {}),
             **({} if direct else NOTHING_PREPARED),
@@ -67,6 +71,18 @@ def create_engine(
     if direct:
         event.listen(engine.sync_engine, "checkin", _replace_if_read_only)
     return engine
+
+
+def engine_of(dsn: Dsn, options: Mapping[str, Any] | None = None, **pool: Any) -> AsyncEngine:
+    """SQLAlchemy over `open_connection`, which knows all that a URL may say and reads the password
+    of the moment. `options` are of the connection.
+    """
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        connect_args={"async_creator_fn": partial(open_connection, dsn), **(options or {})},
+        hide_parameters=True,
+        **pool,
+    )
 
 
 def _limit_transactions(longest: int, connection: Any, _: ConnectionPoolEntry) -> None:
@@ -149,23 +165,6 @@ async def check_database(settings: ServiceSettings) -> None:
     try:
         await ping(engine)
     except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StartFailure(describe(error, settings.asyncpg_url)) from None
+        raise StartFailure(describe_refusal(error, settings.database_place)) from None
     finally:
         await engine.dispose()
-
-
-def describe(error: Exception, url: URL) -> str:
-    """What an error of connecting means for the operator, in one line."""
-    place = f"{url.host or 'the local socket'}:{url.port or 5432}"
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(cause, "sqlstate", None) or ""
-    if state.startswith("28"):
-        return f"the database at {place} refuses the user {url.username} or its password"
-    if state == "3D000":
-        return f"the database {url.database} does not exist at {place}"
-    if isinstance(cause, FileNotFoundError) and url.host:
-        return "a certificate's file is missing: look at PGSSLROOTCERT, PGSSLCERT and PGSSLKEY"
-    if isinstance(cause, OSError):
-        reason = cause.strerror or str(cause) or type(cause).__name__
-        return f"no database answers at {place}: {reason}"
-    return f"the database at {place} answers: {cause}"

@@ -22,11 +22,13 @@ from alembic.util import CommandError
 from pydantic import AliasChoices, Field
 from sqlalchemy import URL, Connection, MetaData, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
+from libs.messaging.database import describe_refusal
+from libs.messaging.database_url import plain_dsn
 from libs.messaging.schema import partitions
-from libs.runtime.database import describe
+from libs.runtime.database import engine_of
 from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import DatabaseSettings, read_settings
 
@@ -62,7 +64,7 @@ def run(metadata: MetaData, include_name: IncludeName = partitions.include_name)
 
 
 async def _connect_and_migrate(url: URL, metadata: MetaData, include_name: IncludeName) -> None:
-    engine = create_async_engine(url, poolclass=NullPool, hide_parameters=True)
+    engine = engine_of(plain_dsn(url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await _lock(connection)
@@ -136,7 +138,7 @@ def migrate(service: str, url: URL, *arguments: str) -> None:
     except CommandError as error:
         raise StartFailure(f"{service}: {error}") from None
     except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise StartFailure(describe(error, url)) from error
+        raise StartFailure(describe_refusal(error, url)) from error
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -146,7 +148,7 @@ def main(arguments: Sequence[str]) -> None:
         if not arguments or arguments[0].startswith("-"):
             raise StartFailure("usage: python -m libs.runtime.migrations SERVICE COMMAND …")
         settings = read_settings(MigrationSettings)
-        migrate(arguments[0], settings.asyncpg_url, *arguments[1:])
+        migrate(arguments[0], settings.database_place, *arguments[1:])
 
 
 if __name__ == "__main__":

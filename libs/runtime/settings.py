@@ -12,9 +12,13 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
-from sqlalchemy.exc import ArgumentError
 
-from libs.messaging.database_url import asyncpg_url, plain_dsn, url_from_parts
+from libs.messaging.database_url import (
+    DatabaseUrlError,
+    parse_database_url,
+    plain_dsn,
+    url_from_parts,
+)
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.runtime.failure import StartFailure
 
@@ -49,15 +53,15 @@ class DatabaseSettings(BaseSettings):
     @model_validator(mode="after")
     def _database_named(self) -> Self:
         try:
-            _ = self.asyncpg_url
-        except (ArgumentError, ValueError) as error:
+            _ = self.database_place
+        except DatabaseUrlError as error:
             raise ValueError(f"DATABASE_URL: {error}") from None
         return self
 
-    @cached_property
-    def asyncpg_url(self) -> URL:
+    @property
+    def database_place(self) -> URL:
         if self.database_url:
-            return asyncpg_url(self.database_url)
+            return parse_database_url(self.database_url)
         if self.db_url:
             return self._url_with_password()
         missing = [
@@ -67,7 +71,7 @@ class DatabaseSettings(BaseSettings):
         ]
         if missing:
             names = ", ".join(name.upper() for name in missing)
-            raise ValueError(f"not set, and neither is {names}")
+            raise DatabaseUrlError(f"not set, and neither is {names}")
         return url_from_parts(
             user=self.postgres_user,
             password=self.postgres_password,
@@ -78,14 +82,14 @@ class DatabaseSettings(BaseSettings):
 
     def _url_with_password(self) -> URL:
         if "${DB_PASSWORD}" in self.db_url and not self.db_password:
-            raise ValueError("not set, and DB_URL needs DB_PASSWORD, which is not set either")
+            raise DatabaseUrlError("not set, and DB_URL needs DB_PASSWORD, which is not set either")
         password = quote(self.db_password, safe="")
-        return asyncpg_url(self.db_url.replace("${DB_PASSWORD}", password))
+        return parse_database_url(self.db_url.replace("${DB_PASSWORD}", password))
 
     @property
     def database_dsn(self) -> str:
         """For asyncpg itself, password included."""
-        return plain_dsn(self.asyncpg_url)
+        return plain_dsn(self.database_place)
 
 
 class ServiceSettings(DatabaseSettings):

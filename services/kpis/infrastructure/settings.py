@@ -4,9 +4,8 @@ from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
-from sqlalchemy.exc import ArgumentError
 
-from libs.messaging.database_url import asyncpg_url, plain_dsn
+from libs.messaging.database_url import DatabaseUrlError, parse_database_url, plain_dsn
 from services.settings import MarketSettings
 
 
@@ -35,10 +34,10 @@ class KpisSettings(MarketSettings):
     def _reader_named(self) -> Self:
         try:
             _ = self.reader_dsn
-        except (ArgumentError, ValueError) as error:
+        except DatabaseUrlError as error:
             raise ValueError(f"READER_DATABASE_URL: {error}") from None
         return self
 
     @property
     def reader_dsn(self) -> str:
-        return plain_dsn(asyncpg_url(self.reader_database_url))
+        return plain_dsn(parse_database_url(self.reader_database_url))

@@ -26,14 +26,14 @@ def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 
 def test_db_url_takes_the_password_from_beside_it_whatever_signs_are_in_it() -> None:
-    url = settings(db_url=DB_URL, db_password="p@ss/w:rd%20").asyncpg_url
-    assert (url.drivername, url.host, url.port) == ("postgresql+asyncpg", "db-prod", 5432)
+    url = settings(db_url=DB_URL, db_password="p@ss/w:rd%20").database_place
+    assert (url.drivername, url.host, url.port) == ("postgresql", "db-prod", 5432)
     assert (url.username, url.password, url.database) == ("portal_app", "p@ss/w:rd%20", "portal")
 
 
 def test_database_url_wins_over_db_url() -> None:
     chosen = settings(database_url="postgresql://a:b@elsewhere/other", db_url=DB_URL)
-    assert chosen.asyncpg_url.host == "elsewhere"
+    assert chosen.database_place.host == "elsewhere"
 
 
 def test_db_url_without_its_password_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_db_url_without_its_password_is_one_clear_line(monkeypatch: pytest.Monke
 def test_migrations_read_db_url_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_URL", DB_URL)
     monkeypatch.setenv("DB_PASSWORD", "secret")
-    assert read_settings(MigrationSettings).asyncpg_url.password == "secret"
+    assert read_settings(MigrationSettings).database_place.password == "secret"
 
 
 def test_the_portal_may_bind_anywhere_since_it_signs_people_in_itself() -> None:
