@@ -9,13 +9,16 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+from deploy.certificates import LOOPBACK, Authority, write_secret
 from deploy.local.packages import install_without_starting
 from deploy.local.ports import Ports
-from deploy.local.processes import Children
+from deploy.local.processes import Children, StartFailed
 
 # Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -23,23 +26,33 @@ PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
 # The port over which Erlang nodes enter each other; without this it listens everywhere.
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
+CERTIFICATE = "server.pem"
 TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
 
 
 @dataclass(frozen=True)
 class Broker:
+    """`authority` signs its certificate: it then speaks TLS on both ports, and nothing else."""
+
     port: int
     management_port: int
     user: str
     password: str
+    authority: Authority | None = None
 
     @property
     def url(self) -> str:
-        return f"amqp://{self.user}:{self.password}@127.0.0.1:{self.port}/"
+        place = f"{self.user}:{self.password}@127.0.0.1:{self.port}/"
+        return f"amqp://{place}" if self.authority is None else f"amqps://{place}{self._trust}"
 
     @property
     def management_url(self) -> str:
-        return f"http://{self.user}:{self.password}@127.0.0.1:{self.management_port}"
+        place = f"{self.user}:{self.password}@127.0.0.1:{self.management_port}"
+        return f"http://{place}" if self.authority is None else f"https://{place}{self._trust}"
+
+    @property
+    def _trust(self) -> str:
+        return f"?cafile={quote(str(self.authority.certificate))}" if self.authority else ""
 
 
 def installed_rabbitmq() -> Path:
@@ -69,8 +82,11 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
         command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
         children.start("epmd", command, rank=0, env=env, cwd=home)
     if not children.runs("rabbitmq"):
-        (home / "rabbitmq.conf").touch(mode=0o600)
-        (home / "rabbitmq.conf").write_text(_configuration(broker, prometheus))
+        certificate = home / CERTIFICATE
+        if broker.authority and not broker.authority.still_good(certificate, LOOPBACK):
+            write_secret(certificate, broker.authority.issue("rabbitmq", LOOPBACK))
+        settings = _configuration(broker, prometheus, certificate)
+        write_secret(home / "rabbitmq.conf", settings.encode())
         shutil.copy(PLUGINS, home / "enabled_plugins")
         stop_signal = signal.SIGTERM if durable else signal.SIGKILL
         children.start("rabbitmq", [program], rank=1, env=env, cwd=home, stop_signal=stop_signal)
@@ -79,6 +95,34 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
 def wait_for_rabbitmq(children: Children, broker: Broker) -> None:
     """Until it serves its clients, which takes some seconds."""
     children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120, port=broker.port)
+
+
+def renew_certificate(folder: Path, authority: Authority) -> None:
+    """Of the node with its data in `FOLDER/rabbitmq`, which runs: whoever connects from now on sees
+    the new one, and connections go on. Raises StartFailed.
+    """
+    home = folder.absolute() / "rabbitmq"
+    write_secret(home / CERTIFICATE, authority.issue("rabbitmq", LOOPBACK))
+    control(folder, "eval", "ssl:clear_pem_cache().")
+
+
+def control(folder: Path, *arguments: str) -> str:
+    """Run `rabbitmqctl` on the node of this folder, which takes two seconds; what it prints. Raises
+    StartFailed.
+    """
+    home = folder.absolute() / "rabbitmq"
+    epmd, distribution, _ = json.loads((home / "ports.json").read_text())
+    done = subprocess.run(
+        [installed_rabbitmq().with_name("rabbitmqctl"), *arguments],
+        env=_environment(home, epmd, distribution),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise StartFailed(f"rabbitmqctl {arguments[0]}: {' '.join(done.stderr.split())}")
+    return done.stdout
 
 
 def _own_ports(children: Children, ports: Ports, home: Path) -> Sequence[int]:
@@ -94,11 +138,22 @@ def _own_ports(children: Children, ports: Ports, home: Path) -> Sequence[int]:
     return picked
 
 
-def _configuration(broker: Broker, prometheus_port: int) -> str:
-    settings = {
-        "listeners.tcp.default": f"127.0.0.1:{broker.port}",
-        "management.tcp.ip": "127.0.0.1",
-        "management.tcp.port": broker.management_port,
+def _configuration(broker: Broker, prometheus_port: int, certificate: Path) -> str:
+    if broker.authority is None:
+        listeners: dict[str, object] = {
+            "listeners.tcp.default": f"127.0.0.1:{broker.port}",
+            "management.tcp.ip": "127.0.0.1",
+            "management.tcp.port": broker.management_port,
+        }
+    else:
+        listeners = {
+            "listeners.tcp": "none",
+            "listeners.ssl.default": f"127.0.0.1:{broker.port}",
+            "management.ssl.ip": "127.0.0.1",
+            "management.ssl.port": broker.management_port,
+            **tls_settings(str(certificate)),
+        }
+    settings = listeners | {
         "prometheus.tcp.ip": "127.0.0.1",
         "prometheus.tcp.port": prometheus_port,
         "consumer_timeout": TWELVE_HOURS_MS,
@@ -106,6 +161,20 @@ def _configuration(broker: Broker, prometheus_port: int) -> str:
         "default_pass": broker.password,
     }
     return "".join(f"{key} = {value}\n" for key, value in settings.items())
+
+
+def tls_settings(certificate: str) -> dict[str, object]:
+    """What rabbitmq.conf says of a certificate and its key in one file. TLS 1.2 is the oldest."""
+    return {
+        "ssl_options.certfile": certificate,
+        "ssl_options.keyfile": certificate,
+        "ssl_options.versions.1": "tlsv1.3",
+        "ssl_options.versions.2": "tlsv1.2",
+        "management.ssl.certfile": certificate,
+        "management.ssl.keyfile": certificate,
+        "management.ssl.versions.1": "tlsv1.3",
+        "management.ssl.versions.2": "tlsv1.2",
+    }
 
 
 def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str, str]:

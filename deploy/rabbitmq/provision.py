@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+from libs.messaging.broker_url import parse_management_url
 from libs.messaging.topology import dead_queue, look_lock
 
 NOTHING = "^$"
@@ -45,7 +46,10 @@ async def provision(
     Raises httpx.HTTPError when the broker cannot be reached or refuses.
     """
     administrator = urlsplit(management_url).username or ""
-    async with httpx.AsyncClient(base_url=management_url, timeout=30, trust_env=False) as client:
+    management = parse_management_url(management_url)
+    async with httpx.AsyncClient(
+        base_url=management.url, verify=management.trusted(), timeout=30, trust_env=False
+    ) as client:
         place = quote(vhost, safe="")
         await _put(client, f"/api/vhosts/{place}", {})
         everything = {"configure": ".*", "write": ".*", "read": ".*"}

@@ -18,6 +18,7 @@ from aio_pika.exceptions import AMQPError
 from yarl import URL
 
 from libs.messaging import topology
+from libs.messaging.broker_url import BrokerUrlError, parse_broker_url, parse_management_url
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect, describe_refusal
 from libs.messaging.database_url import DatabaseUrlError, parse_database_url
 from libs.messaging.dead_letters import replay
@@ -43,14 +44,52 @@ Document = Annotated[
         "--choreography", help="The written document; else [tool.messaging] in pyproject.toml."
     ),
 ]
+
+
+def _checked(parse: Callable[[str], object]) -> Callable[[typer.CallbackParam, str], str]:
+    """Refuses a URL in one sentence that names its setting."""
+
+    def check(parameter: typer.CallbackParam, value: str) -> str:
+        try:
+            parse(value)
+        except (BrokerUrlError, DatabaseUrlError) as error:
+            raise WrongUrl(f"{parameter.envvar}: {error}") from None
+        return value
+
+    return check
+
+
+class WrongUrl(Exception):
+    """One line says which setting is wrong, and why."""
+
+
+class NoDatabase(Exception):
+    """The database cannot be used; one line says why."""
+
+
 RabbitUrl = Annotated[
-    str, typer.Option(envvar="RABBITMQ_URL", help="amqp:// URL of an administrator.")
+    str,
+    typer.Option(
+        envvar="RABBITMQ_URL",
+        help="amqp:// or amqps:// URL of an administrator.",
+        callback=_checked(parse_broker_url),
+    ),
 ]
 ManagementUrl = Annotated[
-    str, typer.Option(envvar="RABBITMQ_MANAGEMENT_URL", help="http:// URL with user and password.")
+    str,
+    typer.Option(
+        envvar="RABBITMQ_MANAGEMENT_URL",
+        help="http:// or https:// URL with user and password.",
+        callback=_checked(parse_management_url),
+    ),
 ]
 DatabaseUrl = Annotated[
-    str, typer.Option(envvar="DATABASE_URL", help="postgresql:// URL of the service's database.")
+    str,
+    typer.Option(
+        envvar="DATABASE_URL",
+        help="postgresql:// URL of the service's database.",
+        callback=_checked(parse_database_url),
+    ),
 ]
 
 app = typer.Typer(
@@ -68,12 +107,8 @@ app.add_typer(dead_app, name="dead")
 app.add_typer(choreography_app, name="choreography")
 
 
-class NoDatabase(Exception):
-    """The database cannot be used; one line says why."""
-
-
 _FAILURES = (
-    DatabaseUrlError,
+    WrongUrl,
     NoDatabase,
     topology.TopologyError,
     choreography.ChoreographyError,
@@ -262,13 +297,9 @@ def outbox_reissue(
 def _on_database(url: str, work: Callable[[Connection], Awaitable[Result]]) -> Result:
     async def connected() -> Result:
         try:
-            place = parse_database_url(url)
-        except DatabaseUrlError as error:
-            raise DatabaseUrlError(f"DATABASE_URL: {error}") from None
-        try:
             database = await connect(url, "messaging command line")
         except DATABASE_ERRORS as error:
-            raise NoDatabase(describe_refusal(error, place)) from None
+            raise NoDatabase(describe_refusal(error, parse_database_url(url))) from None
         try:
             return await work(database)
         finally:

@@ -14,6 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
+from libs.messaging.broker_url import BrokerUrlError, parse_management_url
 from libs.messaging.dead_letters.moving import move_dead_letters
 from libs.messaging.saga.choreography import AnyParticipant
 
@@ -193,14 +194,15 @@ async def _read(management_url: str, vhost: str) -> _Broker:
 
     place = quote(vhost, safe="")
     try:
-        async with httpx.AsyncClient(timeout=10, trust_env=False) as http:
+        management = parse_management_url(management_url)
+        async with httpx.AsyncClient(
+            verify=management.trusted(), timeout=10, trust_env=False
+        ) as http:
             exchanges, queues, bindings = [
-                (await http.get(f"{management_url.rstrip('/')}/api/{kind}/{place}"))
-                .raise_for_status()
-                .json()
+                (await http.get(f"{management.url}/api/{kind}/{place}")).raise_for_status().json()
                 for kind in ("exchanges", "queues", "bindings")
             ]
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, OSError, BrokerUrlError) as error:
         raise TopologyError(f"cannot read RabbitMQ's management API: {_reason(error)}") from None
     return _Broker(exchanges, queues, bindings)
 

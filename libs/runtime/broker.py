@@ -4,8 +4,8 @@ import asyncio
 
 import aiormq
 from aiormq.exceptions import AMQPError
-from yarl import URL
 
+from libs.messaging.broker_url import describe_broker_refusal, parse_broker_url
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
 
@@ -19,16 +19,10 @@ async def check_broker(settings: ServiceSettings) -> None:
     """
     if not settings.rabbitmq_url or settings.role == "api":
         return
-    url = URL(settings.rabbitmq_url)
-    place = f"{url.host}:{url.port or 5672}"
+    url = parse_broker_url(settings.rabbitmq_url)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await aiormq.connect(url)
             await connection.close()
     except (AMQPError, OSError, TimeoutError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, AMQPError) and "Errno" not in reason:
-            # The broker closes without a word on a vhost that is missing or forbidden.
-            who = f"the user {url.user}, its password or the vhost {url.path}"
-            raise StartFailure(f"the broker at {place} refuses {who}") from None
-        raise StartFailure(f"no broker answers at {place}: {reason}") from None
+        raise StartFailure(describe_broker_refusal(error, url)) from None

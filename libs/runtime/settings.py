@@ -1,6 +1,7 @@
 """A service's settings: read once in its main.py, from the environment and `.env`."""
 
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address, ip_network
@@ -13,6 +14,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
+from libs.messaging.broker_url import BrokerUrlError, parse_broker_url, parse_management_url
 from libs.messaging.database_url import (
     DatabaseUrlError,
     parse_database_url,
@@ -113,7 +115,7 @@ class ServiceSettings(DatabaseSettings):
 
     rabbitmq_url: str = Field(default="", repr=False)
     rabbitmq_management_url: str = Field(default="", repr=False)
-    """http:// with a user who may look (tag `management` or `monitoring`). With it, readiness
+    """http(s):// with a user who may look (tag `management` or `monitoring`). With it, readiness
     tells within a minute when a binding of this service's events is gone."""
     choreography: Path = CHOREOGRAPHY
     """The written choreography: what the other services publish and consume."""
@@ -150,8 +152,10 @@ class ServiceSettings(DatabaseSettings):
         self._check_auth()
         if not self.rabbitmq_url and self.role != "api":
             raise ValueError("RABBITMQ_URL is not set")
-        if self.rabbitmq_url and not self.rabbitmq_url.startswith(("amqp://", "amqps://")):
-            raise ValueError("RABBITMQ_URL does not begin with amqp:// or amqps://")
+        if self.rabbitmq_url:
+            _named("RABBITMQ_URL", parse_broker_url, self.rabbitmq_url)
+        if self.rabbitmq_management_url:
+            _named("RABBITMQ_MANAGEMENT_URL", parse_management_url, self.rabbitmq_management_url)
         if not self.cursor_secret and self.serves_api and not self.binds_loopback:
             raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
         return self
@@ -244,6 +248,13 @@ class ServiceSettings(DatabaseSettings):
     def cursor_key(self) -> bytes:
         """On loopback without a secret: a random key, so cursors end with the process."""
         return self.cursor_secret.encode() or secrets.token_bytes(32)
+
+
+def _named(setting: str, parse: Callable[[str], object], value: str) -> None:
+    try:
+        parse(value)
+    except BrokerUrlError as error:
+        raise ValueError(f"{setting}: {error}") from None
 
 
 S = TypeVar("S", bound=BaseSettings)

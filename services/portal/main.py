@@ -22,7 +22,7 @@ from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.front_office import front_office
 from services.portal.infrastructure.passwords import Argon2Passwords
-from services.portal.infrastructure.peers import Peers, trusted
+from services.portal.infrastructure.peers import Peers, trusted_with
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.tables import TABLES, signing_keys, users
@@ -58,7 +58,9 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     )
     watch = TimelineWatch(transactions)
     peers = Peers(settings.addresses, tokens.mint)
-    client = httpx.AsyncClient(verify=trusted(), trust_env=False)
+    client = httpx.AsyncClient(
+        verify=trusted_with(settings.rabbitmq_management_url), trust_env=False
+    )
     office_routers, office_loops = back_office(
         transactions, settings, peers, passwords, client, choreography
     )

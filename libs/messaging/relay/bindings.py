@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from yarl import URL
 
+from libs.messaging.broker_url import parse_management_url
 from libs.messaging.supervision import Supervisor
 
 log = logging.getLogger(__name__)
@@ -43,12 +44,13 @@ class BindingWatch:
         place = f"{quote(vhost, safe='')}/{quote(service, safe='')}"
         self.missing: list[str] = []
         self._service = service
-        self._url = f"{management_url.rstrip('/')}/api/exchanges/{place}/bindings/source"
+        self._management = parse_management_url(management_url)
+        self._url = f"{self._management.url}/api/exchanges/{place}/bindings/source"
         self._expected = {
             (kind, queue) for kind in expected_queues for queue in expected_queues[kind]
         }
         self._every = every
-        self._supervisor = Supervisor(f"{service} bindings", expected=(httpx.HTTPError,))
+        self._supervisor = Supervisor(f"{service} bindings", expected=(httpx.HTTPError, OSError))
 
     async def ready(self) -> bool:
         """False while a binding is missing."""
@@ -61,9 +63,11 @@ class BindingWatch:
         await self._supervisor.stop(within=1.0)
 
     async def look(self) -> None:
-        """Refresh `missing`. Raises httpx.HTTPError."""
+        """Refresh `missing`. Raises httpx.HTTPError, and OSError of the URL's `cafile`."""
         # A proxy of the machine's environment does not lead to the broker.
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            verify=self._management.trusted(), timeout=TIMEOUT_SECONDS, trust_env=False
+        ) as http:
             answer = (await http.get(self._url)).raise_for_status()
         bound = {(row["routing_key"], row["destination"]) for row in answer.json()}
         before = self.missing

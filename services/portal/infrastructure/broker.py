@@ -35,10 +35,12 @@ class QueueState:
 
 
 class ManagementApi:
-    """`url` holds user and password; the user needs the tag `monitoring`."""
+    """`url` holds user and password; the user needs the tag `monitoring`. `client` trusts whom the
+    URL's `cafile` names.
+    """
 
     def __init__(self, url: str, vhost: str, client: httpx.AsyncClient) -> None:
-        self._url = f"{url.rstrip('/')}/api/queues/{quote(vhost, safe='')}"
+        self._url = f"{url.partition('?')[0].rstrip('/')}/api/queues/{quote(vhost, safe='')}"
         self._client = client
 
     async def queues(self) -> dict[str, QueueState]:

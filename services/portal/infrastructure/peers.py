@@ -12,7 +12,9 @@ from uuid import UUID
 import httpx
 import structlog
 
+from libs.messaging.broker_url import parse_management_url
 from libs.runtime.auth import DEFAULT_TENANT
+from libs.runtime.failure import StartFailure
 from services.portal.domain.user import User
 from services.portal.infrastructure.sentences import Said
 from services.settings import MarketSettings
@@ -77,6 +79,20 @@ class Reply:
 def trusted() -> SSLContext:
     """Whose certificates are believed. Read once: that takes longer than many a request."""
     return httpx.create_ssl_context()
+
+
+def trusted_with(management_url: str) -> SSLContext:
+    """As `trusted`, and the authorities in the `cafile` of this URL. Raises StartFailure."""
+    cafile = parse_management_url(management_url).cafile if management_url else None
+    if cafile is None:
+        return trusted()
+    context = httpx.create_ssl_context()
+    try:
+        context.load_verify_locations(cafile)
+    except OSError as error:
+        reason = error.strerror or error
+        raise StartFailure(f"RABBITMQ_MANAGEMENT_URL: cafile names {cafile}: {reason}") from None
+    return context
 
 
 class Peers:

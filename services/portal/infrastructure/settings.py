@@ -45,7 +45,7 @@ class PortalSettings(MarketSettings):
     kpis_url: str = "http://127.0.0.1:8085"
 
     rabbitmq_operator_url: str = Field(default="", repr=False)
-    """amqp:// with a user who may read dead letters and write to the redrive exchanges."""
+    """amqp(s):// with a user who may read dead letters and write to the redrive exchanges."""
 
     @property
     def addresses(self) -> dict[str, str]:

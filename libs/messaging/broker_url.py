@@ -1,0 +1,108 @@
+"""RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL: what they may say, and what a refusal means.
+
+Over TLS the broker's certificate is always checked, against the authorities of the machine or the
+file that the parameter `cafile` names.
+"""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiormq.exceptions import AMQPError
+from yarl import URL
+
+PORTS = {"amqp": 5672, "amqps": 5671}
+FILES = ("cafile", "certfile", "keyfile")
+
+
+class BrokerUrlError(ValueError):
+    """The URL cannot be used; one sentence says why, without the password."""
+
+
+def parse_broker_url(text: str) -> URL:
+    """amqp:// or amqps:// as aiormq takes it. Raises BrokerUrlError."""
+    url = _parse(text, tuple(PORTS))
+    for name in sorted(set(url.query) - set(FILES)):
+        if name == "no_verify_ssl":
+            raise BrokerUrlError("no_verify_ssl would trust any server: name its CA in cafile")
+        known = ", ".join(FILES)
+        raise BrokerUrlError(
+            f"the parameter {name[:40]} is not known, leave it out; known are {known}"
+        )
+    if url.query and url.scheme != "amqps":
+        raise BrokerUrlError(f"{next(iter(url.query))} goes with amqps:// only")
+    if "keyfile" in url.query and "certfile" not in url.query:
+        raise BrokerUrlError("keyfile is given without certfile")
+    return url
+
+
+@dataclass(frozen=True)
+class ManagementUrl:
+    """`url` holds user and password, and no slash at its end."""
+
+    url: str
+    cafile: str | None
+
+    def trusted(self) -> ssl.SSLContext | bool:
+        """What httpx takes as `verify`. Raises OSError where the file cannot be used."""
+        return ssl.create_default_context(cafile=self.cafile) if self.cafile else True
+
+
+def parse_management_url(text: str) -> ManagementUrl:
+    """http:// or https:// of the management API, with `cafile` as its only parameter. Raises
+    BrokerUrlError.
+    """
+    url = _parse(text, ("http", "https"))
+    for name in sorted(set(url.query) - {"cafile"}):
+        raise BrokerUrlError(f"the parameter {name[:40]} is not known; known is cafile")
+    if url.query and url.scheme != "https":
+        raise BrokerUrlError("cafile goes with https:// only")
+    return ManagementUrl(str(url.with_query(None)).rstrip("/"), url.query.get("cafile"))
+
+
+def _parse(text: str, schemes: tuple[str, ...]) -> URL:
+    try:
+        url = URL(text)
+        _ = url.port
+    except ValueError:
+        raise BrokerUrlError("is not a URL, or its port is not a number") from None
+    if url.scheme not in schemes:
+        raise BrokerUrlError(f"does not begin with {' or '.join(f'{each}://' for each in schemes)}")
+    if not url.host:
+        raise BrokerUrlError("names no host")
+    for name in url.query:
+        if len(url.query.getall(name)) > 1:
+            raise BrokerUrlError(f"{name[:40]} is given twice")
+    return url
+
+
+def describe_broker_refusal(error: BaseException, url: URL) -> str:
+    """What an error of connecting means for the operator, in one line without the password."""
+    place = f"{url.host}:{url.port or PORTS.get(url.scheme, 5672)}"
+    cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of the broker at {place} is not accepted: {cause.verify_message}"
+    if isinstance(cause, OSError) and (file := _unreadable_file(url)):
+        return file
+    if isinstance(cause, ssl.SSLError):
+        reason = cause.reason or cause
+        return f"no TLS with the broker at {place}: {reason} (see cafile, certfile, keyfile)"
+    if isinstance(error, TimeoutError):
+        return f"no broker answers at {place}: no answer in time"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, AMQPError) and "Errno" not in reason:
+        # The broker closes without a word on a vhost that is missing or forbidden.
+        who = f"the user {url.user}, its password or the vhost {url.path}"
+        plain = ", or wants amqps://" if url.scheme == "amqp" else ""
+        return f"the broker at {place} refuses {who}{plain}"
+    return f"no broker answers at {place}: {reason}"
+
+
+def _unreadable_file(url: URL) -> str | None:
+    for name in FILES:
+        if file := url.query.get(name):
+            try:
+                Path(file).read_bytes()
+            except OSError as error:
+                return f"{name} names {file}: {error.strerror}"
+    return None
