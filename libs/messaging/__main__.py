@@ -5,6 +5,7 @@ The actions are functions of their own modules; here are only arguments and word
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ import typer
 from aio_pika.exceptions import AMQPError
 from yarl import URL
 
+from libs.kernel.secret_files import SecretFileError, take_from_files
 from libs.messaging import topology
 from libs.messaging.broker_url import BrokerUrlError, parse_broker_url, parse_management_url
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect, describe_refusal
@@ -108,6 +110,7 @@ app.add_typer(choreography_app, name="choreography")
 
 
 _FAILURES = (
+    SecretFileError,
     WrongUrl,
     NoDatabase,
     topology.TopologyError,
@@ -126,6 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     """One clear line and exit 1 for everything that can be expected to go wrong."""
     logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
     try:
+        take_from_files(("DATABASE_URL", "RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL"), os.environ)
         app(arguments)
     except _FAILURES as error:
         reason = " ".join(str(error).split()) or type(error).__name__

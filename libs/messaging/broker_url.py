@@ -5,14 +5,24 @@ file that the parameter `cafile` names.
 """
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
+BrokerUrl: TypeAlias = str | Callable[[], str]
+"""A URL, or what reads the one of this moment: a password can change while we run."""
+
 PORTS = {"amqp": 5672, "amqps": 5671}
 FILES = ("cafile", "certfile", "keyfile")
+
+
+def of_this_moment(url: BrokerUrl) -> URL:
+    """Where to connect now."""
+    return URL(url if isinstance(url, str) else url())
 
 
 class BrokerUrlError(ValueError):

@@ -2,6 +2,7 @@
 its failures mean.
 """
 
+import asyncio
 import ssl
 from typing import Any, TypeAlias
 
@@ -28,6 +29,8 @@ DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.Interfa
 
 CONNECT_SECONDS = 5.0
 """For each host, unless the URL says `connect_timeout`."""
+
+PASSWORD_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 COMMAND_SECONDS = 15
 """As long as Postgres lets a relay's transaction rest: a connection this silent is half-open."""
@@ -77,14 +80,27 @@ async def open_connection(
     with one for all, as asyncpg counts it, a first host that is silent would use it up. `options`
     are asyncpg's; what the URL says goes before `server_settings`.
 
+    A `dsn` that is read anew may be ahead of the server, or behind it, while its password is being
+    changed: a refusal is then tried again for about a second.
+
     Raises DatabaseUrlError, and what DATABASE_ERRORS names: of the last host, where all fail.
     """
+    pauses = () if isinstance(dsn, str) else PASSWORD_PAUSES
+    for pause in pauses:
+        try:
+            return await _open(dsn, server_settings or {}, options)
+        except asyncpg.InvalidPasswordError:
+            await asyncio.sleep(pause)
+    return await _open(dsn, server_settings or {}, options)
+
+
+async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, Any]) -> Connection:
     url = parse_database_url(dsn if isinstance(dsn, str) else dsn())
     query = dict(url.query)
     sent = {name: str(query.pop(name)) for name in SENT_TO_THE_SERVER if name in query}
     seconds = float(str(query.pop("connect_timeout", CONNECT_SECONDS)))
     query.pop("channel_binding", None)  # "prefer" and "disable" are what the driver does anyway
-    options["server_settings"] = {**(server_settings or {}), **sent}
+    options = {**options, "server_settings": {**server_settings, **sent}}
     if query.get("sslrootcert") == SYSTEM:
         options["ssl"] = _trusting_the_system(query)
     attributes = str(query.pop("target_session_attrs", "any"))
@@ -102,9 +118,7 @@ async def open_connection(
                 return await asyncpg.connect(bare, host=host, port=port, timeout=seconds, **options)
             except NOT_THIS_HOST as failure:
                 error = failure
-    if error is None:
-        raise ValueError("the URL names no host")
-    raise error
+    raise error or ValueError("the URL names no host")
 
 
 def _trusting_the_system(query: dict[str, Any]) -> ssl.SSLContext:

@@ -50,7 +50,7 @@ def create_engine(
     name = {"application_name": f"{settings.service}-{settings.role}"}
     longest = round(TRANSACTION_STATEMENTS * statement_seconds * 1000)
     engine = engine_of(
-        settings.database_dsn,
+        settings.current_dsn,
         pool_size=RELAY_POOL if settings.role == "relay" else settings.pool_size,
         max_overflow=0 if settings.role == "relay" else OVERFLOW,
         pool_timeout=POOL_SECONDS,

@@ -114,7 +114,7 @@ async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> 
         return
     upkeep = PartitionUpkeep(
         settings.service,
-        database_dsn=settings.database_dsn,
+        database_dsn=settings.current_dsn,
         window=INBOX_WINDOW,
         retention=settings.outbox_retention,
         own=service.own_partitions,
@@ -138,7 +138,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
         yield
         return
     if not settings.relays:
-        notifier = Notifier(settings.database_dsn)
+        notifier = Notifier(settings.current_dsn)
         service.transactions.after_commit = notifier.signal
         async with _started(notifier):
             yield
@@ -147,8 +147,8 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
     service.transactions.after_commit = wake_up.signal
     relay = Relay(
         settings.service,
-        database_dsn=settings.database_dsn,
-        rabbitmq_url=settings.rabbitmq_url,
+        database_dsn=settings.current_dsn,
+        rabbitmq_url=settings.current_broker,
         window=INBOX_WINDOW,
         wake_up=wake_up,
         unconsumed=service.participant.unconsumed,
@@ -175,7 +175,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
             readiness.checks["bindings"] = watch.ready
             await stack.enter_async_context(_started(watch))
         if not settings.pgbouncer:
-            await stack.enter_async_context(_started(Listener(settings.database_dsn, wake_up)))
+            await stack.enter_async_context(_started(Listener(settings.current_dsn, wake_up)))
         await stack.enter_async_context(_started(relay))
         yield
 
@@ -186,7 +186,7 @@ async def _subscribing(service: "Service[Any]", readiness: Readiness) -> AsyncIt
         service.participant,
         service.transactions,
         service.tables,
-        service.settings.rabbitmq_url,
+        service.settings.current_broker,
         window=INBOX_WINDOW,
     )
     readiness.checks["subscriber"] = subscriber.ready

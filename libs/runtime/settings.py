@@ -1,7 +1,8 @@
 """A service's settings: read once in its main.py, from the environment and `.env`."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 from ipaddress import ip_address, ip_network
@@ -11,18 +12,26 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy import URL
 
-from libs.messaging.broker_url import BrokerUrlError, parse_broker_url, parse_management_url
+from libs.kernel.secret_files import SecretFileError, read_secret_file
+from libs.messaging.broker_url import (
+    BrokerUrl,
+    BrokerUrlError,
+    parse_broker_url,
+    parse_management_url,
+)
 from libs.messaging.database_url import (
     DatabaseUrlError,
+    Dsn,
     parse_database_url,
     plain_dsn,
     url_from_parts,
 )
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.runtime.failure import StartFailure
+from libs.runtime.secret_files import SecretFiles
 
 CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"
 
@@ -51,6 +60,44 @@ class DatabaseSettings(BaseSettings):
     postgres_db: str = ""
     postgres_host: str = "127.0.0.1"
     postgres_port: int = Field(default=5432, ge=1, le=65535)
+
+    read_from: Mapping[str, Path] = Field(default_factory=dict)
+    """The files that NAME_FILE named, by the secret that each holds. Not a setting by itself."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before `.env`, each with the files that it names."""
+        files = SecretFiles(settings_cls, env_settings, dotenv_settings)
+        return init_settings, files, env_settings, dotenv_settings, file_secret_settings
+
+    def now(self) -> Self:
+        """These settings with what the files of secrets hold at this moment. What cannot be read or
+        used counts as it did before: files are replaced while we look.
+        """
+        changed: dict[str, str] = {}
+        for name, file in self.read_from.items():
+            if isinstance(getattr(self, name), str):
+                with suppress(SecretFileError):
+                    changed[name] = read_secret_file(file)
+        if all(getattr(self, name) == value for name, value in changed.items()):
+            return self
+        fresh = self.model_copy(update=changed)
+        return fresh if fresh.is_usable() else self
+
+    def is_usable(self) -> bool:
+        """Whether the URLs can be read."""
+        try:
+            _ = self.database_place
+        except DatabaseUrlError:
+            return False
+        return True
 
     @model_validator(mode="after")
     def _database_named(self) -> Self:
@@ -90,8 +137,13 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def database_dsn(self) -> str:
-        """For asyncpg itself, password included."""
+        """For `libs.messaging.database`, password included."""
         return plain_dsn(self.database_place)
+
+    @property
+    def current_dsn(self) -> Dsn:
+        """As `database_dsn`; with secrets in files what reads them, for each new connection."""
+        return (lambda: self.now().database_dsn) if self.read_from else self.database_dsn
 
 
 class ServiceSettings(DatabaseSettings):
@@ -195,6 +247,19 @@ class ServiceSettings(DatabaseSettings):
         """How long delivered events are kept; None when they are deleted."""
         days = self.outbox_retention_days
         return timedelta(days=days) if days else None
+
+    def is_usable(self) -> bool:
+        try:
+            if self.rabbitmq_url:
+                parse_broker_url(self.rabbitmq_url)
+        except BrokerUrlError:
+            return False
+        return super().is_usable()
+
+    @property
+    def current_broker(self) -> BrokerUrl:
+        """RABBITMQ_URL; where a file holds it what reads that, for each new connection."""
+        return (lambda: self.now().rabbitmq_url) if self.read_from else self.rabbitmq_url
 
     @property
     def vhost(self) -> str:

@@ -31,7 +31,7 @@ def connect(
 def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
     transactions = connect(settings)
     reader = PostgresReader(
-        settings.reader_dsn, settings.kpi_timeout_seconds, settings.kpi_max_rows
+        settings.current_reader_dsn, settings.kpi_timeout_seconds, settings.kpi_max_rows
     )
     return Service(
         settings=settings,

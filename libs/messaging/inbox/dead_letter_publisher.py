@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
+from libs.messaging.broker_url import BrokerUrl, of_this_moment
 from libs.messaging.dead_letters.copies import (
     HEADER_ATTEMPTS,
     HEADER_ERROR,
@@ -21,7 +22,7 @@ class DeadLetterPublisher:
     connections that publish, and the one that consumes must go on acknowledging.
     """
 
-    def __init__(self, service: str, rabbitmq_url: str, *, timeout: float = 5.0) -> None:
+    def __init__(self, service: str, rabbitmq_url: BrokerUrl, *, timeout: float = 5.0) -> None:
         self._service = service
         self._url = rabbitmq_url
         self._timeout = timeout
@@ -45,7 +46,8 @@ class DeadLetterPublisher:
 
     async def _open(self) -> aio_pika.abc.AbstractExchange:
         self._connection = await aio_pika.connect(
-            self._url, client_properties={"connection_name": f"{self._service} dead letters"}
+            of_this_moment(self._url),
+            client_properties={"connection_name": f"{self._service} dead letters"},
         )
         channel = await self._connection.channel(on_return_raises=True)
         self._exchange = await channel.get_exchange(

@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any, Generic
 
 import structlog
+from aio_pika import RobustConnection
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from faststream.rabbit.schemas import QueueType
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
-from yarl import URL
 
 from libs.kernel.clock import Clock, utc_now
+from libs.messaging.broker_url import BrokerUrl, of_this_moment
 from libs.messaging.inbox.consumer import BATCH, QueueConsumer
 from libs.messaging.inbox.database import Database
 from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
@@ -74,19 +75,20 @@ class Subscriber(Generic[Unit]):
         participant: Participant,
         transactions: Transactions[Unit],
         tables: MessagingTables,
-        rabbitmq_url: str,
+        rabbitmq_url: BrokerUrl,
         *,
         window: InboxWindow,
         clock: Clock = utc_now,
     ) -> None:
         self._broker = RabbitBroker(
-            URL(rabbitmq_url).update_query(
+            of_this_moment(rabbitmq_url).update_query(
                 name=f"{participant.name} subscriber", heartbeat=HEARTBEAT_SECONDS
             ),
             apply_types=False,
             logger=None,
             reconnect_interval=1,
         )
+        self._url = rabbitmq_url
         self._transactions = transactions
         self._inbox = Inbox(tables.inbox)
         self._clock = clock
@@ -96,6 +98,7 @@ class Subscriber(Generic[Unit]):
         self._slots = asyncio.Semaphore(SLOTS)
         self._subscriptions = [self._subscription(each) for each in participant.reacts_to]
         self._connecting = asyncio.Lock()
+        self._connection: RobustConnection | None = None
         supervisor = partial(
             Supervisor,
             expected=(*BROKER_ERRORS, *RAW_DATABASE_ERRORS),
@@ -146,9 +149,17 @@ class Subscriber(Generic[Unit]):
         """
         if not subscription.subscriber.running:
             async with self._connecting:
-                await self._broker.connect()
+                self._connection = await self._broker.connect()
             await subscription.subscriber.start()
+        self._keep_password()
         return CHECK_SECONDS
+
+    def _keep_password(self) -> None:
+        """aio-pika reconnects by itself, with the password that its connection knows."""
+        if self._connection is not None and not isinstance(self._url, str):
+            password = of_this_moment(self._url).password
+            if password != self._connection.url.password:
+                self._connection.url = self._connection.url.with_password(password)
 
     async def ready(self) -> bool:
         """Every queue has its consumer at this moment, and none is failing."""

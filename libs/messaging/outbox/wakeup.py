@@ -7,6 +7,7 @@ that the whole cluster shares. A lost signal costs at most a second: the relay a
 import asyncio
 
 from libs.messaging.database import DATABASE_ERRORS, connect
+from libs.messaging.database_url import Dsn
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.supervision import Supervisor
 
@@ -45,7 +46,7 @@ class WakeUp:
 class Notifier(WakeUp):
     """Wakes relays in other processes: at most one NOTIFY about every ten milliseconds."""
 
-    def __init__(self, database_dsn: str) -> None:
+    def __init__(self, database_dsn: Dsn) -> None:
         super().__init__()
         self._connection = KeptConnection(lambda: connect(database_dsn, "outbox wake-up"))
         self._supervisor = Supervisor("outbox wake-up", expected=DATABASE_ERRORS)
@@ -76,7 +77,7 @@ class Listener:
     It needs a direct connection, because PgBouncer cannot carry LISTEN.
     """
 
-    def __init__(self, database_dsn: str, wake_up: WakeUp) -> None:
+    def __init__(self, database_dsn: Dsn, wake_up: WakeUp) -> None:
         self._dsn = database_dsn
         self._wake_up = wake_up
         self._lost = asyncio.Event()

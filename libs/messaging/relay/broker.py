@@ -8,7 +8,8 @@ import aiormq
 from aiormq.abc import AbstractChannel
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity
-from yarl import URL
+
+from libs.messaging.broker_url import BrokerUrl, of_this_moment
 
 HEARTBEAT_SECONDS = 10
 
@@ -27,7 +28,7 @@ class Broker:
     def __init__(
         self,
         service: str,
-        url: str,
+        url: BrokerUrl,
         *,
         expected_queues: Mapping[str, Sequence[str]] | None = None,
         timeout: float = 5.0,
@@ -36,9 +37,8 @@ class Broker:
         self.timeout = timeout
         self.missing_queues: dict[str, list[str]] = {}
         self._expected = dict(expected_queues or {})
-        target = URL(url)
-        self.user = target.user or "guest"
-        self._url = target.update_query(name=f"{service} relay", heartbeat=HEARTBEAT_SECONDS)
+        self.user = of_this_moment(url).user or "guest"
+        self._url = url
         self._connection: aiormq.Connection | None = None
         self._opening = asyncio.Lock()
 
@@ -52,7 +52,11 @@ class Broker:
             connection = self._connection
             if connection is None or not connection.is_opened:
                 await self.close()
-                connection = aiormq.Connection(self._url)
+                connection = aiormq.Connection(
+                    of_this_moment(self._url).update_query(
+                        name=f"{self.exchange} relay", heartbeat=HEARTBEAT_SECONDS
+                    )
+                )
                 with broker_errors():
                     async with asyncio.timeout(self.timeout):
                         await connection.connect()

@@ -16,7 +16,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from libs.messaging.broker_url import BrokerUrl
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
+from libs.messaging.database_url import Dsn
 from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
@@ -44,8 +46,8 @@ class Relay:
         self,
         service: str,
         *,
-        database_dsn: str,
-        rabbitmq_url: str,
+        database_dsn: Dsn,
+        rabbitmq_url: BrokerUrl,
         window: InboxWindow,
         wake_up: WakeUp | None = None,
         unconsumed: Collection[str] = (),

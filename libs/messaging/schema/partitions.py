@@ -24,6 +24,7 @@ from datetime import timedelta
 import asyncpg
 
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
+from libs.messaging.database_url import Dsn
 from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.supervision import Supervisor
 
@@ -82,7 +83,7 @@ class PartitionUpkeep:
         self,
         service: str,
         *,
-        database_dsn: str,
+        database_dsn: Dsn,
         window: InboxWindow,
         retention: timedelta | None,
         own: Maintain | None = None,

@@ -19,6 +19,7 @@ import structlog
 
 from libs.kernel.errors import DomainError
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
+from libs.messaging.database_url import Dsn
 from libs.runtime.problems import Unavailable
 from services.kpis.application.ports import Cell, Result
 from services.kpis.domain.errors import (
@@ -51,7 +52,7 @@ class KpisUnavailable(Unavailable):
 
 @dataclass(frozen=True)
 class PostgresReader:
-    dsn: str
+    dsn: Dsn
     timeout_seconds: float
     max_rows: int
 

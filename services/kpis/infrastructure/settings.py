@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from libs.messaging.database_url import DatabaseUrlError, parse_database_url, plain_dsn
+from libs.messaging.database_url import DatabaseUrlError, Dsn, parse_database_url, plain_dsn
 from services.settings import MarketSettings
 
 
@@ -41,3 +41,15 @@ class KpisSettings(MarketSettings):
     @property
     def reader_dsn(self) -> str:
         return plain_dsn(parse_database_url(self.reader_database_url))
+
+    @property
+    def current_reader_dsn(self) -> Dsn:
+        """As `reader_dsn`; with secrets in files what reads them, for each new connection."""
+        return (lambda: self.now().reader_dsn) if self.read_from else self.reader_dsn
+
+    def is_usable(self) -> bool:
+        try:
+            _ = self.reader_dsn
+        except DatabaseUrlError:
+            return False
+        return super().is_usable()

@@ -5,6 +5,7 @@ The first admin comes from here.
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -15,6 +16,7 @@ import typer
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
+from libs.kernel.secret_files import SecretFileError, take_from_files
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.database import check_database
@@ -43,6 +45,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def run(arguments: Sequence[str], connect: Connect) -> None:
     """One command; a trouble that can be mended is one line and exit code 2."""
     with one_line_errors():
+        try:
+            take_from_files(["PASSWORD"], os.environ)
+        except SecretFileError as error:
+            raise StartFailure(str(error)) from None
         app(list(arguments), obj=connect, prog_name="portal")
 
 
@@ -57,7 +63,9 @@ def add_user(  # nosec B107  # an empty password is asked for
     customer_id: Annotated[UUID | None, typer.Option(help="The buyer's customer record.")] = None,
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="PASSWORD")] = "",
 ) -> None:
-    """Make a user, and print the id; the password is asked for, or read from PASSWORD."""
+    """Make a user, and print the id; the password is asked for, or read from PASSWORD
+    or from the file that PASSWORD_FILE names.
+    """
 
     async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
         check_password(password, email=normal_email(email))

@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractChannel
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.messaging import topology
+from libs.messaging.broker_url import BrokerUrl
 from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -50,7 +51,7 @@ async def subscribe(
     async def start(
         reaction: sample.Reaction = sample.reserve_credit,
         transactions: Transactions[sample.CreditUnitOfWork] | None = None,
-        url: str = broker,
+        url: BrokerUrl = broker,
         batch_delay: float = 0.0,
     ) -> Subscriber[sample.CreditUnitOfWork]:
         subscriber = Subscriber(
