@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as MalformedBase64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -20,6 +21,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from prometheus_client import Counter
 from pydantic import BeforeValidator, InstanceOf
 
+from libs.kernel.secret_files import SecretFileError, read_secret_file
+
 log = structlog.get_logger(__name__)
 
 KEY_BYTES = 32
@@ -27,6 +30,10 @@ NONCE_BYTES = 12
 LOGGED_AGAIN_SECONDS = 600.0
 """A value that does not open is logged no more often than this, however often it is read."""
 MOST_REMEMBERED = 10_000
+LOOK_AGAIN_SECONDS = 1.0
+"""So old may be what a process knows of the file of its keys when it seals."""
+UNKNOWN_KEY_SECONDS = 0.05
+"""Neither damaged values nor forged ones make us look at the file more often."""
 
 UNREADABLE = Counter("sealed_values_unreadable", "Reads that met a sealed value that does not open")
 
@@ -36,30 +43,67 @@ class CannotDecrypt(Exception):
 
 
 class Cipher:
-    """Seals with the current key, opens with any of `keys` (id -> 32 bytes)."""
+    """Seals with the current key, opens with any of `keys` (id -> 32 bytes). Keys that stand in a
+    `file` are read again when that changes: then no restart is needed for a new key.
+    """
 
-    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
+    def __init__(
+        self, keys: Mapping[str, bytes], current: str, *, file: Path | None = None
+    ) -> None:
         self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._current = current
+        self._file = file
+        self._seen = _stamp(file)
+        self._looked_at = time.monotonic()
 
     @property
     def key_ids(self) -> frozenset[str]:
+        self._look(0.0)
         return frozenset(self._ciphers)
+
+    @property
+    def current(self) -> str:
+        """The id of the key that seals."""
+        self._look(LOOK_AGAIN_SECONDS)
+        return self._current
+
+    def _look(self, after: float) -> None:
+        """Read the file again where it has changed, and was looked at more than so many seconds
+        ago. A file that cannot be used changes nothing.
+        """
+        now = time.monotonic()
+        if self._file is None or now - self._looked_at < after:
+            return
+        self._looked_at = now
+        if (stamp := _stamp(self._file)) == self._seen:
+            return
+        try:
+            keys = parse_keys(read_secret_file(self._file))
+        except (SecretFileError, ValueError) as error:
+            log.error("the file of the data keys cannot be used", reason=str(error))
+            return
+        self._seen = stamp
+        self._ciphers = {key_id: AESGCM(key) for key_id, key in keys.items()}
+        self._current = next(iter(keys))
+        log.info("data keys read again", current=self._current, known=len(keys))
 
     def encrypt(self, plaintext: bytes, context: str) -> bytes:
         """One byte length of the key id, the key id, a 12 byte nonce, the ciphertext and its tag.
 
         `context` says where the value stands, such as `vehicles.plate:UUID`.
         """
-        key_id = self._current.encode()
+        current = self.current
+        key_id = current.encode()
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = self._ciphers[self._current].encrypt(nonce, plaintext, context.encode())
+        sealed = self._ciphers[current].encrypt(nonce, plaintext, context.encode())
         return bytes([len(key_id)]) + key_id + nonce + sealed
 
     def decrypt(self, sealed: bytes, context: str) -> bytes:
         """Raises CannotDecrypt, whose message holds neither the value nor a key."""
         start = 1 + sealed[0] if sealed else 0
         key_id = sealed[1:start].decode(errors="replace")
+        if key_id not in self._ciphers:  # another process may seal with a new key already
+            self._look(UNKNOWN_KEY_SECONDS)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise CannotDecrypt(f"no key of id {key_id!r}")
@@ -138,20 +182,35 @@ class BlindIndex:
         return hmac.digest(self._key, message, "sha256")
 
 
+def _stamp(file: Path | None) -> tuple[int, int, int] | None:
+    """Changes with the file; None where there is none."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_ino, found.st_mtime_ns, found.st_size) if found else None
+
+
 def new_key() -> str:
     """A random key, as the settings below expect it."""
     return b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def parse_cipher(text: object) -> Cipher:
-    """`ID:BASE64,ID:BASE64`, the current key first. Raises ValueError, never repeating the text."""
+    """As `parse_keys`; what a file held is read there again."""
     if isinstance(text, Cipher):
         return text
-    entries = [entry.partition(":") for entry in str(text).split(",")]
+    keys = parse_keys(str(text))
+    return Cipher(keys, next(iter(keys)), file=getattr(text, "file", None))
+
+
+def parse_keys(text: str) -> dict[str, bytes]:
+    """`ID:BASE64,ID:BASE64`, the current key first. Raises ValueError, never repeating the text."""
+    entries = [entry.partition(":") for entry in text.split(",")]
     keys = {key_id.strip(): _parse_key(encoded) for key_id, _, encoded in entries}
     if "" in keys or len(keys) != len(entries) or any(len(key_id) > 255 for key_id in keys):
         raise ValueError("expected ID:BASE64[,ID:BASE64...], each id once, the current key first")
-    return Cipher(keys, next(iter(keys)))
+    return keys
 
 
 def parse_blind_index(text: object) -> BlindIndex:

@@ -85,7 +85,7 @@ class KeyCheck:
     async def _unknown(
         self, connection: AsyncConnection, column: Column[bytes]
     ) -> Sequence[tuple[str, int]]:
-        used = _key_id(column).label("used")
+        used = key_id_of(column).label("used")
         known = [key_id.encode() for key_id in self._cipher.key_ids]
         found = await connection.execute(
             select(used, func.count()).where(column.is_not(None), used.not_in(known)).group_by(used)
@@ -96,7 +96,7 @@ class KeyCheck:
         """False where several values carry the id of this key, and it opens none of them."""
         rows = await connection.execute(
             select(column.table.c.id, column)
-            .where(column.is_not(None), _key_id(column) == key_id.encode())
+            .where(column.is_not(None), key_id_of(column) == key_id.encode())
             .order_by(column.table.c.id)
             .limit(TRIED)
         )
@@ -126,7 +126,7 @@ class KeyCheck:
         self.problem = problem
 
 
-def _key_id(column: Column[bytes]) -> ColumnElement[bytes]:
+def key_id_of(column: Column[bytes]) -> ColumnElement[bytes]:
     """As `Cipher.encrypt` writes it: one byte of length, then the id."""
     empty = func.octet_length(column) == 0
     named = func.substring(column, 2, func.get_byte(column, 0), type_=LargeBinary())

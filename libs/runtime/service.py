@@ -1,6 +1,7 @@
 """A service as a process: the web application, and by its role the relay, subscriber and loops."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -19,7 +20,8 @@ from libs.runtime import given_up, handlers, openapi, pages
 from libs.runtime.answering import COMPRESSION, UNCOMPRESSED, NotModified, UsualHeaders
 from libs.runtime.auth import Authenticator
 from libs.runtime.data_keys import Sealed
-from libs.runtime.failure import one_line_errors
+from libs.runtime.database import check_database
+from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
 from libs.runtime.metrics import PoolUse, start_at_zero
@@ -34,6 +36,7 @@ from libs.runtime.telemetry import RequestContext, records_spans
 Unit = TypeVar("Unit", bound=UnitOfWork)
 S = TypeVar("S", bound=ServiceSettings)
 
+RESEAL = "re-seal"
 RESERVED_CONNECTIONS = 4
 """Of the pool: two for the subscriber's batches, one for the sampler, one for a loop. More loops at
 work at once use the overflow. The relay has connections of its own."""
@@ -136,9 +139,35 @@ def create_app(service: Service[Any]) -> FastAPI:
 
 
 def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
-    """Run the service until SIGTERM or Ctrl-C; an error at start is one line and exit code 2."""
-    from libs.runtime.server import serve
-
+    """Run the service until SIGTERM or Ctrl-C; with the word `re-seal` seal anew what earlier data
+    keys have sealed, and end. An error at start is one line and exit code 2.
+    """
     with one_line_errors():
+        if words := [word for word in sys.argv[1:] if word != RESEAL]:
+            raise StartFailure(f"{words[0]!r} is not known: leave it out, or write {RESEAL}")
         settings = read_settings(settings_type)
+        if RESEAL in sys.argv[1:]:
+            sys.exit(asyncio.run(_reseal(settings, build)))
+        from libs.runtime.server import serve
+
         serve(settings, lambda: build(settings))
+
+
+async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
+    """The exit code: 1 where an earlier key is still used."""
+    from libs.runtime.resealing import reseal, to_standard_error
+
+    await check_database(settings)
+    service = build(settings)
+    try:
+        if service.sealed is None:
+            raise StartFailure(f"{settings.service} seals nothing")
+        engine = service.transactions.engine
+        result = await reseal(engine, service.sealed, progress=to_standard_error)
+    finally:
+        for close in service.closing:
+            await close()
+        await service.transactions.engine.dispose()
+    for line in result.lines():
+        print(line)  # noqa: T201
+    return 1 if result.left else 0

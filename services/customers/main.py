@@ -2,6 +2,7 @@
 
 python -m services.customers.main                     serve (ROLE: all, api, worker, relay)
 python -m services.customers.main replay-erasures     after a restore, before serving
+python -m services.customers.main re-seal             after a change of DATA_KEYS
 """
 
 import asyncio

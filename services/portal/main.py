@@ -1,6 +1,7 @@
 """The portal as a process: the only wiring.
 
 python -m services.portal.main                         serve (ROLE: all, api, worker, relay)
+python -m services.portal.main re-seal                 after a change of DATA_KEYS
 python -m services.portal.main --help                  users, tokens and keys from a terminal
 """
 
@@ -16,7 +17,7 @@ from libs.messaging.saga.choreography import Choreography
 from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
-from libs.runtime.service import Service, main
+from libs.runtime.service import RESEAL, Service, main
 from services.portal.infrastructure import assets, http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
@@ -104,7 +105,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 1 and sys.argv[1:] != [RESEAL]:
         from services.portal.infrastructure.terminal import run
 
         run(sys.argv[1:], connect)

@@ -1,4 +1,5 @@
-"""The vehicles service, wired. `python -m services.vehicles.main` runs it."""
+"""The vehicles service, wired. `python -m services.vehicles.main` runs it; with the word `re-seal`
+it seals the papers anew after a change of DATA_KEYS."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
