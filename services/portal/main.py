@@ -26,7 +26,7 @@ from services.portal.infrastructure.passwords import Argon2Passwords
 from services.portal.infrastructure.peers import Peers, trusted_with
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.tables import TABLES, signing_keys, users
+from services.portal.infrastructure.tables import TABLES, signing_keys, submissions, users
 from services.portal.infrastructure.templating import FOR_TLS, HEADERS
 from services.portal.infrastructure.tokens import Tokens
 from services.portal.infrastructure.vault import Vault
@@ -92,7 +92,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         own_partitions=keeping.months(settings),
         sealed=Sealed(
             settings.data_keys,
-            [users.c.name, users.c.email, signing_keys.c.private_key],
+            [users.c.name, users.c.email, signing_keys.c.private_key, submissions.c.sealed_content],
             Indexed(users.c.email_index, Vault(settings.data_keys, settings.index_key).finds),
         ),
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),

@@ -37,7 +37,7 @@ class PortalUnitOfWork(UnitOfWork):
         self.keys = PostgresKeys(connection, vault)
         self.audits = PostgresAudits(connection)
         self.checks = PostgresChecks(connection)
-        self.submissions = PostgresSubmissions(connection)
+        self.submissions = PostgresSubmissions(connection, vault)
         self.timeline = PostgresTimeline(connection, compensations)
 
     async def flush(self) -> None:

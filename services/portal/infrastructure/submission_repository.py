@@ -13,8 +13,10 @@ from services.portal.domain.submission import RowError, Submission, SubmissionSt
 from services.portal.infrastructure.i18n import SOURCE
 from services.portal.infrastructure.import_words import SAID, row_text
 from services.portal.infrastructure.tables import submission_errors, submissions
+from services.portal.infrastructure.vault import Vault
 
-COLUMNS = [column for column in submissions.c if column.name not in ("content", "digest")]
+FILE = ("content", "sealed_content", "digest")
+COLUMNS = [column for column in submissions.c if column.name not in FILE]
 READY_FOR = timedelta(days=1)
 """How long a submission waits for the word of who handed it in."""
 UNFINISHED = text("status <> 'FAILED'")
@@ -24,8 +26,9 @@ only as long as it plans each statement anew.
 
 
 class PostgresSubmissions:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, vault: Vault) -> None:
         self._connection = connection
+        self._vault = vault
 
     async def add(self, submission: Submission, content: bytes, digest: bytes) -> Submission:
         added = await self._connection.execute(
@@ -38,7 +41,7 @@ class PostgresSubmissions:
                 name=submission.name,
                 total=submission.total,
                 digest=digest,
-                content=content,
+                sealed_content=self._vault.seal_content(submission.id, content),
                 created_at=submission.created_at,
                 **_progress(submission),
             )
@@ -82,7 +85,7 @@ class PostgresSubmissions:
         values = _progress(submission)
         if submission.finished_at is not None:
             # Content is compared while it runs only: a digest that is no digest matches none.
-            values |= {"content": None, "digest": submission.id.bytes}
+            values |= {"content": None, "sealed_content": None, "digest": submission.id.bytes}
         values["due_at"] = func.now() + submission.pause
         await self._connection.execute(
             update(submissions).where(submissions.c.id == submission.id).values(values)
@@ -104,8 +107,15 @@ class PostgresSubmissions:
             )
 
     async def content(self, submission_id: UUID) -> bytes:
-        query = select(submissions.c.content).where(submissions.c.id == submission_id)
-        return await self._connection.scalar(query) or b""
+        query = select(submissions.c.content, submissions.c.sealed_content).where(
+            submissions.c.id == submission_id
+        )
+        row = (await self._connection.execute(query)).first()
+        if row is None:
+            return b""
+        if row.sealed_content is None:
+            return row.content or b""
+        return self._vault.read_content(submission_id, row.sealed_content)
 
     async def discard(self, submission_id: UUID) -> None:
         await self._connection.execute(

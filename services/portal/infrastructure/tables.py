@@ -188,11 +188,13 @@ submissions = Table(
     Column("reason", Text),
     Column("digest", LargeBinary, nullable=False),
     Column("content", LargeBinary),
+    Column("sealed_content", LargeBinary),
     _instant("created_at"),
     _instant("finished_at", nullable=True),
     CheckConstraint("status IN ('READY', 'RUNNING', 'DONE', 'FAILED')", "status"),
     CheckConstraint("succeeded >= 0 AND failed >= 0", "counts"),
 )
+"""`sealed_content`: the file, until it is through. `content`: one that an earlier release took."""
 Index("ix_submissions_page", submissions.c.tenant_id, submissions.c.id)
 Index(
     "uq_submissions_digest",

@@ -1,4 +1,6 @@
-"""What is stored sealed: users' names and e-mails, and the private keys that sign tokens."""
+"""What is stored sealed: users' names and e-mails, the private keys that sign tokens, and files
+that were handed in.
+"""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping
 
-from libs.runtime.crypto import BlindIndex, Cipher
+from libs.runtime.crypto import BlindIndex, CannotDecrypt, Cipher, report_unreadable
 from services.portal.domain.user import words_of
 
 PERSONAL = ("name", "email")
@@ -48,6 +50,17 @@ class Vault:
         pem = self._cipher.read(sealed, f"signing_keys.private_key:{key_id}")
         return None if pem is None else pem.encode()
 
+    def seal_content(self, submission_id: UUID, content: bytes) -> bytes:
+        return self._cipher.encrypt(content, _content(submission_id))
+
+    def read_content(self, submission_id: UUID, sealed: bytes) -> bytes:
+        """Empty where it cannot be read: who handed it in is told that there is no row in it."""
+        try:
+            return self._cipher.decrypt(sealed, _content(submission_id))
+        except CannotDecrypt as error:
+            report_unreadable(_content(submission_id), error)
+            return b""
+
     def email_index(self, email: str) -> bytes:
         return self._index.of(email, "users.email")
 
@@ -66,6 +79,10 @@ class Vault:
     def csrf_token(self, token: str) -> bytes:
         """What a page of this session, or of this visitor, has to send back."""
         return self._index.of(token, "csrf")
+
+
+def _content(submission_id: UUID) -> str:
+    return f"submissions.sealed_content:{submission_id}"
 
 
 def token_hash(token: str) -> bytes:

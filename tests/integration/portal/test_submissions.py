@@ -18,7 +18,7 @@ from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import User
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import AddUser, execute, signed_in
 
 Portal = Transactions[PortalUnitOfWork]
 
@@ -98,6 +98,43 @@ async def test_progress_and_the_rows_that_failed_are_told(
             "reason": "This is not a year, such as 2021.",
         }
     ]
+    assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
+
+
+async def test_what_is_handed_in_is_in_no_table_in_clear(
+    add_user: AddUser, transactions: Portal, portal_database: str
+) -> None:
+    content = b"plate\nABC1D23\n"
+    submission = await hand_in(transactions, await add_user("seller"), content)
+
+    query = "SELECT convert_to(t::text, 'UTF8') AS row FROM submissions AS t"
+    [row] = await execute(portal_database, query)
+    assert str(submission.id).encode() in row["row"]
+    for clear in (b"ABC1D23", b"ABC1D23".hex().encode()):
+        assert clear not in row["row"]
+    assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == content
+    await finish(transactions, submission)
+    assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
+
+
+async def test_what_an_earlier_release_took_in_is_read(
+    add_user: AddUser, transactions: Portal, portal_database: str
+) -> None:
+    submission = await hand_in(transactions, await add_user("seller"))
+    await execute(
+        portal_database, "UPDATE submissions SET content = 'old rows', sealed_content = NULL"
+    )
+
+    content = await transactions.run(lambda uow: uow.submissions.content(submission.id))
+    assert content == b"old rows"
+
+
+async def test_what_no_key_opens_is_no_file(
+    add_user: AddUser, transactions: Portal, portal_database: str
+) -> None:
+    submission = await hand_in(transactions, await add_user("seller"))
+    await execute(portal_database, "UPDATE submissions SET sealed_content = 'damaged'")
+
     assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
 
 
