@@ -1,8 +1,9 @@
 """The table of faults in tests/README.md names tests that are there."""
 
-import ast
 import re
 from pathlib import Path
+
+from tests.documents.named import functions_in
 
 TESTS = Path(__file__).parents[1]
 ROW = re.compile(r"^\| (\d+) \| .+ \| `([\w/]+\.py)::(\w+)` \|$", re.MULTILINE)
@@ -12,11 +13,7 @@ def test_each_fault_of_the_table_is_shown_by_a_test_that_is_there() -> None:
     rows = ROW.findall((TESTS / "README.md").read_text())
     numbers = [int(number) for number, _, _ in rows]
     assert set(range(1, 45)) <= set(numbers) <= set(range(1, 68))
-    missing = [f"{path}::{name}" for _, path, name in rows if name not in functions_of(path)]
+    missing = [
+        f"{path}::{name}" for _, path, name in rows if name not in functions_in(TESTS / path)
+    ]
     assert not missing
-
-
-def functions_of(path: str) -> set[str]:
-    functions = ast.FunctionDef | ast.AsyncFunctionDef
-    tree = ast.parse((TESTS / path).read_text())
-    return {node.name for node in tree.body if isinstance(node, functions)}

@@ -1,0 +1,142 @@
+"""The documents in docs/ say what the code does, and name what is there."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.documents.__main__ import main as command
+from tests.documents.commands import Unknown, commands_in, look_for
+from tests.documents.named import functions_in
+from tests.documents.sections import ROOT, SectionMissing, documents, with_section
+
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+READMES = [ROOT / "README.md", *sorted((ROOT / "services").glob("*/README.md"))]
+TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+SHOWN_BY = "shown by |"
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+each_text = pytest.mark.parametrize(
+    "path", [*DOCUMENTS, *READMES], ids=lambda path: str(path.relative_to(ROOT))
+)
+
+
+def test_what_is_generated_is_as_the_code_says() -> None:
+    stale = [path.name for path, text in documents().items() if path.read_text() != text]
+    assert not stale, "run ./taskw documents"
+
+
+def test_the_command_says_what_is_stale_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "docs").mkdir()
+    for path in documents():
+        name = path.relative_to(ROOT)
+        (tmp_path / name).write_text(
+            path.read_text().replace("| **all** | 32 |", "| **all** | 33 |")
+        )
+    before = (tmp_path / "docs" / "saga-report.md").read_text()
+    monkeypatch.setattr(sys, "argv", ["documents", "--check"])
+    with pytest.raises(SystemExit) as ended:
+        command(tmp_path)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "docs/saga-report.md is stale: run ./taskw documents\n"
+    assert (tmp_path / "docs" / "saga-report.md").read_text() == before
+
+
+def test_a_document_without_a_place_for_its_section_is_named() -> None:
+    with pytest.raises(SectionMissing, match=r"here\.md has no section between .*sizes:begin"):
+        with_section("no markers", "sizes", "content", where="here.md")
+
+
+@each_text
+def test_every_test_that_is_named_is_there(path: Path) -> None:
+    named = TEST.findall(path.read_text())
+    missing = [
+        f"{file}::{name}" if name else file
+        for file, name in named
+        if not (ROOT / file).exists() or (name and name not in functions_in(ROOT / file))
+    ]
+    assert not missing
+
+
+@each_document
+def test_every_row_of_what_holds_names_its_test(path: Path) -> None:
+    """In a table whose last column is `shown by` each row ends with a test, or with a command."""
+    rows = list(_rows_of_what_holds(path.read_text()))
+    unshown = [row for row in rows if not re.search(r"\| `(tests/|\./taskw )[^|]+ \|$", row)]
+    assert not unshown
+    assert rows or path.name in {"glossary.md", "operations.md"}
+
+
+@each_text
+def test_every_command_that_is_named_is_known(path: Path) -> None:
+    unknown = []
+    for line in commands_in(path.read_text()):
+        try:
+            look_for(line)
+        except Unknown as error:
+            unknown.append(f"{line}: {error}")
+    assert not unknown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "./taskw nope",
+        "./taskw dead lst",
+        "./taskw dead list --al",
+        "./taskw outbox list nobody",
+        "./taskw rebuild now",
+        "./taskw migrate orders upgrad head",
+        "./taskw topology chek",
+        "./taskw soak --sed 3",
+        "./taskw bench hops",
+        "./taskw down && ./taskw upp",
+        "docker compose stop vehicle",
+        "docker compose --profile x up",
+        "docker compose begin",
+        "docker compose exec portal python -m deploy.docker serve portal rotate-key",
+        "docker compose run --rm customers serve customers replay-erasure",
+        "python -m libs.nothing",
+    ],
+)
+def test_a_command_that_is_not_there_is_noticed(line: str) -> None:
+    assert list(commands_in(f"Run `{line}` then.")) == [line]
+    with pytest.raises(Unknown):
+        look_for(line)
+
+
+@each_text
+def test_every_link_leads_somewhere(path: Path) -> None:
+    for target in LINK.findall(FENCED.sub("", path.read_text())):
+        if target.startswith(("http:", "https:", "mailto:")):
+            continue
+        name, _, heading = target.partition("#")
+        file = path.parent / name if name else path
+        assert file.exists(), target
+        if heading:
+            headings = HEADING.findall(file.read_text())
+            assert heading in {_anchor(each) for each in headings}, target
+
+
+def _rows_of_what_holds(text: str) -> list[str]:
+    rows, inside = [], False
+    for line in text.splitlines():
+        if line.startswith("|") and line.endswith(SHOWN_BY):
+            inside = True
+        elif not line.startswith("|"):
+            inside = False
+        elif inside and not re.fullmatch(r"[|\s-]+", line):
+            rows.append(line)
+    return rows
+
+
+def _anchor(heading: str) -> str:
+    """As forges make it of a heading."""
+    words = re.sub(r"[^\w\s-]", "", heading.lower())
+    return words.strip().replace(" ", "-")

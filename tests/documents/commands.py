@@ -1,0 +1,223 @@
+"""The commands that a document names, and whether there are such commands.
+
+Each is followed to the program that reads its words: through Taskfile.yml, compose.yaml and the
+programs that hand words on. No command is run, but some programs are asked for their `--help`.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from io import StringIO
+from typing import Any
+
+import typer
+import yaml  # type: ignore[import-untyped]
+from alembic.config import CommandLine
+
+from deploy.services import SERVICES
+from tests.documents.sections import ROOT
+
+FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+BEGINS = re.compile(r"([A-Z_]+=\S+ )*(\./taskw|docker compose|python3? -m)\b")
+SETTING = re.compile(r"[A-Z_]+=.*")
+MODULE = re.compile(r"-m ([\w.]+)([^{]*)")
+COMPOSE = {"up", "down", "stop", "start", "restart", "kill", "run", "exec", "logs", "ps", "build"}
+TAKES_VALUE = {"--profile", "-f", "--file"}
+"""Options of docker compose before its command."""
+
+HANDED_ON: Mapping[tuple[str, str], Sequence[str]] = {
+    ("deploy.local", "migrate"): ("libs.runtime.migrations",),
+    ("deploy.local", "dead"): ("libs.messaging", "dead"),
+    ("deploy.local", "topology"): ("libs.messaging", "topology"),
+}
+"""Commands that leave their words to another program."""
+APPS = {
+    "deploy.local": "deploy.local.__main__",
+    "deploy.docker": "deploy.docker.__main__",
+    "libs.messaging": "libs.messaging.__main__",
+    "services.portal.main": "services.portal.infrastructure.terminal",
+    "tests.chaos": "tests.chaos.__main__",
+}
+"""Modules with a Typer application `app`, by the module that is run."""
+ONLY: Mapping[str, set[str]] = {
+    "services.customers.main": {"replay-erasures"},
+    "services.kpis.rebuild": set(),
+    "deploy.audit": set(),
+    "tests.bench": {"relay", "hop", "subscriber", "purchases"},
+}
+"""Programs without options, and the words that they know."""
+
+
+class Unknown(Exception):
+    """There is no such command; one line says what is not known."""
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """The lines of shell blocks and the spans of code that begin with a program of ours."""
+    for language, block in FENCED.findall(text):
+        if language in ("bash", "sh", "console"):
+            lines = block.replace("\\\n", " ").splitlines()
+            yield from (line.strip() for line in lines if BEGINS.match(line.strip()))
+    for span in SPAN.findall(FENCED.sub("", text)):
+        command = " ".join(span.split())
+        if BEGINS.match(command):
+            yield command
+
+
+def look_for(command: str) -> None:
+    """Raises Unknown."""
+    for part in re.split(r"&&|\|", command):
+        words = shlex.split(part, comments=True)
+        while words and SETTING.fullmatch(words[0]):
+            words.pop(0)
+        if words and "…" not in words:
+            _program(words)
+
+
+def _program(words: Sequence[str]) -> None:
+    match list(words):
+        case ["./taskw", *rest]:
+            _task([word for word in rest if word != "--" and not SETTING.fullmatch(word)])
+        case ["docker", "compose", *rest]:
+            _compose(rest)
+        case ["python" | "python3", "-m", module, *rest]:
+            _module(module, rest)
+
+
+def _task(words: Sequence[str]) -> None:
+    tasks = _yaml("Taskfile.yml")["tasks"]
+    names = {alias: name for name, task in tasks.items() for alias in task.get("aliases", ())}
+    if not words:
+        return
+    name, *arguments = words
+    task = tasks.get(names.get(name, name))
+    if task is None:
+        raise Unknown(f"Taskfile.yml has no task {name}")
+    line = str(task.get("cmd") or task["cmds"])
+    if arguments and "CLI_ARGS" not in line:
+        raise Unknown(f"the task {name} takes no arguments")
+    if found := MODULE.search(line):
+        _module(found[1], [*found[2].split(), *arguments])
+
+
+def _compose(words: Sequence[str]) -> None:
+    file = _yaml("compose.yaml")
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option in TAKES_VALUE:
+            _profile(option, rest.pop(0), file)
+    if not rest:
+        return
+    command, *arguments = rest
+    if command not in COMPOSE:
+        raise Unknown(f"docker compose has no command {command}")
+    names = [word for word in arguments if not word.startswith("-")]
+    if not names:
+        return
+    if command not in ("run", "exec"):
+        for name in names:
+            _service(name, file)
+        return
+    _service(names[0], file)
+    inside = arguments[arguments.index(names[0]) + 1 :]
+    if command == "exec":
+        _program(inside)
+    elif names[0] in {spec.name for spec in SERVICES}:
+        _module("deploy.docker", inside)
+
+
+def _profile(option: str, value: str, file: Mapping[str, Any]) -> None:
+    known = {name for each in file["services"].values() for name in each.get("profiles", ())}
+    if option == "--profile" and value not in known:
+        raise Unknown(f"compose.yaml has no profile {value}")
+
+
+def _service(name: str, file: Mapping[str, Any]) -> None:
+    if name not in file["services"]:
+        raise Unknown(f"compose.yaml has no service {name}")
+
+
+def _module(module: str, words: Sequence[str]) -> None:
+    arguments = [word for word in words if word != "--"]
+    if module == "deploy.local" and arguments[:1] == ["outbox"]:
+        _outbox(arguments[1:])
+    elif (way := HANDED_ON.get((module, arguments[0] if arguments else ""))) is not None:
+        _module(way[0], [*way[1:], *arguments[1:]])
+    elif module == "deploy.docker" and arguments[:1] == ["serve"]:
+        _service(arguments[1], {"services": {spec.name: spec for spec in SERVICES}})
+        if arguments[2:]:
+            _module(f"services.{arguments[1]}.main", arguments[2:])
+    elif module == "libs.runtime.migrations":
+        _alembic(arguments)
+    elif module in APPS:
+        app = typer.main.get_command(import_module(APPS[module]).app)
+        _walk(app, arguments, module)
+    elif module in ONLY:
+        if unknown := set(arguments) - ONLY[module]:
+            raise Unknown(f"{module} does not know {', '.join(sorted(unknown))}")
+    elif find_spec(module) is None:
+        raise Unknown(f"there is no module {module}")
+    else:
+        _asked(module, arguments)
+
+
+def _outbox(words: Sequence[str]) -> None:
+    """`outbox COMMAND SERVICE …`, or `outbox SERVICE`."""
+    services = {spec.name for spec in SERVICES}
+    if words and words[0] in services:
+        return
+    if len(words) > 1 and words[1] not in {*services, "SERVICE"}:
+        raise Unknown(f"there is no service {words[1]}")
+    _module("libs.messaging", ["outbox", *words[:1], *words[2:]])
+
+
+def _walk(command: Any, words: Sequence[str], path: str) -> None:
+    """Through the groups of a Typer application, down to the options of a command."""
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    for number, word in enumerate(words):
+        if word.startswith("-"):
+            if word.partition("=")[0] not in {*known, "--help"}:
+                raise Unknown(f"{path} has no option {word}")
+        elif hasattr(command, "commands"):
+            if word not in command.commands:
+                raise Unknown(f"{path} has no command {word}")
+            _walk(command.commands[word], words[number + 1 :], f"{path} {word}")
+            return
+
+
+def _alembic(words: Sequence[str]) -> None:
+    service, *command = words
+    if service not in {spec.name for spec in SERVICES} | {"SERVICE"}:
+        raise Unknown(f"there is no service {service}")
+    try:
+        with redirect_stderr(StringIO()) as said:
+            CommandLine(prog="alembic").parser.parse_args(command)
+    except SystemExit:
+        raise Unknown(said.getvalue().splitlines()[-1]) from None
+
+
+def _asked(module: str, words: Sequence[str]) -> None:
+    """A program that reads its words with argparse: its `--help` names its options."""
+    commands = [word for word in words[:1] if not word.startswith("-")]
+    for option in (word for word in words if word.startswith("--")):
+        if not re.search(rf"{re.escape(option)}\b", _help(module, *commands)):
+            raise Unknown(f"{module} has no option {option}")
+
+
+@cache
+def _help(module: str, *commands: str) -> str:
+    line = [sys.executable, "-m", module, *commands, "--help"]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@cache
+def _yaml(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text())

@@ -1,0 +1,10 @@
+"""What a document names: tests, tasks and commands that have to be there."""
+
+import ast
+from pathlib import Path
+
+
+def functions_in(path: Path) -> set[str]:
+    """The names of the file's functions. Raises OSError where there is no such file."""
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, functions)}
