@@ -67,7 +67,8 @@ def participants() -> str:
         for each in _choreography().participants
     ]
     total = ("**all**", *(sum(column) for column in list(zip(*rows, strict=True))[1:]))
-    head = ("service", "events", "of them backward", *(f"reactions {step.value}" for step in Step))
+    steps = (f"{step.value} reactions" for step in Step)
+    head = ("service", "events it publishes", "of them backward", *steps)
     broker = topology_of(_choreography().participants)
     return (
         _table(head, [*rows, total]) + f"\n\nThe broker has {len(broker.exchanges)} exchanges,"
@@ -88,7 +89,7 @@ def purchases() -> str:
         )
         for each in _stories()
     ]
-    head = ("purchase", "ends as", "events", "deliveries", "that move it", "commands more")
+    head = ("purchase", "ends as", "events", "deliveries", "that move it", "commands added")
     return _table(head, rows)
 
 
@@ -100,8 +101,25 @@ def coordinator() -> str:
         story = _story(title)
         now, then = story.hops(last), story.hops_coordinated(last)
         rows.append((words, now, then, f"{now * hop:.0f} ms", f"{then * hop:.0f} ms"))
-    head = ("stretch", "messages now", "with a coordinator", f"at {hop} ms each", "the same")
+    head = (
+        "stretch",
+        "messages now",
+        "with a coordinator",
+        f"time now, at {hop} ms a message",
+        "with a coordinator",
+    )
     return "\n\n".join([_sequence("sold"), _sequence("sold", coordinated=True), _table(head, rows)])
+
+
+def commands() -> str:
+    """What a coordinator would command, and what the service hears instead."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for each in _choreography().participants:
+        for one in each.consumes:
+            if one.step is not Step.VIEW and each.name != STARTS:
+                found.setdefault((each.name, one.does), []).append(f"`{one.event_type}`")
+    rows = [(does, service, ", ".join(events)) for (service, does), events in found.items()]
+    return _table(("command", "to", "here it does so when it hears"), rows)
 
 
 def knowledge() -> str:

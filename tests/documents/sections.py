@@ -16,6 +16,7 @@ SECTIONS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "participants": figures.participants,
         "purchases": figures.purchases,
         "coordinator": figures.coordinator,
+        "commands": figures.commands,
         "knowledge": figures.knowledge,
         "evidence": figures.evidence,
     },
