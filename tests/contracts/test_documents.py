@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.orders.domain.states import State
 from tests.documents.__main__ import main as command
 from tests.documents.commands import Unknown, commands_in, look_for
 from tests.documents.named import functions_in
@@ -17,6 +18,9 @@ TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+METRIC = re.compile(r"`((?:[a-z]+_)+(?:total|seconds|rows|timestamp_seconds))`")
+SETTING = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`")
+DEFINED = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 SHOWN_BY = "shown by |"
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -109,6 +113,23 @@ def test_a_command_that_is_not_there_is_noticed(line: str) -> None:
     assert list(commands_in(f"Run `{line}` then.")) == [line]
     with pytest.raises(Unknown):
         look_for(line)
+
+
+@each_document
+def test_every_setting_that_is_named_is_in_the_example_of_settings(path: Path) -> None:
+    there_are = DEFINED.findall((ROOT / ".env.example").read_text())
+    assert (
+        not set(SETTING.findall(path.read_text())) - set(there_are) - {each.value for each in State}
+    )
+
+
+@each_document
+def test_every_metric_that_is_named_is_exported(path: Path) -> None:
+    code = "".join(
+        file.read_text() for name in ("libs", "services") for file in (ROOT / name).rglob("*.py")
+    )
+    named = {name.removesuffix("_total") for name in METRIC.findall(path.read_text())}
+    assert not [name for name in named if not re.search(rf'"{name}(_total)?"', code)]
 
 
 @each_text
