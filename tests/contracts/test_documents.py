@@ -11,6 +11,7 @@ from tests.documents.__main__ import main as command
 from tests.documents.commands import Unknown, commands_in, look_for
 from tests.documents.named import functions_in
 from tests.documents.sections import ROOT, SectionMissing, documents, with_section
+from tests.security.matrix import ENDPOINTS, EVERYWHERE, OUTBOX
 
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 READMES = [ROOT / "README.md", *sorted((ROOT / "services").glob("*/README.md"))]
@@ -18,6 +19,7 @@ TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+ENDPOINT = re.compile(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)(?:\?[^`]*)?`")
 METRIC = re.compile(r"`((?:[a-z]+_)+(?:total|seconds|rows|timestamp_seconds))`")
 SETTING = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`")
 DEFINED = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
@@ -113,6 +115,12 @@ def test_a_command_that_is_not_there_is_noticed(line: str) -> None:
     assert list(commands_in(f"Run `{line}` then.")) == [line]
     with pytest.raises(Unknown):
         look_for(line)
+
+
+@each_document
+def test_every_endpoint_that_is_named_is_there(path: Path) -> None:
+    there_are = {*EVERYWHERE, *OUTBOX, *(each for rows in ENDPOINTS.values() for each in rows)}
+    assert not set(ENDPOINT.findall(path.read_text())) - there_are
 
 
 @each_document
