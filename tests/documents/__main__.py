@@ -13,7 +13,7 @@ def main(root: Path = ROOT) -> None:
     check = parser.parse_args().check
     try:
         stale = {path: text for path, text in documents(root).items() if path.read_text() != text}
-    except (SectionMissing, OSError) as error:
+    except (SectionMissing, LookupError, OSError) as error:
         sys.exit(f"error: {error}")
     for path, text in stale.items():
         name = path.relative_to(root)
