@@ -202,8 +202,8 @@ def sizes() -> str:
     return (
         _table(("what a purchase leaves", "one purchase", "a million purchases"), rows)
         + f"\n\nA purchase takes {cpu:.0f} ms of processor time up to its sale, servers included"
-        f" ([measured](../README.md#how-fast)): one core can do {int(1000 / cpu)} purchases a second"
-        " at most. Plan for half of that."
+        f" ([measured](../README.md#how-fast)): one core can do {int(1000 / cpu)} purchases a"
+        " second at most. Plan for half of that."
     )
 
 

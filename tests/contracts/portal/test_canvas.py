@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from libs.runtime.crypto import new_key
+from libs.runtime.service import RESEAL
 from libs.runtime.settings import ServiceSettings
 from services.portal.infrastructure import terminal
 from services.portal.infrastructure.settings import PortalSettings
@@ -47,4 +48,4 @@ def test_settings_and_commands_are_those_of_the_code() -> None:
         each.name or (each.callback.__name__ if each.callback else "").replace("_", "-")
         for each in terminal.app.registered_commands
     }
-    assert told == commands
+    assert told == commands | {RESEAL}

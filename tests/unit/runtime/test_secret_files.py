@@ -1,5 +1,6 @@
 """Secrets from files: every one, in one line where a file cannot be used, and as it is now."""
 
+import os
 import re
 from importlib import import_module
 from inspect import isclass
@@ -167,6 +168,8 @@ def test_what_a_file_holds_is_read_again_and_nonsense_is_passed_over(
 def test_the_command_line_of_the_broker_reads_files_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It sets the variable, which nobody else is to see."""
+    monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("RABBITMQ_URL_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(SystemExit, match=r"^error: RABBITMQ_URL_FILE: .*nowhere cannot be read"):
         main(["topology", "apply"])
