@@ -20,7 +20,7 @@ from libs.runtime.failure import StartFailure
 from libs.runtime.jwks import KeySet, KeysUnavailable
 from libs.runtime.logging import configure_logging
 from libs.runtime.settings import ServiceSettings
-from libs.runtime.telemetry import records_spans, start_recording
+from libs.runtime.telemetry import start_recording
 
 if TYPE_CHECKING:
     from libs.runtime.service import Service
@@ -34,8 +34,8 @@ process open 1,024 unless it asks for more."""
 def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> None:
     """Run until SIGTERM or Ctrl-C; raises StartFailure for what the operator can mend."""
     configure_logging(settings.service, settings.log_level)
-    if records_spans():
-        start_recording(settings.service)
+    if settings.otel_exporter_otlp_endpoint:
+        start_recording(settings.service, settings.otel_exporter_otlp_endpoint)
     signal.signal(signal.SIGTERM, _leave)
     _allow_open_files()
     listener = _listen(settings.host, settings.port)

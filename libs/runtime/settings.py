@@ -198,6 +198,8 @@ class ServiceSettings(DatabaseSettings):
     max_body_bytes: int = Field(default=64 * 1024, ge=1024)
     shutdown_seconds: int = Field(default=20, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otel_exporter_otlp_endpoint: str = ""
+    """The collector of spans, which takes OTLP over HTTP; none are recorded without it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -211,6 +213,13 @@ class ServiceSettings(DatabaseSettings):
         if not self.cursor_secret and self.serves_api and not self.binds_loopback:
             raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
         return self
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_over_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("write it as http://collector.example:4318")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

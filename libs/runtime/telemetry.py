@@ -5,7 +5,6 @@ With OTEL_EXPORTER_OTLP_ENDPOINT set the OpenTelemetry SDK records spans. Withou
 context costs a few microseconds: it is handed on, so that one saga is one trace all the same.
 """
 
-import os
 import re
 import secrets
 from time import perf_counter
@@ -33,28 +32,24 @@ _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
-def records_spans() -> bool:
-    return bool(os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
-
-
-def span_exporter() -> "OTLPSpanExporter":
-    """To the collector that the environment names, and never through the environment's proxy."""
+def span_exporter(endpoint: str) -> "OTLPSpanExporter":
+    """To this collector over OTLP/HTTP, and never through the environment's proxy."""
     import requests
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
     session = requests.Session()
     session.trust_env = False
-    return OTLPSpanExporter(session=session)
+    return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", session=session)
 
 
-def start_recording(service: str) -> None:
-    """Send spans over OTLP/HTTP where the environment says; once in a process."""
+def start_recording(service: str, endpoint: str) -> None:
+    """Send the spans of `service` to the collector at `endpoint`; once in a process."""
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
-    provider.add_span_processor(BatchSpanProcessor(span_exporter()))
+    provider.add_span_processor(BatchSpanProcessor(span_exporter(endpoint)))
     trace.set_tracer_provider(provider)
 
 

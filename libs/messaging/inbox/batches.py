@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic
 
 import structlog
-from opentelemetry import trace
-from opentelemetry.propagate import extract
 
+from libs.messaging import tracing
+from libs.messaging.envelope import Received
 from libs.messaging.inbox import metrics
 from libs.messaging.inbox.delivery import Delivery
 from libs.messaging.inbox.failures import is_infrastructure_error
@@ -16,8 +16,6 @@ from libs.messaging.inbox.inbox import Inbox, Verdict
 from libs.messaging.inbox.reactions import Reaction
 from libs.messaging.outbox.causation import caused_by
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
-
-_tracer = trace.get_tracer(__name__)
 
 
 class InboxUnavailable(Exception):
@@ -93,15 +91,13 @@ class BatchHandler(Generic[Unit]):
         with (
             structlog.contextvars.bound_contextvars(event_id=identifier, subject=event.subject),
             caused_by(identifier),
-            self._span(event.traceparent),
+            self._span(event),
         ):
             await self._handler(unit, event)
 
-    def _span(self, traceparent: str | None) -> AbstractContextManager[Any]:
-        if traceparent is None:
+    def _span(self, event: Received[Any]) -> AbstractContextManager[None]:
+        if event.traceparent is None:
             return nullcontext()
-        return _tracer.start_as_current_span(
-            f"process {self._queue}",
-            extract({"traceparent": traceparent}),
-            trace.SpanKind.CONSUMER,
+        return tracing.reaction(
+            self._queue, event.source, event.type, str(event.id), event.traceparent
         )

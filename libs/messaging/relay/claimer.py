@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from libs.messaging import tracing
 from libs.messaging.database import Connection
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
@@ -173,20 +174,21 @@ class Claimer:
             await self._publisher.open()
             connection = await self._connection.get()
             look_from, signals = work.begin()
-            started = time.monotonic()
+            started, started_ns = time.monotonic(), time.time_ns()
             batch = await claim(connection, self._service, look_from, self._settings.limits)
             work.claimed(batch, signals)
         if not batch.subjects and batch.crowded_from is None:
             return
         try:
-            published = await self._publish_and_park(connection, batch)
-            may_go = await settle(
-                connection,
-                self._service,
-                published.outcomes,
-                retry_after=self._retry_after,
-                archive=self._archive,
-            )
+            with tracing.batch(self._service, batch.subjects, started_ns):
+                published = await self._publish_and_park(connection, batch)
+                may_go = await settle(
+                    connection,
+                    self._service,
+                    published.outcomes,
+                    retry_after=self._retry_after,
+                    archive=self._archive,
+                )
         finally:
             work.put_down(batch)
         BATCH_SECONDS.labels(self._service).observe(time.monotonic() - started)

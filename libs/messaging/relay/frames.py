@@ -28,7 +28,7 @@ class Frames:
     """
 
     def __init__(self, service: str, user: str, unconsumed: Collection[str]) -> None:
-        self._service = service
+        self.service = service
         self._user = user
         self._unconsumed = frozenset(unconsumed)
         self._publishes: dict[tuple[int, str], bytes] = {}
@@ -53,7 +53,7 @@ class Frames:
 
     def _publish(self, number: int, kind: str) -> bytes:
         mandatory = kind not in self._unconsumed
-        publish = Basic.Publish(exchange=self._service, routing_key=kind, mandatory=mandatory)
+        publish = Basic.Publish(exchange=self.service, routing_key=kind, mandatory=mandatory)
         return frame.marshal(publish, number)
 
     def _encoded_properties(self, message: Message) -> bytes:
@@ -83,5 +83,5 @@ class Frames:
             message_id=message_id,
             message_type=kind,
             user_id=self._user,
-            app_id=self._service,
+            app_id=self.service,
         ).marshal()

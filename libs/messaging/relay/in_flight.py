@@ -12,7 +12,9 @@ from functools import partial
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import DeliveryError, PublishError
+from opentelemetry.trace import Span
 
+from libs.messaging import tracing
 from libs.messaging.relay.claims import Message, Outcome
 from libs.messaging.relay.frames import Frames
 
@@ -47,6 +49,7 @@ class InFlight:
         self._started = self._last_answer = self._loop.time()
         self._seen_answers = 0
         self._until = until
+        self._records = tracing.records()
         self._outcomes = outcomes
         self._ready = list(outcomes)
         self._unconfirmed: dict[asyncio.Future[object], Outcome] = {}
@@ -115,20 +118,25 @@ class InFlight:
 
     def _expect(self, outcome: Outcome, message: Message) -> None:
         channel, message_id = self._channel, str(message.id)
+        span = tracing.publish(self._frames.service, message) if self._records else None
         confirmation = self._loop.create_future()
-        confirmation.add_done_callback(partial(self._answered, message_id))
+        confirmation.add_done_callback(partial(self._answered, message_id, span))
         self._unconfirmed[confirmation] = outcome
         channel.delivery_tag += 1
         channel.confirmations[channel.delivery_tag] = confirmation
         channel.message_id_delivery_tag[message_id] = channel.delivery_tag
 
-    def _answered(self, message_id: str, confirmation: asyncio.Future[object]) -> None:
+    def _answered(
+        self, message_id: str, span: Span | None, confirmation: asyncio.Future[object]
+    ) -> None:
         self._channel.message_id_delivery_tag.pop(message_id, None)
         if confirmation.cancelled():
+            tracing.end(span, "unanswered")
             return
         outcome = self._unconfirmed.pop(confirmation)
         self.answers += 1
         error = confirmation.exception()
+        tracing.end(span, None if error is None else type(error).__name__)
         if error is None:
             outcome.confirmed += 1
             if not outcome.done and self._loop.time() < self._until:

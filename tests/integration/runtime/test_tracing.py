@@ -1,13 +1,34 @@
-"""The request's trace and id travel with the events it causes."""
+"""The request's trace and id travel with the events it causes, and its spans to a collector."""
 
 import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import asyncpg
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from libs.runtime.failure import StartFailure
+from libs.runtime.settings import read_settings
 from tests.fixtures.services import ServiceClient
+from tests.integration.runtime.notes import NotesSettings
+from tests.integration.runtime.test_process import (
+    declare_exchange,
+    free_port,
+    started,
+    until_ready,
+)
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
+HEADERS = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 
 
 async def caused(notes: ServiceClient, database: str, headers: dict[str, str]) -> dict[str, Any]:
@@ -48,3 +69,96 @@ async def test_a_request_without_a_trace_or_with_a_broken_one_starts_one(
         assert event["causationid"] != "not an id\x7f"
     assert len(traces) == 3
     assert "0" * 32 not in traces
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, dict[str, list[Span]]]]:
+    """The address of a collector of spans, and what it has received, by service."""
+    received: dict[str, list[Span]] = {}
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            assert self.path == "/v1/traces"
+            for of_resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                attributes = {each.key: each.value for each in of_resource.resource.attributes}
+                spans = received.setdefault(attributes["service.name"].string_value, [])
+                for of_scope in of_resource.scope_spans:
+                    spans.extend(of_scope.spans)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", received
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+async def test_a_process_sends_the_spans_of_request_relay_and_publish_to_its_collector(
+    notes_database: str, vhost: str
+) -> None:
+    await declare_exchange(vhost)
+    with collector() as (address, received):
+        environment = {
+            "DATABASE_URL": notes_database,
+            "RABBITMQ_URL": vhost,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": address,
+        }
+        async with started(environment) as process, httpx.AsyncClient() as client:
+            await until_ready(process)
+            url = f"{process.url}/notes"
+            assert (await client.post(url, json={"text": "milk"}, headers=HEADERS)).is_success
+            process.process.send_signal(signal.SIGTERM)  # what is left is sent before the end
+            code, log = await process.end()
+    assert code == 0, log
+    spans = {span.name: span for span in received["notes"]}
+    assert set(spans) == {"POST /notes", "publish notes:note.taken.v1", "relay notes"}
+    request, publish = spans["POST /notes"], spans["publish notes:note.taken.v1"]
+    assert request.trace_id.hex() == publish.trace_id.hex() == TRACE
+    assert publish.parent_span_id == request.span_id
+    assert [link.span_id for link in spans["relay notes"].links] == [request.span_id]
+    assert spans["relay notes"].trace_id.hex() != TRACE
+
+
+async def test_a_collector_that_is_away_holds_up_neither_a_request_nor_the_end(
+    notes_database: str,
+) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    environment = {
+        "DATABASE_URL": notes_database,
+        "ROLE": "api",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": nowhere,
+    }
+    async with started(environment) as process, httpx.AsyncClient(timeout=5) as client:
+        await until_ready(process)
+        assert (await client.post(f"{process.url}/notes", json={"text": "milk"})).is_success
+        began = time.monotonic()
+        process.process.send_signal(signal.SIGTERM)
+        code, log = await process.end()
+    assert code == 0, log
+    assert time.monotonic() - began < 10
+    assert "Traceback" not in log
+
+
+def test_the_collector_is_read_from_the_file_of_settings_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db/notes")
+    monkeypatch.setenv("ROLE", "api")
+    settings = Path(".env")
+    settings.write_text("OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318\n")
+    assert read_settings(NotesSettings).otel_exporter_otlp_endpoint == "http://collector:4318"
+    settings.write_text("OTEL_EXPORTER_OTLP_ENDPOINT=collector:4317\n")
+    with pytest.raises(StartFailure, match="write it as http://collector"):
+        read_settings(NotesSettings)

@@ -113,7 +113,7 @@ def test_what_env_says_reaches_a_container_as_it_reaches_a_local_run(
 ) -> None:
     known = settings_of(service).keys() - DECIDED
     plain = composed()["services"][service]["environment"]
-    assert plain.keys() == known | {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+    assert plain.keys() == known
     (tmp_path / "compose.yaml").write_text((ROOT / "compose.yaml").read_text())
     (tmp_path / ".env").write_text("LOG_LEVEL=DEBUG\nPOSTGRES_PORT=5432\nDATABASE_URL=x\n")
 

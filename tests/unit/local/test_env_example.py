@@ -15,7 +15,7 @@ from libs.runtime.settings import ServiceSettings
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 COMPOSE = EXAMPLE.with_name("compose.yaml")
 SETTING = re.compile(r"^(?P<off># )?(?P<name>[A-Z][A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
-READ_ELSEWHERE = {"MIGRATOR_DATABASE_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+READ_ELSEWHERE = {"MIGRATOR_DATABASE_URL"}
 OF_COMPOSE = re.compile(r"\$\{([A-Z_]+)(?::-([^}$]*)\})?")
 OF_EACH_SERVICE = {"SERVICE", "PORT", "MAX_BODY_BYTES"}
 

@@ -122,13 +122,12 @@ async def test_a_call_inside_the_system_takes_no_proxy(call) -> None:  # type: i
 
 
 @pytest.mark.usefixtures("proxied")
-def test_traces_take_no_proxy_to_their_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_take_no_proxy_to_their_collector() -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
     with answering() as url:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-        exporter, provider = span_exporter(), TracerProvider()
+        exporter, provider = span_exporter(url), TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         span = provider.get_tracer("test").start_span("a span")
         assert exporter.export([span]) is SpanExportResult.SUCCESS  # type: ignore[list-item]
