@@ -13,9 +13,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from prometheus_client import Counter
+
 from libs.messaging.backoff import backoff
 
 log = logging.getLogger(__name__)
+
+FAILED_CONNECTIONS = Counter(
+    "connection_failures", "Steps that failed over a server that is away or refuses", ["part"]
+)
 
 Step = Callable[[], Awaitable[float | None]]
 """May return for how many seconds to rest before the next step."""
@@ -40,6 +46,7 @@ class Supervisor:
         self.stopping = asyncio.Event()
         self.problems: dict[str, str] = {}
         self._owner = owner
+        self._failed_connections = FAILED_CONNECTIONS.labels(owner)
         self._expected = expected
         self._describe = describe or _sentence
         self._longest_pause = longest_pause
@@ -99,7 +106,9 @@ class Supervisor:
         self.problems[part] = sentence
         if not isinstance(error, (ConnectionError, *self._expected)):
             log.error("%s: %s failed", self._owner, part, exc_info=error)
-        elif is_new:
+            return
+        self._failed_connections.inc()
+        if is_new:
             log.warning("%s: %s: %s", self._owner, part, sentence)
 
     async def _pause(self, seconds: float, wake: asyncio.Event | None = None) -> None:

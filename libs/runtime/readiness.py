@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.relay.backlog import Backlog, backlog
+from libs.messaging.supervision import FAILED_CONNECTIONS
 from libs.runtime.database import driver_of
 from libs.runtime.metrics import DATABASE_SECONDS
 from libs.runtime.settings import ServiceSettings
@@ -85,6 +86,7 @@ class Readiness:
         self.backlog = Backlog(0, 0.0, 0, None)
         self.latency = Latency()
         self._database = DOWN
+        self._failed_connections = FAILED_CONNECTIONS.labels(f"{settings.service} pool")
         self._engine = engine
         self._max_rows = settings.outbox_high_water_rows
         self._max_age = timedelta(seconds=settings.outbox_high_water_seconds)
@@ -125,6 +127,7 @@ class Readiness:
                 self.latency.note(time.perf_counter() - started)
                 self._note(READ_ONLY if read_only else OK)
         except Exception as error:  # whatever is wrong with it, the database is not usable
+            self._failed_connections.inc()
             self._note(DOWN, type(error).__name__)
 
     def _note(self, database: str, error: str | None = None) -> None:

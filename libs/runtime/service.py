@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from libs.messaging.outbox import metrics as outbox_metrics
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
@@ -139,6 +140,8 @@ def create_app(service: Service[Any]) -> FastAPI:
     if service.headers:
         app.add_middleware(UsualHeaders, headers=service.headers)
     start_at_zero(templates(app))
+    stated = (event.type for event in service.participant.publishes)
+    outbox_metrics.start_at_zero(settings.service, stated)
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
     return app

@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.kernel.events import DomainEvent
+from libs.messaging.outbox.metrics import STATED
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 
 RETRIED = frozenset({"40001", "40P01"})
@@ -35,6 +36,9 @@ class UnitOfWork:
 
     async def flush(self) -> None:
         """Write what repositories have deferred. Called once, before the outbox is written."""
+
+    def committed(self) -> None:
+        """Count what happened. Called once, after the commit."""
 
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
@@ -90,4 +94,7 @@ class Transactions(Generic[Unit]):
             await self.outbox.write(connection, unit.staged)
         if unit.staged:
             self.after_commit()
+        for row in unit.staged:
+            STATED.labels(self.outbox.service, row.type).inc()
+        unit.committed()
         return result

@@ -22,6 +22,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import asyncpg
+from prometheus_client import Gauge
 
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.messaging.database_url import Dsn
@@ -37,6 +38,12 @@ AGAIN_SECONDS = 300.0
 while it waits for the table's lock."""
 TOLERATED_SECONDS = 86_400.0
 STOP_SECONDS = 5.0
+
+KEPT_AT = Gauge(
+    "partitions_kept_timestamp_seconds",
+    "When the partitions were last seen to be made ahead and dropped behind; 0 before",
+    ["service"],
+)
 
 _PARTITION = re.compile(r"(inbox|outbox_archive)_(\d{8}|default)")
 
@@ -96,6 +103,7 @@ class PartitionUpkeep:
         self._failures: list[str] = ["the partitions were not looked at yet"]
         self._succeeded_at = -math.inf
         self._pause = 0.0
+        self._kept_at = KEPT_AT.labels(service)
         self._parts = Supervisor(f"{service} partitions", expected=DATABASE_ERRORS)
 
     @property
@@ -151,6 +159,7 @@ class PartitionUpkeep:
         self._pause = AGAIN_SECONDS if failures else EVERY_SECONDS
         if not failures:
             self._succeeded_at = time.monotonic()
+            self._kept_at.set_to_current_time()
 
 
 def _whole_days(span: timedelta) -> int:

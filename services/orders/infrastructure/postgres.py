@@ -33,6 +33,7 @@ from services.orders.domain.history import Fact
 from services.orders.domain.order import Order
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import OPEN, State, Status
+from services.orders.infrastructure.metrics import observe_outcome
 from services.orders.infrastructure.tables import ORDERS
 
 # Built once: building a statement costs more than sending it.
@@ -143,6 +144,10 @@ class PostgresPurchases:
     async def save(self, purchase: Purchase) -> None:
         self._changed[purchase.order_id] = purchase
 
+    def changed(self, order_id: UUID) -> Purchase | None:
+        """The purchase as it was saved last; None where it was not."""
+        return self._changed.get(order_id)
+
     async def flush(self) -> None:
         if self._changed:
             rows = [
@@ -200,6 +205,12 @@ class OrdersUnitOfWork(UnitOfWork):
 
     async def flush(self) -> None:
         await self._purchases.flush()
+
+    def committed(self) -> None:
+        for row in self.staged:
+            purchase = self._purchases.changed(UUID(row.subject))
+            if purchase is not None:
+                observe_outcome(row.type, purchase)
 
 
 def _which(scope: Scope, order_id: UUID) -> Mapping[str, object]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 from aio_pika.abc import AbstractChannel
+from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.kernel.ids import uuid7
@@ -30,6 +32,7 @@ from tests.integration.messaging.sample import (
 )
 from tests.integration.messaging.wire import send
 
+KEPT_AT = ("partitions_kept_timestamp_seconds", {"service": "shop"})
 KEYS = {"inbox": "made_at", "outbox_archive": "created_at"}
 PARTITIONS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass"
 ADD = {
@@ -263,11 +266,15 @@ async def test_a_failure_makes_a_process_unready_that_has_not_succeeded_for_a_da
     await upkeep.start()
     try:
         assert upkeep.problems == ()
+        kept_at = REGISTRY.get_sample_value(*KEPT_AT)
+        assert kept_at is not None
+        assert kept_at > time.time() - 60
         await db.execute("ALTER FUNCTION messaging_maintain_partitions RENAME TO gone")
         with pytest.raises(asyncpg.UndefinedFunctionError):
             await maintain(db, keep_archive=None, keep_inbox=timedelta(days=15))
         await upkeep._maintain()
         assert upkeep.problems == ()
+        assert REGISTRY.get_sample_value(*KEPT_AT) == kept_at
         monkeypatch.setattr(keeping, "TOLERATED_SECONDS", 0.0)
         assert "messaging_maintain_partitions" in " ".join(upkeep.problems)
     finally:

@@ -1,10 +1,12 @@
 """What orders does with the events of its peers, on the real tables."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.orders.domain.errors import PurchaseNotFound
 from tests.fixtures.services import ServiceClient
@@ -14,6 +16,7 @@ from tests.integration.orders.market import (
     completed,
     headers,
     hear,
+    hear_together,
     look,
     stated,
 )
@@ -35,6 +38,38 @@ async def test_the_way_forward_ends_completed_with_its_whole_history(
         ("orders", "order.completed.v1"),
     ]
     assert await stated(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
+
+
+def measured(outcome: str) -> tuple[float, float]:
+    """How many purchases came to it, and their seconds."""
+    labels = {"outcome": outcome}
+    count, total = (
+        REGISTRY.get_sample_value(f"orders_purchase_seconds_{part}", labels)
+        for part in ("count", "sum")
+    )
+    assert count is not None
+    assert total is not None
+    return count, total
+
+
+async def test_each_outcome_is_measured_once_from_the_request_on(orders: ServiceClient) -> None:
+    before = {outcome: measured(outcome) for outcome in ("completed", "failed", "cancelled")}
+    started = time.monotonic()
+    order_id = await completed(orders)
+    await hear(orders, WAY_FORWARD[-1], order_id, sequence=9)
+    failed = [await buy(orders) for _ in range(2)]
+    for each in failed:
+        await hear(orders, "payment.failed.v1", each)
+    await hear_together(orders, "credit.released.v1", failed)
+    took = time.monotonic() - started
+    after = {outcome: measured(outcome) for outcome in before}
+    assert {each: after[each][0] - before[each][0] for each in after} == {
+        "completed": 1,
+        "failed": 2,
+        "cancelled": 0,
+    }
+    for outcome, (_, seconds) in after.items():
+        assert 0 <= seconds - before[outcome][1] <= 2 * took, outcome
 
 
 async def test_the_steps_forward_complete_the_purchase_in_any_order(orders: ServiceClient) -> None:

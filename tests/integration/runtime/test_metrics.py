@@ -55,3 +55,33 @@ async def test_the_databases_round_trips_are_measured(notes: ServiceClient) -> N
         return (await sample(notes, "database_round_trip_seconds_count") or 0) > before
 
     await eventually(measured_again)
+
+
+async def test_events_are_counted_by_type_from_zero_on_when_they_are_committed(
+    notes: ServiceClient,
+) -> None:
+    name, labels = "outbox_events_total", {"service": "notes", "type": "note.taken.v1"}
+    before = await sample(notes, name, **labels)
+    assert before is not None
+    assert (await notes.post("/notes", json={"text": "milk"})).status_code == 201
+    assert await sample(notes, name, **labels) == before + 1
+    assert (await notes.post("/notes", json={"text": "refuse"})).status_code == 409
+    assert await sample(notes, name, **labels) == before + 1
+
+
+async def test_a_database_that_is_lost_counts_as_failed_connections(
+    notes: ServiceClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, labels = "connection_failures_total", {"part": "notes pool"}
+    before = await sample(notes, name, **labels)
+    assert before is not None
+
+    async def lost(_: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("libs.runtime.readiness.driver_of", lost)
+
+    async def counted() -> bool:
+        return (await sample(notes, name, **labels) or 0) > before
+
+    await eventually(counted)

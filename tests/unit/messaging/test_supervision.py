@@ -5,6 +5,7 @@ import logging
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.messaging.supervision import Supervisor
 
@@ -61,6 +62,22 @@ async def test_servers_that_are_away_are_logged_once_and_our_own_faults_with_a_t
     ours = [record for record in caplog.records if record.exc_info]
     assert len(away) == 1
     assert ours
+
+
+async def test_only_steps_that_fail_over_a_server_that_is_away_are_counted() -> None:
+    supervisor, turns, counted = parts(), 0, {"part": "test"}
+    before = REGISTRY.get_sample_value("connection_failures_total", counted)
+
+    async def step() -> None:
+        nonlocal turns
+        turns += 1
+        raise Away("no answer") if turns < 4 else KeyError("ours")
+
+    supervisor.start("part", step)
+    await until(lambda: turns >= 6)
+    await supervisor.stop(within=1)
+    assert before is not None
+    assert REGISTRY.get_sample_value("connection_failures_total", counted) == before + 3
 
 
 async def test_stop_lets_the_step_in_hand_finish() -> None:
