@@ -23,7 +23,7 @@ from libs.runtime.auth import Authenticator
 from libs.runtime.data_keys import Sealed
 from libs.runtime.database import check_database
 from libs.runtime.failure import StartFailure, one_line_errors
-from libs.runtime.limits import ALWAYS_ANSWERED, RequestLimits
+from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
 from libs.runtime.metrics import PoolUse, start_at_zero
 from libs.runtime.peers import check_own
@@ -99,13 +99,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: running(service, app, readiness),
-        telemetry={
-            "tracing": bool(settings.otel_exporter_otlp_endpoint),
-            "metrics": False,
-            "logs": False,
-            "operation_spans": False,
-            "exclude": lambda scope: scope["path"] in ALWAYS_ANSWERED,
-        },
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours: RequestContext
     )
     app.state.settings = settings
     app.state.readiness = readiness

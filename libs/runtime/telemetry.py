@@ -12,10 +12,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 from opentelemetry import context, trace
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.context import Context
+from opentelemetry.propagate import extract
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+)
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.messaging.outbox.causation import caused_by
+from libs.messaging.tracing import records
 from libs.runtime.metrics import observe_request
 from libs.runtime.problems import Internal, problem
 from libs.runtime.routes import template_of
@@ -24,10 +34,12 @@ if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
 log = structlog.get_logger(__name__)
+_tracer = trace.get_tracer(__name__)
 
 OF_MACHINES = frozenset({"/health", "/ready", "/metrics"})
-"""Asked every few seconds by those who watch: no line in the log."""
+"""Asked every few seconds by those who watch: no line in the log, and no span."""
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -75,7 +87,8 @@ class RequestContext:
                 message["headers"] = [*message.get("headers", ()), identity]
             await send(message)
 
-        token = _attach_trace(scope)
+        span = _begin_span(scope) if records() and scope["path"] not in OF_MACHINES else None
+        token = context.attach(trace.set_span_in_context(span or _trace_of(scope)))
         try:
             with caused_by(request_id):
                 await self._app(scope, receive, send_with_id)
@@ -86,9 +99,10 @@ class RequestContext:
             answer = problem(Internal())
             await answer(scope, receive, send_with_id)
         finally:
-            if token is not None:
-                context.detach(token)
+            context.detach(token)
             route, seconds = _template(scope), perf_counter() - started
+            if span is not None:
+                _end_span(span, f"{_method(scope)} {route}", route, status)
             if not streaming:
                 observe_request(scope["method"], route, status, seconds)
             if route not in OF_MACHINES:
@@ -125,13 +139,40 @@ def _request_id(scope: Scope) -> str:
     return secrets.token_hex(16)
 
 
-def _attach_trace(scope: Scope):  # type: ignore[no-untyped-def]
-    """Make the caller's trace, or a new one, the current context; None where the SDK does it."""
-    if trace.get_current_span().get_span_context().is_valid:
-        return None
+def _trace_of(scope: Scope) -> NonRecordingSpan:
+    """A span nobody records, of the caller's trace or of a new one: it is handed on."""
     trace_id, flags = secrets.randbits(128) or 1, TraceFlags(TraceFlags.SAMPLED)
+    if (match := _traceparent(scope)) is not None:
+        trace_id, flags = int(match[1], 16) or trace_id, TraceFlags(int(match[3], 16))
+    span = SpanContext(trace_id, secrets.randbits(64) or 1, is_remote=False, trace_flags=flags)
+    return NonRecordingSpan(span)
+
+
+def _begin_span(scope: Scope) -> Span:
+    """Of the caller's trace, or of a new one. Neither path nor query are told: the one may hold a
+    payment code, the other the token of a forgotten password.
+    """
+    match = _traceparent(scope)
+    parent = extract({"traceparent": match[0].decode()} if match else {}, Context())
+    attributes = {"http.request.method": _method(scope), "url.scheme": scope.get("scheme", "http")}
+    return _tracer.start_span("HTTP", parent, SpanKind.SERVER, attributes)
+
+
+def _end_span(span: Span, name: str, route: str, status: int) -> None:
+    span.update_name(name)
+    span.set_attributes({"http.route": route, "http.response.status_code": status})
+    if status >= 500 or not status:
+        span.set_attribute("error.type", str(status or "unanswered"))
+        span.set_status(StatusCode.ERROR)
+    span.end()
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "_OTHER"
+
+
+def _traceparent(scope: Scope) -> re.Match[bytes] | None:
     for name, value in scope["headers"]:
         if name == b"traceparent" and (match := _TRACEPARENT.fullmatch(value)):
-            trace_id, flags = int(match[1], 16) or trace_id, TraceFlags(int(match[3], 16))
-    span = SpanContext(trace_id, secrets.randbits(64) or 1, is_remote=False, trace_flags=flags)
-    return context.attach(trace.set_span_in_context(NonRecordingSpan(span)))
+            return match
+    return None

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import read_settings
@@ -127,6 +127,36 @@ async def test_a_process_sends_the_spans_of_request_relay_and_publish_to_its_col
     assert publish.parent_span_id == request.span_id
     assert [link.span_id for link in spans["relay notes"].links] == [request.span_id]
     assert spans["relay notes"].trace_id.hex() != TRACE
+
+
+async def test_the_span_of_a_request_names_its_route_and_nothing_of_its_path_or_query(
+    notes_database: str,
+) -> None:
+    """A query may hold the token of a forgotten password, and a path a payment code."""
+    with collector() as (address, received):
+        environment = {
+            "DATABASE_URL": notes_database,
+            "ROLE": "api",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": address,
+        }
+        async with started(environment) as process, httpx.AsyncClient() as client:
+            await until_ready(process)
+            assert (await client.get(f"{process.url}/notes?containing=secret")).is_success
+            for path in ("/notes/secret/close", "/secret", "/notes/broken"):
+                assert (await client.request("SECRET", f"{process.url}{path}")).is_error
+            assert (await client.get(f"{process.url}/notes/broken")).status_code == 500
+            process.process.send_signal(signal.SIGTERM)
+            code, log = await process.end()
+    assert code == 0, log
+    spans = {span.name: span for span in received["notes"]}
+    assert "secret" not in str(received).lower()
+    asked, broken = spans["GET /notes"], spans["GET /notes/broken"]
+    assert asked.kind == broken.kind == Span.SPAN_KIND_SERVER
+    assert asked.status.code == Status.STATUS_CODE_UNSET
+    assert broken.status.code == Status.STATUS_CODE_ERROR
+    told = {each.key: each.value for each in broken.attributes}
+    assert told["http.route"].string_value == "/notes/broken"
+    assert told["http.response.status_code"].int_value == 500
 
 
 async def test_a_collector_that_is_away_holds_up_neither_a_request_nor_the_end(
