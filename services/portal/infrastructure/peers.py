@@ -11,6 +11,7 @@ from uuid import UUID
 
 import httpx
 import structlog
+from opentelemetry.propagate import inject
 
 from libs.messaging.broker_url import parse_management_url
 from libs.runtime.auth import DEFAULT_TENANT
@@ -166,6 +167,7 @@ class Peers:
             "Authorization": f"Bearer {await self._token_for(caller)}",
             **request.pop("headers", {}),
         }
+        inject(headers)
         try:
             response = await self._client.request(
                 method, self._addresses[service] + path, headers=headers, **request

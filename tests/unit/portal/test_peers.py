@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from opentelemetry import trace
 
 from services.portal.domain.user import User
 from services.portal.infrastructure.peers import (
@@ -39,6 +40,23 @@ async def test_a_call_carries_tenant_token_key_and_version() -> None:
     assert headers["Authorization"] == "Bearer token-of-0"
     assert headers["X-Tenant-Id"] == VISITOR.tenant_id
     assert (headers["Idempotency-Key"], headers["If-Match"]) == ("k", '"2"')
+
+
+async def test_a_call_is_of_the_trace_of_the_request_it_is_made_for() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={})
+
+    of_a_request = trace.NonRecordingSpan(
+        trace.SpanContext(0xA1, 0xB2, is_remote=False, trace_flags=trace.TraceFlags(1))
+    )
+    with trace.use_span(of_a_request):
+        await peers(answer).get(None, "vehicles", "/x")
+    await peers(answer).get(None, "vehicles", "/x")
+    assert seen[0].headers["traceparent"] == f"00-{0xA1:032x}-{0xB2:016x}-01"
+    assert "traceparent" not in seen[1].headers
 
 
 @pytest.mark.parametrize("status", [401, 500, 502, 503])
