@@ -8,6 +8,7 @@ from urllib.parse import quote
 from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
 from deploy.postgres.provision import DatabaseAccounts
+from deploy.postgres.watching import ExporterAccount
 from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -15,6 +16,7 @@ from libs.messaging.saga.choreography import DescribedParticipant
 SUPERUSER = "postgres"
 ADMINISTRATOR = "administrator"
 OPERATOR = "operator"
+EXPORTER = "exporter"
 VHOST = "mercado"
 CHOREOGRAPHY = Path(__file__).parents[1] / "services" / "choreography.json"
 
@@ -118,12 +120,18 @@ class Installation:
                 self.passwords.password(f"{spec.name}_migrator"),
                 self.passwords.password(f"{spec.name}_app"),
                 self.passwords.password(f"{spec.name}_reader") if spec.has_reader else None,
+                shows_statements=spec.is_portal,
             )
             for spec in SERVICES
         ]
 
+    def exporter_account(self) -> ExporterAccount:
+        return ExporterAccount(EXPORTER, self.passwords.password(EXPORTER))
+
     async def provision_postgres(self) -> None:
-        await postgres.provision(self.superuser_url, self.database_accounts())
+        await postgres.provision(
+            self.superuser_url, self.database_accounts(), self.exporter_account()
+        )
 
     async def provision_rabbitmq(self, participants: Sequence[DescribedParticipant]) -> None:
         await rabbitmq.provision(

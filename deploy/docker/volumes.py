@@ -67,6 +67,7 @@ def _ask(name: str, made: Installation) -> None:
     if name == "databases":
         _ = made.superuser_url
         made.database_accounts()
+        made.exporter_account()
     elif name == "broker":
         for user in (ADMINISTRATOR, OPERATOR, *(spec.name for spec in SERVICES)):
             made.broker_url(user)

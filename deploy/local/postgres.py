@@ -25,6 +25,7 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "400",
     "shared_preload_libraries": "pg_stat_statements",
+    "pg_stat_statements.track_utility": "off",  # what changes a role holds its password
     "idle_in_transaction_session_timeout": "30s",
 }
 SOCKET_FOLDER_BYTES = 90

@@ -4,6 +4,7 @@
 - `SERVICE_migrator` changes the schema, always as the owner.
 - `SERVICE_app` reads and writes rows, of tables made later too, and changes nothing else.
 - `SERVICE_reader`, where a service has one: see `reader.py`.
+- The exporter's, on the whole server: see `watching.py`.
 
 Everybody else (PUBLIC) has nothing, not even a connection.
 """
@@ -16,6 +17,15 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from deploy.postgres.reader import provision_reader
+from deploy.postgres.watching import (
+    EXTENSION,
+    ExporterAccount,
+    forget_passwords,
+    is_available,
+    provide_slow_statements,
+    provision_exporter,
+    record_no_passwords,
+)
 
 LOCK = "hashtext('provision')"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,50}")
@@ -26,15 +36,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DatabaseAccounts:
-    """Of one service; its database is named like it."""
+    """Of one service; its database is named like it. One that `shows_statements` can ask which
+    statements of the whole server are slow.
+    """
 
     service: str
     migrator_password: str = field(repr=False)
     app_password: str = field(repr=False)
     reader_password: str | None = field(default=None, repr=False)
+    shows_statements: bool = False
 
 
-async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> None:
+async def provision(
+    admin_url: str,
+    accounts: Sequence[DatabaseAccounts],
+    exporter: ExporterAccount | None = None,
+) -> None:
     """Make the databases and roles of these services; `admin_url` is a superuser's.
 
     Raises ValueError for a name that cannot be a role's.
@@ -44,18 +61,25 @@ async def provision(admin_url: str, accounts: Sequence[DatabaseAccounts]) -> Non
             raise ValueError(f"{account.service!r} cannot name a database")
     connection = await asyncpg.connect(admin_url)
     try:
+        await record_no_passwords(connection)
         # One after the other: Postgres fails where two change the rights of one thing at once.
         if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
             log.warning("another process provisions this server: waiting until it has finished")
             await connection.execute(f"SELECT pg_advisory_lock({LOCK})")
         # Every server comes with these two, open to everybody who can log in.
         await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
-        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        measured = await is_available(connection)
+        if measured:
+            await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}")
+            await forget_passwords(connection)
         for account in accounts:
             await _make_roles(connection, account)
             await _make_database(connection, account.service)
         for account in accounts:
-            await _grant(admin_url, account)
+            await _grant(admin_url, account, measured=measured)
+        if exporter is not None:
+            databases = ["postgres", *(account.service for account in accounts)]
+            await provision_exporter(connection, exporter, databases)
     finally:
         await connection.close()
 
@@ -85,12 +109,13 @@ async def _make_database(connection: asyncpg.Connection, service: str) -> None:
     )
 
 
-async def _grant(admin_url: str, account: DatabaseAccounts) -> None:
+async def _grant(admin_url: str, account: DatabaseAccounts, *, measured: bool) -> None:
     service = account.service
     owner, app = f"{service}_owner", f"{service}_app"
     by_default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner}"
     connection = await asyncpg.connect(admin_url, database=service)
     try:
+        await record_no_passwords(connection)
         await connection.execute(
             f"""
             REVOKE ALL ON SCHEMA public FROM PUBLIC;
@@ -103,5 +128,7 @@ async def _grant(admin_url: str, account: DatabaseAccounts) -> None:
         )
         if account.reader_password is not None:
             await provision_reader(connection, service, account.reader_password)
+        if account.shows_statements and measured:
+            await provide_slow_statements(connection, service)
     finally:
         await connection.close()

@@ -2,12 +2,14 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
 from deploy.postgres.provision import DatabaseAccounts, provision
+from deploy.postgres.watching import ExporterAccount
 from tests.fixtures.servers import PostgresServer
 
 
@@ -128,3 +130,101 @@ async def test_tables_belong_to_the_owner_who_cannot_log_in(
 async def test_name_that_is_no_identifier_is_refused(postgres_server: PostgresServer) -> None:
     with pytest.raises(ValueError, match="cannot name a database"):
         await provision(postgres_server.url, [DatabaseAccounts('x"; DROP', "a", "b")])
+
+
+async def recorded(postgres_server: PostgresServer, part: str) -> list[str]:
+    """The statements with this part that pg_stat_statements keeps."""
+    admin = await asyncpg.connect(postgres_server.url)
+    try:
+        found = await admin.fetch(
+            "SELECT query FROM pg_stat_statements WHERE strpos(query, $1) > 0", part
+        )
+        return [row["query"] for row in found if "strpos" not in row["query"]]
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def an_exporter(
+    postgres_server: PostgresServer, password: str
+) -> AsyncIterator[ExporterAccount]:
+    """Its role goes afterwards."""
+    account = ExporterAccount(f"exporter_{uuid.uuid4().hex[:8]}", password)
+    try:
+        yield account
+    finally:
+        admin = await asyncpg.connect(postgres_server.url)
+        await admin.execute(f"DROP OWNED BY {account.name}; DROP ROLE {account.name}")
+        await admin.close()
+
+
+async def test_passwords_are_in_no_statement_that_the_server_keeps(
+    postgres_server: PostgresServer,
+) -> None:
+    """Also where the server records all statements, and has done so before."""
+    mark = uuid.uuid4().hex
+    records_all = f"{postgres_server.url}?pg_stat_statements.track_utility=on"
+    async with accounts_of_two(postgres_server) as accounts:
+        await provision(postgres_server.url, accounts[:1])
+        admin = await asyncpg.connect(records_all)
+        await admin.execute(f"ALTER ROLE {accounts[0].service}_app PASSWORD 'before-{mark}'")
+        await admin.close()
+        assert await recorded(postgres_server, mark)
+
+        with_passwords = [
+            DatabaseAccounts(each.service, f"migrator-{mark}", f"app-{mark}") for each in accounts
+        ]
+        async with an_exporter(postgres_server, f"exporter-{mark}") as exporter:
+            await provision(records_all, with_passwords, exporter)
+
+            assert await recorded(postgres_server, mark) == []
+
+
+async def test_the_exporter_sees_the_statistics_of_all_databases_and_no_row(
+    postgres_server: PostgresServer, services: tuple[str, str]
+) -> None:
+    own, other = services
+    accounts = [DatabaseAccounts(name, "secret", "secret") for name in services]
+    async with an_exporter(postgres_server, "secret") as account:
+        for _ in range(2):
+            await provision(postgres_server.url, accounts, account)
+        async with connected(postgres_server, other, f"{other}_app") as app:
+            await app.fetchval("SELECT 'seen'")
+            for database in ("postgres", own, other):
+                async with connected(postgres_server, database, account.name) as exporter:
+                    queries = await exporter.fetch("SELECT query FROM pg_stat_activity")
+                    assert "SELECT 'seen'" in {row["query"] for row in queries}
+                    with pytest.raises(asyncpg.PostgresError):
+                        await exporter.execute("CREATE TABLE mine ()")
+            async with connected(postgres_server, own, account.name) as exporter:
+                size = "SELECT pg_table_size(oid) FROM pg_class WHERE relname = 'rows'"
+                assert await exporter.fetchval(size) is not None
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await exporter.fetch("SELECT * FROM public.rows")
+
+
+async def test_only_who_shows_statements_sees_them_and_only_those_of_the_services(
+    postgres_server: PostgresServer,
+) -> None:
+    mark = uuid.uuid4().hex[:8]
+    async with accounts_of_two(postgres_server) as accounts:
+        shows, other = (each.service for each in accounts)
+        accounts[0] = replace(accounts[0], shows_statements=True)
+        for _ in range(2):
+            await provision(postgres_server.url, accounts)
+        for role in ("app", "migrator"):
+            async with connected(postgres_server, other, f"{other}_{role}") as one:
+                await one.fetch(f"SELECT 'maria@example.com' AS {role}_{mark}")
+        async with connected(postgres_server, shows, f"{shows}_app") as app:
+            rows = await app.fetch(
+                "SELECT * FROM operations.slow_statements() WHERE strpos(statement, $1) > 0", mark
+            )
+        assert [(row["database"], row["statement"], row["calls"], row["rows"]) for row in rows] == [
+            (other, f"SELECT $1 AS app_{mark}", 1, 1)
+        ]
+        async with connected(postgres_server, other, f"{other}_app") as app:
+            with pytest.raises(asyncpg.InvalidSchemaNameError):
+                await app.fetch("SELECT * FROM operations.slow_statements()")
+        async with connected(postgres_server, shows, f"{shows}_migrator") as migrator:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await migrator.fetch("SELECT * FROM operations.slow_statements()")

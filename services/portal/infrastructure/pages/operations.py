@@ -26,6 +26,7 @@ from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
 from services.portal.infrastructure.sessions import require_roles
+from services.portal.infrastructure.slow_statements import SlowStatements
 from services.portal.infrastructure.templating import redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
@@ -45,6 +46,7 @@ class OperationsPages:
         desk: DeadLetterDesk,
         given_up: GivenUpDesk,
         attention: AttentionDesk,
+        statements: SlowStatements,
     ) -> None:
         self._transactions = transactions
         self._broker = broker
@@ -52,6 +54,7 @@ class OperationsPages:
         self._desk = desk
         self._given_up = given_up
         self._attention = attention
+        self._statements = statements
 
     async def page(self, request: Request, user: Keeper, queues: str = "") -> Response:
         letters: Sequence[DeadLetter] = []
@@ -73,6 +76,7 @@ class OperationsPages:
             dead_trouble=trouble,
             given_up=await self._given_up.listed(user, attended),
             asking=await self._asking(user),
+            statements=await self._statements.listed(),
             **now,
         )
 
@@ -163,7 +167,8 @@ def router(
     attention: AttentionDesk,
 ) -> APIRouter:
     routes = page_router()
-    to = OperationsPages(transactions, broker, probes, desk, given_up, attention)
+    statements = SlowStatements(transactions.engine)
+    to = OperationsPages(transactions, broker, probes, desk, given_up, attention, statements)
     routes.get(HERE)(to.page)
     routes.get(f"{HERE}/live")(to.live)
     routes.post(f"{HERE}/check")(to.check)

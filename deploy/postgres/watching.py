@@ -1,0 +1,104 @@
+"""Who may look at the server: its exporter, and the application that shows slow statements.
+
+pg_stat_statements keeps the text of statements, with parameters in place of values, but those that
+change roles keep their passwords: such statements are not recorded, and those that were are
+forgotten.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import asyncpg
+
+EXTENSION = "pg_stat_statements"
+FORGET_PASSWORDS = r"""
+SELECT pg_stat_statements_reset(userid, dbid, queryid)
+FROM pg_stat_statements WHERE query ~* '\mpassword\M'
+"""
+LIMITS = {"default_transaction_read_only": "on", "statement_timeout": "10s", "lock_timeout": "1s"}
+CONNECTIONS = 20
+"""The exporter has one for each database, and for a moment a second."""
+
+SLOW_STATEMENTS = """
+CREATE OR REPLACE FUNCTION operations.slow_statements()
+RETURNS TABLE (database text, statement text, calls bigint, seconds float8, rows bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, operations, pg_temp
+AS $$
+    SELECT database.datname::text, each.query, each.calls, each.total_exec_time / 1000, each.rows
+    FROM pg_stat_statements AS each
+    JOIN pg_database AS database ON database.oid = each.dbid
+    JOIN pg_roles AS role ON role.oid = each.userid
+    WHERE role.rolname = database.datname || '_app' AND each.calls > 0
+    ORDER BY each.total_exec_time / each.calls DESC
+    LIMIT 200
+$$
+"""
+"""Of the services' own roles only: their statements are the code's. What people write into a form
+runs as another role."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ExporterAccount:
+    """It sees the statistics of the whole server, and no row of any table."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+async def record_no_passwords(connection: asyncpg.Connection) -> None:
+    """From now on in this session, whatever the server's settings say."""
+    with suppress(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("SET pg_stat_statements.track_utility = off")
+
+
+async def forget_passwords(connection: asyncpg.Connection) -> None:
+    """What was recorded of them before."""
+    with suppress(asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.UndefinedTableError):
+        await connection.execute(FORGET_PASSWORDS)
+
+
+async def provision_exporter(
+    connection: asyncpg.Connection, account: ExporterAccount, databases: Sequence[str]
+) -> None:
+    """`connection` is a superuser's, to any database."""
+    role = account.name
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+        await connection.execute(f"CREATE ROLE {role}")
+    secret = await connection.fetchval("SELECT quote_literal($1)", account.password)
+    await connection.execute(
+        f"ALTER ROLE {role} LOGIN PASSWORD {secret} CONNECTION LIMIT {CONNECTIONS}"
+    )
+    for name, value in LIMITS.items():
+        await connection.execute(f"ALTER ROLE {role} SET {name} = '{value}'")
+    await connection.execute(f"GRANT pg_monitor TO {role}")
+    await connection.execute(f"GRANT CONNECT ON DATABASE {', '.join(databases)} TO {role}")
+
+
+async def is_available(connection: asyncpg.Connection) -> bool:
+    """Whether the server brings the extension; told in the log where it does not."""
+    found = await connection.fetchval(
+        "SELECT 1 FROM pg_available_extensions WHERE name = $1", EXTENSION
+    )
+    if not found:
+        log.warning("the server does not bring %s: no statement is measured", EXTENSION)
+    return bool(found)
+
+
+async def provide_slow_statements(connection: asyncpg.Connection, service: str) -> None:
+    """`connection` is a superuser's, to the service's database. Its application may then call
+    `operations.slow_statements()`.
+    """
+    await connection.execute(
+        f"""
+        CREATE SCHEMA IF NOT EXISTS operations;
+        CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA operations;
+        {SLOW_STATEMENTS};
+        REVOKE ALL ON FUNCTION operations.slow_statements() FROM PUBLIC;
+        GRANT USAGE ON SCHEMA operations TO {service}_app;
+        GRANT EXECUTE ON FUNCTION operations.slow_statements() TO {service}_app;
+        """
+    )
