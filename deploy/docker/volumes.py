@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from deploy.auth import asked_auth, kept_auth
-from deploy.installation import ADMINISTRATOR, OPERATOR, SUPERUSER, Installation
+from deploy.installation import ADMINISTRATOR, OPERATOR, SUPERUSER, VHOST, Installation
+from deploy.observability.configuration import QUERIES, Targets, write_grafana, write_prometheus
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
@@ -59,7 +60,24 @@ def make_up(secrets: Path, own: Path) -> None:
     (own / "rabbitmq" / "conf.d").mkdir(exist_ok=True)
     _readable(own / "rabbitmq" / "conf.d" / "mercado.conf", settings)
     _readable(own / "rabbitmq" / "enabled_plugins", PLUGINS.read_text())
+    _watchers(own, everything)
     _delete_what_all_could_read(secrets)
+
+
+def _watchers(own: Path, everything: Passwords) -> None:
+    services = {spec.name: f"{spec.name}:{spec.port}" for spec in SERVICES}
+    targets = Targets(services, "rabbitmq:15692", "exporter:9187", VHOST)
+    write_prometheus(own / "prometheus", targets)
+    write_grafana(
+        own / "grafana",
+        seen_as=SECRETS,
+        prometheus="http://prometheus:9090",
+        jaeger="http://jaeger:16686",
+    )
+    _readable(own / "grafana" / "password", everything.readable("grafana admin"))
+    account = installation(everything).exporter_account()
+    _readable(own / "exporter" / "password", account.password)
+    _readable(own / "exporter" / QUERIES.name, QUERIES.read_text())
 
 
 def _ask(name: str, made: Installation) -> None:

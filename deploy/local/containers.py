@@ -23,6 +23,8 @@ from deploy.services import SERVICES
 
 SECRETS = PurePosixPath("/var/lib/mercado-veiculo/secrets")
 SERVERS = ("db", "rabbitmq")
+QUIET = ("--progress", "quiet", "--profile", "*")
+"""Of commands that stop: what a profile has started is stopped too."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 15672, 8083
 
 
@@ -170,7 +172,7 @@ def stop(folder: Path) -> list[str]:
     Raises StillRunning.
     """
     names = find(folder).running
-    if _compose(folder, ["--progress", "quiet", "down", "--remove-orphans"]).returncode:
+    if _compose(folder, [*QUIET, "down", "--remove-orphans"]).returncode:
         raise StillRunning("the containers could not be stopped: see above")
     return names
 
@@ -192,7 +194,7 @@ def delete_data(folder: Path, *, images: bool) -> None:
     """Raises StartFailed when it cannot be: the passwords are needed as long as it is there."""
     find(folder)  # refuses what is another checkout's
     made = [each.removeprefix("image ") for each in data(folder) if each.startswith("image ")]
-    down = ["--progress", "quiet", "down", "--volumes", "--remove-orphans"]
+    down = [*QUIET, "down", "--volumes", "--remove-orphans"]
     done = _compose(folder, down, quiet=True)
     if done.returncode:
         raise StartFailed(f"the data of the containers was not deleted: {done.stderr.strip()}")

@@ -32,7 +32,7 @@ class Targets:
 
 def write_prometheus(folder: Path, targets: Targets, *, every: str = "15s") -> None:
     """Its configuration and the alert rules; `every` is how often it asks and looks."""
-    shutil.copyfile(ALERTS, folder / ALERTS.name)
+    (folder / ALERTS.name).write_text(ALERTS.read_text())
     _write(folder / "prometheus.yml", _prometheus(targets, every))
 
 

@@ -14,7 +14,7 @@ from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.ports import Ports
 from deploy.local.state import ROOT
 from deploy.services import SERVICES
-from tests.fixtures.compose import composed, with_compose
+from tests.fixtures.compose import composed, copy_compose, with_compose
 
 LEFT_OUT = (".git", ".venv", ".local", ".env", ".*_cache", ".hypothesis", "__pycache__", "tests")
 
@@ -75,12 +75,12 @@ def test_names_of_two_checkouts_called_alike_differ(tmp_path: Path) -> None:
     for parent in ("one", "two"):
         folder = tmp_path / parent / "mercado"
         folder.mkdir(parents=True)
-        shutil.copy(ROOT / "compose.yaml", folder)
+        copy_compose(folder)
         found = composed(folder)
         images = {each["image"] for each in found["services"].values()}
         volumes = {each["name"] for each in found["volumes"].values()}
-        public = {"postgres:17", "rabbitmq:4.0-management"}
-        named.append({found["name"]} | volumes | (images - public))
+        ours = {each for each in images if each.startswith("mercado-veiculo")}
+        named.append({found["name"]} | volumes | ours)
 
     assert len(named[0]) == 1 + len(found["volumes"]) + 2
     assert not named[0] & named[1]

@@ -15,7 +15,7 @@ from libs.messaging.relay.settings import RelaySettings
 from libs.messaging.schema import partitions
 from libs.runtime import running
 from libs.runtime.settings import ServiceSettings
-from tests.fixtures.compose import composed, with_compose
+from tests.fixtures.compose import composed, copy_compose, with_compose
 from tests.unit.local.test_env_example import settings_of
 
 BUILT = ("secrets", "databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES))
@@ -55,7 +55,14 @@ def test_no_container_runs_as_root(containers: dict[str, Any]) -> None:
     dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
     assert re.findall(r"^USER (\w+)$", dockerfile, re.MULTILINE)[-1] == "mercado"
     others = {name: each["user"] for name, each in containers.items() if "user" in each}
-    assert others == {"db": "postgres", "rabbitmq": "rabbitmq"}
+    assert others == {
+        "db": "postgres",
+        "rabbitmq": "rabbitmq",
+        "prometheus": "nobody",
+        "grafana": "472:0",
+        "jaeger": "10001",
+        "exporter": "nobody",
+    }
 
 
 def test_nothing_of_the_machine_is_mounted(containers: dict[str, Any]) -> None:
@@ -75,7 +82,7 @@ def test_each_container_sees_its_own_secrets_only(containers: dict[str, Any]) ->
                 assert mount["read_only"], name
     assert handed == {
         f"secrets-{name}": str(OWN / name)
-        for name in ("db", "rabbitmq", *BUILT)
+        for name in ("db", "rabbitmq", "prometheus", "grafana", "exporter", *BUILT)
         if name != "secrets"
     }
 
@@ -114,7 +121,7 @@ def test_what_env_says_reaches_a_container_as_it_reaches_a_local_run(
     known = settings_of(service).keys() - DECIDED
     plain = composed()["services"][service]["environment"]
     assert plain.keys() == known
-    (tmp_path / "compose.yaml").write_text((ROOT / "compose.yaml").read_text())
+    copy_compose(tmp_path)
     (tmp_path / ".env").write_text("LOG_LEVEL=DEBUG\nPOSTGRES_PORT=5432\nDATABASE_URL=x\n")
 
     told = composed(tmp_path)["services"]

@@ -11,9 +11,9 @@ from pydantic.fields import FieldInfo
 
 from deploy.services import SERVICES
 from libs.runtime.settings import ServiceSettings
+from tests.fixtures.compose import compose_text
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
-COMPOSE = EXAMPLE.with_name("compose.yaml")
 SETTING = re.compile(r"^(?P<off># )?(?P<name>[A-Z][A-Z_]+)=(?P<value>.*)$", re.MULTILINE)
 READ_ELSEWHERE = {"MIGRATOR_DATABASE_URL"}
 OF_COMPOSE = re.compile(r"\$\{([A-Z_]+)(?::-([^}$]*)\})?")
@@ -28,7 +28,7 @@ def shown() -> dict[str, tuple[str, bool]]:
 
 def of_compose() -> dict[str, str]:
     """The variables that compose.yaml reads, with their defaults."""
-    found = OF_COMPOSE.findall(COMPOSE.read_text())
+    found = OF_COMPOSE.findall(compose_text())
     return {name: default for name, default in found if name != "PWD"}
 
 

@@ -10,7 +10,8 @@ from deploy.installation import Installation
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, ServiceSpec
 
-OTHERS = ("db", "rabbitmq", "databases", "broker", "checker", "tests")
+WATCHERS = ("prometheus", "grafana", "exporter")
+OTHERS = ("db", "rabbitmq", "databases", "broker", "checker", "tests", *WATCHERS)
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_servers_get_files_that_their_users_can_read_and_nothing_else(
     assert (own / "db" / "postgres").read_text() == everything["postgres"]
     settings = (own / "rabbitmq" / "conf.d" / "mercado.conf").read_text()
     assert f"default_pass = {everything['rabbitmq administrator']}\n" in settings
-    for name in ("db", "rabbitmq"):
+    for name in ("db", "rabbitmq", *WATCHERS):
         assert not (own / name / "secrets.json").exists()
         for file in (own / name).rglob("*.*"):
             assert file.is_dir() or file.stat().st_mode & 0o777 == 0o644
@@ -85,3 +86,25 @@ def test_made_up_again_all_stay_as_they_are_and_what_is_not_needed_goes(
     assert "postgres" not in known(own / "orders")
     assert not (everything / "postgres").exists()
     assert (own / "orders" / "auth").read_text() == "on"
+
+
+def test_watchers_get_their_configuration_and_the_password_of_their_own_account(
+    folders: tuple[Path, Path],
+) -> None:
+    everything, own = known(folders[0]), folders[1]
+    assert (own / "exporter" / "password").read_text() == everything["exporter"]
+    assert of(own / "databases").exporter_account().password == everything["exporter"]
+    assert (own / "grafana" / "password").read_text() == everything["grafana admin"]
+    passwords = {each for name, each in everything.items() if name not in ("exporter", "auth")}
+    told = "".join(
+        file.read_text()
+        for name in WATCHERS
+        for file in (own / name).rglob("*")
+        if file.is_file() and file != own / "grafana" / "password"
+    )
+    assert not [each for each in passwords if each in told]
+    asked = json.loads((own / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    assert {each["job_name"] for each in asked} == {
+        *(spec.name for spec in SERVICES),
+        *("rabbitmq", "rabbitmq-queues", "postgres"),
+    }
