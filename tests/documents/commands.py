@@ -17,7 +17,7 @@ from io import StringIO
 from typing import Any
 
 import typer
-import yaml  # type: ignore[import-untyped]
+import yaml
 from alembic.config import CommandLine
 
 from deploy.services import SERVICES
@@ -108,12 +108,12 @@ def _task(words: Sequence[str]) -> None:
 
 
 def _compose(words: Sequence[str]) -> None:
-    file = _yaml("compose.yaml")
+    services = _compose_services()
     rest = list(words)
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
         if option in TAKES_VALUE:
-            _profile(option, rest.pop(0), file)
+            _profile(option, rest.pop(0), services)
     if not rest:
         return
     command, *arguments = rest
@@ -124,9 +124,9 @@ def _compose(words: Sequence[str]) -> None:
         return
     if command not in ("run", "exec"):
         for name in names:
-            _service(name, file)
+            _service(name, services)
         return
-    _service(names[0], file)
+    _service(names[0], services)
     inside = arguments[arguments.index(names[0]) + 1 :]
     if command == "exec":
         _program(inside)
@@ -134,14 +134,21 @@ def _compose(words: Sequence[str]) -> None:
         _module("deploy.docker", inside)
 
 
-def _profile(option: str, value: str, file: Mapping[str, Any]) -> None:
-    known = {name for each in file["services"].values() for name in each.get("profiles", ())}
+def _compose_services() -> Mapping[str, Any]:
+    """By name: those of compose.yaml and of the files that it includes."""
+    file = _yaml("compose.yaml")
+    included = [_yaml(each["path"]) for each in file.get("include", ())]
+    return {name: it for each in (file, *included) for name, it in each["services"].items()}
+
+
+def _profile(option: str, value: str, services: Mapping[str, Any]) -> None:
+    known = {name for each in services.values() for name in each.get("profiles", ())}
     if option == "--profile" and value not in known:
         raise Unknown(f"compose.yaml has no profile {value}")
 
 
-def _service(name: str, file: Mapping[str, Any]) -> None:
-    if name not in file["services"]:
+def _service(name: str, services: Mapping[str, Any]) -> None:
+    if name not in services:
         raise Unknown(f"compose.yaml has no service {name}")
 
 
@@ -152,7 +159,7 @@ def _module(module: str, words: Sequence[str]) -> None:
     elif (way := HANDED_ON.get((module, arguments[0] if arguments else ""))) is not None:
         _module(way[0], [*way[1:], *arguments[1:]])
     elif module == "deploy.docker" and arguments[:1] == ["serve"]:
-        _service(arguments[1], {"services": {spec.name: spec for spec in SERVICES}})
+        _service(arguments[1], {spec.name: spec for spec in SERVICES})
         if arguments[2:]:
             _module(f"services.{arguments[1]}.main", arguments[2:])
     elif module == "libs.runtime.migrations":
