@@ -30,6 +30,7 @@ async def rabbitmq() -> AsyncIterator[OwnRabbitMQ]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # rabbitmqctl is an Erlang node of its own each time
 async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
     rabbitmq: OwnRabbitMQ, engine: AsyncEngine, database: str, subscribe: Subscribe
 ) -> None:
