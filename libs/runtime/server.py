@@ -25,7 +25,9 @@ from libs.runtime.telemetry import start_recording
 if TYPE_CHECKING:
     from libs.runtime.service import Service
 
-KEEP_ALIVE_SECONDS = 30
+KEEP_ALIVE_SECONDS = 75
+"""Longer than proxies keep theirs (nginx and many balancers 60): who ends a connection first never
+meets a request that was just sent on it."""
 OPEN_FILES = 4096
 """Connections of clients, of the database and of the broker have room in it. Many systems let a
 process open 1,024 unless it asks for more."""

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import aio_pika
 import asyncpg
@@ -23,12 +25,13 @@ ROOT = Path(__file__).parents[3]
 class Process:
     process: asyncio.subprocess.Process
     url: str
+    log: IO[bytes]
 
     async def end(self) -> tuple[int, str]:
         """Its exit code and what it wrote to stderr."""
-        _, log = await asyncio.wait_for(self.process.communicate(), 30)
-        assert self.process.returncode is not None
-        return self.process.returncode, log.decode()
+        code = await asyncio.wait_for(self.process.wait(), 30)
+        self.log.seek(0)
+        return code, self.log.read().decode()
 
 
 def free_port() -> int:
@@ -42,21 +45,22 @@ def free_port() -> int:
 async def started(environment: Mapping[str, str]) -> AsyncIterator[Process]:
     """The notes service as a process, killed at the end if it still runs."""
     port = environment.get("PORT") or str(free_port())
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.runtime.notes",
-        cwd=ROOT,
-        env={"PATH": os.defpath, "PORT": port, **environment},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield Process(process, f"http://127.0.0.1:{port}")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+    with TemporaryFile() as log:  # a pipe that nobody reads would stop it
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.integration.runtime.notes",
+            cwd=ROOT,
+            env={"PATH": os.defpath, "PORT": port, **environment},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=log,
+        )
+        try:
+            yield Process(process, f"http://127.0.0.1:{port}", log)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 async def until_ready(process: Process, path: str = "/ready") -> None:
