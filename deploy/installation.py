@@ -1,7 +1,7 @@
 """One running system seen from outside: where its servers are, and who may enter them as whom."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,7 +25,8 @@ CHOREOGRAPHY = Path(__file__).parents[1] / "services" / "choreography.json"
 class Installation:
     """The addresses are `HOST:PORT`, those of the services URLs. `files` is where services keep
     what is not in databases. `sockets` is the folder of Postgres' Unix socket, where it has one
-    that can be reached: a round trip there costs less than over the loopback.
+    that can be reached: a round trip there costs less than over the loopback. `pgbouncer` is the
+    address of one in transaction mode, where services go through it.
     """
 
     postgres: str
@@ -35,6 +36,7 @@ class Installation:
     files: Path
     services: Mapping[str, str]
     sockets: Path | None = None
+    pgbouncer: str | None = None
 
     def database_url(self, database: str, role: str) -> str:
         account = f"postgresql://{role}:{self.passwords.password(role)}"
@@ -103,6 +105,10 @@ class Installation:
             # Kept for replay, and for the check that every event was heard.
             "OUTBOX_RETENTION_DAYS": "7",
         }
+        if self.pgbouncer is not None:
+            behind = replace(self, postgres=self.pgbouncer, sockets=None)
+            settings["DATABASE_URL"] = behind.database_url(spec.name, f"{spec.name}_app")
+            settings["PGBOUNCER"] = "true"
         if spec.seals_personal_data:
             settings["DATA_KEYS"] = f"1:{self.passwords.key(f'{spec.name} data')}"
             settings["INDEX_KEY"] = self.passwords.key(f"{spec.name} index")

@@ -55,7 +55,7 @@ def serve(context: typer.Context, name: str) -> None:
     The container's environment goes before what the installation says.
     """
     spec = service_named(name)
-    found = _own()
+    found = _own(pooled=os.environ.get("PGBOUNCER", "").lower() == "true")
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
     environment: dict[str, str] = {**settings, **os.environ}
     if not spec.is_portal:
@@ -87,9 +87,9 @@ def tests(context: typer.Context) -> None:
     _become(["pytest", *context.args], {**os.environ, **servers})
 
 
-def _own() -> Installation:
+def _own(*, pooled: bool = False) -> Installation:
     """As far as this container knows it."""
-    return installation(Passwords(SECRETS / "secrets.json"))
+    return installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
 
 
 def _wait_for(url: str) -> None:

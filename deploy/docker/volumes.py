@@ -10,6 +10,7 @@ from deploy.auth import asked_auth, kept_auth
 from deploy.installation import ADMINISTRATOR, OPERATOR, SUPERUSER, VHOST, Installation
 from deploy.observability.configuration import QUERIES, Targets, write_grafana, write_prometheus
 from deploy.passwords import Passwords
+from deploy.postgres import pgbouncer
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
 
@@ -17,6 +18,7 @@ SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 OWN = SECRETS.with_name("own")
 FILES = SECRETS.with_name("files")
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
+PGBOUNCER_PORT = 6432
 ACCESS = """\
 local all all peer
 host all all all scram-sha-256
@@ -32,10 +34,19 @@ log.file = false
 """
 
 
-def installation(passwords: Passwords) -> Installation:
-    """The servers as containers of the same network see them."""
-    services = {spec.name: f"http://{spec.name}:{spec.port}" for spec in SERVICES}
-    return Installation("db:5432", "rabbitmq:5672", "rabbitmq:15672", passwords, FILES, services)
+def installation(passwords: Passwords, *, pooled: bool = False) -> Installation:
+    """The servers as containers of the same network see them; `pooled`: services reach Postgres
+    through PgBouncer.
+    """
+    return Installation(
+        "db:5432",
+        "rabbitmq:5672",
+        "rabbitmq:15672",
+        passwords,
+        FILES,
+        {spec.name: f"http://{spec.name}:{spec.port}" for spec in SERVICES},
+        pgbouncer=f"pgbouncer:{PGBOUNCER_PORT}" if pooled else None,
+    )
 
 
 def make_up(secrets: Path, own: Path) -> None:
@@ -55,6 +66,18 @@ def make_up(secrets: Path, own: Path) -> None:
         (own / name / "auth").write_text(auth)
     _readable(own / "db" / "postgres", everything.password(SUPERUSER))
     _readable(own / "db" / "pg_hba.conf", ACCESS)
+    accounts = installation(everything).database_accounts()
+    _readable(own / "pgbouncer" / "userlist.txt", pgbouncer.user_list(accounts))
+    _readable(
+        own / "pgbouncer" / "pgbouncer.ini",
+        pgbouncer.configuration(
+            accounts,
+            server=installation(everything).postgres,
+            address="*",
+            port=PGBOUNCER_PORT,
+            users=SECRETS / "userlist.txt",
+        ),
+    )
     password = everything.password(f"rabbitmq {ADMINISTRATOR}")
     settings = RABBITMQ_SETTINGS.format(user=ADMINISTRATOR, password=password)
     (own / "rabbitmq" / "conf.d").mkdir(exist_ok=True)

@@ -27,6 +27,7 @@ from services.portal.domain.user import User
 from services.portal.infrastructure.pages import live
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.main import build
+from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
 from tests.integration.portal.conftest import PASSWORD, AddUser, execute
@@ -389,3 +390,19 @@ async def test_a_service_that_asks_the_portal_for_its_keys_knows_whom_it_issued_
     assert (await peer.caller(f"Bearer {token}", None)).subject == signed_in["user"]["id"]
     with pytest.raises(Unauthenticated):
         await peer.caller(f"Bearer {token[:-4]}AAAA", None)
+
+
+async def test_a_stream_tells_what_is_heard_through_pgbouncer(
+    settings: Any, add_user: AddUser, transactions: Portal, portal_database: str
+) -> None:
+    await add_user("operator")
+    order_id = await buy(transactions, steps=1)
+    with pgbouncer_before(portal_database.replace("+asyncpg", "")) as url:
+        async with listening(settings(database_url=url, pgbouncer=True)) as (client, _):
+            await sign_in(client)
+            async with client.stream("GET", path(order_id)) as answer:
+                told = events(answer)
+                for n, heard in enumerate(WAY_FORWARD[:3]):
+                    if n:
+                        await hear(transactions, envelope(order_id, heard))
+                    assert (await anext(told))[2]["type"] == heard[0]

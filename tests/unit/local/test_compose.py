@@ -20,8 +20,8 @@ from tests.unit.local.test_env_example import settings_of
 
 BUILT = ("secrets", "databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES))
 DECIDED = {
-    *("SERVICE", "HOST", "CHOREOGRAPHY", "CURSOR_SECRET", "OUTBOX_RETENTION_DAYS", "PGBOUNCER"),
-    *("DATABASE_URL", "DB_URL", "DB_PASSWORD", "READER_DATABASE_URL"),
+    *("SERVICE", "HOST", "CHOREOGRAPHY", "CURSOR_SECRET", "OUTBOX_RETENTION_DAYS"),
+    *("DATABASE_URL", "DB_URL", "DB_PASSWORD", "READER_DATABASE_URL", "DATABASE_READ_URL"),
     *("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "POSTGRES_HOST", "POSTGRES_PORT"),
     *("RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL", "RABBITMQ_OPERATOR_URL"),
     *("DATA_KEYS", "INDEX_KEY", "ERASURE_LEDGER", "MAILER", "JWKS_URL"),
@@ -53,7 +53,18 @@ def test_no_container_can_do_or_take_more_than_it_needs(containers: dict[str, An
 
 def test_no_container_runs_as_root(containers: dict[str, Any]) -> None:
     dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text()
-    assert re.findall(r"^USER (\w+)$", dockerfile, re.MULTILINE)[-1] == "mercado"
+    images = re.split(r"^FROM .* AS (\w+)", dockerfile, flags=re.MULTILINE)[1:]
+    users = {
+        target: re.findall(r"^USER (\w+)$", steps, re.MULTILINE)[-1:]
+        for target, steps in zip(images[::2], images[1::2], strict=True)
+    }
+    targets = {each["build"]["target"] for each in containers.values() if "build" in each}
+    assert targets == {"run", "tests", "pgbouncer"}
+    assert {target: users[target] for target in targets} == {
+        "run": ["mercado"],
+        "tests": ["mercado"],
+        "pgbouncer": ["nobody"],
+    }
     others = {name: each["user"] for name, each in containers.items() if "user" in each}
     assert others == {
         "db": "postgres",
@@ -82,7 +93,7 @@ def test_each_container_sees_its_own_secrets_only(containers: dict[str, Any]) ->
                 assert mount["read_only"], name
     assert handed == {
         f"secrets-{name}": str(OWN / name)
-        for name in ("db", "rabbitmq", "prometheus", "grafana", "exporter", *BUILT)
+        for name in ("db", "rabbitmq", "pgbouncer", "prometheus", "grafana", "exporter", *BUILT)
         if name != "secrets"
     }
 

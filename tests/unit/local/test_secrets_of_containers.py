@@ -11,7 +11,7 @@ from deploy.passwords import Passwords
 from deploy.services import SERVICES, ServiceSpec
 
 WATCHERS = ("prometheus", "grafana", "exporter")
-OTHERS = ("db", "rabbitmq", "databases", "broker", "checker", "tests", *WATCHERS)
+OTHERS = ("db", "rabbitmq", "pgbouncer", "databases", "broker", "checker", "tests", *WATCHERS)
 
 
 @pytest.fixture
@@ -65,7 +65,11 @@ def test_servers_get_files_that_their_users_can_read_and_nothing_else(
     assert (own / "db" / "postgres").read_text() == everything["postgres"]
     settings = (own / "rabbitmq" / "conf.d" / "mercado.conf").read_text()
     assert f"default_pass = {everything['rabbitmq administrator']}\n" in settings
-    for name in ("db", "rabbitmq", *WATCHERS):
+    users = (own / "pgbouncer" / "userlist.txt").read_text()
+    assert f'"orders_app" "{everything["orders_app"]}"\n' in users
+    assert everything["postgres"] not in users
+    assert everything["orders_migrator"] not in users
+    for name in ("db", "rabbitmq", "pgbouncer", *WATCHERS):
         assert not (own / name / "secrets.json").exists()
         for file in (own / name).rglob("*.*"):
             assert file.is_dir() or file.stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,92 @@
+"""All services behind a real PgBouncer in transaction mode, with the files that containers get."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from rich.console import Console
+
+from deploy.local.demo import play
+from deploy.local.ports import Ports, can_bind
+from deploy.postgres import pgbouncer
+from deploy.services import ServiceSpec
+from tests.e2e.system import System, running_system
+from tests.fixtures.pgbouncer import STRANGER, pgbouncer_program
+
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(300)]
+
+
+class Pooled(System):
+    """PgBouncer starts when the databases are prepared, before the first service."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.port = Ports().pick()
+        self.installation = replace(self.installation, pgbouncer=f"127.0.0.1:{self.port}")
+
+    def _start(self, spec: ServiceSpec) -> None:
+        if not self.children.runs("pgbouncer"):
+            self._start_pgbouncer()
+        super()._start(spec)
+
+    def _start_pgbouncer(self) -> None:
+        accounts = self.installation.database_accounts()
+        folder = self.children.folder / "pgbouncer"
+        folder.mkdir(mode=0o700)
+        users = folder / "userlist.txt"
+        users.write_text(pgbouncer.user_list(accounts))
+        server = self.installation.postgres
+        settings = pgbouncer.configuration(
+            accounts, server=server, address="127.0.0.1", port=self.port, users=users
+        )
+        (folder / "pgbouncer.ini").write_text(settings)
+        user = STRANGER if os.geteuid() == 0 else None
+        if user is not None:
+            for each in (folder, *folder.iterdir()):
+                shutil.chown(each, user)
+        command = [pgbouncer_program(), folder / "pgbouncer.ini"]
+        self.children.start("pgbouncer", command, rank=1, env={}, cwd=folder, user=user)
+        self.children.wait_until("pgbouncer", lambda: not can_bind(self.port), timeout=10)
+
+
+@pytest.fixture(scope="module")
+def pooled() -> Iterator[Pooled]:
+    pgbouncer_program()  # skips before anything has started
+    with running_system(Pooled) as started:
+        yield started
+
+
+async def test_every_purchase_ends_as_it_should_behind_pgbouncer(pooled: Pooled) -> None:
+    addresses = {name: pooled.state.service_url(name) for name in pooled.state.services}
+    shown = StringIO()
+
+    well = await play(addresses, pooled.installation, Console(file=shown))
+
+    assert well, shown.getvalue()
+
+
+async def test_a_request_that_comes_again_at_once_has_one_effect_behind_pgbouncer(
+    pooled: Pooled,
+) -> None:
+    key = {"Idempotency-Key": uuid.uuid4().hex, "X-Tenant-Id": "default"}
+    url = f"{pooled.state.service_url('orders')}/orders"
+    async with httpx.AsyncClient(timeout=20) as client:
+        first = await client.post(url, json={}, headers=key)
+        again = await client.post(url, json={}, headers=key)
+
+    assert (first.status_code, again.content) == (201, first.content)
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_nobody_but_the_services_enters_through_pgbouncer(pooled: Pooled) -> None:
+    behind = replace(pooled.installation, postgres=f"127.0.0.1:{pooled.port}", sockets=None)
+    for database, role in (("orders", "postgres"), ("postgres", "orders_app")):
+        with pytest.raises(asyncpg.PostgresError):
+            await asyncpg.connect(behind.database_url(database, role))
