@@ -53,6 +53,9 @@ async def running(
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))
+        if service.replica is not None and service.settings.serves_api:
+            readiness.notes["replica"] = service.replica.note
+            await stack.enter_async_context(_started(service.replica))
         await stack.enter_async_context(_checking_keys(service, readiness))
         await stack.enter_async_context(_keeping_partitions(service, readiness))
         await stack.enter_async_context(_relaying(service, readiness))

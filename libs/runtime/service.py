@@ -29,6 +29,7 @@ from libs.runtime.metrics import PoolUse, start_at_zero
 from libs.runtime.peers import check_own
 from libs.runtime.query import known_parameters
 from libs.runtime.readiness import Check, Readiness
+from libs.runtime.replica import Replica
 from libs.runtime.routes import templates
 from libs.runtime.running import running
 from libs.runtime.settings import ServiceSettings, read_settings
@@ -54,7 +55,8 @@ class Service(Generic[Unit]):
     streams, which are counted apart. `own_partitions` keeps the partitions of its own tables, with
     and like those of the library's. `sealed` are the columns whose keys are checked at the start.
     `api_checks` are asked by readiness where the process answers requests: what only they need.
-    `headers` are those of every answer that says nothing else.
+    `headers` are those of every answer that says nothing else. `replica` is looked at where the
+    process answers requests.
     """
 
     settings: ServiceSettings
@@ -74,6 +76,7 @@ class Service(Generic[Unit]):
     sealed: Sealed | None = None
     api_checks: Mapping[str, Check] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    replica: Replica | None = None
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 

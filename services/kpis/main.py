@@ -8,6 +8,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import STATEMENT_SECONDS, create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.readiness import Remembered
+from libs.runtime.replica import Replica
 from libs.runtime.service import Service, main
 from services.kpis.infrastructure.consumers import participant
 from services.kpis.infrastructure.http import router
@@ -30,8 +31,13 @@ def connect(
 
 def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
     transactions = connect(settings)
+    standby = settings.standby_dsn
+    replica = Replica(settings, standby, transactions.engine) if standby else None
     reader = PostgresReader(
-        settings.current_reader_dsn, settings.kpi_timeout_seconds, settings.kpi_max_rows
+        settings.current_reader_dsn,
+        settings.kpi_timeout_seconds,
+        settings.kpi_max_rows,
+        replica,
     )
     return Service(
         settings=settings,
@@ -43,6 +49,7 @@ def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
         transactions=transactions,
         routers=[router(transactions, reader, settings.business_time_zone)],
         api_checks={"reader": Remembered(reader.can_read)},
+        replica=replica,
     )
 
 

@@ -10,6 +10,7 @@ from functools import partial
 
 import httpx
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -17,6 +18,7 @@ from libs.messaging.saga.choreography import Choreography
 from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
+from libs.runtime.replica import Replica
 from libs.runtime.service import RESEAL, Service, main
 from services.portal.infrastructure import assets, http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office
@@ -35,23 +37,31 @@ from services.portal.infrastructure.watch import TimelineWatch
 
 def connect(settings: PortalSettings) -> Transactions[PortalUnitOfWork]:
     """Raises StartFailure where the written choreography cannot be read."""
-    return _transactions(settings, read_choreography(settings.choreography))
+    choreography = read_choreography(settings.choreography)
+    return _transactions(settings, create_engine(settings), choreography)
 
 
 def _transactions(
-    settings: PortalSettings, choreography: Choreography
+    settings: PortalSettings,
+    engine: AsyncEngine,
+    choreography: Choreography,
+    replica: Replica | None = None,
 ) -> Transactions[PortalUnitOfWork]:
     vault = Vault(settings.data_keys, settings.index_key)
     return Transactions(
-        create_engine(settings),
+        engine,
         Outbox(settings.service, TABLES),
         partial(PortalUnitOfWork, vault=vault, compensations=choreography.compensations),
+        copy=replica,
     )
 
 
 def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
     choreography = read_choreography(settings.choreography)
-    transactions = _transactions(settings, choreography)
+    engine = create_engine(settings)
+    standby = settings.standby_dsn
+    replica = Replica(settings, standby, engine) if standby else None
+    transactions = _transactions(settings, engine, choreography, replica)
     tokens = Tokens(transactions, settings)
     passwords = Argon2Passwords()
     own_sessions = sessions.Sessions(
@@ -98,6 +108,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
         authenticator=sessions.PortalAuthenticator(settings, tokens, own_sessions),
         closing=[peers.close, client.aclose],
         install=install,
+        replica=replica,
         unplaced=lambda path: path.startswith("/static/") or path in assets.AT_THE_ROOT,
         streams=lambda path: path.endswith("/events"),
         forms=True,

@@ -1,7 +1,7 @@
 """One transaction: domain rows and outbox events together, or neither."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -41,6 +41,15 @@ class UnitOfWork:
         """Count what happened. Called once, after the commit."""
 
 
+class Copy(Protocol):
+    """A copy of the database that can be read from; `engine` is None while it cannot."""
+
+    @property
+    def engine(self) -> AsyncEngine | None: ...
+
+    def has_failed(self, error: Exception) -> bool: ...
+
+
 Unit = TypeVar("Unit", bound=UnitOfWork)
 Result = TypeVar("Result")
 
@@ -55,11 +64,13 @@ class Transactions(Generic[Unit]):
         unit_of_work: Callable[[AsyncConnection, Outbox], Unit],
         *,
         after_commit: Callable[[], None] = lambda: None,
+        copy: Copy | None = None,
     ) -> None:
         self.engine = engine
         self.outbox = outbox
         self._unit_of_work = unit_of_work
         self.after_commit = after_commit
+        self._copy = copy
 
     async def run(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
         """Run `work` and commit. After a deadlock or a serialization failure the whole work runs
@@ -78,7 +89,23 @@ class Transactions(Generic[Unit]):
         """Run `work`, which only reads: each statement by itself sees what is committed then. The
         round trips of BEGIN and COMMIT are spared. Raises RuntimeError when it states an event.
         """
-        statements = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        return await self._read(self.engine, work)
+
+    async def read_behind(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
+        """As `read`, from a copy of the database where there is one that keeps up: what was written
+        seconds ago may be missing. Where the copy fails, `work` runs again on the database itself.
+        """
+        copied = self._copy.engine if self._copy else None
+        if self._copy is not None and copied is not None:
+            try:
+                return await self._read(copied, work)
+            except Exception as error:
+                if not self._copy.has_failed(error):
+                    raise
+        return await self._read(self.engine, work)
+
+    async def _read(self, engine: AsyncEngine, work: Callable[[Unit], Awaitable[Result]]) -> Result:
+        statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         async with statements.connect() as connection:
             unit = self._unit_of_work(connection, self.outbox)
             result = await work(unit)

@@ -21,6 +21,7 @@ from libs.kernel.errors import DomainError
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.messaging.database_url import Dsn
 from libs.runtime.problems import Unavailable
+from libs.runtime.replica import Replica
 from services.kpis.application.ports import Cell, Result
 from services.kpis.domain.errors import (
     CellIsNoFigure,
@@ -55,6 +56,8 @@ class PostgresReader:
     dsn: Dsn
     timeout_seconds: float
     max_rows: int
+    replica: Replica | None = None
+    """Figures are computed there while it keeps up."""
 
     async def can_read(self) -> bool:
         """Whether the role gets in and may read what is published: for readiness."""
@@ -75,7 +78,16 @@ class PostgresReader:
     async def evaluate(self, sql_template: str, tenant_id: str, month: str | None) -> Result:
         query = safe_query(sql_template, self.max_rows)
         arguments = _arguments(query, tenant_id, month)
-        async with self._transaction() as connection:
+        if self.replica is not None and self.replica.trouble is None:
+            try:
+                return await self._compute(self.replica.dsn, query, arguments)
+            except KpisUnavailable as error:
+                if not (error.__cause__ and self.replica.has_failed(error.__cause__)):
+                    raise
+        return await self._compute(self.dsn, query, arguments)
+
+    async def _compute(self, dsn: Dsn, query: SafeQuery, arguments: Sequence[str | None]) -> Result:
+        async with self._transaction(dsn) as connection:
             statement = await connection.prepare(query.sql)
             columns = tuple(attribute.name for attribute in statement.get_attributes())
             if len(columns) > MAX_COLUMNS:
@@ -90,10 +102,10 @@ class PostgresReader:
         return Result(columns, tuple(rows), _units(query, columns))
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
+    async def _transaction(self, dsn: Dsn | None = None) -> AsyncIterator[Connection]:
         """Raises KpiTooSlow, KpiNotComputable, Unavailable in place of what Postgres raises."""
         try:
-            connection = await connect(self.dsn, "kpis-reader")
+            connection = await connect(dsn or self.dsn, "kpis-reader")
         except DATABASE_ERRORS as error:
             raise KpisUnavailable from error
         try:

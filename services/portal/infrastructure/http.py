@@ -87,7 +87,7 @@ class Endpoints:
         everybodys = access.may_read_submissions(caller)
         after = None if page.after is None else UUID(page.after[0])
         user_id = None if everybodys else UUID(caller.subject)
-        found = await self._transactions.read(
+        found = await self._transactions.read_behind(
             lambda uow: uow.submissions.page(caller.tenant_id, after, page.limit + 1, user_id)
         )
         shown = found[: page.limit]
@@ -111,7 +111,7 @@ class Endpoints:
         access.may_read_audits(caller)
         before = None if page.after is None else int(page.after[0])
         wanted = WantedAudits(action=action or "")
-        found = await self._transactions.read(
+        found = await self._transactions.read_behind(
             lambda uow: uow.audits.page(caller.tenant_id, before, page.limit + 1, wanted)
         )
         shown = found[: page.limit]

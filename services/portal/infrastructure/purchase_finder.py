@@ -133,7 +133,7 @@ class PurchaseFinder:
             )
             return found, len(stuck)
 
-        found, stuck = await self._transactions.read(look)
+        found, stuck = await self._transactions.read_behind(look)
         shown = found[:SHOWN]
         buyers = await self._buyers(user, {each.customer_id for each in shown})
         rows = [

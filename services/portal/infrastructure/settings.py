@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from libs.messaging.database_url import Dsn, parse_database_url
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
 from services.settings import MarketSettings
 
@@ -21,6 +22,10 @@ class PortalSettings(MarketSettings):
     """Master keys of users' names and e-mails and of the keys that sign tokens."""
     index_key: BlindIndexSetting = Field(repr=False)
     """BASE64; finds users by e-mail. It cannot be changed later."""
+
+    database_read_url: str = Field(default="", repr=False)
+    """A standby of the database, which lists are read from while it keeps up. Unset: there is
+    none."""
 
     session_seconds: int = Field(default=12 * 3600, ge=60)
     token_seconds: int = Field(default=300, ge=30, le=3600)
@@ -48,6 +53,15 @@ class PortalSettings(MarketSettings):
     """amqp(s):// with a user who may read dead letters and write to the redrive exchanges."""
 
     @property
+    def standby_dsn(self) -> Dsn | None:
+        """Where DATABASE_READ_URL leads; with secrets in files what reads it for each connection.
+        None where there is none.
+        """
+        if not self.database_read_url:
+            return None
+        return (lambda: self.now().database_read_url) if self.read_from else self.database_read_url
+
+    @property
     def addresses(self) -> dict[str, str]:
         """Of the other services, by name."""
         return {
@@ -63,6 +77,13 @@ class PortalSettings(MarketSettings):
     def public_address(self) -> str:
         """Without a slash at the end."""
         return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
+
+    @field_validator("database_read_url")
+    @classmethod
+    def _is_a_database(cls, url: str) -> str:
+        if url:
+            parse_database_url(url)
+        return url
 
     @field_validator("public_url")
     @classmethod

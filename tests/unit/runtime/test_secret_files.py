@@ -54,6 +54,7 @@ def test_every_secret_of_a_service_may_stand_in_a_file(
     settings_type = settings_of(service)
     url = "postgresql://me:secret@127.0.0.1/x"
     values = {
+        "database_read_url": url,
         "rabbitmq_url": "amqp://me:secret@127.0.0.1/x",
         "rabbitmq_operator_url": "amqp://me:secret@127.0.0.1/x",
         "rabbitmq_management_url": "http://me:secret@127.0.0.1:15672",

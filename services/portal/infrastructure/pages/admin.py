@@ -92,7 +92,7 @@ class AdminPages:
             since=first,
             before=last + timedelta(days=1) if last else None,
         )
-        found, known = await self._transactions.run(
+        found, known = await self._transactions.read_behind(
             lambda uow: _audits(uow, user.tenant_id, start, wanted)
         )
         shown = found[:SHOWN]
@@ -155,7 +155,7 @@ class AdminPages:
 
     async def submissions(self, request: Request, user: Keeper, after: str = "") -> Response:
         start = _id(after)
-        found = await self._transactions.read(
+        found = await self._transactions.read_behind(
             lambda uow: uow.submissions.page(user.tenant_id, start, SHOWN + 1)
         )
         shown = found[:SHOWN]

@@ -23,7 +23,7 @@ def router(transactions: Transactions[PortalUnitOfWork]) -> APIRouter:
     async def show_sales(
         request: Request, user: Seller, after: Annotated[UUID | None, Query()] = None
     ) -> Response:
-        found = await transactions.read(
+        found = await transactions.read_behind(
             lambda uow: uow.timeline.sales(user.tenant_id, user.id, after, PAGE_SIZE + 1)
         )
         shown = found[:PAGE_SIZE]
