@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from deploy.installation import ADMINISTRATOR, EXPORTER, VHOST, Installation
 from deploy.local.ports import Ports

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from deploy.observability.configuration import ALERTS
 from tests.fixtures.prometheus import program
