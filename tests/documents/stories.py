@@ -5,11 +5,13 @@ counts by hand.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from libs.messaging.inbox.reactions import Step
 from tests.simulation.people import People
+from tests.simulation.running import without_logs
 from tests.simulation.stages import (
     SOLD,
     UNSOLD,
@@ -127,7 +129,7 @@ def play(title: str, stalled: frozenset[str] = frozenset()) -> Story:
     world = World()
     workers = Workers(world)
     people = People(world)
-    try:
+    with without_logs(), closing(workers):
         if flaw is Flaw.TAKEN:
             start_purchase(people, None)
             settle(Beginning(world, people, workers, "yes", None))
@@ -136,8 +138,6 @@ def play(title: str, stalled: frozenset[str] = frozenset()) -> Story:
         it = Beginning(world, people, workers, "yes", flaw)
         for act in acts:
             act(it)
-    finally:
-        workers.close()
     return _told(title, world, str(people.purchases()[-1].id))
 
 

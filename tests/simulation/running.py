@@ -94,7 +94,7 @@ def _run(seed: int, story: Story, runs: int) -> None:
         phases=[Phase.generate],
         verbosity=Verbosity.quiet,
     )
-    with _without_logs(), _the_same_numbers_everywhere():
+    with without_logs(), _the_same_numbers_everywhere():
         try:
             run_state_machine_as_test(machine, settings=how)
         finally:
@@ -104,7 +104,7 @@ def _run(seed: int, story: Story, runs: int) -> None:
 
 
 def _explained(broken: InvariantBroken, story: Story, how: str) -> InvariantBroken:
-    with _without_logs():
+    with without_logs():
         steps = shortest(story.broken_by, broken.rule)
         found = again(steps) or broken
     for each in (*steps, how):
@@ -125,7 +125,7 @@ def _the_same_numbers_everywhere() -> Iterator[None]:
 
 
 @contextmanager
-def _without_logs() -> Iterator[None]:
+def without_logs() -> Iterator[None]:
     """Duplicates and crashes are normal here, so the warnings about them are left out."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
