@@ -21,6 +21,7 @@ import yaml
 from alembic.config import CommandLine
 
 from deploy.services import SERVICES
+from libs.runtime.service import RESEAL
 from tests.documents.sections import ROOT
 
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
@@ -47,7 +48,8 @@ APPS = {
 }
 """Modules with a Typer application `app`, by the module that is run."""
 ONLY: Mapping[str, set[str]] = {
-    "services.customers.main": {"replay-erasures"},
+    "services.customers.main": {"replay-erasures", RESEAL},
+    "services.vehicles.main": {RESEAL},
     "services.kpis.rebuild": set(),
     "deploy.audit": set(),
     "tests.bench": {"relay", "hop", "subscriber", "purchases"},
@@ -164,6 +166,8 @@ def _module(module: str, words: Sequence[str]) -> None:
             _module(f"services.{arguments[1]}.main", arguments[2:])
     elif module == "libs.runtime.migrations":
         _alembic(arguments)
+    elif module == "services.portal.main" and arguments == [RESEAL]:
+        return
     elif module in APPS:
         app = typer.main.get_command(import_module(APPS[module]).app)
         _walk(app, arguments, module)
