@@ -23,6 +23,8 @@ ENDPOINT = re.compile(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)(?:\?[^`]*)?`")
 METRIC = re.compile(r"`((?:[a-z]+_)+(?:total|seconds|rows|timestamp_seconds))`")
 SETTING = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`")
 DEFINED = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
+ALERT = re.compile(r"^ *- alert: (\w+)$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| .+ \|$", re.MULTILINE)
 SHOWN_BY = "shown by |"
 
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -138,6 +140,13 @@ def test_every_metric_that_is_named_is_exported(path: Path) -> None:
     )
     named = {name.removesuffix("_total") for name in METRIC.findall(path.read_text())}
     assert not [name for name in named if not re.search(rf'"{name}(_total)?"', code)]
+
+
+def test_every_alert_has_its_row_in_the_runbook_and_no_other() -> None:
+    rules = (ROOT / "deploy" / "observability" / "alerts.yml").read_text()
+    runbook = (ROOT / "docs" / "operations.md").read_text()
+    section = runbook.partition("\n## Alerts\n")[2].partition("\n## ")[0]
+    assert sorted(ROW.findall(section)) == sorted(ALERT.findall(rules))
 
 
 @each_text

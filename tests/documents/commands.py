@@ -110,48 +110,36 @@ def _task(words: Sequence[str]) -> None:
 
 
 def _compose(words: Sequence[str]) -> None:
-    services = _compose_services()
+    services = _services()
     rest = list(words)
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
-        if option in TAKES_VALUE:
-            _profile(option, rest.pop(0), services)
+        value = rest.pop(0) if option in TAKES_VALUE else ""
+        profiles = {name for each in services.values() for name in each.get("profiles", ())}
+        if option == "--profile" and value not in profiles:
+            raise Unknown(f"compose.yaml has no profile {value}")
     if not rest:
         return
     command, *arguments = rest
     if command not in COMPOSE:
         raise Unknown(f"docker compose has no command {command}")
     names = [word for word in arguments if not word.startswith("-")]
-    if not names:
-        return
-    if command not in ("run", "exec"):
-        for name in names:
-            _service(name, services)
-        return
-    _service(names[0], services)
-    inside = arguments[arguments.index(names[0]) + 1 :]
+    for name in names[:1] if command in ("run", "exec") else names:
+        if name not in services:
+            raise Unknown(f"compose.yaml has no service {name}")
+    inside = arguments[arguments.index(names[0]) + 1 :] if names else []
     if command == "exec":
         _program(inside)
-    elif names[0] in {spec.name for spec in SERVICES}:
+    elif command == "run" and names[0] in {spec.name for spec in SERVICES}:
         _module("deploy.docker", inside)
 
 
-def _compose_services() -> Mapping[str, Any]:
-    """By name: those of compose.yaml and of the files that it includes."""
-    file = _yaml("compose.yaml")
-    included = [_yaml(each["path"]) for each in file.get("include", ())]
-    return {name: it for each in (file, *included) for name, it in each["services"].items()}
-
-
-def _profile(option: str, value: str, services: Mapping[str, Any]) -> None:
-    known = {name for each in services.values() for name in each.get("profiles", ())}
-    if option == "--profile" and value not in known:
-        raise Unknown(f"compose.yaml has no profile {value}")
-
-
-def _service(name: str, services: Mapping[str, Any]) -> None:
-    if name not in services:
-        raise Unknown(f"compose.yaml has no service {name}")
+@cache
+def _services() -> Mapping[str, Mapping[str, Any]]:
+    """Of compose.yaml and of the files that it includes."""
+    main = _yaml("compose.yaml")
+    files = [main, *(_yaml(each["path"]) for each in main.get("include", ()))]
+    return {name: service for file in files for name, service in file["services"].items()}
 
 
 def _module(module: str, words: Sequence[str]) -> None:
@@ -161,7 +149,8 @@ def _module(module: str, words: Sequence[str]) -> None:
     elif (way := HANDED_ON.get((module, arguments[0] if arguments else ""))) is not None:
         _module(way[0], [*way[1:], *arguments[1:]])
     elif module == "deploy.docker" and arguments[:1] == ["serve"]:
-        _service(arguments[1], {spec.name: spec for spec in SERVICES})
+        if arguments[1] not in {spec.name for spec in SERVICES}:
+            raise Unknown(f"there is no service {arguments[1]}")
         if arguments[2:]:
             _module(f"services.{arguments[1]}.main", arguments[2:])
     elif module == "libs.runtime.migrations":
