@@ -17,7 +17,7 @@ from io import StringIO
 from typing import Any
 
 import typer
-import yaml
+import yaml  # type: ignore[import-untyped]
 from alembic.config import CommandLine
 
 from deploy.services import SERVICES
