@@ -4,21 +4,54 @@ In one process for all services, since most of the time goes into importing them
 """
 
 import asyncio
+import os
 
-from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
 from libs.messaging.database_url import parse_database_url
 from libs.messaging.saga.choreography import read
+from libs.runtime.failure import StartFailure
+from libs.runtime.migration_plan import Pending, pending
 from libs.runtime.migrations import migrate
 
 
 def prepare_databases(installation: Installation) -> None:
-    """Databases, roles, and the newest schema in each; raises StartFailure."""
+    """Databases, roles, and the newest schema in each.
+
+    Raises StartFailure. With MIGRATIONS=approved a schema is left as it is, and one that is not the
+    newest is a failure: somebody has to approve the change first.
+    """
     asyncio.run(installation.provision_postgres())
+    how = os.environ.get("MIGRATIONS") or "automatic"
+    if how not in ("automatic", "approved"):
+        raise StartFailure(f"MIGRATIONS is {how!r}: it can be automatic or approved")
+    if how == "approved":
+        _check_that_none_is_pending(installation)
+        return
     for spec in SERVICES:
-        url = installation.database_url(spec.name, f"{spec.name}_migrator")
-        migrate(spec.name, parse_database_url(url), "upgrade", "head")
+        migrate_to_head(installation, spec.name)
+
+
+def migrate_to_head(installation: Installation, service: str) -> None:
+    """Raises StartFailure."""
+    url = installation.database_url(service, f"{service}_migrator")
+    migrate(service, parse_database_url(url), "upgrade", "head")
+
+
+def pending_of(installation: Installation, service: str) -> Pending:
+    """The migrations of a service that its database has not had. Raises StartFailure."""
+    return asyncio.run(pending(service, installation.database_url(service, SUPERUSER)))
+
+
+def _check_that_none_is_pending(installation: Installation) -> None:
+    for spec in SERVICES:
+        found = pending_of(installation, spec.name)
+        if found.revisions:
+            raise StartFailure(
+                f"{spec.name} is at {found.revision or 'no revision'}, {found.head} is pending and "
+                "MIGRATIONS=approved: ./taskw migrate plan, then apply"
+            )
 
 
 def prepare_broker(installation: Installation) -> None:

@@ -19,7 +19,7 @@ from deploy.local.lifecycle import System, shown
 from deploy.local.processes import StartFailed, StillRunning
 from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
 from deploy.services import service_named
-from libs.runtime.failure import StartFailure
+from libs.runtime.failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -162,7 +162,14 @@ def logs(
 
 @app.command(context_settings=FORWARDED)
 def migrate(context: typer.Context, service: str) -> None:
-    """Run Alembic for a service: migrate orders upgrade head."""
+    """Run Alembic for a service (migrate orders upgrade head), or for all that is pending: migrate
+    plan [SERVICE...], migrate apply [SERVICE...] --approved-by NAME [--plan ID].
+    """
+    if service in ("plan", "apply"):
+        from deploy.local.migrating import app as migrating  # of use here only
+
+        with one_line_errors():
+            migrating([service, *context.args], prog_name="migrate", obj=_shown().installation)
     environment = _shown().installation.migration(service_named(service).name)
     _become(["libs.runtime.migrations", service, *context.args], environment)
 

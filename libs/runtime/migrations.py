@@ -13,6 +13,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import asyncpg
@@ -51,6 +52,7 @@ class MigrationSettings(DatabaseSettings):
     )
 
 
+Watch = Callable[[Connection], AbstractContextManager[object]]
 IncludeName = Callable[[str | None, str, object], bool]
 
 
@@ -97,7 +99,8 @@ def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeNa
         compare_type=True,
         compare_server_default=True,
     )
-    with context.begin_transaction():
+    watch: Watch = context.config.attributes.get("watch") or nullcontext
+    with watch(connection), context.begin_transaction():
         context.run_migrations()
 
 
@@ -125,9 +128,12 @@ def configuration(service: str, url: URL) -> Config:
     return config
 
 
-def migrate(service: str, url: URL, *arguments: str) -> None:
-    """Run one Alembic command, as in `migrate("orders", url, "upgrade", "head")`."""
+def migrate(service: str, url: URL, *arguments: str, watch: Watch | None = None) -> None:
+    """Run one Alembic command, as in `migrate("orders", url, "upgrade", "head")`. The migrations
+    run inside `watch`.
+    """
     config = configuration(service, url)
+    config.attributes["watch"] = watch
     line = CommandLine(prog=f"migrations {service}")
     options = line.parser.parse_args(["--raiseerr", *arguments])
     if not hasattr(options, "cmd"):

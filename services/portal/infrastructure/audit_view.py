@@ -49,6 +49,7 @@ ACTIONS = {
     "invariants.asked": marked("Check of the invariants asked for"),
     "invariants.checked": marked("Invariants checked"),
     "key.rotated": marked("Signing key replaced"),
+    "schema.migrated": marked("Schema migrated"),
 }
 """By what an entry calls them; one that is not here is shown as it is called."""
 
@@ -82,6 +83,8 @@ DETAILS = {
     "purchases": marked("purchases"),
     "passed_over": marked("on their way"),
     "broken": marked("broken"),
+    "approved_by": marked("approved by"),
+    "revision": marked("revision"),
 }
 OF_ROLES = frozenset({"before", "after", "roles"})
 

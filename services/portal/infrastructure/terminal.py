@@ -26,6 +26,7 @@ from services.portal.application.create_user import create_user
 from services.portal.application.record_audit import record_audit
 from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.application.verify_audits import verify_audits
+from services.portal.domain.audit import Result
 from services.portal.domain.user import check_password, normal_email
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.passwords import Argon2Passwords
@@ -166,6 +167,37 @@ def record(
             passed_over=passed_over,
             broken=broken or [],
             started=started,
+        )
+        return str(audit.sequence)
+
+    typer.echo(_do(context, work))
+
+
+@app.command("record-migration")
+def record_schema(
+    context: typer.Context,
+    approved_by: Annotated[str, typer.Option(help="A sign-in name of letters, digits, . _ -")],
+    service: Annotated[str, typer.Option(help="Whose schema.")],
+    before: Annotated[str, typer.Option(help="Its revision before.")],
+    after: Annotated[str, typer.Option(help="Its revision now.")],
+    failed: Annotated[bool, typer.Option("--failed", help="It was not done.")] = False,
+    tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT,
+) -> None:
+    """Leave among the audits who approved a change of a schema."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+        audit = await transactions.run(
+            lambda uow: record_audit(
+                uow,
+                audit_id=uuid7(),
+                tenant_id=tenant,
+                actor=ACTOR,
+                action="schema.migrated",
+                target=service,
+                result=Result.FAILED if failed else Result.DONE,
+                details={"approved_by": approved_by, "revision": f"{before} > {after}"},
+                now=utc_now(),
+            )
         )
         return str(audit.sequence)
 
