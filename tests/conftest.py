@@ -1,6 +1,7 @@
 """What every test may ask for. Servers start once per run, and only if a test needs them."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
@@ -31,19 +32,23 @@ WHOLE_TOPOLOGY = topology.topology_of(read(CHOREOGRAPHY).participants)
 
 def pytest_configure(config: pytest.Config) -> None:
     """In a parallel run the controller owns the servers, for it outlives its workers."""
-    _log_plain_tracebacks()
+    _log_plainly()
     if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
         owned = ExitStack()
         config.add_cleanup(owned.close)
         config.stash[SERVERS] = owned.enter_context(running_servers())
 
 
-def _log_plain_tracebacks() -> None:
+def _log_plainly() -> None:
     """By itself structlog draws each traceback with the values of all variables: that takes seconds
-    for one error.
+    for one error. The log goes to standard error: what a test reads of standard output is the
+    program's own.
     """
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
+    structlog.configure(
+        processors=[*structlog.get_config()["processors"][:-1], plain],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # of the test that runs
+    )
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -206,7 +206,9 @@ async def test_the_exporter_sees_the_statistics_of_all_databases_and_no_row(
 async def test_only_who_shows_statements_sees_them_and_only_those_of_the_services(
     postgres_server: PostgresServer,
 ) -> None:
+    """The statement is slow: of a server that other tests use too, the slowest come first."""
     mark = uuid.uuid4().hex[:8]
+    slow = "FROM generate_series({}, {}) LIMIT {}"
     async with accounts_of_two(postgres_server) as accounts:
         shows, other = (each.service for each in accounts)
         accounts[0] = replace(accounts[0], shows_statements=True)
@@ -214,13 +216,15 @@ async def test_only_who_shows_statements_sees_them_and_only_those_of_the_service
             await provision(postgres_server.url, accounts)
         for role in ("app", "migrator"):
             async with connected(postgres_server, other, f"{other}_{role}") as one:
-                await one.fetch(f"SELECT 'maria@example.com' AS {role}_{mark}")
+                await one.fetch(
+                    f"SELECT 'maria@example.com' AS {role}_{mark} {slow.format(1, 2_000_000, 1)}"
+                )
         async with connected(postgres_server, shows, f"{shows}_app") as app:
             rows = await app.fetch(
                 "SELECT * FROM operations.slow_statements() WHERE strpos(statement, $1) > 0", mark
             )
         assert [(row["database"], row["statement"], row["calls"], row["rows"]) for row in rows] == [
-            (other, f"SELECT $1 AS app_{mark}", 1, 1)
+            (other, f"SELECT $1 AS app_{mark} {slow.format('$2', '$3', '$4')}", 1, 1)
         ]
         async with connected(postgres_server, other, f"{other}_app") as app:
             with pytest.raises(asyncpg.InvalidSchemaNameError):

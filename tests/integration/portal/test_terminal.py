@@ -63,6 +63,7 @@ def portal_command(
         return int(ended.value.code or 0)
 
     async def command(*arguments: str, **changed: str) -> Done:
+        capsys.readouterr()  # the portal's log of this test's requests
         with patch.dict(os.environ, {**environment, **changed}, clear=True):
             code = await asyncio.to_thread(code_of, arguments)
         return Done(code, *capsys.readouterr())
