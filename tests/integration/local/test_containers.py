@@ -25,11 +25,14 @@ with_engine = pytest.mark.skipif(
 
 
 class Checkout:
-    """A copy of this one. `ports` are where `docker compose` is told to publish."""
+    """A copy of this one, made under umask 077. `ports` are where `docker compose` is told to
+    publish.
+    """
 
     def __init__(self, place: Path) -> None:
         self.folder = place / "mercado"
         shutil.copytree(ROOT, self.folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        subprocess.run(["chmod", "--recursive", "go=", self.folder], check=True)
         self._held = Ports()
         names = ("DB", "RABBITMQ", "RABBITMQ_MANAGEMENT", "PURCHASES")
         self.ports = {
