@@ -39,8 +39,11 @@ HANDED_ON: Mapping[tuple[str, str], Sequence[str]] = {
     ("deploy.local", "topology"): ("libs.messaging", "topology"),
 }
 """Commands that leave their words to another program."""
+IN_STAGES = (["plan"], ["apply"])
+"""What `migrate` does over all services."""
 APPS = {
     "deploy.local": "deploy.local.__main__",
+    "deploy.local.migrating": "deploy.local.migrating",
     "deploy.docker": "deploy.docker.__main__",
     "libs.messaging": "libs.messaging.__main__",
     "services.portal.main": "services.portal.infrastructure.terminal",
@@ -144,7 +147,9 @@ def _services() -> Mapping[str, Mapping[str, Any]]:
 
 def _module(module: str, words: Sequence[str]) -> None:
     arguments = [word for word in words if word != "--"]
-    if module == "deploy.local" and arguments[:1] == ["outbox"]:
+    if module == "deploy.local" and arguments[:1] == ["migrate"] and arguments[1:2] in IN_STAGES:
+        _module("deploy.local.migrating", arguments[1:])
+    elif module == "deploy.local" and arguments[:1] == ["outbox"]:
         _outbox(arguments[1:])
     elif (way := HANDED_ON.get((module, arguments[0] if arguments else ""))) is not None:
         _module(way[0], [*way[1:], *arguments[1:]])
@@ -158,6 +163,8 @@ def _module(module: str, words: Sequence[str]) -> None:
     elif module == "services.portal.main" and arguments == [RESEAL]:
         return
     elif module in APPS:
+        if find_spec(APPS[module]) is None:
+            raise Unknown(f"there is no module {APPS[module]}")
         app = typer.main.get_command(import_module(APPS[module]).app)
         _walk(app, arguments, module)
     elif module in ONLY:
