@@ -77,24 +77,24 @@ async def _reseal_column(
     replace = update(table).where(table.c.id == row, column == old).values({column.name: new})
     last, count, told_at = None, 0, time.monotonic()
     while True:
-        async with engine.begin() as connection:
-            wanted = select(table.c.id, column).where(
-                column.is_not(None), key_id_of(column) != current
-            )
+        async with engine.connect() as connection:
+            wanted = select(table.c.id).where(column.is_not(None), key_id_of(column) != current)
             if last is not None:
                 wanted = wanted.where(table.c.id > last)
-            rows = (await connection.execute(wanted.order_by(table.c.id).limit(BATCH))).all()
-            for row_id, value in rows:
+            ids = (await connection.scalars(wanted.order_by(table.c.id).limit(BATCH))).all()
+        for row_id in ids:  # one at a time: a value may be a whole file
+            async with engine.begin() as connection:
+                value = await connection.scalar(select(column).where(table.c.id == row_id))
                 context = f"{table.name}.{column.name}:{row_id}"
                 try:
-                    anew = cipher.encrypt(cipher.decrypt(value, context), context)
+                    anew = cipher.encrypt(cipher.decrypt(value or b"", context), context)
                 except CannotDecrypt:
                     continue
                 done = await connection.execute(replace, {"row": row_id, "old": value, "new": anew})
                 count += done.rowcount
-        if not rows:
+        if not ids:
             return count
-        last = rows[-1][0]
+        last = ids[-1]
         if time.monotonic() - told_at > PROGRESS_SECONDS:
             progress(f"{column}: {count} sealed anew")
             told_at = time.monotonic()
