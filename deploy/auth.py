@@ -1,4 +1,4 @@
-"""AUTH of an installation: a start that does not mention it leaves it as it was."""
+"""AUTH and TLS of an installation: a start that does not mention them leaves them as they were."""
 
 import os
 from pathlib import Path
@@ -13,15 +13,27 @@ def asked_auth(folder: Path) -> str:
 
     Raises StartFailure for what is neither on nor off.
     """
-    asked = os.environ.get("AUTH") or dotenv_values(folder / ".env").get("AUTH") or ""
-    if asked not in ("on", "off", ""):
-        raise StartFailure(f"AUTH is {asked!r}: it can be on or off")
+    return _asked("AUTH", ("on", "off"), folder)
+
+
+def asked_tls(folder: Path) -> str:
+    """As `asked_auth`, of TLS: `required` on the loopback too, or not."""
+    return _asked("TLS", ("required", "remote", "off"), folder)
+
+
+def _asked(name: str, choices: tuple[str, ...], folder: Path) -> str:
+    asked = os.environ.get(name) or dotenv_values(folder / ".env").get(name) or ""
+    if asked not in (*choices, ""):
+        raise StartFailure(f"{name} is {asked!r}: it can be {' or '.join(choices)}")
     return asked
 
 
-def kept_auth(file: Path, asked: str) -> str:
+def kept(file: Path, asked: str) -> str:
     """`asked`, which the file then remembers; or what it remembers, empty if that is nothing."""
     if not asked:
         return file.read_text() if file.exists() else ""
     file.write_text(asked)
     return asked
+
+
+kept_auth = kept

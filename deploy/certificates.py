@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -44,6 +45,16 @@ class Authority:
     def certificate(self) -> Path:
         """What clients trust."""
         return self._folder / "ca.pem"
+
+    @property
+    def database_parameters(self) -> str:
+        """Of the URL of a database whose certificate is ours."""
+        return f"sslmode=verify-full&sslrootcert={quote(str(self.certificate), safe='/')}"
+
+    @property
+    def broker_parameters(self) -> str:
+        """Of the URL of a broker whose certificate is ours."""
+        return f"cafile={quote(str(self.certificate), safe='/')}"
 
     def make(self) -> None:
         """Unless it is there."""
@@ -108,12 +119,13 @@ def ends(pem: Path) -> datetime:
     return x509.load_pem_x509_certificate(pem.read_bytes()).not_valid_after_utc
 
 
-def write_secret(file: Path, content: bytes) -> None:
-    """At one moment, readable by its owner only."""
+def write_secret(file: Path, content: bytes, mode: int = 0o600) -> None:
+    """At one moment; readable by its owner only, unless `mode` says otherwise."""
     draft = file.with_name(f"{file.name}.{os.getpid()}.draft")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as opened:
+        os.fchmod(descriptor, mode)
         opened.write(content)
     draft.replace(file)
 

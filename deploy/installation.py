@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
+from deploy.certificates import Authority
 from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
 from deploy.postgres.provision import DatabaseAccounts
@@ -26,7 +28,8 @@ class Installation:
     """The addresses are `HOST:PORT`, those of the services URLs. `files` is where services keep
     what is not in databases. `sockets` is the folder of Postgres' Unix socket, where it has one
     that can be reached: a round trip there costs less than over the loopback. `pgbouncer` is the
-    address of one in transaction mode, where services go through it.
+    address of one in transaction mode, where services go through it. With an `authority` clients
+    speak TLS with all of these, and trust what it has signed.
     """
 
     postgres: str
@@ -37,11 +40,14 @@ class Installation:
     services: Mapping[str, str]
     sockets: Path | None = None
     pgbouncer: str | None = None
+    authority: Authority | None = None
+    management_scheme: Literal["http", "https"] = "http"
 
     def database_url(self, database: str, role: str) -> str:
         account = f"postgresql://{role}:{self.passwords.password(role)}"
         if self.sockets is None:
-            return f"{account}@{self.postgres}/{database}"
+            trust = f"?{self.authority.database_parameters}" if self.authority else ""
+            return f"{account}@{self.postgres}/{database}{trust}"
         port = self.postgres.rpartition(":")[2]
         return f"{account}@/{database}?host={quote(str(self.sockets))}&port={port}"
 
@@ -49,9 +55,12 @@ class Installation:
     def superuser_url(self) -> str:
         return self.database_url("postgres", SUPERUSER)
 
-    def broker_url(self, user: str) -> str:
+    def broker_url(self, user: str, vhost: str = VHOST) -> str:
         password = self.passwords.password(f"rabbitmq {user}")
-        return f"amqp://{user}:{password}@{self.rabbitmq}/{VHOST}"
+        place = f"{user}:{password}@{self.rabbitmq}/{vhost}"
+        if self.authority is None:
+            return f"amqp://{place}"
+        return f"amqps://{place}?{self.authority.broker_parameters}"
 
     @property
     def management_url(self) -> str:
@@ -59,7 +68,10 @@ class Installation:
 
     def _management_url(self, user: str) -> str:
         password = self.passwords.password(f"rabbitmq {user}")
-        return f"http://{user}:{password}@{self.management}"
+        url = f"{self.management_scheme}://{user}:{password}@{self.management}"
+        if self.authority is None or self.management_scheme == "http":
+            return url
+        return f"{url}?{self.authority.broker_parameters}"
 
     @property
     def jwks_url(self) -> str:

@@ -7,13 +7,21 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from http.client import HTTPException
 
 import typer
 
 from deploy.auth import kept_auth
-from deploy.docker.volumes import OWN, SECRETS, installation, make_up
-from deploy.installation import ADMINISTRATOR, VHOST, Installation
+from deploy.docker.volumes import (
+    AUTHORITY,
+    OWN,
+    SECRETS,
+    installation,
+    make_up,
+    renew_certificates,
+)
+from deploy.installation import ADMINISTRATOR, Installation
 from deploy.passwords import Passwords
 from deploy.services import service_named
 from libs.runtime.direct import open_directly
@@ -30,6 +38,13 @@ def secrets() -> None:
     """
     with one_line_errors():
         make_up(SECRETS, OWN)
+
+
+@app.command()
+def certificates() -> None:
+    """Make the servers' certificates anew, and print until when each is good."""
+    for server, end in renew_certificates(SECRETS, OWN).items():
+        print(server, end.isoformat())
 
 
 @app.command()
@@ -79,10 +94,16 @@ def checker() -> None:
 def tests(context: typer.Context) -> None:
     """Become pytest, with the installation's servers as the test run's."""
     found = _own()
+    trusted = str(SECRETS / AUTHORITY / "ca.pem")
+    # SQLAlchemy takes no libpq parameters, and many tests call the management API by themselves.
+    plain = replace(found, authority=None, management="rabbitmq:15672", management_scheme="http")
     servers = {
-        "TEST_POSTGRES_URL": found.superuser_url,
-        "TEST_RABBITMQ_URL": found.broker_url(ADMINISTRATOR).replace(f"/{VHOST}", "/"),
-        "TEST_RABBITMQ_MANAGEMENT_URL": found.management_url,
+        "TEST_POSTGRES_URL": plain.superuser_url,
+        "PGSSLMODE": "verify-full",
+        "PGSSLROOTCERT": trusted,
+        "TEST_RABBITMQ_URL": found.broker_url(ADMINISTRATOR, vhost=""),
+        "TEST_RABBITMQ_MANAGEMENT_URL": plain.management_url,
+        "TLS": "off",
     }
     _become(["pytest", *context.args], {**os.environ, **servers})
 

@@ -4,24 +4,31 @@ Each is at SECRETS in the containers it belongs to; the job that fills them sees
 """
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from deploy.auth import asked_auth, kept_auth
+from deploy.certificates import LOOPBACK, Authority, ends, write_secret
 from deploy.installation import ADMINISTRATOR, OPERATOR, SUPERUSER, VHOST, Installation
 from deploy.observability.configuration import QUERIES, Targets, write_grafana, write_prometheus
 from deploy.passwords import Passwords
 from deploy.postgres import pgbouncer
+from deploy.rabbitmq.tls import tls_settings
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 OWN = SECRETS.with_name("own")
 FILES = SECRETS.with_name("files")
+READABLE = 0o644
+AUTHORITY, CERTIFICATE = "authority", "server.pem"
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 PGBOUNCER_PORT = 6432
+HOSTS = {name: (name, *LOOPBACK) for name in ("db", "rabbitmq", "pgbouncer")}
+"""The names by which clients reach the servers: containers, and this machine."""
 ACCESS = """\
-local all all peer
-host all all all scram-sha-256
+local all,replication all peer
+hostssl all,replication all all scram-sha-256
 """
 RABBITMQ_SETTINGS = """\
 default_user = {user}
@@ -31,7 +38,11 @@ vm_memory_high_watermark.absolute = 600MB
 log.console = true
 log.console.level = warning
 log.file = false
-"""
+listeners.tcp = none
+listeners.ssl.default = 5671
+management.tcp.port = 15672
+management.ssl.port = 15671
+{tls}"""
 
 
 def installation(passwords: Passwords, *, pooled: bool = False) -> Installation:
@@ -40,12 +51,14 @@ def installation(passwords: Passwords, *, pooled: bool = False) -> Installation:
     """
     return Installation(
         "db:5432",
-        "rabbitmq:5672",
-        "rabbitmq:15672",
+        "rabbitmq:5671",
+        "rabbitmq:15671",
         passwords,
         FILES,
         {spec.name: f"http://{spec.name}:{spec.port}" for spec in SERVICES},
         pgbouncer=f"pgbouncer:{PGBOUNCER_PORT}" if pooled else None,
+        authority=Authority(SECRETS / AUTHORITY),
+        management_scheme="https",
     )
 
 
@@ -56,6 +69,11 @@ def make_up(secrets: Path, own: Path) -> None:
     Raises StartFailure for what AUTH cannot be.
     """
     auth = kept_auth(secrets / "auth", asked_auth(secrets))
+    authority = Authority(secrets / AUTHORITY)
+    authority.make()
+    for server, hosts in HOSTS.items():
+        if not authority.still_good(own / server / CERTIFICATE, hosts):
+            write_secret(own / server / CERTIFICATE, authority.issue(server, hosts), READABLE)
     everything = Passwords(secrets / "secrets.json")
     for role in ROLES:  # of the people who sign in: only the tools of this machine read them
         installation(everything).sign_in_password(role)
@@ -64,6 +82,9 @@ def make_up(secrets: Path, own: Path) -> None:
         _ask(name, installation(Passwords(draft, of=everything)))
         draft.replace(own / name / "secrets.json")
         (own / name / "auth").write_text(auth)
+        trusted = own / name / AUTHORITY / authority.certificate.name
+        trusted.parent.mkdir(exist_ok=True)
+        _readable(trusted, authority.certificate.read_text())
     _readable(own / "db" / "postgres", everything.password(SUPERUSER))
     _readable(own / "db" / "pg_hba.conf", ACCESS)
     accounts = installation(everything).database_accounts()
@@ -76,18 +97,24 @@ def make_up(secrets: Path, own: Path) -> None:
             address="*",
             port=PGBOUNCER_PORT,
             users=SECRETS / "userlist.txt",
+            certificate=SECRETS / CERTIFICATE,
+            trusted=SECRETS / AUTHORITY,
         ),
     )
+    _readable(own / "pgbouncer" / AUTHORITY, authority.certificate.read_text())
     password = everything.password(f"rabbitmq {ADMINISTRATOR}")
-    settings = RABBITMQ_SETTINGS.format(user=ADMINISTRATOR, password=password)
+    tls = "".join(
+        f"{key} = {value}\n" for key, value in tls_settings(str(SECRETS / CERTIFICATE)).items()
+    )
+    settings = RABBITMQ_SETTINGS.format(user=ADMINISTRATOR, password=password, tls=tls)
     (own / "rabbitmq" / "conf.d").mkdir(exist_ok=True)
     _readable(own / "rabbitmq" / "conf.d" / "mercado.conf", settings)
     _readable(own / "rabbitmq" / "enabled_plugins", PLUGINS.read_text())
-    _watchers(own, everything)
+    _watchers(own, everything, authority)
     _delete_what_all_could_read(secrets)
 
 
-def _watchers(own: Path, everything: Passwords) -> None:
+def _watchers(own: Path, everything: Passwords, authority: Authority) -> None:
     services = {spec.name: f"{spec.name}:{spec.port}" for spec in SERVICES}
     targets = Targets(services, "rabbitmq:15692", "exporter:9187", VHOST)
     write_prometheus(own / "prometheus", targets)
@@ -101,6 +128,15 @@ def _watchers(own: Path, everything: Passwords) -> None:
     account = installation(everything).exporter_account()
     _readable(own / "exporter" / "password", account.password)
     _readable(own / "exporter" / QUERIES.name, QUERIES.read_text())
+    _readable(own / "exporter" / "ca.pem", authority.certificate.read_text())
+
+
+def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
+    """Into the volumes of the servers, which then have to be told; until when each is good."""
+    authority = Authority(secrets / AUTHORITY)
+    for server, hosts in HOSTS.items():
+        write_secret(own / server / CERTIFICATE, authority.issue(server, hosts), READABLE)
+    return {server: ends(own / server / CERTIFICATE) for server in HOSTS}
 
 
 def _ask(name: str, made: Installation) -> None:
@@ -124,7 +160,7 @@ def _ask(name: str, made: Installation) -> None:
 def _readable(file: Path, text: str) -> None:
     """By a server's user; no other container has the volume."""
     file.write_text(text)
-    file.chmod(0o644)
+    file.chmod(READABLE)
 
 
 def _delete_what_all_could_read(secrets: Path) -> None:

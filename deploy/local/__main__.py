@@ -160,6 +160,15 @@ def logs(
         lifecycle.show_logs(system, names or [], follow=follow)
 
 
+@app.command()
+def certificates() -> None:
+    """Make the certificates of Postgres and RabbitMQ anew, while everything runs."""
+    from deploy.local.renewal import renew  # seconds of imports, of use here only
+
+    for name, end in renew(_shown()).items():
+        print(f"{name:12}good until {end:%Y-%m-%d}")
+
+
 @app.command(context_settings=FORWARDED)
 def migrate(context: typer.Context, service: str) -> None:
     """Run Alembic for a service (migrate orders upgrade head), or for all that is pending: migrate
@@ -254,6 +263,8 @@ def _up() -> System:
         there = None
     if there and there.running and (auth := lifecycle.auth_differs(there)):
         raise NotUp(f"already up with AUTH={auth}: ./taskw down first")
+    if there and there.running and (tls := lifecycle.tls_differs(there)):
+        raise NotUp(f"already up with TLS={tls}: ./taskw down first")
     if there and lifecycle.is_all_up(there):
         print("already up" if there.ours else "already up, started by docker compose")
         if lifecycle.runs_old_code(there):
@@ -301,7 +312,8 @@ def _print_addresses(system: System) -> None:
     for name in state.services:
         if name != "portal":
             print(f"{name:12}{state.service_url(name)}/docs")
-    print(f"{'RabbitMQ':12}http://127.0.0.1:{state.management}   user {ADMINISTRATOR}, password in")
+    management = f"{state.management_scheme}://127.0.0.1:{state.management}"
+    print(f"{'RabbitMQ':12}{management}   user {ADMINISTRATOR}, password in")
     print(f"{'':12}{state.passwords_file(system.folder)} (rabbitmq {ADMINISTRATOR})")
     print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
     if system.ours:

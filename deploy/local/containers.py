@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -93,9 +94,10 @@ class Found:
         return State(
             runtime=Runtime.CONTAINERS,
             postgres=self.port("db", 5432, POSTGRES_PORT),
-            rabbitmq=self.port("rabbitmq", 5672, RABBITMQ_PORT),
+            rabbitmq=self.port("rabbitmq", 5671, RABBITMQ_PORT),
             management=self.port("rabbitmq", 15672, MANAGEMENT_PORT),
             services={spec.name: self.port(spec.name, spec.port, spec.port) for spec in SERVICES},
+            tls=True,
         )
 
 
@@ -202,28 +204,66 @@ def delete_data(folder: Path, *, images: bool) -> None:
         _run(["docker", "image", "rm", *made], quiet=True)
 
 
+def renew_certificates(folder: Path) -> dict[str, datetime]:
+    """Until when each server's new certificate is good; the servers take them at once. Raises
+    StartFailed.
+    """
+    make = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "certificates"]
+    done = made = _compose(folder, make, quiet=True)
+    for name, command in _TAKE_CERTIFICATE.items():
+        if not done.returncode:
+            done = _compose(folder, ["exec", "-T", name, "bash", "-euc", command], quiet=True)
+    if done.returncode:
+        reason = " ".join(done.stderr.split())[-300:]
+        raise StartFailed(f"the certificates were not renewed: {reason}")
+    _compose(folder, ["kill", "--signal", "HUP", "pgbouncer"], quiet=True)  # where it runs
+    told = (line.split() for line in made.stdout.splitlines())  # among what compose says itself
+    return {
+        words[0]: datetime.fromisoformat(words[1]) for words in told if words[:1] in _FIRST_WORDS
+    }
+
+
+_FIRST_WORDS = [[name] for name in SERVERS]
+_TAKE_CERTIFICATE = {
+    "db": f"install -m 600 {SECRETS}/server.pem /tmp/new.pem;"
+    " mv /tmp/new.pem /tmp/server.pem;"
+    ' pg_ctl reload --silent --pgdata="$PGDATA"',
+    "rabbitmq": "rabbitmqctl eval 'ssl:clear_pem_cache().'",
+}
+
+
 def show_logs(folder: Path, names: Sequence[str], *, follow: bool) -> None:
     _compose(folder, ["logs", *(["--follow"] if follow else []), *names])
 
 
 def copy_passwords(folder: Path, there: Found) -> None:
-    """Out of the volume, where they are made, to where the tools look for them.
+    """Out of the volume, where they are made, to where the tools look for them; with them the
+    certificate that these tools trust.
 
     Raises StartFailed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    target = there.state.passwords_file(folder)
+    state = there.state
+    trusted = state.authority(folder).certificate
+    trusted.parent.mkdir(parents=True, exist_ok=True)
+    wanted = {
+        SECRETS / "authority" / trusted.name: trusted,
+        SECRETS / "secrets.json": state.passwords_file(folder),
+    }
+    holder = there.containers.get("secrets")  # it has ended, and its volume can be read
+    if not holder or not all(_copied(holder, *each) for each in wanted.items()):
+        raise StartFailed(
+            "the passwords cannot be read from the container `secrets`: "
+            "docker compose up -d --wait makes it again"
+        )
+
+
+def _copied(holder: Container, source: PurePosixPath, target: Path) -> bool:
     draft = target.with_suffix(f".{os.getpid()}")
-    if holder := there.containers.get("secrets"):  # it has ended, and its volume can be read
-        source = f"{holder.id}:{SECRETS / 'secrets.json'}"
-        if not _run(["docker", "cp", source, str(draft)], quiet=True).returncode:
-            draft.chmod(0o600)
-            draft.replace(target)
-            return
-    raise StartFailed(
-        "the passwords cannot be read from the container `secrets`: "
-        "docker compose up -d --wait makes it again"
-    )
+    if _run(["docker", "cp", f"{holder.id}:{source}", str(draft)], quiet=True).returncode:
+        return False
+    draft.chmod(0o600)
+    draft.replace(target)
+    return True
 
 
 def project(folder: Path) -> str:
@@ -251,7 +291,7 @@ def _environment(folder: Path, there: Found, ports: Ports) -> dict[str, str]:
     orders = there.ports("orders", 8000)
     found = {
         "DB_PORT": port("DB_PORT", there.ports("db", 5432), POSTGRES_PORT),
-        "RABBITMQ_PORT": port("RABBITMQ_PORT", there.ports("rabbitmq", 5672), RABBITMQ_PORT),
+        "RABBITMQ_PORT": port("RABBITMQ_PORT", there.ports("rabbitmq", 5671), RABBITMQ_PORT),
         "RABBITMQ_MANAGEMENT_PORT": port(
             "RABBITMQ_MANAGEMENT_PORT", there.ports("rabbitmq", 15672), MANAGEMENT_PORT
         ),

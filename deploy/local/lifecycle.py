@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from deploy.auth import asked_auth, kept_auth
+from deploy.auth import asked_auth, asked_tls, kept_auth
 from deploy.installation import Installation
 from deploy.local import containers
 from deploy.local import logs as log_files
@@ -128,6 +128,19 @@ def auth_differs(system: System) -> str | None:
         return None
     kept = kept_auth(system.folder / "auth", "") or "off"
     return kept if kept != asked else None
+
+
+def tls_differs(system: System) -> str | None:
+    """What TLS is in a system that runs, where another one is asked for now. Containers speak
+    nothing else.
+
+    Raises StartFailure for what it cannot be.
+    """
+    asked = asked_tls(ROOT)
+    if not asked or system.state.runtime is Runtime.CONTAINERS:
+        return None
+    required = asked == "required"
+    return None if required == system.state.tls else ("remote" if required else "required")
 
 
 def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:

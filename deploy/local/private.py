@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from deploy.auth import asked_auth, kept_auth
+from deploy.auth import asked_auth, asked_tls, kept, kept_auth
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime
 from deploy.local.ports import Ports
@@ -108,7 +108,16 @@ def _state(children: Children, ports: Ports, earlier: State | None) -> State:
             )
             for spec in SERVICES
         },
+        tls=_tls(children, asked_tls(ROOT)),
     )
+
+
+def _tls(children: Children, asked: str) -> bool:
+    """Whether TLS is required. What runs goes on as it began."""
+    tls = kept(children.folder / "tls", asked)
+    if tls == "required" and not asked:
+        print("  TLS=required, as at the last start (TLS=remote ./taskw up ends it)", flush=True)
+    return tls == "required"
 
 
 def _start_servers(
@@ -116,12 +125,15 @@ def _start_servers(
 ) -> None:
     passwords = installation.passwords
     secret = passwords.password(f"rabbitmq {ADMINISTRATOR}")
-    broker = Broker(state.rabbitmq, state.management, ADMINISTRATOR, secret)
+    authority = installation.authority
+    if authority is not None:
+        authority.make()
+    broker = Broker(state.rabbitmq, state.management, ADMINISTRATOR, secret, authority)
     start_rabbitmq(children, ports, broker, durable=True)
     with _step("Postgres"):
         if not children.runs("postgres"):
             superuser = passwords.password(SUPERUSER)
-            start_postgres(children, state.postgres, superuser, durable=True)
+            start_postgres(children, state.postgres, superuser, durable=True, authority=authority)
     with _step("databases, roles, migrations"):
         prepare_databases(installation)
     with _step("RabbitMQ"):
@@ -136,6 +148,8 @@ def _start_services(children: Children, state: State, installation: Installation
     if auth == "on" and not asked:
         print("  AUTH=on, as at the last start (AUTH=off ./taskw up turns it off)", flush=True)
     also = {"AUTH": auth} if auth else {}
+    if state.tls:
+        also["TLS"] = "required"
     missing = [spec for spec in SERVICES if not children.runs(spec.name)]
     # With AUTH=on the others want the portal's keys before they start.
     for spec in sorted(missing, key=lambda spec: not spec.is_portal):

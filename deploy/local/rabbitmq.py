@@ -13,12 +13,12 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 from deploy.certificates import LOOPBACK, Authority, write_secret
 from deploy.local.packages import install_without_starting
 from deploy.local.ports import Ports
 from deploy.local.processes import Children, StartFailed
+from deploy.rabbitmq.tls import tls_settings
 
 # Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -52,7 +52,7 @@ class Broker:
 
     @property
     def _trust(self) -> str:
-        return f"?cafile={quote(str(self.authority.certificate))}" if self.authority else ""
+        return f"?{self.authority.broker_parameters}" if self.authority else ""
 
 
 def installed_rabbitmq() -> Path:
@@ -161,20 +161,6 @@ def _configuration(broker: Broker, prometheus_port: int, certificate: Path) -> s
         "default_pass": broker.password,
     }
     return "".join(f"{key} = {value}\n" for key, value in settings.items())
-
-
-def tls_settings(certificate: str) -> dict[str, object]:
-    """What rabbitmq.conf says of a certificate and its key in one file. TLS 1.2 is the oldest."""
-    return {
-        "ssl_options.certfile": certificate,
-        "ssl_options.keyfile": certificate,
-        "ssl_options.versions.1": "tlsv1.3",
-        "ssl_options.versions.2": "tlsv1.2",
-        "management.ssl.certfile": certificate,
-        "management.ssl.keyfile": certificate,
-        "management.ssl.versions.1": "tlsv1.3",
-        "management.ssl.versions.2": "tlsv1.2",
-    }
 
 
 def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str, str]:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
+from deploy.certificates import Authority
 from deploy.installation import Installation
 from deploy.local.engine import Runtime
 from deploy.local.postgres import socket_folder
@@ -37,6 +39,8 @@ class State:
     rabbitmq: int
     management: int
     services: Mapping[str, int]
+    tls: bool = False
+    """Both servers speak TLS, with certificates of the folder's own authority."""
 
     def service_url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.services[name]}"
@@ -46,6 +50,16 @@ class State:
         container = self.runtime is Runtime.CONTAINERS
         return folder / (CONTAINER_PASSWORDS if container else "secrets.json")
 
+    def authority(self, folder: Path = FOLDER) -> Authority:
+        """Of containers the certificate alone is there."""
+        container = self.runtime is Runtime.CONTAINERS
+        return Authority(folder / ("container-authority" if container else "authority"))
+
+    @property
+    def management_scheme(self) -> Literal["http", "https"]:
+        """Of the broker's pages and API on this machine's loopback."""
+        return "https" if self.tls and self.runtime is Runtime.LOCAL else "http"
+
     def installation(self, folder: Path = FOLDER) -> Installation:
         return Installation(
             postgres=f"127.0.0.1:{self.postgres}",
@@ -54,7 +68,11 @@ class State:
             passwords=Passwords(self.passwords_file(folder)),
             files=folder / "files",
             services={name: self.service_url(name) for name in self.services},
-            sockets=socket_folder(folder) if self.runtime is Runtime.LOCAL else None,
+            sockets=socket_folder(folder)
+            if self.runtime is Runtime.LOCAL and not self.tls
+            else None,
+            authority=self.authority(folder) if self.tls else None,
+            management_scheme=self.management_scheme,
         )
 
     def save(self, folder: Path = FOLDER) -> None:

@@ -23,17 +23,36 @@ log_connections = 0
 log_disconnections = 0
 log_stats = 0
 """
+TLS = """\
+client_tls_sslmode = require
+client_tls_cert_file = {certificate}
+client_tls_key_file = {certificate}
+server_tls_sslmode = verify-full
+server_tls_ca_file = {trusted}
+"""
 
 
 def configuration(
-    accounts: Sequence[DatabaseAccounts], *, server: str, address: str, port: int, users: Path
+    accounts: Sequence[DatabaseAccounts],
+    *,
+    server: str,
+    address: str,
+    port: int,
+    users: Path,
+    certificate: Path | None = None,
+    trusted: Path | None = None,
 ) -> str:
     """The text of `pgbouncer.ini`: it listens at `address` and `port`, leads to the databases of
-    these services on `server` (HOST:PORT) and to no other, and reads who may enter in `users`.
+    these services on `server` (HOST:PORT) and to no other, and reads who may enter in `users`. It
+    shows the `certificate`, which its key stands before, and believes the authority in `trusted`;
+    without them it speaks plain text.
     """
     host, _, at = server.rpartition(":")
     databases = "".join(f"{each.service} = host={host} port={at}\n" for each in accounts)
-    return CONFIGURATION.format(databases=databases, address=address, port=port, users=users)
+    plain = CONFIGURATION.format(databases=databases, address=address, port=port, users=users)
+    if certificate is None:
+        return plain
+    return plain + TLS.format(certificate=certificate, trusted=trusted)
 
 
 def user_list(accounts: Sequence[DatabaseAccounts]) -> str:

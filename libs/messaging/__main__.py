@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 import typer
 from aio_pika.exceptions import AMQPError
+from pydantic import TypeAdapter, ValidationError
 from yarl import URL
 
 from libs.kernel.secret_files import SecretFileError, take_from_files
@@ -33,6 +34,7 @@ from libs.messaging.dead_letters.dead_letters import (
 )
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox import given_up
+from libs.messaging.plain_text import Tls, check_broker_is_private, check_database_is_private
 from libs.messaging.relay.backlog import backlog
 from libs.messaging.saga import choreography, discovery
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -48,17 +50,32 @@ Document = Annotated[
 ]
 
 
-def _checked(parse: Callable[[str], object]) -> Callable[[typer.CallbackParam, str], str]:
+def _tls() -> Tls:
+    """The setting TLS, which has to be one of its words."""
+    try:
+        return TypeAdapter(Tls).validate_python(os.environ.get("TLS") or "remote")
+    except ValidationError:
+        raise WrongUrl("TLS: it can be remote, required or off") from None
+
+
+def _checked(
+    parse: Callable[[str], object], check: Callable[[str, Tls], None]
+) -> Callable[[typer.CallbackParam, str], str]:
     """Refuses a URL in one sentence that names its setting."""
 
-    def check(parameter: typer.CallbackParam, value: str) -> str:
+    def checked(parameter: typer.CallbackParam, value: str) -> str:
         try:
             parse(value)
+            check(value, _tls())
         except (BrokerUrlError, DatabaseUrlError) as error:
             raise WrongUrl(f"{parameter.envvar}: {error}") from None
         return value
 
-    return check
+    return checked
+
+
+def _private_database(url: str, tls: Tls) -> None:
+    check_database_is_private(parse_database_url(url), tls)
 
 
 class WrongUrl(Exception):
@@ -74,7 +91,7 @@ RabbitUrl = Annotated[
     typer.Option(
         envvar="RABBITMQ_URL",
         help="amqp:// or amqps:// URL of an administrator.",
-        callback=_checked(parse_broker_url),
+        callback=_checked(parse_broker_url, check_broker_is_private),
     ),
 ]
 ManagementUrl = Annotated[
@@ -82,7 +99,7 @@ ManagementUrl = Annotated[
     typer.Option(
         envvar="RABBITMQ_MANAGEMENT_URL",
         help="http:// or https:// URL with user and password.",
-        callback=_checked(parse_management_url),
+        callback=_checked(parse_management_url, check_broker_is_private),
     ),
 ]
 DatabaseUrl = Annotated[
@@ -90,7 +107,7 @@ DatabaseUrl = Annotated[
     typer.Option(
         envvar="DATABASE_URL",
         help="postgresql:// URL of the service's database.",
-        callback=_checked(parse_database_url),
+        callback=_checked(parse_database_url, _private_database),
     ),
 ]
 

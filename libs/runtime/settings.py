@@ -30,6 +30,12 @@ from libs.messaging.database_url import (
     url_from_parts,
 )
 from libs.messaging.inbox.inbox import INBOX_WINDOW
+from libs.messaging.plain_text import (
+    Tls,
+    check_broker_is_private,
+    check_database_is_private,
+    is_loopback,
+)
 from libs.runtime.failure import StartFailure
 from libs.runtime.secret_files import SecretFiles
 
@@ -60,6 +66,10 @@ class DatabaseSettings(BaseSettings):
     postgres_db: str = ""
     postgres_host: str = "127.0.0.1"
     postgres_port: int = Field(default=5432, ge=1, le=65535)
+
+    tls: Tls = "remote"
+    """Where plain text is allowed: `remote` on the loopback, `required` nowhere, `off` everywhere,
+    for networks that something else keeps private."""
 
     read_from: Mapping[str, Path] = Field(default_factory=dict)
     """The files that NAME_FILE named, by the secret that each holds. Not a setting by itself."""
@@ -99,10 +109,19 @@ class DatabaseSettings(BaseSettings):
             return False
         return True
 
+    def check_database_url(self, name: str, url: str) -> None:
+        """Raises ValueError, which names the setting, for a URL that cannot be used or is not
+        private enough.
+        """
+        try:
+            check_database_is_private(parse_database_url(url), self.tls)
+        except DatabaseUrlError as error:
+            raise ValueError(f"{name}: {error}") from None
+
     @model_validator(mode="after")
     def _database_named(self) -> Self:
         try:
-            _ = self.database_place
+            check_database_is_private(self.database_place, self.tls)
         except DatabaseUrlError as error:
             raise ValueError(f"DATABASE_URL: {error}") from None
         return self
@@ -207,9 +226,11 @@ class ServiceSettings(DatabaseSettings):
         if not self.rabbitmq_url and self.role != "api":
             raise ValueError("RABBITMQ_URL is not set")
         if self.rabbitmq_url:
-            _named("RABBITMQ_URL", parse_broker_url, self.rabbitmq_url)
+            self.check_broker_url("RABBITMQ_URL", parse_broker_url, self.rabbitmq_url)
         if self.rabbitmq_management_url:
-            _named("RABBITMQ_MANAGEMENT_URL", parse_management_url, self.rabbitmq_management_url)
+            self.check_broker_url(
+                "RABBITMQ_MANAGEMENT_URL", parse_management_url, self.rabbitmq_management_url
+            )
         if not self.cursor_secret and self.serves_api and not self.binds_loopback:
             raise ValueError("CURSOR_SECRET is not set (needed when HOST is not loopback)")
         return self
@@ -220,6 +241,16 @@ class ServiceSettings(DatabaseSettings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("write it as http://collector.example:4318")
         return value
+
+    def check_broker_url(self, name: str, parse: Callable[[str], object], value: str) -> None:
+        """Raises ValueError, which names the setting, for a URL that cannot be used or is not
+        private enough.
+        """
+        try:
+            parse(value)
+            check_broker_is_private(value, self.tls)
+        except BrokerUrlError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -311,24 +342,12 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def binds_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @cached_property
     def cursor_key(self) -> bytes:
         """On loopback without a secret: a random key, so cursors end with the process."""
         return self.cursor_secret.encode() or secrets.token_bytes(32)
-
-
-def _named(setting: str, parse: Callable[[str], object], value: str) -> None:
-    try:
-        parse(value)
-    except BrokerUrlError as error:
-        raise ValueError(f"{setting}: {error}") from None
 
 
 S = TypeVar("S", bound=BaseSettings)

@@ -42,10 +42,9 @@ class KpisSettings(MarketSettings):
 
     @model_validator(mode="after")
     def _reader_named(self) -> Self:
-        try:
-            _ = self.reader_dsn
-        except DatabaseUrlError as error:
-            raise ValueError(f"READER_DATABASE_URL: {error}") from None
+        self.check_database_url("READER_DATABASE_URL", self.reader_database_url)
+        if self.database_read_url:
+            self.check_database_url("DATABASE_READ_URL", self.database_read_url)
         return self
 
     @property

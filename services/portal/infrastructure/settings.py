@@ -1,11 +1,12 @@
 """What the portal reads from the environment beside the settings of every service."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from libs.messaging.broker_url import parse_broker_url
 from libs.messaging.database_url import Dsn, parse_database_url
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
 from services.settings import MarketSettings
@@ -51,6 +52,16 @@ class PortalSettings(MarketSettings):
 
     rabbitmq_operator_url: str = Field(default="", repr=False)
     """amqp(s):// with a user who may read dead letters and write to the redrive exchanges."""
+
+    @model_validator(mode="after")
+    def _servers_named(self) -> Self:
+        if self.database_read_url:
+            self.check_database_url("DATABASE_READ_URL", self.database_read_url)
+        if self.rabbitmq_operator_url:
+            self.check_broker_url(
+                "RABBITMQ_OPERATOR_URL", parse_broker_url, self.rabbitmq_operator_url
+            )
+        return self
 
     @property
     def standby_dsn(self) -> Dsn | None:

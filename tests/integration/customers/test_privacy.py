@@ -113,7 +113,7 @@ async def test_two_registrations_of_one_document_at_once_make_one_customer(
 def test_settings_show_no_key() -> None:
     settings = CustomersSettings(
         _env_file=None,
-        database_url="postgresql://user:secret@host/db",
+        database_url="postgresql://user:secret@localhost/db",
         role="api",
         data_keys=MASTER_KEY,
         index_key=INDEX_KEY,

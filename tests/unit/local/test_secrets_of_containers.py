@@ -13,6 +13,8 @@ from deploy.services import SERVICES, ServiceSpec
 WATCHERS = ("prometheus", "grafana", "exporter")
 OTHERS = ("db", "rabbitmq", "pgbouncer", "databases", "broker", "checker", "tests", *WATCHERS)
 
+SERVERS = ("db", "rabbitmq", "pgbouncer")
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
@@ -112,3 +114,27 @@ def test_watchers_get_their_configuration_and_the_password_of_their_own_account(
         *(spec.name for spec in SERVICES),
         *("rabbitmq", "rabbitmq-queues", "postgres"),
     }
+
+
+def test_each_client_trusts_the_authority_whose_key_no_container_has(
+    folders: tuple[Path, Path],
+) -> None:
+    everything, own = folders
+    certificate = (everything / "authority" / "ca.pem").read_text()
+    for name in ("databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES)):
+        assert (own / name / "authority" / "ca.pem").read_text() == certificate
+        assert "sslmode=verify-full" in of(own / name).database_url("x", "y")
+        assert of(own / name).broker_url("x").startswith("amqps://")
+        assert of(own / name).management_url.startswith("https://")
+    assert [file.name for file in own.rglob("ca.key")] == []
+    assert {file.parent.name for file in own.rglob("server.pem")} == set(SERVERS)
+
+
+def test_certificates_stay_until_they_are_renewed(folders: tuple[Path, Path]) -> None:
+    everything, own = folders
+    before = [(own / name / "server.pem").read_bytes() for name in SERVERS]
+    volumes.make_up(everything, own)
+    assert [(own / name / "server.pem").read_bytes() for name in ("db", "rabbitmq")] == before
+    assert volumes.renew_certificates(everything, own).keys() == set(SERVERS)
+    after = [(own / name / "server.pem").read_bytes() for name in SERVERS]
+    assert not set(before) & set(after)

@@ -10,7 +10,7 @@ from libs.runtime.migrations import MigrationSettings
 from libs.runtime.settings import read_settings
 from services.portal.infrastructure.settings import PortalSettings
 
-DB_URL = "postgresql+psycopg2://portal_app:${DB_PASSWORD}@db-prod:5432/portal"
+DB_URL = "postgresql+psycopg2://portal_app:${DB_PASSWORD}@db-prod:5432/portal?sslmode=require"
 KEYS = {"data_keys": f"k1:{new_key()}", "index_key": new_key(), "role": "api"}
 
 
@@ -32,8 +32,8 @@ def test_db_url_takes_the_password_from_beside_it_whatever_signs_are_in_it() -> 
 
 
 def test_database_url_wins_over_db_url() -> None:
-    chosen = settings(database_url="postgresql://a:b@elsewhere/other", db_url=DB_URL)
-    assert chosen.database_place.host == "elsewhere"
+    chosen = settings(database_url="postgresql://a:b@localhost/other", db_url=DB_URL)
+    assert chosen.database_place.host == "localhost"
 
 
 def test_db_url_without_its_password_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,13 +50,13 @@ def test_migrations_read_db_url_too(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_portal_may_bind_anywhere_since_it_signs_people_in_itself() -> None:
-    chosen = settings(db_url="postgresql://a:b@h/d", host="0.0.0.0", cursor_secret="x")
+    chosen = settings(db_url="postgresql://a:b@localhost/d", host="0.0.0.0", cursor_secret="x")
     assert chosen.auth == "off"
     assert not chosen.checks_peer_tokens
 
 
 def test_auth_on_needs_no_jwks_url_of_its_own() -> None:
-    assert settings(db_url="postgresql://a:b@h/d", auth="on").jwks_url == ""
+    assert settings(db_url="postgresql://a:b@localhost/d", auth="on").jwks_url == ""
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_public_address_that_links_cannot_begin_with_is_told_in_one_line(
 ) -> None:
     for name, value in {
         **KEYS,
-        "database_url": "postgresql://a:b@c/d",
+        "database_url": "postgresql://a:b@localhost/d",
         "public_url": wrong,
     }.items():
         monkeypatch.setenv(name.upper(), value)
@@ -76,7 +76,7 @@ def test_a_public_address_that_links_cannot_begin_with_is_told_in_one_line(
 
 
 def test_links_lead_to_the_public_address_or_else_to_the_portals_own_port() -> None:
-    here = {"database_url": "postgresql://a:b@c/d", "port": 8123}
+    here = {"database_url": "postgresql://a:b@localhost/d", "port": 8123}
     assert settings(**here).public_address == "http://127.0.0.1:8123"
     public = settings(**here, public_url="https://market.example/shop/")
     assert public.public_address == "https://market.example/shop"
@@ -86,4 +86,4 @@ def test_the_mailbox_that_a_login_names_is_no_setting_of_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MAIL", "/var/mail/root")
-    assert settings(database_url="postgresql://a:b@c/d").mailer == "off"
+    assert settings(database_url="postgresql://a:b@localhost/d").mailer == "off"

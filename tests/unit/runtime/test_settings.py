@@ -7,7 +7,7 @@ import pytest
 from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import ServiceSettings, read_settings
 
-URL = "postgresql://me:secret@db:5432/x"
+URL = "postgresql://me:secret@127.0.0.1:5432/x"
 
 
 ISSUER = {"JWKS_URL": "/x", "JWT_ISSUER": "us", "JWT_AUDIENCE": "us"}
@@ -81,11 +81,11 @@ def test_a_url_that_cannot_be_used_is_one_line_that_names_the_setting(
 
 def test_the_parts_make_a_url_when_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DATABASE_URL")
-    parts = {"USER": "me", "PASSWORD": "p@ss:/word", "DB": "x", "HOST": "db", "PORT": "5433"}
+    parts = {"USER": "me", "PASSWORD": "p@ss:/word", "DB": "x", "HOST": "::1", "PORT": "5433"}
     for name, value in parts.items():
         monkeypatch.setenv(f"POSTGRES_{name}", value)
     url = read_settings(SomeSettings).database_place
-    assert (url.username, url.password, url.host, url.port) == ("me", "p@ss:/word", "db", 5433)
+    assert (url.username, url.password, url.host, url.port) == ("me", "p@ss:/word", "::1", 5433)
 
 
 def test_dot_env_is_read_and_the_environment_wins(
@@ -95,15 +95,15 @@ def test_dot_env_is_read_and_the_environment_wins(
     (tmp_path / ".env").write_text(f"DATABASE_URL={URL}\nPORT=1\nSOMETHING_ELSE=x\n")
     monkeypatch.setenv("PORT", "2")
     settings = read_settings(SomeSettings)
-    assert settings.database_place.host == "db"
+    assert settings.database_place.host == "127.0.0.1"
     assert settings.port == 2
 
 
 def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://me:secret@mq/")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://me:secret@localhost/")
     monkeypatch.setenv("CURSOR_SECRET", "secret")
     settings = read_settings(SomeSettings)
-    assert settings.database_dsn == "postgresql://me:secret@db:5432/x"
+    assert settings.database_dsn == "postgresql://me:secret@127.0.0.1:5432/x"
     assert "secret" not in repr(settings)
 
 
@@ -126,14 +126,14 @@ def test_the_role_decides_what_runs(
     role: str, serves: bool, works: bool, relays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROLE", role)
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
     settings = read_settings(SomeSettings)
     assert (settings.serves_api, settings.works, settings.relays) == (serves, works, relays)
 
 
 def test_a_worker_may_bind_any_address_for_its_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROLE", "worker")
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
     monkeypatch.setenv("HOST", "0.0.0.0")
     assert read_settings(SomeSettings).host == "0.0.0.0"
 
@@ -144,7 +144,7 @@ def test_a_worker_may_bind_any_address_for_its_probes(monkeypatch: pytest.Monkey
 def test_a_proxy_that_is_no_address_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
     monkeypatch.setenv("TRUSTED_PROXIES", wrong)
     with pytest.raises(StartFailure, match=r"^TRUSTED_PROXIES: .*such as 10\.0\.0\.0/8$"):
         read_settings(SomeSettings)
@@ -153,7 +153,7 @@ def test_a_proxy_that_is_no_address_is_told_in_one_line(
 def test_a_trusted_proxy_is_known_by_its_address_in_ipv4_and_in_ipv6(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://mq/")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
     monkeypatch.setenv("TRUSTED_PROXIES", " 10.1.0.0/16, 127.0.0.1,fd00::/8 ,")
     settings = read_settings(SomeSettings)
     for address in ("10.1.2.3", "::ffff:10.1.2.3", "127.0.0.1", "fd00::7"):

