@@ -122,7 +122,8 @@ class Installation:
             settings["DATABASE_URL"] = behind.database_url(spec.name, f"{spec.name}_app")
             settings["PGBOUNCER"] = "true"
         if spec.seals_personal_data:
-            settings["DATA_KEYS"] = f"1:{self.passwords.key(f'{spec.name} data')}"
+            keys = self.passwords.keys(f"{spec.name} data")
+            settings["DATA_KEYS"] = ",".join(f"{key_id}:{key}" for key_id, key in keys.items())
             settings["INDEX_KEY"] = self.passwords.key(f"{spec.name} index")
             settings["ERASURE_LEDGER"] = str(self.files / f"{spec.name}-erasures.jsonl")
         if spec.has_reader:

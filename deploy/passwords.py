@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -17,6 +18,7 @@ class Passwords:
         self._of = of
         kept = of is None and path.exists()
         self._known: dict[str, str] = json.loads(path.read_text()) if kept else {}
+        self._seen = self._stamp() if kept else None
 
     def password(self, name: str) -> str:
         """Of an account; safe in URLs, SQL and shells."""
@@ -28,10 +30,60 @@ class Passwords:
 
     def key(self, name: str) -> str:
         """32 random bytes as BASE64. Without it, what was sealed with it is lost."""
-        return self.get_or_make(name, base64.b64encode(secrets.token_bytes(32)).decode())
+        return self.get_or_make(name, _random_key())
+
+    def replace(self, name: str) -> str:
+        """Of an account, another one than before."""
+        self._look()
+        self._known[name] = secrets.token_hex(20)
+        self._write()
+        return self._known[name]
+
+    def keys(self, name: str) -> dict[str, str]:
+        """Those in use, by their ids, the newest first: "1", made first, is `key(name)`."""
+        source = self._of or self
+        source.key(name)
+        ids = ["1", *(each.removeprefix(f"{name} ") for each in source.names_like(f"{name} "))]
+        used = [
+            each for each in ids if f"retired {name} {each}" not in source.names_like("retired ")
+        ]
+        newest_first = sorted((each for each in used if each.isdecimal()), key=int, reverse=True)
+        return {each: self.get_or_make(_key_name(name, each), "") for each in newest_first}
+
+    def add_key(self, name: str) -> None:
+        """Another key, which is the newest."""
+        self._look()
+        newest = max(map(int, self.keys(name)))
+        self._known[_key_name(name, str(newest + 1))] = _random_key()
+        self._write()
+
+    def retire_old_keys(self, name: str) -> None:
+        """All but the newest are used no more; they are kept, for what was sealed with them."""
+        for old in list(self.keys(name))[1:]:
+            self._known[f"retired {name} {old}"] = datetime.now(UTC).isoformat()
+        self._write()
+
+    def names_like(self, start: str) -> list[str]:
+        """Of the secrets there are."""
+        return [name for name in self._known if name.startswith(start)]
+
+    def _look(self) -> None:
+        """Read the file again where another process has changed it."""
+        if self._of is None and self._seen != (stamp := self._stamp()):
+            self._seen = stamp
+            if stamp is not None:
+                self._known = json.loads(self._path.read_text())
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
     def get_or_make(self, name: str, fresh: str) -> str:
         """The secret of this name, `fresh` where there is none yet."""
+        self._look()
         if name not in self._known:
             self._known[name] = self._of.get_or_make(name, fresh) if self._of else fresh
             self._write()
@@ -43,3 +95,12 @@ class Passwords:
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(self._known, indent=2) + "\n")
         draft.replace(self._path)
+        self._seen = self._stamp()
+
+
+def _key_name(name: str, key_id: str) -> str:
+    return name if key_id == "1" else f"{name} {key_id}"
+
+
+def _random_key() -> str:
+    return base64.b64encode(secrets.token_bytes(32)).decode()

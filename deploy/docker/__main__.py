@@ -17,15 +17,17 @@ from deploy.docker.volumes import (
     AUTHORITY,
     OWN,
     SECRETS,
+    SETTINGS,
     installation,
     make_up,
     renew_certificates,
 )
 from deploy.installation import ADMINISTRATOR, Installation
 from deploy.passwords import Passwords
+from deploy.secret_settings import with_files
 from deploy.services import service_named
 from libs.runtime.direct import open_directly
-from libs.runtime.failure import one_line_errors
+from libs.runtime.failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -45,6 +47,18 @@ def certificates() -> None:
     """Make the servers' certificates anew, and print until when each is good."""
     for server, end in renew_certificates(SECRETS, OWN).items():
         print(server, end.isoformat())
+
+
+@app.command()
+def rotate(what: str) -> None:
+    """Replace passwords or keys, and hand them out to the containers that run."""
+    from deploy.rotation import ROTATIONS
+
+    with one_line_errors():
+        if what not in ROTATIONS:
+            raise StartFailure(f"{what!r} is not one of {', '.join(ROTATIONS)}")
+        everything = installation(Passwords(SECRETS / "secrets.json"))
+        ROTATIONS[what](everything, lambda: make_up(SECRETS, OWN))
 
 
 @app.command()
@@ -72,7 +86,8 @@ def serve(context: typer.Context, name: str) -> None:
     spec = service_named(name)
     found = _own(pooled=os.environ.get("PGBOUNCER", "").lower() == "true")
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
-    environment: dict[str, str] = {**settings, **os.environ}
+    own = {name: value for name, value in settings.items() if name not in os.environ}
+    environment: dict[str, str] = {**with_files(own, SECRETS / SETTINGS), **os.environ}
     if not spec.is_portal:
         kept = kept_auth(SECRETS / "auth", "")
         environment["AUTH"] = os.environ.get("AUTH") or kept or "off"

@@ -14,6 +14,7 @@ from deploy.observability.configuration import QUERIES, Targets, write_grafana, 
 from deploy.passwords import Passwords
 from deploy.postgres import pgbouncer
 from deploy.rabbitmq.tls import tls_settings
+from deploy.secret_settings import write_secrets
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
 
@@ -21,6 +22,8 @@ SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 OWN = SECRETS.with_name("own")
 FILES = SECRETS.with_name("files")
 READABLE = 0o644
+SETTINGS = "settings"
+"""The folder of a service's secrets, each in a file that the service reads again."""
 AUTHORITY, CERTIFICATE = "authority", "server.pem"
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 PGBOUNCER_PORT = 6432
@@ -79,7 +82,10 @@ def make_up(secrets: Path, own: Path) -> None:
         installation(everything).sign_in_password(role)
     for name in ("databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES)):
         draft = own / name / "handed.json"  # a container that starts meanwhile finds all or none
-        _ask(name, installation(Passwords(draft, of=everything)))
+        made = installation(Passwords(draft, of=everything))
+        _ask(name, made)
+        if name in {spec.name for spec in SERVICES}:
+            write_secrets(made.settings(service_named(name), "", 0), own / name / SETTINGS)
         draft.replace(own / name / "secrets.json")
         (own / name / "auth").write_text(auth)
         trusted = own / name / AUTHORITY / authority.certificate.name

@@ -169,6 +169,20 @@ def certificates() -> None:
         print(f"{name:12}good until {end:%Y-%m-%d}")
 
 
+@app.command()
+def rotate(
+    what: Annotated[str, typer.Argument(help="database, broker, tokens or data.")],
+) -> None:
+    """Replace the passwords of the database or the broker, the key that signs tokens, or the keys
+    that seal data, while everything runs.
+    """
+    from deploy.local.renewal import rotate  # seconds of imports, of use here only
+
+    system = _shown()
+    with exclusive(system.folder):
+        rotate(system, what)
+
+
 @app.command(context_settings=FORWARDED)
 def migrate(context: typer.Context, service: str) -> None:
     """Run Alembic for a service (migrate orders upgrade head), or for all that is pending: migrate

@@ -223,6 +223,15 @@ def renew_certificates(folder: Path) -> dict[str, datetime]:
     }
 
 
+def rotate(folder: Path, what: str) -> None:
+    """Raises StartFailed where it was cut off: doing it again puts all right."""
+    command = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "rotate", what]
+    done = _compose(folder, command)
+    copy_passwords(folder, find(folder))
+    if done.returncode:
+        raise StartFailed(f"{what}: not everything was replaced, see above")
+
+
 _FIRST_WORDS = [[name] for name in SERVERS]
 _TAKE_CERTIFICATE = {
     "db": f"install -m 600 {SECRETS}/server.pem /tmp/new.pem;"

@@ -20,6 +20,7 @@ from deploy.local.processes import Children, StartFailed, StillRunning
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
+from deploy.secret_settings import SECRETS, with_files, write_secrets
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import ChoreographyError
 from libs.messaging.topology import TopologyError
@@ -175,10 +176,19 @@ def start_service(
     runs the code of the tree at `root`.
     """
     settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
+    folder = secrets_folder(children.folder, spec)
+    write_secrets(settings, folder)
+    settings = with_files(settings, folder)
     command = [sys.executable, "-m", f"services.{spec.name}.main"]
     keys = {"JWKS_URL": installation.jwks_url}
-    env = {**keys, **os.environ, **settings, **(also or {})}
+    inherited = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    env = {**keys, **inherited, **settings, **(also or {})}
     children.start(name or spec.name, command, rank=2, env=env, cwd=root)
+
+
+def secrets_folder(folder: Path, spec: ServiceSpec) -> Path:
+    """Where the secrets of a service stand, each in a file."""
+    return folder / "secrets" / spec.name
 
 
 def start_checker(folder: Path) -> None:

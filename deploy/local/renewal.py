@@ -1,15 +1,19 @@
-"""Certificates of the running servers, made anew while everything goes on."""
+"""Certificates, passwords and keys of a running system, made anew while everything goes on."""
 
 import asyncio
 from datetime import datetime
 
 import asyncpg
+import httpx
 
 from deploy.certificates import ends
-from deploy.local import containers, postgres, rabbitmq
+from deploy.local import containers, postgres, private, rabbitmq
 from deploy.local.engine import Runtime
 from deploy.local.lifecycle import System
 from deploy.local.state import NotUp
+from deploy.rotation import ROTATIONS
+from deploy.secret_settings import write_secrets
+from deploy.services import SERVICES
 from libs.messaging.database import DATABASE_ERRORS, describe_refusal
 from libs.messaging.database_url import parse_database_url
 
@@ -35,6 +39,30 @@ def renew(system: System) -> dict[str, datetime]:
         "Postgres": ends(postgres.data_folder(system.folder) / postgres.CERTIFICATE),
         "RabbitMQ": ends(system.folder / "rabbitmq" / rabbitmq.CERTIFICATE),
     }
+
+
+def rotate(system: System, what: str) -> None:
+    """Raises ValueError for what cannot be replaced, NotUp, StartFailed and StartFailure."""
+    if what not in ROTATIONS:
+        raise ValueError(f"{what!r} is not one of {', '.join(ROTATIONS)}")
+    if system.state.runtime is Runtime.CONTAINERS:
+        containers.rotate(system.folder, what)
+        return
+    folders = {spec: private.secrets_folder(system.folder, spec) for spec in SERVICES}
+    if not all(folder.is_dir() for folder in folders.values()):
+        raise NotUp("an earlier release started these services: ./taskw down, then up")
+    installation = system.installation
+
+    def hand_out() -> None:
+        for spec, folder in folders.items():
+            port = system.state.services[spec.name]
+            write_secrets(installation.settings(spec, "127.0.0.1", port), folder)
+
+    try:
+        ROTATIONS[what](installation, hand_out)
+    except (httpx.HTTPError, *DATABASE_ERRORS) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise NotUp(f"not everything was replaced, run it again: {reason}") from None
 
 
 async def _reload(url: str) -> None:

@@ -171,7 +171,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
 
             watch = BindingWatch(
                 settings.service,
-                management_url=settings.rabbitmq_management_url,
+                management_url=settings.current_management,
                 rabbitmq_url=settings.rabbitmq_url,
                 expected_queues=expected_queues(service.participant, service.choreography),
             )

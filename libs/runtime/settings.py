@@ -288,6 +288,13 @@ class ServiceSettings(DatabaseSettings):
         days = self.outbox_retention_days
         return timedelta(days=days) if days else None
 
+    @property
+    def current_management(self) -> BrokerUrl:
+        """As `current_broker`, of RABBITMQ_MANAGEMENT_URL."""
+        if not self.read_from:
+            return self.rabbitmq_management_url
+        return lambda: self.now().rabbitmq_management_url
+
     def is_usable(self) -> bool:
         try:
             if self.rabbitmq_url:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 from yarl import URL
 
-from libs.messaging.broker_url import parse_management_url
+from libs.messaging.broker_url import BrokerUrl, of_this_moment, parse_management_url
 from libs.messaging.supervision import Supervisor
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class BindingWatch:
         self,
         service: str,
         *,
-        management_url: str,
+        management_url: BrokerUrl,
         rabbitmq_url: str,
         expected_queues: Mapping[str, Sequence[str]],
         every: float = EVERY_SECONDS,
@@ -44,8 +44,8 @@ class BindingWatch:
         place = f"{quote(vhost, safe='')}/{quote(service, safe='')}"
         self.missing: list[str] = []
         self._service = service
-        self._management = parse_management_url(management_url)
-        self._url = f"{self._management.url}/api/exchanges/{place}/bindings/source"
+        self._management = management_url
+        self._path = f"/api/exchanges/{place}/bindings/source"
         self._expected = {
             (kind, queue) for kind in expected_queues for queue in expected_queues[kind]
         }
@@ -64,11 +64,12 @@ class BindingWatch:
 
     async def look(self) -> None:
         """Refresh `missing`. Raises httpx.HTTPError, and OSError of the URL's `cafile`."""
+        management = parse_management_url(str(of_this_moment(self._management)))
         # A proxy of the machine's environment does not lead to the broker.
         async with httpx.AsyncClient(
-            verify=self._management.trusted(), timeout=TIMEOUT_SECONDS, trust_env=False
+            verify=management.trusted(), timeout=TIMEOUT_SECONDS, trust_env=False
         ) as http:
-            answer = (await http.get(self._url)).raise_for_status()
+            answer = (await http.get(f"{management.url}{self._path}")).raise_for_status()
         bound = {(row["routing_key"], row["destination"]) for row in answer.json()}
         before = self.missing
         self.missing = [

@@ -51,10 +51,10 @@ def back_office(
 ) -> tuple[list[APIRouter], list[Loop]]:
     """Its pages, and what runs behind them. The caller closes `client`."""
     vhost = URL(settings.rabbitmq_operator_url).path.removeprefix("/") or "/"
-    broker = ManagementApi(settings.rabbitmq_management_url, vhost, client)
+    broker = ManagementApi(settings.current_management, vhost, client)
     own = {settings.service: f"http://{settings.host}:{settings.port}"}
     probes = Probes({**settings.addresses, **own}, client)
-    desk = DeadLetterDesk(choreography.participants, settings.rabbitmq_operator_url)
+    desk = DeadLetterDesk(choreography.participants, settings.current_operator)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
     finder = PurchaseFinder(transactions, peers, attention_desk)
     vehicle_market = VehicleMarket(peers)

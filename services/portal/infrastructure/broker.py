@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
+from libs.messaging.broker_url import BrokerUrl
+
 TIMEOUT_SECONDS = 3.0
 
 
@@ -39,14 +41,17 @@ class ManagementApi:
     URL's `cafile` names.
     """
 
-    def __init__(self, url: str, vhost: str, client: httpx.AsyncClient) -> None:
-        self._url = f"{url.partition('?')[0].rstrip('/')}/api/queues/{quote(vhost, safe='')}"
+    def __init__(self, url: BrokerUrl, vhost: str, client: httpx.AsyncClient) -> None:
+        self._place = url
+        self._path = f"/api/queues/{quote(vhost, safe='')}"
         self._client = client
 
     async def queues(self) -> dict[str, QueueState]:
         """By name. Raises BrokerUnavailable."""
         try:
-            answer = await self._client.get(self._url, timeout=TIMEOUT_SECONDS)
+            url = self._place if isinstance(self._place, str) else self._place()
+            place = url.partition("?")[0].rstrip("/")
+            answer = await self._client.get(f"{place}{self._path}", timeout=TIMEOUT_SECONDS)
             answer.raise_for_status()
             rows = answer.json()
         except httpx.HTTPStatusError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from libs.messaging.broker_url import BrokerUrl, of_this_moment
 from libs.messaging.dead_letters.dead_letters import Choice, DeadLetter, DeadLetters
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -53,7 +54,9 @@ class DeadLetterDesk:
     method raises DeadLetterError.
     """
 
-    def __init__(self, participants: Sequence[DescribedParticipant], rabbitmq_url: str) -> None:
+    def __init__(
+        self, participants: Sequence[DescribedParticipant], rabbitmq_url: BrokerUrl
+    ) -> None:
         self._participants = participants
         self._url = rabbitmq_url
 
@@ -100,7 +103,7 @@ class DeadLetterDesk:
     def _letters(self) -> DeadLetters:
         if not self._url:
             raise DeadLetterError("RABBITMQ_OPERATOR_URL is not set")
-        return DeadLetters(self._participants, self._url)
+        return DeadLetters(self._participants, str(of_this_moment(self._url)))
 
 
 async def _returned(

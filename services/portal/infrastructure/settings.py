@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from libs.messaging.broker_url import parse_broker_url
+from libs.messaging.broker_url import BrokerUrl, parse_broker_url
 from libs.messaging.database_url import Dsn, parse_database_url
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
 from services.settings import MarketSettings
@@ -71,6 +71,13 @@ class PortalSettings(MarketSettings):
         if not self.database_read_url:
             return None
         return (lambda: self.now().database_read_url) if self.read_from else self.database_read_url
+
+    @property
+    def current_operator(self) -> BrokerUrl:
+        """As `current_broker`, of RABBITMQ_OPERATOR_URL."""
+        if not self.read_from:
+            return self.rabbitmq_operator_url
+        return lambda: self.now().rabbitmq_operator_url
 
     @property
     def addresses(self) -> dict[str, str]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from deploy.passwords import Passwords
@@ -20,3 +21,42 @@ def test_nobody_else_can_read_the_file(tmp_path: Path) -> None:
     Passwords(file).key("customers data")
 
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_replaced_password_is_another_and_every_holder_of_the_file_sees_it(
+    tmp_path: Path,
+) -> None:
+    here, there = Passwords(tmp_path / "all.json"), Passwords(tmp_path / "all.json")
+    before = here.password("orders_app")
+    assert there.password("orders_app") == before
+    after = there.replace("orders_app")
+    assert after != before
+    assert here.password("orders_app") == after
+
+
+def test_a_new_key_is_first_and_old_ones_are_kept_when_they_are_not_used_any_more(
+    tmp_path: Path,
+) -> None:
+    everything = Passwords(tmp_path / "all.json")
+    first = everything.key("portal data")
+    assert everything.keys("portal data") == {"1": first}
+    everything.add_key("portal data")
+    assert list(everything.keys("portal data")) == ["2", "1"]
+    everything.retire_old_keys("portal data")
+    assert list(everything.keys("portal data")) == ["2"]
+    assert everything.key("portal data") == first, "for backups from before"
+    for _ in range(9):
+        everything.add_key("portal data")
+    assert list(everything.keys("portal data"))[:2] == ["11", "10"]
+
+
+def test_who_is_handed_keys_gets_those_in_use_only(tmp_path: Path) -> None:
+    everything = Passwords(tmp_path / "all.json")
+    everything.keys("portal data")
+    everything.add_key("portal data")
+    both = Passwords(tmp_path / "both.json", of=everything)
+    assert both.keys("portal data") == everything.keys("portal data")
+    everything.retire_old_keys("portal data")
+    handed = Passwords(tmp_path / "handed.json", of=everything)
+    assert handed.keys("portal data") == everything.keys("portal data")
+    assert list(json.loads((tmp_path / "handed.json").read_text())) == ["portal data 2"]
