@@ -196,7 +196,7 @@ def settings(payments_database: str, issuer: Issuer) -> PaymentsSettings:
         role="api",
         auth="on",
         jwks_url=str(issuer.jwks),
-        gateway_patience_seconds=0.3,
+        gateway_patience_seconds=1,
         gateway_limit_cents=100_000_000,
     )
 

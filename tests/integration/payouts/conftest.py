@@ -170,7 +170,7 @@ def settings(payouts_database: str, issuer: Issuer) -> PayoutsSettings:
         role="api",
         auth="on",
         jwks_url=str(issuer.jwks),
-        bank_patience_seconds=0.3,
+        bank_patience_seconds=1,
     )
 
 

@@ -184,7 +184,7 @@ def test_the_collector_is_read_from_the_file_of_settings_too(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@db/notes")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:secret@127.0.0.1/notes")
     monkeypatch.setenv("ROLE", "api")
     settings = Path(".env")
     settings.write_text("OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318\n")
