@@ -1,7 +1,10 @@
 """What every service of the marketplace reads from the environment, with the marketplace's name."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
+from pydantic import Field, model_validator
+
+from libs.messaging.database_url import Dsn
 from libs.runtime.settings import ServiceSettings
 from services.events import TENANT
 
@@ -16,3 +19,25 @@ class MarketSettings(ServiceSettings):
 
     jwt_issuer: str = NAME
     jwt_audience: str = NAME
+
+
+class StandbySettings(MarketSettings):
+    """Of a service that reads from a standby of its database while that keeps up."""
+
+    database_read_url: str = Field(default="", repr=False)
+    """The standby, as the role that reads there. Unset: there is none."""
+
+    @model_validator(mode="after")
+    def _standby_named(self) -> Self:
+        if self.database_read_url:
+            self.check_database_url("DATABASE_READ_URL", self.database_read_url)
+        return self
+
+    @property
+    def standby_dsn(self) -> Dsn | None:
+        """Where DATABASE_READ_URL leads; with secrets in files what reads it for each connection.
+        None where there is none.
+        """
+        if not self.database_read_url:
+            return None
+        return (lambda: self.now().database_read_url) if self.read_from else self.database_read_url

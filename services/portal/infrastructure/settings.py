@@ -7,12 +7,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from libs.messaging.broker_url import BrokerUrl, parse_broker_url
-from libs.messaging.database_url import Dsn, parse_database_url
 from libs.runtime.crypto import BlindIndexSetting, CipherSetting
-from services.settings import MarketSettings
+from services.settings import StandbySettings
 
 
-class PortalSettings(MarketSettings):
+class PortalSettings(StandbySettings):
     """The portal signs people in itself, so AUTH says nothing about it: it is never open."""
 
     service: str = "portal"
@@ -23,10 +22,6 @@ class PortalSettings(MarketSettings):
     """Master keys of users' names and e-mails and of the keys that sign tokens."""
     index_key: BlindIndexSetting = Field(repr=False)
     """BASE64; finds users by e-mail. It cannot be changed later."""
-
-    database_read_url: str = Field(default="", repr=False)
-    """A standby of the database, which lists are read from while it keeps up. Unset: there is
-    none."""
 
     session_seconds: int = Field(default=12 * 3600, ge=60)
     token_seconds: int = Field(default=300, ge=30, le=3600)
@@ -55,22 +50,11 @@ class PortalSettings(MarketSettings):
 
     @model_validator(mode="after")
     def _servers_named(self) -> Self:
-        if self.database_read_url:
-            self.check_database_url("DATABASE_READ_URL", self.database_read_url)
         if self.rabbitmq_operator_url:
             self.check_broker_url(
                 "RABBITMQ_OPERATOR_URL", parse_broker_url, self.rabbitmq_operator_url
             )
         return self
-
-    @property
-    def standby_dsn(self) -> Dsn | None:
-        """Where DATABASE_READ_URL leads; with secrets in files what reads it for each connection.
-        None where there is none.
-        """
-        if not self.database_read_url:
-            return None
-        return (lambda: self.now().database_read_url) if self.read_from else self.database_read_url
 
     @property
     def current_operator(self) -> BrokerUrl:
@@ -95,13 +79,6 @@ class PortalSettings(MarketSettings):
     def public_address(self) -> str:
         """Without a slash at the end."""
         return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
-
-    @field_validator("database_read_url")
-    @classmethod
-    def _is_a_database(cls, url: str) -> str:
-        if url:
-            parse_database_url(url)
-        return url
 
     @field_validator("public_url")
     @classmethod
