@@ -23,6 +23,11 @@ from libs.messaging.relay.retries import log_failures, retry_after
 from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
+LEFT_TO_OTHERS = 8
+"""So many claims of rows are left to another relay that holds all a claim looked through; without a
+distance every second claim of both finds nothing.
+"""
+
 
 class Work:
     """What the claimers of one relay share. One at a time, who holds `turn`, waits for work and
@@ -73,7 +78,10 @@ class Work:
             self._walk_from = 0
             self._look_at_once = False
         else:
-            self._walk_from = max(self._walk_from, batch.beyond)
+            if batch.beyond > self._walk_from:
+                self._walk_from = batch.beyond
+                if not batch.subjects and batch.crowded_from is None:
+                    self._walk_from += LEFT_TO_OTHERS * self._settings.limits.fresh
             self._look_at_once = bool(batch.subjects) or batch.crowded_from is None
         self.scan_start.claimed(batch.highest)
         if batch.subjects:

@@ -12,6 +12,7 @@ import pytest
 from libs.messaging.database import Connection, connect
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
+from libs.messaging.relay.claimer import Work
 from libs.messaging.relay.claims import (
     CLAIM,
     Batch,
@@ -324,3 +325,25 @@ async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: O
                 pass
             took.append(time.perf_counter() - started)
     assert statistics.median(took) < 0.1
+
+
+async def test_two_relays_seldom_look_through_what_the_other_holds(
+    shop: Outlet, relay: Connection
+) -> None:
+    other = await connect(shop.dsn, "shop relay", statement_cache=100)
+    await _fill(shop, "'subject-' || n", 12_000)
+    relays = [(each, Work(WakeUp(), RelaySettings())) for each in (relay, other)]
+    held: dict[Connection, Batch] = {}
+    found: list[int] = []
+    while sum(found) < 10_000:
+        for connection, work in relays:
+            if connection in held:
+                await _settle(connection, *(Outcome(r, 1) for r in held.pop(connection).subjects))
+            look_from, signals = work.begin()
+            batch = await _claim(connection, look_from)
+            work.claimed(batch, signals)
+            if batch.subjects:
+                held[connection] = batch
+            found.append(len(batch.subjects))
+    await other.close()
+    assert found.count(0) <= len(found) / 5, found
