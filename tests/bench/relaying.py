@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Barrier, Event
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -60,7 +61,8 @@ class Outbox:
     def _drain_rate(self, first: int, last: int, relays: int) -> float:
         counts = [SPAWN.Value("q", 0) for _ in range(relays)]
         stop = SPAWN.Event()
-        arguments = [(self.dsn, self.rabbitmq_url, count, stop) for count in counts]
+        together = SPAWN.Barrier(relays)
+        arguments = [(self.dsn, self.rabbitmq_url, count, together, stop) for count in counts]
         processes = [SPAWN.Process(target=_relay, args=each) for each in arguments]
         for process in processes:
             process.start()
@@ -71,6 +73,22 @@ class Outbox:
             stop.set()
             for process in processes:
                 process.join()
+
+    async def slowest_claim(self, claims_in_turn: int) -> float:
+        """Milliseconds of the slowest, each from where the last one looked to, and rolled back."""
+        connection = await asyncpg.connect(self.dsn)
+        milliseconds: list[float] = []
+        look_from = 0
+        try:
+            for _ in range(claims_in_turn):
+                started = time.perf_counter()
+                batch = await claims.claim(connection, EXCHANGE, look_from, claims.Limits())
+                milliseconds.append((time.perf_counter() - started) * 1000)
+                await connection.execute("ROLLBACK")
+                look_from = batch.beyond or 0
+        finally:
+            await connection.close()
+        return max(milliseconds)
 
     async def claims(self, seconds: float) -> "Claims":
         """What a relay in this process does in so many seconds."""
@@ -110,9 +128,14 @@ def wait_for(counts: "Counts", total: int) -> float:
     return time.perf_counter()
 
 
-def _relay(dsn: str, rabbitmq_url: str, count: "Synchronized[int]", stop: asyncio.Event) -> None:
+def _relay(
+    dsn: str, rabbitmq_url: str, count: "Synchronized[int]", together: Barrier, stop: Event
+) -> None:
+    """One process; none relays while another still imports, which costs it the processor."""
+
     async def run() -> None:
         relay = _relay_of(dsn, rabbitmq_url)
+        together.wait(60)
         await relay.start()
         while not stop.is_set():
             count.value = _delivered()
