@@ -17,11 +17,16 @@ say, where something else keeps the network private."""
 PLAIN_MODES = ("disable", "allow", "prefer")
 
 
+def ssl_mode(url: sqlalchemy.URL) -> str:
+    """How this database is connected to, in libpq's words."""
+    return str(url.query.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
+
+
 def check_database_is_private(url: sqlalchemy.URL, tls: Tls) -> None:
     """Raises DatabaseUrlError where `url` may lead to plain text that `tls` does not allow. A Unix
     socket is no network.
     """
-    mode = str(url.query.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
+    mode = ssl_mode(url)
     if mode not in PLAIN_MODES:
         return
     for host, _ in hosts_of(url):

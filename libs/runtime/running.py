@@ -18,6 +18,7 @@ from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
+from libs.runtime.certificates import watching_certificates
 from libs.runtime.data_keys import KeyCheck
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
@@ -53,6 +54,7 @@ async def running(
         if app.state.authenticator.keys is not None:
             await app.state.authenticator.keys.load()
         await stack.enter_async_context(_watching(readiness))
+        await stack.enter_async_context(watching_certificates(service.settings))
         if service.replica is not None and service.settings.serves_api:
             readiness.notes["replica"] = service.replica.note
             await stack.enter_async_context(_started(service.replica))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import aio_pika
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from deploy.certificates import Authority
-from deploy.local.rabbitmq import renew_certificate
+from deploy.certificates import Authority, ends
+from deploy.local.rabbitmq import CERTIFICATE, renew_certificate
 from libs.messaging import topology
 from libs.messaging.__main__ import main
 from libs.messaging.inbox.inbox import InboxWindow
@@ -16,6 +17,7 @@ from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.relay.relay import Relay
 from libs.runtime.broker import check_broker
+from libs.runtime.certificates import servers_with_tls
 from libs.runtime.failure import StartFailure
 from tests.fixtures.own_rabbitmq import OwnRabbitMQ, own_rabbitmq
 from tests.fixtures.polling import eventually
@@ -147,3 +149,8 @@ async def test_a_certificate_is_renewed_while_connections_go_on(
         async with await aio_pika.connect(rabbitmq.url) as after:
             await after.channel()
         await before.channel()
+        (server,) = servers_with_tls(settings(rabbitmq.url))
+        await server.look()
+    name = {"server": str(server)}
+    seen = REGISTRY.get_sample_value("certificate_expiry_timestamp_seconds", name)
+    assert seen == ends(rabbitmq.folder / "rabbitmq" / CERTIFICATE).timestamp()

@@ -1,5 +1,6 @@
 """A database that demands TLS, and whose certificate is checked: sslmode and PGSSLROOTCERT."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,10 +11,15 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from prometheus_client import REGISTRY
+from yarl import URL
 
+from deploy.certificates import ends
+from libs.runtime.certificates import Server, servers_with_tls
 from libs.runtime.database import check_database
 from libs.runtime.failure import StartFailure
 from tests.fixtures.pgbouncer import pgbouncer_before
+from tests.fixtures.polling import eventually
 from tests.fixtures.services import serving
 from tests.integration.runtime.notes import NotesSettings, build
 
@@ -39,6 +45,10 @@ def certificate_of(name: str) -> tuple[bytes, bytes]:
     return certificate.public_bytes(Encoding.PEM), secret
 
 
+def certificate_ends(server: str) -> float | None:
+    return REGISTRY.get_sample_value("certificate_expiry_timestamp_seconds", {"server": server})
+
+
 @pytest.fixture
 def trusted(
     notes_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -58,6 +68,27 @@ async def test_a_certificate_of_the_named_authority_is_accepted(trusted: NotesSe
     async with serving(build(trusted)) as notes:
         assert (await notes.get("/ready")).json()["checks"]["database"] == "ok"
         assert (await notes.post("/notes", json={"text": "milk"})).status_code == 201
+
+
+async def test_the_end_of_the_certificate_is_a_metric(trusted: NotesSettings) -> None:
+    (server,) = servers_with_tls(trusted)
+    end = ends(Path(os.environ["PGSSLROOTCERT"])).timestamp()
+
+    async def seen() -> bool:
+        return certificate_ends(str(server)) == end
+
+    async with serving(build(trusted)):
+        await eventually(seen)
+
+
+async def test_a_server_without_tls_has_no_certificate(notes_database: str) -> None:
+    with pgbouncer_before(notes_database.replace("+asyncpg", "")) as url:
+        place = URL(url)
+        server = Server(place.host or "", place.port or 0, database=True)
+        assert await server.look() > 0
+    assert certificate_ends(str(server)) is None
+    with pytest.raises(OSError, match="Connect call failed"):
+        await server.look()
 
 
 async def test_a_certificate_of_anybody_else_is_refused_in_one_line(

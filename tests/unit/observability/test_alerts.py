@@ -61,6 +61,13 @@ CASES = {
         25,
         40,
     ),
+    # promtool's clock begins at 0. Two weeks and five minutes are left; then it is made anew.
+    "CertificateEnds": Case(
+        {series("certificate_expiry_timestamp_seconds", server="a:5432"): "1209900x9 8985900x10"},
+        4,
+        7,
+        12,
+    ),
     "SealedValuesUnreadable": Case(
         {series("sealed_values_unreadable_total", job="customers"): "0x5 1x20"}, 4, 8, 18
     ),
