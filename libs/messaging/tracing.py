@@ -8,7 +8,7 @@ A relay's batch holds events of many traces: it has a trace of its own, with a l
 Without an SDK nothing is recorded, and nothing is prepared for it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
@@ -32,10 +32,7 @@ def records() -> bool:
 
 @contextmanager
 def reaction(queue: str, source: str, kind: str, identifier: str, parent: str) -> Iterator[None]:
-    """The span of one reaction to the event `identifier`; `parent` is the event's traceparent.
-
-    Of what the reaction raises the span names the type only: a message may hold personal data.
-    """
+    """The span of one reaction to the event `identifier`; `parent` is the event's traceparent."""
     context = extract({"traceparent": parent})
     if not records():
         token = attach(context)
@@ -44,20 +41,9 @@ def reaction(queue: str, source: str, kind: str, identifier: str, parent: str) -
         finally:
             detach(token)
         return
-    with _tracer.start_as_current_span(
-        f"process {queue}",
-        context,
-        SpanKind.CONSUMER,
-        _attributes("process", "process", f"{source}:{kind}:{queue}", kind, identifier),
-        links=_links([context]),
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except BaseException as error:
-            _failed(span, type(error).__name__)
-            raise
+    attributes = _attributes("process", "process", f"{source}:{kind}:{queue}", kind, identifier)
+    with _span(f"process {queue}", context, SpanKind.CONSUMER, attributes, _links([context])):
+        yield
 
 
 @contextmanager
@@ -68,25 +54,14 @@ def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Ite
         return
     messages = [message for each in subjects for message in each.messages]
     stated = [_stated(message) for message in messages[:MOST_LINKS] if message.traceparent]
-    with _tracer.start_as_current_span(
-        f"relay {service}",
-        Context(),
-        SpanKind.INTERNAL,
-        {
-            "messaging.system": "rabbitmq",
-            "messaging.destination.name": service,
-            "messaging.batch.message_count": len(messages),
-        },
-        links=_links(stated),
-        start_time=started_ns,
-        record_exception=False,
-        set_status_on_exception=False,
-    ) as span:
-        try:
-            yield
-        except BaseException as error:
-            _failed(span, type(error).__name__)
-            raise
+    attributes: dict[str, str | int] = {
+        "messaging.system": "rabbitmq",
+        "messaging.destination.name": service,
+        "messaging.batch.message_count": len(messages),
+    }
+    name, links = f"relay {service}", _links(stated)
+    with _span(name, Context(), SpanKind.INTERNAL, attributes, links, started_ns):
+        yield
 
 
 def publish(exchange: str, message: Message) -> Span | None:
@@ -116,6 +91,33 @@ def end(span: Span | None, error: str | None = None) -> None:
         if error is not None:
             _failed(span, error)
         span.end()
+
+
+@contextmanager
+def _span(
+    name: str,
+    parent: Context,
+    kind: SpanKind,
+    attributes: Mapping[str, str | int],
+    links: list[Link],
+    started_ns: int | None = None,
+) -> Iterator[None]:
+    """Of what is raised within, it names the type only: a message may hold personal data."""
+    with _tracer.start_as_current_span(
+        name,
+        parent,
+        kind,
+        attributes,
+        links=links,
+        start_time=started_ns,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            _failed(span, type(error).__name__)
+            raise
 
 
 def _attributes(
