@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -53,9 +53,10 @@ async def test_a_buyer_buys_and_picks_up(
     add_person: AddPerson,
     sign_in: SignIn,
 ) -> None:
-    vehicle = await market.list_vehicle(price_cents=PRICE, colour="azul")
+    number = uuid4().hex[:8]
+    vehicle = await market.list_vehicle(price_cents=PRICE, model=f"Gol x{number}")
     page = await sign_in(await add_person("buyer"))
-    await page.goto("/")
+    await page.goto(f"/?q=x{number}")
     await page.get_by_role("link", name="Volkswagen Gol").first.wait_for()
     await press_buy(page, vehicle)
     await stands(page, "Awaiting payment")
