@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deploy.certificates import LOOPBACK, Authority, write_secret
 from deploy.local.held import holding
-from deploy.local.processes import Children, StartFailed
+from deploy.local.processes import Children, StartFailed, recorded
 
 USER = "mercado-veiculo"
 SHARED = Path("/var/lib/mercado-veiculo")
@@ -86,11 +86,17 @@ def start_postgres(
 
 
 def renew_certificate(folder: Path, authority: Authority) -> None:
-    """Write another one where the server with its data in `FOLDER/postgres` reads it again, when it
-    is told to (`pg_reload_conf`).
+    """Of the server that was started for this folder: whoever connects from now on sees the new
+    one, and connections go on. It is told by a signal, because nobody who checks the certificate
+    can connect once that is over. Raises StartFailed where the server does not run.
     """
     user = _system_user() if os.geteuid() == 0 else None
     _write_certificate(data_folder(folder), user, authority)
+    found = (each.process() for each in recorded(folder) if each.name == "postgres")
+    server = next(filter(None, found), None)
+    if server is None:
+        raise StartFailed("Postgres does not run: ./taskw up starts it with its new certificate")
+    server.send_signal(signal.SIGHUP)
 
 
 def _prepare_tls(

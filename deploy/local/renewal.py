@@ -1,9 +1,7 @@
 """Certificates, passwords and keys of a running system, made anew while everything goes on."""
 
-import asyncio
 from datetime import datetime
 
-import asyncpg
 import httpx
 
 from deploy.certificates import ends
@@ -14,14 +12,13 @@ from deploy.local.state import NotUp
 from deploy.rotation import ROTATIONS
 from deploy.secret_settings import write_secrets
 from deploy.services import SERVICES
-from libs.messaging.database import DATABASE_ERRORS, describe_refusal
-from libs.messaging.database_url import parse_database_url
+from libs.messaging.database import DATABASE_ERRORS
 
 
 def renew(system: System) -> dict[str, datetime]:
     """Until when each server's new certificate is good. Connections go on with the old ones.
 
-    Raises NotUp where nothing speaks TLS or a server is away, and StartFailed.
+    Raises NotUp where nothing speaks TLS, and StartFailed where a server is away.
     """
     if not system.state.tls:
         raise NotUp("nothing speaks TLS here: TLS=required ./taskw up starts a system that does")
@@ -30,11 +27,6 @@ def renew(system: System) -> dict[str, datetime]:
     authority = system.state.authority(system.folder)
     rabbitmq.renew_certificate(system.folder, authority)
     postgres.renew_certificate(system.folder, authority)
-    url = system.installation.superuser_url
-    try:
-        asyncio.run(_reload(url))
-    except DATABASE_ERRORS as error:
-        raise NotUp(describe_refusal(error, parse_database_url(url))) from None
     return {
         "Postgres": ends(postgres.data_folder(system.folder) / postgres.CERTIFICATE),
         "RabbitMQ": ends(system.folder / "rabbitmq" / rabbitmq.CERTIFICATE),
@@ -63,9 +55,3 @@ def rotate(system: System, what: str) -> None:
     except (httpx.HTTPError, *DATABASE_ERRORS) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise NotUp(f"not everything was replaced, run it again: {reason}") from None
-
-
-async def _reload(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute("SELECT pg_reload_conf()")
-    await connection.close()

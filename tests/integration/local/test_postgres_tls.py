@@ -1,8 +1,11 @@
 """Debian's Postgres with a certificate of our own authority; the embedded one has no TLS."""
 
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,14 @@ import asyncpg
 import pytest
 from cryptography import x509
 
+from deploy import certificates
 from deploy.certificates import Authority
 from deploy.local.ports import Ports
 from deploy.local.postgres import start_postgres
 from deploy.local.processes import Children, StartFailed
 from libs.messaging.database import connect, describe_refusal
 from libs.messaging.database_url import parse_database_url
+from tests.fixtures.polling import eventually
 from tests.fixtures.postgres_15 import running_postgres_15
 from tests.fixtures.servers import server_folder
 
@@ -73,17 +78,39 @@ async def test_plain_text_and_strangers_are_refused(server: Server, tmp_path: Pa
 async def test_its_certificate_is_renewed_while_connections_go_on(server: Server) -> None:
     before = await connect(server.url, "test")
     server.renew()
-    await before.execute("SELECT pg_reload_conf()")
-    after = await connect(server.url, "test")
-    for _ in range(100):  # the postmaster takes its signal a moment later
-        if await serial(after) != await serial(before):
-            break
-        await after.close()
+
+    async def is_new() -> bool:  # the postmaster takes its signal a moment later
         after = await connect(server.url, "test")
-    assert await serial(after) != await serial(before)
+        shown = await serial(after)
+        await after.close()
+        return shown != await serial(before)
+
+    await eventually(is_new)
     assert await before.fetchval("SELECT 1") == 1
-    await after.close()
     await before.close()
+
+
+@pytest.mark.slow
+async def test_a_certificate_that_is_over_is_renewed_too(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as back_then:
+        back_then.setattr(certificates, "SERVER", -timedelta(minutes=5))
+        server.renew()
+
+    async def is_over() -> bool:
+        with suppress(ssl.SSLCertVerificationError):
+            await (await connect(server.url, "test")).close()
+            return False
+        return True
+
+    await eventually(is_over)
+    server.renew()
+
+    async def connects() -> bool:
+        return not await is_over()
+
+    await eventually(connects)
 
 
 @pytest.mark.slow
