@@ -1,10 +1,12 @@
 """What every service of the marketplace reads from the environment, with the marketplace's name."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
+from sqlalchemy import URL
 
-from libs.messaging.database_url import Dsn
+from libs.messaging.database_url import Dsn, parse_database_url
 from libs.runtime.settings import ServiceSettings
 from services.events import TENANT
 
@@ -32,6 +34,11 @@ class StandbySettings(MarketSettings):
         if self.database_read_url:
             self.check_database_url("DATABASE_READ_URL", self.database_read_url)
         return self
+
+    @property
+    def databases(self) -> Sequence[URL]:
+        standby = [parse_database_url(self.database_read_url)] if self.database_read_url else []
+        return [*super().databases, *standby]
 
     @property
     def standby_dsn(self) -> Dsn | None:

@@ -76,11 +76,11 @@ class Server:
 
 def servers_with_tls(settings: ServiceSettings) -> Iterator[Server]:
     """Those that the settings reach over TLS."""
-    database = settings.database_place
-    if ssl_mode(database) not in PLAIN_MODES:
-        for host, port in hosts_of(database):
-            if host is not None and not host.startswith("/"):
-                yield Server(host, port or 5432, database=True)
+    for database in settings.databases:
+        if ssl_mode(database) not in PLAIN_MODES:
+            for host, port in hosts_of(database):
+                if host is not None and not host.startswith("/"):
+                    yield Server(host, port or 5432, database=True)
     broker = URL(settings.rabbitmq_url)
     if broker.scheme == "amqps" and broker.host:
         yield Server(broker.host, broker.port or PORTS["amqps"], database=False)
@@ -91,10 +91,10 @@ async def watching_certificates(settings: ServiceSettings) -> AsyncIterator[None
     """Looks at each server at once, and each hour."""
     parts = Supervisor(
         "certificates",
-        expected=(OSError, TimeoutError),
+        expected=(OSError, TimeoutError, ValueError),  # ValueError: what it shows is no certificate
         longest_pause=LONGEST_PAUSE_SECONDS,
     )
-    for server in servers_with_tls(settings):
+    for server in dict.fromkeys(servers_with_tls(settings)):
         parts.start(str(server), server.look)
     try:
         yield

@@ -1,7 +1,7 @@
 """A service's settings: read once in its main.py, from the environment and `.env`."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
@@ -307,6 +307,11 @@ class ServiceSettings(DatabaseSettings):
     def current_broker(self) -> BrokerUrl:
         """RABBITMQ_URL; where a file holds it what reads that, for each new connection."""
         return (lambda: self.now().rabbitmq_url) if self.read_from else self.rabbitmq_url
+
+    @property
+    def databases(self) -> Sequence[URL]:
+        """Where the service reads and writes."""
+        return [self.database_place]
 
     @property
     def vhost(self) -> str:

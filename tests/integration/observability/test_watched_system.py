@@ -1,4 +1,4 @@
-"""The real Prometheus and Postgres exporter, on a system that runs."""
+"""The real Prometheus and Postgres exporter, on a system that runs and speaks TLS."""
 
 import asyncio
 import json
@@ -24,6 +24,7 @@ from deploy.observability.configuration import ALERTS, QUERIES, Targets, write_p
 from deploy.observability.dashboards import DASHBOARDS
 from deploy.services import SERVICES
 from tests.fixtures.polling import eventually
+from tests.fixtures.postgres_15 import postgres_15_programs
 from tests.fixtures.prometheus import metrics_of, program
 from tests.integration.local.systems import own_place, private_only, records, run
 
@@ -63,7 +64,8 @@ class Watched:
 def watched() -> Iterator[Watched]:
     prometheus, exporter = program("prometheus"), program("prometheus-postgres-exporter")
     with own_place() as folder:
-        code, output = run(folder, "up")
+        programs = str(postgres_15_programs())  # the embedded Postgres has no TLS
+        code, output = run(folder, "up", TLS="required", POSTGRES_BIN=programs)
         assert code == 0, output
         state = load_state(folder)
         made = state.installation(folder)
@@ -77,6 +79,8 @@ def watched() -> Iterator[Watched]:
         write_prometheus(watching, targets, every="1s")
         children = Children(watching, tied=True)
         account = made.exporter_account()
+        assert made.authority is not None
+        tls = made.authority.database_parameters
         try:
             children.start(
                 "exporter",
@@ -89,7 +93,7 @@ def watched() -> Iterator[Watched]:
                 ],
                 rank=1,
                 env={
-                    "DATA_SOURCE_URI": f"127.0.0.1:{state.postgres}/postgres?sslmode=disable",
+                    "DATA_SOURCE_URI": f"127.0.0.1:{state.postgres}/postgres?{tls}",
                     "DATA_SOURCE_USER": EXPORTER,
                     "DATA_SOURCE_PASS": account.password,
                 },
