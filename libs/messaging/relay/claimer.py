@@ -24,8 +24,8 @@ from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
 LEFT_TO_OTHERS = 8
-"""So many claims of rows are left to another relay that holds all a claim looked through; without a
-distance every second claim of both finds nothing.
+"""So many claims of rows a walk leaves out behind a claim whose heads another relay holds. Right
+behind it, every second claim of both would find nothing.
 """
 
 
@@ -45,6 +45,8 @@ class Work:
         self._look_at_once = True
         self._from_start = True
         self._walk_from = 0
+        self._left_out = False
+        self._leaves_nothing_out = False
         self._claimed_at = 0.0
         self._in_hand = 0
         self._draining = False
@@ -61,7 +63,9 @@ class Work:
         """Where a claim looks from, and the number of signals until now.
 
         Claims walk from the scan start to the end and begin anew; rows that may go again make one
-        claim begin at the scan start, and the walk goes on after that.
+        claim begin at the scan start, and the walk goes on after that. A walk that left rows to
+        another relay is followed at once by one that leaves out none until it has claimed some: the
+        other may stand still.
         """
         self._claimed_at = time.monotonic()
         start = self.scan_start.seq
@@ -76,15 +80,19 @@ class Work:
         self.has_claimed = True
         if batch.beyond is None:
             self._walk_from = 0
-            self._look_at_once = False
+            self._look_at_once = self._leaves_nothing_out = self._left_out
+            self._left_out = False
         else:
             if batch.beyond > self._walk_from:
                 self._walk_from = batch.beyond
-                if not batch.subjects and batch.crowded_from is None:
+                all_held = not batch.subjects and batch.crowded_from is None
+                if all_held and not self._leaves_nothing_out:
                     self._walk_from += LEFT_TO_OTHERS * self._settings.limits.fresh
+                    self._left_out = True
             self._look_at_once = bool(batch.subjects) or batch.crowded_from is None
         self.scan_start.claimed(batch.highest)
         if batch.subjects:
+            self._leaves_nothing_out = False
             self._in_hand += 1
         elif self._draining and not (
             self._look_at_once or self._in_hand or self._wake_up.signals != signals

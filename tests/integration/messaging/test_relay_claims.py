@@ -347,3 +347,19 @@ async def test_two_relays_seldom_look_through_what_the_other_holds(
             found.append(len(batch.subjects))
     await other.close()
     assert found.count(0) <= len(found) / 5, found
+
+
+async def test_a_relay_that_stands_still_keeps_back_no_more_than_it_holds(
+    database: str, vhost: str
+) -> None:
+    async with outlet(database, vhost) as shop:
+        stands_still = await connect(shop.dsn, "shop relay", statement_cache=100)
+        await _fill(shop, "'subject-' || n", 3_000)
+        held = await _claim(stands_still)
+
+        async def no_others_are_left() -> bool:
+            return await shop.count() == len(held.subjects)
+
+        async with shop.relay():
+            await eventually(no_others_are_left, 10)
+        await stands_still.close()
