@@ -108,14 +108,16 @@ def _place(folder: Path, runtime: Runtime) -> Path:
 
 @contextmanager
 def exclusive(folder: Path = FOLDER) -> Iterator[None]:
-    """One `up` or `down` at a time for a folder; raises NotUp when another is at work."""
-    make(FOLDER if folder == DEMO else folder)
-    place = FOLDER / "demo.lock" if folder == DEMO else folder / "lock"
+    """One command at a time for a folder, which is FOLDER or in it; raises NotUp when another is at
+    work. The lock lies beside a folder that its command deletes.
+    """
+    make(FOLDER)
+    place = folder / "lock" if folder == FOLDER else folder.with_suffix(".lock")
     with place.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            what = "demo" if folder == DEMO else "up, down or clean"
+            what = "up, down or clean" if folder == FOLDER else folder.name
             raise NotUp(f"another {what} is at work: wait for it") from None
         yield
 
@@ -123,5 +125,5 @@ def exclusive(folder: Path = FOLDER) -> Iterator[None]:
 def make(folder: Path) -> None:
     """So that root's Postgres, which runs as another user, gets through it."""
     folder.mkdir(parents=True, exist_ok=True)
-    for each in {folder, FOLDER} if folder == DEMO else {folder}:
+    for each in {folder, FOLDER} if folder.parent == FOLDER else {folder}:
         each.chmod(0o711)

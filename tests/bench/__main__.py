@@ -25,7 +25,7 @@ from deploy.local import private
 from deploy.local.market import Market
 from deploy.local.postgres import data_folder
 from deploy.local.processes import StartFailed, recorded, stop_recorded
-from deploy.local.state import FOLDER, NotUp, State, exclusive
+from deploy.local.state import FOLDER, NotUp, State, exclusive, make
 from libs.messaging.topology import apply, topology_of
 from tests.bench import consuming, hops, peer, purchases, raw, sample
 from tests.bench.findings import Findings
@@ -226,16 +226,23 @@ def _percentile(values: Sequence[float], rank: int) -> float:
     return statistics.quantiles(values, n=100)[rank - 1]
 
 
+def _clear(folder: Path) -> None:
+    """Stop what a bench started in this folder, and delete its data; a killed one leaves both."""
+    stop_recorded(folder)
+    shutil.rmtree(data_folder(folder), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _on_private_servers(folder: Path, parts: Sequence[str]) -> bool:
+    _clear(folder)
+    make(folder)
     try:
         state = private.start(folder)
         return uvloop.run(run(state, folder, parts))
     except (StartFailed, *private.EXPECTED) as error:
         sys.exit(f"error: {error}")
     finally:
-        stop_recorded(folder)
-        shutil.rmtree(data_folder(folder), ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        _clear(folder)
 
 
 def main(parts: Sequence[str]) -> None:
@@ -247,8 +254,8 @@ def main(parts: Sequence[str]) -> None:
     try:
         with exclusive(folder):
             kept = _on_private_servers(folder, parts or known)
-    except NotUp:
-        sys.exit("error: another bench is at work in this checkout: wait for it")
+    except NotUp as error:
+        sys.exit(f"error: {error}")
     sys.exit(0 if kept else 1)
 
 
