@@ -25,6 +25,7 @@ from libs.messaging.outbox.given_up import (
 from libs.runtime.auth import DEFAULT_TENANT, Caller, CallerDep
 from libs.runtime.database import driver_of
 from libs.runtime.declared import refuses
+from libs.runtime.routes import api_router
 from libs.runtime.schemas import Body, Out
 
 MOST_LISTED = 100
@@ -127,7 +128,7 @@ class Endpoints:
 
 def router(engine: AsyncEngine, *, tenant_attribute: str) -> APIRouter:
     """`tenant_attribute`: the CloudEvents attribute that names an event's tenant."""
-    routes, to = APIRouter(tags=["outbox"]), Endpoints(engine, tenant_attribute)
+    routes, to = api_router(tags=["outbox"]), Endpoints(engine, tenant_attribute)
     routes.get(PATH, response_model=GivenUpList, operation_id="list_given_up_events")(to.listed)
     routes.post(
         f"{PATH}/{{event_id}}/send-again",

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import APIRoute
 
 from libs.kernel.errors import CodedError
 from libs.runtime.auth import Authenticator
@@ -97,11 +97,6 @@ FASTAPIS_OWN = ("HTTPValidationError", "ValidationError")
 STREAM = "text/event-stream"
 
 
-def operation_id(route: APIRoute) -> str:
-    """Of an endpoint that is given none: its own name."""
-    return route.name
-
-
 def install(app: FastAPI, package: str) -> None:
     """Serve the completed document; `/docs` shows it too. `package`: where the service's own
     refusals are.
@@ -155,11 +150,10 @@ def _completed(document: Json, app: FastAPI, codes: Mapping[int, Json]) -> Json:
 
 
 def _operations(app: FastAPI) -> Iterator[tuple[str, str, Dependant]]:
-    for route in iter_route_contexts(app.routes):
-        dependant = getattr(route, "dependant", None)
-        if dependant is not None and route.include_in_schema and route.path_format:
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
-                yield route.path_format, method.lower(), dependant
+                yield route.path_format, method.lower(), route.dependant
 
 
 def _declarations(dependant: Dependant) -> Iterator[Declared]:

@@ -17,6 +17,7 @@ from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
 from libs.runtime.metrics import exposition
 from libs.runtime.readiness import Readiness
+from libs.runtime.routes import add
 
 ASSETS = "/docs/assets"
 FREE = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi"})
@@ -103,6 +104,6 @@ def install(app: FastAPI, participant: Participant, choreography: Choreography) 
     """Add the addresses above to `app`."""
     app.state.participant = participant
     app.state.choreography = choreography
-    app.include_router(pages)
+    add(app, pages)
     assets = str(files("fastapi_offline") / "static")
     app.mount(ASSETS, StaticFiles(directory=assets), name="docs-assets")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -27,10 +27,9 @@ from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
 from libs.runtime.metrics import PoolUse, start_at_zero
 from libs.runtime.peers import check_own
-from libs.runtime.query import known_parameters
 from libs.runtime.readiness import Check, Readiness
 from libs.runtime.replica import Replica
-from libs.runtime.routes import templates
+from libs.runtime.routes import add, templates
 from libs.runtime.running import running
 from libs.runtime.settings import ServiceSettings, read_settings
 from libs.runtime.telemetry import RequestContext
@@ -98,7 +97,6 @@ def create_app(service: Service[Any]) -> FastAPI:
         title=settings.service,
         description=service.description,
         openapi_tags=[{"name": name, "description": said} for name, said in tags.items()],
-        generate_unique_id_function=openapi.operation_id,
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: running(service, app, readiness),
@@ -118,7 +116,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         if service.participant.publishes:
             routers.append(given_up.router(engine, tenant_attribute=settings.tenant_attribute))
         for router in routers:
-            app.include_router(router, dependencies=[Depends(known_parameters)])
+            add(app, router)
         service.install(app)
     app.add_middleware(NotModified)
     app.add_middleware(

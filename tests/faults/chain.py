@@ -33,6 +33,7 @@ from libs.runtime.idempotency import (
     RequiredIdempotentCallDep,
     idempotency_table,
 )
+from libs.runtime.routes import api_router
 from libs.runtime.schemas import Body, Out
 from libs.runtime.service import Service
 from libs.runtime.settings import ServiceSettings
@@ -133,7 +134,7 @@ async def book(unit: UnitOfWork, tenant: str, tills: Sequence[UUID]) -> list[UUI
 
 
 def router(transactions: Transactions[UnitOfWork]) -> APIRouter:
-    routes = APIRouter()
+    routes = api_router()
     idempotency = Idempotency(transactions, KEYS)
 
     @routes.post("/takings", status_code=201)

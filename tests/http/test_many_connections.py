@@ -10,10 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from libs.runtime import connections, limits
+from libs.runtime.routes import api_router
 from libs.runtime.server import Server, configuration
 from libs.runtime.service import create_app
 from tests.fixtures.polling import eventually
@@ -42,7 +42,7 @@ def many_files() -> Iterator[None]:
 
 
 STREAM = "/notes/events"
-events = APIRouter()
+events = api_router()
 
 
 @events.get(STREAM)

@@ -16,6 +16,7 @@ from libs.runtime.concurrency import IfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.customers.application.ask_for_credit import ask_for_credit
 from services.customers.application.change_credit_limit import change_credit_limit
 from services.customers.application.decline_credit import decline_credit
@@ -239,7 +240,7 @@ def router(
     ledger: ErasureLedger,
     starting_limit_cents: int,
 ) -> APIRouter:
-    routes = APIRouter(tags=["customers"])
+    routes = api_router(tags=["customers"])
     to = Endpoints(transactions, keys, ledger, starting_limit_cents)
     routes.post(
         "/customers", status_code=201, response_model=CustomerOut, operation_id="register_customer"

@@ -10,6 +10,7 @@ from libs.runtime.concurrency import IfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.kpis.application.ports import Evaluator
 from services.kpis.domain.kpi import KPI
 from services.kpis.domain.kpi_service import KpiService
@@ -130,7 +131,7 @@ class Endpoints:
 def router(
     transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator, time_zone: str
 ) -> APIRouter:
-    routes, to = APIRouter(tags=["kpis"]), Endpoints(transactions, evaluator, time_zone)
+    routes, to = api_router(tags=["kpis"]), Endpoints(transactions, evaluator, time_zone)
     routes.post("/kpis", status_code=201, response_model=KpiOut, operation_id="define_kpi")(
         to.define
     )

@@ -12,6 +12,7 @@ from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.orders.application.close_order import close_order
 from services.orders.application.confirm_order import confirm_order
 from services.orders.application.create_order import create_order
@@ -26,7 +27,7 @@ from services.orders.infrastructure.tables import IDEMPOTENCY
 def orders_router(
     transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
 ) -> APIRouter:
-    routes = APIRouter(prefix="/orders", tags=["orders"])
+    routes = api_router(prefix="/orders", tags=["orders"])
     _add_writes(routes, transactions, settings)
     _add_reads(routes, transactions)
     return routes

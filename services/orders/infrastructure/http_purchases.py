@@ -12,6 +12,7 @@ from libs.runtime.auth import CallerDep
 from libs.runtime.declared import LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, RequiredIdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.orders.application.cancel_purchase import cancel_purchase
 from services.orders.application.request_purchase import request_purchase
 from services.orders.domain.order import Order
@@ -31,7 +32,7 @@ from services.orders.infrastructure.tables import IDEMPOTENCY
 def purchases_router(
     transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
 ) -> APIRouter:
-    routes = APIRouter(tags=["purchases"])
+    routes = api_router(tags=["purchases"])
     _add_writes(routes, transactions, settings)
     _add_reads(routes, transactions)
     return routes

@@ -18,6 +18,7 @@ from libs.runtime.idempotency import (
     respond,
 )
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.payments.application.pay_code import pay_code
 from services.payments.application.retry_refund import retry_refund
 from services.payments.application.settle_charge import ChargeSettlement, settle_charge
@@ -228,7 +229,7 @@ def router(
     wake_gateway: Callable[[], None],
     card_tries: int,
 ) -> APIRouter:
-    routes = APIRouter(tags=["payments"])
+    routes = api_router(tags=["payments"])
     to = Endpoints(transactions, wake_gateway, card_tries)
     routes.post("/payment-codes", response_model=CodeOut, operation_id="find_payment_code")(
         to.request_code

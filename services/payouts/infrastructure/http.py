@@ -13,6 +13,7 @@ from libs.runtime.concurrency import OptionalIfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.payouts.application.request_payout import request_payout
 from services.payouts.application.retry_payout import retry_payout
 from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
@@ -149,7 +150,7 @@ class Endpoints:
 def router(
     transactions: Transactions[PostgresPayoutsUnitOfWork], wake_bank: Callable[[], None]
 ) -> APIRouter:
-    routes, to = APIRouter(tags=["payouts"]), Endpoints(transactions, wake_bank)
+    routes, to = api_router(tags=["payouts"]), Endpoints(transactions, wake_bank)
     routes.post(
         "/payouts",
         status_code=201,

@@ -16,6 +16,7 @@ from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.database import ping
 from libs.runtime.pagination import PageDep
 from libs.runtime.readiness import LATENCY_SECONDS, Readiness
+from libs.runtime.routes import api_router
 from services.portal.application.ports import WantedAudits
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.errors import PurchaseNotFound, SubmissionNotFound
@@ -181,7 +182,7 @@ def _milliseconds(seconds: float | None) -> float | None:
 
 
 def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
-    routes, to = APIRouter(tags=["portal"]), Endpoints(transactions, watch)
+    routes, to = api_router(tags=["portal"]), Endpoints(transactions, watch)
 
     Heard = Annotated[Purchase, Depends(to.heard)]  # noqa: N806
 

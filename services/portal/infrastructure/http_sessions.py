@@ -16,6 +16,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.declared import refuses
 from libs.runtime.problems import Refusal, problem
+from libs.runtime.routes import api_router
 from services.portal.application.ports import PasswordHasher, Place
 from services.portal.application.sign_in import sign_in
 from services.portal.application.sign_out import sign_out
@@ -203,7 +204,7 @@ def router(
     passwords: PasswordHasher,
 ) -> APIRouter:
     sign_ins = SignIns(transactions, settings, passwords)
-    routes, to = APIRouter(tags=["sessions"]), Endpoints(transactions, settings, tokens, sign_ins)
+    routes, to = api_router(tags=["sessions"]), Endpoints(transactions, settings, tokens, sign_ins)
     routes.get("/.well-known/jwks.json", operation_id="get_keys")(to.jwks)
     routes.post("/api/sessions", status_code=201, response_model=SignedIn, operation_id="sign_in")(
         to.begin

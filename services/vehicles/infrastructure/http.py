@@ -15,6 +15,7 @@ from libs.runtime.concurrency import IfMatchDep, OptionalIfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from services.vehicles.application.edit_vehicle import edit_vehicle
 from services.vehicles.application.list_vehicle import list_vehicle
 from services.vehicles.application.mark_vehicle_as_sold import mark_vehicle_as_sold
@@ -216,7 +217,7 @@ def router(
     clock: Clock = utc_now,
     ids: IdFactory = uuid7,
 ) -> APIRouter:
-    routes, to = APIRouter(tags=["vehicles"]), Endpoints(transactions, clock, ids)
+    routes, to = api_router(tags=["vehicles"]), Endpoints(transactions, clock, ids)
     routes.post(
         "/vehicles",
         status_code=201,

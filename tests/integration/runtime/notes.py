@@ -49,6 +49,7 @@ from libs.runtime.idempotency import (
     respond,
 )
 from libs.runtime.pagination import PageDep
+from libs.runtime.routes import api_router
 from libs.runtime.schemas import Body, Cents, Out
 from libs.runtime.service import Service, main
 from libs.runtime.settings import ServiceSettings
@@ -105,7 +106,7 @@ class NotesSettings(ServiceSettings):
 
 
 def router(transactions: Transactions[UnitOfWork], settings: NotesSettings) -> APIRouter:
-    routes = APIRouter(prefix="/notes")
+    routes = api_router(prefix="/notes")
     idempotency = Idempotency(transactions, KEYS)
 
     async def take(unit: UnitOfWork, tenant: str, note: NoteIn) -> Answer:
