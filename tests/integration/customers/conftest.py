@@ -10,7 +10,7 @@ import pytest
 from services.customers.infrastructure.settings import CustomersSettings
 from services.customers.main import build
 from services.tokens import Issuer
-from tests.fixtures.databases import execute, migrated_database_of
+from tests.fixtures.databases import emptied, migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 
@@ -29,9 +29,9 @@ def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 async def customers_database(migrated_database: str) -> str:
     """The same, empty."""
-    await execute(
+    await emptied(
         migrated_database,
-        "TRUNCATE customers, credit_reservations, idempotency_keys, outbox, inbox",
+        *("customers", "credit_reservations", "idempotency_keys", "outbox", "inbox"),
     )
     return migrated_database
 

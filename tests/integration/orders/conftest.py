@@ -6,7 +6,7 @@ import pytest
 
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
-from tests.fixtures.databases import execute, migrated_database_of
+from tests.fixtures.databases import emptied, migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 
@@ -21,8 +21,8 @@ def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 async def orders_database(migrated_database: str) -> str:
     """The same, empty."""
-    await execute(
-        migrated_database, "TRUNCATE orders, idempotency_keys, outbox, outbox_archive, inbox"
+    await emptied(
+        migrated_database, "orders", "idempotency_keys", "outbox", "outbox_archive", "inbox"
     )
     return migrated_database
 

@@ -20,7 +20,7 @@ from services.portal.infrastructure.peers import Peers
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.main import build, connect
-from tests.fixtures.databases import migrated_database_of
+from tests.fixtures.databases import emptied, migrated_database_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.portal.pages import ADDRESSES, OWN_PORT, Behind
@@ -29,10 +29,10 @@ MASTER_KEY = "k1:" + "A" * 43 + "="
 INDEX_KEY = "B" * 42 + "A="
 PASSWORD = "correct horse battery"
 EMPTIED = (
-    "TRUNCATE users, sessions, erased_customers, sign_in_attempts, sign_in_places,"
-    " password_resets, signing_keys, audits, audit_heads, audit_anchors, submissions,"
-    " submission_errors, subjects, timeline, check_requests,"
-    " idempotency_keys, outbox, inbox"
+    *("users", "sessions", "erased_customers", "sign_in_attempts", "sign_in_places"),
+    *("password_resets", "signing_keys", "audits", "audit_heads", "audit_anchors", "submissions"),
+    *("submission_errors", "subjects", "timeline", "check_requests"),
+    *("idempotency_keys", "outbox", "inbox"),
 )
 
 Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
@@ -57,7 +57,7 @@ def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 async def portal_database(migrated_database: str) -> str:
     """The same, empty."""
-    await execute(migrated_database, EMPTIED)
+    await emptied(migrated_database, *EMPTIED)
     return migrated_database
 
 

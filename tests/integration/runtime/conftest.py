@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from tests.fixtures.databases import execute, shared_database
+from tests.fixtures.databases import emptied, shared_database
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.runtime.notes import NotesSettings, build, create_tables
@@ -21,8 +21,8 @@ def installed_database(postgres_server: PostgresServer) -> Iterator[str]:
 @pytest.fixture
 async def emptied_database(installed_database: str) -> str:
     """The same, empty: for tests that leave no request at work."""
-    await execute(
-        installed_database, "TRUNCATE notes, idempotency_keys, outbox, outbox_archive, inbox"
+    await emptied(
+        installed_database, "notes", "idempotency_keys", "outbox", "outbox_archive", "inbox"
     )
     return installed_database
 
