@@ -83,7 +83,7 @@ def make_up(secrets: Path, own: Path) -> None:
     for name in ("databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES)):
         draft = own / name / "handed.json"  # a container that starts meanwhile finds all or none
         made = installation(Passwords(draft, of=everything))
-        _ask(name, made)
+        ask_for(name, made)
         if name in {spec.name for spec in SERVICES}:
             write_secrets(made.settings(service_named(name), "", 0), own / name / SETTINGS)
         draft.replace(own / name / "secrets.json")
@@ -145,8 +145,8 @@ def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
     return {server: ends(own / server / CERTIFICATE) for server in HOSTS}
 
 
-def _ask(name: str, made: Installation) -> None:
-    """For all that the container of this name asks for."""
+def ask_for(name: str, made: Installation) -> None:
+    """Every secret that the container of this name needs."""
     if name == "databases":
         _ = made.superuser_url
         made.database_accounts()

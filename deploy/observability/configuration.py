@@ -62,7 +62,9 @@ def write_grafana(folder: Path, *, seen_as: Path, prometheus: str, jaeger: str) 
         _write(folder / SHOWN / f"{dashboard.uid}.json", as_json(dashboard))
 
 
-def _prometheus(targets: Targets, every: str) -> dict[str, Any]:
+def scrapes(targets: Targets) -> list[dict[str, Any]]:
+    """What Prometheus asks, one job for each kind of figures."""
+
     def job(name: str, *places: str, **more: Any) -> dict[str, Any]:
         return {"job_name": name, "static_configs": [{"targets": places}], **more}
 
@@ -70,17 +72,19 @@ def _prometheus(targets: Targets, every: str) -> dict[str, Any]:
         "family": ["queue_coarse_metrics", "queue_consumer_count"],
         "vhost": [targets.vhost],
     }
+    return [
+        *(job(name, place) for name, place in targets.services.items()),
+        job("rabbitmq", targets.rabbitmq),
+        job("rabbitmq-queues", targets.rabbitmq, metrics_path="/metrics/detailed", params=queues),
+        job("postgres", targets.postgres),
+    ]
+
+
+def _prometheus(targets: Targets, every: str) -> dict[str, Any]:
     return {
         "global": {"scrape_interval": every, "evaluation_interval": every},
         "rule_files": [ALERTS.name],
-        "scrape_configs": [
-            *(job(name, place) for name, place in targets.services.items()),
-            job("rabbitmq", targets.rabbitmq),
-            job(
-                "rabbitmq-queues", targets.rabbitmq, metrics_path="/metrics/detailed", params=queues
-            ),
-            job("postgres", targets.postgres),
-        ],
+        "scrape_configs": scrapes(targets),
     }
 
 
