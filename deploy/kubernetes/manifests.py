@@ -189,7 +189,7 @@ def _deployment(
     files = {f"{each}_FILE": f"{MOUNTED}/{volumes.SETTINGS}/{each}" for each in names}
     mounts: list[Manifest] = [
         {"name": "secrets", "mountPath": MOUNTED, "readOnly": True},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        _TMP_MOUNT,
     ]
     storage: list[Manifest] = []
     if "ERASURE_LEDGER" in settings and role == "api":
@@ -416,7 +416,7 @@ def _job(name: str, servers: Sequence[str]) -> list[Manifest]:
                 "resources": _resources("100m", "192Mi", "1", "512Mi"),
                 "volumeMounts": [
                     {"name": "secrets", "mountPath": MOUNTED, "readOnly": True},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+                    _TMP_MOUNT,
                 ],
             }
         ],
@@ -599,6 +599,7 @@ _CONFINED = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+_TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108  # nosec B108
 _TMP = {"name": "tmp", "emptyDir": {"sizeLimit": "128Mi"}}
 
 
