@@ -7,6 +7,9 @@
 - The exporter's, on the whole server: see `watching.py`.
 
 Everybody else (PUBLIC) has nothing, not even a connection.
+
+The administrator of a cloud's server is no superuser. He becomes a member of each owner, and what
+only a superuser may do is left out: a warning says what.
 """
 
 import logging
@@ -18,11 +21,9 @@ import asyncpg
 
 from deploy.postgres.reader import provision_reader
 from deploy.postgres.watching import (
-    EXTENSION,
     ExporterAccount,
-    forget_passwords,
-    is_available,
     provide_slow_statements,
+    provide_statements,
     provision_exporter,
     record_no_passwords,
 )
@@ -52,7 +53,8 @@ async def provision(
     accounts: Sequence[DatabaseAccounts],
     exporter: ExporterAccount | None = None,
 ) -> None:
-    """Make the databases and roles of these services; `admin_url` is a superuser's.
+    """Make the databases and roles of these services; `admin_url` is a superuser's, or that of a
+    role which may make roles and databases.
 
     Raises ValueError for a name that cannot be a role's.
     """
@@ -66,25 +68,38 @@ async def provision(
         if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
             log.warning("another process provisions this server: waiting until it has finished")
             await connection.execute(f"SELECT pg_advisory_lock({LOCK})")
-        # Every server comes with these two, open to everybody who can log in.
-        await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
-        measured = await is_available(connection)
-        if measured:
-            await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}")
-            await forget_passwords(connection)
+        superuser = await _is_superuser(connection)
+        if superuser:  # every server comes with these two, open to everybody who can log in
+            await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
+        measured = await provide_statements(connection)
         for account in accounts:
-            await _make_roles(connection, account)
+            await _make_roles(connection, account, superuser=superuser)
             await _make_database(connection, account.service)
         for account in accounts:
-            await _grant(admin_url, account, measured=measured)
-        if exporter is not None:
+            await _grant(admin_url, account, measured=measured, superuser=superuser)
+        if exporter is not None and superuser:
             databases = ["postgres", *(account.service for account in accounts)]
             await provision_exporter(connection, exporter, databases)
     finally:
         await connection.close()
 
 
-async def _make_roles(connection: asyncpg.Connection, account: DatabaseAccounts) -> None:
+async def _is_superuser(connection: asyncpg.Connection) -> bool:
+    superuser = await connection.fetchval(
+        "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+    )
+    if not superuser:
+        log.warning(
+            "%s is no superuser: there is no role for an exporter, "
+            "and readers keep the functions that everybody may call",
+            await connection.fetchval("SELECT current_user"),
+        )
+    return bool(superuser)
+
+
+async def _make_roles(
+    connection: asyncpg.Connection, account: DatabaseAccounts, *, superuser: bool
+) -> None:
     service = account.service
     known = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
     for role in (f"{service}_owner", f"{service}_migrator", f"{service}_app"):
@@ -96,6 +111,8 @@ async def _make_roles(connection: asyncpg.Connection, account: DatabaseAccounts)
         secret = await connection.fetchval("SELECT quote_literal($1)", password)
         await connection.execute(f"ALTER ROLE {service}_{name} LOGIN PASSWORD {secret}")
     await connection.execute(f"GRANT {service}_owner TO {service}_migrator")
+    if not superuser:  # else he may give it no database, and say nothing of what it will own
+        await connection.execute(f"GRANT {service}_owner TO CURRENT_USER")
     # What the migrator makes belongs to the owner, so default privileges apply to it.
     await connection.execute(f"ALTER ROLE {service}_migrator SET role = '{service}_owner'")
 
@@ -109,7 +126,9 @@ async def _make_database(connection: asyncpg.Connection, service: str) -> None:
     )
 
 
-async def _grant(admin_url: str, account: DatabaseAccounts, *, measured: bool) -> None:
+async def _grant(
+    admin_url: str, account: DatabaseAccounts, *, measured: bool, superuser: bool
+) -> None:
     service = account.service
     owner, app = f"{service}_owner", f"{service}_app"
     by_default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner}"
@@ -127,7 +146,9 @@ async def _grant(admin_url: str, account: DatabaseAccounts, *, measured: bool) -
             """
         )
         if account.reader_password is not None:
-            await provision_reader(connection, service, account.reader_password)
+            await provision_reader(
+                connection, service, account.reader_password, superuser=superuser
+            )
         if account.shows_statements and measured:
             await provide_slow_statements(connection, service)
     finally:

@@ -20,9 +20,9 @@ LIMITS = {
     "lock_timeout": "1s",
     "idle_in_transaction_session_timeout": "10s",
     "work_mem": "8MB",
-    "temp_file_limit": "64MB",
     "max_parallel_workers_per_gather": "0",
 }
+SUPERUSERS_LIMITS = {"temp_file_limit": "64MB"}
 CONNECTIONS = 20
 FUNCTIONS = """
     SELECT oid::regprocedure AS function, EXISTS (
@@ -32,8 +32,11 @@ FUNCTIONS = """
 """
 
 
-async def provision_reader(connection: asyncpg.Connection, service: str, password: str) -> None:
-    """`connection` is a superuser's, to the service's database, whose other roles exist.
+async def provision_reader(
+    connection: asyncpg.Connection, service: str, password: str, *, superuser: bool
+) -> None:
+    """`connection` is to the service's database, whose other roles exist. Only a superuser can set
+    some of the limits, and take functions from everybody.
 
     The views are made later, by migrations: default privileges wait for them.
     """
@@ -44,7 +47,8 @@ async def provision_reader(connection: asyncpg.Connection, service: str, passwor
     await connection.execute(
         f"ALTER ROLE {reader} LOGIN PASSWORD {secret} CONNECTION LIMIT {CONNECTIONS}"
     )
-    for name, value in LIMITS.items():
+    limits = LIMITS | SUPERUSERS_LIMITS if superuser else LIMITS
+    for name, value in limits.items():
         await connection.execute(f"ALTER ROLE {reader} SET {name} = '{value}'")
     published = f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA published"
     await connection.execute(
@@ -56,6 +60,8 @@ async def provision_reader(connection: asyncpg.Connection, service: str, passwor
         GRANT SELECT ON ALL TABLES IN SCHEMA published TO {reader};
         """
     )
+    if not superuser:
+        return
     for function, is_superusers in await connection.fetch(FUNCTIONS, f"^({LEAVES_A_TRACE})$"):
         change = "REVOKE" if is_superusers else "GRANT"
         direction = "FROM" if is_superusers else "TO"

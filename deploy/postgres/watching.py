@@ -57,7 +57,11 @@ async def record_no_passwords(connection: asyncpg.Connection) -> None:
 
 async def forget_passwords(connection: asyncpg.Connection) -> None:
     """What was recorded of them before."""
-    with suppress(asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.UndefinedTableError):
+    with suppress(
+        asyncpg.ObjectNotInPrerequisiteStateError,
+        asyncpg.UndefinedTableError,
+        asyncpg.InsufficientPrivilegeError,
+    ):
         await connection.execute(FORGET_PASSWORDS)
 
 
@@ -78,18 +82,28 @@ async def provision_exporter(
     await connection.execute(f"GRANT CONNECT ON DATABASE {', '.join(databases)} TO {role}")
 
 
-async def is_available(connection: asyncpg.Connection) -> bool:
-    """Whether the server brings the extension; told in the log where it does not."""
+async def provide_statements(connection: asyncpg.Connection) -> bool:
+    """Whether the server measures statements: it brings the extension, and the role of
+    `connection` may make it. Told in the log where it does not.
+    """
     found = await connection.fetchval(
         "SELECT 1 FROM pg_available_extensions WHERE name = $1", EXTENSION
     )
     if not found:
         log.warning("the server does not bring %s: no statement is measured", EXTENSION)
-    return bool(found)
+        return False
+    try:
+        await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}")
+    except asyncpg.InsufficientPrivilegeError:
+        log.warning("this role may not make %s: no statement is measured", EXTENSION)
+        return False
+    await forget_passwords(connection)
+    return True
 
 
 async def provide_slow_statements(connection: asyncpg.Connection, service: str) -> None:
-    """`connection` is a superuser's, to the service's database. Its application may then call
+    """`connection` is to the service's database, of a role that may make the extension. The
+    service's application may then call
     `operations.slow_statements()`.
     """
     await connection.execute(
