@@ -29,7 +29,7 @@ class Installation:
     what is not in databases. `sockets` is the folder of Postgres' Unix socket, where it has one
     that can be reached: a round trip there costs less than over the loopback. `pgbouncer` is the
     address of one in transaction mode, where services go through it. With an `authority` clients
-    speak TLS with all of these, and trust what it has signed.
+    speak TLS with all of these, and trust what it has signed. `administrator` is the broker's.
     """
 
     postgres: str
@@ -42,12 +42,13 @@ class Installation:
     pgbouncer: str | None = None
     authority: Authority | None = None
     management_scheme: Literal["http", "https"] = "http"
+    administrator: str = ADMINISTRATOR
 
     def database_url(self, database: str, role: str) -> str:
         account = f"postgresql://{role}:{self.passwords.password(role)}"
         if self.sockets is None:
-            trust = f"?{self.authority.database_parameters}" if self.authority else ""
-            return f"{account}@{self.postgres}/{database}{trust}"
+            trust = self.authority.database_parameters if self.authority else ""
+            return _with(f"{account}@{self.postgres}/{database}", trust)
         port = self.postgres.rpartition(":")[2]
         return f"{account}@/{database}?host={quote(str(self.sockets))}&port={port}"
 
@@ -60,18 +61,18 @@ class Installation:
         place = f"{user}:{password}@{self.rabbitmq}/{vhost}"
         if self.authority is None:
             return f"amqp://{place}"
-        return f"amqps://{place}?{self.authority.broker_parameters}"
+        return _with(f"amqps://{place}", self.authority.broker_parameters)
 
     @property
     def management_url(self) -> str:
-        return self._management_url(ADMINISTRATOR)
+        return self._management_url(self.administrator)
 
     def _management_url(self, user: str) -> str:
         password = self.passwords.password(f"rabbitmq {user}")
         url = f"{self.management_scheme}://{user}:{password}@{self.management}"
         if self.authority is None or self.management_scheme == "http":
             return url
-        return f"{url}?{self.authority.broker_parameters}"
+        return _with(url, self.authority.broker_parameters)
 
     @property
     def jwks_url(self) -> str:
@@ -97,7 +98,7 @@ class Installation:
     def administration(self) -> dict[str, str]:
         """The environment of `python -m libs.messaging`."""
         return {
-            "RABBITMQ_URL": self.broker_url(ADMINISTRATOR),
+            "RABBITMQ_URL": self.broker_url(self.administrator),
             "RABBITMQ_MANAGEMENT_URL": self.management_url,
         }
 
@@ -166,3 +167,7 @@ class Installation:
             ],
             rabbitmq.OperatorAccount(OPERATOR, self.passwords.password(f"rabbitmq {OPERATOR}")),
         )
+
+
+def _with(url: str, parameters: str) -> str:
+    return f"{url}?{parameters}" if parameters else url

@@ -16,7 +16,7 @@ class Passwords:
     def __init__(self, path: Path, *, of: "Passwords | None" = None) -> None:
         self._path = path
         self._of = of
-        kept = of is None and path.exists()
+        kept = of is None and path.is_file()
         self._known: dict[str, str] = json.loads(path.read_text()) if kept else {}
         self._seen = self._stamp() if kept else None
 

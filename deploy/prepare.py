@@ -6,7 +6,7 @@ In one process for all services, since most of the time goes into importing them
 import asyncio
 import os
 
-from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
+from deploy.installation import CHOREOGRAPHY, SUPERUSER, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
 from libs.messaging.database_url import parse_database_url
@@ -62,4 +62,4 @@ def prepare_broker(installation: Installation) -> None:
     participants = read(CHOREOGRAPHY).participants
     asyncio.run(installation.provision_rabbitmq(participants))
     wanted = topology.topology_of(participants)
-    asyncio.run(topology.apply(installation.broker_url(ADMINISTRATOR), wanted))
+    asyncio.run(topology.apply(installation.broker_url(installation.administrator), wanted))

@@ -5,10 +5,8 @@
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import replace
-from http.client import HTTPException
 
 import typer
 
@@ -26,7 +24,7 @@ from deploy.installation import ADMINISTRATOR, Installation
 from deploy.passwords import Passwords
 from deploy.secret_settings import with_files
 from deploy.services import service_named
-from libs.runtime.direct import open_directly
+from deploy.waiting import wait_for
 from libs.runtime.failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -93,7 +91,7 @@ def serve(context: typer.Context, name: str) -> None:
         environment["AUTH"] = os.environ.get("AUTH") or kept or "off"
         if environment["AUTH"] == "on":
             environment.setdefault("JWKS_URL", found.jwks_url)
-            _wait_for(found.jwks_url)
+            wait_for(found.jwks_url)
     _become([f"services.{spec.name}.main", *context.args], environment)
 
 
@@ -126,18 +124,6 @@ def tests(context: typer.Context) -> None:
 def _own(*, pooled: bool = False) -> Installation:
     """As far as this container knows it."""
     return installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
-
-
-def _wait_for(url: str) -> None:
-    """A service ends when it cannot read the portal's keys, and all containers start at once."""
-    print(f"waiting for {url}", flush=True)
-    while True:
-        try:
-            open_directly(url, 5).close()
-        except (OSError, HTTPException):
-            time.sleep(0.5)
-        else:
-            return
 
 
 def _become(module: list[str], environment: Mapping[str, str]) -> None:

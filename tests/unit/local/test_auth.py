@@ -54,7 +54,7 @@ def test_container_of_a_service_has_auth_as_given_or_else_as_kept(
 
     monkeypatch.setattr(container, "SECRETS", tmp_path)
     monkeypatch.setattr(container, "_become", become)
-    monkeypatch.setattr(container, "_wait_for", lambda _: None)
+    monkeypatch.setattr(container, "wait_for", lambda _: None)
     monkeypatch.setenv("AUTH", given)
     monkeypatch.delenv("JWKS_URL", raising=False)
     kept_auth(tmp_path / "auth", kept)

@@ -1,0 +1,113 @@
+"""python -m deploy.gcp.inside: what the containers of deploy/terraform run.
+
+`serve NAME` becomes a service, whose settings Cloud Run gives; `databases` and `broker` prepare the
+servers that the job's own secret names.
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.certificates import Authority
+from deploy.docker.volumes import FILES
+from deploy.gcp.held import HeldPasswords
+from deploy.installation import Installation
+from deploy.prepare import prepare_broker, prepare_databases
+from deploy.services import service_named
+from deploy.waiting import wait_for
+from libs.runtime.failure import StartFailure, one_line_errors
+
+INSTALLATION = Path("/secrets/INSTALLATION/value")
+DATABASE_AUTHORITY = "/secrets/database-authority/ca.pem"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where the servers are: `HOST:PORT`; the broker's certificate is one that every machine knows.
+    `administrator` is the broker's user who may make vhosts and users.
+    """
+
+    postgres: str
+    rabbitmq: str
+    management: str
+    administrator: str
+
+
+class CloudTrust(Authority):
+    """The database's certificate names its instance, not its address: its authority, which signs
+    for this instance only, is checked.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(Path(DATABASE_AUTHORITY).parent)
+
+    @property
+    def database_parameters(self) -> str:
+        return f"sslmode=verify-ca&sslrootcert={DATABASE_AUTHORITY}"
+
+    @property
+    def broker_parameters(self) -> str:
+        return ""
+
+
+def installation_of(
+    servers: Servers, passwords: HeldPasswords, services: dict[str, str]
+) -> Installation:
+    """`services` are the URLs by name."""
+    return Installation(
+        servers.postgres,
+        servers.rabbitmq,
+        servers.management,
+        passwords,
+        FILES,
+        services,
+        authority=CloudTrust(),
+        management_scheme="https",
+        administrator=servers.administrator,
+    )
+
+
+def handed(file: Path = INSTALLATION) -> Installation:
+    """What the job may know. Raises StartFailure for a file that is not there or not whole."""
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        return installation_of(
+            Servers(**found["servers"]), HeldPasswords(found["passwords"]), found["services"]
+        )
+    except OSError as error:
+        raise StartFailure(f"{file}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise StartFailure(
+            f"{file} is no installation: it wants servers, passwords and services"
+        ) from None
+
+
+def main(words: list[str]) -> None:
+    """Exit code 2 and one line for what cannot be done."""
+    with one_line_errors():
+        match words:
+            case ["serve", name]:
+                _serve(name)
+            case ["databases"]:
+                prepare_databases(handed())
+            case ["broker"]:
+                prepare_broker(handed())
+            case _:
+                raise StartFailure("say what to do: serve NAME, databases or broker")
+
+
+def _serve(name: str) -> None:
+    try:
+        spec = service_named(name)
+    except ValueError as error:
+        raise StartFailure(str(error)) from None
+    if not spec.is_portal:
+        wait_for(os.environ["JWKS_URL"])
+    os.execv(sys.executable, [sys.executable, "-m", f"services.{spec.name}.main"])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

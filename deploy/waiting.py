@@ -1,0 +1,18 @@
+"""Waiting for what services need at their start, where all of them start at once."""
+
+import time
+from http.client import HTTPException
+
+from libs.runtime.direct import open_directly
+
+
+def wait_for(url: str) -> None:
+    """Until it answers. A service ends when it cannot read the portal's keys."""
+    print(f"waiting for {url}", flush=True)
+    while True:
+        try:
+            open_directly(url, 5).close()
+        except (OSError, HTTPException):
+            time.sleep(0.5)
+        else:
+            return

@@ -1,0 +1,77 @@
+"""What the jobs of a cloud are handed, and what they say when it is not whole."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from deploy.gcp.held import HeldPasswords
+from deploy.gcp.inside import CloudTrust, Servers, handed, installation_of
+from deploy.services import SERVICES
+from libs.messaging.broker_url import parse_broker_url, parse_management_url
+from libs.messaging.database_url import parse_database_url
+from libs.messaging.plain_text import check_broker_is_private, check_database_is_private
+from libs.runtime.failure import StartFailure
+from tests.documents.sections import ROOT
+
+SERVERS = Servers("10.0.0.3:5432", "broker.example:5671", "broker.example:443", "someone")
+URLS = {spec.name: f"https://{spec.name}.example" for spec in SERVICES}
+
+
+@pytest.mark.parametrize("spec", SERVICES, ids=lambda spec: spec.name)
+def test_every_url_that_a_service_gets_is_tls_and_one_that_it_takes(spec) -> None:  # type: ignore[no-untyped-def]
+    settings = installation_of(SERVERS, HeldPasswords({}), URLS).settings(spec, "", 0)
+    database = parse_database_url(settings["DATABASE_URL"])
+    assert database.query["sslmode"] == "verify-ca"
+    assert str(database.query["sslrootcert"]) == str(CloudTrust().certificate)
+    check_database_is_private(database, "required")
+    assert parse_broker_url(settings["RABBITMQ_URL"]).scheme == "amqps"
+    assert "?" not in settings["RABBITMQ_URL"] + settings["RABBITMQ_MANAGEMENT_URL"]
+    parse_management_url(settings["RABBITMQ_MANAGEMENT_URL"])
+    check_broker_is_private(settings["RABBITMQ_MANAGEMENT_URL"], "required")
+
+
+def test_a_job_gets_the_installation_that_was_handed_to_it(tmp_path: Path) -> None:
+    passwords = {"postgres": "one", "rabbitmq someone": "two"}
+    file = tmp_path / "value"
+    file.write_text(
+        json.dumps({"servers": asdict(SERVERS), "passwords": passwords, "services": URLS})
+    )
+    found = handed(file)
+    assert found.superuser_url.startswith("postgresql://postgres:one@10.0.0.3:5432/postgres?")
+    assert found.management_url == "https://someone:two@broker.example:443"
+    assert (
+        found.broker_url(found.administrator) == "amqps://someone:two@broker.example:5671/mercado"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"servers": {}, "passwords": {}}', "null"])
+def test_what_is_no_installation_is_told_in_a_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "value"
+    with pytest.raises(StartFailure, match="No such file"):
+        handed(file)
+    file.write_text(text)
+    with pytest.raises(StartFailure, match="is no installation"):
+        handed(file)
+
+
+@pytest.mark.parametrize("words", [[], ["serve"], ["serve", "nobody"], ["drop"], ["databases"]])
+def test_a_wrong_start_is_one_line_and_exit_code_2(words: list[str]) -> None:
+    line = [sys.executable, "-m", "deploy.gcp.inside", *words]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_was_made_up_once_stays_and_a_part_is_handed_on() -> None:
+    everything = HeldPasswords({"a": "1"})
+    part = HeldPasswords({}, of=everything)
+    assert part.password("a") == "1"
+    made = part.password("b")
+    assert everything.known == {"a": "1", "b": made}
+    assert part.known == {"a": "1", "b": made}
+    assert HeldPasswords({}, of=everything).known == {}
