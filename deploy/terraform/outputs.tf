@@ -1,0 +1,36 @@
+# What the next command has to know of the last one.
+output "parts" {
+  value = var.parts
+}
+
+output "image" {
+  value = var.image
+}
+
+output "job_image" {
+  value = var.job_image
+}
+
+output "urls" {
+  value = local.app ? local.urls : {}
+}
+
+output "public" {
+  value = var.public
+}
+
+output "database" {
+  value = local.sql ? {
+    instance  = google_sql_database_instance.this[0].name
+    host      = google_sql_database_instance.this[0].private_ip_address
+    authority = google_sql_database_instance.this[0].server_ca_cert[0].cert
+  } : null
+}
+
+output "repository" {
+  value = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.images.repository_id}"
+}
+
+output "outbound_address" {
+  value = google_compute_address.outbound.address
+}
