@@ -9,7 +9,7 @@ from urllib.parse import quote
 from deploy.certificates import Authority
 from deploy.passwords import Passwords
 from deploy.postgres import provision as postgres
-from deploy.postgres.provision import DatabaseAccounts
+from deploy.postgres.provision import DatabaseAccounts, ReplicationAccount
 from deploy.postgres.watching import ExporterAccount
 from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
@@ -19,6 +19,8 @@ SUPERUSER = "postgres"
 ADMINISTRATOR = "administrator"
 OPERATOR = "operator"
 EXPORTER = "exporter"
+BACKUP = "backup"
+"""Who may copy the files of the database server, and nothing else."""
 VHOST = "mercado"
 CHOREOGRAPHY = Path(__file__).parents[1] / "services" / "choreography.json"
 
@@ -79,6 +81,14 @@ class Installation:
         """Where services find the keys of the portal's tokens."""
         return f"{self.services['portal']}/.well-known/jwks.json"
 
+    @property
+    def ledger(self) -> Path:
+        """The file that remembers which customers were erased."""
+        return self._ledger("customers")
+
+    def _ledger(self, service: str) -> Path:
+        return self.files / f"{service}-erasures.jsonl"
+
     def sign_in_password(self, role: str) -> str:
         """Of the person who signs in to the portal in this role."""
         return self.passwords.readable(f"portal {role}")
@@ -126,7 +136,7 @@ class Installation:
             keys = self.passwords.keys(f"{spec.name} data")
             settings["DATA_KEYS"] = ",".join(f"{key_id}:{key}" for key_id, key in keys.items())
             settings["INDEX_KEY"] = self.passwords.key(f"{spec.name} index")
-            settings["ERASURE_LEDGER"] = str(self.files / f"{spec.name}-erasures.jsonl")
+            settings["ERASURE_LEDGER"] = str(self._ledger(spec.name))
         if spec.has_reader:
             settings["READER_DATABASE_URL"] = self.database_url(spec.name, f"{spec.name}_reader")
         if spec.is_portal:
@@ -148,9 +158,15 @@ class Installation:
     def exporter_account(self) -> ExporterAccount:
         return ExporterAccount(EXPORTER, self.passwords.password(EXPORTER))
 
+    def backup_account(self) -> ReplicationAccount:
+        return ReplicationAccount(BACKUP, self.passwords.password(BACKUP))
+
     async def provision_postgres(self) -> None:
         await postgres.provision(
-            self.superuser_url, self.database_accounts(), self.exporter_account()
+            self.superuser_url,
+            self.database_accounts(),
+            self.exporter_account(),
+            self.backup_account(),
         )
 
     async def provision_rabbitmq(self, participants: Sequence[DescribedParticipant]) -> None:

@@ -6,6 +6,9 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+RETIRED = "retired "
+"""How the names of the notes begin that say which keys are used no more."""
+
 
 class Passwords:
     """Kept in one file that only its owner can read. Never written anywhere else but to servers.
@@ -44,9 +47,7 @@ class Passwords:
         source = self._of or self
         source.key(name)
         ids = ["1", *(each.removeprefix(f"{name} ") for each in source.names_like(f"{name} "))]
-        used = [
-            each for each in ids if f"retired {name} {each}" not in source.names_like("retired ")
-        ]
+        used = [each for each in ids if f"{RETIRED}{name} {each}" not in source.names_like(RETIRED)]
         newest_first = sorted((each for each in used if each.isdecimal()), key=int, reverse=True)
         return {each: self.get_or_make(_key_name(name, each), "") for each in newest_first}
 
@@ -60,7 +61,7 @@ class Passwords:
     def retire_old_keys(self, name: str) -> None:
         """All but the newest are used no more; they are kept, for what was sealed with them."""
         for old in list(self.keys(name))[1:]:
-            self._known[f"retired {name} {old}"] = datetime.now(UTC).isoformat()
+            self._known[f"{RETIRED}{name} {old}"] = datetime.now(UTC).isoformat()
         self._write()
 
     def names_like(self, start: str) -> list[str]:

@@ -151,6 +151,7 @@ def ask_for(name: str, made: Installation) -> None:
         _ = made.superuser_url
         made.database_accounts()
         made.exporter_account()
+        made.backup_account()
     elif name == "broker":
         for user in (ADMINISTRATOR, OPERATOR, *(spec.name for spec in SERVICES)):
             made.broker_url(user)

@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from types import FrameType
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from deploy.backup.failure import BackupFailed
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.local import lifecycle
 from deploy.local.lifecycle import System, shown
@@ -22,6 +24,7 @@ from deploy.services import service_named
 from libs.runtime.failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+MOMENTS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 
@@ -129,6 +132,46 @@ def verify(
         why = _lost(now) if now.lost else " ".join(str(error).split()) or type(error).__name__
         raise NotUp(f"cannot verify: {why}") from None
     if not hold:
+        sys.exit("error: not every invariant holds, see above")
+
+
+@app.command()
+def backup(
+    list_: Annotated[bool, typer.Option("--list", help="Only say which there are.")] = False,
+) -> None:
+    """Back up all databases as they are at one moment, the erasure ledger and the keys; copy them
+    to the store that BACKUP_S3_URL names; delete what is older than 30 days.
+    """
+    from deploy.local import backups  # seconds of imports, of use here only
+
+    if list_:
+        backups.list_all()
+    else:
+        backups.back_up()
+
+
+@app.command()
+def restore(
+    name: Annotated[str | None, typer.Argument(help="Of a backup; else the newest.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only aside: restore, check, throw away.")
+    ] = False,
+    at: Annotated[
+        datetime | None,
+        typer.Option(formats=MOMENTS, help="Go on to this moment, with the archived log."),
+    ] = None,
+) -> None:
+    """Put a backup back, start the system on it, and check the invariants."""
+    from deploy.local import backups  # seconds of imports, of use here only
+
+    if check and at:
+        raise ValueError("--check restores a backup as it is: leave --at out")
+    if check:
+        well = backups.check_newest(name)
+    else:
+        with exclusive():
+            well = backups.restore(name, at and at.astimezone())
+    if not well:
         sys.exit("error: not every invariant holds, see above")
 
 
@@ -362,7 +405,15 @@ def main() -> None:
     except BrokenPipeError:  # who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (StartFailed, StartFailure, StillRunning, NotUp, ValueError, OSError) as error:
+    except (
+        StartFailed,
+        StartFailure,
+        StillRunning,
+        NotUp,
+        BackupFailed,
+        ValueError,
+        OSError,
+    ) as error:
         sys.exit(f"error: {error}")
 
 

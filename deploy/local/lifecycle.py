@@ -170,8 +170,7 @@ def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
 
 def data_elsewhere(folder: Path) -> list[str]:
     """What `delete` deletes beside the folder itself, by name."""
-    private = data_folder(folder)
-    shared = [] if private.is_relative_to(folder) or not private.exists() else [private]
+    shared = [each for each in _data_folders(folder) if not each.is_relative_to(folder)]
     return [
         *(f"folder {each}" for each in shared),
         *(containers.data(folder) if _uses_containers(folder) else []),
@@ -182,12 +181,18 @@ def delete(folder: Path, *, images: bool = True) -> None:
     """Delete the data, passwords and logs of a folder in which nothing runs. Raises StartFailed."""
     if _uses_containers(folder):
         containers.delete_data(folder, images=images)
-    for place in (data_folder(folder), folder):
+    for place in (*_data_folders(folder), folder):
         try:
             if place.exists():
                 shutil.rmtree(place)
         except OSError as error:
             raise StartFailed(f"{place} was not deleted: {error}") from None
+
+
+def _data_folders(folder: Path) -> list[Path]:
+    """Of the private Postgres: its data, and what restores have put aside or not finished."""
+    data = data_folder(folder)
+    return [each for each in (data, *sorted(data.parent.glob(f"{data.name}.*"))) if each.is_dir()]
 
 
 def is_all_up(system: System) -> bool:

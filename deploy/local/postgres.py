@@ -55,8 +55,8 @@ def start_postgres(
 
     Raises StartFailed, also for a Postgres that has no TLS.
     """
-    user = _system_user() if os.geteuid() == 0 else None
-    programs = programs or _programs(user)
+    user = server_user()
+    programs = programs or server_programs(user)
     data = data_folder(children.folder)
     if data.parent == SHARED:
         _make_shared()
@@ -71,7 +71,7 @@ def start_postgres(
         "postgres",
         [programs / "postgres", "-D", data, "-p", str(port), *arguments],
         rank=1,
-        env=_environment(),
+        env=server_environment(),
         cwd=data,
         user=user,
         # SIGINT: end the sessions, write everything down, stop. SIGQUIT: stop.
@@ -79,7 +79,7 @@ def start_postgres(
     )
     answers: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
     children.wait_until(
-        "postgres", lambda: subprocess.call(answers, env=_environment()) == 0, port=port
+        "postgres", lambda: subprocess.call(answers, env=server_environment()) == 0, port=port
     )
     url = f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
     return url + (f"?{authority.database_parameters}" if authority else "")
@@ -90,7 +90,7 @@ def renew_certificate(folder: Path, authority: Authority) -> None:
     one, and connections go on. It is told by a signal, because nobody who checks the certificate
     can connect once that is over. Raises StartFailed where the server does not run.
     """
-    user = _system_user() if os.geteuid() == 0 else None
+    user = server_user()
     _write_certificate(data_folder(folder), user, authority)
     found = (each.process() for each in recorded(folder) if each.name == "postgres")
     server = next(filter(None, found), None)
@@ -104,7 +104,7 @@ def _prepare_tls(
 ) -> dict[str, str]:
     command: list[str | Path] = [programs / "postgres", "--ssl=on", "-C", "ssl", "-D", data]
     known = subprocess.run(
-        command, user=user, env=_environment(), cwd=data, capture_output=True, check=False
+        command, user=user, env=server_environment(), cwd=data, capture_output=True, check=False
     )
     if known.returncode:
         raise StartFailed(
@@ -174,7 +174,7 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
             capture_output=True,
             text=True,
             user=user,
-            env=_environment(),
+            env=server_environment(),
             cwd=draft,
             check=False,
         )
@@ -185,7 +185,8 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
     draft.rename(data)
 
 
-def _programs(user: str | None) -> Path:
+def server_programs(user: str | None) -> Path:
+    """The folder of Postgres' programs, where this user can reach them. Raises StartFailed."""
     if named := os.environ.get("POSTGRES_BIN"):
         if not Path(named, "initdb").is_file():
             raise StartFailed(f"POSTGRES_BIN is {named}, and no Postgres server is there")
@@ -228,6 +229,11 @@ def _reachable(path: Path) -> bool:
     return all(each.stat().st_mode & 0o001 for each in above if each.exists())
 
 
+def server_user() -> str | None:
+    """Who Postgres runs as: None where that is who we are. Raises StartFailed."""
+    return _system_user() if os.geteuid() == 0 else None
+
+
 def _system_user() -> str:
     with holding("user"):  # useradd fails where another one is at work
         if not _is_known(USER):
@@ -251,5 +257,6 @@ def _is_known(user: str) -> bool:
     return True
 
 
-def _environment() -> dict[str, str]:
+def server_environment() -> dict[str, str]:
+    """Of Postgres' programs."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}

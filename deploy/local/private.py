@@ -12,10 +12,12 @@ import asyncpg
 import httpx
 
 from deploy.auth import asked_auth, asked_tls, kept, kept_auth
+from deploy.backup.failure import BackupFailed
+from deploy.backup.restoring import finish, place_of, switch
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime
 from deploy.local.ports import Ports
-from deploy.local.postgres import start_postgres
+from deploy.local.postgres import data_folder, start_postgres
 from deploy.local.processes import Children, StartFailed, StillRunning
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
@@ -30,6 +32,7 @@ from libs.runtime.failure import StartFailure
 # What may go wrong with servers that have just started; each says it in its own words.
 EXPECTED = (
     StartFailure,
+    BackupFailed,
     TopologyError,
     ChoreographyError,
     asyncpg.PostgresError,
@@ -47,6 +50,8 @@ def start(folder: Path, earlier: State | None = None) -> State:
     Raises StartFailed, in one line and a log's last lines, with all that was started now stopped.
     """
     children, ports = Children(folder, tied=False), Ports()
+    if not children.runs("postgres"):
+        switch(place_of(folder))  # of a restore that was killed
     state = _state(children, ports, earlier)
     installation = state.installation(folder)
     installation.files.mkdir(mode=0o700, exist_ok=True)
@@ -141,6 +146,7 @@ def _start_servers(
         wait_for_rabbitmq(children, broker)
     with _step("vhost, users, exchanges, queues"):
         prepare_broker(installation)
+    finish(data_folder(children.folder), installation, lambda line: print(f"  {line}", flush=True))
 
 
 def _start_services(children: Children, state: State, installation: Installation) -> None:

@@ -48,10 +48,19 @@ class DatabaseAccounts:
     shows_statements: bool = False
 
 
+@dataclass(frozen=True)
+class ReplicationAccount:
+    """A role that copies the whole server, and reads nothing through SQL but its state."""
+
+    name: str
+    password: str = field(repr=False)
+
+
 async def provision(
     admin_url: str,
     accounts: Sequence[DatabaseAccounts],
     exporter: ExporterAccount | None = None,
+    replication: ReplicationAccount | None = None,
 ) -> None:
     """Make the databases and roles of these services; `admin_url` is a superuser's, or that of a
     role which may make roles and databases.
@@ -72,6 +81,8 @@ async def provision(
         if superuser:  # every server comes with these two, open to everybody who can log in
             await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         measured = await provide_statements(connection)
+        if replication is not None and superuser:
+            await _make_replication_role(connection, replication)
         for account in accounts:
             await _make_roles(connection, account, superuser=superuser)
             await _make_database(connection, account.service)
@@ -90,11 +101,23 @@ async def _is_superuser(connection: asyncpg.Connection) -> bool:
     )
     if not superuser:
         log.warning(
-            "%s is no superuser: there is no role for an exporter, "
+            "%s is no superuser: there is no role for an exporter or for backups, "
             "and readers keep the functions that everybody may call",
             await connection.fetchval("SELECT current_user"),
         )
     return bool(superuser)
+
+
+async def _make_replication_role(
+    connection: asyncpg.Connection, account: ReplicationAccount
+) -> None:
+    name = account.name
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
+        await connection.execute(f"CREATE ROLE {name}")
+    secret = await connection.fetchval("SELECT quote_literal($1)", account.password)
+    await connection.execute(f"ALTER ROLE {name} LOGIN REPLICATION PASSWORD {secret}")
+    await connection.execute(f"GRANT CONNECT ON DATABASE postgres TO {name}")
+    await connection.execute(f"GRANT pg_read_all_stats TO {name}")  # sizes of databases
 
 
 async def _make_roles(

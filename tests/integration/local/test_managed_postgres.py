@@ -108,8 +108,8 @@ async def test_what_only_a_superuser_may_do_is_left_out_and_told(
     await provision(managed.admin_url, [managed.account], exporter)
     told = [each.getMessage() for each in caplog.records if "superuser" in each.getMessage()]
     assert told == [
-        f"admin_{managed.service} is no superuser: there is no role for an exporter, "
-        "and readers keep the functions that everybody may call"
+        f"admin_{managed.service} is no superuser: there is no role for an exporter or for "
+        "backups, and readers keep the functions that everybody may call"
     ]
     superuser = await asyncpg.connect(managed.server)
     try:

@@ -22,7 +22,7 @@ from libs.runtime.migrations import migrate
 from tests.fixtures.servers import server_folder
 from tests.integration.local.systems import private_only
 
-pytestmark = [pytest.mark.slow, private_only]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), private_only]
 AUDITS = """
     SELECT actor, target, result, details ->> 'approved_by', details ->> 'revision' FROM audits
      WHERE action = 'schema.migrated' ORDER BY sequence"""

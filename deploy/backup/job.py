@@ -1,0 +1,52 @@
+"""What is done each day: a backup, its copy elsewhere, and the end of those that are too old."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deploy.backup.backing_up import back_up
+from deploy.backup.cluster import Server, Tell
+from deploy.backup.copies import Copies
+from deploy.backup.files import drop_log_before
+from deploy.backup.sets import BackupSet, Folder
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is backed up: a server, the erasure ledger, the passwords and keys."""
+
+    server: Server
+    ledger: Path
+    keys: Path
+
+
+def run(folder: Folder, source: Source, tell: Callable[[str], None], progress: Tell) -> BackupSet:
+    """Raises BackupFailed. A backup that was made stays when its copy fails, and the next run
+    copies it too.
+    """
+    copies = Copies.named()  # what is wrong with it is told before the work
+    with folder.exclusive():
+        made = asyncio.run(back_up(folder, source.server, source.ledger, source.keys, progress))
+        took = (made.finished_at - made.started_at).total_seconds()
+        size = sum((folder.path / path).stat().st_size for path in made.files)
+        tell(f"backup {made.name}: {size:,} bytes in {took:.1f} s, in {folder.path}")
+        now = datetime.now(UTC)
+        for name in folder.drop_expired(now):
+            tell(f"deleted {name}: older than 30 days")
+        if (log := log_folder()) is not None:
+            drop_log_before(log, folder.read(folder.names()[0]).log)
+        if copies is not None:
+            for name in copies.send(folder, tell):
+                tell(f"copied {name} to {copies.url}")
+            for name in copies.drop_expired(now):
+                tell(f"deleted {name} from {copies.url}: older than 30 days")
+    return made
+
+
+def log_folder() -> Path | None:
+    """Where the server archives its write-ahead log, if it does: BACKUP_LOG."""
+    named = os.environ.get("BACKUP_LOG")
+    return Path(named).absolute() if named else None

@@ -1,0 +1,186 @@
+"""What a broker holds for databases that were set back in time.
+
+Its queues know events that were stated after the moment of the databases: of purchases that never
+were. And what a queue has handed out since, no database has heard. So the first go, and what the
+archives hold and no inbox knows is sent again. Doing it again changes nothing. No service may run.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+
+from deploy.backup.failure import BackupFailed
+from deploy.local.snapshot import Connections, connected
+from libs.kernel.ids import time_of
+from libs.messaging.database import Connection
+from libs.messaging.dead_letters import replay
+from libs.messaging.dead_letters.copies import HEADER_QUEUE
+from libs.messaging.relay.archive import Archived
+from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
+from libs.messaging.topology import dead_queue
+
+MARGIN = timedelta(minutes=5)
+"""An event may be this much older than its transaction, or the clock of who stated it be behind."""
+QUIET_SECONDS = 10.0
+AT_A_TIME = 1_000
+
+STATED = """
+    SELECT id FROM outbox WHERE created_at > $1
+    UNION ALL SELECT id FROM outbox_archive WHERE created_at > $1"""
+ARCHIVED = "SELECT seq, created_at, id FROM outbox_archive WHERE type = $1 ORDER BY seq"
+NOT_HEARD = """
+    SELECT event.id FROM unnest($1::uuid[]) AS event (id)
+     WHERE NOT EXISTS (SELECT FROM inbox WHERE message_id = event.id AND consumer = $2)"""
+EVENTS = """
+    SELECT id, subject, type, body, traceparent FROM outbox_archive
+      JOIN unnest($1::bigint[], $2::timestamptz[]) AS wanted (seq, created_at)
+     USING (seq, created_at) ORDER BY seq"""
+
+Held = defaultdict[str, set[UUID]]
+"""The ids that stay, by the queue they are meant for."""
+
+
+@dataclass
+class Rewound:
+    """How many messages were thrown away, and how many events were sent again."""
+
+    discarded: int = 0
+    sent: int = 0
+
+
+async def rewind(
+    databases: Mapping[str, str],
+    participants: Sequence[DescribedParticipant],
+    rabbitmq_url: str,
+    moment: datetime,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Rewound:
+    """`moment` is that of the databases, which are asyncpg URLs by service name. `rabbitmq_url` is
+    of an administrator.
+
+    Raises BackupFailed where a service still consumes, and what asyncpg and aio_pika raise.
+    """
+    done = Rewound()
+    publishers = {
+        event.type: participant.name
+        for participant in participants
+        for event in participant.publishes
+    }
+    async with connected(databases) as connections:
+        stated: dict[str, set[UUID]] = {}
+        for name, connection in connections.items():
+            rows = await connection.fetch(STATED, moment - 2 * MARGIN)
+            stated[name] = {row["id"] for row in rows}
+
+        def is_of_a_lost_time(message: AbstractIncomingMessage) -> bool:
+            identifier = _id_of(message)
+            publisher = publishers.get(message.type or "")
+            if identifier is None or publisher is None:
+                return False
+            return time_of(identifier) > moment - MARGIN and identifier not in stated[publisher]
+
+        async with replay.connected(rabbitmq_url, "restore") as broker:
+            for participant in participants:
+                tell(f"queues of {participant.name}")
+                held: Held = defaultdict(set)
+                queues = [each.queue for each in participant.consumes]
+                for queue in (*queues, dead_queue(participant.name)):
+                    done.discarded += await _sort(broker, queue, is_of_a_lost_time, held)
+                for reaction in participant.consumes:
+                    publisher = publishers[reaction.event_type]
+                    done.sent += await _send_again(
+                        broker, connections, publisher, reaction, held[reaction.queue]
+                    )
+    return done
+
+
+async def _sort(
+    broker: AbstractConnection,
+    name: str,
+    unwanted: Callable[[AbstractIncomingMessage], bool],
+    held: Held,
+) -> int:
+    """Throw away what is unwanted. The rest goes back when the channel closes, also when this
+    process is killed.
+    """
+    channel = await broker.channel()
+    queue = await channel.declare_queue(name, passive=True)
+    if queue.declaration_result.consumer_count:
+        raise BackupFailed(f"a service consumes {name}: stop all services first")
+    count = queue.declaration_result.message_count or 0
+    discarded = 0
+    if count:
+        async for message in _taken(queue, count):
+            identifier = _id_of(message)
+            if unwanted(message):
+                await message.ack()
+                discarded += 1
+            elif identifier is not None:
+                held[str(message.headers.get(HEADER_QUEUE) or name)].add(identifier)
+    await channel.close()
+    return discarded
+
+
+async def _taken(queue: AbstractQueue, count: int) -> AsyncIterator[AbstractIncomingMessage]:
+    """So many messages, each once."""
+    arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
+    tag = await queue.consume(arrived.put)
+    for _ in range(count):
+        async with asyncio.timeout(QUIET_SECONDS):
+            message = await arrived.get()
+        yield message
+    await queue.cancel(tag)
+
+
+async def _send_again(
+    broker: AbstractConnection,
+    connections: Connections,
+    publisher: str,
+    reaction: ConsumedEvent,
+    held: set[UUID],
+) -> int:
+    """The archived events that this reaction has not heard, and that are not in its queue."""
+    archive, consumer = connections[publisher], connections[reaction.service]
+    sent = 0
+    channel = await broker.channel(on_return_raises=True)
+    async with archive.transaction(readonly=True):
+        cursor = await archive.cursor(ARCHIVED, reaction.event_type)
+        while rows := await cursor.fetch(AT_A_TIME):
+            found = await consumer.fetch(NOT_HEARD, [row["id"] for row in rows], reaction.queue)
+            missing = {row["id"] for row in found} - held
+            places = [(row["seq"], row["created_at"]) for row in rows if row["id"] in missing]
+            if places:
+                await _send(archive, channel, places, reaction.queue)
+                sent += len(places)
+    await channel.close()
+    return sent
+
+
+async def _send(
+    archive: Connection,
+    channel: AbstractChannel,
+    places: Sequence[tuple[int, datetime]],
+    queue: str,
+) -> None:
+    for row in await archive.fetch(EVENTS, *map(list, zip(*places, strict=True))):
+        await replay.send_to_queue(channel, replay.message_of(Archived(*row)), queue)
+
+
+def _id_of(message: AbstractIncomingMessage) -> UUID | None:
+    """None for a message that is not one of ours."""
+    try:
+        identifier = UUID(message.message_id or "")
+        time_of(identifier)
+    except ValueError:
+        return None
+    return identifier

@@ -1,0 +1,166 @@
+"""The backups of this folder's system, at the terminal."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from deploy.backup import job
+from deploy.backup.checking import restore_aside
+from deploy.backup.cluster import Server, Tell
+from deploy.backup.copies import Copies
+from deploy.backup.failure import BackupFailed
+from deploy.backup.restoring import place_of, put_back
+from deploy.backup.sets import BackupSet, Folder
+from deploy.installation import ADMINISTRATOR, BACKUP, CHOREOGRAPHY, Installation
+from deploy.local import lifecycle
+from deploy.local.engine import Runtime, choose_runtime
+from deploy.local.invariants import check
+from deploy.local.report import Report
+from deploy.local.state import FOLDER, ROOT, NotUp
+from deploy.local.verify import UNREACHABLE, databases, record, show_report
+from libs.messaging.saga.choreography import read
+
+ONLY_PROCESSES = "this system has containers: only private processes (RUNTIME=local) are backed up"
+SETTLES_SECONDS = 120.0
+LOOK_AGAIN_SECONDS = 2.0
+
+
+def backups() -> Folder:
+    """BACKUP_FOLDER, else `backups` in the checkout; `clean` leaves either alone."""
+    return Folder(Path(os.environ.get("BACKUP_FOLDER") or ROOT / "backups").absolute())
+
+
+def back_up() -> None:
+    """Raises BackupFailed and NotUp."""
+    system = lifecycle.find(FOLDER)
+    if system.state.runtime is Runtime.CONTAINERS:
+        raise NotUp(ONLY_PROCESSES)
+    installation, folder = system.installation, backups()
+    server = Server(installation.database_url("postgres", BACKUP))
+    source = job.Source(server, installation.ledger, system.state.passwords_file(FOLDER))
+    with _progress("copying the databases") as progress:
+        job.run(folder, source, _say, progress)
+    own = folder.path / "identity.txt"
+    kept = [str(folder.path / "keys"), *([str(own)] if own.exists() else [])]
+    _say(f"keep a copy of {' and '.join(kept)} elsewhere: without them no backup can be read")
+
+
+def list_all() -> None:
+    """A line for each backup, here and in the store. Raises BackupFailed."""
+    here, copies = backups().names(), Copies.named()
+    there = copies.names() if copies else []
+    for name in sorted({*here, *there}):
+        where = [*(["here"] if name in here else []), *(["in the store"] if name in there else [])]
+        print(f"{name}  {', '.join(where)}")
+    if not here and not there:
+        print("there are no backups")
+
+
+def check_newest(name: str | None) -> bool:
+    """Restore a backup aside and throw it away again; whether all is well. Raises BackupFailed."""
+    folder, console = backups(), Console(soft_wrap=True)
+    with folder.exclusive():
+        found = _found(folder, name)
+        started = time.monotonic()
+        with console.status("") as status:
+            checked = restore_aside(folder, found, place_of(FOLDER), status.update)
+    show_report(checked.report, console)
+    console.print(f"  {checked.erasures}", highlight=False)
+    took = time.monotonic() - started
+    console.print(f"  backup {found.name} was restored in {took:.1f} s", style="dim")
+    return checked.report.hold
+
+
+def restore(name: str | None, until: datetime | None) -> bool:
+    """Put a backup back, start the system on it, and check the invariants until they hold; whether
+    they do. Raises BackupFailed and NotUp.
+    """
+    folder = backups()
+    if choose_runtime().runtime is Runtime.CONTAINERS:
+        raise NotUp(ONLY_PROCESSES)
+    for system in lifecycle.systems(FOLDER):
+        if system.running:
+            raise NotUp(f"{system.running[0]} runs: ./taskw down first")
+    with folder.exclusive():
+        found = _found(folder, name)
+        _say(f"restoring backup {found.name} of {found.started_at.isoformat(timespec='seconds')}")
+        before = put_back(
+            folder, found, place_of(FOLDER), until=_log(until), tell=lambda line: _say(f"  {line}")
+        )
+    if before is not None:
+        _say(f"what was there before: {before} (delete it when all is well)")
+    started = lifecycle.start(FOLDER)
+    return settled(started.installation)
+
+
+def _log(until: datetime | None) -> tuple[datetime, Path] | None:
+    if until is None:
+        return None
+    log = job.log_folder()
+    if log is None:
+        raise BackupFailed("--at needs BACKUP_LOG, the folder of the archived write-ahead log")
+    return until, log
+
+
+def settled(installation: Installation) -> bool:
+    """Show the invariants as soon as they hold, or after two minutes; whether they hold."""
+    console = Console(soft_wrap=True)
+    with console.status("waiting until everything has come to rest") as status:
+        report = asyncio.run(_report_at_rest(installation))
+        status.update("")
+    show_report(report, console)
+    return report.hold
+
+
+async def _report_at_rest(installation: Installation) -> Report:
+    until = time.monotonic() + SETTLES_SECONDS
+    while True:
+        try:
+            report = await check(
+                databases(installation),
+                read(CHOREOGRAPHY).participants,
+                rabbitmq_url=installation.broker_url(ADMINISTRATOR),
+            )
+        except UNREACHABLE as error:
+            raise BackupFailed(f"cannot verify: {' '.join(str(error).split())}") from None
+        if (report.hold and not report.passed_over) or time.monotonic() > until:
+            await record(report, installation)
+            return report
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _found(folder: Folder, name: str | None) -> BackupSet:
+    """A backup by its name, or the newest; from the store where it is not here."""
+    here, copies = folder.names(), Copies.named()
+    if name is None:
+        known = sorted({*here, *(copies.names() if copies else [])})
+        if not known:
+            raise BackupFailed(f"there is no backup in {folder.path}")
+        name = known[-1]
+    if name not in here and copies is not None:
+        copies.fetch(folder, name, _say)
+    return folder.read(name)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Tell]:
+    """A bar at a terminal, nothing in a pipe."""
+    console = Console()
+    bar = Progress(
+        TextColumn(what), BarColumn(), DownloadColumn(), console=console, transient=True,
+        disable=not console.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(what)
+        yield lambda done, about: bar.update(task, completed=done, total=max(done, about))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
