@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +16,7 @@ from deploy.local.postgres import SETTINGS, server_environment, server_programs,
 from deploy.local.processes import Children, StartFailed
 
 RECOVERY_SECONDS = 6 * 3600.0
+ENDS_SECONDS = 60.0
 HBA = "local all all trust\n"
 
 
@@ -53,6 +55,21 @@ def unpack(place: Path, identity: str, data: Path) -> None:
     # Of the server that was copied: its process id may be another's here, and none would start.
     for lock in data.glob(".s.PGSQL.*"):
         lock.unlink()
+
+
+def clear(data: Path) -> None:
+    """Delete what a restore has left that was killed. Its server ends with it, but not at once, and
+    writes meanwhile. Raises BackupFailed.
+    """
+    deadline = time.monotonic() + ENDS_SECONDS
+    while data.exists():
+        try:
+            shutil.rmtree(data)
+        except OSError as error:
+            if time.monotonic() > deadline:
+                reason = f"{error.filename}: {error.strerror}"
+                raise BackupFailed(f"{data} cannot be deleted: {reason}") from None
+            time.sleep(0.1)
 
 
 def require(version: int) -> None:

@@ -83,7 +83,7 @@ def put_back(
     identity = folder.identity()
     folder.check(found)
     files.require(found.postgres)
-    shutil.rmtree(place.draft, ignore_errors=True)
+    files.clear(place.draft)
     try:
         tell("unpacking")
         files.unpack(folder.path / path_of("databases", found.name), identity, place.draft)

@@ -13,6 +13,7 @@ and a person keeps a copy of them elsewhere. The NAME is the UTC time at which a
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from deploy.backup.failure import BackupFailed
 
 KEPT = timedelta(days=30)
 NAME = "%Y%m%dT%H%M%SZ"
+IS_NAME = re.compile(r"\d{8}T\d{6}Z")
 KINDS = {"databases": ".tar.gz.age", "ledger": ".jsonl.age", "keys": ".json.age"}
 MOVES_AWAY = ("databases", "ledger")
 """What copies elsewhere hold."""
@@ -109,8 +111,11 @@ class Folder:
     def read(self, name: str) -> BackupSet:
         """Raises BackupFailed."""
         place = self.path / description(name)
+        if not IS_NAME.fullmatch(name):
+            raise BackupFailed(
+                f"{name!r} names no backup: ./taskw backup --list says which there are"
+            )
         try:
-            datetime.strptime(name, NAME)  # noqa: DTZ007  # only whether it is a name
             return BackupSet.of(place.read_text())
         except FileNotFoundError:
             raise BackupFailed(f"there is no backup {name} in {self.path}") from None

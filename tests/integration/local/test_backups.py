@@ -1,15 +1,18 @@
 """Backups of a server: what they hold, and what is refused."""
 
 import asyncio
+import errno
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -211,6 +214,27 @@ def test_a_restore_killed_before_the_last_step_is_gone_on_with(system: System) -
     assert system.restored("SELECT 1") == 1
 
 
+def test_a_restore_waits_for_the_server_of_a_killed_one_that_still_writes(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = system.back_up()
+    system.place.draft.mkdir()
+    delete = shutil.rmtree
+    busy = [OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), "pg_wal")]
+
+    def rmtree(path: Path, **options: Any) -> None:
+        if not busy:
+            delete(path, **options)
+        elif (error := busy.pop()) and not options.get("ignore_errors"):
+            raise error
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+
+    put_back(system.backups, made, system.place, until=None, tell=nothing)
+
+    assert system.restored("SELECT 1") == 1
+
+
 def test_passwords_of_the_broker_stay_and_the_rest_is_of_the_backup(system: System) -> None:
     made = system.back_up()
     now = {"postgres": "newer", "rabbitmq x": "newer", "later": "kept"}
@@ -337,6 +361,19 @@ def test_a_backup_for_a_recipient_needs_no_identity_on_this_machine(
     put_back(system.backups, made, system.place, until=None, tell=nothing)
 
     assert system.restored("SELECT 1") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nonsense", "'nonsense' names no backup: ./taskw backup --list"),
+        ("../keys/20261127T102618Z", "names no backup"),
+        ("20261127T102618Z", "there is no backup 20261127T102618Z in"),
+    ],
+)
+def test_a_name_that_is_none_is_one_line(system: System, name: str, words: str) -> None:
+    with pytest.raises(BackupFailed, match=words):
+        system.backups.read(name)
 
 
 def test_a_backup_of_another_postgres_is_refused(system: System) -> None:
