@@ -16,6 +16,7 @@ from libs.messaging.schema import partitions
 from libs.runtime import running
 from libs.runtime.settings import ServiceSettings
 from tests.fixtures.compose import composed, copy_compose, with_compose
+from tests.fixtures.containers import IMAGES
 from tests.unit.local.test_env_example import settings_of
 
 BUILT = ("secrets", "databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES))
@@ -28,6 +29,8 @@ DECIDED = {
     *(f"{spec.name.upper()}_URL" for spec in SERVICES),
 }
 """The installation says them, as it does in local runs."""
+SHARED = {"data": "db"}
+"""A job that prepares what the other runs with."""
 
 pytestmark = with_compose
 
@@ -67,6 +70,7 @@ def test_no_container_runs_as_root(containers: dict[str, Any]) -> None:
     }
     others = {name: each["user"] for name, each in containers.items() if "user" in each}
     assert others == {
+        "data": "postgres",
         "db": "postgres",
         "rabbitmq": "rabbitmq",
         "prometheus": "nobody",
@@ -88,7 +92,7 @@ def test_each_container_sees_its_own_secrets_only(containers: dict[str, Any]) ->
             if name == "secrets" and mount["source"] != "secrets":
                 handed[mount["source"]] = mount["target"]
             elif name != "secrets" and mount["source"].startswith("secrets"):
-                assert mount["source"] == f"secrets-{name}"
+                assert mount["source"] == f"secrets-{SHARED.get(name, name)}"
                 assert mount["target"] == str(SECRETS)
                 assert mount["read_only"], name
     assert handed == {
@@ -141,6 +145,18 @@ def test_what_env_says_reaches_a_container_as_it_reaches_a_local_run(
     assert told[service]["environment"]["LOG_LEVEL"] == "DEBUG"
     assert told[service]["environment"].keys() == plain.keys()
     assert [port["published"] for port in told["db"]["ports"]] == ["5433"]
+
+
+def test_images_of_servers_are_chosen_by_the_variables_the_tests_read(tmp_path: Path) -> None:
+    copy_compose(tmp_path)
+    (tmp_path / ".env").write_text("POSTGRES_IMAGE=other/postgres:18\nRABBITMQ_IMAGE=other:4\n")
+
+    plain, told = composed()["services"], composed(tmp_path)["services"]
+
+    chosen = {name: told[name]["image"] for name in ("data", "db", "rabbitmq")}
+    assert chosen == {"data": "other/postgres:18", "db": "other/postgres:18", "rabbitmq": "other:4"}
+    assert plain["db"]["image"] == IMAGES["POSTGRES_IMAGE"]
+    assert plain["rabbitmq"]["image"] == IMAGES["RABBITMQ_IMAGE"]
 
 
 def test_the_tests_run_with_the_options_of_the_task(containers: dict[str, Any]) -> None:
