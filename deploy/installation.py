@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from deploy.certificates import Authority
 from deploy.passwords import Passwords
+from deploy.postgres import pgbouncer as pooler
 from deploy.postgres import provision as postgres
 from deploy.postgres.provision import DatabaseAccounts, ReplicationAccount
 from deploy.postgres.watching import ExporterAccount
@@ -89,6 +90,16 @@ class Installation:
     def _ledger(self, service: str) -> Path:
         return self.files / f"{service}-erasures.jsonl"
 
+    @property
+    def pooler_url(self) -> str | None:
+        """Where PgBouncer's administrator gives it commands; None without a PgBouncer."""
+        if self.pgbouncer is None:
+            return None
+        return self._pooled_url(self.pgbouncer, pooler.CONSOLE, pooler.ADMINISTRATOR)
+
+    def _pooled_url(self, pgbouncer: str, database: str, role: str) -> str:
+        return replace(self, postgres=pgbouncer, sockets=None).database_url(database, role)
+
     def sign_in_password(self, role: str) -> str:
         """Of the person who signs in to the portal in this role."""
         return self.passwords.readable(f"portal {role}")
@@ -129,8 +140,9 @@ class Installation:
             "OUTBOX_RETENTION_DAYS": "7",
         }
         if self.pgbouncer is not None:
-            behind = replace(self, postgres=self.pgbouncer, sockets=None)
-            settings["DATABASE_URL"] = behind.database_url(spec.name, f"{spec.name}_app")
+            settings["DATABASE_URL"] = self._pooled_url(
+                self.pgbouncer, spec.name, f"{spec.name}_app"
+            )
             settings["PGBOUNCER"] = "true"
         if spec.seals_personal_data:
             keys = self.passwords.keys(f"{spec.name} data")

@@ -42,6 +42,18 @@ class Passwords:
         self._write()
         return self._known[name]
 
+    def upcoming(self, name: str) -> str:
+        """Of an account that changes its own password: the one it gets next. It is kept, so that
+        whoever was cut off before `settle` can find out which of the two counts.
+        """
+        return self.password(f"next {name}")
+
+    def settle(self, name: str) -> None:
+        """The upcoming password is now the account's."""
+        self._look()
+        self._known[name] = self._known.pop(f"next {name}")
+        self._write()
+
     def keys(self, name: str) -> dict[str, str]:
         """Those in use, by their ids, the newest first: "1", made first, is `key(name)`."""
         source = self._of or self

@@ -9,11 +9,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import asyncpg
 
-from deploy.installation import CHOREOGRAPHY, OPERATOR, VHOST, Installation
+from deploy.installation import (
+    ADMINISTRATOR,
+    CHOREOGRAPHY,
+    EXPORTER,
+    OPERATOR,
+    SUPERUSER,
+    VHOST,
+    Installation,
+)
 from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import read
@@ -24,22 +32,31 @@ HandOut = Callable[[], None]
 
 
 def rotate_database(installation: Installation, hand_out: HandOut) -> None:
-    """New passwords for the roles of every service: what is connected stays so. Raises what the
-    database raises.
+    """New passwords for the superuser, the exporter and the roles of every service: what is
+    connected stays so. Raises what the database raises.
     """
+    asyncio.run(_replace_the_superusers(installation))
+    hand_out()
+    print(f"{SUPERUSER}: a new password", flush=True)
     for spec in SERVICES:
         roles = [f"{spec.name}_migrator", f"{spec.name}_app"]
         roles += [f"{spec.name}_reader"] if spec.has_reader else []
-        fresh = {role: installation.passwords.replace(role) for role in roles}
-        asyncio.run(_change_passwords(installation.superuser_url, fresh))
-        hand_out()
+        asyncio.run(_replace(installation, roles, hand_out))
         print(f"{spec.name}: new passwords for {', '.join(roles)}", flush=True)
+    asyncio.run(_replace(installation, [EXPORTER], hand_out))
+    print(f"{EXPORTER}: a new password", flush=True)
 
 
 def rotate_broker(installation: Installation, hand_out: HandOut) -> None:
-    """New passwords for the users of every service, and for the operator's. Raises
+    """New passwords for the administrator, the users of every service, and the operator. Raises
     httpx.HTTPError.
     """
+    administrator = f"rabbitmq {ADMINISTRATOR}"
+    upcoming = installation.passwords.upcoming(administrator)
+    asyncio.run(rabbitmq.change_own_password(installation.management_url, upcoming))
+    installation.passwords.settle(administrator)
+    hand_out()
+    print(f"{ADMINISTRATOR}: a new password", flush=True)
     for participant in read(CHOREOGRAPHY).participants:
         account = rabbitmq.BrokerAccount(
             participant.name,
@@ -99,11 +116,42 @@ def _command(installation: Installation, spec: ServiceSpec, word: str) -> None:
         raise StartFailure(f"{spec.name}: {word} failed, see above: nothing was taken away")
 
 
-async def _change_passwords(superuser_url: str, passwords: dict[str, str]) -> None:
-    connection = await asyncpg.connect(superuser_url)
+async def _replace(installation: Installation, roles: Sequence[str], hand_out: HandOut) -> None:
+    """Files first: a client that reads the new password tries again for a second. Then the server
+    and PgBouncer at once: what one of them opens to the other in between is refused.
+    """
+    connection = await asyncpg.connect(installation.superuser_url)
+    pooler: asyncpg.Connection | None = None
     try:
-        for role, password in passwords.items():
-            secret = await connection.fetchval("SELECT quote_literal($1)", password)
-            await connection.execute(f"ALTER ROLE {role} PASSWORD {secret}")
+        if url := installation.pooler_url:
+            pooler = await asyncpg.connect(url)
+        changes = [
+            await _change(connection, role, installation.passwords.replace(role)) for role in roles
+        ]
+        hand_out()
+        await connection.execute("; ".join(changes))
+        if pooler is not None:
+            await pooler.execute("RELOAD")
     finally:
         await connection.close()
+        if pooler is not None:
+            await pooler.close()
+
+
+async def _replace_the_superusers(installation: Installation) -> None:
+    """The password that an earlier run, which was cut off, has given it counts too."""
+    upcoming = installation.passwords.upcoming(SUPERUSER)
+    try:
+        connection = await asyncpg.connect(installation.superuser_url)
+    except asyncpg.InvalidPasswordError:
+        connection = await asyncpg.connect(installation.superuser_url, password=upcoming)
+    try:
+        await connection.execute(await _change(connection, SUPERUSER, upcoming))
+    finally:
+        await connection.close()
+    installation.passwords.settle(SUPERUSER)
+
+
+async def _change(connection: asyncpg.Connection, role: str, password: str) -> str:
+    secret = await connection.fetchval("SELECT quote_literal($1)", password)
+    return f"ALTER ROLE {role} PASSWORD {secret}"

@@ -4,6 +4,7 @@
 """
 
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from deploy.auth import kept_auth
 from deploy.docker.volumes import (
     AUTHORITY,
     OWN,
+    PGBOUNCER_PORT,
     SECRETS,
     SETTINGS,
     installation,
@@ -50,13 +52,21 @@ def certificates() -> None:
 @app.command()
 def rotate(what: str) -> None:
     """Replace passwords or keys, and hand them out to the containers that run."""
+    from httpx import HTTPError
+
     from deploy.rotation import ROTATIONS
+    from libs.messaging.database import DATABASE_ERRORS
 
     with one_line_errors():
         if what not in ROTATIONS:
             raise StartFailure(f"{what!r} is not one of {', '.join(ROTATIONS)}")
-        everything = installation(Passwords(SECRETS / "secrets.json"))
-        ROTATIONS[what](everything, lambda: make_up(SECRETS, OWN))
+        pooled = _answers("pgbouncer", PGBOUNCER_PORT)
+        everything = installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
+        try:
+            ROTATIONS[what](everything, lambda: make_up(SECRETS, OWN))
+        except (HTTPError, *DATABASE_ERRORS) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise StartFailure(f"not everything was replaced, run it again: {reason}") from None
 
 
 @app.command()
@@ -124,6 +134,14 @@ def tests(context: typer.Context) -> None:
 def _own(*, pooled: bool = False) -> Installation:
     """As far as this container knows it."""
     return installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _become(module: list[str], environment: Mapping[str, str]) -> None:

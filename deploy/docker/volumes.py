@@ -94,7 +94,8 @@ def make_up(secrets: Path, own: Path) -> None:
     _readable(own / "db" / "postgres", everything.password(SUPERUSER))
     _readable(own / "db" / "pg_hba.conf", ACCESS)
     accounts = installation(everything).database_accounts()
-    _readable(own / "pgbouncer" / "userlist.txt", pgbouncer.user_list(accounts))
+    pooler = everything.password(pgbouncer.ADMINISTRATOR)
+    _readable(own / "pgbouncer" / "userlist.txt", pgbouncer.user_list(accounts, pooler))
     _readable(
         own / "pgbouncer" / "pgbouncer.ini",
         pgbouncer.configuration(
@@ -165,9 +166,10 @@ def ask_for(name: str, made: Installation) -> None:
 
 
 def _readable(file: Path, text: str) -> None:
-    """By a server's user; no other container has the volume."""
-    file.write_text(text)
-    file.chmod(READABLE)
+    """By a server's user; no other container has the volume. As another file each time: PgBouncer
+    takes one that has changed twice within a second for the same.
+    """
+    write_secret(file, text.encode(), READABLE)
 
 
 def _delete_what_all_could_read(secrets: Path) -> None:

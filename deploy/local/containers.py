@@ -227,6 +227,8 @@ def rotate(folder: Path, what: str) -> None:
     """Raises StartFailed where it was cut off: doing it again puts all right."""
     command = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "rotate", what]
     done = _compose(folder, command)
+    if what == "database":  # the exporter reads its password when it starts, and where it runs
+        _compose(folder, ["--profile", "*", "restart", "exporter"], quiet=True)
     copy_passwords(folder, find(folder))
     if done.returncode:
         raise StartFailed(f"{what}: not everything was replaced, see above")

@@ -1,9 +1,15 @@
-"""The files of a PgBouncer in transaction mode before the databases of the services."""
+"""The files of a PgBouncer in transaction mode before the databases of the services, and how it is
+told that they have changed.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.postgres.provision import DatabaseAccounts
+
+ADMINISTRATOR = "pooler"
+CONSOLE = "pgbouncer"
+"""The database of its own, where the administrator gives it commands."""
 
 CONFIGURATION = """\
 [databases]
@@ -14,6 +20,8 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = scram-sha-256
 auth_file = {users}
+admin_users = {administrator}
+server_login_retry = 1
 pool_mode = transaction
 max_client_conn = 1000
 default_pool_size = 10
@@ -49,12 +57,18 @@ def configuration(
     """
     host, _, at = server.rpartition(":")
     databases = "".join(f"{each.service} = host={host} port={at}\n" for each in accounts)
-    plain = CONFIGURATION.format(databases=databases, address=address, port=port, users=users)
+    plain = CONFIGURATION.format(
+        databases=databases, address=address, port=port, users=users, administrator=ADMINISTRATOR
+    )
     if certificate is None:
         return plain
     return plain + TLS.format(certificate=certificate, trusted=trusted)
 
 
-def user_list(accounts: Sequence[DatabaseAccounts]) -> str:
-    """The text of that file: the services' roles. Migrations connect directly."""
-    return "".join(f'"{each.service}_app" "{each.app_password}"\n' for each in accounts)
+def user_list(accounts: Sequence[DatabaseAccounts], administrator: str) -> str:
+    """The text of that file: the services' roles, and the administrator with his password.
+    Migrations connect directly.
+    """
+    users = {f"{each.service}_app": each.app_password for each in accounts}
+    users[ADMINISTRATOR] = administrator
+    return "".join(f'"{name}" "{password}"\n' for name, password in users.items())

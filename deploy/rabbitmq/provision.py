@@ -71,6 +71,24 @@ async def provision(
                 removed.raise_for_status()
 
 
+async def change_own_password(management_url: str, password: str) -> None:
+    """Of the administrator whose credentials the URL holds. Where `password` is his already, it
+    stays so.
+
+    Raises httpx.HTTPError when the broker cannot be reached, or takes neither password.
+    """
+    name = urlsplit(management_url).username or ""
+    management = parse_management_url(management_url)
+    async with httpx.AsyncClient(
+        base_url=management.url, verify=management.trusted(), timeout=30, trust_env=False
+    ) as client:
+        user = {"password": password, "tags": "administrator"}
+        answer = await client.put(f"/api/users/{name}", json=user)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            answer = await client.get("/api/whoami", auth=(name, password))
+        answer.raise_for_status()
+
+
 async def _make_user(client: httpx.AsyncClient, place: str, account: BrokerAccount) -> None:
     user = account.service
     name = re.escape(user)

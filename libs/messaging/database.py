@@ -89,9 +89,18 @@ async def open_connection(
     for pause in pauses:
         try:
             return await _open(dsn, server_settings or {}, options)
-        except asyncpg.InvalidPasswordError:
+        except asyncpg.PostgresError as error:
+            if not _is_password_refused(error):
+                raise
             await asyncio.sleep(pause)
     return await _open(dsn, server_settings or {}, options)
+
+
+def _is_password_refused(error: asyncpg.PostgresError) -> bool:
+    """PgBouncer tells a refusal, its own and the server's, as a violation of the protocol."""
+    if isinstance(error, asyncpg.ProtocolViolationError):
+        return "authentication failed" in str(error)
+    return isinstance(error, asyncpg.InvalidPasswordError)
 
 
 async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, Any]) -> Connection:

@@ -20,11 +20,12 @@ from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.market import Market
 from deploy.local.ports import Ports
 from deploy.local.postgres import data_folder, start_postgres
-from deploy.local.private import start_service, wait_for_service
+from deploy.local.private import secrets_folder, start_service, wait_for_service
 from deploy.local.processes import Children, recorded
 from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import State
 from deploy.prepare import prepare_broker, prepare_databases
+from deploy.secret_settings import write_secrets
 from deploy.services import SERVICES, ServiceSpec, service_named
 from tests.fixtures.containers import FixedContainers
 
@@ -140,6 +141,12 @@ class System:
         self.children.stop()
         self.servers.stop()
         self._threads.shutdown()
+
+    def hand_out(self) -> None:
+        """Write the secrets that services read in files."""
+        for spec in SERVICES:
+            settings = self.installation.settings(spec, "127.0.0.1", self.state.services[spec.name])
+            write_secrets(settings, secrets_folder(self.children.folder, spec))
 
     def kill(self, service: str) -> None:
         """End it without a warning, wherever it is."""

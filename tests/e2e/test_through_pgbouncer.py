@@ -13,10 +13,13 @@ import httpx
 import pytest
 from rich.console import Console
 
+from deploy.certificates import write_secret
 from deploy.local.demo import play
 from deploy.local.ports import Ports, can_bind
 from deploy.postgres import pgbouncer
 from deploy.services import ServiceSpec
+from tests.e2e.quiet import invariants_hold
+from tests.e2e.rotating import all_ready, end_connections, rotate_while_buying
 from tests.e2e.system import System, running_system
 from tests.fixtures.pgbouncer import STRANGER, pgbouncer_program
 
@@ -36,12 +39,27 @@ class Pooled(System):
             self._start_pgbouncer()
         super()._start(spec)
 
+    @property
+    def _pgbouncer_folder(self) -> Path:
+        return self.children.folder / "pgbouncer"
+
+    def _user_list(self) -> str:
+        return pgbouncer.user_list(
+            self.installation.database_accounts(),
+            self.installation.passwords.password(pgbouncer.ADMINISTRATOR),
+        )
+
+    def hand_out(self) -> None:
+        super().hand_out()
+        users = self._pgbouncer_folder / "userlist.txt"
+        write_secret(users, self._user_list().encode(), 0o644)
+
     def _start_pgbouncer(self) -> None:
         accounts = self.installation.database_accounts()
-        folder = self.children.folder / "pgbouncer"
+        folder = self._pgbouncer_folder
         folder.mkdir(mode=0o700)
         users = folder / "userlist.txt"
-        users.write_text(pgbouncer.user_list(accounts))
+        users.write_text(self._user_list())
         server = self.installation.postgres
         settings = pgbouncer.configuration(
             accounts, server=server, address="127.0.0.1", port=self.port, users=users
@@ -83,6 +101,20 @@ async def test_a_request_that_comes_again_at_once_has_one_effect_behind_pgbounce
 
     assert (first.status_code, again.content) == (201, first.content)
     assert again.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_passwords_are_replaced_behind_pgbouncer(pooled: Pooled) -> None:
+    before = replace(pooled.installation, postgres=f"127.0.0.1:{pooled.port}", sockets=None)
+    old = before.database_url("orders", "orders_app")
+
+    await rotate_while_buying(pooled, "database")
+
+    await end_connections(pooled)
+    await all_ready(pooled)
+    with pytest.raises(asyncpg.PostgresError, match="authentication failed"):
+        await asyncpg.connect(old)
+    await rotate_while_buying(pooled, "tokens")
+    await invariants_hold(pooled)
 
 
 async def test_nobody_but_the_services_enters_through_pgbouncer(pooled: Pooled) -> None:
