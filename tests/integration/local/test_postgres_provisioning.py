@@ -46,7 +46,7 @@ async def services(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, 
 async def accounts_of_two(postgres_server: PostgresServer) -> AsyncIterator[list[DatabaseAccounts]]:
     """Of two services that are not provisioned yet. What is made for them goes afterwards."""
     mark = uuid.uuid4().hex[:8]
-    names = (f"first_{mark}", f"second_{mark}")
+    names = (f"first_test_{mark}", f"second_test_{mark}")
     try:
         yield [DatabaseAccounts(name, "secret", "secret") for name in names]
     finally:

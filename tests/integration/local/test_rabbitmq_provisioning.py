@@ -31,7 +31,7 @@ class Market:
 
 @pytest.fixture
 async def market(rabbitmq_server: RabbitMQServer, vhost: str) -> AsyncIterator[Market]:
-    mark = uuid.uuid4().hex[:8]
+    mark = f"test_{uuid.uuid4().hex[:8]}"
     place = urlsplit(vhost)
     own, peer = f"own-{mark}", f"peer-{mark}"
     accounts = [

@@ -31,7 +31,7 @@ def found(report: Report, rule: str) -> tuple[int, list[str]]:
 @asynccontextmanager
 async def reader_of(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, str]]:
     """A role that may read every table and nothing more, and its password."""
-    name, password = f"reader_{uuid4().hex}", uuid4().hex
+    name, password = f"test_reader_{uuid4().hex}", uuid4().hex
     connection = await asyncpg.connect(postgres_server.url)
     try:
         await connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")

@@ -67,7 +67,7 @@ async def test_uninstall_leaves_nothing_and_install_works_again(database: str) -
 async def test_a_role_without_ddl_makes_partitions_ahead_and_drops_old_ones(
     db: Session,
 ) -> None:
-    role = f"app_{uuid.uuid4().hex[:8]}"
+    role = f"test_app_{uuid.uuid4().hex[:8]}"
     for parent in ("inbox", "outbox_archive"):
         await db.execute(
             f"CREATE TABLE {parent}_20200101 PARTITION OF {parent}"
@@ -141,7 +141,7 @@ async def test_the_previous_release_writes_while_and_after_the_tables_are_upgrad
 
 
 async def test_only_who_writes_the_inbox_may_call_the_upkeep(database: str) -> None:
-    writer, stranger = (f"{name}_{uuid.uuid4().hex[:8]}" for name in ("writer", "stranger"))
+    writer, stranger = (f"test_{name}_{uuid.uuid4().hex[:8]}" for name in ("writer", "stranger"))
     engine = create_async_engine(database)
     dsn = database.replace("+asyncpg", "")
     db = await asyncpg.connect(dsn)

@@ -191,7 +191,7 @@ async def test_buyers_and_sellers_may_not_read_audits(
 @pytest.fixture
 async def provisioned(postgres_server: PostgresServer) -> AsyncIterator[dict[str, str]]:
     """A database as an installation makes it; its URLs by role."""
-    name = f"p{uuid.uuid4().hex[:10]}"
+    name = f"test_{uuid.uuid4().hex[:10]}"
     place = urlsplit(postgres_server.url)
     await provision(postgres_server.url, [DatabaseAccounts(name, "m", "a")])
     try:

@@ -19,7 +19,7 @@ from tests.integration.portal.conftest import AddUser, signed_in
 @pytest.fixture
 async def provisioned(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
     """An engine of the application, on a database as an installation makes it."""
-    name = f"portal_{uuid.uuid4().hex[:8]}"
+    name = f"portal_test_{uuid.uuid4().hex[:8]}"
     account = DatabaseAccounts(name, "secret", "secret", shows_statements=True)
     place = urlsplit(postgres_server.url)
     netloc = f"{name}_app:secret@{place.hostname}:{place.port}"

@@ -1,7 +1,7 @@
 """What is wrong with a server is told in one line that holds no password."""
 
-import os
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -21,7 +21,7 @@ def settings(**given: Any) -> NotesSettings:
 
 
 async def test_a_role_the_database_refuses(postgres_server: PostgresServer) -> None:
-    name = f"test_user_{os.getpid()}"
+    name = f"test_user_{uuid4().hex}"
     connection = await asyncpg.connect(postgres_server.url)
     try:
         await connection.execute(f"CREATE ROLE {name} NOLOGIN")
