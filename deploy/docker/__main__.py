@@ -5,6 +5,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -115,18 +116,30 @@ def checker() -> None:
 
 @app.command(context_settings=FORWARDED)
 def tests(context: typer.Context) -> None:
-    """Become pytest, with the installation's servers as the test run's."""
-    found = _own()
-    trusted = str(SECRETS / AUTHORITY / "ca.pem")
-    # SQLAlchemy takes no libpq parameters, and many tests call the management API by themselves.
-    plain = replace(found, authority=None, management="rabbitmq:15672", management_scheme="http")
+    """Become pytest, with the installation's servers as the test run's. Programs beside it bring
+    them to the loopback, without TLS: elsewhere services want it, and many tests read along.
+    """
+    trusted = SECRETS / AUTHORITY / "ca.pem"
+    for port, server in (
+        (5432, "TCP:db:5432"),
+        (5672, f"OPENSSL:rabbitmq:5671,cafile={trusted}"),
+        (15672, "TCP:rabbitmq:15672"),
+    ):
+        subprocess.Popen(
+            ["socat", "-d0", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr", server]
+        )
+    found = replace(
+        _own(),
+        postgres="127.0.0.1:5432",
+        rabbitmq="127.0.0.1:5672",
+        management="127.0.0.1:15672",
+        authority=None,
+        management_scheme="http",
+    )
     servers = {
-        "TEST_POSTGRES_URL": plain.superuser_url,
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": trusted,
+        "TEST_POSTGRES_URL": found.superuser_url,
         "TEST_RABBITMQ_URL": found.broker_url(ADMINISTRATOR, vhost=""),
-        "TEST_RABBITMQ_MANAGEMENT_URL": plain.management_url,
-        "TLS": "off",
+        "TEST_RABBITMQ_MANAGEMENT_URL": found.management_url,
     }
     _become(["pytest", *context.args], {**os.environ, **servers})
 

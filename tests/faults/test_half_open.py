@@ -22,7 +22,7 @@ from tests.faults import chain
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Proxy, Way, proxy
 from tests.fixtures.services import ServiceClient, serving
-from tests.fixtures.vanishing import vanish
+from tests.fixtures.vanishing import vanish, with_packet_filter
 
 
 @pytest.fixture
@@ -103,6 +103,7 @@ async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement
     await witness.close()
 
 
+@with_packet_filter
 @pytest.mark.parametrize("at_work", [False, True], ids=["between messages", "at work"])
 @pytest.mark.parametrize("whose", ["service", "relay"])
 async def test_locks_of_a_client_whose_machine_is_gone_are_freed(
