@@ -3,6 +3,7 @@
 import base64
 import importlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ CHECKOUT = ROOT.parents[1]
 def compose() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((CHECKOUT / "compose.yaml").read_text())
     return found
+
+
+def image_of(service: Mapping[str, Any]) -> str:
+    """Where `.env` chooses none."""
+    return re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", service.get("image", ""))
 
 
 def base(file: str) -> list[dict[str, Any]]:
@@ -122,13 +128,13 @@ def test_one_service_keeps_files_as_in_compose() -> None:
 
 
 def test_servers_are_of_the_versions_of_compose() -> None:
-    services = compose()["services"]
+    servers = {name: image_of(each) for name, each in compose()["services"].items()}
     [broker] = of_kind(base("rabbitmq.yaml"), "RabbitmqCluster")
     [cluster] = of_kind(base("postgres.yaml"), "Cluster")
     watching = yaml.safe_load((CHECKOUT / "deploy/observability/compose.yaml").read_text())
-    postgres = services["db"]["image"].partition(":")[2]
+    postgres = servers["db"].partition(":")[2]
 
-    assert broker["spec"]["image"] == services["rabbitmq"]["image"]
+    assert broker["spec"]["image"] == servers["rabbitmq"]
     assert cluster["spec"]["imageName"].partition(":")[2].partition(".")[0] == postgres
     assert watching["services"]["exporter"]["image"] == EXPORTER_IMAGE
 
