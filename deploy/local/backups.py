@@ -22,6 +22,7 @@ from deploy.installation import ADMINISTRATOR, BACKUP, CHOREOGRAPHY, Installatio
 from deploy.local import lifecycle
 from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.invariants import check
+from deploy.local.portal import PortalRefused, portal
 from deploy.local.report import Report
 from deploy.local.state import FOLDER, ROOT, NotUp
 from deploy.local.verify import UNREACHABLE, databases, record, show_report
@@ -46,10 +47,20 @@ def back_up() -> None:
     server = Server(installation.database_url("postgres", BACKUP))
     source = job.Source(server, installation.ledger, system.state.passwords_file(FOLDER))
     with _progress("copying the databases") as progress:
-        job.run(folder, source, _say, progress)
+        made = job.run(folder, source, _say, progress)
+    _record(installation, made.name)
     own = folder.path / "identity.txt"
     kept = [str(folder.path / "keys"), *([str(own)] if own.exists() else [])]
     _say(f"keep a copy of {' and '.join(kept)} elsewhere: without them no backup can be read")
+
+
+def _record(installation: Installation, name: str, *options: str) -> None:
+    """Among the portal's audits, where its age becomes a metric."""
+    try:
+        asyncio.run(portal(installation, "record-backup", name, *options))
+    except PortalRefused as error:
+        reason = str(error).removeprefix("error: ")
+        raise NotUp(f"backup {name} is good, but no audit says so: {reason}") from None
 
 
 def list_all() -> None:
@@ -75,7 +86,19 @@ def check_newest(name: str | None) -> bool:
     console.print(f"  {checked.erasures}", highlight=False)
     took = time.monotonic() - started
     console.print(f"  backup {found.name} was restored in {took:.1f} s", style="dim")
+    if (system := _running_here()) is not None:
+        failed = [] if checked.report.hold else ["--failed"]
+        _record(system.installation, found.name, "--checked", *failed)
     return checked.report.hold
+
+
+def _running_here() -> lifecycle.System | None:
+    """A machine that only checks backups runs none."""
+    try:
+        system = lifecycle.find(FOLDER)
+    except NotUp:
+        return None
+    return system if system.state.runtime is Runtime.LOCAL and system.running else None
 
 
 def restore(name: str | None, until: datetime | None) -> bool:

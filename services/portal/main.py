@@ -20,7 +20,7 @@ from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.replica import Replica
 from libs.runtime.service import RESEAL, Service, main
-from services.portal.infrastructure import assets, http, http_sessions, keeping, sessions
+from services.portal.infrastructure import assets, backups, http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.front_office import front_office
@@ -98,7 +98,7 @@ def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
             *front_office(transactions, settings, peers, passwords, watch),
             *office_routers,
         ],
-        loops=[*keeping.loops(transactions), *office_loops],
+        loops=[*keeping.loops(transactions), backups.loop(transactions), *office_loops],
         own_partitions=keeping.months(settings),
         sealed=Sealed(
             settings.data_keys,

@@ -46,6 +46,8 @@ ACTIONS = {
     "kpi.changed": marked("KPI changed"),
     "kpi.archived": marked("KPI archived"),
     "kpi.restored": marked("KPI restored"),
+    "backup.made": marked("Backup made"),
+    "backup.checked": marked("Backup checked"),
     "invariants.asked": marked("Check of the invariants asked for"),
     "invariants.checked": marked("Invariants checked"),
     "key.rotated": marked("Signing key replaced"),
@@ -58,6 +60,7 @@ SYSTEM = {
     "terminal": marked("The terminal"),
     "portal": marked("The portal"),
     "checker": marked("The checker"),
+    "backup": marked("The backup"),
 }
 """Actors that are no users."""
 

@@ -28,6 +28,8 @@ from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Result
 from services.portal.domain.user import check_password, normal_email
+from services.portal.infrastructure import backups
+from services.portal.infrastructure.backups import record_backup
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.passwords import Argon2Passwords
 from services.portal.infrastructure.postgres import PortalUnitOfWork
@@ -198,6 +200,27 @@ def record_schema(
                 details={"approved_by": approved_by, "revision": f"{before} > {after}"},
                 now=utc_now(),
             )
+        )
+        return str(audit.sequence)
+
+    typer.echo(_do(context, work))
+
+
+@app.command("record-backup")
+def record_a_backup(
+    context: typer.Context,
+    name: str,
+    checked: Annotated[bool, typer.Option("--checked", help="It was restored aside.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Not all invariants held.")] = False,
+) -> None:
+    """Leave among the audits that a backup was made, or checked."""
+
+    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+        audit = await record_backup(
+            transactions,
+            name=name,
+            action=backups.CHECKED if checked else backups.MADE,
+            result=Result.FAILED if failed else Result.DONE,
         )
         return str(audit.sequence)
 

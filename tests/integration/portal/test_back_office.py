@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.domain.audit import Result
+from services.portal.infrastructure.backups import MADE, record_backup
 from services.portal.infrastructure.checks import record_check
 from services.portal.infrastructure.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
@@ -58,6 +60,16 @@ async def test_the_last_check_of_the_invariants_is_shown(
     assert "all hold" in (await portal.get("/operations")).text
     await check(broken=["a vehicle is held or sold once"])
     assert "a vehicle is held or sold once" in (await portal.get("/operations")).text
+
+
+async def test_the_last_backup_is_shown(
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+) -> None:
+    await add_user("operator")
+    await signed_in(portal, "operator@example.com")
+    assert "No backup was made yet." in (await portal.get("/operations")).text
+    await record_backup(transactions, name="20261127T140500Z", action=MADE, result=Result.DONE)
+    assert "Last backup: " in (await portal.get("/operations")).text
 
 
 async def test_a_check_that_is_asked_for_is_answered_by_one_that_begins_later(

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import jwt
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -147,6 +148,32 @@ async def test_the_result_of_a_check_stands_among_the_audits(
         ("done", "checker"),
     ]
     assert found[0]["details"] == {"purchases": 9, "passed_over": 2, "broken": "one; two"}
+
+
+async def test_a_backup_stands_among_the_audits_and_its_time_is_a_metric(
+    portal_command: Command, portal: ServiceClient, portal_database: str
+) -> None:
+    [look] = [each.work for each in portal.service.loops if each.name == "age of the backup"]
+    await look()
+    assert age_of_the_backup() == 0
+    assert (await portal_command("record-backup", "20261127T140500Z")).code == 0
+    assert (await portal_command("record-backup", "20261127T140500Z", "--checked")).code == 0
+    failed = ("record-backup", "20261126T140500Z", "--checked", "--failed")
+    assert (await portal_command(*failed)).code == 0
+    audits = await execute(
+        portal_database, "SELECT action, target, result, at FROM audits ORDER BY sequence"
+    )
+    assert [(each["action"], each["target"], each["result"]) for each in audits] == [
+        ("backup.made", "20261127T140500Z", "done"),
+        ("backup.checked", "20261127T140500Z", "done"),
+        ("backup.checked", "20261126T140500Z", "failed"),
+    ]
+    await look()
+    assert age_of_the_backup() == pytest.approx(audits[0]["at"].timestamp(), abs=1e-3)
+
+
+def age_of_the_backup() -> float | None:
+    return REGISTRY.get_sample_value("backup_last_success_timestamp_seconds")
 
 
 async def test_a_buyer_is_made_with_the_customer_record_that_was_there_first(

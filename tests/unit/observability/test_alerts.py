@@ -68,6 +68,13 @@ CASES = {
         7,
         12,
     ),
+    # Made at the clock's beginning, 35 hours before the first sample; then the next is made.
+    "BackupTooOld": Case(
+        {series("backup_last_success_timestamp_seconds", job="portal"): "-126000x150 9000x60"},
+        115,
+        140,
+        160,
+    ),
     "SealedValuesUnreadable": Case(
         {series("sealed_values_unreadable_total", job="customers"): "0x5 1x20"}, 4, 8, 18
     ),

@@ -18,6 +18,7 @@ from services.portal.domain.audit import Audit
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.attention_desk import AttentionDesk, WaitingForAPerson
+from services.portal.infrastructure.backups import last_backup
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.checks import ACTION as CHECKED
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, grouped
@@ -123,15 +124,21 @@ class OperationsPages:
         return await self._attention.listed(user) if user.may(OPERATOR) else WaitingForAPerson()
 
     async def _checks(self, tenant_id: str) -> dict[str, Any]:
-        """The last check of the invariants, and the one that is asked for."""
+        """The last check of the invariants, the one that is asked for, and the last backup."""
 
-        async def look(uow: PortalUnitOfWork) -> tuple[list[Audit], datetime | None]:
+        async def look(
+            uow: PortalUnitOfWork,
+        ) -> tuple[list[Audit], datetime | None, Audit | None]:
             found = await uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
-            return found, await uow.checks.asked_at(tenant_id)
+            return found, await uow.checks.asked_at(tenant_id), await last_backup(uow)
 
-        found, asked = await self._transactions.read(look)
-        late = asked is not None and utc_now() - asked > CHECKER_ANSWERS
-        return {"checked": found[0] if found else None, "check_asked": asked, "check_late": late}
+        found, asked, backed_up = await self._transactions.read(look)
+        return {
+            "checked": found[0] if found else None,
+            "check_asked": asked,
+            "check_late": asked is not None and utc_now() - asked > CHECKER_ANSWERS,
+            "backed_up": backed_up,
+        }
 
 
 def _needs_a_look(queue: QueueState) -> bool:
