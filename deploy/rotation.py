@@ -15,6 +15,7 @@ import asyncpg
 
 from deploy.installation import (
     ADMINISTRATOR,
+    BACKUP,
     CHOREOGRAPHY,
     EXPORTER,
     OPERATOR,
@@ -32,8 +33,8 @@ HandOut = Callable[[], None]
 
 
 def rotate_database(installation: Installation, hand_out: HandOut) -> None:
-    """New passwords for the superuser, the exporter and the roles of every service: what is
-    connected stays so. Raises what the database raises.
+    """New passwords for the superuser, the exporter, the backups and the roles of every
+    service: what is connected stays so. Raises what the database raises.
     """
     asyncio.run(_replace_the_superusers(installation))
     hand_out()
@@ -43,8 +44,9 @@ def rotate_database(installation: Installation, hand_out: HandOut) -> None:
         roles += [f"{spec.name}_reader"] if spec.has_reader else []
         asyncio.run(_replace(installation, roles, hand_out))
         print(f"{spec.name}: new passwords for {', '.join(roles)}", flush=True)
-    asyncio.run(_replace(installation, [EXPORTER], hand_out))
-    print(f"{EXPORTER}: a new password", flush=True)
+    for role in (EXPORTER, BACKUP):
+        asyncio.run(_replace(installation, [role], hand_out))
+        print(f"{role}: a new password", flush=True)
 
 
 def rotate_broker(installation: Installation, hand_out: HandOut) -> None:

@@ -4,7 +4,7 @@ import asyncpg
 import httpx
 import pytest
 
-from deploy.installation import EXPORTER
+from deploy.installation import BACKUP, EXPORTER
 from deploy.services import SERVICES
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.rotating import all_ready, end_connections, rotate_while_buying
@@ -15,12 +15,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]  # also where the mach
 
 async def test_passwords_of_the_database_are_replaced(system: System) -> None:
     before = system.installation.database_url("orders", "orders_app")
-    superuser = system.installation.superuser_url
-    exporter = system.installation.database_url("postgres", EXPORTER)
+    others = [
+        system.installation.superuser_url,
+        *(system.installation.database_url("postgres", role) for role in (EXPORTER, BACKUP)),
+    ]
     await rotate_while_buying(system, "database")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(before)
-    for url in (superuser, exporter):
+    for url in others:
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(url)
     await end_connections(system)

@@ -15,7 +15,7 @@ from deploy.backup.failure import BackupFailed
 from deploy.backup.sets import BackupSet, Folder, new_name, path_of
 from tests.fixtures.object_store import ObjectStore, running_object_store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 BUCKET = "market-backups"
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 

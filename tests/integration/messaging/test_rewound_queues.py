@@ -21,6 +21,7 @@ from tests.integration.messaging.relaying import install
 from tests.integration.messaging.sample import QUEUE, on_the_wire, order_placed
 from tests.integration.messaging.wire import send, waiting
 
+pytestmark = [pytest.mark.long, pytest.mark.slow]
 TYPE = "order.placed.v1"
 DEAD = "credit.dead-letters"
 ARCHIVE = """
