@@ -92,27 +92,34 @@ async def provide_statements(connection: asyncpg.Connection) -> bool:
     if not found:
         log.warning("the server does not bring %s: no statement is measured", EXTENSION)
         return False
-    try:
-        await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}")
-    except asyncpg.InsufficientPrivilegeError:
-        log.warning("this role may not make %s: no statement is measured", EXTENSION)
+    if not await _made(connection, "public"):
         return False
     await forget_passwords(connection)
     return True
 
 
 async def provide_slow_statements(connection: asyncpg.Connection, service: str) -> None:
-    """`connection` is to the service's database, of a role that may make the extension. The
-    service's application may then call
-    `operations.slow_statements()`.
+    """`connection` is to the service's database. The service's application may then call
+    `operations.slow_statements()`, unless the role of `connection` may not make the extension.
     """
+    await connection.execute("CREATE SCHEMA IF NOT EXISTS operations")
+    if not await _made(connection, "operations"):
+        return
     await connection.execute(
         f"""
-        CREATE SCHEMA IF NOT EXISTS operations;
-        CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA operations;
         {SLOW_STATEMENTS};
         REVOKE ALL ON FUNCTION operations.slow_statements() FROM PUBLIC;
         GRANT USAGE ON SCHEMA operations TO {service}_app;
         GRANT EXECUTE ON FUNCTION operations.slow_statements() TO {service}_app;
         """
     )
+
+
+async def _made(connection: asyncpg.Connection, schema: str) -> bool:
+    """Whether the extension is in this database, where this role may make it or has it already."""
+    try:
+        await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {schema}")
+    except asyncpg.InsufficientPrivilegeError:
+        log.warning("this role may not make %s: no statement is measured", EXTENSION)
+        return False
+    return True

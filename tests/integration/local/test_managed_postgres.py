@@ -46,7 +46,9 @@ async def managed(postgres_server: PostgresServer) -> AsyncIterator[Managed]:
     try:
         await superuser.execute(
             f"CREATE ROLE {admin} LOGIN CREATEROLE CREATEDB PASSWORD '{SECRET}';"
-            f"GRANT CONNECT ON DATABASE postgres TO {admin}"
+            f"GRANT CONNECT ON DATABASE postgres TO {admin};"
+            # Made by who may: in the databases of the services it is still missing.
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
         )
         yield made
     finally:
