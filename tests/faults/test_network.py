@@ -15,6 +15,8 @@ LINES: dict[str, Callable[[World], Proxy]] = {
     "rabbitmq": lambda world: world.rabbitmq,
 }
 SECONDS = 1.5
+PROXY_SECONDS = 40.0
+"""Longer than Postgres lets a transaction rest (30 s), and than it lets one last from 17 on."""
 
 
 async def away(line: Proxy) -> None:
@@ -88,9 +90,13 @@ async def test_all_that_was_accepted_is_finished_when_the_line_is_well_again(
 async def test_connections_that_are_dead_without_saying_so_are_given_up(
     world: World, server: str
 ) -> None:
+    """Before 17 Postgres keeps the locks of a client that is lost between two messages of one
+    statement until the proxy in between gives the connection up; the others go before.
+    """
     line = LINES[server](world)
     async with world.under_load():
         line.forget()
+        asyncio.get_running_loop().call_later(PROXY_SECONDS, line.end_forgotten)
         await asyncio.sleep(SECONDS)
 
 

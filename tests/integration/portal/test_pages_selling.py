@@ -257,8 +257,9 @@ async def test_sales_are_a_sellers_own_and_come_page_by_page(
 ) -> None:
     mine = [own(behind, seller) for _ in range(PAGE_SIZE + 1)]
     foreign = own(behind, seller)
-    for vehicle_id in mine:
-        await heard(transactions, uuid7(), RESERVED, 1, seller.id, vehicle_id)
+    # Those of one millisecond are in any order.
+    for order_id, vehicle_id in zip(sorted(uuid7() for _ in mine), mine, strict=True):
+        await heard(transactions, order_id, RESERVED, 1, seller.id, vehicle_id)
     await heard(transactions, uuid7(), RESERVED, 1, uuid7(), foreign)
     first = (await shop.get("/sales")).text
     (older,) = re.findall(r'href="(/sales\?after=[^"]+)"', first)
