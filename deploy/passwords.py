@@ -17,7 +17,7 @@ class Passwords:
     """
 
     def __init__(self, path: Path, *, of: "Passwords | None" = None) -> None:
-        self._path = path
+        self.path = path
         self._of = of
         kept = of is None and path.is_file()
         self._known: dict[str, str] = json.loads(path.read_text()) if kept else {}
@@ -85,11 +85,11 @@ class Passwords:
         if self._of is None and self._seen != (stamp := self._stamp()):
             self._seen = stamp
             if stamp is not None:
-                self._known = json.loads(self._path.read_text())
+                self._known = json.loads(self.path.read_text())
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
-            found = self._path.stat()
+            found = self.path.stat()
         except FileNotFoundError:
             return None
         return found.st_ino, found.st_mtime_ns
@@ -103,11 +103,11 @@ class Passwords:
         return self._known[name]
 
     def _write(self) -> None:
-        draft = self._path.with_suffix(".draft")
+        draft = self.path.with_suffix(".draft")
         draft.unlink(missing_ok=True)
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(self._known, indent=2) + "\n")
-        draft.replace(self._path)
+        draft.replace(self.path)
         self._seen = self._stamp()
 
 

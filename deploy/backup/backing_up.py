@@ -1,19 +1,21 @@
 """One backup: databases, erasure ledger and keys, each in a file of its own."""
 
 import io
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 from deploy.backup.cluster import Server, Tell, take
 from deploy.backup.failure import BackupFailed
-from deploy.backup.sealed import seal
+from deploy.backup.sealed import checksum, seal
 from deploy.backup.sets import BackupSet, Folder, new_name, path_of
 
 
 async def back_up(
     folder: Folder, server: Server, ledger: Path, keys: Path, tell: Tell
 ) -> BackupSet:
-    """Make a backup inside `folder.exclusive()`. There is no ledger before the first erasure.
+    """Make a backup inside `folder.exclusive()`. There is no ledger before the first erasure. A
+    file of keys that ends in `.age` is encrypted already.
 
     Raises BackupFailed; nothing half-done stays then.
     """
@@ -34,8 +36,12 @@ async def back_up(
         # After the databases: whoever is erased in them is in the ledger.
         for kind, place in (("ledger", ledger), ("keys", keys)):
             if kind == "keys" or place.exists():
-                content = io.BytesIO(place.read_bytes())
-                files[paths[kind]] = seal(content, draft(kind), recipient)
+                if place.suffix == ".age":
+                    shutil.copyfile(place, draft(kind))
+                    files[paths[kind]] = checksum(place)
+                else:
+                    content = io.BytesIO(place.read_bytes())
+                    files[paths[kind]] = seal(content, draft(kind), recipient)
         for path in paths.values():
             if path in files:
                 (folder.path / path).with_suffix(".draft").replace(folder.path / path)

@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deploy.backup.failure import BackupFailed
-from deploy.backup.sets import MOVES_AWAY, Folder, description, expired
+from deploy.backup.sets import MOVES_AWAY, BackupSet, Folder, description, expired
 
 ONCE = Config(
     connect_timeout=10,
@@ -116,6 +116,21 @@ class Copies:
                 for page in pages
                 for each in page.get("Contents", ())
             }
+
+
+def wanted(folder: Folder, name: str | None, tell: Callable[[str], None]) -> BackupSet:
+    """A backup by its name, or the newest; from the store where it is not here. Raises
+    BackupFailed.
+    """
+    here, copies = folder.names(), Copies.named()
+    if name is None:
+        known = sorted({*here, *(copies.names() if copies else [])})
+        if not known:
+            raise BackupFailed(f"there is no backup in {folder.path}")
+        name = known[-1]
+    if name not in here and copies is not None:
+        copies.fetch(folder, name, tell)
+    return folder.read(name)
 
 
 def _moves_away(path: str) -> bool:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -92,7 +92,9 @@ def put_back(
         recover(place.draft, until, Passwords(keys).password(SUPERUSER))
         merge_ledgers(folder, identity, place.ledger)
         moment = until[0] if until else found.started_at
-        mark = {"backup": found.name, "moment": moment.isoformat()}
+        # No two restores are the same, also of one backup.
+        now = datetime.now(UTC).isoformat()
+        mark = {"backup": found.name, "moment": moment.isoformat(), "restored_at": now}
         (place.draft / MARK).write_text(json.dumps(mark))
     except OSError as error:
         shutil.rmtree(place.draft, ignore_errors=True)

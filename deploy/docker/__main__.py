@@ -7,12 +7,14 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Annotated
 
 import typer
 
 from deploy.auth import kept_auth
+from deploy.backup.failure import BackupFailed
 from deploy.docker.volumes import (
     AUTHORITY,
     OWN,
@@ -112,6 +114,41 @@ def checker() -> None:
     from deploy.local.checker import run
 
     run(_own())
+
+
+@app.command()
+def backup(what: str, name: Annotated[str | None, typer.Argument()] = None) -> None:
+    """Back up each day (`daily`), or `check` or `restore` a backup with the identity from the
+    standard input; make an identity up (`new-identity`).
+    """
+    from deploy.docker import backups
+
+    commands: dict[str, Callable[[], bool | None]] = {
+        "daily": lambda: backups.make_each_day(_own()),
+        "new-identity": backups.new_identity,
+        "check": lambda: backups.check(name),
+        "restore": lambda: backups.restore(name),
+    }
+    with one_line_errors():
+        if what not in commands:
+            raise StartFailure(f"{what!r} is not one of {', '.join(commands)}")
+        try:
+            if commands[what]() is False:
+                raise StartFailure("not every invariant holds, see above")
+        except BackupFailed as error:
+            raise StartFailure(str(error)) from None
+
+
+@app.command()
+def restored() -> None:
+    """Before any service starts on restored databases: erase again, and rewind the queues."""
+    from deploy.docker import backups
+
+    with one_line_errors():
+        try:
+            backups.go_on(_own())
+        except BackupFailed as error:
+            raise StartFailure(str(error)) from None
 
 
 @app.command(context_settings=FORWARDED)

@@ -3,6 +3,8 @@
 Each is at SECRETS in the containers it belongs to; the job that fills them sees them below OWN.
 """
 
+import io
+import os
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +19,7 @@ from deploy.rabbitmq.tls import tls_settings
 from deploy.secret_settings import write_secrets
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
+from libs.runtime.failure import StartFailure
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 OWN = SECRETS.with_name("own")
@@ -25,6 +28,10 @@ READABLE = 0o644
 SETTINGS = "settings"
 """The folder of a service's secrets, each in a file that the service reads again."""
 AUTHORITY, CERTIFICATE = "authority", "server.pem"
+SEALED_KEYS = "keys.json.age"
+"""All passwords and keys, as backups hold them: only BACKUP_RECIPIENT can read them."""
+HANDED = ("databases", "broker", "restored", "backup", "checker", "tests")
+"""Containers with secrets of their own beside the services and servers."""
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 PGBOUNCER_PORT = 6432
 HOSTS = {name: (name, *LOOPBACK) for name in ("db", "rabbitmq", "pgbouncer")}
@@ -80,7 +87,7 @@ def make_up(secrets: Path, own: Path) -> None:
     everything = Passwords(secrets / "secrets.json")
     for role in ROLES:  # of the people who sign in: only the tools of this machine read them
         installation(everything).sign_in_password(role)
-    for name in ("databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES)):
+    for name in (*HANDED, *(spec.name for spec in SERVICES)):
         draft = own / name / "handed.json"  # a container that starts meanwhile finds all or none
         made = installation(Passwords(draft, of=everything))
         ask_for(name, made)
@@ -118,6 +125,7 @@ def make_up(secrets: Path, own: Path) -> None:
     _readable(own / "rabbitmq" / "conf.d" / "mercado.conf", settings)
     _readable(own / "rabbitmq" / "enabled_plugins", PLUGINS.read_text())
     _watchers(own, everything, authority)
+    _seal_keys(everything, own / "backup" / SEALED_KEYS)
     _delete_what_all_could_read(secrets)
 
 
@@ -136,6 +144,20 @@ def _watchers(own: Path, everything: Passwords, authority: Authority) -> None:
     _readable(own / "exporter" / "password", account.password)
     _readable(own / "exporter" / QUERIES.name, QUERIES.read_text())
     _readable(own / "exporter" / "ca.pem", authority.certificate.read_text())
+
+
+def _seal_keys(everything: Passwords, place: Path) -> None:
+    """Nobody needs them where nobody backs up."""
+    recipient = os.environ.get("BACKUP_RECIPIENT")
+    place.unlink(missing_ok=True)
+    if recipient:
+        from deploy.backup.failure import BackupFailed  # a native library, of use here only
+        from deploy.backup.sealed import seal
+
+        try:
+            seal(io.BytesIO(everything.path.read_bytes()), place, recipient)
+        except BackupFailed as error:
+            raise StartFailure(f"BACKUP_RECIPIENT: {error}") from None
 
 
 def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
@@ -158,6 +180,12 @@ def ask_for(name: str, made: Installation) -> None:
             made.broker_url(user)
     elif name == "tests":
         _, _ = made.superuser_url, made.management_url
+    elif name == "restored":
+        _, _ = made.superuser_url, made.broker_url(ADMINISTRATOR)
+        made.settings(service_named("customers"), "", 0)
+    elif name == "backup":  # it enters what it makes as the portal
+        made.backup_account()
+        made.settings(service_named("portal"), "", 0)
     elif name == "checker":  # it enters what it finds as the portal
         _, _ = made.superuser_url, made.management_url
         made.settings(service_named("portal"), "", 0)

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from deploy.backup import job
 from deploy.backup.checking import restore_aside
 from deploy.backup.cluster import Server, Tell
-from deploy.backup.copies import Copies
+from deploy.backup.copies import Copies, wanted
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import place_of, put_back
-from deploy.backup.sets import BackupSet, Folder
+from deploy.backup.sets import Folder
 from deploy.installation import ADMINISTRATOR, BACKUP, CHOREOGRAPHY, Installation
 from deploy.local import lifecycle
 from deploy.local.engine import Runtime, choose_runtime
@@ -28,7 +28,10 @@ from deploy.local.state import FOLDER, ROOT, NotUp
 from deploy.local.verify import UNREACHABLE, databases, record, show_report
 from libs.messaging.saga.choreography import read
 
-ONLY_PROCESSES = "this system has containers: only private processes (RUNTIME=local) are backed up"
+ONLY_PROCESSES = (
+    "this system has containers: `backup`, of the profile `backups`, makes its backups, and "
+    "`docker compose run restore` brings them back (see the README)"
+)
 SETTLES_SECONDS = 120.0
 LOOK_AGAIN_SECONDS = 2.0
 
@@ -78,7 +81,7 @@ def check_newest(name: str | None) -> bool:
     """Restore a backup aside and throw it away again; whether all is well. Raises BackupFailed."""
     folder, console = backups(), Console(soft_wrap=True)
     with folder.exclusive():
-        found = _found(folder, name)
+        found = wanted(folder, name, _say)
         started = time.monotonic()
         with console.status("") as status:
             checked = restore_aside(folder, found, place_of(FOLDER), status.update)
@@ -112,7 +115,7 @@ def restore(name: str | None, until: datetime | None) -> bool:
         if system.running:
             raise NotUp(f"{system.running[0]} runs: ./taskw down first")
     with folder.exclusive():
-        found = _found(folder, name)
+        found = wanted(folder, name, _say)
         _say(f"restoring backup {found.name} of {found.started_at.isoformat(timespec='seconds')}")
         before = put_back(
             folder, found, place_of(FOLDER), until=_log(until), tell=lambda line: _say(f"  {line}")
@@ -157,19 +160,6 @@ async def _report_at_rest(installation: Installation) -> Report:
             await record(report, installation)
             return report
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
-
-
-def _found(folder: Folder, name: str | None) -> BackupSet:
-    """A backup by its name, or the newest; from the store where it is not here."""
-    here, copies = folder.names(), Copies.named()
-    if name is None:
-        known = sorted({*here, *(copies.names() if copies else [])})
-        if not known:
-            raise BackupFailed(f"there is no backup in {folder.path}")
-        name = known[-1]
-    if name not in here and copies is not None:
-        copies.fetch(folder, name, _say)
-    return folder.read(name)
 
 
 @contextmanager

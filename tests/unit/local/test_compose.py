@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deploy.docker.volumes import OWN, RABBITMQ_SETTINGS, SECRETS
+from deploy.docker.volumes import HANDED, OWN, RABBITMQ_SETTINGS, SECRETS
 from deploy.local.state import ROOT
 from deploy.services import SERVICES
 from libs.messaging.inbox import subscriber
@@ -19,7 +19,7 @@ from tests.fixtures.compose import composed, copy_compose, with_compose
 from tests.fixtures.containers import IMAGES
 from tests.unit.local.test_env_example import settings_of
 
-BUILT = ("secrets", "databases", "broker", "checker", "tests", *(spec.name for spec in SERVICES))
+BUILT = ("secrets", *HANDED, *(spec.name for spec in SERVICES))
 DECIDED = {
     *("SERVICE", "HOST", "CHOREOGRAPHY", "CURSOR_SECRET", "OUTBOX_RETENTION_DAYS"),
     *("DATABASE_URL", "DB_URL", "DB_PASSWORD", "READER_DATABASE_URL", "DATABASE_READ_URL"),
@@ -62,9 +62,10 @@ def test_no_container_runs_as_root(containers: dict[str, Any]) -> None:
         for target, steps in zip(images[::2], images[1::2], strict=True)
     }
     targets = {each["build"]["target"] for each in containers.values() if "build" in each}
-    assert targets == {"run", "tests", "pgbouncer"}
+    assert targets == {"run", "backup", "tests", "pgbouncer"}
     assert {target: users[target] for target in targets} == {
         "run": ["mercado"],
+        "backup": ["mercado"],
         "tests": ["mercado"],
         "pgbouncer": ["nobody"],
     }
@@ -89,9 +90,11 @@ def test_each_container_sees_its_own_secrets_only(containers: dict[str, Any]) ->
     handed = dict[str, str]()
     for name, each in containers.items():
         for mount in each.get("volumes", ()):
-            if name == "secrets" and mount["source"] != "secrets":
+            if name == "secrets" and mount["source"].startswith("secrets-"):
                 handed[mount["source"]] = mount["target"]
-            elif name != "secrets" and mount["source"].startswith("secrets"):
+            elif mount["source"] == "secrets":
+                assert name in ("secrets", "restore"), "a restore brings the keys back"
+            elif mount["source"].startswith("secrets"):
                 assert mount["source"] == f"secrets-{SHARED.get(name, name)}"
                 assert mount["target"] == str(SECRETS)
                 assert mount["read_only"], name

@@ -1,6 +1,7 @@
 """The job of compose.yaml that makes the folder of the database, or says why it cannot be used."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -32,7 +33,14 @@ class Volume:
         (self.root / "data").symlink_to(".")
         self._programs = folder / "bin"
         self._programs.mkdir()
-        self._script: str = composed()["services"]["data"]["entrypoint"][-1].replace("$$", "$")
+        self.restored = folder / "restored" / "data"
+        script: str = composed()["services"]["data"]["entrypoint"][-1].replace("$$", "$")
+        for place, here in (
+            ("/var/lib/postgresql", self.root),
+            ("/var/lib/mercado-veiculo/restored/data", self.restored),
+        ):
+            script = script.replace(place, str(here))
+        self._script = script
 
     def start(self, major: int) -> tuple[int, str]:
         """Exit code and output of the job with the image of this Postgres."""
@@ -40,7 +48,7 @@ class Volume:
             (self._programs / name).write_text(text.format(major=major))
             (self._programs / name).chmod(0o755)
         done = subprocess.run(
-            ["bash", "-euc", self._script.replace("/var/lib/postgresql", str(self.root))],
+            ["bash", "-euc", self._script],
             env={
                 "PATH": f"{self._programs}:{os.environ['PATH']}",
                 "PGDATA": str(self.root / WHERE[major]),
@@ -50,6 +58,18 @@ class Volume:
             check=False,
         )
         return done.returncode, done.stdout + done.stderr
+
+    def restore(self, mark: str, major: int = 17) -> None:
+        """A backup is ready, as the job `restore` leaves it: with what stands in the root of the
+        volume beside the data.
+        """
+        shutil.rmtree(self.restored, ignore_errors=True)
+        (self.restored / "base").mkdir(parents=True)
+        (self.restored / "base" / mark).touch()
+        (self.restored / "data").mkdir()
+        (self.restored / "17").mkdir()
+        (self.restored / "PG_VERSION").write_text(f"{major}\n")
+        (self.restored / "restored.json").write_text(mark)
 
     def version(self, major: int) -> str:
         return (self.root / WHERE[major] / "PG_VERSION").read_text().strip()
@@ -98,3 +118,51 @@ def test_a_start_that_was_cut_off_begins_anew(volume: Volume, major: int) -> Non
 
     assert volume.version(major) == str(major)
     assert not half.exists()
+
+
+@pytest.mark.parametrize("major", [17, 18])
+def test_a_start_that_was_cut_off_while_it_moved_begins_anew(volume: Volume, major: int) -> None:
+    (volume.root / WHERE[major] / "base" / "half").mkdir(parents=True)
+
+    assert volume.start(major) == (0, "")
+
+    assert volume.version(major) == str(major)
+    assert not (volume.root / WHERE[major] / "base" / "half").exists()
+
+
+@pytest.mark.parametrize("major", [17, 18])
+def test_a_restored_backup_becomes_the_data_of_an_empty_volume(volume: Volume, major: int) -> None:
+    volume.restore("one", major)
+
+    for _ in range(2):
+        assert volume.start(major) == (0, "")
+
+    assert (volume.root / WHERE[major] / "base" / "one").exists()
+    assert volume.version(major) == str(major)
+
+
+def test_a_restored_backup_and_data_are_one_too_many(volume: Volume) -> None:
+    volume.start(17)
+    for mark in ("one", "two"):  # of one that went before, and of one that did not
+        volume.restore(mark)
+        code, output = volume.start(17)
+        assert code == 1
+        assert output == (
+            "a restored backup waits, and there is data: delete one of the two volumes, with docker"
+            " compose down and docker volume rm, the one that ends in _db or in _restored\n"
+        )
+        shutil.rmtree(volume.root)
+        volume.root.mkdir()
+        (volume.root / "data").symlink_to(".")
+        assert volume.start(17) == (0, "")
+        assert (volume.root / "base" / mark).exists()
+
+
+def test_a_restored_backup_of_another_postgres_is_refused_in_one_line(volume: Volume) -> None:
+    volume.restore("one", major=17)
+    assert volume.start(18) == (
+        1,
+        "the restored backup is of Postgres 17, and this is Postgres 18: choose its image with"
+        " POSTGRES_IMAGE in .env\n",
+    )
+    assert volume.start(17) == (0, "")

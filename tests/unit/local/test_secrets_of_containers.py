@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from deploy.backup import sealed
 from deploy.docker import volumes
 from deploy.installation import Installation
 from deploy.passwords import Passwords
-from deploy.services import SERVICES, ServiceSpec
+from deploy.services import SERVICES, ServiceSpec, service_named
+from libs.runtime.failure import StartFailure
 
 WATCHERS = ("prometheus", "grafana", "exporter")
-OTHERS = ("db", "rabbitmq", "pgbouncer", "databases", "broker", "checker", "tests", *WATCHERS)
-
 SERVERS = ("db", "rabbitmq", "pgbouncer")
+OTHERS = (*SERVERS, *volumes.HANDED, *WATCHERS)
 
 
 @pytest.fixture
@@ -58,6 +59,41 @@ def test_jobs_have_what_they_need_and_no_key_of_the_data(folders: tuple[Path, Pa
     assert of(own / "broker").administration() == of(everything).administration()
     assert known(own / "tests").keys() == {"postgres", "rabbitmq administrator"}
     assert known(own / "broker").keys() < known(everything).keys()
+
+
+def test_what_finishes_a_restore_can_erase_and_what_backs_up_can_record(
+    folders: tuple[Path, Path],
+) -> None:
+    everything, own = folders
+    customers, portal = service_named("customers"), service_named("portal")
+    restored, backup = of(own / "restored"), of(own / "backup")
+    assert restored.settings(customers, "", 0) == of(everything).settings(customers, "", 0)
+    assert restored.superuser_url == of(everything).superuser_url
+    assert backup.settings(portal, "", 0) == of(everything).settings(portal, "", 0)
+    assert backup.backup_account() == of(everything).backup_account()
+    for name, keys in (("restored", "customers"), ("backup", "portal")):
+        sealing = {each for each in known(own / name) if each.endswith((" data", " index"))}
+        assert sealing == {f"{keys} data", f"{keys} index"}
+
+
+def test_backups_get_all_keys_but_cannot_read_them(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything, own = folders
+    place = own / "backup" / volumes.SEALED_KEYS
+    assert not place.exists()
+    identity = sealed.new_identity()
+    monkeypatch.setenv("BACKUP_RECIPIENT", sealed.recipient_of(identity))
+    for _ in range(2):
+        volumes.make_up(everything, own)
+    with sealed.opened(place, identity) as stream:
+        assert json.loads(stream.read()) == known(everything)
+    monkeypatch.setenv("BACKUP_RECIPIENT", "age1nobody")
+    with pytest.raises(StartFailure, match=r"^BACKUP_RECIPIENT: 'age1nobody' is no age recipient"):
+        volumes.make_up(everything, own)
+    monkeypatch.delenv("BACKUP_RECIPIENT")
+    volumes.make_up(everything, own)
+    assert not place.exists()
 
 
 def test_servers_get_files_that_their_users_can_read_and_nothing_else(
