@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from deploy.backup.backing_up import back_up
 from deploy.backup.cluster import Server, Tell
 from deploy.backup.copies import Copies
@@ -44,6 +46,15 @@ def run(folder: Folder, source: Source, tell: Callable[[str], None], progress: T
             for name in copies.drop_expired(now):
                 tell(f"deleted {name} from {copies.url}: older than 30 days")
     return made
+
+
+def read_settings(file: Path) -> None:
+    """Let the environment have what a file such as `.env` says of backups and the environment does
+    not: a job that runs by itself has little else.
+    """
+    for name, value in dotenv_values(file).items():
+        if value and name.startswith(("BACKUP_", "AWS_")):
+            os.environ.setdefault(name, value)
 
 
 def log_folder() -> Path | None:

@@ -142,8 +142,10 @@ def backup(
     """Back up all databases as they are at one moment, the erasure ledger and the keys; copy them
     to the store that BACKUP_S3_URL names; delete what is older than 30 days.
     """
+    from deploy.backup.job import read_settings
     from deploy.local import backups  # seconds of imports, of use here only
 
+    read_settings(ROOT / ".env")
     if list_:
         backups.list_all()
     else:
@@ -162,10 +164,12 @@ def restore(
     ] = None,
 ) -> None:
     """Put a backup back, start the system on it, and check the invariants."""
+    from deploy.backup.job import read_settings
     from deploy.local import backups  # seconds of imports, of use here only
 
     if check and at:
         raise ValueError("--check restores a backup as it is: leave --at out")
+    read_settings(ROOT / ".env")
     if check:
         well = backups.check_newest(name)
     else:
