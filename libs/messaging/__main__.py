@@ -17,11 +17,15 @@ import asyncpg
 import typer
 from aio_pika.exceptions import AMQPError
 from pydantic import TypeAdapter, ValidationError
-from yarl import URL
 
 from libs.kernel.secret_files import SecretFileError, take_from_files
 from libs.messaging import topology
-from libs.messaging.broker_url import BrokerUrlError, parse_broker_url, parse_management_url
+from libs.messaging.broker_url import (
+    BrokerUrlError,
+    parse_broker_url,
+    parse_management_url,
+    vhost_of,
+)
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect, describe_refusal
 from libs.messaging.database_url import DatabaseUrlError, parse_database_url
 from libs.messaging.dead_letters import replay
@@ -164,10 +168,6 @@ def _run(work: Awaitable[Result]) -> Result:
     return asyncio.run(waiting())
 
 
-def _vhost(rabbitmq_url: str) -> str:
-    return URL(rabbitmq_url).path.removeprefix("/") or "/"
-
-
 def _finish(problems: list[str], well: str) -> None:
     for problem in problems:
         typer.echo(problem, err=True)
@@ -195,7 +195,7 @@ def topology_check(
     """
     wanted = topology.topology_of(_participants(document))
     _finish(
-        _run(topology.check(management_url, _vhost(rabbitmq_url), wanted)), "all as it should be"
+        _run(topology.check(management_url, vhost_of(rabbitmq_url), wanted)), "all as it should be"
     )
 
 
@@ -210,7 +210,7 @@ def topology_prune(
     holds messages or has consumers stays.
     """
     wanted = topology.topology_of(_participants(document))
-    vhost = _vhost(rabbitmq_url)
+    vhost = vhost_of(rabbitmq_url)
     if not yes:
         for line in _run(topology.unwanted(management_url, vhost, wanted)):
             typer.echo(line)

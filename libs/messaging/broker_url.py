@@ -1,14 +1,17 @@
 """RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL: what they may say, and what a refusal means.
 
 Over TLS the broker's certificate is always checked, against the authorities of the machine or the
-file that the parameter `cafile` names.
+file that the parameter `cafile` names. The hosts of a cluster stand in a list, as in
+`amqp://me:secret@mq-1:5672,mq-2:5672/shop`.
 """
 
+import random
+import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from aiormq.exceptions import AMQPError
 from yarl import URL
@@ -19,10 +22,44 @@ BrokerUrl: TypeAlias = str | Callable[[], str]
 PORTS = {"amqp": 5672, "amqps": 5671}
 FILES = ("cafile", "certfile", "keyfile")
 
+Connected = TypeVar("Connected")
+_HOSTS = re.compile(r"(?P<account>[^:/?#]+://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<rest>(?s:.*))")
+
+
+def one_host_each(text: str) -> list[str]:
+    """The same URL once for each host of its list, in that order."""
+    found = _HOSTS.fullmatch(text)
+    if found is None:
+        return [text]
+    return [found["account"] + host.strip() + found["rest"] for host in found["hosts"].split(",")]
+
+
+def places(url: BrokerUrl) -> list[URL]:
+    """Where the broker can be reached now, in the order of the list."""
+    return [URL(each) for each in one_host_each(url if isinstance(url, str) else url())]
+
 
 def of_this_moment(url: BrokerUrl) -> URL:
-    """Where to connect now."""
-    return URL(url if isinstance(url, str) else url())
+    """One of the places, by chance: clients spread over a cluster, and who comes back from a node
+    that is gone asks elsewhere sooner or later.
+    """
+    return random.choice(places(url))  # noqa: S311  # nosec B311  # no secret
+
+
+async def connect_to_any(
+    url: BrokerUrl, connect: Callable[[URL], Awaitable[Connected]]
+) -> Connected:
+    """What `connect` makes of the first place that lets it, asked one after the other in an order
+    of chance. Raises what `connect` raises of the last, where none does.
+    """
+    asked = places(url)
+    random.shuffle(asked)
+    for place in asked[:-1]:
+        try:
+            return await connect(place)
+        except Exception:  # noqa: S112  # nosec B112  # the last one's is told
+            continue
+    return await connect(asked[-1])
 
 
 class BrokerUrlError(ValueError):
@@ -30,7 +67,19 @@ class BrokerUrlError(ValueError):
 
 
 def parse_broker_url(text: str) -> URL:
-    """amqp:// or amqps:// as aiormq takes it. Raises BrokerUrlError."""
+    """amqp:// or amqps:// as aiormq takes it, with the first of its hosts. Raises BrokerUrlError
+    for what is wrong with any of them.
+    """
+    first, *_ = [_parse_place(each) for each in one_host_each(text)]
+    return first
+
+
+def vhost_of(text: str) -> str:
+    """The virtual host that this URL of a broker names."""
+    return places(text)[0].path.removeprefix("/") or "/"
+
+
+def _parse_place(text: str) -> URL:
     url = _parse(text, tuple(PORTS))
     for name in sorted(set(url.query) - set(FILES)):
         if name == "no_verify_ssl":

@@ -5,9 +5,8 @@ from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
 import sqlalchemy
-from yarl import URL
 
-from libs.messaging.broker_url import BrokerUrlError
+from libs.messaging.broker_url import BrokerUrlError, places
 from libs.messaging.database_url import DatabaseUrlError, hosts_of
 
 Tls: TypeAlias = Literal["remote", "required", "off"]
@@ -41,12 +40,12 @@ def check_database_is_private(url: sqlalchemy.URL, tls: Tls) -> None:
 
 def check_broker_is_private(text: str, tls: Tls) -> None:
     """As `check_database_is_private`, of RabbitMQ and its management API; raises BrokerUrlError."""
-    url = URL(text)
-    if url.scheme in ("amqp", "http") and not _may_be_plain(url.host or "", tls):
-        raise BrokerUrlError(
-            f"{url.scheme}:// sends passwords to {url.host} in plain text: write {url.scheme}s://,"
-            " with ?cafile=FILE for an authority of your own"
-        )
+    for url in places(text):
+        if url.scheme in ("amqp", "http") and not _may_be_plain(url.host or "", tls):
+            raise BrokerUrlError(
+                f"{url.scheme}:// sends passwords to {url.host} in plain text: write"
+                f" {url.scheme}s://, with ?cafile=FILE for an authority of your own"
+            )
 
 
 def is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ users who may configure nothing. Only `prune` deletes, and only what is empty an
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractQueue
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
-from libs.messaging.broker_url import BrokerUrlError, parse_management_url
+from libs.messaging.broker_url import BrokerUrlError, connect_to_any, parse_management_url
 from libs.messaging.dead_letters.moving import move_dead_letters
 from libs.messaging.saga.choreography import AnyParticipant
 
@@ -149,8 +150,9 @@ async def apply(rabbitmq_url: str, topology: Topology) -> int:
 
 
 async def _connected(rabbitmq_url: str) -> AbstractConnection:
-    return await aio_pika.connect(
-        rabbitmq_url, timeout=10, client_properties={"connection_name": "topology"}
+    return await connect_to_any(
+        rabbitmq_url,
+        partial(aio_pika.connect, timeout=10, client_properties={"connection_name": "topology"}),
     )
 
 

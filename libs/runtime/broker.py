@@ -4,8 +4,9 @@ import asyncio
 
 import aiormq
 from aiormq.exceptions import AMQPError
+from yarl import URL
 
-from libs.messaging.broker_url import describe_broker_refusal, parse_broker_url
+from libs.messaging.broker_url import connect_to_any, describe_broker_refusal
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
 
@@ -19,10 +20,13 @@ async def check_broker(settings: ServiceSettings) -> None:
     """
     if not settings.rabbitmq_url or settings.role == "api":
         return
-    url = parse_broker_url(settings.rabbitmq_url)
+    await connect_to_any(settings.rabbitmq_url, _check)
+
+
+async def _check(place: URL) -> None:
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await aiormq.connect(url)
+            connection = await aiormq.connect(place)
             await connection.close()
     except (AMQPError, OSError, TimeoutError) as error:
-        raise StartFailure(describe_broker_refusal(error, url)) from None
+        raise StartFailure(describe_broker_refusal(error, place)) from None

@@ -15,9 +15,8 @@ from datetime import datetime
 
 from cryptography.x509 import load_der_x509_certificate
 from prometheus_client import Gauge
-from yarl import URL
 
-from libs.messaging.broker_url import PORTS
+from libs.messaging.broker_url import PORTS, places
 from libs.messaging.database_url import hosts_of
 from libs.messaging.plain_text import PLAIN_MODES, ssl_mode
 from libs.messaging.supervision import Supervisor
@@ -81,9 +80,9 @@ def servers_with_tls(settings: ServiceSettings) -> Iterator[Server]:
             for host, port in hosts_of(database):
                 if host is not None and not host.startswith("/"):
                     yield Server(host, port or 5432, database=True)
-    broker = URL(settings.rabbitmq_url)
-    if broker.scheme == "amqps" and broker.host:
-        yield Server(broker.host, broker.port or PORTS["amqps"], database=False)
+    for broker in places(settings.rabbitmq_url):
+        if broker.scheme == "amqps" and broker.host:
+            yield Server(broker.host, broker.port or PORTS["amqps"], database=False)
 
 
 @asynccontextmanager

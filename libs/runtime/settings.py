@@ -8,7 +8,7 @@ from functools import cached_property
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import ClassVar, Literal, Self, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
@@ -21,6 +21,7 @@ from libs.messaging.broker_url import (
     BrokerUrlError,
     parse_broker_url,
     parse_management_url,
+    vhost_of,
 )
 from libs.messaging.database_url import (
     DatabaseUrlError,
@@ -316,7 +317,7 @@ class ServiceSettings(DatabaseSettings):
     @property
     def vhost(self) -> str:
         """The broker's virtual host, as RABBITMQ_URL names it."""
-        return unquote(urlsplit(self.rabbitmq_url).path.removeprefix("/")) or "/"
+        return vhost_of(self.rabbitmq_url)
 
     @property
     def serves_api(self) -> bool:

@@ -3,10 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 
+from libs.messaging.broker_url import connect_to_any
 from libs.messaging.database import Connection
 from libs.messaging.envelope import CONTENT_TYPE
 from libs.messaging.relay.archive import Archived, archived
@@ -17,8 +19,9 @@ PUBLISH_SECONDS = 5.0
 
 @asynccontextmanager
 async def connected(rabbitmq_url: str, name: str) -> AsyncIterator[AbstractConnection]:
-    connection = await aio_pika.connect(
-        rabbitmq_url, timeout=10, client_properties={"connection_name": name}
+    connection = await connect_to_any(
+        rabbitmq_url,
+        partial(aio_pika.connect, timeout=10, client_properties={"connection_name": name}),
     )
     async with connection:
         yield connection

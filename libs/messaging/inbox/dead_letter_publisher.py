@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from libs.messaging.broker_url import BrokerUrl, of_this_moment
+from libs.messaging.broker_url import BrokerUrl, connect_to_any
 from libs.messaging.dead_letters.copies import (
     HEADER_ATTEMPTS,
     HEADER_ERROR,
@@ -45,11 +46,12 @@ class DeadLetterPublisher:
                 raise
 
     async def _open(self) -> aio_pika.abc.AbstractExchange:
-        self._connection = await aio_pika.connect(
-            of_this_moment(self._url),
-            client_properties={"connection_name": f"{self._service} dead letters"},
+        name = {"connection_name": f"{self._service} dead letters"}
+        connection = await connect_to_any(
+            self._url, partial(aio_pika.connect, client_properties=name)
         )
-        channel = await self._connection.channel(on_return_raises=True)
+        self._connection = connection
+        channel = await connection.channel(on_return_raises=True)
         self._exchange = await channel.get_exchange(
             dead_letter_exchange(self._service), ensure=False
         )

@@ -1,7 +1,7 @@
 """Consumes from the broker: one FastStream subscription for each reaction feeds its consumer."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
@@ -12,6 +12,7 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from faststream.rabbit.schemas import QueueType
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
+from yarl import URL
 
 from libs.kernel.clock import Clock, utc_now
 from libs.messaging.broker_url import BrokerUrl, of_this_moment
@@ -29,6 +30,8 @@ from libs.messaging.supervision import Supervisor
 
 PREFETCH = 2 * BATCH
 """Messages the broker hands out ahead, for each queue: one batch at work, one arriving."""
+
+CONNECT_SECONDS = 5.0
 
 HEARTBEAT_SECONDS = 10
 """aiormq gives a connection up that is silent for three of these and three seconds: 33 seconds."""
@@ -53,6 +56,18 @@ come again.
 CLOSE_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
+
+
+class _Broker(RabbitBroker):
+    """Each first connection goes to a place of that moment."""
+
+    def __init__(self, place: Callable[[], URL], **options: Any) -> None:
+        super().__init__(place(), **options)
+        self._place = place
+
+    async def _connect(self) -> RobustConnection:
+        self._connection_kwargs["url"] = str(self._place())
+        return await super()._connect()
 
 
 @dataclass
@@ -80,15 +95,15 @@ class Subscriber(Generic[Unit]):
         window: InboxWindow,
         clock: Clock = utc_now,
     ) -> None:
-        self._broker = RabbitBroker(
-            of_this_moment(rabbitmq_url).update_query(
-                name=f"{participant.name} subscriber", heartbeat=HEARTBEAT_SECONDS
-            ),
+        self._name = f"{participant.name} subscriber"
+        self._url = rabbitmq_url
+        self._broker = _Broker(
+            self._place,
             apply_types=False,
             logger=None,
             reconnect_interval=1,
+            timeout=CONNECT_SECONDS,
         )
-        self._url = rabbitmq_url
         self._transactions = transactions
         self._inbox = Inbox(tables.inbox)
         self._clock = clock
@@ -151,15 +166,19 @@ class Subscriber(Generic[Unit]):
             async with self._connecting:
                 self._connection = await self._broker.connect()
             await subscription.subscriber.start()
-        self._keep_password()
+        self._keep_place()
         return CHECK_SECONDS
 
-    def _keep_password(self) -> None:
-        """aio-pika reconnects by itself, with the password that its connection knows."""
-        if self._connection is not None and not isinstance(self._url, str):
-            password = of_this_moment(self._url).password
-            if password != self._connection.url.password:
-                self._connection.url = self._connection.url.with_password(password)
+    def _keep_place(self) -> None:
+        """aio-pika reconnects by itself, to the place and with the password that its connection
+        knows.
+        """
+        if self._connection is not None:
+            self._connection.url = self._place()
+
+    def _place(self) -> URL:
+        place = of_this_moment(self._url)
+        return place.update_query(name=self._name, heartbeat=HEARTBEAT_SECONDS)
 
     async def ready(self) -> bool:
         """Every queue has its consumer at this moment, and none is failing."""

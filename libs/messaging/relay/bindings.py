@@ -12,9 +12,8 @@ from contextlib import suppress
 from urllib.parse import quote
 
 import httpx
-from yarl import URL
 
-from libs.messaging.broker_url import BrokerUrl, of_this_moment, parse_management_url
+from libs.messaging.broker_url import BrokerUrl, parse_management_url, vhost_of
 from libs.messaging.supervision import Supervisor
 
 log = logging.getLogger(__name__)
@@ -40,8 +39,7 @@ class BindingWatch:
         expected_queues: Mapping[str, Sequence[str]],
         every: float = EVERY_SECONDS,
     ) -> None:
-        vhost = URL(rabbitmq_url).path.removeprefix("/") or "/"
-        place = f"{quote(vhost, safe='')}/{quote(service, safe='')}"
+        place = f"{quote(vhost_of(rabbitmq_url), safe='')}/{quote(service, safe='')}"
         self.missing: list[str] = []
         self._service = service
         self._management = management_url
@@ -64,7 +62,8 @@ class BindingWatch:
 
     async def look(self) -> None:
         """Refresh `missing`. Raises httpx.HTTPError, and OSError of the URL's `cafile`."""
-        management = parse_management_url(str(of_this_moment(self._management)))
+        url = self._management
+        management = parse_management_url(url if isinstance(url, str) else url())
         # A proxy of the machine's environment does not lead to the broker.
         async with httpx.AsyncClient(
             verify=management.trusted(), timeout=TIMEOUT_SECONDS, trust_env=False

@@ -8,8 +8,9 @@ import aiormq
 from aiormq.abc import AbstractChannel
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity
+from yarl import URL
 
-from libs.messaging.broker_url import BrokerUrl, of_this_moment
+from libs.messaging.broker_url import BrokerUrl, connect_to_any, places
 
 HEARTBEAT_SECONDS = 10
 
@@ -37,7 +38,7 @@ class Broker:
         self.timeout = timeout
         self.missing_queues: dict[str, list[str]] = {}
         self._expected = dict(expected_queues or {})
-        self.user = of_this_moment(url).user or "guest"
+        self.user = places(url)[0].user or "guest"
         self._url = url
         self._connection: aiormq.Connection | None = None
         self._opening = asyncio.Lock()
@@ -52,16 +53,17 @@ class Broker:
             connection = self._connection
             if connection is None or not connection.is_opened:
                 await self.close()
-                connection = aiormq.Connection(
-                    of_this_moment(self._url).update_query(
-                        name=f"{self.exchange} relay", heartbeat=HEARTBEAT_SECONDS
-                    )
-                )
-                with broker_errors():
-                    async with asyncio.timeout(self.timeout):
-                        await connection.connect()
-                self._connection = connection
+                connection = self._connection = await connect_to_any(self._url, self._connect)
         await self.check_takes_messages()
+        return connection
+
+    async def _connect(self, place: URL) -> aiormq.Connection:
+        connection = aiormq.Connection(
+            place.update_query(name=f"{self.exchange} relay", heartbeat=HEARTBEAT_SECONDS)
+        )
+        with broker_errors():
+            async with asyncio.timeout(self.timeout):
+                await connection.connect()
         return connection
 
     async def answers(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from libs.messaging.broker_url import BrokerUrl, of_this_moment
+from libs.messaging.broker_url import BrokerUrl
 from libs.messaging.dead_letters.dead_letters import Choice, DeadLetter, DeadLetters
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.saga.choreography import DescribedParticipant
@@ -103,7 +103,8 @@ class DeadLetterDesk:
     def _letters(self) -> DeadLetters:
         if not self._url:
             raise DeadLetterError("RABBITMQ_OPERATOR_URL is not set")
-        return DeadLetters(self._participants, str(of_this_moment(self._url)))
+        url = self._url
+        return DeadLetters(self._participants, url if isinstance(url, str) else url())
 
 
 async def _returned(

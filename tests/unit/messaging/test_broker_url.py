@@ -1,8 +1,16 @@
 """The broker's two URLs: what is understood, and the sentence for what is not."""
 
 import pytest
+from yarl import URL
 
-from libs.messaging.broker_url import BrokerUrlError, parse_broker_url, parse_management_url
+from libs.messaging.broker_url import (
+    BrokerUrlError,
+    connect_to_any,
+    parse_broker_url,
+    parse_management_url,
+    places,
+    vhost_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +30,8 @@ def test_a_url_of_the_broker_is_kept_as_it_is(text: str) -> None:
     [
         ("http://me:secret@mq/", "does not begin with amqp:// or amqps://"),
         ("amqps:///x", "names no host"),
+        ("amqp://me:secret@mq,,other/x", "names no host"),
+        ("amqp://me:secret@mq:1,other:port/x", "is not a URL, or its port is not a number"),
         ("amqps://me:secret@mq:port/x", "is not a URL, or its port is not a number"),
         ("amqps://me:secret@mq/x?cafle=/ca.pem", "the parameter cafle is not known, leave it out;"),
         ("amqps://me:secret@mq/x?no_verify_ssl=1", "no_verify_ssl would trust any server"),
@@ -35,6 +45,34 @@ def test_what_the_broker_cannot_be_reached_with_is_one_sentence(text: str, sente
         parse_broker_url(text)
     assert str(refusal.value).startswith(sentence)
     assert "secret" not in str(refusal.value)
+
+
+def test_each_host_of_a_list_is_a_place_with_the_same_rest() -> None:
+    text = "amqps://me:a,b@mq-1:5671, mq-2,[::1]:5673/%2F?cafile=/a,b.pem"
+    assert list(map(str, places(text))) == [
+        "amqps://me:a,b@mq-1:5671/%2F?cafile=/a,b.pem",
+        "amqps://me:a,b@mq-2/%2F?cafile=/a,b.pem",
+        "amqps://me:a,b@[::1]:5673/%2F?cafile=/a,b.pem",
+    ]
+    assert parse_broker_url(text) == places(text)[0]
+    assert vhost_of(text) == "/"
+
+
+async def test_every_host_is_asked_until_one_answers_and_the_last_refusal_is_told() -> None:
+    asked: list[str] = []
+
+    async def connect(place: URL) -> str:
+        asked.append(str(place.host))
+        if place.host != "c":
+            raise ConnectionRefusedError(f"not {place.host}")
+        return "connected"
+
+    for _ in range(20):  # the order is one of chance
+        assert await connect_to_any("amqp://a,b,c/x", connect) == "connected"
+    asked.clear()
+    with pytest.raises(ConnectionRefusedError, match=r"not [ab]"):
+        await connect_to_any("amqp://a,b/x", connect)
+    assert sorted(asked) == ["a", "b"]
 
 
 def test_the_management_url_is_taken_apart() -> None:
