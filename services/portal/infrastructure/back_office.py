@@ -4,10 +4,10 @@ from functools import partial
 
 import httpx
 from fastapi import APIRouter
-from yarl import URL
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
+from libs.messaging.broker_url import vhost_of
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.choreography import Choreography
 from libs.runtime.loops import Loop
@@ -50,7 +50,7 @@ def back_office(
     choreography: Choreography,
 ) -> tuple[list[APIRouter], list[Loop]]:
     """Its pages, and what runs behind them. The caller closes `client`."""
-    vhost = URL(settings.rabbitmq_operator_url).path.removeprefix("/") or "/"
+    vhost = vhost_of(settings.rabbitmq_operator_url)
     broker = ManagementApi(settings.current_management, vhost, client)
     own = {settings.service: f"http://{settings.host}:{settings.port}"}
     probes = Probes({**settings.addresses, **own}, client)

@@ -1,5 +1,8 @@
 """The broker's two URLs: what is understood, and the sentence for what is not."""
 
+import re
+from pathlib import Path
+
 import pytest
 from yarl import URL
 
@@ -96,3 +99,16 @@ def test_what_the_management_cannot_be_reached_with_is_one_sentence(
         parse_management_url(text)
     assert str(refusal.value).startswith(sentence)
     assert "secret" not in str(refusal.value)
+
+
+def test_nobody_else_takes_a_broker_url_apart_as_if_it_named_one_host() -> None:
+    """yarl refuses a list of hosts: `places`, `parse_broker_url` and `vhost_of` know it."""
+    files = [file for name in ("libs", "services", "deploy") for file in Path(name).rglob("*.py")]
+    wrong = [
+        f"{file}: {line.strip()}"
+        for file in files
+        for line in file.read_text().splitlines()
+        if re.search(r"\b(URL|urlsplit|aio_pika\.connect|aiormq\.connect)\(.*rabbitmq_\w*url", line)
+    ]
+    assert files
+    assert not [each for each in wrong if "management" not in each]
