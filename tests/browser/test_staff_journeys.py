@@ -16,6 +16,7 @@ from tests.browser.conftest import Person
 from tests.e2e.system import System
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
 ]
@@ -30,12 +31,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch":
 EVERYWHERE = pytest.mark.parametrize(
     ("locale", "screen"),
     [
-        pytest.param(
-            locale,
-            screen,
-            id=f"{locale}-{name}",
-            marks=[] if (locale, name) == ("pt", "phone") else pytest.mark.long,
-        )
+        pytest.param(locale, screen, id=f"{locale}-{name}")
         for locale in LANGUAGES
         for name, screen in (("desk", DESK), ("phone", PHONE))
     ],

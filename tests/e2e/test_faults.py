@@ -31,6 +31,7 @@ async def test_purchases_survive_the_kill_of_every_service(system: System) -> No
     await _purchases_survive(system, kill_each)
 
 
+@pytest.mark.long
 async def test_purchases_survive_a_crash_of_the_broker(system: System) -> None:
     await _purchases_survive(system, system.servers.crash_rabbitmq)
 

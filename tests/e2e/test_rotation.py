@@ -10,7 +10,11 @@ from tests.e2e.quiet import invariants_hold
 from tests.e2e.rotating import all_ready, end_connections, rotate_while_buying
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]  # also where the machine is busy
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+]  # also where the machine is busy
 
 
 async def test_passwords_of_the_database_are_replaced(system: System) -> None:
@@ -48,7 +52,6 @@ async def test_passwords_of_the_broker_are_replaced(system: System) -> None:
     await invariants_hold(system)
 
 
-@pytest.mark.long
 async def test_data_keys_are_replaced_and_old_ones_go(system: System) -> None:
     keys = {
         spec.name: system.installation.passwords.keys(f"{spec.name} data")

@@ -11,6 +11,7 @@ from tests.fixtures.own_rabbitmq import own_rabbitmq
 from tests.fixtures.polling import eventually
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_a_trace_is_written_into_the_nodes_own_folder() -> None:
     with own_rabbitmq() as broker:

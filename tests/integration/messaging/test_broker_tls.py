@@ -139,6 +139,7 @@ def test_the_command_line_names_the_setting_that_is_wrong(
         main(["topology", "apply"])
 
 
+@pytest.mark.long
 async def test_a_certificate_is_renewed_while_connections_go_on(
     rabbitmq: OwnRabbitMQ, authority: Authority
 ) -> None:

@@ -29,6 +29,7 @@ async def rabbitmq() -> AsyncIterator[OwnRabbitMQ]:
         yield server
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)  # rabbitmqctl is an Erlang node of its own each time
 async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
