@@ -10,7 +10,10 @@ command -v python3 >/dev/null || fail "python3 is missing: apt-get install pytho
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
   fail "$(python3 --version) is too old: 3.11 or newer is needed"
 
-mark=$( (python3 --version; cat requirements.txt) | sha256sum)
+# A job of cron finds another python3 in its PATH: what is made stays, as long as its own works.
+python=.venv/bin/python
+"$python" --version >/dev/null 2>&1 || python=python3
+mark=$( ("$python" --version; cat requirements.txt) | sha256sum)
 is_made() { [ -x .venv/bin/task ] && [ "$(cat .venv/made-from 2>/dev/null)" = "$mark" ]; }
 is_made && exit 0
 
@@ -45,5 +48,5 @@ if ! .venv/bin/uv pip sync --system-certs --quiet --compile-bytecode --python .v
   pip install $quiet --require-hashes --requirement requirements.txt ||
     fail "the packages cannot be installed"
 fi
-echo "$mark" >.venv/made-from
+( (.venv/bin/python --version; cat requirements.txt) | sha256sum) >.venv/made-from
 echo "setup: done in $(($(date +%s) - started)) s"
