@@ -185,7 +185,7 @@ def data(folder: Path) -> list[str]:
     label = f"label=com.docker.compose.project={name}"
     volumes = _run(["docker", "volume", "ls", "--quiet", "--filter", label], quiet=True)
     listed = _run(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], quiet=True)
-    ours = {f"mercado-veiculo{kind}:{name}" for kind in ("", "-pgbouncer", "-tests")}
+    ours = {f"mercado-veiculo{kind}:{name}" for kind in ("", "-backup", "-pgbouncer", "-tests")}
     return [
         *(f"volume {each}" for each in sorted(volumes.stdout.split())),
         *(f"image {each}" for each in sorted(ours.intersection(listed.stdout.split()))),

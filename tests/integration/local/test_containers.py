@@ -85,7 +85,7 @@ def test_names_of_two_checkouts_called_alike_differ(tmp_path: Path) -> None:
         ours = {each for each in images if each.startswith("mercado-veiculo")}
         named.append({found["name"]} | volumes | ours)
 
-    assert len(named[0]) == 1 + len(found["volumes"]) + 3
+    assert len(named[0]) == 1 + len(found["volumes"]) + 4
     assert not named[0] & named[1]
 
 

@@ -105,6 +105,13 @@ def test_each_container_sees_its_own_secrets_only(containers: dict[str, Any]) ->
     }
 
 
+def test_what_deletes_the_system_leaves_its_backups() -> None:
+    found = composed()
+    volumes = found["volumes"]
+    assert [name for name, each in volumes.items() if each.get("external")] == ["backups"]
+    assert volumes["backups"]["name"] == f"{found['name']}_backups"
+
+
 def test_a_service_has_the_time_to_finish_what_it_has_in_hand(containers: dict[str, Any]) -> None:
     relay = RelaySettings()
     longest = (
