@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from typing import Any
 
+import pytest
 from aio_pika.abc import AbstractChannel
 from opentelemetry import trace
 from sqlalchemy import text
@@ -10,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
+from libs.messaging.inbox.consumer import QueueConsumer
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import (
@@ -105,11 +108,23 @@ async def test_a_reaction_that_lingers_takes_what_comes_meanwhile_into_its_trans
 
 
 async def test_stopping_ends_the_lingering_and_settles_what_was_taken(
-    engine: AsyncEngine, channel: AbstractChannel, subscribe: Subscribe
+    engine: AsyncEngine,
+    channel: AbstractChannel,
+    subscribe: Subscribe,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    arrived = asyncio.Event()  # the broker counts a message as handed out while it is on its way
+    take = QueueConsumer.take
+
+    def noted(consumer: Any, message: Any) -> None:
+        take(consumer, message)
+        arrived.set()
+
+    monkeypatch.setattr(QueueConsumer, "take", noted)
     subscriber = await subscribe(batch_delay=60.0)
     await send(channel, sample.on_the_wire(sample.order_placed()))
-    await until_taken(channel)
+    async with asyncio.timeout(30):
+        await arrived.wait()
     assert await reserved(engine) == []
     async with asyncio.timeout(5):
         await subscriber.stop()
