@@ -163,7 +163,8 @@ def tests(context: typer.Context) -> None:
         (15672, "TCP:rabbitmq:15672"),
     ):
         subprocess.Popen(
-            ["socat", "-d0", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr", server]
+            ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork,reuseaddr", server],
+            stderr=subprocess.DEVNULL,  # a line for each connection that a test resets
         )
     found = replace(
         _own(),
