@@ -120,9 +120,12 @@ def test_a_pod_has_the_time_that_a_container_has() -> None:
 
 def test_one_service_keeps_files_as_in_compose() -> None:
     keepers = [
-        name
-        for name, each in compose()["services"].items()
-        if any(str(volume).startswith("files:") for volume in each.get("volumes", []))
+        spec.name
+        for spec in SERVICES
+        if any(
+            volume.startswith("files:")
+            for volume in compose()["services"][spec.name].get("volumes", [])
+        )
     ]
     assert keepers == [KEEPS_LEDGER]
 

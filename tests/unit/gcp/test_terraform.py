@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from deploy.gcp.catalogue import FILE, KEEPS_A_LEDGER, TERRAFORM, written
+from deploy.services import SERVICES
 from tests.documents.sections import ROOT
 from tests.unit.gcp import policies
 from tests.unit.gcp.hcl import resources, unknown_arguments
@@ -30,9 +31,12 @@ def test_the_services_that_terraform_reads_are_those_there_are() -> None:
 
 def test_the_service_with_the_ledger_is_the_one_that_has_the_files_in_containers() -> None:
     compose = (ROOT / "compose.yaml").read_text()
-    section = compose.partition(f"\n  {KEEPS_A_LEDGER}:\n")[2].partition("\n\n")[0]
-    assert '"files:/var/lib/mercado-veiculo/files"' in section
-    assert compose.count('"files:') == 1
+    keepers = [
+        spec.name
+        for spec in SERVICES
+        if '"files:' in compose.partition(f"\n  {spec.name}:\n")[2].partition("\n\n")[0]
+    ]
+    assert keepers == [KEEPS_A_LEDGER]
 
 
 def test_every_argument_is_one_that_the_provider_knows_and_none_is_missing() -> None:
