@@ -7,13 +7,23 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import asyncpg
+
+from tests.fixtures.polling import eventually
+
 ROOT = Path(__file__).parents[2]
 
 
 async def dies_at(
-    point: str, program: str, *arguments: str, environment: Mapping[str, str] | None = None
+    point: str,
+    program: str,
+    *arguments: str,
+    database: str,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Returns when the process is dead, by its own hand and at its point."""
+    """Returns when the process is dead, by its own hand and at its point, and `database` has ended
+    its transactions: the server keeps their locks until it sees the closed connection.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -34,3 +44,18 @@ async def dies_at(
         _, said = await process.communicate()
         raise AssertionError(f"it lives on after {point}: {said.decode()[-2000:]}") from None
     assert process.returncode == -signal.SIGKILL, said.decode()[-2000:]
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        await eventually(lambda: _rests(connection))
+    finally:
+        await connection.close()
+
+
+async def _rests(connection: asyncpg.Connection) -> bool:
+    """Whether nobody but this connection has a transaction open in its database."""
+    return bool(
+        await connection.fetchval(
+            "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+        )
+    )

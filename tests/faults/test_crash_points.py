@@ -147,7 +147,7 @@ async def scene(database: str, vhost: str, postgres_server: PostgresServer) -> A
 async def test_a_relay_killed_there_loses_nothing_and_repeats_what_was_in_flight(
     scene: Scene, point: str, kept: int, repeated: set[int]
 ) -> None:
-    await dies_at(point, "relay", scene.dsn, scene.broker)
+    await dies_at(point, "relay", scene.dsn, scene.broker, database=scene.dsn)
     assert await scene.waiting() == kept
     await scene.relayed()
     copies = await scene.copies()
@@ -172,6 +172,6 @@ async def test_a_subscriber_killed_there_has_each_effect_once(
     scene: Scene, point: str, *, committed: bool
 ) -> None:
     await scene.relayed()
-    await dies_at(point, "ledger", scene.ledger_url, scene.broker)
+    await dies_at(point, "ledger", scene.ledger_url, scene.broker, database=scene.ledger_url)
     assert bool(await scene.entries()) is committed
     await scene.finishes()

@@ -21,7 +21,7 @@ async def test_overdue_purchase_is_given_up_once_though_the_timer_was_killed(
     order_id = await buy(orders)
     await overdue(orders, order_id)
     worker = {"DATABASE_URL": orders_database, "RABBITMQ_URL": vhost, "ROLE": "worker", "PORT": "0"}
-    await dies_at(point, "services.orders.main", environment=worker)
+    await dies_at(point, "services.orders.main", database=orders_database, environment=worker)
     assert (GIVEN_UP in await stated(orders, order_id)) is recorded
 
     (timer,) = orders.service.loops

@@ -10,16 +10,11 @@ from tests.integration.payments.conftest import Payments
 
 pytestmark = pytest.mark.slow
 
-SERVICE = "services.payments.main"
 
-
-def worker(settings: PaymentsSettings, vhost: str) -> dict[str, str]:
-    return {
-        "DATABASE_URL": settings.database_url,
-        "RABBITMQ_URL": vhost,
-        "ROLE": "worker",
-        "PORT": "0",
-    }
+async def killed_at(point: str, settings: PaymentsSettings, vhost: str) -> None:
+    database = settings.database_url
+    worker = {"DATABASE_URL": database, "RABBITMQ_URL": vhost, "ROLE": "worker", "PORT": "0"}
+    await dies_at(point, "services.payments.main", database=database, environment=worker)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +37,7 @@ async def test_payment_is_charged_once_though_the_worker_was_killed(
 ) -> None:
     order_id = await payments.reserved()
     await payments.paid(order_id)
-    await dies_at(point, SERVICE, environment=worker(settings, vhost))
+    await killed_at(point, settings, vhost)
     left = "PROCESSED" if recorded else "PROCESSING"
     assert await payments.moved(order_id, "charge") == charged
     assert await payments.state(order_id) == left
@@ -77,7 +72,7 @@ async def test_payment_is_refunded_once_though_the_worker_was_killed(
     await payments.paid(order_id)
     await payments.gateway_turn()
     await payments.cancelled(order_id)
-    await dies_at(point, SERVICE, environment=worker(settings, vhost))
+    await killed_at(point, settings, vhost)
     assert await payments.moved(order_id, "refund") == refunded
     assert (await payments.state(order_id) == "REFUNDED") is recorded
 
@@ -97,7 +92,7 @@ async def test_code_expires_once_though_the_timer_was_killed(
 ) -> None:
     order_id = await payments.reserved()
     await payments.overdue(order_id)
-    await dies_at(point, SERVICE, environment=worker(settings, vhost))
+    await killed_at(point, settings, vhost)
     assert await payments.state(order_id) == ("EXPIRED" if recorded else "PENDING")
 
     await payments.loop("expiry")

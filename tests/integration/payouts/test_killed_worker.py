@@ -30,13 +30,9 @@ async def test_seller_is_paid_once_though_the_worker_was_killed(
     recorded: bool,
 ) -> None:
     order_id = await payouts.closed()
-    worker = {
-        "DATABASE_URL": settings.database_url,
-        "RABBITMQ_URL": vhost,
-        "ROLE": "worker",
-        "PORT": "0",
-    }
-    await dies_at(point, "services.payouts.main", environment=worker)
+    database = settings.database_url
+    worker = {"DATABASE_URL": database, "RABBITMQ_URL": vhost, "ROLE": "worker", "PORT": "0"}
+    await dies_at(point, "services.payouts.main", database=database, environment=worker)
     left = "PAID" if recorded else "PENDING"
     assert await payouts.transfers() == transfers
     assert await payouts.status(order_id) == left
