@@ -82,12 +82,13 @@ def _state(children: Children, ports: Ports, earlier: State | None) -> State:
     program has taken.
     """
     runs_already = children.running()
-    own = children.folder == ROOT / ".local"  # only there ports are as their variables say
+    # Only there ports are the usual ones, or as their variables say: elsewhere they are any free
+    # ones, so that no other system takes one while a server is started again.
+    own = children.folder == ROOT / ".local"
 
     def port(name: str, variable: str, before: int | None, usual: int) -> int:
         if before is None or not runs_already:
-            usual = before or usual
-            return ports.pick_named(variable, usual, ROOT) if own else ports.pick(usual)
+            return ports.pick_named(variable, before or usual, ROOT) if own else ports.pick(before)
         if name not in runs_already and not ports.take(before):
             raise StartFailed(
                 f"port {before} of {name} is in use by another program: "

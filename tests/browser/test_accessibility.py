@@ -12,6 +12,7 @@ from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
 ]
@@ -57,10 +58,7 @@ async def violations(page: Page, path: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "look",
-    ["light", *(pytest.param(each, marks=pytest.mark.long) for each in LOOKS if each != "light")],
-)
+@pytest.mark.parametrize("look", LOOKS)
 async def test_no_page_has_a_violation(
     look: str, market: Market, add_person: AddPerson, sign_in: SignIn, new_browser: Any
 ) -> None:

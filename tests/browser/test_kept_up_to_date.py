@@ -83,8 +83,9 @@ async def test_an_import_goes_on_being_shown_after_refused_polls(
     await expect(page.get_by_text(NOT_NOW)).to_be_hidden()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("status", "body"), TROUBLES)
-@pytest.mark.parametrize("place", ["/map", pytest.param("/operations", marks=pytest.mark.long)])
+@pytest.mark.parametrize("place", ["/map", "/operations"])
 async def test_a_page_of_figures_stays_as_it_is_while_its_polls_are_refused(
     add_person: AddPerson, sign_in: SignIn, place: str, status: int, body: str
 ) -> None:

@@ -41,7 +41,8 @@ async def speak(context: BrowserContext, page: Page, locale: str) -> None:
     await context.add_cookies([{"name": "locale", "value": locale, "url": page.url}])
 
 
-@pytest.mark.parametrize("width", [390, pytest.param(1350, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("width", [390, 1350])
 async def test_nothing_jumps_when_the_typeface_comes(
     add_person: AddPerson, sign_in: SignIn, width: int
 ) -> None:

@@ -17,6 +17,7 @@ from tests.browser.chromium import fits
 from tests.fixtures.polling import eventually
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.slow,
     pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
 ]
@@ -28,11 +29,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
 }
 TAGS = {"en": "en-GB", "pt": "pt-BR", "es": "es-UY"}
-RUNS = [
-    pytest.param(locale, look, marks=() if (locale, look) == ("pt", "phone") else pytest.mark.long)
-    for locale in TAGS
-    for look in LOOKS
-]
+RUNS = [(locale, look) for locale in TAGS for look in LOOKS]
 
 
 @dataclass

@@ -14,14 +14,17 @@ from tests.e2e.patience import unless_too_late, until_answered
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # also where the machine is busy
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]  # also where the machine is busy
 
 PRICE = 1_000
 PURCHASES = 30
 SALES = 12  # all paid for before a code expires
 
 
-@pytest.mark.long
 async def test_purchases_survive_the_kill_of_every_service(system: System) -> None:
     def kill_each() -> None:
         for spec in SERVICES:
@@ -31,7 +34,6 @@ async def test_purchases_survive_the_kill_of_every_service(system: System) -> No
     await _purchases_survive(system, kill_each)
 
 
-@pytest.mark.long
 async def test_purchases_survive_a_crash_of_the_broker(system: System) -> None:
     await _purchases_survive(system, system.servers.crash_rabbitmq)
 
@@ -40,7 +42,6 @@ async def test_purchases_survive_a_crash_of_the_database(system: System) -> None
     await _purchases_survive(system, system.servers.crash_postgres)
 
 
-@pytest.mark.long
 async def test_sellers_are_paid_although_the_broker_crashes(system: System) -> None:
     market = system.market()
     try:

@@ -174,6 +174,7 @@ async def book(tills: ServiceClient) -> None:
     assert answer.status_code == 201, answer.text
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["postgres", "rabbitmq"])
 async def test_a_service_stops_though_a_server_says_nothing(

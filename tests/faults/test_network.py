@@ -60,13 +60,20 @@ async def broken_off_at_once(line: Proxy) -> None:
     line.reset_after(300, Way.DOWN)
 
 
-LIKE_THEM = (reset, deaf, mute, slow, broken_off_coming_down, broken_off_at_once)
+LIKE_THEM = (
+    silent,
+    broken_off_going_up,
+    reset,
+    deaf,
+    mute,
+    slow,
+    broken_off_coming_down,
+    broken_off_at_once,
+)
 
 FAULTS = [
     away,
     cut,
-    silent,
-    broken_off_going_up,
     *(pytest.param(each, marks=pytest.mark.long) for each in LIKE_THEM),
 ]
 

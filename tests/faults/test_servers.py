@@ -89,11 +89,11 @@ async def exchange_is_missing(world: World) -> AsyncIterator[None]:
 
 
 Fault = Callable[[World], AbstractAsyncContextManager[None]]
-REFUSE: list[Fault] = [
+REFUSE = [
     database_restarts,
     database_is_read_only,
-    database_has_few_connections,
-    table_is_locked,
+    pytest.param(database_has_few_connections, marks=pytest.mark.long),
+    pytest.param(table_is_locked, marks=pytest.mark.long),
 ]
 
 

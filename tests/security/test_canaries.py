@@ -126,6 +126,7 @@ async def dead_letter(channel: aio_pika.abc.AbstractChannel) -> None:
     await channel.default_exchange.publish(message, "orders.on.payment.processed.v1")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_nobody_is_given_away(

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import asyncpg
 import httpx
 from validate_docbr import CPF
 
+from deploy.local.ports import Ports
 from services.customers.infrastructure.settings import CustomersSettings
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient
@@ -140,9 +140,8 @@ async def broken_table(database: str) -> AsyncIterator[None]:
 @asynccontextmanager
 async def serving_process(database: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     """The service as it runs in production; its output is in `folder/log`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    ports = Ports()  # the port is held until the process ends
+    port = ports.pick()
     settings = {
         "DATABASE_URL": database,
         "ROLE": "api",

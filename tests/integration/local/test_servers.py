@@ -40,6 +40,7 @@ async def test_guest_is_refused_by_a_private_broker(rabbitmq_server: RabbitMQSer
         await connect(f"amqp://guest:guest@{place.hostname}:{place.port}/")
 
 
+@pytest.mark.long
 def test_private_servers_listen_on_the_loopback_only() -> None:
     with own_rabbitmq() as rabbitmq:
         listening = [

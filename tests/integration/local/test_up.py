@@ -13,7 +13,7 @@ from deploy.local.processes import recorded
 from deploy.local.state import State, load_state
 from tests.integration.local.systems import command, kill, own_place, private_only, records, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), private_only]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), private_only]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,6 @@ def test_system_comes_up_says_so_again_starts_what_was_killed_and_goes_down(fold
         is_ready(state, "orders")
 
 
-@pytest.mark.long
 def test_data_outlives_a_stop_and_a_start_that_was_killed(folder: Path) -> None:
     code, output = run(folder, "up")
     assert code == 0, output
@@ -89,7 +88,6 @@ def test_data_outlives_a_stop_and_a_start_that_was_killed(folder: Path) -> None:
     httpx.get(url, headers={"X-Tenant-Id": "acme"}).raise_for_status()
 
 
-@pytest.mark.long
 def test_ctrl_c_ends_dev_well(folder: Path) -> None:
     with command(folder, "up", "--follow") as dev:
         assert dev.stdout is not None
@@ -114,7 +112,6 @@ def kill_a_start(folder: Path) -> None:
         starting.kill()
 
 
-@pytest.mark.long
 def test_service_that_cannot_start_shows_why_and_everything_is_stopped(folder: Path) -> None:
     code, output = run(folder, "up", CODE_LIFETIME_SECONDS="soon")
 
@@ -125,7 +122,6 @@ def test_service_that_cannot_start_shows_why_and_everything_is_stopped(folder: P
     assert recorded(folder) == []
 
 
-@pytest.mark.long
 def test_interrupted_start_leaves_nothing_running(folder: Path) -> None:
     with command(folder, "up") as starting:
         assert starting.stdout is not None

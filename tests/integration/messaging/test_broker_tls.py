@@ -107,6 +107,7 @@ async def test_its_management_is_read_over_it(prepared: OwnRabbitMQ) -> None:
     ]
 
 
+@pytest.mark.long
 async def test_a_start_takes_a_broker_whose_authority_is_named(rabbitmq: OwnRabbitMQ) -> None:
     await check_broker(settings(rabbitmq.url))
 

@@ -94,6 +94,7 @@ def _rounds() -> float:
     return REGISTRY.get_sample_value("outbox_batch_seconds_count", {"service": SERVICE}) or 0.0
 
 
+@pytest.mark.long
 async def test_events_in_the_way_of_others_are_parked_and_still_go_out_in_order(
     shop: Outlet,
 ) -> None:

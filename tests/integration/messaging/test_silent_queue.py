@@ -37,8 +37,9 @@ async def _tell(rabbitmq: OwnRabbitMQ, what: str) -> None:
     await asyncio.to_thread(rabbitmq.control, "eval", f"ok = sys:{what}({server}).")
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("published_before", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.parametrize("published_before", [True, False])
 async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
     shop: Outlet, rabbitmq: OwnRabbitMQ, *, published_before: bool
 ) -> None:

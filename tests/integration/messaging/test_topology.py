@@ -107,6 +107,7 @@ async def test_applying_moves_dead_letters_out_of_the_queue_of_an_earlier_versio
         assert await waiting(channel, "credit.dead") == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 async def test_checking_names_what_is_no_longer_wanted_and_pruning_takes_what_is_empty(
     broker: str, channel: AbstractChannel, rabbitmq_server: RabbitMQServer
@@ -205,6 +206,7 @@ async def test_what_the_broker_itself_gives_up_reaches_the_dead_letters(
             break
 
 
+@pytest.mark.long
 async def test_a_crash_loop_of_consumers_sends_no_good_message_to_the_dead_letters(
     channel: AbstractChannel, broker: str
 ) -> None:

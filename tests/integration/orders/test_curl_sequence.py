@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local.ports import Ports
 from tests.fixtures.polling import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -39,17 +39,11 @@ curl -X GET "http://localhost:8000/orders?limit=5" \\
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 async def port(orders_database: str) -> AsyncIterator[int]:
     """The port of the orders service, running as a process of its own."""
-    port = free_port()
+    ports = Ports()  # the port is held until the process ends
+    port = ports.pick()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

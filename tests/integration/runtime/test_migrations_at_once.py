@@ -102,6 +102,7 @@ async def test_two_migrations_at_once_both_succeed(
                 assert list(answers) == ["done", "done"]
 
 
+@pytest.mark.long
 async def test_a_migration_that_waits_says_so_and_has_made_nothing(
     database: str, caplog: pytest.LogCaptureFixture
 ) -> None:

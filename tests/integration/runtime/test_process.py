@@ -16,6 +16,7 @@ import aio_pika
 import asyncpg
 import httpx
 
+from deploy.local.ports import Ports
 from tests.fixtures.polling import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -34,17 +35,11 @@ class Process:
         return code, self.log.read().decode()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @asynccontextmanager
 async def started(environment: Mapping[str, str]) -> AsyncIterator[Process]:
     """The notes service as a process, killed at the end if it still runs."""
-    port = environment.get("PORT") or str(free_port())
+    ports = Ports()  # the port is held until the process ends
+    port = environment.get("PORT") or str(ports.pick())
     with TemporaryFile() as log:  # a pipe that nobody reads would stop it
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -186,7 +181,7 @@ async def test_a_wrong_setting_is_one_line(database: str) -> None:
 
 
 async def test_a_database_that_is_down_is_one_line() -> None:
-    url = f"postgresql://me:secret@127.0.0.1:{free_port()}/x"
+    url = f"postgresql://me:secret@127.0.0.1:{Ports().pick()}/x"
     line = await refused({"DATABASE_URL": url, "ROLE": "api"})
     assert "no database answers" in line
     assert "secret" not in line
@@ -207,7 +202,7 @@ async def test_a_port_in_use_is_one_line(database: str) -> None:
 
 
 async def test_a_broker_that_is_down_is_one_line(notes_database: str) -> None:
-    url = f"amqp://me:secret@127.0.0.1:{free_port()}/"
+    url = f"amqp://me:secret@127.0.0.1:{Ports().pick()}/"
     line = await refused({"DATABASE_URL": notes_database, "RABBITMQ_URL": url})
     assert "no broker answers" in line
     assert "secret" not in line

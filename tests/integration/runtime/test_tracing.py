@@ -16,13 +16,13 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from deploy.local.ports import Ports
 from libs.runtime.failure import StartFailure
 from libs.runtime.settings import read_settings
 from tests.fixtures.services import ServiceClient
 from tests.integration.runtime.notes import NotesSettings
 from tests.integration.runtime.test_process import (
     declare_exchange,
-    free_port,
     started,
     until_ready,
 )
@@ -162,7 +162,7 @@ async def test_the_span_of_a_request_names_its_route_and_nothing_of_its_path_or_
 async def test_a_collector_that_is_away_holds_up_neither_a_request_nor_the_end(
     notes_database: str,
 ) -> None:
-    nowhere = f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{Ports().pick()}"
     environment = {
         "DATABASE_URL": notes_database,
         "ROLE": "api",
