@@ -17,7 +17,7 @@ SignIn = Callable[..., Awaitable[Page]]
 
 PRICE = 4_590_000
 LEAST = 95
-TRIES = 3
+TRIES = 6
 """The best counts: other work on the machine only ever lowers a score."""
 
 

@@ -10,7 +10,7 @@ from deploy.local.scenarios import bought_and_picked_up, cancelled_after_paying
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300)]
 
 TABLES = """
 SELECT oid::regclass::text FROM pg_class

@@ -45,6 +45,7 @@ def test_a_seed_gives_the_same_events_again(pytestconfig: pytest.Config) -> None
     assert first.digest.digest() != other.digest.digest()
 
 
+@pytest.mark.long
 def test_a_seed_gives_the_same_events_in_a_process_that_has_loaded_other_modules() -> None:
     """So that what a test has found is found again by `soak`. A module of this repository holds
     numbers, and by itself Hypothesis draws numbers of loaded modules more often.

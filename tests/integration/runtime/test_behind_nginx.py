@@ -39,6 +39,7 @@ async def outcome(client: httpx.AsyncClient, method: str) -> str:
             return f"{method} {answer.status_code}"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("keeps", [False, True], ids=["old", "new"])
 async def test_no_request_fails_behind_nginx_that_would_not_without_it(

@@ -87,6 +87,7 @@ def with_a_later_revision(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("pending", [False, True], ids=["empty database", "second revision"])
 async def test_two_migrations_at_once_both_succeed(
