@@ -30,7 +30,7 @@ from libs.messaging.saga.choreography import read
 
 ONLY_PROCESSES = (
     "this system has containers: `backup`, of the profile `backups`, makes its backups, and "
-    "`docker compose run restore` brings them back (see the README)"
+    "`docker compose run restore` brings them back (see docs/operations.md)"
 )
 SETTLES_SECONDS = 120.0
 LOOK_AGAIN_SECONDS = 2.0

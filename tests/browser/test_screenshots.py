@@ -1,4 +1,4 @@
-"""Pictures of the main pages for the README: SCREENSHOTS=1 asks for them."""
+"""Pictures of the main pages for README.md and docs: SCREENSHOTS=1 asks for them."""
 
 import os
 from collections.abc import Awaitable, Callable

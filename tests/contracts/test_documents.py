@@ -13,8 +13,18 @@ from tests.documents.named import functions_in
 from tests.documents.sections import ROOT, SectionMissing, documents, with_section
 from tests.security.matrix import ENDPOINTS, EVERYWHERE, OUTBOX
 
-DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
-READMES = [ROOT / "README.md", *sorted((ROOT / "services").glob("*/README.md"))]
+DOCUMENTS = sorted((ROOT / "docs").rglob("*.md"))
+README = ROOT / "README.md"
+DECISIONS = ROOT / "docs" / "adr" / "README.md"
+PAGES = [path for path in DOCUMENTS if path.parent == DECISIONS.parent and path != DECISIONS]
+PARTS = ("Context", "Decision", "Alternatives", "Consequences")
+GENERATED = re.compile(r"<!-- [\w ]+:begin .*?:end -->", re.DOTALL)
+OTHERS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(file for name in ("services", "deploy", "tests") for file in (ROOT / name).rglob("*.md")),
+    ]
+)
 TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -25,12 +35,19 @@ SETTING = re.compile(r"`([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:=[^`]*)?`")
 DEFINED = re.compile(r"^(?:# )?([A-Z][A-Z0-9_]+)=", re.MULTILINE)
 ALERT = re.compile(r"^ *- alert: (\w+)$", re.MULTILINE)
 ROW = re.compile(r"^\| `(\w+)` \| .+ \|$", re.MULTILINE)
+OF_OTHER_PROGRAMS = {"ALL_PROXY", "COMPOSE_PROFILES", "HTTP_PROXY"}
 SHOWN_BY = "shown by |"
+SHOWS = {"architecture.md", "data-security.md", "saga-report.md"}
+"""Documents that say what holds, and by which test."""
 
-each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-each_text = pytest.mark.parametrize(
-    "path", [*DOCUMENTS, *READMES], ids=lambda path: str(path.relative_to(ROOT))
-)
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+each_text = pytest.mark.parametrize("path", [*DOCUMENTS, *OTHERS], ids=named)
+each_decision = pytest.mark.parametrize("path", PAGES, ids=named)
 
 
 def test_what_is_generated_is_as_the_code_says() -> None:
@@ -78,7 +95,7 @@ def test_every_row_of_what_holds_names_its_test(path: Path) -> None:
     rows = list(_rows_of_what_holds(path.read_text()))
     unshown = [row for row in rows if not re.search(r"\| `(tests/|\./taskw )[^|]+ \|$", row)]
     assert not unshown
-    assert rows or path.name in {"glossary.md", "operations.md"}
+    assert rows or path.name not in SHOWS
 
 
 @each_text
@@ -127,10 +144,16 @@ def test_every_endpoint_that_is_named_is_there(path: Path) -> None:
 
 @each_document
 def test_every_setting_that_is_named_is_in_the_example_of_settings(path: Path) -> None:
-    """A secret `NAME` may be given as `NAME_FILE`."""
-    there_are = {*DEFINED.findall((ROOT / ".env.example").read_text()), "NAME", *map(str, State)}
-    named = {name.removesuffix("_FILE") for name in SETTING.findall(path.read_text())}
-    assert not named - there_are
+    """Or it is a variable of a command. A secret `NAME` may be given as `NAME_FILE`."""
+    example = {*DEFINED.findall((ROOT / ".env.example").read_text()), "NAME", *map(str, State)}
+    commands = "".join(file.read_text() for file in (ROOT / "deploy").rglob("*.py"))
+    missing = [
+        name
+        for name in SETTING.findall(path.read_text())
+        if name.removesuffix("_FILE") not in example | OF_OTHER_PROGRAMS
+        and f'"{name}"' not in commands
+    ]
+    assert not missing
 
 
 @each_document
@@ -160,6 +183,29 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         if heading:
             headings = HEADING.findall(file.read_text())
             assert heading in {_anchor(each) for each in headings}, target
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    """The drawing is generated; its lines are as long as they have to be."""
+    text = README.read_text()
+    assert len(text.splitlines()) <= 160
+    assert not [line for line in GENERATED.sub("", text).splitlines() if len(line) > 120]
+
+
+@each_decision
+def test_each_decision_is_one_page_of_four_parts(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 40
+    parts = [text.find(f"\n**{name}") for name in PARTS]
+    assert -1 not in parts
+    assert parts == sorted(parts)
+
+
+def test_the_index_of_decisions_lists_each_under_its_title() -> None:
+    titles = {path.name: path.read_text().splitlines()[0] for path in PAGES}
+    entries = {f"- [{title.removeprefix('# ')}]({name})" for name, title in titles.items()}
+    lines = DECISIONS.read_text().splitlines()
+    assert {line for line in lines if line.startswith("- [")} == entries
 
 
 def _rows_of_what_holds(text: str) -> list[str]:

@@ -202,7 +202,7 @@ def sizes() -> str:
     return (
         _table(("what a purchase leaves", "one purchase", "a million purchases"), rows)
         + f"\n\nA purchase takes {cpu:.0f} ms of processor time up to its sale, servers included"
-        f" ([measured](../README.md#how-fast)): one core can do {int(1000 / cpu)} purchases a"
+        f" ([measured](figures.md)): one core can do {int(1000 / cpu)} purchases a"
         " second at most. Plan for half of that."
     )
 
@@ -220,10 +220,10 @@ def _story(title: str) -> Story:
 
 
 def _measured(row: re.Pattern[str]) -> float:
-    """Milliseconds as README.md states them. Raises LookupError."""
-    found = row.search((ROOT / "README.md").read_text())
+    """Milliseconds as docs/figures.md states them. Raises LookupError."""
+    found = row.search((ROOT / "docs" / "figures.md").read_text())
     if found is None:
-        raise LookupError(f"README.md has no row {row.pattern} under How fast")
+        raise LookupError(f"docs/figures.md has no row {row.pattern}")
     return float(found[1])
 
 

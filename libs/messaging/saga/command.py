@@ -28,7 +28,7 @@ def write(
     ] = None,
 ) -> None:
     """Check that the services fit together; write the document every service reads at its start,
-    docs/asyncapi, and the pictures in the READMEs.
+    docs/asyncapi, the table in docs/choreography.md, and the pictures in the READMEs.
     """
     if context.invoked_subcommand:
         return

@@ -1,4 +1,4 @@
-"""The choreography as a picture and tables, and their places in the READMEs."""
+"""The choreography as a picture and tables, and their places in the documents."""
 
 import re
 from collections.abc import Sequence
@@ -17,13 +17,12 @@ END = "<!-- choreography:end -->"
 _ARROWS = {Step.FORWARD: "==>", Step.BACKWARD: "-->", Step.VIEW: "-.->"}
 _COLOURS = {Step.FORWARD: "#2e7d32", Step.BACKWARD: "#c62828", Step.VIEW: "#9e9e9e"}
 
-
-def picture(choreography: Choreography) -> str:
-    """A Mermaid drawing and a table of every event, as Markdown."""
-    return f"{_drawing(choreography)}\n\n{_table(choreography)}"
+TABLE = Path("docs") / "choreography.md"
+"""Where the table of all events stands, from the root of the project."""
 
 
-def _drawing(choreography: Choreography) -> str:
+def drawing(choreography: Choreography) -> str:
+    """Who publishes to whom, in Mermaid."""
     edges: dict[tuple[str, str, Step], list[str]] = {}
     for publisher in choreography.participants:
         for event in publisher.publishes:
@@ -46,11 +45,12 @@ def _drawing(choreography: Choreography) -> str:
 
 def _label(step: Step, events: Sequence[str]) -> str:
     if step is Step.VIEW and len(events) > 3:
-        return f"{len(events)} events"  # the table below names them
+        return f"{len(events)} events"  # the table names them
     return "<br/>".join(events)
 
 
-def _table(choreography: Choreography) -> str:
+def table(choreography: Choreography) -> str:
+    """Every event, its publisher and its consumers, as Markdown."""
     rows = [
         f"| `{event.type}` | {publisher.name} | {_consumers(event.type, choreography)} |"
         for publisher in choreography.participants
@@ -94,12 +94,17 @@ def with_section(text: str, section: str, where: str) -> str:
 
 
 def sections(choreography: Choreography, root: Path) -> dict[Path, str]:
-    """Each README as it should read now, by path. A service's README without the markers keeps
-    what its people write there; the project's own has to have them.
+    """Each document as it should read now, by path. README.md has to have the markers for the
+    drawing, and docs/choreography.md those for the table. A service's README may have none.
+
+    Raises ChoreographyError.
     """
-    main = root / "README.md"
+    whole = {Path("README.md"): drawing(choreography), TABLE: table(choreography)}
     try:
-        texts = {main: with_section(main.read_text(), picture(choreography), main.name)}
+        texts = {
+            root / name: with_section((root / name).read_text(), section, name.as_posix())
+            for name, section in whole.items()
+        }
         for participant in choreography.participants:
             path = root / "services" / participant.name / "README.md"
             text = path.read_text()

@@ -31,7 +31,7 @@ def nothing(*_: object) -> None:
 
 
 class Archiving:
-    """A server that archives its write-ahead log as the README has it."""
+    """A server that archives its write-ahead log as docs/operations.md has it."""
 
     def __init__(self, folder: Path) -> None:
         self.children = Children(folder, tied=True)

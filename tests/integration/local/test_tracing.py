@@ -1,4 +1,4 @@
-"""A trace as the README describes it, through the API that the management UI uses."""
+"""A trace as docs/choreography.md describes it, through the API that the management UI uses."""
 
 import re
 from urllib.parse import quote, urlsplit

@@ -215,6 +215,7 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
         tmp_path / "README.md",
         tmp_path / "services" / "shop" / "README.md",
         tmp_path / "services" / "credit" / "README.md",
+        tmp_path / "docs" / "choreography.md",
     ]
     for readme in readmes:
         readme.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +223,7 @@ async def test_the_picture_is_written_once_and_stale_when_it_was_touched(
     code, _, errors = await command("choreography", "--check", *wanted)
     assert code == 1
     assert "README.md is stale: run the command choreography" in errors.splitlines()
+    assert "docs/choreography.md is stale: run the command choreography" in errors.splitlines()
     assert await command("choreography", *wanted) == (0, "the services fit together\n", "")
     code, *_ = await command("choreography", "--check", *wanted)
     assert code == 0

@@ -53,7 +53,7 @@ def certificate_ends(server: str) -> float | None:
 def trusted(
     notes_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[NotesSettings]:
-    """Settings as the README has them, of a database that shows a certificate of its own."""
+    """Settings as docs/running.md has them, of a database that shows a certificate of its own."""
     certificate, key = certificate_of("localhost")
     (tmp_path / "ca.pem").write_bytes(certificate)
     monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "ca.pem"))

@@ -118,7 +118,7 @@ def test_a_step_that_is_never_undone_needs_no_way_back_and_is_drawn_as_forward()
     on.irrevocable("order.placed.v1", Purchase)(note)
     payouts = Participant("payouts", (), on)
     assert check([orders(hears=(), publishes=(Placed,)), payouts]) == []
-    assert 'orders ==>|"order.placed"| payouts' in pictures.picture(
+    assert 'orders ==>|"order.placed"| payouts' in pictures.drawing(
         choreography_of([orders(), payouts])
     )
 
@@ -139,11 +139,13 @@ def test_a_way_back_on_an_event_nobody_publishes_is_a_problem() -> None:
 
 
 def test_the_drawing_tells_forward_backward_and_view_apart() -> None:
-    drawing = pictures.picture(choreography_of([orders(), credit()]))
+    both = choreography_of([orders(), credit()])
+    drawing = pictures.drawing(both)
     assert 'orders ==>|"order.placed"| credit' in drawing
     assert 'orders -->|"order.cancelled"| credit' in drawing
     assert 'credit -.->|"credit.reserved"| orders' in drawing
-    assert "| `order.placed.v1` | orders | credit: reserve credit (forward) |" in drawing
+    table = pictures.table(both)
+    assert "| `order.placed.v1` | orders | credit: reserve credit (forward) |" in table
 
 
 def test_the_canvas_shows_what_goes_in_and_out_of_one_service() -> None:

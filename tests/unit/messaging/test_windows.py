@@ -1,4 +1,4 @@
-"""The table of spans in the README says what the code does."""
+"""The table of spans in docs/library.md says what the code does."""
 
 import re
 from datetime import timedelta
@@ -8,7 +8,7 @@ from pathlib import Path
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.relay.claims import Limits
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+LIBRARY = (Path(__file__).parents[3] / "docs" / "library.md").read_text()
 ROW = re.compile(r"^\| [\w ]+ \| (\d+) \| .+ \| `(\w+\.\w+)` \|$", re.MULTILINE)
 SPANS = {
     "Limits.window": Limits().window,
@@ -18,8 +18,8 @@ SPANS = {
 }
 
 
-def test_the_readmes_spans_are_those_of_the_code() -> None:
-    assert {place: timedelta(days=int(days)) for days, place in ROW.findall(README)} == SPANS
+def test_the_documented_spans_are_those_of_the_code() -> None:
+    assert {place: timedelta(days=int(days)) for days, place in ROW.findall(LIBRARY)} == SPANS
 
 
 def test_each_span_is_at_least_a_day_shorter_than_the_next() -> None:

@@ -1,4 +1,4 @@
-"""The program in the README runs as it stands there."""
+"""The program in docs/library.md runs as it stands there."""
 
 import os
 import re
@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "docs" / "library.md"
 
 
 def test_the_example_of_a_service_of_ones_own_runs(
     database: str, vhost: str, tmp_path: Path
 ) -> None:
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    programs = re.findall(r"```python\n(.*?)```", LIBRARY.read_text(), re.DOTALL)
     assert len(programs) == 1
     script = tmp_path / "example.py"
     script.write_text(programs[0])
