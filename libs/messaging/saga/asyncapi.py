@@ -49,18 +49,21 @@ def document(
     return _document(participant.name, [participant], choreography, vhost)
 
 
-def system_document(participants: Sequence[Participant], *, vhost: str = "/") -> dict[str, Any]:
-    """All services in one."""
-    return _document(SYSTEM, participants, choreography_of(participants), vhost)
-
-
 def documents(
     participants: Sequence[Participant], *, vhost: str = "/"
 ) -> dict[str, dict[str, Any]]:
-    """Every document by its name: each service's, and `system`."""
+    """Every document by its name: each service's, and `system`, which refers to those beside it."""
     choreography = choreography_of(participants)
     each = {one.name: document(one, choreography, vhost=vhost) for one in participants}
-    return {**each, SYSTEM: system_document(participants, vhost=vhost)}
+    whole = _document(SYSTEM, [], choreography, vhost)
+    for part in ("channels", "operations"):
+        whole[part] = {
+            key: {"$ref": f"{name}.json#/{part}/{key}"}
+            for name, described in each.items()
+            for key in described[part]
+        }
+    del whole["components"]
+    return {**each, SYSTEM: whole}
 
 
 def files(
@@ -114,7 +117,8 @@ def _as_on_the_wire(document: dict[str, Any], correlated: Collection[str], vhost
 
 
 def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher: str) -> None:
-    # Two services may call different views by one name; in one document they must not meet.
+    # Two services may call different views by one name. They must not meet where a tool bundles the
+    # services' documents into one.
     prefix = reaction.service.capitalize()
     view: Any = create_model(
         f"{prefix}{reaction.data_model.__name__}", __base__=reaction.data_model

@@ -39,9 +39,9 @@ def listener(name: str, view: type[EventData]) -> Participant:
     return Participant(name, (), on)
 
 
-def speaker(name: str) -> Participant:
-    event = type(name.capitalize(), (Placed,), {"type": f"{name}.said.v1"})
-    return Participant(name, (event,), Reactions(name))
+def speaker(*words: str) -> Participant:
+    events = [type(word.capitalize(), (Placed,), {"type": f"{word}.said.v1"}) for word in words]
+    return Participant("speaker", tuple(events), Reactions("speaker"))
 
 
 def credit() -> Participant:
@@ -68,23 +68,25 @@ def test_a_service_says_what_it_receives_as_its_own_view_of_it() -> None:
     assert set(document["components"]["schemas"]["CreditPurchase"]["properties"]) == {"order_id"}
 
 
-def test_views_of_one_name_in_two_services_stay_apart_in_the_system_document() -> None:
+def test_views_of_one_name_in_two_services_stay_apart_where_documents_are_bundled() -> None:
     class Wider(EventData):
         order_id: UUID
         total_cents: int
 
     Wider.__name__ = "Purchase"
-    participants = [orders(), credit(), listener("stock", Wider)]
-    schemas = asyncapi.system_document(participants)["components"]["schemas"]
+    documents = asyncapi.documents([orders(), credit(), listener("stock", Wider)])
+    schemas = documents["credit"]["components"]["schemas"]
+    assert "StockPurchase" not in schemas
+    schemas |= documents["stock"]["components"]["schemas"]
     assert set(schemas["CreditPurchase"]["properties"]) == {"order_id"}
     assert set(schemas["StockPurchase"]["properties"]) == {"order_id", "total_cents"}
 
 
-def test_the_same_participants_give_the_same_document_every_time() -> None:
-    participants = [orders(), speaker("one"), speaker("two"), speaker("three")]
-    first = json.dumps(asyncapi.system_document(participants))
+def test_the_same_participants_give_the_same_documents_every_time() -> None:
+    participants = [speaker("one", "two", "three"), orders()]
+    first = json.dumps(asyncapi.documents(participants))
     for _ in range(10):
-        assert json.dumps(asyncapi.system_document(participants)) == first
+        assert json.dumps(asyncapi.documents(participants)) == first
 
 
 def test_the_files_are_one_per_service_and_one_for_the_system(tmp_path: Path) -> None:
@@ -94,17 +96,30 @@ def test_the_files_are_one_per_service_and_one_for_the_system(tmp_path: Path) ->
     assert json.loads(files[tmp_path / "system.json"])["info"]["title"] == "system"
 
 
+def test_the_system_document_refers_to_the_channels_and_operations_of_all_services() -> None:
+    documents = asyncapi.documents([orders(), credit()])
+    system = documents.pop("system")
+    for part in ("channels", "operations"):
+        assert system[part] == {
+            key: {"$ref": f"{name}.json#/{part}/{key}"}
+            for name, document in documents.items()
+            for key in document[part]
+        }
+        assert set(system[part]) == {"order.placed.v1", "credit.on.order.placed.v1"}
+    assert system["servers"] == documents["orders"]["servers"]
+
+
 def test_a_message_is_a_cloud_event_whose_correlation_is_in_its_body() -> None:
-    document = asyncapi.system_document([orders(), credit()], vhost="market")
-    assert document["defaultContentType"] == "application/cloudevents+json"
-    messages = document["components"]["messages"]
-    assert len(messages) == 2
-    for message in messages.values():
+    documents = asyncapi.documents([orders(), credit()], vhost="market")
+    for name in ("orders", "credit"):
+        (message,) = documents[name]["components"]["messages"].values()
         assert message["contentType"] == "application/cloudevents+json"
         assert message["correlationId"]["location"] == "$message.payload#/correlationid"
-    channel = document["channels"]["order.placed.v1"]["bindings"]["amqp"]["exchange"]
+    for document in documents.values():
+        assert document["defaultContentType"] == "application/cloudevents+json"
+        assert document["servers"]["development"]["pathname"] == "/market"
+    channel = documents["orders"]["channels"]["order.placed.v1"]["bindings"]["amqp"]["exchange"]
     assert channel["vhost"] == "market"
-    assert document["servers"]["development"]["pathname"] == "/market"
 
 
 def test_a_message_outside_any_process_has_no_correlation() -> None:
@@ -114,11 +129,13 @@ def test_a_message_outside_any_process_has_no_correlation() -> None:
         vehicle_id: UUID
 
     listing = Participant("vehicles", (Listed,), Reactions("vehicles"))
-    (message,) = asyncapi.system_document([listing])["components"]["messages"].values()
+    document = asyncapi.document(listing, choreography_of([listing]))
+    (message,) = document["components"]["messages"].values()
     assert "correlationId" not in message
 
 
 def test_the_order_of_events_is_text_on_the_wire() -> None:
-    schemas = asyncapi.system_document([orders(), credit()])["components"]["schemas"]
-    for name in ("Placed", "CreditOnOrderPlacedV1"):
-        assert schemas[name]["properties"]["sequence"]["type"] == "string"
+    documents = asyncapi.documents([orders(), credit()])
+    for name, schema in {"orders": "Placed", "credit": "CreditOnOrderPlacedV1"}.items():
+        described = documents[name]["components"]["schemas"][schema]
+        assert described["properties"]["sequence"]["type"] == "string"
