@@ -30,7 +30,7 @@ class DomainError(CodedError):
 
 
 class NotFound(DomainError):
-    """No such thing for this tenant (404)."""
+    """The tenant has no such thing (404)."""
 
     code = "not-found"
     text = "There is no such thing."
@@ -65,7 +65,7 @@ class Forbidden(DomainError):
 
 
 class Unidentified(DomainError):
-    """It is not known who is there (401)."""
+    """The caller is not known (401)."""
 
 
 class TooMany(DomainError):
@@ -73,7 +73,7 @@ class TooMany(DomainError):
 
 
 class RoleNeeded(Forbidden):
-    """`roles` are those of which one is enough."""
+    """`roles`: the caller needs one of them."""
 
     text = "This needs the role {roles}."
 

@@ -34,7 +34,9 @@ class DomainEvent:
     schema_prefix: ClassVar[str] = ""
 
     sequence: int
-    """The aggregate's own counter, one more for each event. An attribute of the envelope."""
+    """The aggregate's own counter: each event has a number one higher than the one before. It is an
+    attribute of the envelope.
+    """
 
     @property
     def subject(self) -> UUID:

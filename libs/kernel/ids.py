@@ -13,7 +13,9 @@ IdFactory = Callable[[], UUID]
 
 
 def uuid7() -> UUID:
-    """A new identifier: sorts by the millisecond it was made in, random within it."""
+    """A new identifier. Identifiers sort by the millisecond in which they are made; within one
+    millisecond their order is random.
+    """
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)

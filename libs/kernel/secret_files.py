@@ -15,7 +15,7 @@ def read_secret_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: no path can be such
+    except (OSError, ValueError) as error:  # ValueError: the text cannot be a path
         reason = getattr(error, "strerror", None) or error
         raise SecretFileError(f"{path} cannot be read: {reason}") from None
     if len(content) > MOST_BYTES:

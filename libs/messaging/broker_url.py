@@ -17,7 +17,8 @@ from aiormq.exceptions import AMQPError
 from yarl import URL
 
 BrokerUrl: TypeAlias = str | Callable[[], str]
-"""A URL, or what reads the one of this moment: a password can change while we run."""
+"""A URL, or a function that returns the current one: a password can change while the process runs.
+"""
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 FILES = ("cafile", "certfile", "keyfile")
@@ -40,8 +41,8 @@ def places(url: BrokerUrl) -> list[URL]:
 
 
 def of_this_moment(url: BrokerUrl) -> URL:
-    """One of the places, by chance: clients spread over a cluster, and who comes back from a node
-    that is gone asks elsewhere sooner or later.
+    """One of the places, at random. So clients spread over the nodes of a cluster, and a client
+    whose node is gone tries another one after a few attempts.
     """
     return random.choice(places(url))  # noqa: S311  # nosec B311  # no secret
 
@@ -49,8 +50,8 @@ def of_this_moment(url: BrokerUrl) -> URL:
 async def connect_to_any(
     url: BrokerUrl, connect: Callable[[URL], Awaitable[Connected]]
 ) -> Connected:
-    """What `connect` makes of the first place that lets it, asked one after the other in an order
-    of chance. Raises what `connect` raises of the last, where none does.
+    """The result of `connect` for the first place where it succeeds. The places are tried one after
+    the other, in random order. When all fail, raises what `connect` raised for the last one.
     """
     asked = places(url)
     random.shuffle(asked)
@@ -150,7 +151,7 @@ def describe_broker_refusal(error: BaseException, url: URL) -> str:
         return f"no broker answers at {place}: no answer in time"
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, AMQPError) and "Errno" not in reason:
-        # The broker closes without a word on a vhost that is missing or forbidden.
+        # The broker gives no reason when it closes over a vhost that is missing or forbidden.
         who = f"the user {url.user}, its password or the vhost {url.path}"
         plain = ", or wants amqps://" if url.scheme == "amqp" else ""
         return f"the broker at {place} refuses {who}{plain}"

@@ -24,16 +24,18 @@ from libs.messaging.database_url import (
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""A database that is away, restarting, or refuses: worth trying again."""
+"""Errors of a database that is away, restarting or refusing. It is worth trying again."""
 
 
 CONNECT_SECONDS = 5.0
-"""For each host, unless the URL says `connect_timeout`."""
+"""Time for each host, unless the URL has `connect_timeout`."""
 
 PASSWORD_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 COMMAND_SECONDS = 15
-"""As long as Postgres lets a relay's transaction rest: a connection this silent is half-open."""
+"""As long as Postgres lets a relay's transaction be idle. A connection that is silent for this long
+is half-open.
+"""
 
 VANISHED_CLIENT = {
     "tcp_keepalives_idle": "5s",
@@ -43,9 +45,9 @@ VANISHED_CLIENT = {
     "client_connection_check_interval": "5s",
 }
 """The server frees the locks of a client whose machine or network is gone within about 20 seconds,
-or 25 when it was at work on a statement: TCP finds out, and a statement at work looks there every
-five seconds. Over a Unix socket TCP's part means nothing. Something in between that keeps its own
-connection to the server open (a proxy, PgBouncer) hides a vanished client from all of this.
+or 25 when it was at work on a statement: TCP notices the loss, and a statement at work asks TCP
+every five seconds. On a Unix socket the settings of TCP have no effect. A proxy or a PgBouncer that
+keeps its own connection to the server open hides from it that the client has vanished.
 """
 
 
@@ -55,7 +57,7 @@ NOT_THIS_HOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.TargetServerAttributeNotMatched,
 )
-"""The next host of the list may do."""
+"""After these errors the next host of the list is tried."""
 
 
 async def connect(dsn: Dsn, name: str, *, statement_cache: int = 0) -> Connection:
@@ -97,7 +99,7 @@ async def open_connection(
 
 
 def _is_password_refused(error: asyncpg.PostgresError) -> bool:
-    """PgBouncer tells a refusal, its own and the server's, as a violation of the protocol."""
+    """PgBouncer reports a refusal, its own or the server's, as a violation of the protocol."""
     if isinstance(error, asyncpg.ProtocolViolationError):
         return "authentication failed" in str(error)
     return isinstance(error, asyncpg.InvalidPasswordError)
@@ -116,7 +118,7 @@ async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, An
     # A standby where there is one, else any: over all hosts, not over each alone.
     turns = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
     places = hosts_of(url)
-    if places[0][0] is not None:  # else the driver and its environment know
+    if places[0][0] is not None:  # the driver takes the rest from its environment
         query = {name: value for name, value in query.items() if name not in ("host", "port")}
     bare = plain_dsn(url.set(host=None, port=None, query=query))
     error: Exception | None = None

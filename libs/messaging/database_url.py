@@ -36,7 +36,9 @@ SYSTEM = "system"
 """As `sslrootcert`: the authorities that this machine trusts."""
 
 Dsn: TypeAlias = str | Callable[[], str]
-"""A database URL, or what reads the one of this moment: a password can change while we run."""
+"""A database URL, or a function that returns the current one: a password can change while the
+process runs.
+"""
 
 _HOSTS = re.compile(r"(?P<account>[^:/?#]+://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<rest>(?s:.*))")
 _HOST = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d{1,5}))?")

@@ -7,7 +7,7 @@ from libs.messaging.database import Connection
 
 
 class KeptConnection:
-    """Opened when it is needed and not there."""
+    """Return the connection; open one first where there is none."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
         self._connect = connect
@@ -28,7 +28,9 @@ class KeptConnection:
             raise
 
     def close(self) -> None:
-        """At once, without a farewell: a server that does not answer is not waited for."""
+        """Close at once, without telling the server: a server that does not answer is not waited
+        for.
+        """
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

@@ -17,7 +17,7 @@ PLAIN_MODES = ("disable", "allow", "prefer")
 
 
 def ssl_mode(url: sqlalchemy.URL) -> str:
-    """How this database is connected to, in libpq's words."""
+    """The `sslmode` of connections to this database."""
     return str(url.query.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
 
 

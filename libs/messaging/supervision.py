@@ -87,7 +87,7 @@ class Supervisor:
                     raise
                 failures += 1
                 self._note(part, ConnectionError("the connection closed during a call"))
-            except Exception as error:  # a part never ends over one
+            except Exception as error:  # no error ends a part
                 failures += 1
                 self._note(part, error)
             else:

@@ -37,8 +37,9 @@ DEAD_ARGUMENTS: dict[str, Any] = {
     "x-overflow": "reject-publish",
 }
 REFRESH_SECONDS = 15.0
-"""A queue counts its messages every five seconds, and the management API collects that every five
-seconds: after this time its figures are new, with five seconds to spare."""
+"""A queue counts its messages every five seconds, and the management API collects the counts every
+five seconds. After this time its figures are new; five seconds are a margin.
+"""
 
 
 class TopologyError(Exception):
@@ -184,7 +185,7 @@ def _reason(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class _Broker:
-    """What the management API says of a vhost."""
+    """Reads what the management API says of a vhost."""
 
     exchanges: list[dict[str, Any]]
     queues: list[dict[str, Any]]

@@ -21,7 +21,7 @@ from libs.messaging.relay.claims import Message, SubjectRows
 _tracer = trace.get_tracer("libs.messaging")
 
 MOST_LINKS = 128
-"""Of one span: as many as the SDK keeps by default."""
+"""The most links of one span: as many as the SDK keeps by default."""
 
 
 def records() -> bool:
@@ -66,7 +66,8 @@ def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Ite
 
 def publish(exchange: str, message: Message) -> Span | None:
     """The span of one message from its sending to the broker's answer, linked to the span of the
-    batch. None where the event has no trace. For who `records`, and ends it.
+    batch. None where the event has no trace. Call it only when `records` is true, and `end` the
+    span.
 
     Its kind is CLIENT: the message's own context is that of the span which stated the event.
     """
@@ -102,7 +103,9 @@ def _span(
     links: list[Link],
     started_ns: int | None = None,
 ) -> Iterator[None]:
-    """Of what is raised within, it names the type only: a message may hold personal data."""
+    """A span that names only the type of an error raised within: an error's message may hold
+    personal data.
+    """
     with _tracer.start_as_current_span(
         name,
         parent,

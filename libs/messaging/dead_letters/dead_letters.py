@@ -31,7 +31,7 @@ _BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count", "x-acquire
 
 
 class NoDeadLetter(DeadLetterError):
-    """There is none with this id, or no longer."""
+    """There is no dead letter with this id, or no longer one."""
 
 
 class WouldStrand(DeadLetterError):
@@ -84,7 +84,9 @@ class Redriven:
 
 @dataclass(frozen=True)
 class _Found:
-    """A dead letter and its copies, the oldest first, in the hands of this look."""
+    """A dead letter and its copies, the oldest first. This look has taken them and not acknowledged
+    them.
+    """
 
     letter: DeadLetter
     copies: list[AbstractIncomingMessage]

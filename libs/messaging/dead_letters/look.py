@@ -92,6 +92,6 @@ async def _taken(channel: AbstractChannel, name: str) -> list[AbstractIncomingMe
                 await arrived.wait()
             arrived.clear()
     except TimeoutError:
-        pass  # somebody took the others out meanwhile, past this lock
+        pass  # a client that does not use this lock has taken the others out meanwhile
     await queue.cancel(tag)
     return messages

@@ -36,7 +36,7 @@ async def move_dead_letters(
         if message is None:
             break
         key = message.routing_key or ""
-        if key not in routed:  # its own queue is no longer wanted; the letter stays a letter
+        if key not in routed:  # the queue it came from is no longer wanted: it stays a dead letter
             await source.unbind(exchange, key)
             await (await channel.get_queue(new, ensure=False)).bind(exchange, key)
             routed.add(key)

@@ -57,7 +57,7 @@ async def replay(
 
 
 def message_of(event: Archived) -> aio_pika.Message:
-    """As the relay sent it, but for the user's name."""
+    """The message as the relay sent it, with another user's name."""
     return aio_pika.Message(
         event.body,
         content_type=CONTENT_TYPE,

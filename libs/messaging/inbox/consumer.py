@@ -33,23 +33,29 @@ from libs.messaging.inbox.retries import DelayedRetries
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
 
 BATCH = 100
-"""The most messages in one transaction. A batch takes what is waiting and never waits to fill."""
+"""The most messages in one transaction. A batch takes what is waiting; it does not wait until it is
+full.
+"""
 
 WHOLE_ROUNDS = 2
-"""So often a batch that fails is tried again as a whole or without the message that failed; then
-its messages are handled one by one.
+"""A batch that fails is tried again this many times, as a whole or without the message that failed.
+Then its messages are handled one by one.
 """
 
 MOST_AHEAD = timedelta(days=1)
-"""An id made further ahead of the database's clock is no matter of clocks that differ."""
+"""An id from further ahead of the database's clock is rejected: a clock that is wrong by more is
+not waited for.
+"""
 
 AHEAD_CHECK_SECONDS = 60.0
 
 CLOCK_SECONDS = 60.0
-"""The database is asked for its time when its last answer is older."""
+"""When the database's last answer is older than this, it is asked for its time again."""
 
 IDLE_SECONDS = 2.0
-"""A step without a message ends after this time: an error of the step before is then over."""
+"""A step that gets no message ends after this time. The error of an earlier step is then no longer
+reported.
+"""
 
 GIVE_BACK_SECONDS = 5.0
 
@@ -139,7 +145,7 @@ class QueueConsumer(Generic[Unit]):
                 await self._wake.wait()
 
     async def _handle_waiting(self) -> None:
-        """One batch; when stopping, all."""
+        """Handle one batch, or all that wait when the consumer is stopping."""
         while await self._database_answers(within=CLOCK_SECONDS):
             await self._let_the_batch_fill()
             async with self._slots:  # messages that arrive until a slot is free join the batch
@@ -151,7 +157,9 @@ class QueueConsumer(Generic[Unit]):
                 return
 
     async def _database_answers(self, *, within: float = 0.0, **about: object) -> bool:
-        """Wait until it does, without a slot: another queue may use it. False when stopping."""
+        """Wait until the database answers. Meanwhile this queue holds no slot, so that another one
+        can use it. Returns False when stopping.
+        """
         attempt = 0
         while not await self._database.answers(within=within):
             if self._stopping.is_set():
@@ -166,8 +174,8 @@ class QueueConsumer(Generic[Unit]):
             await self._pause(self._batch_delay)
 
     async def _next_batch(self) -> list[Delivery]:
-        """Sorted by subject, so that batches of two queues lock the same rows in the same order;
-        within a subject the order of arrival stays.
+        """The next messages, sorted by subject, so that batches of two queues lock the same rows in
+        the same order. Messages of one subject keep their order of arrival.
         """
         deliveries = []
         for _ in range(min(len(self._waiting), BATCH)):
@@ -184,8 +192,9 @@ class QueueConsumer(Generic[Unit]):
     async def _is_of_age(self, delivery: Delivery) -> bool:
         """Whether the inbox's window holds the id, by the database's clock.
 
-        An id that is too old is rejected: the row of a first copy may be gone. One made ahead comes
-        from a publisher whose clock is wrong: it is tried again later, until its time has come.
+        An id that is too old is rejected, because the row of its first copy may be gone. An id from
+        the future comes from a publisher whose clock is wrong. It is tried again later, until its
+        time has come.
         """
         made_at = delivery.made_at
         if self._window.holds(made_at, self._database.now()):
@@ -215,7 +224,7 @@ class QueueConsumer(Generic[Unit]):
         return False
 
     async def _try(self, deliveries: list[Delivery]) -> BatchFailed | None:
-        """Handle and settle them in one transaction; its failure, if it fails."""
+        """Handle and settle them in one transaction. Returns the failure, or None."""
         present = self._without_gone(deliveries)
         if not present:
             return None
@@ -235,10 +244,10 @@ class QueueConsumer(Generic[Unit]):
     async def _handle_failed_batch(
         self, deliveries: list[Delivery], failure: BatchFailed | None
     ) -> None:
-        """Find out who is to blame. After an infrastructure error the batch is tried again as a
-        whole, which keeps its order; a message whose reaction failed, or was blocked while the
-        database answers, is tried again without the others, and they without it; after some rounds
-        all are handled one by one.
+        """Find the message that makes the batch fail. After an infrastructure error the batch is
+        tried again as a whole, which keeps its order. A message whose reaction failed, or was
+        blocked while the database answers, is taken out, and both the message and the rest are
+        tried again. After WHOLE_ROUNDS all messages are handled one by one.
         """
         attempt = 0
         while failure:
@@ -286,13 +295,15 @@ class QueueConsumer(Generic[Unit]):
                 await self._stopping.wait()
 
     def _set_apart(self, delivery: Delivery, error: Exception) -> None:
-        """Out of a batch that failed: whether the message fails alone too is seen next."""
+        """Take the message out of a failed batch and try it again by itself at once."""
         if _is_infrastructure(error) and delivery.blocked_since is None:
             delivery.blocked_since = time.monotonic()
         self._retry(delivery, error, seconds=0.0)
 
     def _retry_or_reject(self, delivery: Delivery, error: Exception, *, answered: bool) -> None:
-        """After a failure of this message alone. `answered`: the database answered at once."""
+        """Called when this message failed in a transaction of its own. `answered`: the database
+        answered at once.
+        """
         if not _is_infrastructure(error):
             delivery.failed_attempts += 1
             if delivery.failed_attempts >= retries.OWN_ATTEMPTS:
@@ -313,8 +324,9 @@ class QueueConsumer(Generic[Unit]):
             self._retry(delivery, error, seconds=retries.SHARED_CAUSE_SECONDS)
 
     def _counts(self, delivery: Delivery, error: Exception, *, answered: bool) -> bool:
-        """Whether an attempt that met an infrastructure error counts against its message: others
-        have passed since its first, or it is the only one while the database answers.
+        """Whether an attempt that met an infrastructure error counts against its message. It does
+        when others have been handled since this message was first blocked, or when no other message
+        is blocked and the database answers.
         """
         blocked_since = delivery.blocked_since
         if blocked_since is None:
@@ -348,7 +360,9 @@ class QueueConsumer(Generic[Unit]):
                 metrics.DUPLICATES.labels(self.queue).inc()
 
     def _tell(self, delivery: Delivery, lag: float) -> None:
-        """One line for each step of a saga; views would make a dozen of each event."""
+        """Log one line for each step of a saga. Views are left out: they would add a dozen lines
+        for each event.
+        """
         if self._step is not Step.VIEW:
             _log.info(
                 "step done",
@@ -374,8 +388,8 @@ class QueueConsumer(Generic[Unit]):
         self._rejections.add(Rejection(message, why, error, attempts))
 
     async def _give_back(self) -> None:
-        """Let the broker deliver again all that is not settled; a connection that is closing does
-        so by itself.
+        """Make the broker deliver again all messages that are not settled. On a connection that is
+        closing the broker does so by itself.
         """
         unsettled, self._unsettled = self._unsettled, set()
         self._waiting.clear()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.kernel.clock import Clock, utc_now
 
 ANSWER_SECONDS = 2.0
-"""A database that needs longer for one row does not count as answering."""
+"""A database that needs longer than this for one row does not count as answering."""
 
 TIME_IF_WRITABLE = text(
     "SELECT clock_timestamp() WHERE NOT current_setting('transaction_read_only')::boolean"
@@ -45,7 +45,7 @@ class Database:
                 if time_if_writable is None:
                     await connection.invalidate()  # a session may stay read-only until it ends
                     return False
-        except Exception:  # whatever it is: it does not answer
+        except Exception:  # whatever the error is, the database does not answer
             return False
         self._answer, self._answered_at = time_if_writable, time.monotonic()
         return True

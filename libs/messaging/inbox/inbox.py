@@ -27,7 +27,9 @@ WHERE consumer = $1 AND message_id = ANY ($2::uuid[]) AND made_at = ANY ($3::tim
 
 
 class Verdict(Enum):
-    """What the inbox says of a message: handle it, handled before, or same id, other content."""
+    """What the inbox says of a message: handle it, it was handled before, or its id is known with
+    another content.
+    """
 
     NEW = "new"
     DUPLICATE = "duplicate"
@@ -47,7 +49,9 @@ class InboxWindow:
 
     @property
     def kept(self) -> timedelta:
-        """Rows younger than this may not be dropped: a day more, for clocks and day partitions."""
+        """Rows younger than this may not be dropped. It is a day longer than `past`, because clocks
+        differ and partitions hold whole days.
+        """
         return self.past + timedelta(days=1)
 
     @property
@@ -68,7 +72,7 @@ needs another gives it to relay, subscriber, upkeep and dead letters alike.
 
 
 class Inbox:
-    """Asks and tells in one statement for any number of messages."""
+    """Looks up and records any number of messages in one statement."""
 
     def __init__(self, inbox: Table) -> None:
         self._insert = _INSERT.format(table=inbox.fullname)
@@ -77,7 +81,8 @@ class Inbox:
     async def admit(
         self, connection: AsyncConnection, consumer: str, messages: Sequence[tuple[UUID, bytes]]
     ) -> list[Verdict]:
-        """Write down `(id, payload hash)` of each message; one verdict each, in the same order.
+        """Record `(id, payload hash)` of each message. Returns one verdict for each, in the same
+        order.
 
         Ids are UUIDs of version 7. A second copy waits for the transaction that holds the first.
         """

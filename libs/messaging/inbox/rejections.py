@@ -70,7 +70,7 @@ class Rejections:
     async def _send(self, rejection: Rejection) -> None:
         message = rejection.message
         if is_gone(message):
-            return  # it comes again
+            return  # the broker delivers it again
         await self._publisher.send(
             message, queue=self._queue, error=rejection.error, attempts=rejection.attempts
         )
@@ -80,7 +80,9 @@ class Rejections:
 
 
 async def acknowledge(message: AbstractIncomingMessage, queue: str) -> None:
-    """A message whose acknowledgement is lost comes again, and meets its inbox row."""
+    """A message whose acknowledgement is lost is delivered again; its inbox row then shows that it
+    was handled.
+    """
     try:
         await message.ack()
     except BROKER_ERRORS as error:

@@ -18,8 +18,8 @@ over its time) while it serves others: eight attempts over about two minutes.
 """
 
 SHARED_CAUSE_SECONDS = 5.0
-"""The longest delay of a blocked message while no other passes either: something they share is to
-blame, for example a locked table. Such attempts do not count.
+"""The delay of a blocked message while no other message passes either. Then the cause is something
+that they share, for example a locked table, and the attempt does not count.
 """
 
 

@@ -46,11 +46,11 @@ CHECK_SECONDS = 1.0
 """A subscription that has ended is started again after this time at the latest."""
 
 CLOCK_TOLERANCE_SECONDS = 60.0
-"""A clock of this machine that differs from the database's by more is told in readiness."""
+"""Readiness reports when this machine's clock differs from the database's by more than this."""
 
 FINISH_SECONDS = 10.0
-"""What a consumer has in hand when it stops may take this long; then it is undone, and its messages
-come again.
+"""A consumer that stops may take this long for the transactions it has begun. After that they are
+rolled back, and their messages are delivered again.
 """
 
 CLOSE_SECONDS = 3.0
@@ -59,7 +59,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Broker(RabbitBroker):
-    """Each first connection goes to a place of that moment."""
+    """A broker whose first connection goes to the place and password that are current then."""
 
     def __init__(self, place: Callable[[], URL], **options: Any) -> None:
         super().__init__(place(), **options)
@@ -170,8 +170,8 @@ class Subscriber(Generic[Unit]):
         return CHECK_SECONDS
 
     def _keep_place(self) -> None:
-        """aio-pika reconnects by itself, to the place and with the password that its connection
-        knows.
+        """Give the connection the current place and password: aio-pika reconnects by itself, with
+        those that the connection holds.
         """
         if self._connection is not None:
             self._connection.url = self._place()
@@ -181,7 +181,7 @@ class Subscriber(Generic[Unit]):
         return place.update_query(name=self._name, heartbeat=HEARTBEAT_SECONDS)
 
     async def ready(self) -> bool:
-        """Every queue has its consumer at this moment, and none is failing."""
+        """Whether every queue has its consumer at this moment and none is failing."""
         if self._consuming.problems:
             return False
         for subscription in self._subscriptions:
@@ -190,7 +190,9 @@ class Subscriber(Generic[Unit]):
         return True
 
     def note(self) -> str | None:
-        """What an operator should know, also of a subscriber that is ready; None: nothing."""
+        """What an operator should know, even when the subscriber is ready; None when there is
+        nothing.
+        """
         notes = [
             f"{queue}: {problem}"
             for supervisor in (self._consuming, self._subscribing)

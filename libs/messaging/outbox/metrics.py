@@ -1,4 +1,4 @@
-"""What a service states."""
+"""How many events a service writes to its outbox."""
 
 from collections.abc import Iterable
 

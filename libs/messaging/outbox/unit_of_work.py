@@ -42,7 +42,7 @@ class UnitOfWork:
 
 
 class Copy(Protocol):
-    """A copy of the database that can be read from; `engine` is None while it cannot."""
+    """A copy of the database for reading. `engine` is None while it cannot be used."""
 
     @property
     def engine(self) -> AsyncEngine | None: ...
@@ -86,14 +86,15 @@ class Transactions(Generic[Unit]):
             attempt += 1
 
     async def read(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
-        """Run `work`, which only reads: each statement by itself sees what is committed then. The
-        round trips of BEGIN and COMMIT are spared. Raises RuntimeError when it states an event.
+        """Run `work`, which only reads. Each statement sees what is committed when it runs. There
+        are no round trips for BEGIN and COMMIT. Raises RuntimeError when `work` publishes an event.
         """
         return await self._read(self.engine, work)
 
     async def read_behind(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
-        """As `read`, from a copy of the database where there is one that keeps up: what was written
-        seconds ago may be missing. Where the copy fails, `work` runs again on the database itself.
+        """Like `read`, but from a copy of the database where there is one that keeps up. What was
+        written seconds ago may be missing. When the copy fails, `work` runs again on the database
+        itself.
         """
         copied = self._copy.engine if self._copy else None
         if self._copy is not None and copied is not None:

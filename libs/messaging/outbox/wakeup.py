@@ -66,7 +66,7 @@ class Notifier(WakeUp):
                 try:
                     await connection.execute(f"NOTIFY {CHANNEL}")
                 except BaseException:
-                    self.signal()  # the signal is spent and was not passed on
+                    self.signal()  # the signal was taken and not passed on
                     raise
         return COALESCE_SECONDS
 
@@ -92,13 +92,13 @@ class Listener:
         await self._supervisor.stop(within=STOP_SECONDS)
 
     async def _listen(self) -> None:
-        """Until the connection is lost, or `stop`."""
+        """Runs until the connection is lost or `stop` is called."""
         self._lost = lost = asyncio.Event()
         connection = await connect(self._dsn, "outbox wake-up")
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *_: self._wake_up.signal())
-            self._wake_up.signal()  # whatever came while nobody listened
+            self._wake_up.signal()  # for what was signalled while nobody listened
             await lost.wait()
         finally:
             connection.terminate()

@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 10
 
 
 class BrokerUnavailable(Exception):
-    """Nothing can be published now; no row is to blame. The message says why."""
+    """Nothing can be published now, and no row is the cause. The message says why."""
 
 
 class Broker:
@@ -116,7 +116,8 @@ class Broker:
 
 
 class _Look:
-    """Whether exchanges and queues are there. On one channel, which every no closes.
+    """Whether exchanges and queues are there. All are asked on one channel, and each that is
+    missing closes it.
 
     Each answer has the whole timeout: a broker that is slow at everything must not be left, and
     begun with again, for ever.
@@ -170,7 +171,8 @@ _LOST = (
 def broker_errors() -> Iterator[None]:
     """What the protocol library raises becomes BrokerUnavailable.
 
-    It also raises CancelledError, when the connection closes under a call: that is not ours.
+    It also raises CancelledError when the connection closes during a call. Nobody has cancelled the
+    task then.
     """
     try:
         yield

@@ -24,13 +24,14 @@ from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
 LEFT_TO_OTHERS = 8
-"""So many claims of rows a walk leaves out behind a claim whose heads another relay holds. Right
-behind it, every second claim of both would find nothing.
+"""When another relay holds all heads of a claim, the walk leaves out the rows of this many claims
+behind it. Directly behind that claim both relays would meet, and every second claim would find
+nothing.
 """
 
 
 class Work:
-    """What the claimers of one relay share. One at a time, who holds `turn`, waits for work and
+    """What the claimers of one relay share. Only the claimer that holds `turn` waits for work and
     claims it.
     """
 
@@ -52,7 +53,9 @@ class Work:
         self._draining = False
 
     async def wait(self) -> None:
-        """Until a signal, or for `poll` seconds; not at all when more is known to wait."""
+        """Wait for a signal, at most `poll` seconds. Does not wait when more rows are known to be
+        there.
+        """
         if not self._look_at_once and not self.stopped:
             await self._wake_up.wait(self._settings.poll)
         early = self._claimed_at + self._settings.pace - time.monotonic()
@@ -62,10 +65,10 @@ class Work:
     def begin(self) -> tuple[int, int]:
         """Where a claim looks from, and the number of signals until now.
 
-        Claims walk from the scan start to the end and begin anew; rows that may go again make one
-        claim begin at the scan start, and the walk goes on after that. A walk that left rows to
-        another relay is followed at once by one that leaves out none until it has claimed some: the
-        other may stand still.
+        Claims walk from the scan start to the end of the outbox, and then begin anew. When rows may
+        go again, the next claim begins at the scan start, and the walk goes on after it. A walk
+        that has left rows to another relay is followed at once by a walk that leaves out no row
+        until it has claimed some, because the other relay may have stopped.
         """
         self._claimed_at = time.monotonic()
         start = self.scan_start.seq
@@ -74,8 +77,8 @@ class Work:
         return look_from, self._wake_up.signals
 
     def claimed(self, batch: Batch, signals: int) -> None:
-        """What was signalled since `begin` returned `signals` may be rows that this claim found
-        locked.
+        """Note the result of a claim. Signals that came since `begin` returned `signals` may be for
+        rows that this claim found locked.
         """
         self.has_claimed = True
         if batch.beyond is None:
@@ -100,13 +103,13 @@ class Work:
             self.drained.set()
 
     def parked(self) -> None:
-        """Rows are no longer in the way: walk on."""
+        """Rows that were in the way are parked: the walk goes on."""
         self._look_at_once = True
         self._wake_up.signal()
 
     def settled(self, batch: Batch, signals: int, may_go: int | None) -> None:
-        """What was signalled since `begin` returned `signals` may have waited for a row of this
-        batch. `may_go` is the lowest row that waited so.
+        """Note that a batch is settled. Rows that were signalled since `begin` returned `signals`
+        may have waited for a row of this batch; `may_go` is the lowest of them.
         """
         if may_go is not None:
             self.may_go(may_go)
@@ -114,11 +117,11 @@ class Work:
             self._wake_up.signal()
 
     def put_down(self, batch: Batch) -> None:
-        """A claimer has no longer this batch in hand, settled or not."""
+        """A claimer is done with this batch, whether it was settled or not."""
         self._in_hand -= bool(batch.subjects)
 
     def may_go(self, seq: int | None) -> None:
-        """The row there may go; None: rows that failed before may."""
+        """The row `seq` may go; with None, rows that failed before may."""
         if seq is not None:
             self.scan_start.include(seq)
             self._from_start = True
@@ -126,7 +129,7 @@ class Work:
         self._wake_up.signal()
 
     def failed(self) -> None:
-        """A claimer failed: what it had in hand may go again."""
+        """A claimer failed: the rows of its batch may go again."""
         self._from_start = True
         self.may_go(None)
         if self._draining:
@@ -138,13 +141,13 @@ class Work:
         self.may_go(None)
 
     def stop(self) -> None:
-        """Nobody claims any more."""
+        """From now on nobody claims."""
         self.stopped = True
         self._wake_up.signal()
 
 
 class Claimer:
-    """One of a relay's claimers: while it publishes, another claims."""
+    """One of a relay's claimers. While it publishes, another one claims."""
 
     def __init__(
         self,
@@ -169,7 +172,9 @@ class Claimer:
         self._failed = False
 
     async def step(self) -> None:
-        """One batch. Raises BrokerUnavailable, or what the database raises."""
+        """Claim, publish and settle one batch. Raises BrokerUnavailable, or what the database
+        raises.
+        """
         try:
             await self._one_batch()
         except BaseException as error:
@@ -183,7 +188,7 @@ class Claimer:
     async def _one_batch(self) -> None:
         work = self._work
         async with work.turn:
-            if not self._failed:  # else `problems` would name it for longer than it is true
+            if not self._failed:  # else `problems` would name an error that is over
                 await work.wait()
             if work.stopped:
                 return
@@ -209,7 +214,7 @@ class Claimer:
             work.put_down(batch)
         BATCH_SECONDS.labels(self._service).observe(time.monotonic() - started)
         self._count(published.outcomes)
-        self._queues.hold_silent(published.silent_types)  # its probes need the rows as failed
+        self._queues.hold_silent(published.silent_types)  # its probes look for failed rows
         work.settled(batch, signals, may_go)
         if published.unavailable is not None:
             raise published.unavailable

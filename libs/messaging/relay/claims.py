@@ -26,7 +26,7 @@ from libs.messaging.relay.rows import (
 )
 
 PARKED_AT_ONCE = 10_000
-"""So many fresh rows are looked through for some to park."""
+"""The most fresh rows that are looked through to find some to park."""
 
 _ROWS = OF_SUBJECT.format(
     columns="each.seq, each.id, each.subject, each.type, each.body, each.traceparent,"
@@ -142,7 +142,8 @@ class SubjectRows:
 
 @dataclass(slots=True)
 class Outcome:
-    """How far publishing rows of one subject got: the first `confirmed` are with the broker.
+    """How far publishing the rows of one subject got: the broker has confirmed the first
+    `confirmed` of them.
 
     `error` says why the next one is not; None when it was not tried. `silent`: the broker did not
     answer for that one.
@@ -168,7 +169,7 @@ RetryAfter = Callable[[Outcome], timedelta | None]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one claim got.
+    """The result of one claim.
 
     `beyond`: where the next claim goes on; None: this one has looked through all. `crowded_from`:
     of the rows it looked through from there on, most can not be claimed before others.
@@ -182,8 +183,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one claim: `fresh` rows to look through for heads, `failing` heads; and of what it takes:
-    rows `of_subject`, all `rows`, which the subjects share, and `bytes`. It takes at least one row.
+    """The bounds of one claim. It looks through at most `fresh` fresh rows for heads, and takes at
+    most `failing` failing heads. It takes at most `of_subject` rows of one subject, `rows` rows and
+    `bytes` bytes in all, but always at least one row.
     """
 
     fresh: int = 500

@@ -75,7 +75,7 @@ class Frames:
         return before, between, after
 
     def _marshalled(self, kind: str, message_id: str, trace: str | None) -> bytes:
-        """Persistent, named, with the W3C trace context."""
+        """The properties of a persistent message with its id and the W3C trace context."""
         return Basic.Properties(
             content_type=CONTENT_TYPE,
             headers={"traceparent": trace} if trace else None,

@@ -22,7 +22,7 @@ Held = Callable[[Message], str | None]
 """Why a message must not go out now; None when it may."""
 
 STRAGGLER_SECONDS = 0.5
-"""A message is late when the others were answered for at least so long ago."""
+"""A message is late when the broker's last answer for another one is older than this."""
 
 
 class InFlight:
@@ -57,13 +57,14 @@ class InFlight:
 
     @property
     def unconfirmed(self) -> Sequence[Outcome]:
-        """Those whose message is on its way and not answered for."""
+        """The subjects whose message was sent and is not confirmed yet."""
         return list(self._unconfirmed.values())
 
     def has_stragglers(self) -> bool:
-        """Some were answered for, and the rest takes more than twice as long as these did. The rest
-        are messages of other types: a queue that has confirmed one message is slow, not silent. To
-        be asked from time to time.
+        """Whether the broker has answered for some messages, and the rest takes more than twice as
+        long as these did. Only messages of other types count as late: a queue that has confirmed
+        one message is slow, not silent. Call it from time to time: it notes when the last answer
+        came.
         """
         now = self._loop.time()
         if self.answers != self._seen_answers:
@@ -80,8 +81,8 @@ class InFlight:
         return confirmed.isdisjoint(each.next_message.type for each in self.unconfirmed)
 
     async def publish(self) -> None:
-        """Until the broker has answered for everything. Raises what aiormq raises when the channel
-        is closed; one that closes meanwhile leaves this waiting.
+        """Publish until the broker has answered for everything. Raises what aiormq raises when the
+        channel is closed. A channel that closes meanwhile does not end the waiting.
         """
         try:
             while self._ready or self._unconfirmed:
@@ -113,7 +114,7 @@ class InFlight:
             return
         async with self._channel.lock:
             await self._channel.write_queue.put(ChannelFrame(bytes(payload), should_close=False))
-            for outcome, message in sent:  # nothing awaits in here: no answer can come before
+            for outcome, message in sent:  # nothing here awaits, so no answer can arrive earlier
                 self._expect(outcome, message)
 
     def _expect(self, outcome: Outcome, message: Message) -> None:

@@ -13,7 +13,7 @@ from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
 WINDOW = 2_000
-"""So many rows a statement looks through."""
+"""The most rows that one statement looks through."""
 
 _BEYOND = f"CASE WHEN count(*) = {WINDOW} THEN max(seq) + 1 END"
 
@@ -36,7 +36,9 @@ SELECT (SELECT min(seq) FROM freed), {_BEYOND} FROM near
 """  # noqa: S608 - constants
 
 MOST_OF_THE_TIME = 20
-"""A sweep rests so many times as long as it took: it has a twentieth of the time, at most."""
+"""After a sweep the janitor rests this many times as long as the sweep took, so that sweeps take a
+twentieth of the time at most.
+"""
 
 
 class Janitor:
@@ -64,7 +66,7 @@ class Janitor:
         self._stuck_from = 0
 
     async def step(self) -> float:
-        """Returns for how many seconds to rest."""
+        """One sweep. Returns for how many seconds to rest."""
         started = time.monotonic()
         async with self._connection.use() as connection:
             await self._move_scan_start(connection)
@@ -87,7 +89,9 @@ class Janitor:
             self._row_freed(below)
 
     async def _free_stuck(self, connection: Connection) -> None:
-        """Let rows go that are parked behind nothing: somebody deleted what they waited for."""
+        """Free rows that are parked behind no row: the row they waited for was deleted by somebody
+        else.
+        """
         async with transaction(connection):
             ((freed, beyond),) = await connection.fetch(_FREE_STUCK, self._source, self._stuck_from)
         self._stuck_from = beyond or 0

@@ -19,11 +19,14 @@ from libs.messaging.relay.in_flight import Held, InFlight
 log = logging.getLogger(__name__)
 
 SUBJECT_SECONDS = 0.25
-"""A subject stops sending after so long: a batch does not wait for one. The rest goes next."""
+"""After this time a subject sends no further messages, so that the batch does not wait for one
+subject. Its other rows go with a later batch.
+"""
 
 LOOK_SECONDS = 0.1
-"""A batch that takes longer is looked at so often: does the broker still take anything, and is it
-silent about some messages only?"""
+"""While a batch is being published, the publisher checks at this interval whether the broker still
+takes messages, and whether it is silent about some of them only.
+"""
 
 
 @dataclass
@@ -64,7 +67,7 @@ class Publisher:
             self._channel = await self._broker.confirming_channel()
 
     async def close(self) -> None:
-        """With the connection, which may serve other publishers."""
+        """Close the channel with its connection, which may serve other publishers too."""
         await self._broker.close()
 
     async def publish(self, subjects: Sequence[SubjectRows], held: Held) -> Published:
@@ -104,7 +107,9 @@ class Publisher:
     async def _together(
         self, channel: Channel, outcomes: Sequence[Outcome], held: Held, deadline: float
     ) -> str | None:
-        """None, or why the broker closed the channel over a message, whichever it was."""
+        """Publish these at once. Returns why the broker closed the channel over one of the
+        messages; None when it did not.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + SUBJECT_SECONDS
         in_flight = InFlight(channel, self._frames, outcomes, held=held, until=until)
@@ -135,7 +140,8 @@ class Publisher:
     async def _give_up(
         self, channel: Channel, in_flight: InFlight, publishing: asyncio.Task[None]
     ) -> None:
-        """Fail what is not confirmed. Late confirms find nobody who waits for them.
+        """Note an error for every message that is not confirmed. A confirm that comes later is
+        ignored.
 
         A channel on which nothing was answered is closed, or with it the connection: one queue that
         does not answer can keep the broker from answering anything on a channel. When the broker
@@ -152,7 +158,9 @@ class Publisher:
             outcome.error, outcome.silent = error, answers
 
     async def _close(self, channel: Channel) -> bool:
-        """False: the broker does not answer, and the connection is closed."""
+        """Close the channel. Returns False when the broker does not answer; the connection is then
+        closed too.
+        """
         if self._channel is channel:
             self._channel = None
         try:

@@ -18,10 +18,10 @@ from libs.messaging.relay.rows import FAILING, transaction
 from libs.messaging.relay.settings import RelaySettings
 
 CHECK_SECONDS = 1.0
-"""How often what is held back is looked at."""
+"""The interval at which what is held back is checked."""
 
 AT_ONCE = 2_000
-"""So many rows are let go in one statement."""
+"""The most rows that one statement lets go."""
 
 _RELEASE = f"""
 UPDATE outbox SET due_at = clock_timestamp() WHERE seq = ANY (ARRAY(
@@ -39,7 +39,8 @@ SELECT EXISTS (
 
 
 class QueueWatch:
-    """One part of a relay; claimers ask it what is held back and tell it what was silent.
+    """One part of a relay. Claimers ask it which types are held back, and tell it for which types
+    the broker did not answer.
 
     `probing` makes a publisher with a connection of its own. `released` is called when rows may go
     again, with the lowest of those that never failed.
@@ -117,8 +118,8 @@ class QueueWatch:
             self._held -= back
 
     async def _probe(self, event_type: str) -> None:
-        """Publish one event of a silent type. When it is confirmed, or none waits, the type may go
-        again; in the latter case its next event tells.
+        """Publish one event of a silent type. When it is confirmed, or no event waits, the type may
+        go again; in the latter case the next event shows whether the queue confirms.
         """
         connection = await self._connect()
         try:

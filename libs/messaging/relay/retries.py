@@ -29,7 +29,7 @@ def retry_after(settings: RelaySettings) -> RetryAfter:
 
 
 def log_failures(service: str, outcomes: Sequence[Outcome]) -> None:
-    """One line for each type and reason: thousands of events may be held back for one queue."""
+    """Log one line for each type and reason: thousands of events may be held back for one queue."""
     failures = defaultdict[tuple[str, str], list[str]](list)
     for outcome in outcomes:
         if outcome.error is not None:

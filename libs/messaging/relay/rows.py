@@ -56,8 +56,8 @@ SET LOCAL enable_mergejoin = off"""
 # order, because the statistics of a table that is empty one second and full the next mislead it.
 
 _TRANSACTION_TIMEOUT = "SET LOCAL transaction_timeout = '60s'"
-# Between two messages of one statement Postgres calls no session idle: a relay that vanished then,
-# behind a proxy, would keep its locks.
+# Between two messages of one statement Postgres does not count a session as idle: a relay that
+# vanishes at that moment, behind a proxy, would keep its locks.
 
 
 async def begin(connection: Connection) -> None:

@@ -7,8 +7,9 @@ from libs.messaging.relay.claims import Limits
 
 @dataclass(frozen=True)
 class RelaySettings:
-    """Times are in seconds. `pace` is the least time between claims: under load, what is
-    committed meanwhile shares one. `rarely` is how often queues are looked for that were all there.
+    """Times are in seconds. `pace` is the least time between claims, so that under load one claim
+    takes what was committed meanwhile. `rarely` is the interval at which the relay checks its
+    queues while all of them are there.
     """
 
     limits: Limits = field(default_factory=Limits)

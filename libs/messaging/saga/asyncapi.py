@@ -83,7 +83,7 @@ def _document(
         "amqp://localhost", virtualhost=vhost, logger=None, description="RabbitMQ"
     )
     publishers = choreography.publishers
-    senders = []  # the broker itself forgets a publisher nobody holds
+    senders = []  # the broker keeps weak references to publishers only
     for participant in described:
         for reaction in participant.reacts_to:
             _describe_reaction(broker, reaction, publishers.get(reaction.event_type, ""))
@@ -92,7 +92,8 @@ def _document(
         ]
     specification = AsyncAPI(broker, title=title, version="1").to_specification()
     del senders
-    # FastStream keeps publishers in a set: without an order of our own each run gives another.
+    # FastStream keeps publishers in a set, so their order differs from run to run; sorted keys do
+    # not.
     in_order = json.dumps(json.loads(specification.to_json()), sort_keys=True)
     described_as: dict[str, Any] = json.loads(in_order)
     _as_on_the_wire(described_as, choreography.correlated, vhost)
@@ -170,7 +171,9 @@ def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]
 
 
 def _summary(event: type[DomainEvent]) -> str | None:
-    """The first line of the docstring; dataclasses make one of their own out of the fields."""
+    """The first line of the docstring; None for the docstring that a dataclass makes out of its
+    fields.
+    """
     text = event.__doc__ or ""
     return None if text.startswith(f"{event.__name__}(") else text.strip().partition("\n")[0]
 

@@ -44,8 +44,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """`hurts_old`: participants whose old processes cannot do with what new processes do;
-    `hurts_new`: those whose new processes cannot do with what old processes do.
+    """`hurts_old`: participants whose old processes cannot work with what new processes do.
+    `hurts_new`: participants whose new processes cannot work with what old processes do.
     """
 
     kind: Kind
@@ -233,8 +233,8 @@ class _Comparison:
                 yield from self._reacts_otherwise(new.name, before[queue], consumed)
 
     def _stopped(self, name: str, consumed: ConsumedEvent) -> Change:
-        """A view that nobody keeps hurts nobody. A step that nobody makes leaves what old processes
-        publish undone.
+        """A view that is no longer kept hurts nobody. When a step is no longer made, what old
+        processes publish for it is never acted on.
         """
         text = (
             f"{name} no longer consumes {consumed.event_type}: {consumed.does}"
@@ -269,7 +269,8 @@ class _Comparison:
             rest = ", ".join(new.compensated_by)
             left = f"only by {rest}" if rest else "by nothing"
             text = f"{step} is no longer undone by {event_type}, {left}"
-            # Whoever publishes it, old or new, counts on a compensation that new processes omit.
+            # Old and new publishers of this event rely on a compensation that new processes leave
+            # out.
             yield Change(Kind.COMPENSATION_LOST, name, new.queue, text, hurts_new=(name,))
         if new.irrevocable and not old.irrevocable and not lost:
             text = f"{step} can no longer be undone"
@@ -282,7 +283,7 @@ class _Comparison:
     def _reads_otherwise(
         self, name: str, old: ConsumedEvent, new: ConsumedEvent
     ) -> Iterator[Change]:
-        """Only what hurts, and is not told with a change of the event itself."""
+        """Only changes that hurt, and that are not reported as a change of the event itself."""
         before = _fields_of(_event(self._old, new.event_type))
         after = _fields_of(_event(self._new, new.event_type))
         for field in _fields(new):

@@ -34,8 +34,9 @@ log = logging.getLogger(__name__)
 DAYS_AHEAD = 7
 EVERY_SECONDS = 3600.0
 AGAIN_SECONDS = 300.0
-"""After upkeep that could not be done. Each attempt can keep others from a table for two seconds
-while it waits for the table's lock."""
+"""The pause after upkeep that failed. Each attempt can keep others from a table for two seconds,
+while it waits for the table's lock.
+"""
 TOLERATED_SECONDS = 86_400.0
 STOP_SECONDS = 5.0
 
@@ -139,7 +140,8 @@ class PartitionUpkeep:
         )
 
     async def _maintain(self) -> None:
-        self._pause = 0.0  # for the case that the server goes away: that costs nobody a lock
+        # When the server goes away the next attempt comes at once: no table is locked then.
+        self._pause = 0.0
         connection = await connect(self._dsn, f"{self._service} partitions")
         failures: list[str] = []
         try:
