@@ -1,4 +1,4 @@
 """What every service stands on: settings, database, web application, tokens, loops.
 
-`service.create_app` is the place where it all comes together.
+`service.create_app` puts the parts together.
 """

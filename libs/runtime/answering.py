@@ -13,16 +13,19 @@ UNCOMPRESSED = (
     "application/javascript",
     "text/javascript",
 )
-"""Pages and metrics are worth it. Answers to programs are small and many, and scripts are zipped
-once, or hardly ever asked for."""
+"""Answers of these types are not compressed; pages and metrics are. Answers to programs are small
+and many, and scripts are compressed once or hardly ever requested.
+"""
 COMPRESSION = 5
-"""Of 9: a page takes a third of a millisecond, and is larger by a few per cent than with 9."""
+"""From 1 to 9. A page takes a third of a millisecond, and is larger by a few per cent than at level
+9.
+"""
 READING = ("GET", "HEAD")
 OF_A_BODY = ("content-length", "content-type")
 
 
 class NotModified:
-    """Answers 304 to a GET whose If-None-Match names the ETag that the answer would have."""
+    """Answers 304 to a GET whose If-None-Match names the ETag that the full answer would have."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,7 +63,7 @@ def matches(known: str, etag: str | None) -> bool:
 
 
 class UsualHeaders:
-    """Adds `headers` to every answer that does not have them, those of refusals too."""
+    """Adds `headers` to every answer that does not have them, to refusals too."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What waits for a person, as a figure that an alert can be set on."""
+"""How many rows wait for a person, as a metric that an alert can watch."""
 
 from prometheus_client import Gauge
 from sqlalchemy import Table, func, select

@@ -94,7 +94,7 @@ class Keys(Protocol):
 
 
 class Authenticator:
-    """Tells callers apart by their bearer token; `keys` is None where AUTH=off."""
+    """Finds out who the caller is by the bearer token. `keys` is None where AUTH=off."""
 
     def __init__(self, settings: ServiceSettings, keys: Keys | None = None) -> None:
         if keys is None and settings.auth == "on":
@@ -110,7 +110,7 @@ class Authenticator:
 
     @property
     def for_callers(self) -> Sequence[str]:
-        """Those of which any one tells who is calling."""
+        """The security schemes; any one of them is enough to tell who is calling."""
         return list(self.schemes)
 
     async def caller_of(
@@ -210,8 +210,8 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 
 
 def caller_with(*roles: str) -> Any:
-    """A dependency: the caller, who has one of these roles. It is asked before the body is read,
-    so that nobody else makes us look at it. Raises RoleNeeded.
+    """A dependency: the caller, who has one of these roles. The role is checked before the body is
+    read, so that the body of anybody else is not read. Raises RoleNeeded.
     """
 
     async def allowed(caller: CallerDep) -> Caller:

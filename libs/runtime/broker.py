@@ -1,4 +1,6 @@
-"""The broker at start: reachable and willing, or one line that says what is not."""
+"""The check of the broker at start: it can be reached and accepts the connection, or one line says
+why not.
+"""
 
 import asyncio
 
@@ -16,7 +18,7 @@ CONNECT_SECONDS = 5.0
 async def check_broker(settings: ServiceSettings) -> None:
     """Connect once, where the role needs the broker; raises StartFailure without the password.
 
-    Afterwards a broker that goes away is waited for.
+    After the start, a broker that goes away is waited for.
     """
     if not settings.rabbitmq_url or settings.role == "api":
         return

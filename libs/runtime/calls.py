@@ -1,5 +1,5 @@
-"""Calls of a system outside: of a gateway, of a bank. A service claims what is due and makes a call
-for each, with no transaction open.
+"""Calls of a system outside, such as a gateway or a bank. A service claims what is due and makes
+one call for each, while no transaction is open.
 """
 
 import asyncio
@@ -11,8 +11,9 @@ import structlog
 from libs.runtime.loops import Loop
 
 STRAGGLER_SECONDS = 0.25
-"""A call slower than this goes on beside the next claim, so that a silent system, or one slow call,
-does not hold up the others."""
+"""A call that takes longer goes on while the next ones are claimed, so that a silent system or one
+slow call does not delay the others.
+"""
 
 Claimed = TypeVar("Claimed")
 
@@ -20,11 +21,11 @@ log = structlog.get_logger(__name__)
 
 
 class Calls(Generic[Claimed]):
-    """`claim` takes at most so many of those that are due and answers them; `call` makes one call
-    and records what became of it; `about` names it in the log. At most `concurrency` calls are
-    under way at once.
+    """`claim` takes the number of calls it may claim and returns those that are due. `call` makes
+    one call and records its result; `about` names it in the log. At most `concurrency` calls run at
+    the same time.
 
-    The claims of a worker that was killed are left to their lease.
+    The claims of a worker that was killed end with their lease.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Calls(Generic[Claimed]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def work(self) -> bool:
-        """Claim what is due and make its calls. True: there may be more."""
+        """Claim what is due and make the calls. Returns True when there may be more."""
         free = self._concurrency - len(self._under_way)
         if free == 0:
             await asyncio.wait(

@@ -1,8 +1,8 @@
-"""Until when the certificates of the servers are good, as a metric.
+"""The end of the validity of the servers' certificates, as a metric.
 
-A connection that lasts does not see a certificate made anew. So each look opens one of its own,
-which ends after the handshake: before a password is sent, and before the server logs anything. It
-reads the certificate and trusts it with nothing, so that one which is over is read too.
+A lasting connection does not show a new certificate. So each look opens a connection of its own and
+closes it after the handshake, before a password is sent and before the server logs anything. The
+certificate is read and not verified, so that an expired one is read too.
 """
 
 import asyncio
@@ -30,29 +30,29 @@ CERTIFICATE_ENDS = Gauge(
 LOOK_SECONDS = 3600.0
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
-"""Between two looks at a server that does not answer."""
+"""The pause between two looks at a server that does not answer."""
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 """PostgreSQL's protocol, "SSL Session Encryption". A server that has TLS answers S."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where TLS is spoken; a `database` is asked for it first."""
+    """A server that speaks TLS. A `database` is first asked to switch to TLS."""
 
     host: str
     port: int
     database: bool
 
     async def look(self) -> float:
-        """Note when its certificate ends. Returns the seconds until the next look; raises OSError
-        and TimeoutError.
+        """Look at the certificate and set the metric. Returns the seconds until the next look;
+        raises OSError and TimeoutError.
         """
         if ends := await self._certificate_ends():
             CERTIFICATE_ENDS.labels(str(self)).set(ends.timestamp())
         return LOOK_SECONDS
 
     async def _certificate_ends(self) -> datetime | None:
-        """None where the server has no TLS."""
+        """The certificate; None where the server has no TLS."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -74,7 +74,7 @@ class Server:
 
 
 def servers_with_tls(settings: ServiceSettings) -> Iterator[Server]:
-    """Those that the settings reach over TLS."""
+    """The servers that these settings reach over TLS."""
     for database in settings.databases:
         if ssl_mode(database) not in PLAIN_MODES:
             for host, port in hosts_of(database):
@@ -87,10 +87,10 @@ def servers_with_tls(settings: ServiceSettings) -> Iterator[Server]:
 
 @asynccontextmanager
 async def watching_certificates(settings: ServiceSettings) -> AsyncIterator[None]:
-    """Looks at each server at once, and each hour."""
+    """Loops that look at each server at the start and every hour."""
     parts = Supervisor(
         "certificates",
-        expected=(OSError, TimeoutError, ValueError),  # ValueError: what it shows is no certificate
+        expected=(OSError, TimeoutError, ValueError),  # ValueError: the server shows no certificate
         longest_pause=LONGEST_PAUSE_SECONDS,
     )
     for server in dict.fromkeys(servers_with_tls(settings)):

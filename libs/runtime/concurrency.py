@@ -42,7 +42,8 @@ def etag(version: int) -> str:
 
 
 def parse_if_match(value: str) -> int:
-    """`1` and `"1"` are version 1. A weak tag, or one we never gave out, matches nothing: 412.
+    """`1` and `"1"` are version 1. A weak tag, or one that was never given out, matches nothing:
+    412.
 
     `*` and lists name no single version: 400, as anything malformed.
     """

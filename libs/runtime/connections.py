@@ -1,4 +1,5 @@
-"""A client's connection: uvicorn's, but nobody keeps it by being slow, and there is always room.
+"""A client's connection: uvicorn's, with limits. No client keeps a connection by being slow, and
+there is always room for a new one.
 
 uvicorn waits for ever for the end of a request's head, keeps a head of any size, and waits for ever
 for a client that takes nothing of its answer. (The time of a body is `limits.py`'s matter.) Its own
@@ -15,18 +16,21 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from libs.runtime.limits import CROWDED
 
 HEAD_SECONDS = 10.0
-"""From the opening of a connection, or the first byte of a request, to the end of its headers."""
+"""The longest time from the opening of a connection, or the first byte of a request, to the end of
+its headers.
+"""
 MAX_HEAD_BYTES = 64 * 1024
 TAKE_SECONDS = 20.0
-"""How long an answer may wait for a client that reads nothing."""
+"""The longest time that an answer waits for a client that reads nothing."""
 MAX_CONNECTIONS = 1000
 MAX_CONNECTIONS_PER_CLIENT = 200
 
 
 class Connection(HttpToolsProtocol):
-    """A newcomer beyond MAX_CONNECTIONS takes the place of the one that has been idle longest, and
-    beyond those of one client of that client's. Where all are at work the newcomer is told so, but
-    for `limits.ALWAYS_ANSWERED`. `is_proxy`: whether this address stands for many clients.
+    """When there are MAX_CONNECTIONS, a new connection takes the place of the one that has been
+    idle longest; when one client has as many as a client may have, of that client's longest idle
+    one. When all are at work the new one is refused, except for `limits.ALWAYS_ANSWERED`.
+    `is_proxy`: whether this address stands for many clients.
     """
 
     def __init__(self, *arguments: Any, is_proxy: Callable[[str], bool], **named: Any) -> None:
@@ -91,7 +95,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """No request is at work, and the client has taken every answer."""
+        """Whether no request is at work and the client has taken every answer."""
         return not self.answering and self.transport.get_write_buffer_size() == 0
 
     @property
@@ -118,7 +122,7 @@ class Connection(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self.answering:  # the request before is still at work, and nothing more is read
+        if self.answering:  # nothing more is read until it is done
             self._wait_for_head()
         else:
             self.transport.abort()
@@ -135,7 +139,9 @@ class Connection(HttpToolsProtocol):
 
 
 def crowded(app: Any) -> ASGIApp:
-    """`app`, told that there is no room for this connection: `limits.py` answers what it must."""
+    """`app` with the mark that there is no room for this connection; `limits.py` then answers only
+    what it has to.
+    """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, CROWDED: True}, receive, send)

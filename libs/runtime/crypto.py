@@ -31,20 +31,24 @@ LOGGED_AGAIN_SECONDS = 600.0
 """A value that does not open is logged no more often than this, however often it is read."""
 MOST_REMEMBERED = 10_000
 LOOK_AGAIN_SECONDS = 1.0
-"""So old may be what a process knows of the file of its keys when it seals."""
+"""Before a process seals a value, it looks at the file of its keys again if its last look is older
+than this.
+"""
 UNKNOWN_KEY_SECONDS = 0.05
-"""Neither damaged values nor forged ones make us look at the file more often."""
+"""Values that do not open make a process look at the file no more often than this."""
 
 UNREADABLE = Counter("sealed_values_unreadable", "Reads that met a sealed value that does not open")
 
 
 class CannotDecrypt(Exception):
-    """The value was sealed with a key we do not have, for another place, or was tampered with."""
+    """The value was sealed with a key that is not here or for another place, or it was tampered
+    with.
+    """
 
 
 class Cipher:
-    """Seals with the current key, opens with any of `keys` (id -> 32 bytes). Keys that stand in a
-    `file` are read again when that changes: then no restart is needed for a new key.
+    """Seals with the current key, and opens with any of `keys` (id -> 32 bytes). Keys from a `file`
+    are read again when the file changes, so that a new key needs no restart.
     """
 
     def __init__(
@@ -68,8 +72,8 @@ class Cipher:
         return self._current
 
     def _look(self, after: float) -> None:
-        """Read the file again where it has changed, and was looked at more than so many seconds
-        ago. A file that cannot be used changes nothing.
+        """Read the file again when it has changed, but look at it only when the last look is more
+        than this many seconds ago. A file that cannot be used changes nothing.
         """
         now = time.monotonic()
         if self._file is None or now - self._looked_at < after:
@@ -102,7 +106,7 @@ class Cipher:
         """Raises CannotDecrypt, whose message holds neither the value nor a key."""
         start = 1 + sealed[0] if sealed else 0
         key_id = sealed[1:start].decode(errors="replace")
-        if key_id not in self._ciphers:  # another process may seal with a new key already
+        if key_id not in self._ciphers:  # another process may already seal with a new key
             self._look(UNKNOWN_KEY_SECONDS)
         cipher = self._ciphers.get(key_id)
         if cipher is None:
@@ -114,8 +118,8 @@ class Cipher:
             raise CannotDecrypt(f"a value of {context.split(':')[0]} does not open") from error
 
     def read(self, sealed: bytes, context: str) -> str | None:
-        """The text that was sealed; None where it does not open, so that one damaged value costs
-        that value alone. The damaged one is logged by its context and counted.
+        """The text that was sealed; None when it does not open, so that one damaged value makes no
+        other unreadable. The damaged one is logged with its context, and counted.
         """
         try:
             return self.decrypt(sealed, context).decode()
@@ -183,7 +187,7 @@ class BlindIndex:
 
 
 def _stamp(file: Path | None) -> tuple[int, int, int] | None:
-    """Changes with the file; None where there is none."""
+    """A value that changes when the file changes; None where there is no file."""
     try:
         found = file.stat() if file else None
     except OSError:
@@ -197,7 +201,7 @@ def new_key() -> str:
 
 
 def parse_cipher(text: object) -> Cipher:
-    """As `parse_keys`; what a file held is read there again."""
+    """As `parse_keys`; keys that came from a file are read from it again."""
     if isinstance(text, Cipher):
         return text
     keys = parse_keys(str(text))

@@ -1,10 +1,11 @@
 """Whether DATA_KEYS holds the keys that a service's rows are sealed with, and INDEX_KEY the one by
 which they are found.
 
-A key that was dropped too early, or replaced, is told when a process starts and not by the first
-reader, or by the second vehicle with one plate. Readiness says it, rather than a process that ends:
-the database may be away at the start, and what needs no sealed value (reservations, the relay) goes
-on meanwhile. A rollout stops all the same at a process that is not ready.
+A process finds out at its start that a key was dropped too early or replaced. Otherwise the first
+reader would notice, or two vehicles with the same plate would be accepted. Readiness reports it;
+the process does not end, because the database may be away at the start, and because work that needs
+no sealed value (reservations, the relay) goes on. A rollout stops in any case at a process that is
+not ready.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,18 +29,23 @@ log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS = 60.0
 REST_SECONDS = 86_400.0
-"""The keys of a process do not change, and rows sealed with another one come with a restore."""
+"""The pause between two looks while the keys fit. The keys of a process do not change; rows that
+another key sealed come with a restore only.
+"""
 TRIED = 2
-"""Values opened of each column and key. The oldest, so that what is written with a wrong one hides
-nothing; ids are made in time."""
+"""The number of values that are opened for each column and key. They are the oldest, by their ids,
+so that values written later with a wrong key do not hide it.
+"""
 ONE_DAMAGED_VALUE = 1
-"""A single value with an unknown key is a damaged one: whoever reads it is told so."""
+"""This many values with an unknown key count as damaged: reading them fails, and readiness reports
+no missing key.
+"""
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """`fits` says of a row whether the blind index in `column` is of this key; None where its value
-    cannot be read.
+    """`fits` says whether the blind index in `column` of a row was made with this key; None when
+    the row's value cannot be read.
     """
 
     column: Column[bytes]
@@ -93,7 +99,7 @@ class KeyCheck:
         return [(key_id.decode(errors="replace"), values) for key_id, values in found]
 
     async def _opens(self, connection: AsyncConnection, column: Column[bytes], key_id: str) -> bool:
-        """False where several values carry the id of this key, and it opens none of them."""
+        """Whether the key opens values that carry its id. False when it opens none of several."""
         rows = await connection.execute(
             select(column.table.c.id, column)
             .where(column.is_not(None), key_id_of(column) == key_id.encode())
@@ -104,7 +110,9 @@ class KeyCheck:
         return len(tried) <= ONE_DAMAGED_VALUE or any(tried)
 
     async def _finds(self, connection: AsyncConnection) -> bool:
-        """False where the oldest rows can be read, and none has an index of this key."""
+        """Whether rows have an index made with this key. False when the oldest rows can be read and
+        none of them has one.
+        """
         column = self._indexed.column
         rows = await connection.execute(
             select(column.table).where(column.is_not(None)).order_by(column.table.c.id).limit(TRIED)

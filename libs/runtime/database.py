@@ -25,14 +25,16 @@ from libs.runtime.settings import ServiceSettings
 
 OVERFLOW = 5
 RELAY_POOL = 2
-"""A process that is a relay only looks at the database each second; the relay has its own."""
+"""The pool of a process that is only a relay: it checks the database each second, and the relay has
+connections of its own.
+"""
 POOL_SECONDS = 30.0
 IDLE_SECONDS = 1.0
-"""A connection that rested longer is asked whether it still lives before it is used."""
+"""A connection that was idle for longer is checked before it is used."""
 STATEMENT_SECONDS = 10.0
-"""A statement that takes longer will not be answered: half-open connections give no other sign."""
+"""A statement that takes longer is given up: a half-open connection gives no other sign."""
 TRANSACTION_STATEMENTS = 4
-"""A transaction may last as long as so many of the slowest statements."""
+"""A transaction may last as long as this many of the slowest statements."""
 SESSION = {"lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "jit": "off"}
 READ_ONLY = "25006"
 """SQLSTATE of a statement that would write in a transaction that only reads."""
@@ -54,7 +56,7 @@ def create_engine(
         pool_size=RELAY_POOL if settings.role == "relay" else settings.pool_size,
         max_overflow=0 if settings.role == "relay" else OVERFLOW,
         pool_timeout=POOL_SECONDS,
-        pool_use_lifo=True,  # a few warm connections, with their statements prepared
+        pool_use_lifo=True,  # few connections, with prepared statements
         options={
             "command_timeout": statement_seconds,
             "server_settings": name | (SESSION | VANISHED_CLIENT if direct else {}),
@@ -74,8 +76,8 @@ def create_engine(
 
 
 def engine_of(dsn: Dsn, options: Mapping[str, Any] | None = None, **pool: Any) -> AsyncEngine:
-    """SQLAlchemy over `open_connection`, which knows all that a URL may say and reads the password
-    of the moment. `options` are of the connection.
+    """SQLAlchemy's engine over `open_connection`, which knows all that a URL may say and reads the
+    current password. `options` are those of the connection.
     """
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -86,8 +88,9 @@ def engine_of(dsn: Dsn, options: Mapping[str, Any] | None = None, **pool: Any) -
 
 
 def _limit_transactions(longest: int, connection: Any, _: ConnectionPoolEntry) -> None:
-    """Between the parse and the bind of a statement Postgres does not call a transaction idle: the
-    locks of a client that vanished then, behind a proxy, would stay. `longest` is in milliseconds.
+    """Limit the time of each transaction. Between the parse and the bind of a statement Postgres
+    does not count a transaction as idle; without a limit, the locks of a client that vanished at
+    that moment, behind a proxy, would stay. `longest` is in milliseconds.
     """
     if limits_transactions(connection.driver_connection):
         statement = f"SET transaction_timeout = {longest}"
@@ -95,7 +98,9 @@ def _limit_transactions(longest: int, connection: Any, _: ConnectionPoolEntry) -
 
 
 def _set_for_the_transaction(longest: int, connection: Connection) -> None:
-    """PgBouncer gives each transaction another session: settings go with the transaction."""
+    """Set the limits in each transaction, because PgBouncer may give each transaction another
+    session.
+    """
     driver: Any = connection.connection.driver_connection
     limit = {"transaction_timeout": longest} if limits_transactions(driver) else {}
     settings = ", ".join(
@@ -109,8 +114,9 @@ def _note_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
 
 
 def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
-    """SQLAlchemy's own pre-ping costs three round trips each time a connection is taken. Under
-    load, asyncpg already knows of a connection that was closed; only one that rested is asked.
+    """SQLAlchemy's own pre-ping costs three round trips each time a connection is taken. Under load
+    asyncpg already knows when a connection was closed, so only a connection that was idle is
+    checked.
     """
     since = record.info.get("idle_since")
     if since is None:
@@ -134,7 +140,7 @@ def _replace_if_read_only(connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def reports_read_only(connection: asyncpg.Connection) -> bool:
-    """What the server reported last, without asking it. False where a proxy keeps it back."""
+    """What the server reported last, without asking it. False where a proxy does not pass it on."""
     reported = connection.get_settings()
     return "on" in (
         getattr(reported, "in_hot_standby", "off"),
@@ -143,24 +149,24 @@ def reports_read_only(connection: asyncpg.Connection) -> bool:
 
 
 def _count_read_only_as_disconnected(context: ExceptionContext) -> None:
-    """All connections made until then are replaced before they are used again."""
+    """Replace all connections that exist now before they are used again."""
     if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
         context.is_disconnect = True
 
 
 async def ping(engine: AsyncEngine) -> None:
-    """One round trip; raises what the database or the pool raises."""
+    """Make one round trip. Raises what the database or the pool raises."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 
 
 async def driver_of(connection: AsyncConnection) -> DriverConnection:
-    """The asyncpg connection below, for what works beside the business transactions."""
+    """The asyncpg connection below SQLAlchemy's, for work outside the business transactions."""
     return cast("DriverConnection", (await connection.get_raw_connection()).driver_connection)
 
 
 async def check_database(settings: ServiceSettings) -> None:
-    """One round trip; raises StartFailure saying what is wrong, without the password."""
+    """Make one round trip. Raises StartFailure, which says what is wrong, without the password."""
     engine = create_engine(settings)
     try:
         await ping(engine)

@@ -1,13 +1,15 @@
-"""HTTP to what is part of the system, with nothing to load: never through a proxy that the
-environment of the machine names."""
+"""HTTP to a part of the system, without a library to import. It never goes through a proxy that the
+machine's environment names.
+"""
 
 from http.client import HTTPResponse
 from urllib.request import ProxyHandler, build_opener
 
 
 def open_directly(url: str, seconds: float) -> HTTPResponse:
-    """The answer to a GET, to be closed; `seconds` is how long each step may take. Of file:// the
-    file. Raises OSError, for a status of 400 and more too, and http.client.HTTPException.
+    """The answer to a GET, or the file of a file:// URL; the caller closes it. `seconds` is how
+    long each step may take. Raises http.client.HTTPException, and OSError, also for a status of 400
+    and more.
     """
     opener = build_opener(ProxyHandler({}))
     answer: HTTPResponse = opener.open(url, timeout=seconds)

@@ -1,6 +1,6 @@
 """What is wrong with one field of a request: a code, parameters, and a sentence in English.
 
-Pydantic has its own names for what it refuses; those that our schemas can lead to have codes here,
+Pydantic has its own names for what it refuses. Those that these schemas can cause have codes here,
 and all others are `malformed`. A rule of the domain keeps its own code.
 """
 
@@ -24,7 +24,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fault:
-    """A code for what Pydantic refuses; `params` are named as ours: as Pydantic's."""
+    """A code for one of Pydantic's errors. `params` maps the name of a parameter here to Pydantic's
+    name.
+    """
 
     code: str
     params: Mapping[str, str]
@@ -40,7 +42,7 @@ FAULTS: Mapping[str, Fault] = {
     "enum": Fault("not-one-of", {"expected": "expected"}),
     "literal_error": Fault("not-one-of", {"expected": "expected"}),
 }
-"""By Pydantic's name. A message of Pydantic's is the sentence."""
+"""The codes by Pydantic's name. The sentence is Pydantic's message."""
 PYDANTICS_OWN = frozenset(get_args(ErrorType))
 
 
@@ -55,13 +57,15 @@ class CannotBeStored(Invalid):
 
 
 def fault(error: CodedError) -> PydanticCustomError:
-    """The error as a validator of a field raises it: its code and parameters get to the client."""
+    """The error in the form that a validator of a field raises, so that its code and parameters
+    reach the client.
+    """
     return PydanticCustomError(error.code, error.text, error.params or None)
 
 
 def rule(check: Callable[[T], T]) -> AfterValidator:
     """A rule of the domain on a field of a body: a refusal then names every wrong field at once.
-    `check` answers the value in its normal form, or raises Invalid.
+    `check` returns the value in its normal form, or raises Invalid.
     """
 
     def checked(value: T) -> T:

@@ -1,4 +1,4 @@
-"""Every error a request can end in, turned into a problem, in one place."""
+"""The one place where every error of a request becomes a problem."""
 
 from collections.abc import Mapping
 
@@ -38,11 +38,12 @@ log = structlog.get_logger(__name__)
 BAD_DATA = "22"
 """SQLSTATE class: text or a number that Postgres cannot hold."""
 REFUSED = ("28", "3D")
-"""SQLSTATE classes of a user or a database the server does not take."""
+"""SQLSTATE classes of a user or a database that the server refuses."""
 
 DATABASE_TROUBLE = (DBAPIError, *RAW_DATABASE_ERRORS, PoolTimeout, OSError)
-"""What `database_failed` is asked about: an OSError may also be the endpoint's own, for example of
-a file that is missing."""
+"""Errors that `database_failed` decides about: an OSError may also be the endpoint's own, for
+example for a missing file.
+"""
 
 OF_STARLETTE: Mapping[int, type[Refusal]] = {400: MalformedRequest, 404: NoSuchPath}
 
@@ -79,7 +80,7 @@ def method_not_allowed(request: Request) -> Response:
 
 
 def methods_of(request: Request) -> set[str]:
-    """What the first path that fits knows, as in the document: `/a/b` before `/a/{name}`."""
+    """The methods of the first path that fits, as in the document: `/a/b` before `/a/{name}`."""
     found = fitting(request.app, request.url.path)
     return {
         method for route in found if route.path == found[0].path for method in route.methods or ()

@@ -1,7 +1,7 @@
 """Idempotency-Key: the first answer again, word for word, for 24 hours.
 
-The key's row and the effect are one transaction. Two requests with one key meet at an advisory
-lock that is tried, not waited for; should both pass it, the primary key decides.
+The key's row and the effect are one transaction. Two requests with one key meet at an advisory lock
+that is tried, not waited for; if both pass it, the primary key decides.
 """
 
 import hashlib
@@ -75,7 +75,7 @@ class MalformedKey(BadRequest):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a use case's endpoint answers; `version` becomes the ETag."""
+    """What an endpoint answers when its use case is done. `version` becomes the ETag."""
 
     status: int
     body: BaseModel | None
@@ -112,7 +112,7 @@ class _Kept:
         headers = {}
         if self.etag is not None:
             headers["ETag"] = self.etag
-            headers["Vary"] = "Authorization, X-Tenant-Id"  # who may see all of it sees more
+            headers["Vary"] = "Authorization, X-Tenant-Id"  # callers may see different parts
         if self.location is not None:
             headers["Location"] = self.location
         if replayed:

@@ -16,9 +16,13 @@ MAX_BYTES = 1024 * 1024
 REFRESH_SECONDS = 300.0
 """A key withdrawn by the issuer is trusted at most this long, while the issuer answers."""
 AWAY_SECONDS = 3600.0
-"""While it does not, keys are trusted for this long after they were last read. Then no token is."""
+"""While the issuer does not answer, keys are trusted for this long after they were last read. After
+that no token is accepted.
+"""
 UNKNOWN_KEY_SECONDS = 5.0
-"""Neither tokens with made-up key ids nor an issuer that is away make us fetch more often."""
+"""Keys are fetched no more often than this, whatever key ids tokens name and whether the issuer
+answers or not.
+"""
 
 
 class KeysUnavailable(Exception):

@@ -14,19 +14,21 @@ from libs.runtime.problems import Refusal, Unavailable, problem
 
 BODY_SECONDS = 10.0
 DISCARD_SECONDS = 2.0
-"""For so long the rest of a refused body is read and thrown away."""
+"""The rest of a refused body is read and thrown away for at most this long."""
 PLACE_SECONDS = 2.0
 MAX_STREAMS = 300
 MAX_STREAMS_PER_CLIENT = 100
-"""Of event streams that are open at once: each asks the database once a second."""
+"""The most event streams open at once, of all clients and of one: each asks the database once a
+second.
+"""
 CROWDED = "mercado.crowded"
-"""In the scope of a request whose connection found no room."""
+"""The key in the scope of a request whose connection found no room."""
 ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
-"""Also then."""
+"""These paths are answered even then."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
 CLOSE = {"Connection": "close"}
-"""What is left of the body is not waited for."""
+"""Ends the connection after the answer: the rest of the body is not waited for."""
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
@@ -204,7 +206,9 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
 
 
 def _call_it_json(scope: Scope) -> None:
-    """JSON is all we take, so it is parsed whatever the Content-Type says (curl's default too)."""
+    """Only JSON is accepted, so every body is parsed as JSON, whatever its Content-Type says
+    (curl's default too).
+    """
     scope["headers"] = [header for header in scope["headers"] if header[0] != b"content-type"]
     scope["headers"].append(JSON)
 

@@ -55,10 +55,11 @@ def configure_logging(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # It logs each address it asks: some hold a password, those of payment codes the code.
+    # It logs each address that it requests. Some addresses hold a password, and those of payment
+    # codes the code.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # They repeat as errors what the relay and the subscriber already report, and retry; no callback
-    # is ours.
+    # They log as errors what the relay and the subscriber already report and retry. No callback
+    # there is this project's.
     for name in ("aiormq.connection", "aio_pika.tools"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

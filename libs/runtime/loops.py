@@ -1,4 +1,6 @@
-"""Work a service does by itself: timers, calls of a gateway. Runs where the role is a worker."""
+"""Work that a service does without a request: timers, calls of a gateway. It runs where the role is
+a worker.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +25,9 @@ class Loop:
         self._wake.set()
 
     def start(self, parts: Supervisor) -> None:
-        """As a part of `parts`, which runs it again, more slowly while it fails."""
+        """Start the loop as a part of `parts`, which runs it again and again, more slowly while it
+        fails.
+        """
         parts.start(self.name, self._step, wake=self._wake)
 
     async def _step(self) -> float | None:

@@ -23,8 +23,9 @@ HTTP_SECONDS = Histogram(
 SERVER_ERRORS = Counter(
     "http_server_errors", "Requests answered with a status from 500 on", ["method", "route"]
 )
-"""The durations count them too, by status, but only from the first one on: an alert on a rate needs
-a counter that begins at zero."""
+"""The histogram of durations counts them too, by status, but a counter there begins with the first
+one. An alert on a rate needs a counter that begins at zero.
+"""
 DATABASE_SECONDS = Histogram(
     "database_round_trip_seconds",
     "Time of the smallest statement, once a second",

@@ -43,7 +43,9 @@ KEEPS_OUT = {
     "ShareRowExclusiveLock": "nobody writes it",
     "ShareLock": "nobody writes it",
 }
-"""The locks that others feel, the stronger first. A connection that reads holds none of them."""
+"""The locks that block others, the strongest first. A connection that only reads holds none of
+them.
+"""
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,13 @@ class Pending:
 
     @property
     def digest(self) -> bytes:
-        """The same for the same change only."""
+        """The id of the plan: two plans have the same id only when they make the same change."""
         words = (self.service, self.revision or "", *self.revisions, *self.texts)
         return hashlib.sha256("\0".join(words).encode()).digest()
 
 
 async def pending(service: str, database_url: str) -> Pending:
-    """What is to be done. `database_url` is of a role that may read the tables' sizes.
+    """Plan what is pending. `database_url` is that of a role that may read the tables' sizes.
 
     Raises StartFailure, also for a database that is at a revision this code does not know.
     """
@@ -126,7 +128,7 @@ async def play(wanted: Pending, scratch_url: str) -> list[Statement]:
         raise StartFailure(describe_refusal(error, parse_database_url(scratch_url))) from None
     try:
         await server.execute(f"SELECT pg_advisory_lock({TURNS})")
-        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # of a killed one
+        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # of a killed plan
         await server.execute(f"CREATE DATABASE {name}")
         try:
             url = parse_database_url(scratch_url).set(database=name)

@@ -4,9 +4,9 @@
 
 A service's `migrations/env.py` is `run(metadata)`. MIGRATOR_DATABASE_URL wins over DATABASE_URL.
 
-Of several at once on one database one works, and the others wait for it. Migrations connect to
-Postgres directly: the lock and the role are the session's, and PgBouncer in transaction mode would
-give them to somebody else.
+When several run at once on one database, one works and the others wait for it. Migrations connect
+to Postgres directly: the lock and the role belong to the session, and PgBouncer in transaction mode
+would give the session to others.
 """
 
 import asyncio
@@ -76,9 +76,9 @@ async def _connect_and_migrate(url: URL, metadata: MetaData, include_name: Inclu
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    """Until this session alone migrates the database; its end gives the lock back. Asked again and
-    again: a statement that waited would keep a snapshot, and CREATE INDEX CONCURRENTLY, in the
-    migration it waits for, would wait for that in turn.
+    """Wait until only this session migrates the database; the lock is released when the session
+    ends. The lock is tried again and again. A statement that waits for it would keep a snapshot,
+    and CREATE INDEX CONCURRENTLY in the other migration would wait for that snapshot.
     """
     waits = False
     while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK})")):

@@ -157,7 +157,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, Dependant]]:
 
 
 def _declarations(dependant: Dependant) -> Iterator[Declared]:
-    """Of the endpoint and of everything it depends on."""
+    """What the endpoint and everything it depends on declare."""
     yield from declared_by(dependant.call)
     for each in dependant.dependencies:
         yield from _declarations(each)
@@ -177,7 +177,9 @@ def _statuses(path: str, method: str, operation: Json, declared: list[Declared])
 
 
 def _security(declared: Sequence[Declared], authenticator: Authenticator) -> list[Json]:
-    """Any of them is enough; none is needed where the service does not ask who is calling."""
+    """The security of an endpoint: any one scheme is enough. There is none where the service does
+    not check who is calling.
+    """
     needed = {name for each in declared for name in each.schemes}
     if CALLERS in needed:
         return [{name: list[str]()} for name in authenticator.for_callers]

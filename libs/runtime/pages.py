@@ -21,7 +21,7 @@ from libs.runtime.routes import add
 
 ASSETS = "/docs/assets"
 FREE = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi"})
-"""Addresses that need no place among the requests at work."""
+"""Paths that are answered without a place among the requests at work."""
 
 pages = APIRouter(include_in_schema=False)
 
@@ -46,7 +46,7 @@ async def ready(request: Request) -> Response:
             "given_up": given_up,
         },
     }
-    if given_up:  # no 503: to take the process out of service would help no event
+    if given_up:  # no 503: taking the process out of service would not help these events
         service = request.app.state.settings.service
         content["attention"] = f"events given up: {given_up}, see outbox list {service}"
     return JSONResponse(content, 200 if well else 503)
@@ -95,7 +95,7 @@ async def asyncapi(request: Request) -> Response:
 
 
 def _described(participant: Participant, choreography: Choreography, vhost: str) -> dict[str, Any]:
-    from libs.messaging.saga.asyncapi import document  # of no use before somebody asks
+    from libs.messaging.saga.asyncapi import document  # only this page needs it
 
     return document(participant, choreography, vhost=vhost)
 

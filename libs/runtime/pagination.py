@@ -39,7 +39,9 @@ class MalformedLimit(BadRequest):
 
 @dataclass(frozen=True)
 class Page:
-    """What to fetch: `limit` + 1 rows after the key `after`; the one too many tells of more."""
+    """Which rows to fetch: `limit` + 1 rows after the key `after`. The extra row shows that there
+    are more.
+    """
 
     limit: int
     after: tuple[str, ...] | None

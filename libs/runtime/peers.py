@@ -23,8 +23,8 @@ def read_choreography(path: Path) -> Choreography:
 
 
 def check_own(own: Participant, choreography: Choreography) -> None:
-    """Raises StartFailure where the choreography differs from the code of `own`: the others would
-    wait for events that never come.
+    """Raises StartFailure when the choreography differs from the code of `own`. Otherwise other
+    services would wait for events that never come.
     """
     written = choreography.participant(own.name)
     if written is None:
@@ -34,7 +34,7 @@ def check_own(own: Participant, choreography: Choreography) -> None:
 
 
 def expected_queues(own: Participant, choreography: Choreography) -> dict[str, list[str]]:
-    """The queues that must be there before an event of ours goes out, by event type."""
+    """The queues that must exist before an event of this service is published, by event type."""
     return {
         event.type: [each.queue for each in choreography.consumers_of(event.type)]
         for event in own.publishes

@@ -96,7 +96,7 @@ class MethodNotAllowed(Refusal):
 
 
 class OtherHttpError(Refusal):
-    """What the framework refuses and has no class here. Its status is the framework's."""
+    """A refusal by the framework that has no class here. Its status is the framework's."""
 
     status = 400
     code = "http-error"
@@ -160,12 +160,12 @@ class Problem(Response):
 
 
 def title_of(code: str) -> str:
-    """What a problem is called: the same for every problem of its code."""
+    """The title of a problem: the same for every problem of its code."""
     return code.replace("-", " ").capitalize()
 
 
 def status_of(kind: type[CodedError]) -> int:
-    """What a refusal of this class is answered with."""
+    """The status that answers a refusal of this class."""
     if issubclass(kind, Refusal):
         return kind.status
     return next(

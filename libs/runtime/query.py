@@ -1,7 +1,7 @@
-"""Query parameters that an endpoint does not know are refused: with a mistyped filter or order left
-out, something else than was asked for would be answered.
+"""Query parameters that an endpoint does not know are refused. If a mistyped filter or order were
+ignored, the answer would not be what was asked for.
 
-Pages are no part of this: links from elsewhere bring parameters of their own along.
+Pages accept unknown parameters: links from other sites add their own.
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,12 +49,12 @@ async def known_parameters(request: Request) -> None:
 
 
 def _shown(names: Iterable[str]) -> list[str]:
-    """Each once, and not all of very many."""
+    """Each name once, and only the first of very many."""
     return [name[:MAX_NAME] for name in dict.fromkeys(names)][:MOST_NAMED]
 
 
 def _names(dependant: Dependant) -> Iterator[str]:
-    """Of the endpoint's query parameters and of everything it depends on."""
+    """The query parameters of the endpoint and of everything it depends on."""
     for parameter in dependant.query_params:
         model = parameter.field_info.annotation
         if isclass(model) and issubclass(model, BaseModel):

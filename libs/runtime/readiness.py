@@ -1,4 +1,4 @@
-"""/health: the process lives. /ready: it can do its work, or what keeps it from it."""
+"""/health says that the process lives. /ready says whether it can do its work, and if not, why."""
 
 import asyncio
 import time
@@ -21,11 +21,11 @@ SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 2.0
 REMEMBERED_SECONDS = 5.0
 LATENCY_SECONDS = 300.0
-"""The mean of the database's answers is over so long a time."""
+"""The mean time of the database's answers is taken over this many seconds."""
 OK, DOWN = "ok", "down"
 READ_ONLY = "read-only: nothing can be written"
 
-# Also on where the server is a standby.
+# On a standby this is `on` too.
 _IS_READ_ONLY = "SELECT current_setting('transaction_read_only')::boolean"
 
 Check = Callable[[], Awaitable[bool]]
@@ -33,8 +33,8 @@ Note = Callable[[], str | None]
 
 
 class Remembered:
-    """A check that costs something, asked no more often than each `REMEMBERED_SECONDS`, however
-    often /ready is asked.
+    """A check that is expensive. It is made at most once in `REMEMBERED_SECONDS`, however often
+    /ready is requested.
     """
 
     def __init__(self, check: Check) -> None:
@@ -64,7 +64,7 @@ class Latency:
         self._forget()
 
     def mean(self) -> float | None:
-        """Seconds; None where nothing was measured within `LATENCY_SECONDS`."""
+        """The mean in seconds; None when nothing was measured within `LATENCY_SECONDS`."""
         self._forget()
         if not self._noted:
             return None
@@ -126,7 +126,7 @@ class Readiness:
                 read_only = await driver.fetchval(_IS_READ_ONLY)
                 self.latency.note(time.perf_counter() - started)
                 self._note(READ_ONLY if read_only else OK)
-        except Exception as error:  # whatever is wrong with it, the database is not usable
+        except Exception as error:  # whatever the error is, the database cannot be used
             self._failed_connections.inc()
             self._note(DOWN, type(error).__name__)
 

@@ -23,14 +23,14 @@ from libs.runtime.database import NOTHING_PREPARED, engine_of
 from libs.runtime.settings import ServiceSettings
 
 LAG_SECONDS = 5.0
-"""A standby that is further behind is not read from."""
+"""A standby that is further behind than this is not read from."""
 LOOK_SECONDS = 1.0
 POOL = 5
 STATEMENT_SECONDS = 3.0
-"""A statement that takes longer there is asked again of the database itself."""
+"""A statement that takes longer on the standby is run again on the database itself."""
 ANSWER_SECONDS = 2.0
 RECOVERY_CONFLICT = "40001"
-"""SQLSTATE: the standby replays what the statement still needed."""
+"""SQLSTATE: the standby has removed, while it replayed the log, rows that the statement needed."""
 
 _WRITTEN = text("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
 _REPLAYED = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() - '0/0'::pg_lsn"
@@ -46,19 +46,19 @@ class Lag:
         self._missing: deque[tuple[float, int]] = deque()
 
     def written(self, position: int) -> None:
-        """The database has come to this position of its log by now."""
+        """The current position of the database's log."""
         self._missing.append((self._clock(), position))
 
     def seconds(self, replayed: int) -> float:
-        """Of a standby that has come to this one."""
+        """How far behind a standby is that has reached this position."""
         while self._missing and self._missing[0][1] <= replayed:
             self._missing.popleft()
         return self._clock() - self._missing[0][0] if self._missing else 0.0
 
 
 class Replica:
-    """`start` begins to look at it, once a second; until then, and while `trouble` says why not, it
-    is not read from. `primary` leads to what it is a copy of.
+    """After `start` the standby is checked once a second. Before that, and while `trouble` says
+    why, it is not read from. `primary` connects to the database that it is a copy of.
     """
 
     def __init__(self, settings: ServiceSettings, dsn: Dsn, primary: AsyncEngine) -> None:
@@ -73,7 +73,7 @@ class Replica:
             options={
                 "command_timeout": STATEMENT_SECONDS,
                 "server_settings": {"application_name": name},
-                **NOTHING_PREPARED,  # it may be behind a PgBouncer too
+                **NOTHING_PREPARED,  # the standby may be behind a PgBouncer too
             },
         )
         self._primary = primary
@@ -83,14 +83,14 @@ class Replica:
 
     @property
     def engine(self) -> AsyncEngine | None:
-        """A pool to read from; None while that is not to be done."""
+        """The pool of the standby; None while it must not be read from."""
         return None if self.trouble else self._engine
 
     def has_failed(self, error: BaseException) -> bool:
         """Whether a statement's error is the standby's and not the statement's own: then nothing is
         read from it until it has been looked at again.
         """
-        if sqlstate(error) == RECOVERY_CONFLICT:  # the next statement may pass
+        if sqlstate(error) == RECOVERY_CONFLICT:  # the next statement may succeed
             return True
         if not is_infrastructure_error(error):
             return False
@@ -120,7 +120,7 @@ class Replica:
         return LOOK_SECONDS
 
     async def _ask_primary(self) -> None:
-        """One that is away writes nothing either: what the standby has is then the newest."""
+        """A database that is away writes nothing, so what the standby has is then the newest."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS), self._primary.connect() as connection:
                 self._lag.written(int(await connection.scalar(_WRITTEN)))

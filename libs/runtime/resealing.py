@@ -1,4 +1,5 @@
-"""Seals anew, with the current key, what earlier keys have sealed; then an earlier key can go.
+"""Seals anew, with the current key, what earlier keys have sealed. After that an earlier key can be
+removed.
 
     DATA_KEYS=new:…,old:… python -m services.NAME.main re-seal
 
@@ -31,7 +32,7 @@ class Resealed:
     unused: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report as lines for people."""
         said = [f"{self.count} values sealed anew with the key {self.current!r}"]
         for key_id, places in sorted(self.left.items()):
             where = ", ".join(f"{count} of {place}" for place, count in sorted(places.items()))

@@ -11,21 +11,23 @@ from libs.runtime.query import known_parameters
 
 
 def api_router(**options: Any) -> APIRouter:
-    """Of endpoints that stand in the service's document. `options` are those of APIRouter."""
+    """A router for endpoints that appear in the service's document. `options` are those of
+    APIRouter.
+    """
     return APIRouter(
         dependencies=[Depends(known_parameters)], generate_unique_id_function=name_of, **options
     )
 
 
 def name_of(route: APIRoute) -> str:
-    """The operation's id in the document, of an endpoint that is given none."""
+    """The id of an operation in the document, for an endpoint that sets none."""
     return route.name
 
 
 def add(app: FastAPI, router: APIRouter) -> None:
-    """Add the routes of `router` as they are: `include_router` would work out the parameters of
-    each a second time, which doubles the time an application takes to build, and search them twice
-    for each request.
+    """Add the routes of `router` as they are. `include_router` would analyse the parameters of each
+    route a second time, which doubles the time to build an application, and each request would
+    search the routes twice.
     """
     app.router.routes.extend(router.routes)
 
@@ -38,13 +40,15 @@ def templates(app: FastAPI) -> Iterator[tuple[str, str]]:
 
 
 def fitting(app: FastAPI, path: str) -> Sequence[Route]:
-    """Those that a path may lead to, the first that is taken first: `/a/b` before `/a/{name}`."""
+    """The templates that a path may match, in the order in which they are tried: `/a/b` before
+    `/a/{name}`.
+    """
     return [route for route in _routes(app) if route.path_regex.match(path)]
 
 
 def template_of(app: FastAPI, method: str, path: str) -> str | None:
-    """Where a request would go; for a method that is not known there, what fits the path. None
-    where nothing does.
+    """The template that a request matches; for an unknown method, the template that fits the path.
+    None when none fits.
     """
     found = fitting(app, path)
     known = [route for route in found if method in (route.methods or ())]

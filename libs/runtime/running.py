@@ -32,11 +32,13 @@ CLOSE_SECONDS = 5.0
 LOOP_PAUSE_SECONDS = 30.0
 """The longest pause of a loop that fails again and again."""
 KEY_CHECK_SECONDS = 2.0
-"""So long does the start wait for the look at the rows' keys. It goes on beside the service."""
+"""The start waits at most this long for the check of the rows' keys. The check then goes on beside
+the service.
+"""
 KEY_CHECK_PAUSE_SECONDS = 600.0
-"""The longest pause where that look fails again and again: it reads whole tables."""
+"""The longest pause of that check while it fails again and again: it reads whole tables."""
 LOOP_STOP_SECONDS = 15.0
-"""So long may a loop finish what it has begun; then it is cancelled."""
+"""A loop may take this long to finish what it has begun; then it is cancelled."""
 
 
 @asynccontextmanager
@@ -70,7 +72,9 @@ async def running(
 
 
 async def _close(engine: AsyncEngine) -> None:
-    """A database that does not answer is not waited for: connections close one after another."""
+    """Close the pool. A database that does not answer is not waited for, because connections close
+    one after another.
+    """
     closing = asyncio.create_task(engine.dispose())
     await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
 
@@ -112,7 +116,9 @@ async def _checking_keys(service: "Service[Any]", readiness: Readiness) -> Async
 
 @asynccontextmanager
 async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
-    """In every process that writes the inbox or the archive, and before it does."""
+    """The upkeep of partitions, for every process that writes the inbox or the archive. It starts
+    before the process writes.
+    """
     settings = service.settings
     if not (settings.works or settings.relays):
         yield
@@ -168,7 +174,8 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
     readiness.checks["relay"] = flowing
     async with AsyncExitStack() as stack:
         if settings.rabbitmq_management_url:
-            # Its HTTP client costs memory and start-up time: only who asks the API loads it.
+            # Its HTTP client costs memory and start-up time, so it is imported only where the API
+            # is used.
             from libs.messaging.relay.bindings import BindingWatch
 
             watch = BindingWatch(
@@ -215,7 +222,7 @@ async def _started(part: _Part) -> AsyncIterator[None]:
 
 
 def _own_loops(service: "Service[Any]") -> list[Loop]:
-    """Expired idempotency keys go, in each service that has some."""
+    """The loop that deletes expired idempotency keys, in each service that has the table."""
     table = service.tables.outbox.metadata.tables.get(IDEMPOTENCY_KEYS)
     if table is None:
         return []
@@ -241,7 +248,7 @@ async def _watching(readiness: Readiness) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _looping(loops: Iterable[Loop], readiness: Readiness) -> AsyncIterator[None]:
-    """A loop that fails is told by a note only: the others, and the requests, go on."""
+    """A loop that fails appears as a note only, because the other loops and the requests go on."""
     parts = Supervisor(
         "loops",
         expected=(*DATABASE_ERRORS, DBAPIError, PoolTimeout),

@@ -1,4 +1,4 @@
-"""Bases of what clients send and get."""
+"""Base classes of what clients send and get."""
 
 from typing import Annotated, Any
 

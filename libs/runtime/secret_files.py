@@ -17,7 +17,7 @@ from libs.runtime.failure import StartFailure
 
 
 class FromFile(str):
-    """What a file held, and where it stands, for settings that read it again."""
+    """The content of a file and its path, for settings that read it again."""
 
     __slots__ = ("file",)
     file: Path
@@ -42,7 +42,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._places = [each.env_vars for each in sources if isinstance(each, EnvSettingsSource)]
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """What pydantic's own sources are asked, one field at a time; not used here."""
+        """Pydantic's own sources are asked for one field at a time. This one is not."""
         raise NotImplementedError
 
     def __call__(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _secret(path: str, name: str, itself: str | None) -> str:
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:
-    """As the environment spells the field, in lower case; the first one that is set counts."""
+    """The names of the field in the environment, in lower case. The first that is set counts."""
     alias = field.validation_alias
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in alias.choices]

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from libs.runtime.service import Service
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than proxies keep theirs (nginx and many balancers 60): who ends a connection first never
-meets a request that was just sent on it."""
+"""Idle connections are kept longer than proxies keep theirs (nginx and many balancers 60 seconds).
+So the proxy ends a connection first, and no request arrives on a connection that is just being
+closed.
+"""
 OPEN_FILES = 4096
-"""Connections of clients, of the database and of the broker have room in it. Many systems let a
-process open 1,024 unless it asks for more."""
+"""The limit of open files that the process asks for; connections of clients, of the database and of
+the broker count. Many systems allow 1,024 unless a process asks for more.
+"""
 
 
 def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> None:
@@ -122,6 +125,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _leave(*_: object) -> None:
-    """SIGTERM before the server runs, or uvicorn passing it on when it has stopped in order."""
+    """SIGTERM arrived before the server runs, or uvicorn passes it on after an orderly stop."""
     logging.shutdown()
     raise SystemExit(0)

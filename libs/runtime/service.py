@@ -39,20 +39,22 @@ S = TypeVar("S", bound=ServiceSettings)
 
 RESEAL = "re-seal"
 RESERVED_CONNECTIONS = 4
-"""Of the pool: two for the subscriber's batches, one for the sampler, one for a loop. More loops at
-work at once use the overflow. The relay has connections of its own."""
+"""Connections of the pool that requests do not get: two for the subscriber's batches, one for the
+sampler, one for a loop. More loops at work at once use the overflow. The relay has connections of
+its own.
+"""
 
 
 @dataclass(frozen=True)
 class Service(Generic[Unit]):
     """Everything a service's main.py wires together.
 
-    `description` and `tags`, with a sentence on each, are for its OpenAPI document.
-    `install` adds to the application what is no router: mounts, handlers of its own errors, state.
-    `closing` are awaited when the service ends: connections of its own. `unplaced` are paths that
-    hold no place among the requests at work, such as static files; `streams` are those of event
-    streams, which are counted apart. `own_partitions` keeps the partitions of its own tables, with
-    and like those of the library's. `sealed` are the columns whose keys are checked at the start.
+    `description` and `tags`, with a sentence on each, are for its OpenAPI document. `install` adds
+    to the application what is no router: mounts, handlers of its own errors, state. `closing` are
+    awaited when the service ends: connections of its own. `unplaced` are paths that hold no place
+    among the requests at work, such as static files; `streams` are those of event streams, which
+    are counted apart. `own_partitions` keeps the partitions of its own tables, together with those
+    of the library's tables. `sealed` are the columns whose keys are checked at the start.
     `api_checks` are asked by readiness where the process answers requests: what only they need.
     `headers` are those of every answer that says nothing else. `replica` is looked at where the
     process answers requests.
@@ -100,7 +102,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lambda app: running(service, app, readiness),
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours: RequestContext
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # RequestContext does it
     )
     app.state.settings = settings
     app.state.readiness = readiness
@@ -158,7 +160,7 @@ def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
 
 
 async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
-    """The exit code: 1 where an earlier key is still used."""
+    """Returns the exit code: 1 when an earlier key is still used."""
     from libs.runtime.resealing import reseal, to_standard_error
 
     await check_database(settings)

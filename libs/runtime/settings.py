@@ -58,9 +58,13 @@ class DatabaseSettings(BaseSettings):
     )
 
     database_url: str = Field(default="", repr=False)
-    """Wins over the POSTGRES_* parts. `postgresql://` of any driver is mapped to asyncpg."""
+    """Takes precedence over the POSTGRES_* parts. `postgresql://` of any driver is mapped to
+    asyncpg.
+    """
     db_url: str = Field(default="", repr=False)
-    """As DATABASE_URL, with `${DB_PASSWORD}` where the password goes; DATABASE_URL wins."""
+    """Like DATABASE_URL, with `${DB_PASSWORD}` in place of the password. DATABASE_URL takes
+    precedence.
+    """
     db_password: str = Field(default="", repr=False)
     postgres_user: str = ""
     postgres_password: str = Field(default="", repr=False)
@@ -84,13 +88,13 @@ class DatabaseSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before `.env`, each with the files that it names."""
+        """The environment takes precedence over `.env`, each with the files that it names."""
         files = SecretFiles(settings_cls, env_settings, dotenv_settings)
         return init_settings, files, env_settings, dotenv_settings, file_secret_settings
 
     def now(self) -> Self:
-        """These settings with what the files of secrets hold at this moment. What cannot be read or
-        used counts as it did before: files are replaced while we look.
+        """These settings with what the files of secrets hold at this moment. A file that cannot be
+        read or used leaves the value as it was: files may be replaced at that moment.
         """
         changed: dict[str, str] = {}
         for name, file in self.read_from.items():
@@ -162,7 +166,9 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def current_dsn(self) -> Dsn:
-        """As `database_dsn`; with secrets in files what reads them, for each new connection."""
+        """Like `database_dsn`. With secrets in files it is a function that reads them, for each new
+        connection.
+        """
         return (lambda: self.now().database_dsn) if self.read_from else self.database_dsn
 
 
@@ -195,7 +201,8 @@ class ServiceSettings(DatabaseSettings):
     auth: Literal["on", "off"] = "off"
     auth_off_bind_any: bool = False
     """Containers publish their ports on the host's loopback, so the plain compose file may bind
-    every address with tokens off. Anywhere else that would be an open door."""
+    every address with tokens off. Anywhere else everybody on the network could call the service.
+    """
     jwks_url: str = ""
     """Where the public keys are: http(s)://, file:// or a path."""
     jwt_issuer: str = ""
@@ -208,9 +215,10 @@ class ServiceSettings(DatabaseSettings):
     from them X-Forwarded-For and X-Forwarded-Proto are believed; unset, from nobody."""
 
     outbox_retention_days: int = Field(default=1, ge=0, le=INBOX_WINDOW.replayable.days)
-    """So long delivered events are kept in the archive for replay, for no longer than the inboxes
-    they would be sent to remember them. 0 deletes them at once: what is lost with a queue or a
-    binding is then lost for good."""
+    """Delivered events are kept in the archive for this many days, for replay, and never longer
+    than the inboxes of their consumers remember them. 0 deletes them at once: what is lost with a
+    queue or a binding is then lost for good.
+    """
     outbox_high_water_rows: int = Field(default=50_000, ge=1, le=100_000)
     outbox_high_water_seconds: float = Field(default=900.0, gt=0)
     """Above either, writing requests are answered 503 until the relay has caught up."""
@@ -306,7 +314,9 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def current_broker(self) -> BrokerUrl:
-        """RABBITMQ_URL; where a file holds it what reads that, for each new connection."""
+        """RABBITMQ_URL. When a file holds it, a function that reads the file, for each new
+        connection.
+        """
         return (lambda: self.now().rabbitmq_url) if self.read_from else self.rabbitmq_url
 
     @property
@@ -346,7 +356,7 @@ class ServiceSettings(DatabaseSettings):
         return [*map(str, networks), *mapped]
 
     def is_proxy(self, address: str) -> bool:
-        """Whether this peer is one of TRUSTED_PROXIES."""
+        """Whether this address is one of TRUSTED_PROXIES."""
         try:
             peer = ip_address(address)
         except ValueError:

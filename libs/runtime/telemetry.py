@@ -2,7 +2,7 @@
 last resort.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set the OpenTelemetry SDK records spans. Without it, a trace
-context costs a few microseconds: it is handed on, so that one saga is one trace all the same.
+context costs a few microseconds: it is passed on, so that one saga is one trace in this case too.
 """
 
 import re
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 _tracer = trace.get_tracer(__name__)
 
 OF_MACHINES = frozenset({"/health", "/ready", "/metrics"})
-"""Asked every few seconds by those who watch: no line in the log, and no span."""
+"""Paths that monitoring requests every few seconds: they get no line in the log and no span."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
@@ -45,7 +45,7 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]
 
 
 def span_exporter(endpoint: str) -> "OTLPSpanExporter":
-    """To this collector over OTLP/HTTP, and never through the environment's proxy."""
+    """The exporter to this collector, over OTLP/HTTP and never through the environment's proxy."""
     import requests
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
@@ -117,7 +117,7 @@ class RequestContext:
 
 
 def _is_event_stream(start: Message) -> bool:
-    """It lasts as long as somebody looks: that is no duration of a request."""
+    """A stream lasts as long as somebody looks at it: that is no duration of a request."""
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in start.get("headers", ())
@@ -140,7 +140,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _trace_of(scope: Scope) -> NonRecordingSpan:
-    """A span nobody records, of the caller's trace or of a new one: it is handed on."""
+    """A span that nobody records, of the caller's trace or a new one. Its context is passed on."""
     trace_id, flags = secrets.randbits(128) or 1, TraceFlags(TraceFlags.SAMPLED)
     if (match := _traceparent(scope)) is not None:
         trace_id, flags = int(match[1], 16) or trace_id, TraceFlags(int(match[3], 16))
@@ -149,8 +149,8 @@ def _trace_of(scope: Scope) -> NonRecordingSpan:
 
 
 def _begin_span(scope: Scope) -> Span:
-    """Of the caller's trace, or of a new one. Neither path nor query are told: the one may hold a
-    payment code, the other the token of a forgotten password.
+    """The span of a request, of the caller's trace or of a new one. It names neither path nor
+    query: the path may hold a payment code, and the query the token of a forgotten password.
     """
     match = _traceparent(scope)
     parent = extract({"traceparent": match[0].decode()} if match else {}, Context())
