@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.documents import drawings, figures, kept
+from tests.documents import drawings, figures, kept, scale
 
 ROOT = Path(__file__).parents[2]
 SECTIONS: Mapping[str, Mapping[str, Callable[[], str]]] = {
@@ -22,6 +22,13 @@ SECTIONS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     },
     "docs/data-security.md": {"retention": kept.retention},
     "docs/operations.md": {"sizes": figures.sizes},
+    "docs/scale.md": {
+        "machine": scale.machine,
+        "bounds": scale.bounds,
+        "cell": scale.cell,
+        "ladder": scale.ladder,
+        "prices": scale.prices,
+    },
 }
 """By document, then by the name in its markers."""
 
