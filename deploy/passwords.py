@@ -57,8 +57,10 @@ class Passwords:
     def keys(self, name: str) -> dict[str, str]:
         """Those in use, by their ids, the newest first: "1", made first, is `key(name)`."""
         source = self._of or self
-        source.key(name)
-        ids = ["1", *(each.removeprefix(f"{name} ") for each in source.names_like(f"{name} "))]
+        if not source.names_like(name):  # who was handed the newer ones only needs no first one
+            source.key(name)
+        ids = ["1"] if name in source.names_like(name) else []
+        ids += [each.removeprefix(f"{name} ") for each in source.names_like(f"{name} ")]
         used = [each for each in ids if f"{RETIRED}{name} {each}" not in source.names_like(RETIRED)]
         newest_first = sorted((each for each in used if each.isdecimal()), key=int, reverse=True)
         return {each: self.get_or_make(_key_name(name, each), "") for each in newest_first}
@@ -78,6 +80,7 @@ class Passwords:
 
     def names_like(self, start: str) -> list[str]:
         """Of the secrets there are."""
+        self._look()
         return [name for name in self._known if name.startswith(start)]
 
     def _look(self) -> None:

@@ -50,6 +50,21 @@ def test_a_service_knows_its_own_secrets_and_no_others(
     assert known(own) == before, "nothing was made up beside"
 
 
+@pytest.mark.parametrize("service", [spec.name for spec in SERVICES if spec.seals_personal_data])
+def test_a_service_whose_data_key_was_replaced_starts_with_what_it_was_handed(
+    service: str, folders: tuple[Path, Path]
+) -> None:
+    everything, own = Passwords(folders[0] / "secrets.json"), folders[1]
+    everything.add_key(f"{service} data")
+    everything.retire_old_keys(f"{service} data")
+
+    volumes.make_up(folders[0], own)
+
+    before, spec = known(own / service), service_named(service)
+    assert of(own / service).settings(spec, "", 0) == of(folders[0]).settings(spec, "", 0)
+    assert known(own / service) == before, "nothing was made up beside"
+
+
 def test_jobs_have_what_they_need_and_no_key_of_the_data(folders: tuple[Path, Path]) -> None:
     everything, own = folders
     for name in ("databases", "broker", "tests"):
