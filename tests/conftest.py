@@ -2,7 +2,8 @@
 
 import gc
 import sys
-from collections.abc import AsyncIterator, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -15,6 +16,7 @@ from libs.messaging import topology
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.brokers import emptied, fresh_vhost
+from tests.fixtures.loops import PatientLoop
 from tests.fixtures.scheduling import Scheduling, longest_first
 from tests.fixtures.servers import (
     PostgresServer,
@@ -49,6 +51,10 @@ def _log_plainly() -> None:
         processors=[*structlog.get_config()["processors"][:-1], plain],
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # of the test that runs
     )
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    return {"patient": PatientLoop}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
