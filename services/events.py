@@ -1,4 +1,4 @@
-"""What every event of the marketplace has: a tenant, and within a purchase the order's id."""
+"""What every event of the marketplace carries: a tenant and, within a purchase, the order's id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -24,7 +24,9 @@ class MarketSettings(ServiceSettings):
 
 
 class StandbySettings(MarketSettings):
-    """Of a service that reads from a standby of its database while that keeps up."""
+    """The settings of a service that reads from a standby of its database while the standby keeps
+    up.
+    """
 
     database_read_url: str = Field(default="", repr=False)
     """The standby, as the role that reads there. Unset: there is none."""
@@ -42,8 +44,8 @@ class StandbySettings(MarketSettings):
 
     @property
     def standby_dsn(self) -> Dsn | None:
-        """Where DATABASE_READ_URL leads; with secrets in files what reads it for each connection.
-        None where there is none.
+        """The DSN of DATABASE_READ_URL; with secrets in files, the function that reads them for
+        each connection. None where there is no standby.
         """
         if not self.database_read_url:
             return None

@@ -1,9 +1,11 @@
-"""Makes tokens where no portal issues them yet: tests, demonstrations, a machine of one's own.
+"""Makes tokens where no portal issues them yet: in tests, in demonstrations, on a developer's
+machine.
 
-    python -m services.tokens --role buyer --customer-id … [--tenant …] [--lifetime 3600]
+python -m services.tokens --role buyer --customer-id … [--tenant …] [--lifetime 3600]
 
-The private key is made once under `.local/` (mode 0600), its public half beside it as `jwks.json`:
-services started with AUTH=on and JWKS_URL=.local/jwks.json accept what this prints.
+The private key is made once under `.local/` (mode 0600), with its public half beside it as
+`jwks.json`. Services started with AUTH=on and JWKS_URL=.local/jwks.json accept the tokens printed
+here.
 """
 
 import argparse
@@ -38,7 +40,7 @@ KEY_ID = "local"
 
 
 class Issuer:
-    """Signs tokens with a key kept in `folder`, made there when there is none."""
+    """Signs tokens with a key in `folder`, and makes the key when there is none."""
 
     def __init__(self, folder: Path) -> None:
         self.jwks = folder / "jwks.json"
@@ -93,7 +95,7 @@ def _make_key(place: Path) -> None:
     pem = generate_private_key(SECP256R1()).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    # Made under another name: no other process ever reads half a key.
+    # The key is written under another name first, so that no other process reads half a key.
     draft = place.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(pem)

@@ -59,7 +59,7 @@ def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
 
 
 async def replay(settings: CustomersSettings) -> str:
-    """Raises StartFailure when database or ledger cannot be used."""
+    """Raises StartFailure when the database or the ledger cannot be used."""
     await check_database(settings)
     return await replay_erasures(connect(settings), FileErasureLedger(settings.erasure_ledger))
 

@@ -1,4 +1,4 @@
-"""python -m services.kpis.rebuild: the read model made anew from the facts, while kpis runs."""
+"""python -m services.kpis.rebuild: builds the read model again from the facts, while kpis runs."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.main import connect
 
 STATEMENT_SECONDS = 600.0
-"""The last statement walks over the whole read model."""
+"""The limit is long because the last statement reads the whole read model."""
 
 
 async def rebuild(settings: KpisSettings) -> str:
-    """One line on what was done. Raises StartFailure when the database cannot be used."""
+    """Returns one line on what was done. Raises StartFailure when the database cannot be used."""
     await check_database(settings)
     transactions = connect(settings, statement_seconds=STATEMENT_SECONDS)
     try:

@@ -1,4 +1,4 @@
-"""The payouts service: the only place where its parts are put together."""
+"""The payouts service: the only place where its parts are wired."""
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions

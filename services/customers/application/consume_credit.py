@@ -1,4 +1,4 @@
-"""The purchase is complete: its credit is used up for good, unless the order is cancelled."""
+"""The purchase is complete: its credit is consumed, unless the order is cancelled later."""
 
 from uuid import UUID
 
@@ -6,5 +6,7 @@ from services.customers.application.ports import CustomersUnitOfWork
 
 
 async def consume_credit(uow: CustomersUnitOfWork, *, order_id: UUID) -> None:
-    """RESERVED -> CONSUMED, else nothing: one statement, because every purchase comes by here."""
+    """RESERVED -> CONSUMED; any other state does not change. It is one statement, because every
+    purchase passes here.
+    """
     await uow.reservations.consume(order_id)

@@ -1,4 +1,4 @@
-"""Name, e-mail and phone may change; the document is who the customer is, and stays."""
+"""Name, e-mail and phone may change. The document identifies the customer and never changes."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ async def edit_customer(
     changes: dict[str, str],
     now: datetime,
 ) -> Customer:
-    """`changes` in normal form. Raises CustomerNotFound, StaleVersion."""
+    """`changes` holds values in normal form. Raises CustomerNotFound, StaleVersion."""
     customer = await uow.customers.lock(tenant_id, customer_id)
     customer.require_version(expected_version)
     if events := customer.edit(changes, now):

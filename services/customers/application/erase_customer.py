@@ -15,14 +15,16 @@ async def erase_customer(
     customer_id: UUID,
     now: datetime,
 ) -> None:
-    """Erased before: nothing. Raises CustomerNotFound, CustomerHasOpenPurchases.
+    """Does nothing when the customer is erased already. Raises CustomerNotFound,
+    CustomerHasOpenPurchases.
 
-    The ledger is written last and before the commit: an erasure that commits is always in it.
+    The ledger is written last and before the commit, so that every committed erasure is in it.
     """
     customer = await uow.customers.lock_even_erased(tenant_id, customer_id)
     if customer.is_erased:
         return
-    # With the row locked no purchase can take credit meanwhile; one that waits is then refused.
+    # While the row is locked no purchase can take credit. A purchase that waits for the lock is
+    # refused afterwards.
     if await uow.reservations.any_open(customer_id):
         raise CustomerHasOpenPurchases
     uow.publish(*customer.erase(now))

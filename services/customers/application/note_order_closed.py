@@ -1,4 +1,4 @@
-"""A closed order no longer stands in the way of erasing its customer."""
+"""A closed order no longer prevents the erasure of its customer."""
 
 from uuid import UUID
 
@@ -6,5 +6,5 @@ from services.customers.application.ports import CustomersUnitOfWork
 
 
 async def note_order_closed(uow: CustomersUnitOfWork, *, order_id: UUID) -> None:
-    """An order that was no purchase has no record here: nothing."""
+    """An order without a purchase has no record here; nothing happens."""
     await uow.reservations.mark_closed(order_id)

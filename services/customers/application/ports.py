@@ -16,7 +16,7 @@ from services.customers.domain.customer import Customer
 
 
 class Hold(Enum):
-    """What became of a wish to hold credit for a purchase."""
+    """The result of an attempt to hold credit for a purchase."""
 
     HELD = "held"
     NOT_HELD = "not held"
@@ -31,19 +31,21 @@ class CustomerRepository(Protocol):
         """Raises CustomerNotFound, also when erased."""
 
     async def lock(self, tenant_id: str, customer_id: UUID) -> Customer:
-        """Like `get`, and nobody else changes it until we are done."""
+        """Like `get`, and the row is locked until the transaction ends."""
 
     async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
-        """Raises CustomerNotFound only where there never was one."""
+        """Raises CustomerNotFound only where the customer never existed."""
 
     async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
-        """The user's own record, if any. Nobody else adds or changes it until we are done."""
+        """The user's own record, or None. Nobody else adds or changes it until the transaction
+        ends.
+        """
 
     async def save(self, customer: Customer) -> None:
         """Write back a locked customer."""
 
     async def find_by_document(self, tenant_id: str, document: str) -> Sequence[Customer]:
-        """None or one; `document` in normal form."""
+        """One customer or None; `document` in normal form."""
 
     async def find_by_email(self, tenant_id: str, email: str) -> Sequence[Customer]:
         """Oldest first; `email` in normal form."""
@@ -51,28 +53,32 @@ class CustomerRepository(Protocol):
 
 class ReservationRepository(Protocol):
     async def add_holding_credit(self, reservation: CreditReservation) -> Hold:
-        """Add the record where there is none, then take its total from what is available."""
+        """Add the record where there is none, then subtract its total from the available credit."""
 
     async def why_not_held(self, reservation: CreditReservation) -> Refusal:
-        """The reason after NOT_HELD."""
+        """The reason for NOT_HELD."""
 
     async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
-        """Add the tombstone where there is no record (None), else lock the record and return it."""
+        """Add the tombstone where there is no record and return None; else lock the record and
+        return it.
+        """
 
     async def give_back(self, reservation: CreditReservation, held_as: ReservationState) -> None:
-        """Write back a released record; what it held, RESERVED or CONSUMED, is available again."""
+        """Write back a released record; the credit it held, RESERVED or CONSUMED, is available
+        again.
+        """
 
     async def save(self, reservation: CreditReservation) -> None:
         """Write back a locked or just added record."""
 
     async def consume(self, order_id: UUID) -> None:
-        """RESERVED -> CONSUMED with its credit; any other record, or none: nothing."""
+        """RESERVED -> CONSUMED with its credit. Any other record, or none, does not change."""
 
     async def mark_closed(self, order_id: UUID) -> None:
-        """Note that the order is closed; no record: nothing."""
+        """Note that the order is closed. Does nothing without a record."""
 
     async def any_open(self, customer_id: UUID) -> bool:
-        """Whether a record is RESERVED, or CONSUMED with its order not closed."""
+        """Whether any record is RESERVED, or CONSUMED with an order that is not closed."""
 
 
 class CustomersUnitOfWork(Protocol):
@@ -86,7 +92,9 @@ class CustomersUnitOfWork(Protocol):
 
 
 class ErasureLedger(Protocol):
-    """Outside the database and its dumps: replayed after a restore, which brings rows back."""
+    """The list of erasures. It is kept outside the database and its dumps, and is replayed after a
+    restore, because a restore brings erased rows back.
+    """
 
     async def record(self, tenant_id: str, customer_id: UUID, erased_at: datetime) -> None:
-        """Durable when this returns."""
+        """The entry is durable when this returns."""

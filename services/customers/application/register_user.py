@@ -1,4 +1,6 @@
-"""A user's own customer record: one, however often and with whatever corrections he sends it."""
+"""A user's own customer record: there is one, however often the user sends it, with corrections or
+without.
+"""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,8 +21,8 @@ async def register_user(
     starting_limit_cents: int,
     now: datetime,
 ) -> Customer:
-    """`customer_id` and `starting_limit_cents` are for a new record. A record is found by its user
-    and never by the document: to know somebody's document number gives nobody that record.
+    """`customer_id` and `starting_limit_cents` apply to a new record. A record is found by its user
+    and never by the document, so that knowing a document number gives nobody the record.
 
     Raises DocumentTaken, RegisteredWithAnotherDocument.
     """

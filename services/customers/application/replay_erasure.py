@@ -10,8 +10,8 @@ from services.customers.domain.errors import CustomerNotFound
 async def replay_erasure(
     uow: CustomersUnitOfWork, *, tenant_id: str, customer_id: UUID, erased_at: datetime
 ) -> bool:
-    """True when the customer was there to erase. Open purchases do not matter: the erasure was
-    decided after them.
+    """Returns True when the customer was there and is now erased. Open purchases do not prevent it,
+    because the erasure was decided after them.
     """
     try:
         customer = await uow.customers.lock(tenant_id, customer_id)

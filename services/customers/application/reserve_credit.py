@@ -15,7 +15,9 @@ async def reserve_credit(
     vehicle_id: UUID,
     total_cents: int,
 ) -> None:
-    """No record -> RESERVED, or REFUSED with a reason; any record (a tombstone too) -> nothing."""
+    """No record -> RESERVED, or REFUSED with a reason. Any record, a tombstone too, does not
+    change.
+    """
     reservation = CreditReservation(order_id, tenant_id, customer_id, total_cents)
     hold = await uow.reservations.add_holding_credit(reservation)
     if hold is Hold.HELD:

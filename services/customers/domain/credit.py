@@ -20,7 +20,7 @@ class Credit:
         return self.limit_cents - self.in_use_cents
 
     def with_limit(self, limit_cents: int) -> "Credit":
-        """Raises CreditLimitBelowUse, which names the least possible limit."""
+        """Raises CreditLimitBelowUse, which names the lowest possible limit."""
         if limit_cents < self.in_use_cents:
             raise CreditLimitBelowUse(field="limit_cents", used_cents=self.in_use_cents)
         return Credit(limit_cents, self.reserved_cents, self.consumed_cents)

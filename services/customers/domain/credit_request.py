@@ -1,4 +1,4 @@
-"""A customer's wish for a higher credit limit, until an admin has answered it."""
+"""A customer's request for a higher credit limit, until an admin has answered it."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""This service's record of one purchase: the credit it holds, or held."""
+"""This service's record of one purchase: the credit it holds or has held."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,7 +29,7 @@ class Refusal(StrEnum):
 
 @dataclass
 class CreditReservation:
-    """A new one is RESERVED, and its first event says so, or REFUSED in its place."""
+    """A new one is RESERVED or REFUSED; its first event says which."""
 
     order_id: UUID
     tenant_id: str
@@ -40,7 +40,7 @@ class CreditReservation:
 
     @classmethod
     def tombstone(cls, order_id: UUID, tenant_id: str) -> "CreditReservation":
-        """Written where a release finds no record: a late confirmation then does nothing."""
+        """The record written where a release finds none. A late confirmation then does nothing."""
         return cls(order_id, tenant_id, None, 0, ReservationState.RELEASED)
 
     @property

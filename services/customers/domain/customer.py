@@ -25,8 +25,9 @@ from services.events import MarketEvent
 
 @dataclass
 class Customer:
-    """`personal` is None once erased. `version` counts client writes (the ETag); `sequence` counts
-    events. Reservations move the credit and touch neither: they are the purchase's own.
+    """`personal` is None once the customer is erased. `version` counts the writes of clients (the
+    ETag); `sequence` counts events. Reservations move the credit and change neither counter,
+    because they belong to the purchase.
     """
 
     id: UUID
@@ -46,7 +47,9 @@ class Customer:
         return self.personal is None
 
     def present(self) -> PersonalData:
-        """Raises CustomerNotFound when erased: to the outside there is no such customer."""
+        """Raises CustomerNotFound when the customer is erased: for everybody outside it no longer
+        exists.
+        """
         if self.personal is None:
             raise CustomerNotFound
         return self.personal
@@ -65,9 +68,10 @@ class Customer:
         ]
 
     def edit(self, changes: dict[str, str], now: datetime) -> list[MarketEvent]:
-        """`changes`: fields of PersonalData in normal form. None that differs: no event.
+        """`changes` maps fields of PersonalData to values in normal form. Publishes no event when
+        none of them differs.
 
-        Raises PersonalDataUnreadable where something stays that cannot be read.
+        Raises PersonalDataUnreadable where a field that does not change cannot be read.
         """
         personal = self.present()
         changed = tuple(sorted(n for n in changes if getattr(personal, n) != changes[n]))
@@ -80,8 +84,8 @@ class Customer:
         return self._updated(changed, now)
 
     def register_again(self, personal: PersonalData, now: datetime) -> list[MarketEvent]:
-        """Its user sends his data once more, perhaps corrected: the newest counts. The document
-        stays. Raises RegisteredWithAnotherDocument, PersonalDataUnreadable.
+        """The user sends the data again, perhaps corrected; the newest values count. The document
+        does not change. Raises RegisteredWithAnotherDocument, PersonalDataUnreadable.
         """
         known = self.present().document
         if known is None:
@@ -93,8 +97,8 @@ class Customer:
         )
 
     def change_limit(self, limit_cents: int, now: datetime) -> list[MarketEvent]:
-        """A request for credit is answered by it. Raises CreditLimitBelowUse. The limit it has
-        already: no event.
+        """A new limit also answers an open request for credit. Publishes no event when the limit is
+        the same. Raises CreditLimitBelowUse.
         """
         if limit_cents == self.credit.limit_cents:
             return []
@@ -103,7 +107,9 @@ class Customer:
         return self._updated(("credit_limit_cents",), now)
 
     def ask_for_credit(self, wanted_cents: int, now: datetime) -> list[MarketEvent]:
-        """The newest request counts; the same one again: no event. Raises CreditRequestTooLow."""
+        """The newest request counts. The same request again publishes no event. Raises
+        CreditRequestTooLow.
+        """
         if wanted_cents <= self.credit.limit_cents:
             raise CreditRequestTooLow(field="wanted_limit_cents")
         known = self.credit_request

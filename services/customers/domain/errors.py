@@ -11,7 +11,7 @@ class CustomerNotFound(NotFound):
 
 
 class InvalidPersonalData(Invalid):
-    """What cannot be what it should be. Never repeats the value."""
+    """A value that is not valid for its field. The message never repeats the value."""
 
 
 class InvalidName(InvalidPersonalData):
@@ -42,14 +42,14 @@ class DocumentTaken(Conflict):
 
 
 class RegisteredWithAnotherDocument(Conflict):
-    """The user has a customer record already, and its document is another one."""
+    """The user has a customer record already, and its document is a different one."""
 
     code = "registered-with-another-document"
     text = "You are registered already, with another document. It cannot be changed here."
 
 
 class PersonalDataUnreadable(Conflict):
-    """Some of the stored data cannot be read. To seal the rest anew would lose it for good."""
+    """Some of the stored data cannot be read. Sealing the rest again would lose it for good."""
 
     code = "personal-data-unreadable"
     text = (
@@ -59,14 +59,14 @@ class PersonalDataUnreadable(Conflict):
 
 
 class CreditLimitBelowUse(Conflict):
-    """The limit asked for is below what is reserved and consumed."""
+    """The requested limit is below the credit that is reserved and consumed."""
 
     code = "credit-limit-below-use"
     text = "The limit is at least {used_cents} cents: so much is in use."
 
 
 class CreditRequestTooLow(Invalid):
-    """The limit asked for is not above the one there is."""
+    """The requested limit is not above the current one."""
 
     code = "credit-request-too-low"
     text = "Ask for more than the limit you have."

@@ -1,4 +1,4 @@
-"""Personal data: checked and brought to one form on the way in, masked on the way out."""
+"""Personal data: checked and normalised when it comes in, masked when it goes out."""
 
 from dataclasses import dataclass, field
 
@@ -18,9 +18,10 @@ MAX_NAME = 200
 
 @dataclass(frozen=True)
 class PersonalData:
-    """In normal form (see the functions below). Its repr is empty: it ends up in logs.
+    """Values in normal form (see the functions below). The repr is empty, because reprs end up in
+    logs.
 
-    None is what is stored and cannot be read.
+    None stands for a stored value that cannot be read.
     """
 
     name: str | None = field(repr=False)
@@ -34,7 +35,7 @@ class PersonalData:
         return None not in (self.name, self.email, self.phone, self.document)
 
     def masked(self) -> "PersonalData":
-        """What a reader without a right to the full data may see."""
+        """The data as a reader without the right to the full data sees it."""
         return PersonalData(
             name=self.name and _mask_name(self.name),
             email=self.email and _mask_email(self.email),
@@ -52,7 +53,7 @@ def normal_name(text: str) -> str:
 
 
 def normal_email(text: str) -> str:
-    """Lower case. The domain's existence is not asked for. Raises InvalidPersonalData."""
+    """Lower case. It is not checked that the domain exists. Raises InvalidPersonalData."""
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
@@ -60,7 +61,7 @@ def normal_email(text: str) -> str:
 
 
 def normal_phone(text: str) -> str:
-    """E.164, such as `+5511912345678`; without a country code: Brazil.
+    """E.164, such as `+5511912345678`. A number without a country code counts as Brazilian.
 
     Raises InvalidPersonalData.
     """
@@ -79,7 +80,7 @@ def normal_document(text: str) -> str:
     Raises InvalidPersonalData, also where the check digits are wrong.
     """
     document = "".join(character for character in text if character not in " .-/").upper()
-    # CPF.validate fills up short numbers with zeros, so the length is checked here.
+    # CPF.validate pads short numbers with zeros, so the length is checked here.
     is_cpf = len(document) == 11 and CPF().validate(document)
     is_cnpj = len(document) == 14 and CNPJ().validate(document)
     if not (is_cpf or is_cnpj):
@@ -101,7 +102,7 @@ def _mask_email(email: str) -> str:
 
 
 def _mask_document(document: str) -> str:
-    """As customary in Brazil: the middle of a CPF, the branch of a CNPJ."""
+    """Masks as is usual in Brazil: the middle of a CPF, the branch of a CNPJ."""
     if len(document) == 11:
         return f"***.{document[3:6]}.***-**"
     return f"**.***.***/{document[8:12]}-**"

@@ -10,7 +10,7 @@ ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
 
 
 def may_register(caller: Caller, credit_limit_cents: int) -> None:
-    """A buyer registers only as himself and takes no limit along; an admin registers anyone."""
+    """A buyer registers only the own record and sets no limit; an admin registers anyone."""
     if caller.may(ADMIN):
         return
     caller.require(BUYER)
@@ -21,7 +21,7 @@ def may_register(caller: Caller, credit_limit_cents: int) -> None:
 
 
 def may_register_user(caller: Caller, user_id: UUID) -> None:
-    """A buyer has a record of his own; an admin sees to anybody's."""
+    """A buyer may change the own record; an admin may change anybody's."""
     if caller.may(ADMIN):
         return
     caller.require(BUYER)
@@ -30,7 +30,7 @@ def may_register_user(caller: Caller, user_id: UUID) -> None:
 
 
 def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
-    """Another buyer's customer does not exist for a buyer: ids cannot be tried out."""
+    """For a buyer, the record of another buyer does not exist. So nobody can find ids by trying."""
     if caller.may(ADMIN) or _is_own(caller, customer_id):
         return
     if full or not caller.may(OPERATOR):
@@ -38,7 +38,7 @@ def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
 
 
 def may_ask_for_credit(caller: Caller, customer_id: UUID) -> None:
-    """The customer, or an admin for one who has asked in person."""
+    """The customer may ask, or an admin for a customer who has asked in person."""
     may_edit(caller, customer_id)
 
 

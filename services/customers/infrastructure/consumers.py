@@ -1,4 +1,4 @@
-"""What this service hears: its own views of peers' events, and what it does about them."""
+"""What this service consumes: its own views of peers' events, and its reactions to them."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ class OrderConfirmed(EventData):
 
 
 class Purchase(EventData):
-    """Of the other events it is enough to know which purchase they are about."""
+    """The view of all other events: only the purchase they are about matters."""
 
     order_id: UUID
 

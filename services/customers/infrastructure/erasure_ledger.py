@@ -32,8 +32,8 @@ class FileErasureLedger:
         await asyncio.to_thread(self._append, json.dumps(line).encode() + b"\n")
 
     def entries(self) -> Iterator[Erasure]:
-        """Oldest first. Raises StartFailure when the file is not there or a line is broken: an
-        erasure that is passed over would bring a person back.
+        """The entries, oldest first. Raises StartFailure when the file is missing or a line is
+        broken, because skipping an erasure would bring a person's data back.
         """
         try:
             with self._path.open(encoding="utf-8") as lines:
@@ -43,7 +43,9 @@ class FileErasureLedger:
             raise StartFailure(f"the erasure ledger {self._path}: {error.strerror}") from None
 
     def _append(self, line: bytes) -> None:
-        """One write to a file opened for appending: lines of several processes do not mix."""
+        """Appends with one write to a file opened for appending, so that lines of several processes
+        do not mix.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:

@@ -78,7 +78,7 @@ class Endpoints:
                 credit_limit_cents=limit_cents,
                 now=utc_now(),
             )
-            # Masked even for who sent it: this answer is kept to be replayed.
+            # The answer is masked even for the sender, because it is stored to be replayed.
             return _answer(customer, status=201, location=f"/customers/{customer.id}")
 
         return await self._idempotency.run(call, work)
@@ -277,7 +277,7 @@ def router(
 
 
 def _place(asking: Customer) -> tuple[object, ...]:
-    """In the list of those who ask for credit."""
+    """The cursor's place in the list of customers who ask for credit."""
     return (asking.credit_request and asking.credit_request.asked_at, asking.id)
 
 

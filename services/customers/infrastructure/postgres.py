@@ -24,7 +24,9 @@ ERASED: dict[str, None] = dict.fromkeys(
 )
 
 _LOCK_USER = text("SELECT pg_advisory_xact_lock(hashtextextended(:user, 0))")
-"""Until the commit: requests for one user wait for each other, also before there is a row."""
+"""The lock is held until the commit: requests for one user wait for each other, also before there
+is a row.
+"""
 
 
 class PostgresCustomers:
@@ -72,7 +74,7 @@ class PostgresCustomers:
         )
 
     async def page(self, tenant_id: str, after: UUID | None, limit: int) -> list[Customer]:
-        """Newest first (ids are made in time), those before the customer `after`."""
+        """Newest first (ids grow with time): the customers before the customer `after`."""
         query = (
             select(customers)
             .where(customers.c.tenant_id == tenant_id, customers.c.erased_at.is_(None))
@@ -87,8 +89,8 @@ class PostgresCustomers:
     async def asking_for_credit(
         self, tenant_id: str, after: tuple[datetime, UUID] | None, limit: int
     ) -> list[Customer]:
-        """Whose request is open, the one who asked first before the others; `after`: when the
-        customer before asked, and who it is.
+        """Customers with an open request, the oldest request first. `after` is the time of the
+        request and the id of the last customer of the page before.
         """
         place = customers.c.credit_asked_at, customers.c.id
         query = (
@@ -133,7 +135,9 @@ class PostgresCustomers:
         return self._customer(row)
 
     def _columns(self, customer: Customer) -> dict[str, Any]:
-        """All but the keys. Credit too: it is the locked row's, so nobody moved it meanwhile."""
+        """All columns but the keys. Credit is among them: the row is locked, so that nobody has
+        moved it meanwhile.
+        """
         personal = (
             {**ERASED, "erased_at": customer.updated_at}
             if customer.personal is None

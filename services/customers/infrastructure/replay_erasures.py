@@ -1,4 +1,4 @@
-"""After a restore: erase again whom the ledger remembers."""
+"""After a restore, erases again the customers that the ledger remembers."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from services.customers.infrastructure.postgres import CustomersUnitOfWork
 async def replay_erasures(
     transactions: Transactions[CustomersUnitOfWork], ledger: FileErasureLedger
 ) -> str:
-    """One line on what was done. May be run again at any time."""
+    """Returns one line on what was done. It may run again at any time."""
     known = again = 0
     try:
         for entry in ledger.entries():

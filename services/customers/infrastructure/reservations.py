@@ -1,4 +1,4 @@
-"""Credit reservations in Postgres. The statements here run once or more for each purchase, so each
+"""Credit reservations in Postgres. The statements here run at least once for each purchase, so each
 does as much as it can.
 """
 
@@ -16,8 +16,8 @@ from services.customers.domain.credit_reservation import (
 )
 from services.customers.infrastructure.tables import credit_reservations, customers
 
-# Reactions run several to a transaction, each on another purchase and customer: two of them that
-# take the same rows in another order would deadlock. So they take turns.
+# Several reactions share a transaction, each on another purchase and customer. Two transactions
+# that lock the same rows in different orders would deadlock, so they take turns.
 TURN = "SELECT pg_advisory_xact_lock(hashtext('credit'))"
 
 ADD_RECORD = """
@@ -30,8 +30,9 @@ ADD_RECORD = """
     RETURNING customer_id, tenant_id, total_cents
 """
 
-# The record first, then the customer, and only with a new record. The row's conditions are read
-# again after waiting for its lock, so that many at once never take more than there is.
+# The record is inserted first; the customer is updated only with a new record. Postgres reads the
+# row's conditions again after waiting for its lock, so that concurrent purchases never take more
+# than there is.
 RESERVE = text(
     f"""
     WITH turn AS MATERIALIZED ({TURN}),

@@ -1,4 +1,4 @@
-"""Personal data as it is stored: sealed, with blind indexes to find it again."""
+"""Personal data as it is stored: sealed, with blind indexes for finding it."""
 
 from uuid import UUID
 
@@ -16,8 +16,8 @@ class Vault:
         self._index = index
 
     def seal(self, tenant_id: str, customer_id: UUID, personal: PersonalData) -> dict[str, bytes]:
-        """The values of the columns, under a data key made anew with each write. None of them where
-        something cannot be read: all stays as it is stored.
+        """The values of the columns, sealed with a data key that is new for each write. Empty where
+        a value cannot be read: everything then stays as it is stored.
         """
         clear: dict[str, str] = {
             name: value for name in SEALED if (value := getattr(personal, name)) is not None
@@ -38,8 +38,8 @@ class Vault:
         }
 
     def open(self, row: RowMapping) -> PersonalData | None:
-        """None where the data was erased; a field is None where it cannot be read, all four where
-        their data key cannot.
+        """None where the data was erased. A field is None where it cannot be read; all four are
+        None where their data key cannot be read.
         """
         if row["data_key"] is None:
             return None
@@ -52,7 +52,7 @@ class Vault:
         )
 
     def finds(self, row: RowMapping) -> bool | None:
-        """Whether the row is found by our key; None where its document is erased or unreadable."""
+        """Whether the current key finds it; None where the document is erased or unreadable."""
         personal = self.open(row)
         if personal is None or personal.document is None:
             return None

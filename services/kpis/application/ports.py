@@ -13,8 +13,8 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Result:
-    """What a KPI comes to: names of columns, rows of as many cells, and what the numbers of each
-    column are: `cents`, `seconds`, `percent`, or nothing in particular.
+    """The result of a KPI: names of columns, rows with one cell for each column, and the unit of
+    each column's numbers: `cents`, `seconds`, `percent`, or an empty text.
     """
 
     columns: tuple[str, ...]
@@ -23,10 +23,10 @@ class Result:
 
 
 class Evaluator(Protocol):
-    """Runs templates nobody trusts, over one tenant's part of the published views."""
+    """Runs untrusted templates over one tenant's part of the published views."""
 
     async def check(self, sql_template: str) -> None:
-        """Raises UnsafeTemplate, or KpiNotComputable where Postgres would not know a name."""
+        """Raises UnsafeTemplate, or KpiNotComputable where Postgres does not know a name."""
 
     async def evaluate(self, sql_template: str, tenant_id: str, month: str | None) -> Result:
         """Raises UnsafeTemplate, MonthMissing, KpiNotComputable, KpiTooSlow, KpiTooLarge."""
@@ -34,20 +34,20 @@ class Evaluator(Protocol):
 
 class FactLog(Protocol):
     def add(self, fact: Fact) -> None:
-        """Keep it, and fold it into the read model, when the unit of work ends."""
+        """Keep the fact, and fold it into the read model, when the unit of work ends."""
 
     async def subjects(self, after: UUID | None, limit: int) -> Sequence[UUID]:
-        """What facts are about: distinct, in order, those behind `after`."""
+        """The distinct subjects of the facts, in order, those after `after`."""
 
     async def of(self, subjects: Sequence[UUID]) -> Sequence[Fact]:
-        """All facts about them."""
+        """All facts about these subjects."""
 
 
 class ReadModel(Protocol):
     async def forget(self, subjects: Sequence[UUID]) -> None: ...
 
     async def fold(self, facts: Sequence[Fact]) -> None:
-        """In any order, also more than once: the result is the same."""
+        """Fold facts into the read model. Any order and any repetition give the same result."""
 
     async def forget_what_no_fact_says(self) -> None: ...
 

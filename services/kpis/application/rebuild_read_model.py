@@ -1,7 +1,7 @@
-"""The read model made anew from the facts, while events go on arriving.
+"""Builds the read model again from the facts, while events go on arriving.
 
-A few subjects at a time, each batch in a transaction of its own. A reaction that meets a batch
-waits for it at the subject's row or the batch waits for the reaction, and then sees its fact.
+Each batch has a few subjects and a transaction of its own. A reaction and a batch that meet wait
+for each other at the subject's row; the batch then sees the reaction's fact.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,11 +16,11 @@ Answer = TypeVar("Answer")
 
 class RunsWork(Protocol):
     async def run(self, work: Callable[[KpisUnitOfWork], Awaitable[Answer]]) -> Answer:
-        """Do `work` in a transaction and commit."""
+        """Do `work` in a transaction and commit it."""
 
 
 async def rebuild_read_model(transactions: RunsWork, *, at_once: int = 500) -> int:
-    """How many subjects there are facts about. May be run again at any time."""
+    """Returns how many subjects have facts. It may run again at any time."""
     done = 0
     after: UUID | None = None
     while True:
@@ -33,7 +33,9 @@ async def rebuild_read_model(transactions: RunsWork, *, at_once: int = 500) -> i
 
 
 async def _rebuild(uow: KpisUnitOfWork, *, after: UUID | None, limit: int) -> list[UUID]:
-    """Rows go before facts are read: whoever changes one afterwards finds ours and adds to it."""
+    """Rows are deleted before facts are read: whoever changes a row afterwards finds the new one
+    and adds to it.
+    """
     subjects = list(await uow.facts.subjects(after, limit))
     await uow.read_model.forget(subjects)
     await uow.read_model.fold(await uow.facts.of(subjects))

@@ -4,22 +4,22 @@ from libs.kernel.errors import Conflict, Invalid, NotFound
 
 
 class KpiNotFound(NotFound):
-    """No such KPI for this tenant, neither of its own nor shipped."""
+    """The tenant has no KPI of this id, neither its own nor a shipped one."""
 
     code = "kpi-not-found"
     text = "There is no such KPI."
 
 
 class KpiExists(Conflict):
-    """The tenant has, or is shipped, a KPI of this id."""
+    """The tenant has a KPI of this id already, its own or a shipped one."""
 
     code = "kpi-exists"
     text = "There is a KPI of this id."
 
 
 class UnsafeTemplate(Invalid):
-    """The template is not one SELECT of allowed parts over the published views. Each rule that it
-    may break has a class of its own below.
+    """The template is not one SELECT of allowed parts over the published views. Each rule has a
+    class of its own below.
     """
 
     code = "unsafe-template"
@@ -100,7 +100,7 @@ class UnknownColumn(UnsafeTemplate):
 
 
 class MonthMissing(Invalid):
-    """The template asks for :month and the caller gave none."""
+    """The template needs :month, and the caller gave none."""
 
     code = "month-missing"
     text = "This KPI is of one month: give it, as in ?month=2026-11."
@@ -110,8 +110,8 @@ class MonthMissing(Invalid):
 
 
 class KpiNotComputable(Invalid):
-    """Postgres cannot compute it: a division by zero, a name or a type that does not fit. `error`
-    is what Postgres says.
+    """Postgres cannot compute the KPI: a division by zero, or a name or type that does not fit.
+    `error` is what Postgres says.
     """
 
     code = "kpi-not-computable"
@@ -124,21 +124,21 @@ class CellIsNoFigure(Invalid):
 
 
 class KpiTooSlow(Invalid):
-    """It took longer than a KPI may and was stopped."""
+    """The computation took longer than allowed and was stopped."""
 
     code = "kpi-too-slow"
     text = "It takes longer than {seconds} seconds."
 
 
 class KpiTooLarge(Invalid):
-    """Its result, or what it takes to compute it, is larger than a KPI may be."""
+    """The result, or the memory it takes, is larger than allowed."""
 
     code = "kpi-too-large"
     text = "The result is larger than a KPI may be: at most {rows} rows and {columns} columns."
 
 
 class KpiIdTaken(Invalid):
-    """The id would stand for the address of the active KPIs."""
+    """The id is the same as the address of the active KPIs."""
 
     code = "kpi-id-taken"
     text = "This id is the address of the active KPIs."

@@ -1,4 +1,4 @@
-"""A KPI: a question to the published views, put as one SELECT."""
+"""A KPI: a question to the published views, written as one SELECT."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Any
 from libs.kernel.errors import StaleVersion
 
 EVERY_TENANT = ""
-"""The tenant of the KPIs that are shipped: everyone has them until he changes his own copy."""
+"""The tenant of the shipped KPIs: every tenant has them until it changes its own copy."""
 
 
 class Status(StrEnum):
@@ -31,8 +31,8 @@ class KPI:
     version: int = 1
 
     def changed(self, expected_version: int, changes: dict[str, Any], tenant_id: str) -> "KPI":
-        """The next version, the tenant's own even where this one is shipped; itself where nothing
-        differs. Raises StaleVersion when the caller has seen another version.
+        """The next version, which is the tenant's own even where this one is shipped; this one
+        where nothing differs. Raises StaleVersion when the caller has seen another version.
         """
         if expected_version != self.version:
             raise StaleVersion

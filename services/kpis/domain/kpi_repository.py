@@ -1,4 +1,4 @@
-"""Where KPIs are kept, as the domain sees it."""
+"""The protocol of the place where KPIs are kept."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,21 +7,25 @@ from services.kpis.domain.kpi import KPI
 
 
 class KPIRepository(Protocol):
-    """A tenant has its own KPIs and the shipped ones it has not made its own by changing them."""
+    """A tenant has its own KPIs, and those shipped ones that it has not changed. A changed shipped
+    KPI is the tenant's own.
+    """
 
     async def find(self, tenant_id: str, kpi_id: str) -> KPI | None: ...
 
     async def lock(self, tenant_id: str, kpi_id: str) -> KPI | None:
-        """Like `find`, and nobody else changes it until we are done."""
+        """Like `find`, and the row is locked until the transaction ends."""
 
     async def active(self, tenant_id: str) -> Sequence[KPI]:
-        """By id."""
+        """The active KPIs, ordered by id."""
 
     async def page(self, tenant_id: str, after: str | None, limit: int) -> Sequence[KPI]:
-        """By id, those behind the id `after`."""
+        """KPIs ordered by id, those after the id `after`."""
 
     async def add(self, kpi: KPI) -> None:
-        """Raises KpiExists when somebody else has just added one of this id."""
+        """Raises KpiExists when somebody else has just added one with this id."""
 
     async def save(self, kpi: KPI) -> None:
-        """Keep the next version of a locked KPI. Raises StaleVersion when another was faster."""
+        """Keep the next version of a locked KPI. Raises StaleVersion when another writer was
+        faster.
+        """

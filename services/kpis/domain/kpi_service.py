@@ -1,4 +1,4 @@
-"""What one does with KPIs; it knows of their keeping nothing but the repository's protocol."""
+"""The operations on KPIs. They know only the repository's protocol, not the database."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ class KpiService:
         return _found(await self._repository.find(tenant_id, kpi_id))
 
     async def define_kpi(self, kpi: KPI) -> KPI:
-        """Raises KpiExists, also for the id of a shipped one."""
+        """Raises KpiExists, for the id of a shipped KPI too."""
         if await self._repository.find(kpi.tenant_id, kpi.id) is not None:
             raise KpiExists(field="id")
         await self._repository.add(kpi)

@@ -1,5 +1,5 @@
-"""What kpis hears: its own views of peers' events. Each is kept as a fact, whole, so that a KPI
-thought of later finds what it needs; the views name what the read model uses already.
+"""What kpis consumes: its own views of peers' events. Each event is kept whole as a fact, so that a
+KPI defined later finds what it needs. The views name only what the read model uses now.
 """
 
 from typing import Any
@@ -57,7 +57,7 @@ class Updated(Listed):
 
 
 def reactions() -> Reactions[KpisUnitOfWork]:
-    """Figures only: nothing here is a step of a purchase, so all are views."""
+    """All reactions are views: they compute figures, and none is a step of a purchase."""
     on = Reactions[KpisUnitOfWork]("kpis", extensions=(TENANT,))
 
     @on.view("order.completed.v1", Completed)

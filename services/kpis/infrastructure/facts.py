@@ -1,4 +1,4 @@
-"""Facts in Postgres: added, and never changed or deleted."""
+"""Facts in Postgres. They are added, and never changed or deleted."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,7 +24,7 @@ class PostgresFacts:
         self.added.append(fact)
 
     async def write(self) -> None:
-        """All that were added, in one statement."""
+        """Write all added facts in one statement."""
         await self._connection.execute(_INSERT, [asdict(fact) for fact in self.added])
 
     async def subjects(self, after: UUID | None, limit: int) -> Sequence[UUID]:

@@ -1,4 +1,6 @@
-"""The unit of work of kpis: what was heard is written once, for all messages of a transaction."""
+"""The unit of work of kpis: the facts of all messages of a transaction are written in one
+statement.
+"""
 
 from datetime import tzinfo
 
@@ -12,7 +14,7 @@ from services.kpis.infrastructure.read_model import PostgresReadModel
 
 
 class KpisUnitOfWork(UnitOfWork):
-    """`zone`: whose calendar the months of the figures are of."""
+    """`zone` is the time zone whose months the figures use."""
 
     def __init__(self, connection: AsyncConnection, outbox: Outbox, zone: tzinfo) -> None:
         super().__init__(connection, outbox)

@@ -1,6 +1,6 @@
-"""The views a KPI may ask, and their columns. Whoever writes a template sees nothing else.
+"""The views a KPI may query, and their columns. The author of a template sees nothing else.
 
-Each view has a `tenant_id` besides, which belongs to the filter and not to the template.
+Each view also has a `tenant_id`, which belongs to the filter and not to the template.
 """
 
 SCHEMA = "published"

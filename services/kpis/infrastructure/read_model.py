@@ -35,13 +35,13 @@ MONTHS = {
     "listed_at": "listed_month",
     "registered_at": "registered_month",
 }
-"""The columns that hold the month of an instant in another one."""
+"""Columns that hold the month of an instant in another column."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What facts of one type set in a table. `values` answers None where a fact says nothing to it;
-    the columns named in `newest` are set only where no newer fact did.
+    """What facts of one type set in a table. `values` returns None where a fact changes nothing in
+    the table; the columns named in `newest` are set only where no newer fact has set them.
     """
 
     table: Table
@@ -49,7 +49,7 @@ class Fold:
     newest: tuple[str, ...] = ()
 
     def row(self, fact: Fact, zone: tzinfo) -> Values | None:
-        """`zone`: whose calendar its months are of."""
+        """`zone` is the time zone whose months the row uses."""
         values = self.values(fact)
         if values is None:
             return None
@@ -79,7 +79,7 @@ class PostgresReadModel:
         self._zone = zone
 
     async def fold(self, facts: Sequence[Fact]) -> None:
-        """Rows are met in the order of their subjects, so that two batches do not deadlock."""
+        """Rows are locked in the order of their subjects, so that two batches do not deadlock."""
         ordered = sorted(facts, key=lambda fact: (fact.type, fact.subject))
         for event_type, alike in groupby(ordered, key=lambda fact: fact.type):
             if fold := FOLDS.get(event_type):
@@ -103,7 +103,9 @@ def _month(instant: datetime, zone: tzinfo) -> str:
 
 
 def _started_at(fact: Fact) -> datetime | None:
-    """An order's id says when it was made; None for one that does not."""
+    """The time at which the order was made, which its id contains; None where the id contains no
+    time.
+    """
     try:
         return time_of(fact.subject)
     except ValueError:
@@ -142,7 +144,7 @@ def _end(outcome: str) -> Callable[[Fact], Values]:
 
 
 def _due_payout(fact: Fact) -> Values | None:
-    """An order without a purchase has no seller to be paid."""
+    """An order without a purchase owes no seller anything."""
     if fact.data["seller_id"] is None:
         return None
     return {
@@ -196,4 +198,4 @@ FOLDS: dict[str, Fold] = {
     "customer.registered.v1": Fold(customers, _at("registered_at")),
     "customer.erased.v1": Fold(customers, _at("erased_at")),
 }
-"""By type; a type that is not here is kept as a fact and shows nowhere yet."""
+"""The folds by type of event. A fact of another type is kept and shown nowhere yet."""

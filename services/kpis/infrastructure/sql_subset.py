@@ -1,8 +1,8 @@
-"""The part of SQL a KPI may use: whatever is not named here is refused.
+"""The part of SQL a KPI may use: everything that is not named here is refused.
 
-What is left out on purpose: every function with a side effect or a name of its own, set-returning
-functions, what makes long text or huge numbers of little (`||`, repeat, power), locks, INTO, and
-the writing statements.
+Left out on purpose: functions with side effects, user-defined functions, set-returning functions,
+whatever makes long text or huge numbers from little (`||`, repeat, power), locks, INTO, and
+statements that write.
 """
 
 from sqlglot import exp

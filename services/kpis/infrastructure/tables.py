@@ -1,4 +1,4 @@
-"""The tables of this service's database. KPIs see of them the views of the schema `published`."""
+"""The tables of this service's database. KPIs see only the views in the schema `published`."""
 
 from sqlalchemy import (
     BigInteger,

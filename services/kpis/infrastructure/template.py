@@ -1,7 +1,7 @@
-"""A KPI's template made into a query that can do no harm.
+"""Turns a KPI's template into a query that can do no harm.
 
-The text is parsed, every node of the tree has to be on a list of allowed ones, and what runs is
-written anew from the tree: no comment, no quoting and no trick of the original text survives.
+The text is parsed, every node of the tree has to be on a list of allowed ones, and the query that
+runs is generated from the tree: no comment, quoting or trick of the original text survives.
 """
 
 import logging
@@ -40,13 +40,13 @@ MAX_DEPTH = 40
 MAX_STEPS = 30_000
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _NUMBER = re.compile(r"\d{1,30}(\.\d{0,30})?|\.\d{1,30}")
-_TEXT = re.compile(r"[^\\\x00-\x1f]*")  # without backslash, quoting has one meaning
+_TEXT = re.compile(r"[^\\\x00-\x1f]*")  # without a backslash, quoting has one meaning
 
 
 @dataclass(frozen=True)
 class SafeQuery:
-    """`sql` takes the tenant as $1 and, where `needs_month`, the month as $2. `units`: of the
-    columns, where they are written out.
+    """`sql` takes the tenant as $1 and, where `needs_month`, the month as $2. `units` holds the
+    unit of each column, where the columns are written out.
     """
 
     sql: str
@@ -55,12 +55,12 @@ class SafeQuery:
 
 
 class TooManySteps(Exception):
-    """The parser goes back and forth too often."""
+    """The parser backtracks too often."""
 
 
 class BoundedParser(PostgresParser):
-    """Where a text can be read in several ways the parser tries them all: some short texts would
-    keep it for hours. An ordinary template takes a few hundred steps.
+    """Where a text can be read in several ways the parser tries them all; some short texts would
+    keep it busy for hours. An ordinary template takes a few hundred steps.
     """
 
     _steps = 0
@@ -73,13 +73,14 @@ class BoundedParser(PostgresParser):
 
 
 def checked_template(template: str) -> str:
-    """The template as it is. Raises UnsafeTemplate."""
+    """Returns the template unchanged. Raises UnsafeTemplate."""
     safe_query(template, max_rows=1)
     return template
 
 
 def safe_query(template: str, max_rows: int) -> SafeQuery:
-    """The template as a subquery over one tenant's rows, with one row more than it may have.
+    """The template as a subquery over one tenant's rows. It returns at most one row more than
+    allowed, which shows that there are too many.
 
     Raises UnsafeTemplate.
     """
@@ -123,7 +124,9 @@ def _deepest(template: str) -> int:
 
 
 def _normalise_names(select: exp.Select) -> None:
-    """Every name as Postgres reads it, small letters unless quoted; from here on all are quoted."""
+    """Write every name as Postgres reads it: lower case unless quoted. Afterwards all names are
+    quoted.
+    """
     for identifier in list(select.find_all(exp.Identifier)):
         name = identifier.name if identifier.quoted else identifier.name.lower()
         if not _NAME.fullmatch(name):
@@ -150,8 +153,8 @@ def _check(node: exp.Expr) -> None:
 
 
 def _check_tables(select: exp.Select) -> None:
-    """A table is a published view, or a part of the WITH at the top that was named before it: a
-    name that Postgres would look up elsewhere, in the catalogue, never gets through.
+    """A table is a published view, or a part of the top-level WITH that was defined before it. A
+    name that Postgres would look up elsewhere, in the catalogue, is refused.
     """
     with_ = select.args.get("with_")
     named: list[str] = []
@@ -176,7 +179,9 @@ def _check_sources(tree: exp.Expr, named: list[str], outside: exp.Expr | None = 
 
 
 def _check_columns(select: exp.Select) -> None:
-    """Postgres reads `view.name` as a call of a function where there is no such column."""
+    """Every column must exist: Postgres reads `view.name` as a function call where there is no such
+    column.
+    """
     known = {column for columns in VIEWS.values() for column in columns}
     known.update(alias.alias for alias in select.find_all(exp.Alias))
     for column in select.find_all(exp.Column):
@@ -185,9 +190,10 @@ def _check_columns(select: exp.Select) -> None:
 
 
 def _rewritten(select: exp.Select) -> exp.Select:
-    """The checked tree with parameters bound, and with one tenant's rows in place of each view.
+    """The checked tree with bound parameters, and with one tenant's rows in place of each view.
 
-    What there is to replace is listed first: a walk would pass over what hangs on the replaced.
+    The nodes to replace are listed first, because a walk would skip the children of a replaced
+    node.
     """
     for placeholder in list(select.find_all(exp.Placeholder)):
         placeholder.replace(_parameter(2))

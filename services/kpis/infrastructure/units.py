@@ -1,4 +1,4 @@
-"""What the figures of a KPI are figures of, derived from the columns they are made of."""
+"""The units of a KPI's figures, derived from the columns they are computed from."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from sqlglot import exp
 
 CENTS, SECONDS, PERCENT, NOTHING = "cents", "seconds", "percent", ""
 OF_VIEWS: Mapping[str, str] = {"amount": CENTS, "price": CENTS, "seconds": SECONDS}
-"""By column of a published view."""
+"""The unit of each column of a published view."""
 
 _KEEPS_ITS = (
     exp.Sum,
@@ -23,14 +23,14 @@ _KEEPS_ITS = (
     exp.Cast,
     exp.Nullif,
 )
-"""The first operand decides."""
+"""The unit is that of the first operand."""
 _OF_ALL = (exp.Add, exp.Sub, exp.Coalesce, exp.Greatest, exp.Least)
-"""One unit of all operands that have one."""
+"""The unit is that of all operands that have one, if they agree."""
 
 
 def units_of(select: exp.Select) -> tuple[str, ...] | None:
-    """Of each column of the result; None where the columns are not written out, or are too long to
-    be followed.
+    """The unit of each column of the result; None where the columns are not written out, or are too
+    long to follow.
     """
     try:
         return _units(select)
@@ -53,13 +53,13 @@ def _units(select: exp.Select) -> tuple[str, ...] | None:
 
 
 def unit_of_name(name: str) -> str:
-    """What the name of a column says: `amount_cents`, `seconds`, `percent`."""
+    """The unit that a column's name states: `amount_cents`, `seconds`, `percent`."""
     ends = (CENTS, SECONDS, PERCENT)
     return next((unit for unit in ends if name == unit or name.endswith(f"_{unit}")), NOTHING)
 
 
 def unit_of_column(name: str) -> str:
-    """Of a column by its name alone: a view's own, or one that says so."""
+    """The unit of a column by its name alone: a column of a view, or one that states its unit."""
     return OF_VIEWS.get(name) or unit_of_name(name)
 
 
@@ -82,7 +82,7 @@ def _unit(node: exp.Expr, known: Mapping[str, str]) -> str:
 
 
 def _common(nodes: list[exp.Expr | None], known: Mapping[str, str]) -> str:
-    """Numbers and nulls count as of any unit."""
+    """The common unit. Plain numbers and nulls fit every unit."""
     parts = [each for each in nodes if each is not None]
     units = {_unit(each, known) for each in parts if not isinstance(each, (exp.Literal, exp.Null))}
     return units.pop() if len(units) == 1 else NOTHING

@@ -14,7 +14,7 @@ async def advance_purchase(
     fact: Fact,
     deadlines: Deadlines,
 ) -> None:
-    """A peer did its step. Raises PurchaseNotFound."""
+    """A peer has done its step. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     purchase.reach(state, fact, deadlines)
     await uow.purchases.save(purchase)

@@ -9,7 +9,7 @@ from services.orders.domain.order import Order
 async def cancel_purchase(
     uow: OrdersUnitOfWork, scope: Scope, order_id: UUID, *, deadlines: Deadlines, now: datetime
 ) -> Order:
-    """The buyer gives up, at any moment until the order is closed.
+    """The buyer cancels the purchase, which is possible until the order is closed.
 
     Raises OrderNotFound, PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed.
     """

@@ -15,10 +15,9 @@ async def close_order(
     deadlines: Deadlines,
     now: datetime,
 ) -> Order:
-    """The vehicle was picked up; from here on nothing is cancelled.
+    """The vehicle was picked up. A closed order cannot be cancelled.
 
-    Raises OrderNotFound, StaleVersion, OrderNotConfirmed, OrderAlreadyClosed,
-    PurchaseNotCompleted.
+    Raises OrderNotFound, StaleVersion, OrderNotConfirmed, OrderAlreadyClosed, PurchaseNotCompleted.
     """
     order = await uow.orders.lock(scope, order_id)
     order.check_version(expected_version)

@@ -14,7 +14,7 @@ async def create_order(
     vehicle_id: UUID | None,
     now: datetime,
 ) -> Order:
-    """A draft: nothing is reserved and nobody is told. Raises IncompletePurchase."""
+    """Creates a draft, which reserves nothing and publishes nothing. Raises IncompletePurchase."""
     order = Order(
         id=order_id,
         tenant_id=tenant_id,

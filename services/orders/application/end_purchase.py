@@ -15,7 +15,7 @@ async def end_purchase(
     deadlines: Deadlines,
     now: datetime,
 ) -> None:
-    """The credit is free again, or never was reserved. Raises PurchaseNotFound."""
+    """The credit is released, or was never reserved. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     uow.publish(*purchase.end(reason, fact, now, deadlines))
     await uow.purchases.save(purchase)

@@ -10,7 +10,9 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True)
 class Overdue:
-    """What one look found: how many were due, and which are stuck on the way back."""
+    """The result of one run: how many purchases were due, and which are stuck in their
+    compensation.
+    """
 
     due: int
     stuck: Sequence[UUID]
@@ -19,7 +21,9 @@ class Overdue:
 async def give_up_overdue_purchases(
     uow: OrdersUnitOfWork, *, most: int, deadlines: Deadlines, now: datetime
 ) -> Overdue:
-    """Turn round every purchase past its deadline. One resting on the way back is only named."""
+    """Start the compensation of every purchase past its deadline. A purchase whose compensation is
+    overdue is only reported.
+    """
     purchases = await uow.purchases.lock_due(most)
     stuck = [each.order_id for each in purchases if each.state is State.COMPENSATING]
     for purchase in purchases:

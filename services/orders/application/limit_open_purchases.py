@@ -7,9 +7,10 @@ from services.orders.domain.errors import TooManyOpenPurchases
 async def limit_open_purchases(
     uow: OrdersUnitOfWork, tenant_id: str, customer_id: UUID, most: int
 ) -> None:
-    """Raises TooManyOpenPurchases when the customer has `most` of them already.
+    """Raises TooManyOpenPurchases when the customer already has `most` of them.
 
-    Concurrent requests of one customer queue up here, so that together they cannot pass the limit.
+    Concurrent requests of one customer wait for each other, so that together they cannot exceed the
+    limit.
     """
     if await uow.purchases.count_open(tenant_id, customer_id) >= most:
         raise TooManyOpenPurchases(most=most)

@@ -8,8 +8,8 @@ from services.orders.domain.history import Fact
 async def note_payout(
     uow: OrdersUnitOfWork, tenant_id: str, order_id: UUID | None, fact: Fact
 ) -> None:
-    """The seller was paid, or could not be. A payout asked for by hand is of no order: nothing
-    happens. Raises PurchaseNotFound.
+    """The seller was paid, or could not be. Does nothing for a payout that was requested by hand,
+    because it belongs to no order. Raises PurchaseNotFound.
     """
     if order_id is not None:
         await note_event(uow, tenant_id, order_id, fact)

@@ -1,4 +1,4 @@
-"""What the use cases need from outside: repositories, and a place to state events."""
+"""What the use cases need from outside: repositories, and a way to publish events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose orders the caller may touch: all of a tenant's, or one customer's among them.
+    """The orders that the caller may use: all of a tenant, or those of one customer.
 
-    What lies outside is not found, as if it did not exist.
+    An order outside the scope is not found, as if it did not exist.
     """
 
     tenant_id: str
@@ -36,7 +36,7 @@ class OrderRepository(Protocol):
         """The order, locked until the transaction ends. Raises OrderNotFound."""
 
     async def save(self, order: Order) -> None:
-        """Write what changed to the row locked before."""
+        """Write the changes to the row locked before."""
 
     async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
         """At most `limit` orders older than `after`, newest first."""
@@ -50,7 +50,7 @@ class PurchaseRepository(Protocol):
         """The purchase, its order's row locked. Raises PurchaseNotFound."""
 
     async def save(self, purchase: Purchase) -> None:
-        """Write what changed to the row locked before."""
+        """Write the changes to the row locked before."""
 
     async def page(
         self,
@@ -64,10 +64,14 @@ class PurchaseRepository(Protocol):
         """At most `limit` purchases older than `after`, newest first."""
 
     async def lock_due(self, limit: int) -> Sequence[Purchase]:
-        """Purchases whose time has come by the database's clock, locked; skips locked ones."""
+        """Purchases that are due by the database's clock, locked; skips those that are locked
+        already.
+        """
 
     async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
-        """Open purchases of a customer. Until the transaction ends nobody else counts them."""
+        """The number of a customer's open purchases. Nobody else counts them until the transaction
+        ends.
+        """
 
 
 class OrdersUnitOfWork(Protocol):
@@ -75,4 +79,4 @@ class OrdersUnitOfWork(Protocol):
     purchases: PurchaseRepository
 
     def publish(self, *events: DomainEvent) -> None:
-        """State events in this transaction."""
+        """Publish events in this transaction."""

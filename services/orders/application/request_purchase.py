@@ -19,7 +19,7 @@ async def request_purchase(
     deadlines: Deadlines,
     now: datetime,
 ) -> Order:
-    """Create and confirm in one step, one insert. Raises TooManyOpenPurchases."""
+    """Create and confirm an order in one step, with one insert. Raises TooManyOpenPurchases."""
     await limit_open_purchases(uow, tenant_id, customer_id, most_open)
     order = Order(
         id=order_id,

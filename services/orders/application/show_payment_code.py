@@ -15,7 +15,9 @@ async def show_payment_code(
     fact: Fact,
     deadlines: Deadlines,
 ) -> None:
-    """The buyer sees the code; the deadline now follows it. Raises PurchaseNotFound."""
+    """The buyer can now see the code, and the deadline follows the code's expiry. Raises
+    PurchaseNotFound.
+    """
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     purchase.receive_code(code, expires_at, fact, deadlines)
     await uow.purchases.save(purchase)

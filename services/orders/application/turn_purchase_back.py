@@ -13,7 +13,7 @@ async def turn_purchase_back(
     fact: Fact,
     deadlines: Deadlines,
 ) -> None:
-    """A peer failed, or undid its step. Raises PurchaseNotFound."""
+    """A peer has failed or undone its step. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     purchase.turn_back(reason, fact, deadlines)
     await uow.purchases.save(purchase)

@@ -1,4 +1,4 @@
-"""Why orders refuses. Each code is stable: clients may depend on it."""
+"""What orders refuses, and why. Each code is stable, because clients may depend on it."""
 
 from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
@@ -14,7 +14,7 @@ class PurchaseNotFound(NotFound):
 
 
 class IncompletePurchase(Invalid):
-    """Customer and vehicle are named together, or neither: one alone would reserve nothing."""
+    """Customer and vehicle are given together or not at all: one alone would reserve nothing."""
 
     code = "incomplete-purchase"
     text = "A customer and a vehicle are named together, or neither."
@@ -46,14 +46,14 @@ class PurchaseAlreadyFailed(Conflict):
 
 
 class TooManyOpenPurchases(Conflict):
-    """One buyer may not hold an unlimited number of vehicles back from all others."""
+    """The limit keeps one buyer from reserving an unlimited number of vehicles."""
 
     code = "too-many-open-purchases"
     text = "The customer has {most} open purchases: pay or cancel one."
 
 
 class NotYourCustomer(Forbidden):
-    """A buyer buys in the name of the own customer record, and sees the purchases of no other."""
+    """A buyer buys only in the name of the own customer record, and sees only its purchases."""
 
     code = "not-your-customer"
     text = "A buyer acts for the own customer record alone."

@@ -1,4 +1,4 @@
-"""What orders states. The wire names are chosen here, once."""
+"""What orders publishes. The names on the wire are defined here, once."""
 
 from dataclasses import dataclass
 from uuid import UUID

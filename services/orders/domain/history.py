@@ -1,4 +1,4 @@
-"""The history of a purchase: which events it has caused or heard."""
+"""The history of a purchase: the events that it has published or consumed."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event of a purchase. `sequence` counts within the service that stated it."""
+    """One event of a purchase. `sequence` counts within the service that published it."""
 
     type: str
     service: str

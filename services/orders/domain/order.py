@@ -21,7 +21,7 @@ from services.orders.domain.states import Status
 
 @dataclass(kw_only=True)
 class Order:
-    """`version` counts the client's writes: it is the ETag. What peers do never changes it."""
+    """`version` counts the client's writes and is the ETag. Events of peers never change it."""
 
     id: UUID
     tenant_id: str
@@ -38,12 +38,14 @@ class Order:
             raise IncompletePurchase
 
     def check_version(self, expected: int | None) -> None:
-        """Raises StaleVersion when the caller saw another version than the current one."""
+        """Raises StaleVersion when the caller has seen another version than the current one."""
         if expected is not None and expected != self.version:
             raise StaleVersion
 
     def confirm(self, total_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        """Raises OrderNotDraft. Without customer and vehicle nothing begins, and nobody is told."""
+        """Raises OrderNotDraft. Without customer and vehicle no purchase begins and no event is
+        published.
+        """
         if self.status is not Status.DRAFT:
             raise OrderNotDraft(status=self.status)
         self.status, self.total_cents = Status.CONFIRMED, total_cents
@@ -83,7 +85,7 @@ class Order:
         return events
 
     def _closed_without_purchase(self, total_cents: int) -> OrderClosed:
-        """The only event such an order ever causes, hence its number. It triggers no payout."""
+        """The only event of such an order, so its sequence is 1. It triggers no payout."""
         return OrderClosed(
             order_id=self.id,
             tenant_id=self.tenant_id,

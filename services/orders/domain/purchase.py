@@ -1,8 +1,8 @@
-"""The purchase an order started, as orders sees it: a state machine fed by the events of peers.
+"""The purchase of an order as orders sees it: a state machine driven by the events of peers.
 
-Events arrive in any order and more than once. The rules that make every purchase end well all the
-same: forward events only raise the state; a failure, a cancellation or a deadline turns it round
-for good; the release of the credit, the last step of the way back, ends it.
+Events arrive in any order and more than once. Three rules make every purchase end correctly:
+forward events only raise the state; a failure, a cancellation or a deadline starts the compensation
+for good; the release of the credit, the last step of the compensation, ends it.
 """
 
 from dataclasses import dataclass, field
@@ -37,8 +37,9 @@ ASKING_FOR_A_PERSON = (
 
 @dataclass(kw_only=True)
 class Purchase:
-    """`sequence` counts the events orders stated about it. `due` is when it must be looked at: an
-    instant, or a time from the database's now that becomes one when the purchase is saved.
+    """`sequence` counts the events that orders has published about it. `due` says when the deadline
+    timer must look at it: an instant, or a time from the database's now, which becomes an instant
+    when the purchase is saved.
     """
 
     order_id: UUID
@@ -58,7 +59,7 @@ class Purchase:
 
     @property
     def requested_at(self) -> datetime | None:
-        """When it began: with the first event of orders. None where no event is known."""
+        """When it began, which is the time of orders' first event. None where no event is known."""
         return min((fact.time for fact in self.history if fact.service == "orders"), default=None)
 
     @property
@@ -80,21 +81,23 @@ class Purchase:
         ]
 
     def reach(self, state: State, fact: Fact, deadlines: Deadlines) -> None:
-        """A peer did its step: the state rises to `state`, or stays where it is."""
+        """A peer has done its step: the state rises to `state`, or does not change where it is
+        higher.
+        """
         self.note(fact)
         self._rise(state, deadlines)
 
     def receive_code(
         self, code: str, expires_at: datetime, fact: Fact, deadlines: Deadlines
     ) -> None:
-        """Payments made the code the buyer pays with; it is kept whatever the state."""
+        """Payments has made the code that the buyer pays with. It is kept in every state."""
         self.payment_code, self.code_expires_at = code, expires_at
         self.reach(State.AWAITING_PAYMENT, fact, deadlines)
 
     def complete(
         self, seller_id: UUID, fact: Fact, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
-        """The vehicle is sold: the last step forward."""
+        """The vehicle is sold, which is the last step forward."""
         self.note(fact)
         self.seller_id = seller_id
         if not self._rise(State.COMPLETED, deadlines):
@@ -112,7 +115,9 @@ class Purchase:
         ]
 
     def turn_back(self, reason: str | None, fact: Fact, deadlines: Deadlines) -> None:
-        """A peer failed, or undid its step: the way back has begun. The first reason stays."""
+        """A peer has failed or undone its step: the compensation has begun. The first reason is
+        kept.
+        """
         self.note(fact)
         if self.state is State.CLOSED:
             return
@@ -123,7 +128,9 @@ class Purchase:
     def end(
         self, reason: str | None, fact: Fact, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
-        """Nothing is reserved any more: cancelled where the buyer gave up, else failed."""
+        """Nothing is reserved any more. The state is cancelled where the buyer cancelled, else
+        failed.
+        """
         self.turn_back(reason, fact, deadlines)
         if self.state in ENDED:
             return []
@@ -147,9 +154,9 @@ class Purchase:
             self.history.append(fact)
 
     def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        """The buyer gives up. While the way back is under way this only decides how it ends.
+        """The buyer cancels. During a compensation this only decides how the purchase ends.
 
-        Raises OrderAlreadyClosed and PurchaseAlreadyFailed. Cancelling twice is cancelling once.
+        Raises OrderAlreadyClosed and PurchaseAlreadyFailed. A second cancellation changes nothing.
         """
         if self.state is State.CLOSED:
             raise OrderAlreadyClosed
@@ -163,14 +170,14 @@ class Purchase:
         return [self._give_up(CANCELLED_BY_BUYER, now, deadlines)]
 
     def run_out_of_time(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        """Its time has come. On the way back nothing is given up: `due` only moves on."""
+        """The deadline has passed. A compensation is not given up; only `due` moves on."""
         if self.state is State.COMPENSATING:
             self.due = deadlines.compensating
             return []
         return [self._give_up(DEADLINE_PASSED, now, deadlines)]
 
     def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        """The buyer picked the vehicle up. Raises PurchaseNotCompleted."""
+        """The buyer has picked the vehicle up. Raises PurchaseNotCompleted."""
         if self.state is not State.COMPLETED:
             raise PurchaseNotCompleted(state=self.state)
         self._enter(State.CLOSED, deadlines)
@@ -187,7 +194,7 @@ class Purchase:
         ]
 
     def _last_of(self, service: str) -> str | None:
-        """The type of the last event that a service stated."""
+        """The type of the last event that a service has published."""
         facts = [fact for fact in self.history if fact.service == service]
         return max(facts, key=lambda fact: fact.sequence).type if facts else None
 
@@ -205,7 +212,9 @@ class Purchase:
         )
 
     def _rise(self, state: State, deadlines: Deadlines) -> bool:
-        """Whether the state rose to `state`; it never falls, and never leaves the way back."""
+        """Whether the state rose to `state`. The state never falls, and never leaves the
+        compensation.
+        """
         if self.state not in FORWARD or FORWARD.index(state) <= FORWARD.index(self.state):
             return False
         self._enter(state, deadlines)
@@ -217,7 +226,7 @@ class Purchase:
             self.due = deadlines.on_entering(state, self.code_expires_at)
 
     def _next(self, event_type: str, now: datetime) -> int:
-        """The number of the next event orders states; it goes into the history as well."""
+        """The sequence of the next event of orders. The event goes into the history as well."""
         self.sequence += 1
         self.history.append(Fact(event_type, "orders", self.sequence, now))
         return self.sequence

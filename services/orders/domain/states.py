@@ -1,10 +1,10 @@
-"""What the client did to an order, and where its purchase stands: two separate things."""
+"""The status of an order, which the client sets, and the separate state of its purchase."""
 
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What the client did to the order."""
+    """What the client has done with the order."""
 
     DRAFT = "draft"
     CONFIRMED = "confirmed"
@@ -12,7 +12,7 @@ class Status(StrEnum):
 
 
 class State(StrEnum):
-    """Where the purchase stands, as far as orders has heard."""
+    """How far the purchase has come, as orders knows it."""
 
     REQUESTED = "REQUESTED"
     CREDIT_RESERVED = "CREDIT_RESERVED"
@@ -34,10 +34,10 @@ FORWARD = (
     State.PAID,
     State.COMPLETED,
 )
-"""The way forward, in order: a purchase on it only rises."""
+"""The states on the way forward, in order. A purchase only rises through them."""
 
 ENDED = frozenset({State.CLOSED, State.FAILED, State.CANCELLED})
-"""Nothing leaves these states."""
+"""The final states."""
 
 OPEN = tuple(state for state in State if state not in ENDED and state is not State.COMPLETED)
-"""States in which a purchase may still hold credit and a vehicle it has not paid for."""
+"""The states in which a purchase may hold credit and a vehicle that is not paid."""

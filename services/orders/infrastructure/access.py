@@ -10,7 +10,7 @@ ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
 
 
 def may_order(caller: Caller, customer_id: UUID | None) -> None:
-    """A buyer buys for himself only; an order that names no customer is the staff's."""
+    """A buyer orders only for the own customer record. Only staff may order without a customer."""
     if caller.may(ADMIN) or (customer_id is None and caller.may(OPERATOR)):
         return
     caller.require(BUYER)
@@ -19,7 +19,7 @@ def may_order(caller: Caller, customer_id: UUID | None) -> None:
 
 
 def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
-    """What the caller may see, narrowed to one customer where one is named."""
+    """The orders that the caller may read, limited to one customer where one is named."""
     if caller.may(OPERATOR, ADMIN):
         return Scope(caller.tenant_id, customer_id)
     own = _own(caller)
@@ -29,17 +29,19 @@ def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
 
 
 def writable(caller: Caller) -> Scope:
-    """Among what the caller may confirm; `may_order` decides once it is known whose it is."""
+    """The orders that the caller may confirm; `may_order` decides once the order's customer is
+    known.
+    """
     return Scope(caller.tenant_id, None if caller.may(OPERATOR, ADMIN) else _own(caller))
 
 
 def cancellable(caller: Caller) -> Scope:
-    """It is the buyer who gives up; an admin may do it for him."""
+    """The buyer cancels; an admin may do it in the buyer's name."""
     return Scope(caller.tenant_id, None if caller.may(ADMIN) else _own(caller))
 
 
 def closable(caller: Caller) -> Scope:
-    """Whoever hands the vehicle over closes the order, or the buyer who has picked it up."""
+    """Staff who hand the vehicle over close the order, or the buyer who has picked it up."""
     return Scope(caller.tenant_id, None if caller.may(OPERATOR, ADMIN) else _own(caller))
 
 

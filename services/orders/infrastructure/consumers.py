@@ -1,4 +1,4 @@
-"""What orders hears: its own views of peers' events, and its reactions."""
+"""What orders consumes: its own views of peers' events, and its reactions."""
 
 from typing import Any
 from uuid import UUID
@@ -40,7 +40,9 @@ PUBLISHES = (
 )
 USUAL_DEADLINES = Deadlines()
 BATCH_DELAY = 0.05
-"""Seconds for the two states a purchase only passes through: seeing them at once would slow it."""
+"""In seconds, for the two states that a purchase only passes through. Consuming their events at
+once would slow the purchase.
+"""
 
 
 class Happened(EventData):
@@ -68,9 +70,10 @@ class PaidOut(EventData):
 
 
 def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersUnitOfWork]:
-    """A peer's step raises the purchase, its failure turns it round, the credit's release ends it.
+    """A peer's step raises the purchase, its failure starts the compensation, the release of the
+    credit ends it.
 
-    Nothing here is undone by orders itself, so all but the first and last steps are views.
+    Orders itself undoes nothing here, so all but the first and last steps are views.
     """
     on = Reactions[OrdersUnitOfWork]("orders", extensions=(TENANT,))
 

@@ -1,4 +1,4 @@
-"""The deadline of purchases: rows with a due time, looked at again and again."""
+"""The deadlines of purchases: a loop looks at the rows whose due time has come."""
 
 import structlog
 from prometheus_client import Counter
@@ -14,7 +14,7 @@ from services.orders.infrastructure.postgres import OrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 
 AT_ONCE = 50
-"""Purchases in one transaction."""
+"""The number of purchases in one transaction."""
 
 STUCK = Counter(
     "orders_compensating_too_long",
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 def deadline_timer(transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings) -> Loop:
-    """Gives up what is overdue. A purchase stuck on its way back raises an alert instead."""
+    """Gives up overdue purchases. A compensation that is stuck raises an alert instead."""
     deadlines = settings.deadlines
 
     async def look(uow: OrdersUnitOfWork) -> Overdue:

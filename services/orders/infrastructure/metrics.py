@@ -1,4 +1,4 @@
-"""How long purchases take, from their request to their outcome."""
+"""How long purchases take, from the request to the outcome."""
 
 from prometheus_client import Histogram
 
@@ -10,7 +10,7 @@ OUTCOMES = {
     OrderFailed.type: "failed",
     OrderCancelled.type: "cancelled",
 }
-"""By the event that states it."""
+"""The outcome by the event that states it."""
 
 SECONDS = Histogram(
     "orders_purchase_seconds",
@@ -23,8 +23,8 @@ for outcome in OUTCOMES.values():
 
 
 def observe_outcome(event_type: str, purchase: Purchase) -> None:
-    """Count the purchase if an event of this type states its outcome, and its history tells when
-    it began.
+    """Count the purchase if an event of this type states its outcome and its history says when it
+    began.
     """
     started = purchase.requested_at
     ended = [each.time for each in purchase.history if each.type == event_type]

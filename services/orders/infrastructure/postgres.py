@@ -1,7 +1,7 @@
 """The repositories of orders and its unit of work.
 
-An order and its purchase are one row: one insert begins a purchase, and whoever closes, cancels
-or hears an event of it locks the same thing.
+An order and its purchase are one row: one insert begins a purchase, and closing, cancelling and
+reacting to an event lock the same row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ from services.orders.domain.states import OPEN, State, Status
 from services.orders.infrastructure.metrics import observe_outcome
 from services.orders.infrastructure.tables import ORDERS
 
-# Built once: building a statement costs more than sending it.
+# Statements are built once, because building one costs more than sending it.
 _WHICH = (
     (ORDERS.c.id == bindparam("order"))
     & (ORDERS.c.tenant_id == bindparam("tenant"))
@@ -63,7 +63,7 @@ _DUE_AT = func.coalesce(
     func.now() + bindparam("wait", type_=Interval),
     bindparam("due", type_=DateTime(timezone=True)),
 )
-"""A waiting time begins at the database's now, whatever this machine's clock says."""
+"""A waiting time begins at the database's now; this machine's clock does not matter."""
 
 _ADD_ORDER = insert(ORDERS)
 _ADD_PURCHASE = _ADD_ORDER.values(due_at=_DUE_AT)
@@ -80,7 +80,9 @@ _DUE = (
 """Two workers never take the same purchase; the database's clock decides what is due."""
 
 _LOCK_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtextextended(:customer, 0))")
-"""Taken until the commit: requests of one customer are counted one after the other."""
+"""The lock is held until the commit, so that requests of one customer are counted one after the
+other.
+"""
 
 _COUNT_OPEN = select(func.count()).where(
     ORDERS.c.tenant_id == bindparam("tenant"),
@@ -120,7 +122,7 @@ class PostgresOrders:
 
 
 class PostgresPurchases:
-    """Purchases of a batch are locked by one statement, and what is saved is written by one."""
+    """One statement locks the purchases of a batch, and one writes those that were saved."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
@@ -128,7 +130,9 @@ class PostgresPurchases:
         self._changed: dict[UUID, Purchase] = {}
 
     async def lock_all(self, order_ids: Sequence[UUID]) -> None:
-        """In one order for all, so that two batches do not deadlock. Unknown ones are left out."""
+        """All are locked in one order, so that two batches do not deadlock. Unknown ones are left
+        out.
+        """
         rows = await self._connection.execute(_PURCHASES_LOCKED, {"orders": order_ids})
         self._locked.update({row.id: _purchase(row) for row in rows})
 
@@ -145,7 +149,7 @@ class PostgresPurchases:
         self._changed[purchase.order_id] = purchase
 
     def changed(self, order_id: UUID) -> Purchase | None:
-        """The purchase as it was saved last; None where it was not."""
+        """The purchase as it was last saved; None where it was not saved."""
         return self._changed.get(order_id)
 
     async def flush(self) -> None:
@@ -225,7 +229,7 @@ def _within(scope: Scope) -> Select[Any]:
 
 
 def _page(query: Select[Any], limit: int, after: UUID | None) -> Select[Any]:
-    """Newest first: identifiers sort by the time they were made, so new rows never shift a page."""
+    """Newest first. Ids grow with time, so new rows never shift a page."""
     if after is not None:
         query = query.where(ORDERS.c.id < after)
     return query.order_by(ORDERS.c.id.desc()).limit(limit)
@@ -279,7 +283,7 @@ def _order(row: Row[Any]) -> Order:
 
 
 def _moment(written: str) -> datetime:
-    """Rows of older releases may hold a time without a zone; it counts as UTC."""
+    """Rows of older releases may hold a time without a zone, which counts as UTC."""
     moment = datetime.fromisoformat(written)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

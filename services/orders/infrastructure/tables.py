@@ -1,4 +1,4 @@
-"""The tables of orders, and those the libraries keep beside them."""
+"""The tables of orders, and those of the libraries beside them."""
 
 from sqlalchemy import (
     BigInteger,

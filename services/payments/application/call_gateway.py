@@ -1,4 +1,4 @@
-"""One call of the gateway, outside any transaction."""
+"""One call of the gateway, outside of any transaction."""
 
 import asyncio
 from datetime import timedelta
@@ -9,11 +9,11 @@ from services.payments.domain.payment import Payment, State
 
 
 async def call_gateway(gateway: Gateway, payment: Payment, patience: timedelta) -> Answer:
-    """Charge or refund what was claimed. The key depends on the payment and on how many cards were
-    declined, so that a call repeated after a lost answer, a crash or a time-out moves no money
-    twice, and another card is asked anew.
+    """Charge or refund the claimed payment. The key depends on the payment and on how many cards
+    were declined: a call repeated after a lost answer, a crash or a time-out moves no money twice,
+    and a new card makes a new request.
 
-    Whatever goes wrong is an answer too: Unanswered.
+    Every error counts as an answer too: Unanswered.
     """
     try:
         async with asyncio.timeout(patience.total_seconds()):

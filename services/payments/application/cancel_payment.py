@@ -7,7 +7,7 @@ from services.payments.domain.payment import Payment
 async def cancel_payment(
     uow: PaymentsUnitOfWork, *, tenant_id: str, order_id: UUID, payment_id: UUID
 ) -> None:
-    """Void or refund the purchase's payment. Where none has begun yet, leave a tombstone that
+    """Void or refund the purchase's payment. Where no payment has begun, leave a tombstone, which
     keeps it from beginning.
     """
     tombstone = Payment.cancelled_before_it_began(

@@ -2,7 +2,7 @@ from services.payments.application.ports import PaymentsUnitOfWork
 
 
 async def expire_payment_codes(uow: PaymentsUnitOfWork, *, limit: int) -> bool:
-    """Expire codes whose time is over. True: there may be more."""
+    """Expire the codes whose time is over. Returns True when there may be more."""
     overdue = await uow.payments.lock_overdue(limit)
     for payment in overdue:
         uow.publish(*payment.expire())

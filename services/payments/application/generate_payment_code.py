@@ -29,8 +29,8 @@ async def generate_payment_code(
     code_number: int,
     terms: CodeTerms,
 ) -> None:
-    """Begin the payment of a reserved vehicle. A purchase with a record, whatever its state, was
-    begun or cancelled before: nothing happens.
+    """Begin the payment of a reserved vehicle. Does nothing for a purchase that has a record in any
+    state: its payment was begun or cancelled before.
     """
     payment = Payment(
         order_id=order_id,

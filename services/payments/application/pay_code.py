@@ -14,8 +14,8 @@ async def pay_code(
     method: str,
     may_see: Callable[[Payment], bool],
 ) -> Payment:
-    """Accept a payment: a worker asks the gateway afterwards. Paying a code again changes nothing
-    and gives the same payment. `method` is the gateway's token for the card.
+    """Accept a payment; a worker calls the gateway afterwards. Paying a code again changes nothing
+    and returns the same payment. `method` is the gateway's token for the card.
 
     Raises MistypedCode, PaymentCodeNotFound, PaymentCodeExpired, PaymentCodeVoided.
     """

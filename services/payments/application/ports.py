@@ -1,4 +1,4 @@
-"""What the use cases need from outside: the record of payments, the gateway, a way to speak."""
+"""What the use cases need from outside: the repository, the gateway, a way to publish."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,10 +11,12 @@ from services.payments.domain.payment import Payment
 
 
 class PaymentRepository(Protocol):
-    """Every lock is held until the transaction ends. Time is the database's."""
+    """Every lock is held until the transaction ends. Times are those of the database's clock."""
 
     async def add(self, payment: Payment, *, code_lives: timedelta) -> bool:
-        """Insert it and set its `expires_at`; False when the purchase has a record already."""
+        """Insert the payment and set its `expires_at`. Returns False when the purchase has a record
+        already.
+        """
 
     async def lock_or_add(self, tombstone: Payment) -> Payment:
         """The purchase's record, locked; the tombstone itself where there was none."""
@@ -24,14 +26,15 @@ class PaymentRepository(Protocol):
     async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None: ...
 
     async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
-        """With it: whether its time is over."""
+        """The payment, and whether its time is over."""
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
-        """Pending ones past their time, except those somebody holds."""
+        """Pending payments past their time, except those that are locked already."""
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
-        """Those whose call of the gateway is due, except those somebody holds. Each counts as an
-        attempt, gets a claim of its own, and is due again when the lease ends.
+        """Payments whose call of the gateway is due, except those that are locked already. Each
+        claim counts as an attempt, has an id of its own, and the call is due again when the lease
+        ends.
         """
 
     async def save(self, *payments: Payment) -> None: ...
@@ -51,7 +54,7 @@ class PaymentRepository(Protocol):
         after: UUID | None,
         limit: int,
     ) -> Sequence[Payment]:
-        """In the order of their ids, which is the order they were made in."""
+        """Payments in the order of their ids, which is the order of their creation."""
 
 
 class PaymentsUnitOfWork(Protocol):
@@ -62,7 +65,7 @@ class PaymentsUnitOfWork(Protocol):
 
 
 class Gateway(Protocol):
-    """Moves money. The same key gives the first result again, whatever became of its answer.
+    """Moves money. The same key returns the first result again, also when its answer was lost.
 
     Both calls may also fail in any way, or not return: then nobody knows whether money moved.
     """

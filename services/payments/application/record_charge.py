@@ -12,7 +12,9 @@ async def record_charge(
     claim: UUID | None,
     policy: RetryPolicy,
 ) -> None:
-    """What became of the call made under `claim`. Recorded twice, the first answer stands."""
+    """Record the result of the call made under `claim`. If it is recorded twice, the first one
+    stands.
+    """
     payment = await uow.payments.lock(order_id)
     if payment is not None:
         uow.publish(*payment.charge_answered(answer, claim, policy))

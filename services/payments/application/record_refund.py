@@ -12,7 +12,7 @@ async def record_refund(
     claim: UUID | None,
     policy: RetryPolicy,
 ) -> None:
-    """What became of the call made under `claim`. A failing one is due again later."""
+    """Record the result of the call made under `claim`. A failed call is due again later."""
     payment = await uow.payments.lock(order_id)
     if payment is not None:
         uow.publish(*payment.refund_answered(answer, claim, policy))

@@ -8,7 +8,7 @@ from services.payments.domain.payment import Payment
 async def retry_refund(
     uow: PaymentsUnitOfWork, *, tenant_id: str, payment_id: UUID, version: int | None
 ) -> Payment:
-    """Ask the gateway for a failed refund again, now.
+    """Call the gateway for a failed refund again, now.
 
     Raises PaymentNotFound, StalePayment, RefundNotFailed.
     """

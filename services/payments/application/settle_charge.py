@@ -8,8 +8,8 @@ from services.payments.domain.payment import Payment
 
 @dataclass(frozen=True)
 class ChargeSettlement:
-    """What a person found out at the gateway: the reference of the charge, or None where there is
-    no charge; a note, and who says so.
+    """What a person found out at the gateway: the reference of the charge (None where there is no
+    charge), a note, and who the person is.
     """
 
     reference: str | None
@@ -25,7 +25,7 @@ async def settle_charge(
     version: int | None,
     settlement: ChargeSettlement,
 ) -> Payment:
-    """Record by hand whether the gateway has charged what it leaves unanswered.
+    """Record by hand whether the gateway has made a charge that it leaves unanswered.
 
     Raises PaymentNotFound, StalePayment, ChargeNotUnanswered, ChargeInFlight.
     """

@@ -8,7 +8,7 @@ from services.payments.domain.payment import Payment
 
 @dataclass(frozen=True)
 class Settlement:
-    """How a person paid the money back: the bank's reference, a note, and who did it."""
+    """How a person paid the money back: the bank's reference, a note, and who the person is."""
 
     reference: str
     note: str

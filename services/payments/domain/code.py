@@ -13,17 +13,18 @@ _LOOKALIKES = str.maketrans("OIL", "011", "- ")
 
 
 def code_from(number: int) -> str:
-    """The code of a random number of RANDOM_BITS bits."""
+    """The code for a random number of RANDOM_BITS bits."""
     symbols = [number >> 5 * place & 31 for place in range(_LENGTH - 1)]
     text = "".join(_ALPHABET[symbol] for symbol in [*symbols, _check_symbol(symbols)])
     return "-".join(text[start : start + 4] for start in range(0, _LENGTH, 4))
 
 
 def parse_code(typed: str) -> str:
-    """The code a person meant: case, spaces and dashes are free, O reads as 0, I and L as 1.
+    """The code that a person typed. Case, spaces and dashes do not matter; O reads as 0, I and L as
+    1.
 
-    Raises MistypedCode when it cannot be a code: any one wrong symbol and any two symbols that
-    changed places are noticed.
+    Raises MistypedCode when it cannot be a code: any single wrong symbol and any two swapped
+    symbols are noticed.
     """
     text = typed.upper().translate(_LOOKALIKES)
     symbols = [_ALPHABET.find(symbol) for symbol in text]
@@ -33,7 +34,9 @@ def parse_code(typed: str) -> str:
 
 
 def _check_symbol(symbols: list[int]) -> int:
-    """Each place weighs its own power of 2 in GF(32): so a swap changes the sum too."""
+    """Each place has a weight of its own, a power of 2 in GF(32), so that a swap changes the sum
+    too.
+    """
     check = 0
     for symbol in symbols:
         check = (check ^ symbol) << 1

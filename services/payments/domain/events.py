@@ -1,4 +1,4 @@
-"""What payments states about a purchase. Amounts are integer cents."""
+"""What payments publishes about a purchase. Amounts are integer cents."""
 
 from dataclasses import dataclass
 from datetime import datetime

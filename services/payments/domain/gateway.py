@@ -1,4 +1,4 @@
-"""What the gateway may answer, and how long to wait before asking again."""
+"""The gateway's possible answers, and the wait before the next call."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,21 +6,21 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Approved:
-    """The money moved. `reference` is the gateway's own name for it."""
+    """The money moved. `reference` is the gateway's own id for it."""
 
     reference: str
 
 
 @dataclass(frozen=True)
 class Declined:
-    """The money did not move, and will not under this key unless it was a refund."""
+    """The money did not move. Under this key only a refund may still succeed."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Nobody knows whether the money moved: ask again with the same key."""
+    """Nobody knows whether the money moved: call again with the same key."""
 
     reason: str = "the gateway did not answer"
 
@@ -30,8 +30,8 @@ Answer = Approved | Declined | Unanswered
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """`refund_tries` failing calls make a refund one that needs a person, `silent_tries` calls
-    without an answer make a charge one. A card declined `card_tries` times ends the payment.
+    """`refund_tries` failed calls make a refund one that needs a person; `silent_tries` calls
+    without an answer do the same for a charge. A card declined `card_tries` times ends the payment.
     """
 
     first: timedelta
@@ -41,5 +41,5 @@ class RetryPolicy:
     card_tries: int = 1
 
     def delay(self, attempts: int) -> timedelta:
-        """How long to wait after the attempt of this number: doubles, up to `longest`."""
+        """The wait after the attempt of this number. It doubles each time, up to `longest`."""
         return min(self.longest, self.first * (1 << min(attempts - 1, 30)))

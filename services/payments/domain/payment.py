@@ -38,14 +38,14 @@ AWAITING_GATEWAY = AWAITING_REFUND | {State.PROCESSING}
 ASKING_FOR_A_PERSON = frozenset({events.PaymentChargeUnanswered, events.PaymentRefundFailed})
 NOT_CHARGED = "not_charged"
 CHARGED_AFTER_ALL = "charged_after_all"
-"""Why the money goes back: the gateway has charged what a person recorded as not charged."""
+"""The reason of a refund when the gateway has made a charge that a person recorded as not made."""
 
 
 @dataclass(kw_only=True)
 class Payment:
-    """The record of one purchase. Methods return the events they cause; `sequence` is the
-    number of the last one, `version` counts what clients wrote. Amount, code and customer are
-    unknown (None) on a tombstone.
+    """The record of one purchase. Methods return the events they cause; `sequence` is the number of
+    the last one, `version` counts the writes of clients. Amount, code and customer are None on a
+    tombstone.
     """
 
     order_id: UUID
@@ -56,31 +56,33 @@ class Payment:
     amount_cents: int | None = None
     code: str | None = None
     expires_at: datetime | None = None
-    """Set by the database when the payment is added: its clock alone decides."""
+    """The database sets it when the payment is added, because only its clock decides."""
     method: str | None = None
     """The gateway's token for the card, never a card number."""
     cancellation_requested: bool = False
     charge_reference: str | None = None
     charge_settled_by: str | None = None
-    """Who recorded by hand whether the gateway has charged; None: the gateway said it itself."""
+    """The person who recorded whether the gateway has charged; None where the gateway said it
+    itself.
+    """
     charge_settlement_note: str | None = None
     refund_reference: str | None = None
     settled_by: str | None = None
     settlement_note: str | None = None
     reason: str | None = None
-    """Why it failed, why the card was declined last, or why the money goes back."""
+    """Why the payment failed, why the last card was declined, or why the money goes back."""
     declines: int = 0
     """How many cards the gateway has declined."""
     refund_error: str | None = None
-    """Why the last try to refund did not go through."""
+    """Why the last attempt to refund failed."""
     needs_attention: bool = False
     """Whether the last event asks for a person."""
     attempts: int = 0
     """Calls of the gateway for the charge, or for this episode of the refund."""
     claim: UUID | None = None
-    """Set while a worker asks the gateway, or when it died while it did."""
+    """Set while a worker calls the gateway; it remains when the worker dies during the call."""
     call_in: timedelta | None = None
-    """When the gateway is called next, from now. None leaves what was decided before."""
+    """The time from now to the next call of the gateway. None keeps the time decided before."""
     version: int = 1
     sequence: int = 1
 
@@ -88,13 +90,13 @@ class Payment:
     def cancelled_before_it_began(
         cls, *, order_id: UUID, tenant_id: str, payment_id: UUID
     ) -> "Payment":
-        """A tombstone: whatever would begin this payment later finds it and does nothing."""
+        """A tombstone. Whatever would begin this payment later finds it and does nothing."""
         return cls(
             order_id=order_id, tenant_id=tenant_id, payment_id=payment_id, state=State.VOIDED
         )
 
     def begun(self) -> events.PaymentEvent:
-        """What the new record states: the event of its first sequence number."""
+        """The event that the new record publishes, with sequence number 1."""
         if self.state is State.VOIDED:
             return self._event(events.PaymentVoided)
         if self.state is State.FAILED:
@@ -102,8 +104,8 @@ class Payment:
         return self._event(events.PaymentCodeGenerated, code=self.code, expires_at=self.expires_at)
 
     def pay(self, method: str, *, overdue: bool) -> None:
-        """Accept the code, also once more after a card was declined and another try is left. Paid
-        before: nothing changes, the answer is the same again.
+        """Accept the code; also once more after a card was declined while a try is left. A code
+        that is paid already changes nothing and gets the same answer.
         """
         if self.state is State.EXPIRED or (self.state is State.PENDING and overdue):
             raise PaymentCodeExpired
@@ -122,7 +124,7 @@ class Payment:
         return self._next(events.PaymentExpired)
 
     def cancel(self) -> list[events.PaymentEvent]:
-        """The purchase is cancelled: void the code, or see that the money goes back."""
+        """The purchase is cancelled: void the code, or make sure that the money goes back."""
         if self.state is State.PENDING:
             self.state = State.VOIDED
             return self._next(events.PaymentVoided)
@@ -139,9 +141,10 @@ class Payment:
     def charge_answered(
         self, answer: Answer, claim: UUID | None, policy: RetryPolicy
     ) -> list[events.PaymentEvent]:
-        """Only the first answer counts, and a no or silence only to the claim that stands: a late
-        one may be about a card tried before. A charge approved after the purchase was cancelled
-        is refunded and never stated as processed: so no vehicle is sold for it, not even briefly.
+        """Only the first answer counts. A declined or unanswered call counts only under the current
+        claim, because a late answer may be about a card tried before. A charge approved after the
+        purchase was cancelled is refunded and never published as processed, so that no vehicle is
+        sold for it, not even briefly.
         """
         if self.state is not State.PROCESSING:
             self._reconcile(answer)
@@ -160,8 +163,8 @@ class Payment:
         self, *, reference: str | None, note: str, by: str
     ) -> list[events.PaymentEvent]:
         """A person has found out at the gateway what became of an unanswered charge: charged under
-        this reference, or (None) not charged. The purchase goes on as if the gateway had said so.
-        Never beside a call under way, whose answer may come at any moment.
+        this reference, or (None) not charged. The purchase goes on as if the gateway had answered.
+        It is refused during a call, whose answer may come at any moment.
         """
         if self.state is not State.PROCESSING or not self.needs_attention:
             raise ChargeNotUnanswered
@@ -174,8 +177,8 @@ class Payment:
     def refund_answered(
         self, answer: Answer, claim: UUID | None, policy: RetryPolicy
     ) -> list[events.PaymentEvent]:
-        """A failing refund is stated once an episode, and retried for as long as it takes. A
-        failure counts only to the claim that stands: a later call may be under way.
+        """A failing refund is published once for each episode and retried without end. A failure
+        counts only under the current claim, because a later call may be running.
         """
         if self.state not in AWAITING_REFUND:
             return []
@@ -191,7 +194,7 @@ class Payment:
         return self._next(events.PaymentRefundFailed, reason=answer.reason)
 
     def retry_refund(self) -> None:
-        """A person begins a new episode; a call already under way is its first."""
+        """A person begins a new episode. A call that is already running counts as its first."""
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
         self.state, self.needs_attention = State.REFUNDING, False
@@ -200,8 +203,8 @@ class Payment:
         self.version += 1
 
     def settle_refund(self, *, reference: str, note: str, by: str) -> list[events.PaymentEvent]:
-        """A person paid the money back outside the gateway. Never beside a call under way: the
-        gateway might still say yes, and the money would go back twice.
+        """A person paid the money back outside the gateway. It is refused during a call: the
+        gateway might still succeed, and the money would go back twice.
         """
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
@@ -216,8 +219,8 @@ class Payment:
             raise StalePayment
 
     def _reconcile(self, answer: Answer) -> None:
-        """The gateway answers after a person has settled the charge. Money it has taken for what
-        was recorded as not charged goes back; the reference of a charge is then its own.
+        """The gateway answers after a person has settled the charge. Money taken for a charge
+        recorded as not made goes back; otherwise the gateway's reference replaces the person's.
         """
         if self.charge_settled_by is None or not isinstance(answer, Approved):
             return
@@ -226,15 +229,16 @@ class Payment:
             self._begin_refund(CHARGED_AFTER_ALL)
 
     def _stayed_silent(self, policy: RetryPolicy) -> list[events.PaymentEvent]:
-        """Stated once; the gateway is asked on, for as long as it takes."""
+        """Published once; the gateway is called again without end."""
         self.claim, self.call_in = None, policy.delay(self.attempts)
         if self.needs_attention or self.attempts < policy.silent_tries:
             return []
         return self._next(events.PaymentChargeUnanswered)
 
     def _declined(self, reason: str, policy: RetryPolicy) -> list[events.PaymentEvent]:
-        """With a try left the code can be paid again, and nothing is stated. A charge that a person
-        was asked about, or whose purchase was cancelled, gets no other try: its end is waited for.
+        """While a try is left, the code can be paid again and nothing is published. There is no
+        other try for a charge that a person was asked about, or whose purchase was cancelled,
+        because something waits for its end.
         """
         self.declines += 1
         awaited = self.needs_attention or self.cancellation_requested

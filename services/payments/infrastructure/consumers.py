@@ -1,4 +1,4 @@
-"""What payments hears, in views of its own, and how it reacts."""
+"""What payments consumes, in views of its own, and how it reacts."""
 
 import secrets
 from collections.abc import Callable

@@ -1,6 +1,7 @@
-"""Calls the gateway for what is due: claims in one transaction, records in another, none between.
+"""Calls the gateway for due payments: claims in one transaction, records in another, and keeps none
+open between them.
 
-A worker killed at any point leaves its claims to the lease: the call is repeated with its key.
+The claims of a killed worker end with their lease, and the call is repeated with its key.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ for kind in get_args(Answer):  # a rate sees the first answer only of a counter 
 
 @dataclass(frozen=True)
 class GatewayTerms:
-    """`lease` must be longer than `patience`, the longest a call may take."""
+    """`lease` must be longer than `patience`, the longest time a call may take."""
 
     concurrency: int
     patience: timedelta

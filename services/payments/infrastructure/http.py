@@ -261,7 +261,7 @@ def router(
 
 
 def _may_see(caller: Caller) -> Callable[[Payment], bool]:
-    """Operators see every payment of the tenant, a buyer his own: others' do not exist for him."""
+    """An operator sees every payment of the tenant, a buyer only the own ones."""
     caller.require("buyer", "operator")
     if caller.may("operator"):
         return lambda _: True
@@ -269,7 +269,7 @@ def _may_see(caller: Caller) -> Callable[[Payment], bool]:
 
 
 def _may_read(caller: Caller) -> Callable[[Payment], bool]:
-    """A code is read by admins too: orders shows it to them already."""
+    """An admin may read a code too, because orders shows it to admins already."""
     return (lambda _: True) if caller.may("admin") else _may_see(caller)
 
 

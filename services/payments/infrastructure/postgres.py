@@ -73,7 +73,7 @@ _ADD = (
     .returning(payments.c.expires_at)
 )
 _TOMBSTONE = insert(payments)
-# An update that changes nothing locks the row that is there, in the same round trip.
+# An update that changes nothing locks the existing row in the same round trip.
 _LOCK_OR_ADD = _TOMBSTONE.on_conflict_do_update(
     index_elements=[payments.c.order_id], set_={"order_id": _TOMBSTONE.excluded.order_id}
 ).returning(*_COLUMNS)
@@ -96,7 +96,7 @@ _SAVE = (
 
 
 class PostgresPayments:
-    """See PaymentRepository. One statement each."""
+    """Implements PaymentRepository with one statement for each method."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

@@ -1,7 +1,7 @@
-"""A gateway for everywhere but production: it moves no money and does what the token says.
+"""A gateway for every environment but production: it moves no money and does what the token says.
 
 It keeps its own books, one row for each idempotency key, written before it answers: a repeated key
-gives the first result, whoever was killed in between. `README.md` lists the tokens.
+returns the first result, whatever process was killed in between. `README.md` lists the tokens.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ NEVER = 2**31 - 1
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens on which call with the same key, counted from 1."""
+    """What happens on which call with the same key; calls count from 1."""
 
     declined: str | None = None
     charged_on: int = 1
@@ -73,7 +73,7 @@ _call = insert(operations).values(
     outcome=case((bindparam("done_on", type_=Integer) <= 1, bindparam("result")), else_="nothing"),
     calls=1,
 )
-# Postgres evaluates this on the stored row: what was decided once stays.
+# Postgres evaluates this on the stored row, so a decision never changes.
 _CALL = _call.on_conflict_do_update(
     index_elements=[operations.c.key],
     set_={
@@ -88,12 +88,12 @@ _CALL = _call.on_conflict_do_update(
 
 
 class SandboxGateway:
-    """See Gateway. `latency` is in seconds, for every call."""
+    """Implements Gateway. `latency` is in seconds, for every call."""
 
     def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._latency = latency
-        self._places = asyncio.Semaphore(2)  # a gateway has a database of its own: take little here
+        self._places = asyncio.Semaphore(2)  # keeps connections of the shared database free
 
     async def charge(
         self, key: str, *, order_id: UUID, amount_cents: int, method: str
@@ -147,7 +147,7 @@ class SandboxGateway:
         return row.outcome, row.calls
 
     async def _answer(self, calls: int, answered_on: int) -> None:
-        """Before that call there is no answer: the caller's patience ends it."""
+        """No answer comes before that call: the caller's patience ends the wait."""
         await asyncio.sleep(self._latency)
         if calls < answered_on:
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""One call of the bank, outside any transaction."""
+"""One call of the bank, outside of any transaction."""
 
 import asyncio
 from datetime import timedelta
@@ -9,10 +9,10 @@ from services.payouts.domain.payout import Payout
 
 
 async def call_bank(bank: Bank, payout: Payout, patience: timedelta) -> Answer:
-    """Pay what was claimed. The key depends on the payout alone, so that a call repeated after a
+    """Pay the claimed payout. The key depends on the payout alone, so that a call repeated after a
     lost answer, a crash, a time-out or a person's retry moves no money twice.
 
-    Whatever goes wrong is an answer too: Unanswered.
+    Every error counts as an answer too: Unanswered.
     """
     try:
         async with asyncio.timeout(patience.total_seconds()):

@@ -13,7 +13,7 @@ async def pay_seller(
     amount_cents: int,
     payout_id: UUID,
 ) -> None:
-    """The order is closed: its seller is owed the money, once. An order that sold no vehicle has
+    """The order is closed, so its seller is owed the money, once. An order that sold no vehicle has
     no seller, and nobody is paid.
     """
     if seller_id is None:

@@ -1,4 +1,4 @@
-"""What the use cases need from outside: the record of payouts, the bank, a way to speak."""
+"""What the use cases need from outside: the repository, the bank, a way to publish."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -11,14 +11,14 @@ from services.payouts.domain.payout import Payout, Status
 
 
 class PayoutRepository(Protocol):
-    """Every lock is held until the transaction ends. Time is the database's."""
+    """Every lock is held until the transaction ends. Times are those of the database's clock."""
 
     async def was_processed(self, tenant_id: str, external_id: str) -> bool:
-        """Whether there is a payout of this id already, whatever became of it."""
+        """Whether there is a payout of this id already, in any state."""
 
     async def save_payout(self, payout: Payout) -> bool:
-        """Insert it; False when there is one of its tenant and `external_id` already. Of several
-        that save the same id at once exactly one gets True.
+        """Insert the payout. Returns False when there is one of its tenant and `external_id`
+        already. When several save the same id at once, exactly one gets True.
         """
 
     async def get(self, tenant_id: str, external_id: str) -> Payout:
@@ -31,12 +31,12 @@ class PayoutRepository(Protocol):
         """Raises PayoutNotFound."""
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payout]:
-        """Those whose call of the bank is due, except those somebody holds. Each counts as an
-        attempt, gets a claim of its own, and is due again when the lease ends.
+        """Payouts whose call of the bank is due, except those that are locked already. Each claim
+        counts as an attempt, has an id of its own, and the call is due again when the lease ends.
         """
 
     async def update(self, payout: Payout) -> None:
-        """Write what changed to the row locked before."""
+        """Write the changes to the row locked before."""
 
     async def page(
         self,
@@ -48,7 +48,7 @@ class PayoutRepository(Protocol):
         before: UUID | None,
         limit: int,
     ) -> Sequence[Payout]:
-        """Newest first, older than `before`; of one seller where one is named."""
+        """Payouts older than `before`, newest first; of one seller where one is named."""
 
 
 class PayoutsUnitOfWork(Protocol):
@@ -59,9 +59,9 @@ class PayoutsUnitOfWork(Protocol):
 
 
 class Bank(Protocol):
-    """Pays sellers. The same key moves money once at most, whatever became of the answers.
+    """Pays sellers. The same key moves money at most once, also when answers were lost.
 
-    A refusal is no result: asked again under its key, the bank looks again. A call may also fail
+    A refusal is not final: called again under its key, the bank decides again. A call may also fail
     in any way, or not return: then nobody knows whether money moved.
     """
 

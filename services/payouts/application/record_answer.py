@@ -13,7 +13,9 @@ async def record_answer(
     claim: UUID | None,
     policy: RetryPolicy,
 ) -> bool:
-    """What became of the call made under `claim`. True: with it the payout has failed."""
+    """Record the result of the call made under `claim`. Returns True when the payout has now
+    failed.
+    """
     payout: Payout = await uow.payouts.lock(payout_id)
     was = payout.status
     uow.publish(*payout.answered(answer, claim, policy))

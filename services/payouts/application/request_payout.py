@@ -3,14 +3,14 @@ from services.payouts.domain.payout import Payout, free_external_id
 
 
 async def request_payout(uow: PayoutsUnitOfWork, payout: Payout) -> Payout:
-    """The payout itself when it is the first of its `external_id`, else the one there is: then
-    nothing is paid again, whatever amount was asked for now.
+    """The new payout when it is the first of its `external_id`, else the existing one: then nothing
+    is paid again, whatever the requested amount.
 
     Raises ReservedExternalId.
     """
     free_external_id(payout.external_id)
     known = await uow.payouts.was_processed(payout.tenant_id, payout.external_id)
-    # Several at once may find it unknown. The database lets one of them in.
+    # Several requests at once may find none. The database accepts one of them.
     if not known and await uow.payouts.save_payout(payout):
         return payout
     return await uow.payouts.get(payout.tenant_id, payout.external_id)

@@ -5,7 +5,7 @@ from services.payouts.domain.payout import Payout
 async def retry_payout(
     uow: PayoutsUnitOfWork, *, tenant_id: str, external_id: str, version: int | None
 ) -> Payout:
-    """Ask the bank for a failed payout again, now.
+    """Call the bank for a failed payout again, now.
 
     Raises PayoutNotFound, StalePayout, PayoutNotFailed.
     """

@@ -6,8 +6,8 @@ from services.payouts.domain.payout import Payout
 
 @dataclass(frozen=True)
 class PayoutSettlement:
-    """What a person found out at the bank: the reference of the transfer, or None where there is
-    none; a note, and who says so.
+    """What a person found out at the bank: the reference of the transfer (None where there is
+    none), a note, and who the person is.
     """
 
     reference: str | None
@@ -23,7 +23,7 @@ async def settle_payout(
     version: int | None,
     settlement: PayoutSettlement,
 ) -> Payout:
-    """Record by hand whether the bank has paid what it leaves unanswered.
+    """Record by hand whether the bank has made a payment that it leaves unanswered.
 
     Raises PayoutNotFound, StalePayout, PayoutNotUnanswered, PayoutInFlight.
     """

@@ -1,4 +1,4 @@
-"""What the bank may answer, and how long to wait before asking again."""
+"""The bank's possible answers, and the wait before the next call."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,14 +6,14 @@ from datetime import timedelta
 
 @dataclass(frozen=True)
 class Paid:
-    """The money moved. `reference` is the bank's own name for it."""
+    """The money moved. `reference` is the bank's own id for it."""
 
     reference: str
 
 
 @dataclass(frozen=True)
 class Refused:
-    """The money did not move. `for_good`: asking again is of no use until a person has acted."""
+    """The money did not move. `for_good`: another call is useless until a person has acted."""
 
     reason: str
     for_good: bool = False
@@ -21,7 +21,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Nobody knows whether the money moved: ask again with the same key."""
+    """Nobody knows whether the money moved: call again with the same key."""
 
     reason: str
 
@@ -31,8 +31,8 @@ Answer = Paid | Refused | Unanswered
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """A payout has failed after `tries` calls the last of which was refused, and needs a person
-    after `silent_tries` calls the last of which got no answer.
+    """A payout has failed after `tries` calls when the last one was refused. It needs a person
+    after `silent_tries` calls when the last one got no answer.
     """
 
     first: timedelta
@@ -41,5 +41,5 @@ class RetryPolicy:
     silent_tries: int = 5
 
     def delay(self, attempts: int) -> timedelta:
-        """How long to wait after the attempt of this number: doubles, up to `longest`."""
+        """The wait after the attempt of this number. It doubles each time, up to `longest`."""
         return min(self.longest, self.first * (1 << min(attempts - 1, 30)))

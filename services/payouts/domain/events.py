@@ -1,4 +1,4 @@
-"""What payouts states. Amounts are integer cents."""
+"""What payouts publishes. Amounts are integer cents."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -20,11 +20,13 @@ AT_ONCE = timedelta(0)
 ASKING_FOR_A_PERSON = frozenset({events.PayoutUnanswered, events.PayoutFailed})
 NOT_PAID = "not_paid"
 OF_AN_ORDER = "order:"
-"""What the external ids of closed orders begin with, and no other's."""
+"""The prefix of the external ids of closed orders. No other external id has it."""
 
 
 def free_external_id(external_id: str) -> str:
-    """The id as it is. Raises ReservedExternalId for one that an order's payout may have."""
+    """Returns the id unchanged. Raises ReservedExternalId for an id that an order's payout may
+    have.
+    """
     if external_id.startswith(OF_AN_ORDER):
         raise ReservedExternalId(OF_AN_ORDER)
     return external_id
@@ -38,8 +40,8 @@ class Status(StrEnum):
 
 @dataclass(kw_only=True)
 class Payout:
-    """One for each `external_id` of a tenant. Methods return the events they cause; `sequence` is
-    the number of the last one, `version` counts what clients wrote.
+    """There is one for each `external_id` of a tenant. Methods return the events they cause;
+    `sequence` is the number of the last one, `version` counts the writes of clients.
     """
 
     payout_id: UUID
@@ -47,23 +49,25 @@ class Payout:
     external_id: str
     amount_cents: int
     seller_id: UUID | None = None
-    """None where a client asked for it and named nobody: the bank knows whose `external_id` is."""
+    """None where a client requested the payout and named no seller: the bank knows whose
+    `external_id` it is.
+    """
     order_id: UUID | None = None
     status: Status = Status.PENDING
     bank_reference: str | None = None
     reason: str | None = None
-    """Why the bank's last answer was no, or why there was none."""
+    """Why the bank's last answer was a refusal, or why there was no answer."""
     settled_by: str | None = None
-    """Who recorded by hand what became of it; None: the bank said it itself."""
+    """The person who recorded the result; None where the bank said it itself."""
     settlement_note: str | None = None
     needs_attention: bool = False
     """Whether the last event asks for a person."""
     attempts: int = 0
-    """Calls of the bank in this episode; a retry by a person begins another."""
+    """Calls of the bank in this episode. A person's retry begins another episode."""
     claim: UUID | None = None
-    """Set while a worker asks the bank, or when it died while it did."""
+    """Set while a worker calls the bank; it remains when the worker dies during the call."""
     call_in: timedelta | None = AT_ONCE
-    """When the bank is called next, from now. None leaves what was decided before."""
+    """The time from now to the next call of the bank. None keeps the time decided before."""
     version: int = 1
     sequence: int = 0
 
@@ -83,11 +87,11 @@ class Payout:
     def answered(
         self, answer: Answer, claim: UUID | None, policy: RetryPolicy
     ) -> list[events.PayoutEvent]:
-        """Paid counts whenever it is heard: the money has moved. Anything else counts only to the
-        claim that stands, for a later call may be under way.
+        """Paid always counts, because the money has moved. Any other answer counts only under the
+        current claim, because a later call may be running.
 
-        No answer never makes it fail: nobody may say that it failed while it may have been paid.
-        After several of them it needs a person, which is stated once; the bank is asked on.
+        A missing answer never makes the payout fail: it may have been paid. After several of them
+        it needs a person, which is published once; the bank is called on.
         """
         if self.status is Status.PAID:
             if self.settled_by is not None and isinstance(answer, Paid):
@@ -110,8 +114,8 @@ class Payout:
 
     def settle(self, *, reference: str | None, note: str, by: str) -> list[events.PayoutEvent]:
         """A person has found out at the bank what became of an unanswered payout: paid under this
-        reference, or (None) not paid; then it has failed, and may be retried. Never beside a call
-        under way, whose answer may come at any moment.
+        reference, or (None) not paid; then it has failed and may be retried. It is refused during a
+        call, whose answer may come at any moment.
 
         Raises PayoutNotUnanswered, PayoutInFlight.
         """
@@ -127,7 +131,7 @@ class Payout:
         return self._next(events.PayoutFailed, reason=NOT_PAID)
 
     def retry(self) -> None:
-        """A person has seen to it: a new episode, at once. Raises PayoutNotFailed."""
+        """A person has removed the cause: a new episode begins at once. Raises PayoutNotFailed."""
         if self.status is not Status.FAILED:
             raise PayoutNotFailed
         self.status, self.reason, self.needs_attention = Status.PENDING, None, False
@@ -135,7 +139,7 @@ class Payout:
         self.version += 1
 
     def check_version(self, expected: int | None) -> None:
-        """Raises StalePayout when the caller saw another version than the current one."""
+        """Raises StalePayout when the caller has seen another version than the current one."""
         if expected is not None and expected != self.version:
             raise StalePayout
 

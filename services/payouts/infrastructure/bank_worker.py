@@ -1,6 +1,7 @@
-"""Calls the bank for what is due: claims in one transaction, records in another, none between.
+"""Calls the bank for due payouts: claims in one transaction, records in another, and keeps none
+open between them.
 
-A worker killed at any point leaves its claims to the lease: the call is repeated with its key.
+The claims of a killed worker end with their lease, and the call is repeated with its key.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ failures = Counter("payouts_failed_total", "Payouts that failed for good: each n
 
 @dataclass(frozen=True)
 class BankTerms:
-    """`lease` must be longer than `patience`, the longest a call may take."""
+    """`lease` must be longer than `patience`, the longest time a call may take."""
 
     concurrency: int
     patience: timedelta

@@ -1,4 +1,4 @@
-"""What payouts hears, in a view of its own, and how it reacts."""
+"""What payouts consumes, in a view of its own, and how it reacts."""
 
 from uuid import UUID
 

@@ -169,7 +169,9 @@ def router(
 
 
 def _only_seller(caller: Caller) -> UUID | None:
-    """Whose payouts alone the caller sees; None: those of everybody in the tenant."""
+    """The one seller whose payouts the caller sees; None for a caller who sees those of all
+    sellers.
+    """
     caller.require("seller", "operator", "admin")
     if caller.may("operator", "admin"):
         return None

@@ -49,7 +49,7 @@ _IN_A_WHILE = func.now() + bindparam("call_in", type_=Interval)
 _SAVE = (
     insert(payouts)
     .values(next_attempt=_IN_A_WHILE)
-    .on_conflict_do_nothing()  # an order's payout conflicts in its id and its order, in any order
+    .on_conflict_do_nothing()  # an order's payout may conflict in its id or its order
     .returning(literal(1))
 )
 _DUE = (
@@ -90,7 +90,7 @@ _UPDATE = (
 
 
 class PostgresPayouts:
-    """See PayoutRepository. One statement each."""
+    """Implements PayoutRepository with one statement for each method."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

@@ -1,7 +1,8 @@
-"""A bank for everywhere but production: it moves no money and does what the seller's id says.
+"""A bank for every environment but production: it moves no money and does what the seller's id
+says.
 
-It keeps its own books, one row for each idempotency key, written before it answers: what was paid
-once stays paid, whoever was killed in between. `README.md` lists the ids.
+It keeps its own books, one row for each idempotency key, written before it answers: a payment stays
+made, whatever process was killed in between. `README.md` lists the ids.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ NEVER = 2**31 - 1
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens on which call with the same key, counted from 1; refused until it is paid."""
+    """What happens on which call with the same key, counted from 1. Calls are refused until it is
+    paid.
+    """
 
     paid_on: int = 1
     answered_on: int = 1
@@ -47,7 +50,7 @@ SCENARIOS = {
     "badbad000005": Scenario(answered_on=2),
     "badbad000006": Scenario(paid_on=NEVER, answered_on=NEVER),
 }
-"""By the last twelve digits of the seller's id; all others are paid."""
+"""The scenario by the last twelve digits of the seller's id. All other sellers are paid."""
 _USUAL = Scenario()
 
 transfers = Table(
@@ -62,7 +65,7 @@ transfers = Table(
     Column("made_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 _paid_on = bindparam("paid_on", type_=Integer)
-# Postgres evaluates the update on the stored row: what was paid once stays.
+# Postgres evaluates the update on the stored row, so a payment stays made.
 _TRANSFER = (
     insert(transfers)
     .values(paid=_paid_on <= 1, calls=1)
@@ -78,12 +81,12 @@ _TRANSFER = (
 
 
 class SandboxBank:
-    """See Bank. `latency` is in seconds, for every call."""
+    """Implements Bank. `latency` is in seconds, for every call."""
 
     def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._latency = latency
-        self._places = asyncio.Semaphore(2)  # a bank has a database of its own: take little here
+        self._places = asyncio.Semaphore(2)  # keeps connections of the shared database free
 
     async def pay(
         self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int

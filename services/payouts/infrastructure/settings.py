@@ -1,4 +1,4 @@
-"""What payouts reads from the environment besides what every service does."""
+"""What payouts reads from the environment, beside the settings of every service."""
 
 from datetime import timedelta
 from typing import Self

@@ -1,4 +1,4 @@
-"""Who handed work in has seen what it comes to, and says that it shall be done."""
+"""The person who handed work in has seen what it would do, and starts it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from services.portal.application.record_audit import record_audit
 async def begin_submission(
     uow: PortalUnitOfWork, *, tenant_id: str, submission_id: UUID, audit_id: UUID, now: datetime
 ) -> None:
-    """Nothing new where it has begun already. Raises SubmissionNotFound."""
+    """Does nothing where the submission has begun already. Raises SubmissionNotFound."""
     submission = await uow.submissions.lock(tenant_id, submission_id)
     if not submission.begin():
         return

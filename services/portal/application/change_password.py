@@ -1,4 +1,4 @@
-"""A new password ends every other session of the user, and what may still replace it."""
+"""A new password ends every other session of the user and every token for replacing it."""
 
 from datetime import datetime
 from uuid import UUID
@@ -19,9 +19,10 @@ async def change_password(
     audit_id: UUID,
     now: datetime,
 ) -> None:
-    """`session_id`: the one that stays. `browser`: the one that stays known. Raises UserNotFound.
+    """`session_id` is the session that stays; `browser` is the browser that stays known. Raises
+    UserNotFound.
 
-    The old password was verified and the new one checked before, outside of any transaction.
+    The caller has verified the old password and checked the new one, outside of any transaction.
     """
     user = await uow.users.lock(tenant_id, user_id)
     user.set_password(password_hash)

@@ -1,4 +1,4 @@
-"""An admin gives and takes roles; they count from the next request on."""
+"""An admin grants and removes roles; they count from the next request on."""
 
 from collections.abc import Iterable
 from datetime import datetime

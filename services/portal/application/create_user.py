@@ -1,4 +1,4 @@
-"""A new user, by an admin or by signing up as a buyer."""
+"""A new user, made by an admin or by signing up as a buyer."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -24,9 +24,10 @@ async def create_user(
     now: datetime,
     customer_id: UUID | None = None,
 ) -> User:
-    """`actor` None: the user signs up. Raises InvalidUser, EmailTaken.
+    """`actor` is None when the user signs up. Raises InvalidUser, EmailTaken.
 
-    The password was checked (`check_password`) and hashed before, outside of any transaction.
+    The caller has checked the password (`check_password`) and hashed it, outside of any
+    transaction.
     """
     user = User(
         id=new_id(),

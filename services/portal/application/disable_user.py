@@ -1,4 +1,4 @@
-"""An admin shuts somebody out: no password fits any more, and every session ends at once."""
+"""An admin disables a user: no password is accepted any more, and every session ends at once."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,8 +18,8 @@ async def disable_user(
     audit_id: UUID,
     now: datetime,
 ) -> User:
-    """Nobody shuts himself out, nor two admins each other: so one who can sign in always remains.
-    Raises UserNotFound, LastAdmin.
+    """Admins cannot disable themselves, and two cannot disable each other, so that one who can sign
+    in always remains. Raises UserNotFound, LastAdmin.
     """
     await uow.users.lock_admins(tenant_id)
     if user_id == actor or (await uow.users.get(tenant_id, actor)).is_disabled:

@@ -1,4 +1,4 @@
-"""An admin lets a disabled user in again, with the password from before."""
+"""An admin enables a disabled user again, with the password from before."""
 
 from datetime import datetime
 from uuid import UUID
@@ -17,7 +17,7 @@ async def enable_user(
     audit_id: UUID,
     now: datetime,
 ) -> User:
-    """One who is not disabled stays as they are. Raises UserNotFound, NothingKept."""
+    """Does nothing for a user who is not disabled. Raises UserNotFound, NothingKept."""
     user = await uow.users.lock(tenant_id, user_id)
     if not user.is_disabled:
         return user

@@ -1,4 +1,4 @@
-"""A customer was erased: so are the users who signed in as that customer."""
+"""When a customer is erased, the users who sign in as that customer are erased too."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,9 @@ from services.portal.application.record_audit import record_audit
 async def erase_user(
     uow: PortalUnitOfWork, *, tenant_id: str, customer_id: UUID, new_id: IdFactory, now: datetime
 ) -> None:
-    """A customer nobody signs in as: only remembered, so that none can be linked to it later."""
+    """The erasure of a customer without a user is remembered, so that no user can be linked to that
+    customer later.
+    """
     for user_id in await uow.users.erase_customer(tenant_id, customer_id):
         await record_audit(
             uow,

@@ -1,4 +1,4 @@
-"""A submission is through, or could not be done as a whole."""
+"""A submission is finished, or has failed as a whole."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,7 @@ async def finish_submission(
     now: datetime,
     reason: str | None = None,
 ) -> Submission:
-    """`reason`: why it failed as a whole. Raises SubmissionNotFound, SubmissionFinished."""
+    """`reason` says why it failed as a whole. Raises SubmissionNotFound, SubmissionFinished."""
     submission = await uow.submissions.lock(tenant_id, submission_id)
     submission.finish(now, reason)
     await uow.submissions.save(submission)

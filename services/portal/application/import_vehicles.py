@@ -1,4 +1,4 @@
-"""Puts the vehicles of files on the market, a few at a time; stops and goes on as it has to."""
+"""Puts the vehicles of files on the market, a few at a time. An import can stop and go on later."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,11 +25,13 @@ from services.portal.domain.vehicle_file import (
 
 KIND = "vehicle-import"
 AT_ONCE = 8
-"""Rows between two notes of progress. A row sent twice is one vehicle: it has a key of its own."""
+"""Rows between two records of progress. A row that is sent twice is one vehicle, because its key is
+the same.
+"""
 FILES_KEPT = 8
-"""Files of imports under way that are kept as they were read, so that each is read once."""
+"""How many parsed files of running imports stay in memory, so that each is read once."""
 NO_SELLER, GAVE_UP = "no-seller", "gave-up"
-"""Why an import failed as a whole, beside the reasons of FileRefused."""
+"""Reasons for which an import fails as a whole, beside those of FileRefused."""
 
 log = structlog.get_logger(__name__)
 
@@ -38,22 +40,22 @@ class Market(Protocol):
     async def put(
         self, user: User, submission_id: UUID, rows: Sequence[VehicleRow]
     ) -> list[RowError]:
-        """Put these on the market in the user's name; what is wrong with which of them. Raises
-        where it cannot be told whether all are through: they are put again then.
+        """Put these on the market in the user's name. Returns what is wrong with which of them.
+        Raises an error where nobody can tell whether all were put; they are put again then.
         """
 
 
 class NoSeller(Exception):
-    """Who handed the file in may not sell any more."""
+    """The user who handed the file in may not sell any more."""
 
 
 class Overtaken(Exception):
-    """Another process goes on with this submission."""
+    """Another process has taken over this submission."""
 
 
 class VehicleImports:
-    """Submissions take turns. One that cannot go on pauses, ever longer, while the others go on;
-    after its last attempt it has failed.
+    """Submissions take turns. One that cannot go on pauses, longer each time, while the others go
+    on; it fails after its last attempt.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class VehicleImports:
         self._files: dict[UUID, VehicleFile] = {}
 
     async def turn(self) -> bool:
-        """The next rows of the submission whose turn it is; whether there was one."""
+        """Put the next rows of the submission whose turn it is. Returns whether there was one."""
         submission = await self._transactions.run(lambda uow: uow.submissions.next_due(KIND))
         if submission is None:
             return False
@@ -103,7 +105,9 @@ class VehicleImports:
         await self._transactions.run(lambda uow: _note(uow, submission, rows, errors))
 
     async def _file(self, submission: Submission) -> VehicleFile:
-        """Read once, and in a thread: a large file would hold up everybody's requests."""
+        """The file is read once, in a thread, because a large file would delay everybody's
+        requests.
+        """
         file = self._files.pop(submission.id, None)
         if file is None:
             content = await self._transactions.run(
@@ -134,7 +138,7 @@ class VehicleImports:
 
 
 async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
-    """Whether it is tried again."""
+    """Returns whether there will be another attempt."""
     now = await uow.submissions.lock(submission.tenant_id, submission.id)
     again = now.interrupted()
     await uow.submissions.save(now)
@@ -142,7 +146,7 @@ async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
 
 
 def _next(file: VehicleFile, done: int) -> tuple[Sequence[VehicleRow], Sequence[RowError]]:
-    """All bad rows count first, at once; then the good ones, in their order."""
+    """All bad rows are recorded first, at once; then the good ones, in their order."""
     if done < file.bad:
         return (), file.errors
     return file.rows[done - file.bad : done - file.bad + AT_ONCE], ()

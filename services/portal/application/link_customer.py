@@ -1,4 +1,4 @@
-"""A user has registered as a customer: from now on purchases are made in that name."""
+"""A user has registered as a customer. Later purchases are made in that customer's name."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from services.portal.domain.errors import CustomerErased
 async def link_customer(
     uow: PortalUnitOfWork, *, tenant_id: str, user_id: UUID, customer_id: UUID
 ) -> None:
-    """Again with the same customer: nothing.
+    """Does nothing when the user has this customer already.
 
     Raises UserNotFound, CustomerErased, CustomerLinked.
     """

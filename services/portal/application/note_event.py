@@ -1,4 +1,4 @@
-"""An event was heard: it takes its place in the timeline of what it is about."""
+"""Adds a consumed event to the timeline of its subject."""
 
 from services.portal.application.ports import PortalUnitOfWork
 from services.portal.domain.timeline import Fact

@@ -1,4 +1,4 @@
-"""Progress of a submission: rows that are through, and why some of them are not."""
+"""Records progress of a submission: how many rows are done, and why some of them failed."""
 
 from collections.abc import Sequence
 from uuid import UUID

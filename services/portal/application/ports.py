@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which users are looked for; what is empty narrows nothing. `words`: all of them stand in the
-    name, as `words_of` makes them. `email` in normal form.
+    """A search for users; an empty field does not limit it. All `words` (made by `words_of`) must
+    be in the name. `email` is in normal form.
     """
 
     words: frozenset[str] = frozenset()
@@ -36,8 +36,8 @@ EVERYBODY = Wanted()
 
 @dataclass(frozen=True)
 class WantedAudits:
-    """Which audits are looked for; what is empty narrows nothing. `about`: ids of what it was done
-    to, or of the purchase or message that its details name. `before` is not included.
+    """A search for audits; an empty field does not limit it. `about` holds ids of the target, or of
+    the purchase or message that the details name. `before` is exclusive.
     """
 
     action: str = ""
@@ -52,27 +52,27 @@ EVERYTHING = WantedAudits()
 
 class UserRepository(Protocol):
     async def add(self, user: User) -> None:
-        """Raises EmailTaken, also when another tenant's user has it."""
+        """Raises EmailTaken, also when a user of another tenant has the e-mail."""
 
     async def get(self, tenant_id: str, user_id: UUID) -> User:
         """Raises UserNotFound."""
 
     async def lock(self, tenant_id: str, user_id: UUID) -> User:
-        """Like `get`, and nobody else changes it until we are done. Raises UserNotFound."""
+        """Like `get`, and the row is locked until the transaction ends. Raises UserNotFound."""
 
     async def find_by_email(self, email: str) -> User | None:
-        """`email` in normal form; of any tenant."""
+        """Finds a user of any tenant; `email` is in normal form."""
 
     async def save(self, user: User) -> None:
         """Write back a locked user."""
 
     async def lock_admins(self, tenant_id: str) -> int:
-        """How many admins the tenant has; none is added or removed until we are done."""
+        """The number of the tenant's admins. It cannot change until the transaction ends."""
 
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, wanted: Wanted = EVERYBODY
     ) -> list[User]:
-        """Newest first, those before the user `after`."""
+        """Users before the user `after`, newest first."""
 
     async def of_customers(
         self, tenant_id: str, customer_ids: Collection[UUID]
@@ -80,7 +80,7 @@ class UserRepository(Protocol):
         """The ids of the users who have these customer records, by record."""
 
     async def names(self, tenant_id: str, user_ids: Collection[UUID]) -> dict[UUID, str]:
-        """Of those who are users; empty where one cannot be read."""
+        """The names of those ids that are users; a name is empty where it cannot be read."""
 
     async def customer_is_erased(self, customer_id: UUID) -> bool: ...
 
@@ -92,24 +92,24 @@ class SessionRepository(Protocol):
     async def add(self, session: Session, token: str) -> None: ...
 
     async def user_of(self, token: str) -> tuple[Session, User] | None:
-        """None when there is none, it ended, or it was unused for too long."""
+        """None when there is no such session, it has ended, or it was unused for too long."""
 
     async def holder(self, session_id: UUID) -> User | None:
-        """Whose session it is; None when it is over. It does not count as use."""
+        """The user of the session; None when it has ended. The call does not count as use."""
 
     async def of_user(self, user_id: UUID) -> list[Session]:
-        """Those that have not ended, the newest first."""
+        """The user's sessions that have not ended, newest first."""
 
     async def end(self, user_id: UUID, session_id: UUID) -> bool:
-        """Whether there was one."""
+        """End the session. Returns whether there was one."""
 
     async def end_all(self, user_id: UUID, *, but: UUID | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where somebody signs in: the client's address, and what the browser's cookie says. Either may
-    be empty.
+    """Where somebody signs in: the client's address, and the value of the browser's cookie. Either
+    may be empty.
     """
 
     address: str
@@ -117,50 +117,50 @@ class Place:
 
 
 class PlaceRepository(Protocol):
-    """Where users have signed in."""
+    """The places from which users have signed in."""
 
     async def known(self, user_id: UUID | None, place: Place) -> Place:
-        """What of `place` the user has signed in from; the rest is empty."""
+        """The parts of `place` from which the user has signed in before; the others are empty."""
 
     async def remember(self, user_id: UUID, place: Place) -> None: ...
 
     async def forget(self, user_id: UUID, *, but: str = "") -> None:
-        """All of the user's, but this browser."""
+        """Delete all places of the user except this browser."""
 
 
 class AttemptRepository(Protocol):
-    """Sign-ins that were tried and have not succeeded, by account and by address."""
+    """Sign-in attempts that have not succeeded, by account and by address."""
 
     async def over(self, email: str, address: str, limits: Attempts, window: timedelta) -> Over:
-        """How far this account and this address are over `limits` within `window`. Tries for one
+        """How far this account and this address exceed `limits` within `window`. Attempts for one
         account or from one address wait for each other until the transaction ends.
         """
 
     async def add(self, email: str, address: str) -> None: ...
 
     async def forget(self, email: str, address: str) -> None:
-        """The account's from this address, after a success."""
+        """Delete the account's attempts from this address, after a success."""
 
     async def forget_account(self, email: str) -> None:
-        """The account's from everywhere."""
+        """Delete the account's attempts from all addresses."""
 
 
 class ResetRepository(Protocol):
     """Tokens for a new password."""
 
     async def count(self, user_id: UUID) -> int:
-        """How many of the user's are good."""
+        """The number of the user's valid tokens."""
 
     async def add(self, user_id: UUID, token: str, lifetime: timedelta) -> None: ...
 
     async def holder(self, token: str) -> User | None:
-        """Whose it is; None where it is no good one."""
+        """The user of the token; None where it is not valid."""
 
     async def use(self, token: str) -> bool:
-        """Whether it was good; it is not any more."""
+        """Use the token up. Returns whether it was valid."""
 
     async def forget(self, user_id: UUID) -> None:
-        """All of the user's."""
+        """Delete all tokens of the user."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +175,12 @@ class Mail:
 
 class Mailer(Protocol):
     async def send(self, mail: Mail) -> None:
-        """Hand the message over. Any exception: it is not on its way."""
+        """Hand the message over. Any exception means that it will not be delivered."""
 
 
 class KeyRepository(Protocol):
     async def lock_all(self) -> Sequence[SigningKey]:
-        """Those still published, the newest last; no other transaction adds one meanwhile."""
+        """The keys still published, the newest last. No other transaction adds one meanwhile."""
 
     async def add(self, key: SigningKey) -> None: ...
 
@@ -191,7 +191,7 @@ class KeyRepository(Protocol):
 
 class AuditRepository(Protocol):
     async def append(self, entry: Entry, audit_id: UUID) -> Audit:
-        """The next in the tenant's chain; entries of one tenant wait for each other."""
+        """Add the next entry to the tenant's chain. Entries of one tenant wait for each other."""
 
     async def page(
         self,
@@ -200,26 +200,26 @@ class AuditRepository(Protocol):
         limit: int,
         wanted: WantedAudits = EVERYTHING,
     ) -> list[Audit]:
-        """Newest first, those before the number `before`."""
+        """Entries before the number `before`, newest first."""
 
     async def hold(self) -> None:
-        """From now to its end the transaction sees one state of all audits, whoever writes or drops
-        some meanwhile. Called before the transaction reads anything.
+        """From now to its end the transaction sees one state of all audits, whatever others write
+        or drop. It must be called before the transaction reads anything.
         """
 
     async def start(self, tenant_id: str) -> ChainEnd:
-        """What comes before the first entry still kept."""
+        """The end of the chain before the first entry still kept."""
 
     async def end(self, tenant_id: str) -> ChainEnd: ...
 
     def entries(self, tenant_id: str) -> AsyncIterator[Audit]:
-        """All that are kept, in order."""
+        """All entries still kept, in order."""
 
 
 class SubmissionRepository(Protocol):
     async def add(self, submission: Submission, content: bytes, digest: bytes) -> Submission:
-        """Where the same content (`digest`) of this kind is running: that one, and nothing is
-        added.
+        """Add the submission. Where one of this kind with the same content (`digest`) is running,
+        return that one and add nothing.
         """
 
     async def get(self, tenant_id: str, submission_id: UUID) -> Submission:
@@ -229,40 +229,40 @@ class SubmissionRepository(Protocol):
         """Raises SubmissionNotFound."""
 
     async def save(self, submission: Submission) -> None:
-        """Write back a locked one, due again after its pause. A finished one loses its content,
-        and the same content may be handed in anew.
+        """Write back a locked submission; it is due again after its pause. A finished one loses its
+        content, and the same content may be handed in again.
         """
 
     async def content(self, submission_id: UUID) -> bytes:
-        """What was handed in; empty once finished."""
+        """The content that was handed in; empty once the submission is finished."""
 
     async def discard(self, submission_id: UUID) -> None:
-        """Delete it, unless it has begun."""
+        """Delete the submission, unless it has begun."""
 
     async def next_due(self, kind: str) -> Submission | None:
-        """Of those that run and are due the one that has waited longest: they take turns."""
+        """The due submission that has waited longest; they take turns."""
 
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, user_id: UUID | None = None
     ) -> list[Submission]:
-        """Newest first, those before `after`; of one user only where one is given."""
+        """Submissions before `after`, newest first; only those of one user where one is given."""
 
 
 class TimelineRepository(Protocol):
     def note(self, fact: Fact) -> None:
-        """Put off to the end of the transaction: many are written at once."""
+        """The event is written at the end of the transaction, because many are written at once."""
 
     async def purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None: ...
 
     async def purchases(
         self, tenant_id: str, after: UUID | None, limit: int, customer_id: UUID | None = None
     ) -> list[Purchase]:
-        """Newest first (ids are made in time), those before `after`."""
+        """Purchases before `after`, newest first (ids grow with time)."""
 
     async def sought(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
-        """Newest first, those before `after`."""
+        """The purchases that match the search, before `after`, newest first."""
 
     async def sales(
         self,
@@ -272,12 +272,12 @@ class TimelineRepository(Protocol):
         limit: int,
         vehicle_id: UUID | None = None,
     ) -> list[Sale]:
-        """A seller's, newest first, those before the purchase `after`; of one vehicle only where
-        one is given.
+        """A seller's sales before the purchase `after`, newest first; only those of one vehicle
+        where one is given.
         """
 
     async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
-        """What was heard after position `after`, in that order."""
+        """The events after position `after`, in the order of their positions."""
 
 
 class PortalUnitOfWork(Protocol):
@@ -304,7 +304,7 @@ class PortalUnitOfWork(Protocol):
 
 
 class Transactions(Protocol):
-    """For what takes more than one transaction, with slow work between them."""
+    """For work that takes several transactions, with slow work between them."""
 
     async def run(self, work: Callable[[PortalUnitOfWork], Awaitable[Result]]) -> Result: ...
 
@@ -313,4 +313,4 @@ class PasswordHasher(Protocol):
     async def hash(self, password: str) -> str: ...
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """None: no such account. It takes as long as a wrong password."""
+        """None where there is no such account, after the time that a wrong password takes."""

@@ -1,4 +1,4 @@
-"""Somebody did something: it goes into the tenant's chain, with the effect or not at all."""
+"""Records an action in the tenant's chain of audits, in the same transaction as its effect."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,6 +23,6 @@ async def record_audit(
     result: Result = Result.DONE,
     details: Mapping[str, str | int] = NOTHING,
 ) -> Audit:
-    """Call it last: the tenant's other entries wait until this transaction ends."""
+    """Call it last in the transaction, because the tenant's other entries wait until it ends."""
     entry = Entry(tenant_id, actor, action, target, result, details, now)
     return await uow.audits.append(entry, audit_id)

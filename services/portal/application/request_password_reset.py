@@ -1,4 +1,4 @@
-"""Somebody has forgotten a password: the user's token for setting a new one is made."""
+"""Somebody has forgotten a password: a token for setting a new one is made."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,14 +9,14 @@ from services.portal.domain.user import User
 
 LIFETIME = timedelta(hours=1)
 AT_MOST = 3
-"""Tokens of one user that are good at a time: nobody's mailbox is flooded."""
+"""The number of valid tokens of one user, so that nobody's mailbox is flooded."""
 
 
 async def request_password_reset(
     uow: PortalUnitOfWork, *, email: str, token: str, audit_id: UUID, now: datetime
 ) -> User | None:
-    """Whose token it is now, to be told by mail only. None where nobody signs in with this e-mail,
-    where an admin has shut the user out, or where three tokens wait for being used.
+    """Returns the user of the new token, which is sent by mail only. Returns None where no user has
+    this e-mail, where an admin has disabled the user, or where three unused tokens exist.
     """
     found = await uow.users.find_by_email(email.strip().lower())
     if found is None:

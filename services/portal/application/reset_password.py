@@ -1,4 +1,4 @@
-"""A forgotten password is replaced by whoever holds the token that was mailed, once."""
+"""A forgotten password is replaced by the holder of the mailed token. A token works once."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,9 +11,10 @@ from services.portal.domain.errors import ResetRefused
 async def reset_password(
     uow: PortalUnitOfWork, *, token: str, password_hash: str, audit_id: UUID, now: datetime
 ) -> None:
-    """Ends every session of the user, and forgets where he signed in from and how often he failed.
+    """Ends every session of the user, and deletes the places the user signed in from and the failed
+    attempts.
 
-    The password was checked and hashed before, outside of any transaction. Raises ResetRefused.
+    The caller has checked and hashed the password, outside of any transaction. Raises ResetRefused.
     """
     holder = await uow.resets.holder(token)
     if holder is None:

@@ -1,4 +1,4 @@
-"""A new key signs the tokens; the one before it stays published until its tokens have expired."""
+"""A new key signs the tokens. The key before it stays published until its tokens have expired."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -7,13 +7,13 @@ from services.portal.application.ports import PortalUnitOfWork
 from services.portal.domain.signing_key import PUBLISHED_BEFORE_USE, SigningKey
 
 MakeKey = Callable[[datetime], SigningKey]
-"""A new key that signs from this instant."""
+"""Makes a new key that signs from this instant."""
 
 
 async def rotate_signing_key(
     uow: PortalUnitOfWork, *, make_key: MakeKey, token_lifetime: timedelta, now: datetime
 ) -> SigningKey:
-    """The very first key signs at once; a later one when services can know it."""
+    """The very first key signs at once; a later one signs when all services can know it."""
     known = [key for key in await uow.keys.lock_all() if key.retired_at is None]
     signs_from = now + PUBLISHED_BEFORE_USE if known else now
     for key in known:
@@ -27,7 +27,7 @@ async def rotate_signing_key(
 async def first_signing_key(
     uow: PortalUnitOfWork, *, make_key: MakeKey, now: datetime
 ) -> SigningKey | None:
-    """Made where there is none yet, or the newest cannot be read. Else None."""
+    """The new key, where there is none yet or the newest cannot be read; else None."""
     if any(key.has_future for key in await uow.keys.lock_all()):
         return None
     fresh = make_key(now)

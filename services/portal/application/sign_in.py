@@ -1,4 +1,4 @@
-"""E-mail and password against a session. Nobody learns which of both was wrong."""
+"""E-mail and password are exchanged for a session. A refusal does not say which was wrong."""
 
 from datetime import datetime, timedelta
 
@@ -32,8 +32,8 @@ async def sign_in(
 ) -> User:
     """Raises SignInRefused, TooManyAttempts.
 
-    The attempt is written down before the password is looked at: guesses side by side count too.
-    One that is not allowed is not written down: it prolongs nothing.
+    The attempt is recorded before the password is checked, so that concurrent guesses count too. An
+    attempt that is not allowed is not recorded, so that it does not extend the wait.
     """
     email = email.strip().lower()
 

@@ -1,4 +1,4 @@
-"""A session ends: this one, or one left open elsewhere."""
+"""Ends a session: the current one, or one left open elsewhere."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ async def sign_out(
     audit_id: UUID,
     now: datetime,
 ) -> bool:
-    """Whether it was one of the user's; ended before: nothing."""
+    """Returns whether it was one of the user's. An ended session stays as it is."""
     if not await uow.sessions.end(user_id, session_id):
         return False
     await record_audit(

@@ -4,15 +4,18 @@ import re
 
 LONGEST = 16
 PLAUSIBLE_CENTS = range(2_000_00, 5_000_000_00 + 1)
-"""Prices that a car sold second-hand or new has as a rule. One outside is asked about, because a
-price in cents that was meant in reais, or the other way round, is a hundred times off."""
+"""The usual prices of a used or new car. The user is asked about a price outside this range,
+because a mix-up of cents and reais changes it by a factor of a hundred.
+"""
 
 _SIGN = re.compile(r"^R\$ ?", re.IGNORECASE)
 _AMOUNT = re.compile(r"(\d{1,3}(?:[. ]\d{3})+|\d{1,3}(?:,\d{3})+|\d+)(?:[.,](\d{1,2}))?", re.ASCII)
 
 
 def cents_in(text: str) -> int | None:
-    """`45900`, `45.900`, `45.900,00`, `45,900.00`, `R$ 45 900,5` -> cents; None: it is none."""
+    """`45900`, `45.900`, `45.900,00`, `45,900.00`, `R$ 45 900,5` -> cents; None where the text is
+    no amount.
+    """
     plain = _SIGN.sub("", " ".join(text.split()))
     found = _AMOUNT.fullmatch(plain) if len(plain) <= LONGEST else None
     if found is None:

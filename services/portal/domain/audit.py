@@ -1,7 +1,7 @@
-"""Who did what, when, and with what result: a chain in which each entry vouches for those before.
+"""Who did what, when, and with what result: a chain in which each entry confirms those before.
 
-An entry's hash covers its own content and the hash of the one before it, so that a change, a gap
-or a swap anywhere shows.
+An entry's hash covers its own content and the hash of the entry before, so that any change, gap or
+swap is visible.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is to be recorded. `actor` is a user's id, or `anonymous`, or a name of ours such as
-    `portal`; `target` the id of what it was done to. No personal data anywhere.
+    """What is recorded. `actor` is a user's id, `anonymous`, or a name of the system such as
+    `portal`; `target` is the id of the thing acted on. No field contains personal data.
     """
 
     tenant_id: str
@@ -46,7 +46,7 @@ class ChainEnd:
 
 @dataclass(frozen=True)
 class Audit:
-    """An entry in its place in the tenant's chain."""
+    """An entry at its place in the tenant's chain."""
 
     id: UUID
     entry: Entry
@@ -65,7 +65,7 @@ class Audit:
         return ChainEnd(self.sequence, self.hash)
 
     def problem_after(self, end: ChainEnd) -> str | None:
-        """What is wrong with this entry where the one before is `end`; None when nothing is."""
+        """What is wrong with this entry when it follows `end`; None when nothing is wrong."""
         if self.sequence != end.sequence + 1:
             return f"entry {end.sequence + 1} is missing"
         if self.previous_hash != end.hash:
@@ -77,7 +77,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class ChainReport:
-    """`checked` entries are as they were written; `problem` says what the first other one is."""
+    """`checked` entries are unchanged; `problem` says what is wrong with the first other one."""
 
     checked: int
     problem: str | None
@@ -86,7 +86,9 @@ class ChainReport:
 async def verify_chain(
     start: ChainEnd, entries: AsyncIterable[Audit], end: ChainEnd
 ) -> ChainReport:
-    """`start`: before the first entry that is still kept. `end`: where the chain should end."""
+    """`start` is the end of the chain before the first entry still kept; `end` is where the chain
+    should end.
+    """
     at, checked = start, 0
     async for audit in entries:
         problem = audit.problem_after(at)

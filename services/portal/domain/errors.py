@@ -14,14 +14,14 @@ class UserNotFound(NotFound):
 
 
 class EmailTaken(Conflict):
-    """Somebody signs in with this e-mail already."""
+    """A user with this e-mail exists already."""
 
     code = "email-taken"
     text = "Somebody signs in with this e-mail already."
 
 
 class InvalidUser(Invalid):
-    """What cannot be what it should be. Never repeats the value."""
+    """A value that is not valid for its field. The message never repeats the value."""
 
 
 class InvalidName(InvalidUser):
@@ -67,7 +67,7 @@ class LastAdmin(Conflict):
 
 
 class NothingKept(Conflict):
-    """No password is kept of a disabled user: an admin has to set a new one."""
+    """No password is stored for a disabled user, so an admin has to set a new one."""
 
     code = "no-password-kept"
     text = "No password is kept of a disabled user: set a new one."
@@ -86,14 +86,16 @@ class CustomerErased(Conflict):
 
 
 class SignInRefused(Unidentified):
-    """Unknown e-mail or wrong password: it does not say which."""
+    """The e-mail is unknown or the password is wrong; the error does not say which."""
 
     code = "sign-in-refused"
     text = "E-mail or password is wrong."
 
 
 class TooManyAttempts(TooMany):
-    """Too many sign-ins failed lately for the account or from the address. `wait`: how long yet."""
+    """Too many recent sign-ins failed for the account or from the address. `wait` is the time that
+    is left.
+    """
 
     code = "too-many-attempts"
     text = "Too many sign-ins failed. Try again in {minutes} minutes."
@@ -104,7 +106,7 @@ class TooManyAttempts(TooMany):
 
 
 class ResetRefused(Conflict):
-    """The token for a new password was used, has expired, or never was one."""
+    """The token for a new password was used, has expired, or never existed."""
 
     code = "reset-refused"
     text = "This link is no longer good."
@@ -118,7 +120,7 @@ class SubmissionNotFound(NotFound):
 
 
 class SubmissionFinished(Conflict):
-    """It is through, or has not begun: its progress cannot change."""
+    """The submission is finished, or has not begun, so its progress cannot change."""
 
     code = "submission-finished"
     text = "The submission is finished."

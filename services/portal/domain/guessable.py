@@ -1,4 +1,4 @@
-"""Passwords that are tried first by whoever guesses: long enough, and still worth nothing."""
+"""Passwords that are long enough and still easy to guess, because guessers try them first."""
 
 from string import ascii_lowercase, digits
 
@@ -16,8 +16,8 @@ RUNS = tuple(row * 3 for keys in _KEYS for row in (keys, keys[::-1]))
 
 
 def is_guessable(password: str) -> bool:
-    """A run of keys such as 1234567890, few different characters, or a common word with digits and
-    signs behind it.
+    """Whether it is a run of keys such as 1234567890, has few different characters, or is a common
+    word followed by digits and signs.
     """
     text = password.casefold()
     return (

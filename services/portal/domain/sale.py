@@ -10,7 +10,7 @@ from uuid import UUID
 from services.portal.domain.timeline import PurchaseState
 
 SALES = (PurchaseState.OPEN, PurchaseState.COMPLETED, PurchaseState.CLOSED)
-"""A purchase in another state is being undone or has come to nothing."""
+"""The states of a sale. A purchase in another state is being undone or has ended without a sale."""
 
 
 class Payout(StrEnum):
@@ -28,7 +28,7 @@ PAYOUTS = {
 }
 RESERVED, PAID, CLOSED = "vehicle.reserved.v1", "payment.processed.v1", "order.closed.v1"
 TOLD_BY = (RESERVED, PAID, CLOSED, *PAYOUTS)
-"""The events that a sale is read from."""
+"""The events from which a sale is built."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Sale:
-    """`price_cents` in integer cents. Moments are None until they have come."""
+    """`price_cents` is in integer cents. Times are None until the events have happened."""
 
     order_id: UUID
     vehicle_id: UUID
@@ -55,8 +55,8 @@ class Sale:
 
     @classmethod
     def of(cls, order_id: UUID, heard: Sequence[Heard]) -> "Sale | None":
-        """`heard` in order. None until the reservation has been heard, which says what it is
-        about.
+        """`heard` holds events in order. Returns None until the reservation is among them, because
+        only it names the vehicle and the price.
         """
         last = {each.type: each for each in heard}
         reserved, paid, closed = (last.get(each) for each in (RESERVED, PAID, CLOSED))

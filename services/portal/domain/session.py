@@ -1,4 +1,4 @@
-"""A sign-in that lasts: until it is ended, unused for too long, or too old."""
+"""A session lasts until it is ended, unused for too long, or too old."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Session:
-    """`device` is what the browser calls itself. The token itself is known to the browser only."""
+    """`device` is the browser's name for itself. Only the browser knows the token."""
 
     id: UUID
     user_id: UUID

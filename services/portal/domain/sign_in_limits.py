@@ -1,7 +1,7 @@
-"""How often a sign-in may fail before the next try has to wait, and who never waits.
+"""How often a sign-in may fail before the next attempt has to wait, and who never waits.
 
-A stranger must not guess a password, and must not shut out its owner. So tries are counted by
-where they come from, and where the owner has signed in before is not held up by what strangers do.
+A stranger must neither guess a password nor keep its owner out. So attempts are counted by where
+they come from, and attempts of strangers do not delay an owner at a known place.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ NO_WAIT = timedelta()
 
 @dataclass(frozen=True)
 class Attempts:
-    """How many may fail within WINDOW: from one address for one account, from one address for all
-    accounts, and for one account from all addresses.
+    """The number of failures allowed within WINDOW: from one address for one account, from one
+    address for all accounts, and for one account from all addresses.
     """
 
     here: int
@@ -27,7 +27,7 @@ ATTEMPTS = Attempts(here=5, address=50, account=50)
 
 @dataclass(frozen=True)
 class Over:
-    """For each limit how long it is until one more try is within it; zero: it is now."""
+    """For each limit, the time until another attempt is allowed; zero means now."""
 
     here: timedelta
     address: timedelta
@@ -35,11 +35,11 @@ class Over:
 
 
 def wait_before_next_attempt(over: Over, *, known_browser: bool, known_address: bool) -> timedelta:
-    """Zero where the password is looked at now.
+    """Zero where the password is checked now.
 
-    A browser that has signed in to the account never waits: its cookie is proof of a sign-in, and
-    strangers do not have it. An address may be shared with strangers: what it tries itself counts
-    also where it is known, what is tried from elsewhere does not.
+    A browser that has signed in to the account never waits: its cookie proves an earlier sign-in,
+    and strangers do not have it. An address may be shared with strangers: attempts from a known
+    address count against it, attempts from elsewhere do not.
     """
     if known_browser:
         return NO_WAIT

@@ -1,18 +1,19 @@
-"""The keys that sign tokens: one signs, those before it are still good for what they signed."""
+"""The keys that sign tokens: one signs, and those before it still verify the tokens they signed."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 PUBLISHED_BEFORE_USE = timedelta(seconds=15)
-"""Services look for a key they do not know at most every few seconds: a new one is published
-this long before it signs."""
+"""A new key is published this long before it signs, because a service looks for an unknown key only
+every few seconds.
+"""
 
 
 @dataclass(frozen=True)
 class SigningKey:
-    """`retired_at`: from then on it signs nothing; None for the newest. `private_pem` is None where
-    what is stored cannot be read: what the key signed is still checked, and another one signs.
+    """The key signs nothing from `retired_at` on, which is None for the newest. `private_pem` is
+    None where the stored key cannot be read: its tokens are still verified, and another key signs.
     """
 
     id: UUID
@@ -27,9 +28,9 @@ class SigningKey:
 
     @property
     def has_future(self) -> bool:
-        """Whether it signs, or will, until another one takes its place."""
+        """Whether the key signs now, or will sign before another key replaces it."""
         return self.is_readable and self.retired_at is None
 
     def is_published(self, now: datetime, token_lifetime: timedelta) -> bool:
-        """Until the last token it signed has expired."""
+        """A key is published until the last token it signed has expired."""
         return self.retired_at is None or now < self.retired_at + token_lifetime

@@ -1,4 +1,4 @@
-"""Work somebody handed in to be done in the background, such as a file of vehicles."""
+"""Work that somebody handed in to be done in the background, such as a file of vehicles."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from uuid import UUID
 from services.portal.domain.errors import SubmissionFinished
 
 MAX_ERRORS = 1_000
-"""Kept of one submission; all are counted."""
+"""The number of errors stored for one submission; all are counted."""
 
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
@@ -27,8 +27,9 @@ class SubmissionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RowError:
-    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty: the row.
-    `code` says what is wrong, `parameters` with what values; their text is made where it is shown.
+    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty; the error is
+    then about the whole row. `code` says what is wrong and `parameters` with which values; the text
+    is made where it is shown.
     """
 
     row: int
@@ -39,10 +40,10 @@ class RowError:
 
 @dataclass
 class Submission:
-    """`user_id` handed it in. READY: it waits for that person's word, and nothing of it is done.
-    Of `total` rows `succeeded` and `failed` are done; `errors` say why rows failed. DONE may hold
-    failed rows; FAILED: it could not be done as a whole, and `reason` is the code of why.
-    `attempts` counts the interruptions since its last progress; it goes on after `pause`.
+    """`user_id` handed it in. READY: it waits until that person starts it, and nothing is done yet.
+    Of `total` rows, `succeeded` and `failed` are done; `errors` say why rows failed. DONE may
+    include failed rows; FAILED: it failed as a whole, and `reason` is the code of why. `attempts`
+    counts the interruptions since the last progress; it goes on after `pause`.
     """
 
     id: UUID
@@ -66,14 +67,14 @@ class Submission:
         return self.succeeded + self.failed
 
     def begin(self) -> bool:
-        """READY -> RUNNING; False where it has begun before."""
+        """READY -> RUNNING. Returns False where it has begun already."""
         if self.status is not SubmissionStatus.READY:
             return False
         self.status = SubmissionStatus.RUNNING
         return True
 
     def note_rows(self, succeeded: int, errors: Sequence[RowError]) -> None:
-        """So many rows more are through; those with errors failed. Raises SubmissionFinished."""
+        """Count more rows as done; those with errors have failed. Raises SubmissionFinished."""
         self._require_running()
         self.errors += errors[: max(0, MAX_ERRORS - self.failed)]
         self.succeeded += succeeded
@@ -81,8 +82,8 @@ class Submission:
         self.attempts = 0
 
     def interrupted(self) -> bool:
-        """It could not go on, and is tried again ever later. False: this was the last time. Raises
-        SubmissionFinished.
+        """It could not go on and is tried again after a pause that grows. Returns False after the
+        last attempt. Raises SubmissionFinished.
         """
         self._require_running()
         self.attempts += 1
@@ -90,7 +91,7 @@ class Submission:
         return self.attempts < MOST_ATTEMPTS
 
     def finish(self, now: datetime, reason: str | None = None) -> None:
-        """`reason`: why it failed as a whole. Raises SubmissionFinished."""
+        """`reason` says why it failed as a whole. Raises SubmissionFinished."""
         self._require_running()
         self.status = SubmissionStatus.FAILED if reason else SubmissionStatus.DONE
         self.reason = reason

@@ -1,4 +1,4 @@
-"""What happened to one purchase, vehicle or customer, as its services stated it."""
+"""What happened to one purchase, vehicle or customer, from the events of the services."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,16 @@ class Kind(StrEnum):
 
 
 class Direction(StrEnum):
-    """FORWARD: a step on. BACK: a failure, a cancellation or what undoes a step."""
+    """FORWARD is a step forward. BACK is a failure, a cancellation or a compensation."""
 
     FORWARD = "forward"
     BACK = "back"
 
 
 class PurchaseState(StrEnum):
-    """What orders said last, and for a closed one whether its seller has been paid."""
+    """The last state that orders published; for a closed purchase also whether its seller has been
+    paid.
+    """
 
     OPEN = "OPEN"
     GIVEN_UP = "GIVEN_UP"
@@ -44,7 +46,7 @@ STATE_AFTER: Mapping[str, PurchaseState] = {
 
 
 STAGES = ("REQUESTED", "CREDIT_RESERVED", "VEHICLE_RESERVED", "AWAITING_PAYMENT", "PAID")
-"""Where an open purchase stands on its way forward, in order, named as orders names it."""
+"""The stages of an open purchase on its way forward, in order, with the names that orders uses."""
 
 STAGE_AFTER: Mapping[str, int] = {
     "credit.reserved.v1": 1,
@@ -69,17 +71,19 @@ TURNING = frozenset(
         "order.cancellation_requested.v1",
     }
 )
-"""Once one of these is heard, an open purchase is on its way back."""
+"""After one of these events, the compensation of an open purchase has begun."""
 
 COMPENSATING, AWAITING_PAYMENT = "COMPENSATING", "AWAITING_PAYMENT"
 STUCK_AFTER = timedelta(minutes=5)
-"""A purchase that waits for services is stuck after so long without an event, and one that waits
-for its buyer when the payment code has expired so long ago."""
+"""How long a purchase may go without an event before it is stuck. It counts from the last event
+where the purchase waits for services, and from the expiry of the payment code where it waits for
+its buyer.
+"""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """An event as it was heard. `sequence` counts within `service` and subject; `details` hold
+    """An event as it was consumed. `sequence` counts within `service` and subject; `details` hold
     ids, amounts and reasons only.
     """
 
@@ -95,15 +99,15 @@ class Fact:
 
     @property
     def state(self) -> PurchaseState | None:
-        """What the purchase is after this, where the event says so."""
+        """The state of the purchase after this event, where the event states one."""
         return STATE_AFTER.get(self.type)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A fact in its timeline. `position` grows in the order of hearing, without gaps that matter:
-    whoever has seen position n has missed nothing below. `ms` is since the subject's first event,
-    and may be negative while that one has not been heard.
+    """A fact in its timeline. `position` grows in the order of arrival: a reader who has seen
+    position n has missed nothing below it. `ms` counts from the subject's first event, and may be
+    negative while that event has not arrived.
     """
 
     position: int
@@ -117,10 +121,11 @@ class Moment:
 
 @dataclass(frozen=True)
 class Purchase:
-    """The head of a timeline. What only an event can say is None until one has said it.
+    """The head of a timeline. A field whose value comes from an event is None until that event
+    arrives.
 
-    `stage` is a place in STAGES. `last_at`: when the latest event heard so far happened.
-    `pays_until`: when the payment code expires. `vehicle` is its make and model.
+    `stage` is an index in STAGES. `last_at` is the time of the latest event so far. `pays_until` is
+    the expiry of the payment code. `vehicle` is its make and model.
     """
 
     id: UUID
@@ -141,7 +146,7 @@ class Purchase:
 
     @property
     def phase(self) -> str:
-        """Where it stands, named as orders names its states."""
+        """The state of the purchase, with the names that orders uses."""
         if self.state is PurchaseState.GIVEN_UP:
             return COMPENSATING
         if self.state is not PurchaseState.OPEN:
@@ -149,7 +154,7 @@ class Purchase:
         return COMPENSATING if self.turned_back else STAGES[self.stage]
 
     def is_stuck(self, now: datetime) -> bool:
-        """Whether a step that should take seconds has not come for STUCK_AFTER."""
+        """Whether it is stuck, as STUCK_AFTER defines it."""
         if self.is_finished or self.state is PurchaseState.COMPLETED:
             return False
         if self.phase == AWAITING_PAYMENT:
@@ -158,7 +163,7 @@ class Purchase:
 
     @property
     def is_finished(self) -> bool:
-        """Nothing more is to come: it failed, was cancelled, or is closed and paid out."""
+        """Whether no event will follow: it failed, was cancelled, or is closed and paid out."""
         if self.state is PurchaseState.CLOSED:
             return self.payout_heard or self.seller_id is None
         return self.state in (PurchaseState.FAILED, PurchaseState.CANCELLED)
@@ -172,12 +177,13 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Sought:
-    """Which purchases are looked for. What is None or empty narrows nothing.
+    """A search for purchases. A field that is None or empty does not limit it.
 
-    `phase`: as `Purchase.phase`. `stuck_at`: those stuck at this moment. `quiet_since`: no event
-    after it; without a `phase` those that have ended are left out. `among`: of these only. `of`:
-    the id of the purchase, of its customer or of its vehicle is one of these. `words`: all of them
-    stand in the vehicle's name. Where both `of` and `words` are given, one of the two has to fit.
+    `phase` is compared with `Purchase.phase`. `stuck_at` finds those stuck at this moment.
+    `quiet_since` finds those without a later event; without a `phase` it leaves out those that have
+    ended. `among` limits the search to these purchases. `of` finds purchases whose own id,
+    customer's id or vehicle's id is one of these. All `words` must be in the vehicle's name. Where
+    both `of` and `words` are given, one of the two has to match.
     """
 
     phase: str | None = None

@@ -1,4 +1,4 @@
-"""Who signs in, and what they may do."""
+"""A user who signs in, and the user's permissions."""
 
 import re
 import unicodedata
@@ -33,9 +33,9 @@ MIN_PASSWORD, MAX_PASSWORD = 10, 128
 
 @dataclass
 class User:
-    """`customer_id` is the buyer's own record in customers. `name` and `email` are empty where
-    what is stored cannot be read. `kept_hash` is the password's while the user is disabled. The
-    repr names nobody: it ends up in logs.
+    """`customer_id` is the buyer's own record in customers. `name` and `email` are empty where the
+    stored value cannot be read. `kept_hash` keeps the password's hash while the user is disabled.
+    The repr contains no name, because reprs end up in logs.
     """
 
     id: UUID
@@ -59,26 +59,26 @@ class User:
 
     @property
     def can_be_enabled(self) -> bool:
-        """Whether the password from before is still there."""
+        """Whether the password from before is still stored."""
         return self.is_disabled and self.kept_hash is not None
 
     def disable(self) -> None:
-        """No password fits any more, until an admin enables the user or sets a new one."""
+        """No password is accepted until an admin enables the user or sets a new one."""
         if not self.is_disabled:
             self.kept_hash, self.password_hash = self.password_hash, NO_PASSWORD
 
     def enable(self) -> None:
-        """The password from before fits again. Raises NothingKept where there is none."""
+        """The password from before is accepted again. Raises NothingKept where none is stored."""
         if self.kept_hash is None:
             raise NothingKept(field="enable")
         self.set_password(self.kept_hash)
 
     def set_password(self, password_hash: str) -> None:
-        """One who was disabled is not any more."""
+        """A new password also enables a disabled user."""
         self.password_hash, self.kept_hash = password_hash, None
 
     def link_customer(self, customer_id: UUID) -> None:
-        """Raises CustomerLinked when it is another one's already."""
+        """Raises CustomerLinked when the user has another customer already."""
         if self.customer_id not in (None, customer_id):
             raise CustomerLinked
         self.customer_id = customer_id
@@ -93,14 +93,14 @@ def normal_name(text: str) -> str:
 
 
 def words_of(name: str) -> frozenset[str]:
-    """The words of a name as they are looked for: small letters, without accents."""
+    """The words of a name in the form used for searching: lower case, without accents."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(each for each in plain if not unicodedata.combining(each))
     return frozenset(re.findall(r"\w+", letters))
 
 
 def normal_email(text: str) -> str:
-    """Lower case. The domain's existence is not asked for. Raises InvalidUser."""
+    """Lower case. The function does not check that the domain exists. Raises InvalidUser."""
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
@@ -108,7 +108,9 @@ def normal_email(text: str) -> str:
 
 
 def check_password(password: str, *, email: str) -> None:
-    """Long enough, not the e-mail, and not the first that others would try. Raises InvalidUser."""
+    """The password must be long enough, differ from the e-mail, and not be easy to guess. Raises
+    InvalidUser.
+    """
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise PasswordLength(field="password", least=MIN_PASSWORD, most=MAX_PASSWORD)
     if password.lower() in (email, email.partition("@")[0]):
@@ -118,7 +120,7 @@ def check_password(password: str, *, email: str) -> None:
 
 
 def known_roles(names: Iterable[str]) -> frozenset[str]:
-    """At least one, each one we know. Raises InvalidUser."""
+    """At least one role, all of them known. Raises InvalidUser."""
     roles = frozenset(names)
     if not roles or not roles <= ROLES:
         raise InvalidRoles(field="roles", known=", ".join(sorted(ROLES)))

@@ -1,4 +1,4 @@
-"""A file of vehicles to be put on the market: CSV as spreadsheets write it."""
+"""A file of vehicles for the market: CSV as spreadsheets write it."""
 
 import csv
 import hashlib
@@ -21,7 +21,7 @@ MOST_DIGITS = 15
 
 COLUMNS = ("make", "model", "year", "colour", "price", "plate", "chassis_number", "renavam")
 NUMBERS = ("year", "price_cents")
-"""Values of a row that are whole numbers."""
+"""The values of a row that are whole numbers."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "make": ("make", "brand", "manufacturer", "marca", "fabricante", "montadora"),
@@ -42,7 +42,7 @@ _PADDING = frozenset(
     {"do", "da", "de", "del", "en", "em", "of", "the", "n", "no", "nr"}
     | {"numero", "number", "codigo", "code"}
 )
-"""Words of a header that tell no column from another."""
+"""Words of a header that do not help to tell columns apart."""
 _NAMED = {_name: column for column, names in NAMES.items() for _name in names}
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*\r?\n', re.IGNORECASE)
 _TWO_YEARS = re.compile(r"[0-9]{4}/([0-9]{4})")
@@ -70,7 +70,7 @@ class _Unreadable(Exception):
 
 @dataclass(frozen=True)
 class VehicleRow:
-    """One vehicle, every value as text in one spelling; its price under `price_cents`."""
+    """One vehicle, each value as text in normal form; its price is under `price_cents`."""
 
     row: int
     values: Mapping[str, str]
@@ -80,9 +80,9 @@ class VehicleRow:
         return int(self.values["price_cents"])
 
     def key(self, scope: str) -> str:
-        """The same for the same vehicle described the same way, whatever the file and wherever in
-        it: a file that was corrected and sent again repeats only what had failed. `scope` names
-        whose vehicles they are.
+        """The same vehicle with the same description has the same key, in any file and at any
+        place. So a corrected file that is sent again repeats only the rows that had failed. `scope`
+        names the owner of the vehicles.
         """
         content = json.dumps([scope, sorted(self.values.items())])
         return f"import-{hashlib.sha256(content.encode()).hexdigest()[:40]}"
@@ -90,7 +90,7 @@ class VehicleRow:
 
 @dataclass(frozen=True)
 class VehicleFile:
-    """`ignored` are the columns that have a name and mean nothing to us."""
+    """`ignored` are named columns that the import does not know."""
 
     rows: Sequence[VehicleRow]
     errors: Sequence[RowError]
@@ -98,21 +98,21 @@ class VehicleFile:
 
     @cached_property
     def bad(self) -> int:
-        """Rows with errors."""
+        """The rows with errors."""
         return len({error.row for error in self.errors})
 
     @property
     def total(self) -> int:
-        """Rows that hold something, good or not."""
+        """The number of rows that are not empty, good or bad."""
         return len(self.rows) + self.bad
 
     @cached_property
     def implausible(self) -> Sequence[VehicleRow]:
-        """Rows whose price is asked about before they are taken."""
+        """The rows whose price the user has to confirm."""
         return [row for row in self.rows if not is_plausible(row.price_cents)]
 
     def without(self, errors: Sequence[RowError]) -> "VehicleFile":
-        """The same, with more errors: their rows are good no longer."""
+        """The same file with more errors. Their rows are no longer good."""
         bad = {error.row for error in errors}
         return VehicleFile(
             [row for row in self.rows if row.row not in bad],
@@ -122,7 +122,7 @@ class VehicleFile:
 
 
 def read_vehicle_file(content: bytes) -> VehicleFile:
-    """Raises FileRefused. Its work grows with the rows, and not faster."""
+    """Raises FileRefused. The work grows linearly with the number of rows."""
     if len(content) > MAX_BYTES:
         raise FileRefused("file-too-large", mb=MAX_BYTES // 1024 // 1024)
     lines = _table(_text(content))
@@ -151,7 +151,7 @@ def read_vehicle_file(content: bytes) -> VehicleFile:
 
 
 def _text(content: bytes) -> str:
-    """UTF-8, UTF-16 with its mark ("Unicode text"), or Windows-1252, in which Brazilian and
+    """Decodes UTF-8, UTF-16 with its mark ("Unicode text"), or Windows-1252, in which Brazilian and
     Western European spreadsheets write CSV.
     """
     if not content.strip():
@@ -175,8 +175,8 @@ def _encodings(content: bytes) -> tuple[str, ...]:
 
 
 def _table(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that hold something, with their numbers in a spreadsheet. A first line `sep=;`,
-    which spreadsheets read and do not show, names the separator; else the header shows it:
+    """The rows that are not empty, with their numbers in a spreadsheet. A first line `sep=;`, which
+    spreadsheets read and do not show, names the separator. Otherwise the header shows it, because
     spreadsheets write semicolons where the comma is the decimal mark.
     """
     named = _SEPARATOR_LINE.match(text)
@@ -194,7 +194,7 @@ def _table(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(header: Sequence[str]) -> tuple[Mapping[int, str], Sequence[str]]:
-    """The columns we know by their place, and the names we do not know."""
+    """The known columns by their position, and the names of unknown ones."""
     names = {place: _NAMED.get(_plain(cell)) for place, cell in enumerate(header)}
     columns = {place: name for place, name in names.items() if name is not None}
     found = ["price" if name == "price_cents" else name for name in columns.values()]
@@ -218,7 +218,7 @@ def _plain(header: str) -> str:
 def _row(
     number: int, columns: Mapping[int, str], header: Sequence[str], cells: Sequence[str]
 ) -> tuple[dict[str, str], list[RowError]]:
-    """Its values, or all that is wrong with it."""
+    """The values of the row, or everything that is wrong with it."""
     outside = [
         place
         for place, cell in enumerate(cells)
@@ -241,7 +241,7 @@ def _row(
 
 
 def _value(column: str, cell: str) -> str:
-    """In its one spelling. Raises _Unreadable."""
+    """The value in normal form. Raises _Unreadable."""
     if not cell:
         if column == "seller_id":
             return ""

@@ -1,4 +1,4 @@
-"""Who may see what. What is not the caller's own does not exist for him."""
+"""Who may see what. For a caller who may not see a thing, it does not exist."""
 
 from libs.runtime.auth import Caller
 from services.portal.domain.errors import PurchaseNotFound
@@ -21,6 +21,8 @@ def may_read_audits(caller: Caller) -> None:
 
 
 def may_read_submissions(caller: Caller) -> bool:
-    """Whether those of everybody; else only the caller's own. Raises Forbidden."""
+    """Returns whether the caller may read everybody's submissions; else only the own ones. Raises
+    Forbidden.
+    """
     caller.require(SELLER, OPERATOR, ADMIN)
     return caller.may(OPERATOR, ADMIN)

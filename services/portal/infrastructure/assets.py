@@ -1,5 +1,6 @@
-"""Everything a page loads, served by the portal itself: our own files, and the few of others out of
-their installed packages."""
+"""Every file that a page loads. The portal serves all of them: its own files, and a few that
+installed packages contain.
+"""
 
 import gzip
 import hashlib
@@ -19,7 +20,7 @@ FROM_PACKAGES = {
     "fonts/Manrope-VariableFont_wght.ttf": ("font_manrope", "files/Manrope-VariableFont_wght.ttf"),
 }
 AT_THE_ROOT = ("/favicon.ico", "/robots.txt")
-"""Asked for at these addresses by browsers and crawlers that have read no page."""
+"""Browsers and crawlers request these addresses without having read a page."""
 A_DAY, A_YEAR = 86_400, 31_536_000
 
 router = APIRouter(include_in_schema=False)
@@ -38,7 +39,7 @@ class Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """By name under /static; read once, they are small."""
+    """The files by their name under /static. They are small and read once."""
     return {name: _read(path) for name, path in _files()}
 
 
@@ -60,7 +61,7 @@ def _read(path: Path) -> Asset:
 
 
 def address(name: str) -> str:
-    """Changes with the content, so that browsers may keep it for good."""
+    """The address changes with the content, so browsers may cache it for good."""
     return f"/static/{name}?v={assets()[name].version}"
 
 

@@ -1,5 +1,5 @@
-"""Payments and payouts that wait for a person, as one tenant's operators see them: the services'
-own APIs, asked in the name of the one who is signed in.
+"""Payments and payouts that wait for a person, as one tenant's operators see them. The data comes
+from the services' own APIs, called in the name of the signed-in user.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ MOST_LISTED = 100
 
 @dataclass(frozen=True)
 class Question:
-    """What a person is asked about an amount, and where the service takes the answer.
+    """What a person is asked about an amount, and where the service accepts the answer.
 
-    `outcomes`: the names of "the money has moved" and "it has not" in the service's API; none where
-    only a settlement by hand can be recorded. `settle` and `retry` come after the thing's path;
-    empty where the service takes none.
+    `outcomes` are the names of "the money has moved" and "it has not" in the service's API; empty
+    where only a settlement by hand can be recorded. `settle` and `retry` follow the path of the
+    payment or payout; they are empty where the service has no such address.
     """
 
     kind: str
@@ -40,12 +40,12 @@ QUESTIONS: Mapping[tuple[Service, str], Question] = {
     ("payouts", "PENDING"): Question("transfer", ("paid", "not_paid"), "/settle", ""),
     ("payouts", "FAILED"): Question("payout", None, "", "/retry"),
 }
-"""By service and state."""
+"""The question for each service and state."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """`id` is what its service calls it. `version`: what a decision is based on."""
+    """`id` is the service's own id. `version` is the version on which a decision is based."""
 
     service: Service
     id: str
@@ -59,7 +59,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class WaitingForAPerson:
-    """`more`: there are others that are not shown. `silent`: the services that did not answer."""
+    """`more` says that others are not shown. `silent` lists the services that did not answer."""
 
     shown: list[Waiting] = field(default_factory=list)
     more: bool = False
@@ -87,7 +87,7 @@ class AttentionDesk:
         )
 
     async def find(self, user: User, service: Service, identifier: str) -> Waiting | None:
-        """None where it waits for nobody, or is not there. Raises PeerUnavailable."""
+        """None where it waits for nobody, or does not exist. Raises PeerUnavailable."""
         try:
             reply = await self._peers.get(user, service, _path(service, identifier))
         except PeerRefusal:
@@ -101,7 +101,7 @@ class AttentionDesk:
     async def settle(
         self, user: User, it: Waiting, answer: Mapping[str, str], version: str, key: str
     ) -> Reply:
-        """`answer` as the service takes it. Raises PeerUnavailable, PeerRefusal."""
+        """`answer` is in the form that the service accepts. Raises PeerUnavailable, PeerRefusal."""
         return await self._send(user, it, it.question.settle, dict(answer), version, key)
 
     async def _send(

@@ -1,4 +1,4 @@
-"""Audits in Postgres: only ever added to; the service's role cannot change or delete them."""
+"""Audits in Postgres. They are only added: the service's role cannot change or delete them."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -80,7 +80,8 @@ class PostgresAudits:
 
     async def hold(self) -> None:
         await self._connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-        # The lock comes before the snapshot: a month is dropped before both, or after the end.
+        # The lock is taken before the snapshot, so that a month is dropped before both or after the
+        # end.
         await self._connection.execute(text("LOCK TABLE audits IN ACCESS SHARE MODE"))
 
     async def start(self, tenant_id: str) -> ChainEnd:

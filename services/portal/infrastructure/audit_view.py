@@ -1,4 +1,4 @@
-"""Audits as people read them: who, what, to what, each in words and with a way to the thing."""
+"""Audits as people read them: actor, action and target in words, with a link to the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ ACTIONS = {
     "key.rotated": marked("Signing key replaced"),
     "schema.migrated": marked("Schema migrated"),
 }
-"""By what an entry calls them; one that is not here is shown as it is called."""
+"""The text of each action. An action without a text is shown by its own name."""
 
 SYSTEM = {
     "anonymous": marked("Somebody not signed in"),
@@ -62,7 +62,7 @@ SYSTEM = {
     "checker": marked("The checker"),
     "backup": marked("The backup"),
 }
-"""Actors that are no users."""
+"""Actors that are not users."""
 
 DETAILS = {
     "before": marked("before"),
@@ -107,7 +107,7 @@ KINDS = (
     ("transfer.", MONEY, ""),
     ("payout.", MONEY, ""),
 )
-"""By the beginning of the action: what its object is, and where that is shown."""
+"""By the prefix of the action: the kind of its target, and the page that shows it."""
 OF_ADMINS = ("/kpis/", "/users/")
 ABOUT = ("subject", "order")
 """Details that name a purchase."""
@@ -115,7 +115,7 @@ ABOUT = ("subject", "order")
 
 @dataclass(frozen=True)
 class Known:
-    """What the portal knows of the ids in some entries: users' names, the user of a customer's
+    """What the portal knows about the ids in some entries: users' names, the user of a customer's
     record, and which ids are purchases.
     """
 
@@ -135,7 +135,9 @@ class Detail:
 
 @dataclass(frozen=True)
 class Line:
-    """`actor` and `thing` are texts or names; `href` leads to the thing, where it is shown."""
+    """`actor` and `thing` are texts or names; `href` is the address of the page that shows the
+    thing.
+    """
 
     audit: Audit
     actor: str
@@ -147,7 +149,7 @@ class Line:
 
 
 def line(audit: Audit, known: Known, reader: User) -> Line:
-    """`reader`: only an admin is led to users and to KPIs' forms."""
+    """Links to users and to KPIs' forms are shown only to a `reader` who is an admin."""
     entry = audit.entry
     user_id = known.users.get(entry.target, entry.target)
     thing, href = next(
@@ -175,7 +177,7 @@ def line(audit: Audit, known: Known, reader: User) -> Line:
 
 
 def ids_in(audits: Sequence[Audit]) -> set[UUID]:
-    """Ids that may be those of users, customers or purchases."""
+    """The ids that may be those of users, customers or purchases."""
     texts = {
         str(text)
         for audit in audits

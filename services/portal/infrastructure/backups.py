@@ -1,4 +1,4 @@
-"""Backups of the system stand among the audits, where operators find them, and as a metric."""
+"""Backups of the system are recorded as audits, where operators find them, and as a metric."""
 
 from prometheus_client import Gauge
 
@@ -20,13 +20,13 @@ LAST_SUCCESS = Gauge(
     "backup_last_success_timestamp_seconds",
     "When the last backup had been made, and copied where a store is named, in seconds since 1970",
 )
-"""0 when there is none."""
+"""The time of the last success; 0 when there is none."""
 
 
 async def record_backup(
     transactions: Transactions[PortalUnitOfWork], *, name: str, action: str, result: Result
 ) -> Audit:
-    """A backup was MADE, or was CHECKED by restoring it aside."""
+    """A backup was MADE, or was CHECKED by a restore into another place."""
     return await transactions.run(
         lambda uow: record_audit(
             uow,
@@ -47,7 +47,7 @@ async def last_backup(uow: PortalUnitOfWork) -> Audit | None:
 
 
 def loop(transactions: Transactions[PortalUnitOfWork]) -> Loop:
-    """Keeps the metric as the audits have it."""
+    """Keeps the metric equal to the audits."""
 
     async def look() -> bool:
         last = await transactions.read(last_backup)

@@ -1,4 +1,4 @@
-"""What RabbitMQ's management API knows of the queues: depth, rates, consumers."""
+"""The state of the queues in RabbitMQ's management API: depth, rates, consumers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ class BrokerUnavailable(Exception):
 class QueueState:
     """One queue as the broker last counted it (it counts every five seconds).
 
-    `ready` wait, `unacknowledged` are in a consumer's hands. The rates are messages a second.
+    `ready` messages wait; consumers hold `unacknowledged` ones. The rates are in messages per
+    second.
     """
 
     name: str
@@ -37,8 +38,8 @@ class QueueState:
 
 
 class ManagementApi:
-    """`url` holds user and password; the user needs the tag `monitoring`. `client` trusts whom the
-    URL's `cafile` names.
+    """`url` contains user and password; the user needs the tag `monitoring`. `client` trusts the
+    authorities in the URL's `cafile`.
     """
 
     def __init__(self, url: BrokerUrl, vhost: str, client: httpx.AsyncClient) -> None:
@@ -47,7 +48,7 @@ class ManagementApi:
         self._client = client
 
     async def queues(self) -> dict[str, QueueState]:
-        """By name. Raises BrokerUnavailable."""
+        """The queues by name. Raises BrokerUnavailable."""
         try:
             url = self._place if isinstance(self._place, str) else self._place()
             place = url.partition("?")[0].rstrip("/")
@@ -64,7 +65,7 @@ class ManagementApi:
 
 
 def _state(row: Mapping[str, Any]) -> QueueState:
-    """Counts are missing while a queue is new, statistics until its first message."""
+    """Counts are missing while a queue is new, and statistics until its first message."""
     stats = row.get("message_stats") or {}
     return QueueState(
         name=row["name"],

@@ -1,4 +1,4 @@
-"""A handful of numbers as bars, drawn by pygal as SVG that stands in the page."""
+"""A few numbers as bars, which pygal draws as SVG inside the page."""
 
 import sys
 from bisect import bisect
@@ -12,32 +12,36 @@ from markupsafe import Markup
 from pygal.style import Style
 
 sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, pygal.PluginImportFixer)]
-"""Without the import hook that pygal adds for its maps: it is of Python 3.3's kind, and whoever
-asks all hooks (pytest does) fails on it."""
+"""Removes the import hook that pygal adds for its maps. The hook has the form of Python 3.3, and a
+program that asks all hooks (pytest does) fails on it.
+"""
 
 WIDTH, ROW, EDGE = 360, 30, 4
-"""Of the drawing, in units that are pixels on a narrow telephone. Each bar has a row of its own,
-with its name on the left and its value at its end: so no two texts can meet."""
+"""Sizes of the drawing in units, each of which is a pixel on a narrow telephone. Each bar has a row
+of its own, with its name on the left and its value at its end, so that no two texts overlap.
+"""
 TEXT = 12
 LONGEST_NAME = 24
 LETTER = 7.6
-"""No letter but the widest takes more room in a text of that size."""
+"""The width of a letter at that size; only the widest letter takes more."""
 LEAST_FOR_BARS = 60
 LEFT_OUT, TOOLTIP = {"defs", "desc", "title"}, "tooltip-overlay"
-"""Styles, scripts and what the scripts read: a page of ours holds none, and has its own sheet."""
+"""Styles, scripts and what the scripts read are left out: pages contain none, and have their own
+style sheet.
+"""
 
 
 @dataclass(frozen=True)
 class Point:
-    """`value` None: there is none, which is not the same as nought."""
+    """`value` is None where there is none, which differs from zero."""
 
     label: str
     value: float | None
 
 
 def bars(points: Sequence[Point], show: Callable[[float], str]) -> Markup:
-    """One bar for each point, the first on top; nothing where no point has a value. `show` writes
-    a value for people.
+    """One bar for each point, the first on top; empty where no point has a value. `show` formats a
+    value for people.
     """
     values = [point.value for point in reversed(points) if point.value is not None]
     if not values:
@@ -69,7 +73,7 @@ def bars(points: Sequence[Point], show: Callable[[float], str]) -> Markup:
 
 
 def _short(name: str) -> str:
-    """Cut where it would be wider than so many letters of middling width."""
+    """The text, shortened where it is wider than this number of letters of average width."""
     widths = list(
         accumulate(
             1.7 if letter in "MWmw%@" else 1.3 if letter.isupper() else 1.0 for letter in name
@@ -81,7 +85,7 @@ def _short(name: str) -> str:
 
 
 def _drawn(root: ET.Element) -> str:
-    """The table beside the chart says the same: whoever hears the page hears the table only."""
+    """Hidden from screen readers, because the table beside the chart says the same."""
     drawn, written = (
         root.iterfind(".//g[@class='bar']/rect"),
         root.iterfind(".//text[@class='value']"),

@@ -1,4 +1,4 @@
-"""The checker of the invariants leaves its result among the audits, where operators find it."""
+"""The checker of the invariants records its result among the audits, where operators find it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,8 +24,9 @@ async def record_check(
     broken: Sequence[str],
     started: datetime | None = None,
 ) -> Audit:
-    """`broken` are the rules that do not hold, in words, without ids of other tenants. `started`:
-    when the check began, by the database's clock; it answers what was asked for before.
+    """`broken` are the rules that do not hold, in words and without ids of other tenants. `started`
+    is the time at which the check began, by the database's clock; it answers the requests made
+    before.
     """
     details: dict[str, str | int] = {"purchases": purchases, "passed_over": passed_over}
     if broken:

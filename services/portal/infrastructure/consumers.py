@@ -1,6 +1,6 @@
-"""What the portal hears: every event of every purchase, and of vehicles and customers.
+"""What the portal consumes: every event of every purchase, and of vehicles and customers.
 
-Nothing here moves a purchase: each event takes its place in the timeline of its subject.
+Nothing here moves a purchase: each event is added to the timeline of its subject.
 """
 
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1
 OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
 
 BATCH_DELAY = 0.1
-"""Seconds a timeline may be late, so that the purchases it tells of are not slowed by it."""
+"""In seconds: how late a timeline may be, so that it does not slow the purchases it shows."""
 
 SHOWN = frozenset(
     {
@@ -71,7 +71,9 @@ SHOWN = frozenset(
         "expires_at",
     }
 )
-"""What a timeline tells of an event. The payment code is not among it: it is the buyer's alone."""
+"""The fields of an event that a timeline shows. The payment code is not among them, because it is
+for the buyer only.
+"""
 
 
 class Noted(EventData):

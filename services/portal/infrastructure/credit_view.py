@@ -1,4 +1,4 @@
-"""A buyer's credit as pages show it: what is free, and the request for more."""
+"""A buyer's credit as pages show it: the available credit, and the request for a higher limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any, Self
 @dataclass(frozen=True)
 class Credit:
     """Amounts in cents. `wanted_cents` is the limit of the last request that no new limit has
-    answered; `declined_at` is None while it waits for an answer.
+    answered; `declined_at` is None while the request waits for an answer.
     """
 
     limit_cents: int
@@ -38,7 +38,7 @@ class Credit:
         return price_cents <= self.available_cents
 
     def limit_for(self, price_cents: int) -> int:
-        """The limit with which a purchase at this price is covered."""
+        """The lowest limit that covers a purchase at this price."""
         return self.limit_cents + max(0, price_cents - self.available_cents)
 
 

@@ -1,4 +1,4 @@
-"""Dead letters as one tenant's operators see them. The actions are the command line's own."""
+"""Dead letters as one tenant's operators see them. The actions are those of the command line."""
 
 import asyncio
 import json
@@ -20,9 +20,8 @@ MOST_SHOWN = 50
 
 @dataclass(frozen=True)
 class Redriven:
-    """What became of letters that were sent to their queues again. `back`: those that were refused
-    again within WATCH_SECONDS. `kept`: those that were not sent, because their service would refuse
-    them at once.
+    """The result of a redrive. `back`: letters that were refused again within WATCH_SECONDS.
+    `kept`: letters that were not sent, because their service would refuse them at once.
     """
 
     sent: Sequence[DeadLetter]
@@ -48,10 +47,10 @@ class Group:
 
 
 class DeadLetterDesk:
-    """Each method is one look, which finds letters of the tenant and acts on them.
+    """Each method reads the queues once, finds the tenant's letters and acts on them.
 
-    A message that cannot be read names no tenant: the operators of the default one have it. Every
-    method raises DeadLetterError.
+    A message that cannot be read names no tenant, so it belongs to the default one's operators.
+    Every method raises DeadLetterError.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class DeadLetterDesk:
         self._url = rabbitmq_url
 
     async def listed(self, tenant_id: str) -> list[DeadLetter]:
-        """The oldest first."""
+        """The letters, oldest first."""
         return [each for each in await self._letters().listed() if _belongs_to(tenant_id, each)]
 
     async def find(self, tenant_id: str, service: str, letter_id: str) -> DeadLetter | None:
@@ -70,7 +69,7 @@ class DeadLetterDesk:
         return next(own, None)
 
     async def redrive(self, tenant_id: str, service: str, chosen: Choice) -> Redriven:
-        """Send the chosen ones to their queues again, and see whether they come back."""
+        """Redrive the chosen letters, and watch whether they come back."""
         letters = self._letters()
 
         def only(letter: DeadLetter) -> bool:
@@ -83,8 +82,8 @@ class DeadLetterDesk:
     async def reissue(
         self, tenant_id: str, service: str, letter_id: str, *, not_handled: bool
     ) -> tuple[DeadLetter, str]:
-        """The letter and its new id. Raises MayBeHandled unless `not_handled` says that no copy
-        of it was handled.
+        """Returns the letter and its new id. Raises MayBeHandled unless `not_handled` says that no
+        copy of it was handled.
         """
         only = partial(_belongs_to, tenant_id)
         sent = await self._letters().reissue(
@@ -95,7 +94,7 @@ class DeadLetterDesk:
     async def discard(
         self, tenant_id: str, service: str, letter_id: str, *, stranding: bool
     ) -> DeadLetter:
-        """Raises WouldStrand unless `stranding` says that this is meant."""
+        """Raises WouldStrand unless `stranding` confirms the consequence."""
         only = partial(_belongs_to, tenant_id)
         gone = await self._letters().discard(service, [letter_id], stranding=stranding, only=only)
         return gone[0]
@@ -110,7 +109,7 @@ class DeadLetterDesk:
 async def _returned(
     letters: DeadLetters, service: str, sent: Sequence[DeadLetter]
 ) -> list[DeadLetter]:
-    """Those that are dead letters again. What is tried several times comes back later."""
+    """The letters that are dead letters again. One that is tried several times comes back later."""
     ids = {(each.queue, each.id) for each in sent}
     back: list[DeadLetter] = []
     if not sent:
@@ -124,7 +123,7 @@ async def _returned(
 
 
 def grouped(letters: Sequence[DeadLetter]) -> list[Group]:
-    """By queue and error; the group of the oldest letter first."""
+    """Letters by queue and error; the group of the oldest letter is first."""
     groups: dict[tuple[str, str], list[DeadLetter]] = {}
     for letter in letters:
         groups.setdefault((letter.queue, letter.error), []).append(letter)
@@ -141,7 +140,7 @@ def grouped(letters: Sequence[DeadLetter]) -> list[Group]:
 
 
 def refused_at(letter: DeadLetter) -> datetime | None:
-    """When it was given up; None where it does not say."""
+    """When it was dead-lettered; None where the letter does not say."""
     try:
         at = datetime.fromisoformat(letter.refused_at)
     except ValueError:
@@ -150,7 +149,7 @@ def refused_at(letter: DeadLetter) -> datetime | None:
 
 
 def readable(letter: DeadLetter) -> str:
-    """Its body, indented where it is JSON."""
+    """The body of the letter, indented where it is JSON."""
     try:
         return json.dumps(json.loads(letter.body), indent=2, ensure_ascii=False)
     except ValueError:

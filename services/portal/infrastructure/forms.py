@@ -1,4 +1,4 @@
-"""What people type into fields, read as what they mean."""
+"""Reads numbers and amounts that people type into fields."""
 
 from services.portal.domain.amounts import cents_in
 from services.portal.infrastructure.i18n import marked
@@ -8,7 +8,7 @@ NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")
 
 
 class NotANumber(ValueError):
-    """`str(error)` is for the person; `field` is where it stands."""
+    """`str(error)` is the text for the user; `field` is the name of the field."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
@@ -16,7 +16,7 @@ class NotANumber(ValueError):
 
 
 def number_of(text: str, field: str) -> int | None:
-    """None where nothing was typed. Raises NotANumber."""
+    """None where the field is empty. Raises NotANumber."""
     text = text.strip()
     if not text:
         return None
@@ -26,7 +26,7 @@ def number_of(text: str, field: str) -> int | None:
 
 
 def cents_of(text: str, field: str) -> int | None:
-    """None where nothing was typed. Raises NotANumber."""
+    """None where the field is empty. Raises NotANumber."""
     if not text.strip():
         return None
     cents = cents_in(text)
@@ -36,5 +36,5 @@ def cents_of(text: str, field: str) -> int | None:
 
 
 def amount_of(cents: int) -> str:
-    """How `cents` stands in a field: `45900,00`."""
+    """The text of `cents` in a field: `45900,00`."""
     return f"{cents // 100},{cents % 100:02}"

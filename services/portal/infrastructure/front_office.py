@@ -1,4 +1,4 @@
-"""The pages of buyers and sellers, put together."""
+"""Wires the pages of buyers and sellers."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
-"""Events the services' relays gave up, as one tenant's operators see them: the services' own API,
-asked in the name of the one who is signed in.
+"""Events that the services' relays have given up, as one tenant's operators see them. The data
+comes from the services' own API, called in the name of the signed-in user.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ PATH = "/outbox/given-up"
 
 @dataclass(frozen=True)
 class GivenUpEvent:
-    """`behind`: how many events of its subject wait for it. `needs_new_id`: no inbox knows its id
-    any more. `of_purchase`: its subject is a purchase that has a timeline here.
+    """`behind` is the number of events of its subject that wait for it. `needs_new_id`: no inbox
+    knows its id any more. `of_purchase`: its subject is a purchase that has a timeline here.
     """
 
     service: str
@@ -36,7 +36,7 @@ class GivenUpEvent:
 
 @dataclass(frozen=True)
 class GivenUpEvents:
-    """`more`: how many others there are. `silent`: the services that did not answer."""
+    """`more` is the number of others. `silent` lists the services that did not answer."""
 
     shown: list[GivenUpEvent] = field(default_factory=list)
     more: int = 0
@@ -49,7 +49,7 @@ class GivenUpDesk:
         self._peers = peers
 
     async def listed(self, user: User, services: Iterable[str]) -> GivenUpEvents:
-        """Of these services, asked side by side; each one's oldest first."""
+        """The events of these services, called concurrently; the oldest of each service first."""
         names = list(services)
         answers = await asyncio.gather(*(self._asked(user, name) for name in names))
         found = {name: body for name, body in zip(names, answers, strict=True) if body is not None}
@@ -71,7 +71,7 @@ class GivenUpDesk:
     async def send_again(
         self, user: User, service: str, event_id: UUID, *, not_handled: bool
     ) -> Any:
-        """What the service answers. Raises PeerUnavailable, PeerRefusal."""
+        """Returns the service's answer. Raises PeerUnavailable, PeerRefusal."""
         path = f"{PATH}/{event_id}/send-again"
         body = {"not_handled": not_handled}
         return (await self._peers.send(user, service, "POST", path, body)).body

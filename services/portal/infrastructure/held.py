@@ -1,4 +1,4 @@
-"""A form that was sent when its session had ended: what was typed is kept through signing in."""
+"""A form that was sent after its session had ended: the input is kept through the sign-in."""
 
 import json
 from dataclasses import dataclass
@@ -11,21 +11,23 @@ from services.portal.infrastructure.sessions import CSRF_FIELD, local_path
 
 HELD_FIELD = "held"
 MAX_HELD = 50_000
-"""Characters; a longer form is typed again."""
+"""In characters. The user has to type a longer form again."""
 OF_PASSWORDS = "password"  # a part of the names of their fields
 
 
 @dataclass(frozen=True)
 class Held:
-    """`path`: where the form was sent to. `fields`: names and values, without the CSRF token."""
+    """`path` is the address the form was sent to. `fields` are names and values, without the CSRF
+    token.
+    """
 
     path: str
     fields: tuple[tuple[str, str], ...]
 
     @classmethod
     async def of(cls, request: Request) -> Self | None:
-        """None for what cannot be kept: files, which the browser sends once, and passwords, which
-        do not belong into a page.
+        """None for a form that cannot be kept: files, which a browser sends only once, and
+        passwords, which must not be in a page.
         """
         form = (await request.form()).multi_items()
         typed = [(name, value) for name, value in form if name != CSRF_FIELD]
@@ -36,7 +38,7 @@ class Held:
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """What `text` wrote; None for anything else, and for a path that is not ours."""
+        """Reads what `text` wrote. None for anything else, and for a path outside of the portal."""
         try:
             path, fields = json.loads(text)
             pairs = tuple((str(name), str(value)) for name, value in fields)
@@ -52,8 +54,8 @@ class Held:
 
 
 def is_same_origin(request: Request) -> bool:
-    """Whether a page of ours sent the form, as browsers say it. A form of another site is not kept:
-    whoever signs in would send on what a stranger has typed.
+    """Whether a page of the portal sent the form, according to the browser. A form of another site
+    is not kept: the user who signs in would send what a stranger has typed.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -63,6 +65,6 @@ def is_same_origin(request: Request) -> bool:
 
 
 def page_of(request: Request) -> str:
-    """The page of ours on which the form stands."""
+    """The portal's page that contains the form."""
     place = urlsplit(request.headers.get("referer", "/"))
     return local_path(place._replace(scheme="", netloc="").geturl())

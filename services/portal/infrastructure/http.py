@@ -43,9 +43,11 @@ log = structlog.get_logger(__name__)
 
 HEALTH_SECONDS = 2.0
 LATENCY_LIMIT_MS = 100.0
-"""A database whose mean is above is slow."""
+"""The database is slow when its mean latency is above this."""
 HEARD_WITHIN_SECONDS = 5.0
-"""A purchase just made is known to orders first: its stream waits so long for the first event."""
+"""Orders knows a new purchase before the portal does, so its stream waits this long for the first
+event.
+"""
 LookUp = Annotated[str | None, Query(max_length=100)]
 
 
@@ -65,7 +67,7 @@ class Endpoints:
             async with asyncio.timeout(HEALTH_SECONDS):
                 await ping(self._transactions.engine)
             latency = time.perf_counter() - started
-        except Exception as error:  # whatever is wrong with it
+        except Exception as error:  # any error of the database
             log.warning("database unreachable", error=type(error).__name__)
         readiness: Readiness = request.app.state.readiness
         mean = readiness.latency.mean()
@@ -149,7 +151,9 @@ class Endpoints:
             await asyncio.sleep(0.1)
 
     async def viewing(self, request: Request, caller: Caller, purchase: Purchase) -> MayView:
-        """Raises PurchaseNotFound: a token may know a user of minutes ago."""
+        """Raises PurchaseNotFound. The user of a token is read again, because the token may be
+        minutes old.
+        """
         found = None if caller.until else await sessions_of(request).find(request)
         may_see = may_read(purchase)
         may_view = by_session(found[0].id, may_see) if found else by_token(caller, may_see)

@@ -66,7 +66,7 @@ class SessionNeeded(Refusal):
 
 
 class SignIns:
-    """Signing in, for the JSON API and for the page alike."""
+    """Signing in, for the JSON API and for the page."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class SignIns:
         self._passwords = passwords
 
     async def enter(self, request: Request, email: str, password: str) -> tuple[User, NewSession]:
-        """The user and his new session. Raises SignInRefused, TooManyAttempts."""
+        """Returns the user and the new session. Raises SignInRefused, TooManyAttempts."""
         token = secrets.token_urlsafe(32)
         browser = sessions_of(request).browser_of(request) or secrets.token_urlsafe(32)
         user = await sign_in(
@@ -174,8 +174,8 @@ class Endpoints:
 
 
 def address_of(request: Request) -> str:
-    """Whom sign-ins from here are counted for: an IPv4 address, or the /64 that one party has of
-    IPv6.
+    """The address that sign-in attempts count against: an IPv4 address, or the /64 of an IPv6
+    address, because one party has all of it.
     """
     host = request.client.host if request.client else ""
     try:
@@ -188,7 +188,7 @@ def address_of(request: Request) -> str:
 
 
 async def _signed_in(request: Request) -> tuple[Session, User]:
-    """Sessions are for the browser that holds them: a bearer token is not enough."""
+    """Sessions belong to the browser that holds them, so a bearer token is not enough."""
     sessions = sessions_of(request)
     found = await sessions.find(request)
     if found is None:

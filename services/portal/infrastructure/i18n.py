@@ -1,7 +1,7 @@
-"""The portal's languages: catalogues in `locales/`, and which language a visitor gets.
+"""The portal's languages: the catalogues in `locales/`, and the choice of a visitor's language.
 
-`python -m services.portal.infrastructure.i18n` brings the catalogues up to date with the templates
-and the code; what is new stands in them untranslated then, and a test says so.
+`python -m services.portal.infrastructure.i18n` updates the catalogues from the templates and the
+code. New texts are untranslated at first, and a test reports them.
 """
 
 import sys
@@ -25,20 +25,20 @@ CATALOGUES = FOLDER / "locales"
 TRANSLATED = tuple(locale for locale in LOCALES if locale != SOURCE)
 LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
 REGIONS = {"en": "en", "pt": "pt_BR", "es": "es_UY"}
-"""How numbers, money and dates are written."""
+"""The regions whose formats are used for numbers, money and dates."""
 
 _METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
 
 
 def marked(message: str) -> str:
-    """A text that is translated later, where it is shown."""
+    """Marks a text that is translated later, where it is shown."""
     return message
 
 
 @cache
 def translations(locale: str) -> NullTranslations:
-    """Texts of `locale`, compiled from its catalogue; English is what the code itself says."""
+    """The translations of `locale`, from its catalogue. The code's own texts are English."""
     if locale == SOURCE:
         return NullTranslations()
     compiled = BytesIO()
@@ -48,7 +48,7 @@ def translations(locale: str) -> NullTranslations:
 
 
 def translated(text: str, locale: str) -> str:
-    """A text that was `marked` elsewhere, in `locale`."""
+    """The translation into `locale` of a text that was `marked` elsewhere."""
     return translations(locale).gettext(text) if text else ""
 
 
@@ -59,7 +59,7 @@ def catalogue(locale: str) -> Catalog:
 
 
 def choose(*wanted: str | None, accept_language: str = "") -> str:
-    """The first of `wanted` that there is, else what the browser likes best, else English."""
+    """The first available of `wanted`, else the one that the browser prefers, else English."""
     for locale in wanted:
         if locale in LOCALES:
             return locale
@@ -88,7 +88,7 @@ def _path(locale: str) -> Path:
 
 
 def update() -> Iterator[str]:
-    """Rewrite the catalogues: new texts in, unused ones out. Yields what is left to translate."""
+    """Rewrite the catalogues: add new texts, remove unused ones. Yields what is untranslated."""
     for locale in TRANSLATED:
         known = Catalog(
             locale,

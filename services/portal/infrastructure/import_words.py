@@ -1,4 +1,4 @@
-"""What is wrong with a file of vehicles, in words: of the file as a whole, and of its rows."""
+"""Texts for what is wrong with a file of vehicles, as a whole and in its rows."""
 
 from collections.abc import Callable, Mapping
 
@@ -64,7 +64,9 @@ WHOLE: Mapping[str, str] = {
 }
 """Why an import failed as a whole."""
 SAID = "refused"
-"""The code of an error of before, when only its words were kept: the parameter `sentence`."""
+"""The code of errors from before there were codes: only their text was stored, which is the
+parameter `sentence`.
+"""
 
 
 def file_text(refused: FileRefused, locale: str) -> str:
@@ -72,7 +74,7 @@ def file_text(refused: FileRefused, locale: str) -> str:
 
 
 def whole_text(reason: str, locale: str) -> str:
-    """`reason` is a code, or a sentence of a submission of before."""
+    """`reason` is a code, or a sentence where an earlier release wrote it."""
     return i18n.translated(WHOLE.get(reason) or FILE.get(reason) or reason, locale)
 
 
@@ -85,7 +87,7 @@ def row_text(error: RowError, locale: str) -> str:
 
 
 def column_name(column: str, locale: str) -> str:
-    """A column that we do not know keeps its name."""
+    """A column that the import does not know keeps its name."""
     return i18n.translated(COLUMNS.get(column, column), locale)
 
 

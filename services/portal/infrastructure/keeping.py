@@ -1,4 +1,4 @@
-"""What the portal tidies up by itself."""
+"""The portal's own clean-up."""
 
 from libs.messaging.database import Connection
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -12,8 +12,8 @@ AT_ONCE = 200
 
 
 def months(settings: PortalSettings) -> Maintain:
-    """Partitions of audits and timeline are made ahead and dropped behind, by whole months. Each
-    month has a transaction of its own.
+    """Partitions of audits and timeline are created ahead and dropped after their time, by whole
+    months. Each month has a transaction of its own.
     """
 
     async def maintain(connection: Connection) -> list[str]:
@@ -32,8 +32,8 @@ def months(settings: PortalSettings) -> Maintain:
 
 
 def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
-    """What is over goes: sessions, sign-in attempts, known places, tokens, and submissions that
-    nobody has begun. Users from before names were looked for become findable by theirs.
+    """Expired rows are deleted: sessions, sign-in attempts, known places, tokens, and submissions
+    that nobody has begun. Users from before the index of names are added to it.
     """
 
     async def forget(uow: PortalUnitOfWork) -> bool:

@@ -1,4 +1,4 @@
-"""A KPI's values as people see them: a chart, the same as a table, or one figure."""
+"""A KPI's values as people see them: a chart with the same values as a table, or one figure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ MOST_BARS = 12
 
 @dataclass(frozen=True)
 class KpiView:
-    """`points` are charted; none where no chart says anything. `units`: of the columns, as kpis
-    tells them; `unit`: of the charted values. `rows` are what the chart shows, or more where it
-    cannot show all. `trouble`: why there is nothing to show.
+    """`points` are charted; empty where a chart says nothing. `units` are those of the columns, as
+    kpis states them; `unit` is that of the charted values. `rows` are the charted rows, or more
+    where the chart cannot show all. `trouble` says why there is nothing to show.
     """
 
     id: str
@@ -33,13 +33,13 @@ class KpiView:
 
 
 def months_until(last: date, count: int) -> list[str]:
-    """`2026-11` and those before it, the oldest first."""
+    """This month, as in `2026-11`, and those before it, the oldest first."""
     ends = last.year * 12 + last.month - 1
     return [f"{n // 12:04}-{n % 12 + 1:02}" for n in range(ends - count + 1, ends + 1)]
 
 
 def unit_of(column: str) -> str:
-    """What a column's name says: `cents`, `seconds`, `percent`, or nothing in particular."""
+    """The unit that a column's name states: `cents`, `seconds`, `percent`, or an empty text."""
     return next((unit for unit in ("cents", "seconds", "percent") if column.endswith(unit)), "")
 
 
@@ -48,12 +48,12 @@ def asks_for_month(kpi: Mapping[str, Any]) -> bool:
 
 
 def is_figure(value: Mapping[str, Any]) -> bool:
-    """Whether it is one number: it can be followed over months then."""
+    """Whether it is one number, which can be shown over months."""
     return len(value["rows"]) == 1 and len(value["rows"][0]) == 1
 
 
 class Calendar(Protocol):
-    """Says months, and the column they stand in, for people."""
+    """Names of months, and of the column that holds them, for people."""
 
     def month(self, month: str) -> str: ...
 
@@ -63,7 +63,7 @@ class Calendar(Protocol):
 def over_months(
     kpi: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], calendar: Calendar
 ) -> KpiView:
-    """`values` of one number each, by month; as a Speaker says them."""
+    """`values` of one number each, by month; as a Speaker formats them."""
     first = next(iter(values.values()))
     numbers = {
         calendar.month(month): number_in(each["rows"][0][0]) for month, each in values.items()
@@ -82,8 +82,8 @@ def over_months(
 
 
 def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
-    """A bar for each row, named by its words, as long as its last number; no chart where rows
-    have no name, or are too many. `value` as a Speaker says it.
+    """A bar for each row, named by its texts, as long as its last number. There is no chart where
+    rows have no name, or are too many. `value` is as a Speaker formats it.
     """
     columns, rows = value["columns"], value["rows"]
     points = [_point(row) for row in rows]
@@ -102,7 +102,7 @@ def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
 
 
 def number_in(cell: Cell) -> float | None:
-    """Postgres' decimals come as text."""
+    """Postgres' decimals arrive as text."""
     if cell is None or isinstance(cell, bool):
         return None
     try:

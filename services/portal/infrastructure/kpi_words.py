@@ -1,4 +1,4 @@
-"""What KPIs are called for people: names of those shipped, of columns, and of values in them."""
+"""Names of KPIs for people: of shipped KPIs, of columns, and of values in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ SHIPPED = (
     marked("New customers"),
     marked("Customers who registered in the month."),
 )
-"""Names and descriptions as kpis ships them."""
+"""Names and descriptions of the KPIs that kpis ships."""
 
 COLUMNS = {
     "month": marked("Month"),
@@ -54,7 +54,7 @@ COLUMNS = {
     "min": marked("Least"),
     "max": marked("Most"),
 }
-"""By the column's name without its unit."""
+"""Names of columns, by the column's name without its unit."""
 
 VALUES = {
     "sold": marked("sold"),
@@ -66,17 +66,18 @@ VALUES = {
     "withdrawn": marked("withdrawn"),
 }
 SPOKEN = frozenset({"outcome", "status"})
-"""Columns whose words are ours, and not somebody's make or model."""
+"""Columns whose values are the system's words and are translated; others hold a make or a model.
+"""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Says in one language what kpis answers in its own words."""
+    """Puts the answers of kpis into one language."""
 
     locale: str
 
     def __call__(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """The value of a KPI with its columns and words as people say them."""
+        """The value of a KPI with its columns and texts in the language of people."""
         columns = value["columns"]
         return {
             **value,

@@ -1,4 +1,4 @@
-"""Mail without a mail server: for a machine of one's own."""
+"""Mail without a mail server, for a developer's machine."""
 
 import sys
 from typing import TextIO
@@ -7,8 +7,8 @@ from services.portal.application.ports import Mail
 
 
 class ConsoleMail:
-    """Writes each message to standard output instead of sending it. Whoever reads that output can
-    use the links in it. It names the user by id: an e-mail address belongs in no log.
+    """Writes each message to standard output instead of sending it. Every reader of that output can
+    use its links. A message names the user by id, because an e-mail address must not be in a log.
     """
 
     def __init__(self, output: TextIO | None = None) -> None:

@@ -1,8 +1,8 @@
-"""Where each service and each event stands in the drawing of the choreography.
+"""The positions of services and events in the drawing of the choreography.
 
-Services stand in one row, in the order of a purchase. The way forward runs in lanes above them,
-the way back and mere views in lanes below. A lane holds edges side by side, never on top of each
-other, so no two labels can meet.
+Services stand in one row, in the order of a purchase. The way forward runs in lanes above them, the
+compensation and the views in lanes below. Edges in one lane stand side by side and never overlap,
+so no two labels can meet.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ LANE_GAP = 16
 CORNER = 10
 SEVERAL, SINGLE = marked("# events"), marked("1 event")
 MOST_LINES = 3
-"""An edge names no more events than this; with more it says how many."""
+"""The most events that an edge names; an edge with more shows their number."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """What one service hears of another in one kind of step: an event and its queue each."""
+    """What one service consumes from another in one kind of step: events, each with its queue."""
 
     source: str
     target: str
@@ -42,7 +42,7 @@ class Edge:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """One for each line: types of events, or how many there are (`SEVERAL`, `SINGLE`)."""
+        """The lines of the label: types of events, or their number (`SEVERAL`, `SINGLE`)."""
         if self.step is Step.VIEW or len(self.events) > MOST_LINES:
             count = len(self.events)
             return (f"{count} events" if count > 1 else "1 event",)
@@ -60,7 +60,7 @@ class Node:
 
 @dataclass(frozen=True)
 class DrawnEdge:
-    """`path` is SVG's; the labels stand in lines from `label_y` on, centred at `label_x`."""
+    """`path` is SVG's. The label's lines begin at `label_y` and are centred at `label_x`."""
 
     edge: Edge
     path: str
@@ -78,7 +78,7 @@ class Drawing:
 
 @dataclass
 class _Lane:
-    """`taken` are columns between which an edge of it runs."""
+    """`taken` are the columns between which one of its edges runs."""
 
     taken: list[tuple[int, int]] = field(default_factory=list)
     lines: int = 0
@@ -88,7 +88,7 @@ class _Lane:
 
 
 def edges_of(choreography: Choreography) -> list[Edge]:
-    """One for each pair of services and kind of step, in the order of the participants."""
+    """One edge for each pair of services and kind of step, in the order of the participants."""
     found: dict[tuple[str, str, Step], list[str]] = {}
     for publisher in choreography.participants:
         for event in publisher.publishes:
@@ -122,7 +122,7 @@ def draw(names: Sequence[str], edges: Sequence[Edge]) -> Drawing:
 
 
 def _lanes(edges: Sequence[Edge], column: dict[str, int]) -> list[tuple[_Lane, list[Edge]]]:
-    """Short edges lie next to the services, long ones around them."""
+    """Short edges lie next to the services, long ones further out."""
 
     def span(edge: Edge) -> int:
         return abs(column[edge.source] - column[edge.target])
@@ -142,16 +142,16 @@ def _lanes(edges: Sequence[Edge], column: dict[str, int]) -> list[tuple[_Lane, l
 
 
 def _height(lane: _Lane) -> int:
-    """Each line of a label, and one below for the figures."""
+    """The lines of a label, and one line below for the figures."""
     return (lane.lines + 1) * LINE + LANE_GAP
 
 
 def _ports(
     lanes: Sequence[tuple[_Lane, list[Edge]]], column: dict[str, int]
 ) -> dict[tuple[str, str], int]:
-    """Where on its service's side each edge begins and ends, by (edge, service): those that go
-    left stand left of those that go right, and outer lanes nearer the middle, so that edges of
-    one service never cross each other.
+    """Where each edge begins and ends on its service's side, by (edge, service). Edges to the left
+    stand left of those to the right, and outer lanes stand nearer the middle, so that edges of one
+    service never cross each other.
     """
     sides: dict[str, list[tuple[bool, int, str]]] = {}
     for number, (_, members) in enumerate(lanes):
@@ -170,7 +170,9 @@ def _ports(
 def _drawn(
     edge: Edge, ports: dict[tuple[str, str], int], side: int, level: int, *, label_y: int
 ) -> DrawnEdge:
-    """Out of the source's side, along the lane, into the target's side, with round corners."""
+    """The path leaves the source's side, follows the lane and enters the target's side, with round
+    corners.
+    """
     start, end = ports[edge.id, edge.source], ports[edge.id, edge.target]
     across = CORNER if end > start else -CORNER
     down = CORNER if level > side else -CORNER

@@ -1,4 +1,4 @@
-"""The choreography as people see it: the drawing, with what the broker counts on its edges."""
+"""The choreography as people see it: the drawing, with the broker's figures on its edges."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from services.portal.infrastructure.probes import Refusals
 
 @dataclass(frozen=True)
 class Traffic:
-    """One event on its way to one service. `state` is None where the broker does not say; the
-    service gave `refused` messages up since it started.
+    """One event on its way to one service. `state` is None where the broker does not report it;
+    `refused` is the number of messages that the service has given up since it started.
     """
 
     event: str
@@ -46,7 +46,7 @@ class EdgeView:
 
     @property
     def rate(self) -> float:
-        """Messages a second that arrive."""
+        """Messages that arrive per second."""
         return sum(each.state.arriving for each in self.traffic if each.state is not None)
 
     @property
@@ -60,7 +60,7 @@ class EdgeView:
 
 @dataclass(frozen=True)
 class NodeView:
-    """`dead`: messages among the service's dead letters; None where the broker does not say.
+    """`dead` is the number of the service's dead letters; None where the broker does not report it.
     `silent`: the service does not answer.
     """
 
@@ -75,8 +75,8 @@ class NodeView:
 
 @dataclass(frozen=True)
 class MapView:
-    """`table` has every event, also those that the drawing leaves out; it has no service that
-    none of its edges meets.
+    """`table` has every event, also those that the drawing leaves out. A service without an edge is
+    left out of the map.
     """
 
     width: int
@@ -93,7 +93,7 @@ def map_view(
     *,
     with_views: bool,
 ) -> MapView:
-    """`queues` are by name; what they and `refusals` do not know is left open."""
+    """`queues` are by name. A value missing from them and from `refusals` is None."""
     edges = edges_of(choreography)
     shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
     heard = {name for edge in shown for name in (edge.source, edge.target)}

@@ -1,4 +1,4 @@
-"""The header's entries: who sees which."""
+"""The entries of the header, and the roles that see them."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.portal.infrastructure.i18n import marked
 
 @dataclass(frozen=True)
 class Entry:
-    """`roles`: any of them sees it; none: everyone, signed in or not."""
+    """A user with any of `roles` sees it. Without roles everyone sees it, signed in or not."""
 
     path: str
     label: str

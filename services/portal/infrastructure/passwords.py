@@ -1,4 +1,4 @@
-"""Argon2id, off the event loop, a few at a time: each takes 64 MiB and tens of milliseconds."""
+"""Argon2id in threads, a few at a time: each hash takes 64 MiB and tens of milliseconds."""
 
 import asyncio
 

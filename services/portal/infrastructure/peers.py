@@ -1,4 +1,4 @@
-"""The other services, called in the name of the one who is signed in."""
+"""The other services, called in the name of the signed-in user."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,7 +25,9 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
 IN_FLIGHT = "idempotency-key-in-flight"
 IN_FLIGHT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Seconds. An equal request is being worked on: its answer is ours too, as soon as there is one."""
+"""In seconds. While an equal request is being handled, the call waits for its answer, which then
+serves both.
+"""
 PROBLEM = MarketSettings.problem_prefix
 
 TokenFor = Callable[[User], Awaitable[str]]
@@ -41,12 +43,13 @@ VISITOR = User(
     password_hash="",  # nosec B106  # no hash matches it
     created_at=datetime.min.replace(tzinfo=UTC),
 )
-"""Whoever is not signed in, towards the services. He has no role: a token is enough to see what is
-for sale."""
+"""The caller of the services for a visitor who is not signed in. It has no role: a token is enough
+to see what is for sale.
+"""
 
 
 class PeerUnavailable(Exception):
-    """A service does not answer, or not sensibly: trying again later may help."""
+    """A service does not answer, or its answer makes no sense. A later attempt may succeed."""
 
     def __init__(self, service: str) -> None:
         super().__init__(service)
@@ -54,8 +57,8 @@ class PeerUnavailable(Exception):
 
 
 class PeerRefusal(Exception):
-    """A service said no. `fields`: what is wrong with which input; `` stands for the whole.
-    `code` is the last part of the problem's type.
+    """A service refused. `fields` says what is wrong with each input; the empty name stands for the
+    whole. `code` is the last part of the problem's type.
     """
 
     def __init__(self, status: int, code: str, fields: Mapping[str, Said]) -> None:
@@ -67,8 +70,8 @@ class PeerRefusal(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """A 2xx answer. `version`: of its ETag, to send as `If-Match`. `replayed`: it was given before,
-    to an earlier request with the same key.
+    """A 2xx answer. `version` comes from its ETag and is sent as `If-Match`. `replayed`: it was the
+    answer to an earlier request with the same key.
     """
 
     body: Any
@@ -78,12 +81,14 @@ class Reply:
 
 @cache
 def trusted() -> SSLContext:
-    """Whose certificates are believed. Read once: that takes longer than many a request."""
+    """The trusted certificates. They are read once, because reading takes longer than many
+    requests.
+    """
     return httpx.create_ssl_context()
 
 
 def trusted_with(management_url: str) -> SSLContext:
-    """As `trusted`, and the authorities in the `cafile` of this URL. Raises StartFailure."""
+    """Like `trusted`, with the authorities in the `cafile` of this URL. Raises StartFailure."""
     cafile = parse_management_url(management_url).cafile if management_url else None
     if cafile is None:
         return trusted()
@@ -97,7 +102,7 @@ def trusted_with(management_url: str) -> SSLContext:
 
 
 class Peers:
-    """`addresses`: of the services by name. `transport`: in place of the network, in tests."""
+    """`addresses` are those of the services by name. `transport` replaces the network in tests."""
 
     def __init__(
         self,
@@ -111,7 +116,7 @@ class Peers:
         self._client = httpx.AsyncClient(
             transport=transport,
             verify=trusted(),
-            trust_env=False,  # a proxy of the machine's environment does not lead to the services
+            trust_env=False,  # a proxy in the machine's environment does not lead to the services
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         )
 
@@ -126,7 +131,7 @@ class Peers:
     async def try_get(
         self, user: User | None, service: str, path: str, **params: Any
     ) -> Reply | None:
-        """For what a page can do without: None where it cannot be had."""
+        """For data that a page can do without: None where it is not available."""
         try:
             return await self.get(user, service, path, **params)
         except (PeerUnavailable, PeerRefusal):
@@ -143,7 +148,8 @@ class Peers:
         key: str = "",
         version: str = "",
     ) -> Reply:
-        """`key`: sent again with it, nothing happens twice. `version`: what it is based on.
+        """A request sent again with the same `key` has no second effect. `version` is the version
+        it is based on.
 
         Raises PeerUnavailable, PeerRefusal.
         """
@@ -172,7 +178,7 @@ class Peers:
             response = await self._client.request(
                 method, self._addresses[service] + path, headers=headers, **request
             )
-        except UnicodeEncodeError:  # a header that a form named: it is no version and no key
+        except UnicodeEncodeError:  # a header from a form: it is no valid version or key
             raise PeerRefusal(400, "bad-request", {"": Said("", "bad-request")}) from None
         except (httpx.HTTPError, KeyError) as error:
             log.warning("peer unavailable", peer=service, error=type(error).__name__)
@@ -182,7 +188,8 @@ class Peers:
 
 def _reply(service: str, response: httpx.Response) -> Reply:
     if response.status_code == 401 or response.status_code >= 500:
-        # 401: it does not know our keys yet. Nothing the one who is signed in could mend.
+        # 401: the service does not know the portal's keys yet. The signed-in user could not change
+        # that.
         log.warning("peer unavailable", peer=service, status=response.status_code)
         raise PeerUnavailable(service)
     try:
@@ -205,7 +212,7 @@ def _refusal(status: int, problem: Mapping[str, Any]) -> PeerRefusal:
 
 
 def _said(fault: Mapping[str, Any]) -> Said:
-    """Of a problem, or of one of its errors."""
+    """The text of a problem, or of one of its errors."""
     params = fault.get("params")
     known = params if isinstance(params, dict) else {}
     return Said(str(fault.get("message") or ""), str(fault.get("code") or ""), known)

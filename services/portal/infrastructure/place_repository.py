@@ -1,4 +1,4 @@
-"""Where users signed in from, in Postgres. The database's clock decides how long it counts."""
+"""Places of sign-ins, in Postgres. The database's clock decides how long each counts."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -12,7 +12,7 @@ from services.portal.infrastructure.tables import sign_in_places
 from services.portal.infrastructure.vault import Vault
 
 KNOWN = timedelta(days=180)
-"""A place is known so long after the last sign-in from there."""
+"""How long a place is known after the last sign-in from it."""
 
 
 class PostgresPlaces:

@@ -19,7 +19,7 @@ from services.portal.infrastructure.vault import Vault
 
 
 class PortalUnitOfWork(UnitOfWork):
-    """`compensations` are the event types that a timeline shows as going back."""
+    """`compensations` are the event types that a timeline shows as steps back."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How each service is doing, asked of the service itself: /ready and /metrics."""
+"""The state of each service, from the service itself: /ready and /metrics."""
 
 import asyncio
 from collections import Counter
@@ -13,9 +13,9 @@ TIMEOUT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class ServiceState:
-    """`alive`: its process answers. `ready`: it can do its work; `checks` say what keeps it from
-    it. Of the outbox: events waiting, the oldest one's age in seconds, how many failed before, and
-    how many of these a person has to decide about.
+    """`alive`: its process answers. `ready`: it can do its work; `checks` say what prevents it. Of
+    the outbox: how many events wait, the age of the oldest in seconds, how many have failed before,
+    and how many of these a person has to decide about.
     """
 
     name: str
@@ -30,7 +30,7 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class Refusals:
-    """`counts`: messages each queue's service gave up since its process started, by queue.
+    """`counts`: messages that each queue's service has given up since its process started.
     `silent`: the services that did not answer.
     """
 
@@ -46,18 +46,18 @@ class Probes:
         self._client = client
 
     async def states(self) -> list[ServiceState]:
-        """Of every service, asked side by side; one that does not answer is not `alive`."""
+        """The states of all services, called at once. One that does not answer is not `alive`."""
         return list(await asyncio.gather(*map(self._state, self._addresses)))
 
     async def lives(self, name: str) -> bool:
-        """Whether its process answers."""
+        """Whether the service's process answers."""
         try:
             return (await self._ask(name, "/health")).is_success
         except httpx.HTTPError:
             return False
 
     async def refusals(self) -> Refusals:
-        """Of every service, asked side by side."""
+        """The refusals of all services, called concurrently."""
         counts: Counter[str] = Counter()
         answers = await asyncio.gather(*map(self._refusals, self._addresses))
         for found in answers:
@@ -84,7 +84,7 @@ class Probes:
             return ServiceState(name, alive=await self.lives(name))
 
     async def _refusals(self, name: str) -> Counter[str] | None:
-        """None where it does not answer."""
+        """None where the service does not answer."""
         try:
             text = (await self._ask(name, "/metrics")).raise_for_status().text
         except httpx.HTTPError:
@@ -96,7 +96,9 @@ class Probes:
 
 
 def _counted(exposition: str, metric: str) -> Counter[str]:
-    """Of one counter, by queue. Only its own lines are parsed: there are hundreds of others."""
+    """The values of one counter, by queue. Only its own lines are parsed, because there are
+    hundreds of others.
+    """
     own = [line for line in exposition.splitlines() if line.startswith(metric)]
     counts: Counter[str] = Counter()
     for family in text_string_to_metric_families("\n".join([*own, ""])):

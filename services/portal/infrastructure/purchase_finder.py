@@ -1,7 +1,7 @@
-"""Purchases as the staff looks for them: by what somebody on the telephone can tell.
+"""Finds purchases for the staff by what a caller on the telephone can tell.
 
-Personal data is compared by the services that own it, through their keyed indexes, and comes back
-masked. Names are compared with those of the portal's own users.
+The services that own personal data compare it, through their keyed indexes, and return it masked.
+Names are compared with those of the portal's own users.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from services.portal.infrastructure.postgres import PortalUnitOfWork
 
 SHOWN = 25
 MOST_NAMED = 200
-"""People of one name whose purchases are looked for."""
+"""The most users of one name whose purchases are searched."""
 MOST_COUNTED = 99
 SIDE_BY_SIDE = 5
 BUYERS_SECONDS = 4.0
-"""A list without its buyers is shown sooner than one that waits for them."""
+"""The wait for the buyers of a list. After it the list is shown without them."""
 
 STUCK, ATTENTION = "stuck", "attention"
 QUIET: Mapping[str, timedelta] = {
@@ -44,7 +44,7 @@ _CODE = re.compile(r"[0-9A-Z]{16}")
 
 @dataclass(frozen=True)
 class Buyer:
-    """A customer's record, masked. `id` is the customer's; a text is None where it is unreadable.
+    """A customer's record, masked. `id` is the customer's; a text is None where it cannot be read.
     Amounts in cents.
     """
 
@@ -69,8 +69,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """`older`: there are others. `stuck`: how many are stuck in all, up to MOST_COUNTED. `down`:
-    services that did not answer. `exact`: the one purchase that was named by its number or code.
+    """`older`: there are more. `stuck` is the number of stuck purchases in all, up to MOST_COUNTED.
+    `down` are the services that did not answer. `exact` is the one purchase whose number or code
+    was typed.
     """
 
     rows: Sequence[Row]
@@ -82,7 +83,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Meaning:
-    """What was typed: ids of purchases, customers and vehicles, or words."""
+    """The meaning of what was typed: ids of purchases, customers and vehicles, or words."""
 
     of: Collection[UUID] | None = None
     words: Sequence[str] = ()
@@ -114,7 +115,7 @@ class PurchaseFinder:
         after: UUID | None,
         now: datetime,
     ) -> Found:
-        """`state`: STUCK, ATTENTION, a phase of purchases, or nothing. `quiet`: of QUIET."""
+        """`state` is STUCK, ATTENTION, a phase of purchases, or empty. `quiet` is one of QUIET."""
         meaning = await self._understood(user, typed)
         asking = await self._asking(user)
         sought = Sought(
@@ -151,7 +152,7 @@ class PurchaseFinder:
         return Found(rows, len(found) > SHOWN, stuck, list(down), exact)
 
     async def buyer(self, user: User, customer_id: UUID | None) -> Buyer | None:
-        """None where nobody can say."""
+        """None where it is not available."""
         return (await self._buyers(user, [customer_id])).known.get(customer_id or UUID(int=0))
 
     async def _understood(self, user: User, typed: str) -> _Meaning:
@@ -178,7 +179,7 @@ class PurchaseFinder:
         return await self._search(user, "customers", **body)
 
     async def _search(self, user: User, service: str, **body: str) -> list[UUID]:
-        """Raises PeerUnavailable; what cannot be such a thing finds nothing."""
+        """Raises PeerUnavailable. Text in the wrong form finds nothing."""
         try:
             reply = await self._peers.send(user, service, "POST", f"/{service}/search", body)
         except PeerRefusal:
@@ -194,7 +195,7 @@ class PurchaseFinder:
         return [UUID(reply.body["order_id"])]
 
     async def _named(self, user: User, name: str) -> list[UUID]:
-        """The customer records of the users of this name."""
+        """The customer records of the users with this name."""
         wanted = Wanted(words=words_of(name))
         if not wanted.words:
             return []
@@ -204,7 +205,9 @@ class PurchaseFinder:
         return [each.customer_id for each in found if each.customer_id is not None]
 
     async def _asking(self, user: User) -> "_Asking":
-        """Only operators may decide about money, and ask for what waits for a decision."""
+        """Only operators may decide about money, so only they may search for what waits for a
+        decision.
+        """
         if not user.may(OPERATOR):
             return _Asking()
         waiting = await self._attention.listed(user)

@@ -1,4 +1,6 @@
-"""A purchase as its page shows it: how far it came, and its events in lanes, one for a service."""
+"""A purchase as its page shows it: how far it has come, and its events in one lane for each
+service.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ STATES_AFTER = (
     "COMPLETED",
     "CLOSED",
 )
-"""What orders says once the step of the same place is done."""
+"""The state in orders after the step at the same place is done."""
 RESTING = frozenset({"AWAITING_PAYMENT", "COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
 FAILED = frozenset({"COMPENSATING", "FAILED", "CANCELLED"})
 CAN_CANCEL = frozenset(STATES_AFTER) - {"CLOSED"}
@@ -38,7 +40,7 @@ Mark = Literal["done", "now", "undone", ""]
 
 @dataclass(frozen=True)
 class Standing:
-    """What orders says of a purchase. Amounts in cents."""
+    """The state of a purchase in orders. Amounts in cents."""
 
     transaction_id: str
     state: str
@@ -62,12 +64,12 @@ class Standing:
 
     @property
     def rests(self) -> bool:
-        """Nothing happens before somebody does something."""
+        """Nothing happens until somebody acts."""
         return self.state in RESTING
 
     @property
     def has_failed(self) -> bool:
-        """It ended, or is about to end, without a sale: the vehicle can be bought anew."""
+        """It ended, or will end, without a sale: the vehicle can be bought again."""
         return self.state in FAILED
 
     @property
@@ -77,7 +79,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class CodeRecord:
-    """What payments says of a payment code. `reason`: why the last card was declined, if any."""
+    """A payment code as payments has it. `reason` says why the last card was declined, if
+    any.
+    """
 
     state: str
     declines: int
@@ -86,7 +90,9 @@ class CodeRecord:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Of an older release too, which ends a payment at the first declined card."""
+        """Also reads the answer of an older release, in which the first declined card ends a
+        payment.
+        """
         return cls(
             answer["state"],
             answer.get("declines", 0),
@@ -103,7 +109,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Event:
-    """`lane` counts from 1; `before` is the lane of the event before it. `ms` since the first."""
+    """`lane` counts from 1; `before` is the lane of the previous event. `ms` counts from the first
+    event.
+    """
 
     type: str
     service: str
@@ -117,7 +125,7 @@ class Event:
 
 
 def steps(state: str, heard: Collection[str]) -> list[Step]:
-    """`heard`: the types of the purchase's events, without version."""
+    """`heard` are the types of the purchase's events, without version."""
     if state in STATES_AFTER:
         last = STATES_AFTER.index(state)
         return [Step(label, _mark(place, last)) for place, (_, label) in enumerate(STEPS)]
@@ -129,7 +137,7 @@ def heard(moments: Sequence[Moment]) -> set[str]:
 
 
 def events(moments: Sequence[Moment], *, seen: int | None = None) -> list[Event]:
-    """In the order they happened. New are those beyond the position `seen`."""
+    """The events in the order they happened. Those after the position `seen` are new."""
     ordered = sorted(moments, key=lambda moment: (moment.occurred_at, moment.position))
     lanes = [lane_of(moment.service) for moment in ordered]
     return [

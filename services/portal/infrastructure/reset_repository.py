@@ -1,4 +1,6 @@
-"""Tokens of forgotten passwords, in Postgres: their hashes only, by the database's clock."""
+"""Tokens for forgotten passwords, in Postgres: only their hashes, with times by the database's
+clock.
+"""
 
 from datetime import timedelta
 from uuid import UUID

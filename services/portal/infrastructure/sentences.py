@@ -1,5 +1,5 @@
-"""What is wrong, said to people: a sentence for each code that a service or our own domain refuses
-with. What a service says in English is for programmers, and is not shown.
+"""Texts for people: a sentence for each code with which a service or the portal's domain refuses. A
+service's own English text is for programmers and is not shown.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ UNDER_WAY = marked("A call is under way at this moment. Try again in a few secon
 NOT_POSSIBLE = marked("That is not possible as things stand now.")
 FOREIGN = marked("This belongs to somebody else.")
 OTHERWISE = marked("That did not work. Check what you wrote, and try again.")
-"""Of a code that this version of the portal does not know."""
+"""The text for a code that this version of the portal does not know."""
 
 SENTENCES: Mapping[str, str] = {
     # any request
@@ -199,8 +199,8 @@ SENTENCES: Mapping[str, str] = {
 
 
 class Said(str):
-    """A refusal as it was said in English, with the code and the parameters by which a page says it
-    in the language of its reader.
+    """A refusal with its English text, and with the code and the parameters from which a page makes
+    the text in its reader's language.
     """
 
     __slots__ = ("code", "params")
@@ -215,7 +215,7 @@ class Said(str):
 
 
 def said(error: CodedError) -> Said:
-    """What our own domain refuses."""
+    """The text of a refusal by the portal's own domain."""
     return Said(str(error), error.code, error.params)
 
 
@@ -224,7 +224,7 @@ def money(cents: int, locale: str) -> str:
 
 
 def sentence(said: Said, locale: str) -> str:
-    """In the language of the reader. Parameters whose names end in `_cents` are money."""
+    """The text in the reader's language. Parameters whose names end in `_cents` are money."""
     text = translated(SENTENCES.get(said.code, OTHERWISE), locale)
     values = {
         name: money(value, locale)
@@ -234,5 +234,5 @@ def sentence(said: Said, locale: str) -> str:
     }
     try:
         return text % values
-    except KeyError:  # of a service older or newer than this portal
+    except KeyError:  # the service is older or newer than this portal
         return translated(OTHERWISE, locale)

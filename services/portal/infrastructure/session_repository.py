@@ -1,4 +1,4 @@
-"""Sessions, and attempts to begin one, in Postgres. The database's clock decides what is over."""
+"""Sessions and sign-in attempts, in Postgres. The database's clock decides what has expired."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -14,9 +14,9 @@ from services.portal.infrastructure.user_repository import user_of
 from services.portal.infrastructure.vault import Vault, token_hash
 
 UNUSED = timedelta(hours=2)
-"""A session nobody used for so long is over."""
+"""A session that was unused for this long has ended."""
 NOTED = timedelta(minutes=1)
-"""Use is written down no more often than this."""
+"""Use of a session is recorded at most once in this time."""
 
 LASTING = (sessions.c.expires_at > func.now()) & (sessions.c.last_seen_at > func.now() - UNUSED)
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext('sign-in'), hashtext(:key))")
@@ -91,7 +91,7 @@ class PostgresSessions:
         await self._connection.execute(query if but is None else query.where(sessions.c.id != but))
 
     async def forget_old(self) -> None:
-        """Those that are over, and attempts that no longer count."""
+        """Delete ended sessions, and attempts that no longer count."""
         await self._connection.execute(delete(sessions).where(~LASTING))
         await self._connection.execute(
             delete(sign_in_attempts).where(sign_in_attempts.c.at < func.now() - timedelta(hours=1))
@@ -105,7 +105,7 @@ class PostgresAttempts:
 
     async def over(self, email: str, address: str, limits: Attempts, window: timedelta) -> Over:
         keys = self._keys(email, address)
-        # Always in one order: two sign-ins never wait for each other in a circle.
+        # Always in one order, so that two sign-ins never deadlock.
         for key in sorted(keys.values()):
             await self._connection.execute(LOCK, {"key": key.hex()})
         account, of_address = (sign_in_attempts.c[name] == key for name, key in keys.items())
@@ -143,7 +143,7 @@ class PostgresAttempts:
     def _wait(
         self, limit: int, window: timedelta, *which: ColumnElement[bool]
     ) -> ColumnElement[timedelta]:
-        """Until the limit-th newest of these is older than `window`."""
+        """The time until the limit-th newest of these is older than `window`."""
         at = sign_in_attempts.c.at
         newest = (
             select(at + window - func.now())

@@ -37,7 +37,7 @@ BROWSER_COOKIE = "browser"
 BROWSER_SECONDS = 180 * 24 * 3600
 CSRF_HEADER = "X-CSRF-Token"
 CSRF = {"type": "apiKey", "in": "header", "name": CSRF_HEADER}
-"""What changes something and comes with the cookie of a session needs both."""
+"""A request that changes something and carries a session's cookie needs both."""
 CSRF_FIELD = "csrf_token"
 MAX_TOKEN = 100
 SIGN_IN = "/sign-in"
@@ -45,8 +45,8 @@ SIGN_IN = "/sign-in"
 
 @dataclass(frozen=True)
 class NewSession:
-    """`token` is the session's. `browser` tells the browser again the next time somebody signs in
-    there: it lets nobody in.
+    """`token` is the session's. `browser` identifies the browser at the next sign-in; it gives no
+    access.
     """
 
     token: str = field(repr=False)
@@ -54,7 +54,7 @@ class NewSession:
 
 
 class SignInRequired(Exception):
-    """The page is for those signed in; `back` is where to go afterwards."""
+    """The page is for signed-in users; `back` is where to go afterwards."""
 
     def __init__(self, back: str) -> None:
         super().__init__(back)
@@ -68,7 +68,7 @@ class WrongCsrfToken(Refusal):
 
 
 class Sessions:
-    """What the dependencies below find as `app.state.sessions`."""
+    """The sessions that the dependencies below find as `app.state.sessions`."""
 
     def __init__(
         self, transactions: Transactions[PortalUnitOfWork], settings: PortalSettings, vault: Vault
@@ -81,8 +81,8 @@ class Sessions:
 
     @property
     def session_cookie(self) -> str:
-        """Its name. Browsers take one that begins with `__Host-` from this host alone, over https:
-        no other host of the domain can put one of its own in its place.
+        """The name of the cookie. Browsers accept a name that begins with `__Host-` only from this
+        host and over https, so that no other host of the domain can replace it.
         """
         return self._prefix + SESSION_COOKIE
 
@@ -90,7 +90,7 @@ class Sessions:
         return request.cookies.get(self._prefix + name, "")
 
     async def find(self, request: Request) -> tuple[Session, User] | None:
-        """Looked up once for a request."""
+        """The session is looked up once for each request."""
         if not hasattr(request.state, "signed_in"):
             token = self._cookie(request, SESSION_COOKIE)
             request.state.signed_in = (
@@ -102,12 +102,12 @@ class Sessions:
         return found
 
     def csrf_token(self, request: Request) -> str:
-        """Bound to the session, or before one begins to the visitor."""
+        """The token is bound to the session, or to the visitor before a session begins."""
         token = self._cookie(request, SESSION_COOKIE) or self._visitor(request)
         return masked(self._vault.csrf_token(token))
 
     def csrf_token_of(self, token: str) -> str:
-        """Of a session that begins just now."""
+        """The token of a session that begins with this answer."""
         return masked(self._vault.csrf_token(token))
 
     async def check_csrf(self, request: Request) -> None:
@@ -120,7 +120,7 @@ class Sessions:
             raise WrongCsrfToken
 
     def begin(self, response: Response, session: NewSession) -> None:
-        """The browser keeps both tokens; scripts never see them."""
+        """Gives the browser both tokens, in cookies that scripts cannot read."""
         self._set(response, SESSION_COOKIE, session.token, self._seconds)
         self._set(response, BROWSER_COOKIE, session.browser, BROWSER_SECONDS)
 
@@ -135,7 +135,7 @@ class Sessions:
         return token if len(token) <= MAX_TOKEN else ""
 
     def remember_visitor(self, request: Request, response: Response) -> None:
-        """Set the cookie that the CSRF token of a page was bound to, where it was made just now."""
+        """Set the cookie that the page's CSRF token is bound to, where it is new."""
         fresh = getattr(request.state, "visitor", None)
         if fresh is not None:
             self._set(response, VISITOR_COOKIE, fresh, self._seconds)
@@ -162,7 +162,7 @@ class Sessions:
 
 
 class PortalAuthenticator(Authenticator):
-    """The JSON API takes a bearer token like every service, or the session of a page."""
+    """The JSON API accepts a bearer token like every service, or the session of a page."""
 
     def __init__(self, settings: PortalSettings, tokens: Tokens, sessions: Sessions) -> None:
         super().__init__(settings, tokens)
@@ -187,15 +187,15 @@ class PortalAuthenticator(Authenticator):
 
 
 def masked(secret: bytes) -> str:
-    """Another text each time: the length of a compressed page tells nothing of what is always in
-    it.
+    """A different text each time, so that the length of a compressed page reveals nothing about the
+    secret in it.
     """
     mask = secrets.token_bytes(len(secret))
     return (mask + _xor(mask, secret)).hex()
 
 
 def unmasked(text: str) -> bytes:
-    """Empty where it is no masked secret."""
+    """The secret; empty where the text is no masked secret."""
     try:
         raw = bytes.fromhex(text)
     except ValueError:
@@ -209,7 +209,7 @@ def _xor(one: bytes, other: bytes) -> bytes:
 
 
 def caller_for(user: User) -> Caller:
-    """The user as the JSON API knows its callers."""
+    """The user in the form that the JSON API uses for its callers."""
     return Caller(user.tenant_id, str(user.id), user.roles, user.customer_id)
 
 
@@ -219,7 +219,7 @@ def sessions_of(request: Request) -> Sessions:
 
 
 def csrf_token(request: Request) -> str:
-    """For the hidden field and the header of a page's forms."""
+    """The token for the hidden field and the header of a page's forms."""
     return sessions_of(request).csrf_token(request)
 
 
@@ -249,7 +249,7 @@ SessionIdDep = Annotated[UUID, Depends(_session)]
 
 
 def require_roles(*roles: str) -> User:
-    """A dependency: the user signed in, who has one of these roles; else Forbidden."""
+    """A dependency: the signed-in user, who has one of these roles; else Forbidden."""
 
     async def allowed(user: UserDep) -> User:
         if not user.may(*roles):
@@ -261,8 +261,8 @@ def require_roles(*roles: str) -> User:
 
 
 def to_sign_in(request: Request, error: Exception) -> Response:
-    """The answer to SignInRequired. A script asked for a piece of a page: the whole page goes
-    there, and comes back.
+    """The answer to SignInRequired. Where a script requested a part of a page, the whole page goes
+    to the sign-in and comes back.
     """
     if "HX-Request" in request.headers:
         page = urlsplit(request.headers.get("HX-Current-URL", "/"))
@@ -279,14 +279,14 @@ def _local(page: SplitResult) -> str:
 
 
 def local_path(place: str | None) -> str:
-    """Where to go after signing in: a path of ours, whatever was asked for."""
+    """A path of the portal to go to after signing in, whatever was requested."""
     parts = urlsplit((place or "").replace("\\", "/"))
     ours = not parts.scheme and not parts.netloc and parts.path.startswith("/")
     return parts._replace(fragment="").geturl() if ours and parts.path[1:2] != "/" else "/"
 
 
 def _back(request: Request) -> str:
-    """A page that can be shown again; after a form, where it stood."""
+    """A page that can be shown again; after a form, the page that contains it."""
     if request.method in READING:
         query = f"?{request.url.query}" if request.url.query else ""
         return request.url.path + query

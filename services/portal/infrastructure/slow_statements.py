@@ -1,4 +1,4 @@
-"""The statements of the services that take the database longest, as it measured them itself."""
+"""The services' statements that take the database longest, as the database measured them."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ _MISSING = {
     "42501": "no right to it",
     "55000": "the extension is not loaded",
 }
-"""SQLSTATEs of a server that does not measure statements, or was not told to show them."""
+"""SQLSTATEs of a server that does not measure statements, or does not show them to this role."""
 
 _LIST = re.compile(r"\$\d+(?:::\w+)?(?:\s*,\s*\$\d+(?:::\w+)?)+")
 _VALUE = re.compile(
@@ -29,7 +29,7 @@ _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 @dataclass(frozen=True)
 class SlowStatement:
-    """`seconds` are those of all `calls` together."""
+    """`seconds` is the total of all `calls`."""
 
     database: str
     statement: str
@@ -47,7 +47,7 @@ class SlowStatements:
         self._engine = engine
 
     async def listed(self) -> Sequence[SlowStatement] | None:
-        """The slowest on average first; None where the server does not measure them for us."""
+        """Slowest on average first; None where the server shows this role no measurements."""
         try:
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(_ASK)).all()
@@ -59,7 +59,7 @@ class SlowStatements:
 
 
 def slowest(found: Iterable[SlowStatement]) -> Sequence[SlowStatement]:
-    """Those that differ in the length of a list, or in values, count as one."""
+    """Statements that differ only in values, or in the length of a list, count as one."""
     merged: dict[tuple[str, str], SlowStatement] = {}
     for each in found:
         statement = masked(each.statement)
@@ -75,8 +75,8 @@ def slowest(found: Iterable[SlowStatement]) -> Sequence[SlowStatement]:
 
 
 def masked(statement: str) -> str:
-    """On one line, shortened, and without values: Postgres leaves some in when it has to forget
-    statements soon.
+    """The statement on one line, shortened, without values. Postgres leaves some values in when it
+    has to evict statements soon.
     """
     plain = _VALUE.sub("?", _COMMENT.sub(" ", statement))
     line = " ".join(_LIST.sub("$…", plain).split())

@@ -1,4 +1,4 @@
-"""Submissions in Postgres. What was handed in stays until it is through."""
+"""Submissions in Postgres. The content stays until the submission is finished."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,10 +18,10 @@ from services.portal.infrastructure.vault import Vault
 FILE = ("content", "sealed_content", "digest")
 COLUMNS = [column for column in submissions.c if column.name not in FILE]
 READY_FOR = timedelta(days=1)
-"""How long a submission waits for the word of who handed it in."""
+"""How long a submission waits until the person who handed it in starts it."""
 UNFINISHED = text("status <> 'FAILED'")
-"""As the index says it, word for word: with a value bound in its place Postgres finds the index
-only as long as it plans each statement anew.
+"""Exactly the condition of the index. With a bound value instead, Postgres would use the index only
+as long as it plans each statement anew.
 """
 
 
@@ -78,13 +78,14 @@ class PostgresSubmissions:
         return submission
 
     async def lock(self, tenant_id: str, submission_id: UUID) -> Submission:
-        """Its `errors` are empty: those added until `save` are new ones."""
+        """Its `errors` are empty; those added before `save` are new ones."""
         return await self._one(tenant_id, submission_id, for_update=True)
 
     async def save(self, submission: Submission) -> None:
         values = _progress(submission)
         if submission.finished_at is not None:
-            # Content is compared while it runs only: a digest that is no digest matches none.
+            # Content is compared only while a submission runs. A finished one has a digest that
+            # matches none.
             values |= {"content": None, "sealed_content": None, "digest": submission.id.bytes}
         values["due_at"] = func.now() + submission.pause
         await self._connection.execute(
@@ -125,7 +126,7 @@ class PostgresSubmissions:
         )
 
     async def forget_old(self) -> None:
-        """Those that nobody has begun."""
+        """Delete the submissions that nobody has begun."""
         await self._connection.execute(
             delete(submissions).where(
                 submissions.c.status == SubmissionStatus.READY,

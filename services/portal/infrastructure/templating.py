@@ -1,4 +1,4 @@
-"""Turns a template into an answer: in the visitor's language and theme, with a page's headers."""
+"""Renders a template as an answer, in the visitor's language and theme, with a page's headers."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"
 THEMES = ("light", "dark")
 FLASH_SECONDS = 60
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-"""Signs of units, the same in all languages of ours, and seconds."""
+"""Signs of units, the same in all languages of the portal, and their seconds."""
 MAX_FLASH = 500
 HEADERS = {
     "Content-Security-Policy": (
@@ -44,17 +44,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Of every answer of the portal's origin, that of a program's request too."""
+"""Headers of every answer of the portal's origin, also to a program's request."""
 FOR_TLS = {"Strict-Transport-Security": "max-age=31536000"}
-"""Also where TLS ends before it."""
+"""Also sent where TLS ends before the portal."""
 
 Tone = Literal["go", "wait", "back", "info"]
 
 
 @dataclass(frozen=True)
 class Flash:
-    """One sentence shown once, on the next page. `text` is in English or a refusal, shown
-    translated.
+    """One sentence that is shown once, on the next page. `text` is in English or a refusal, and is
+    shown translated.
     """
 
     text: str
@@ -62,7 +62,7 @@ class Flash:
 
 
 class _KeptFlash(BaseModel):
-    """A flash in its cookie."""
+    """The form of a flash in its cookie."""
 
     text: str
     tone: Tone
@@ -83,7 +83,7 @@ class _KeptFlash(BaseModel):
 
 
 def locale_of(request: Request, visitor: User | None) -> str:
-    """What was chosen on this device, else for the account, else by the browser."""
+    """The language chosen on this device, else for the account, else by the browser."""
     return i18n.choose(
         request.cookies.get(LOCALE_COOKIE),
         visitor.locale if visitor else None,
@@ -99,7 +99,7 @@ def render(
     status: int = 200,
     **context: Any,
 ) -> Response:
-    """A whole page. A flash that waited is shown and forgotten."""
+    """Render a whole page. A waiting flash is shown and deleted."""
     locale, sessions = locale_of(request, visitor), sessions_of(request)
     flash = _waiting(request)
     content = (
@@ -128,12 +128,12 @@ def render(
 
 
 def fragment(request: Request, template: str, visitor: User | None, **context: Any) -> str:
-    """A part of a page as text, to be sent by itself."""
+    """A part of a page as text, to be sent alone."""
     return environment(locale_of(request, visitor)).get_template(template).render(context)
 
 
 def redirect(to: str, flash: Flash | None = None) -> Response:
-    """See other, after a form; with a sentence for the page that comes."""
+    """Answers See Other after a form, with a sentence for the next page."""
     response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
     if flash:
         kept = base64.urlsafe_b64encode(_KeptFlash.of(flash).model_dump_json().encode()).decode()
@@ -168,7 +168,8 @@ def _filters(locale: str) -> Mapping[str, Any]:
     def money(cents: int | None) -> str:
         if cents is None:
             return "–"
-        # Spanish locales write BRL before it; the sign of the real is known all over its market.
+        # Spanish locales write BRL before the amount; the sign of the real is known in the whole
+        # market.
         return format_currency(cents / 100, "BRL", locale=region).replace("BRL", "R$")
 
     def number(value: float) -> str:
@@ -191,7 +192,9 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return format_timedelta(delta, add_direction=True, locale=region)
 
     def duration(ms: int) -> str:
-        """In two units at most: `750 ms`, `12.3 s`, `15 min 3 s`, `2 h 5 min`, `3 d 4 h`."""
+        """The duration in at most two units: `750 ms`, `12.3 s`, `15 min 3 s`, `2 h 5 min`, `3 d 4
+        h`.
+        """
         if abs(ms) < 10_000:
             return f"{number(ms)} ms"
         if abs(ms) < 60_000:
@@ -208,7 +211,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return charts.bars(points, partial(short, unit))
 
     def short(unit: str, value: float) -> str:
-        """A value beside its bar; money in whole reais."""
+        """The value beside a bar; money in whole reais."""
         if unit == "cents":
             return f"R$ {number(round(value / 100))}"
         if unit == "seconds":
@@ -250,7 +253,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
 
 
 def _waiting(request: Request) -> Flash | None:
-    """What the cookie says; nothing where it is not one of ours."""
+    """The flash in the cookie; None where the cookie is not the portal's."""
     try:
         raw = base64.urlsafe_b64decode(request.cookies.get(FLASH_COOKIE, ""))
         return _KeptFlash.model_validate_json(raw).flash
@@ -259,7 +262,7 @@ def _waiting(request: Request) -> Flash | None:
 
 
 def _here(request: Request) -> str:
-    """Where to come back to after a switch of language or theme."""
+    """The page to come back to after a change of language or theme."""
     if request.method != "GET":
         return "/"
     query = request.url.query

@@ -1,4 +1,4 @@
-"""Timelines in Postgres. A subject's row gives out the positions, so they commit in their order."""
+"""Timelines in Postgres. The subject's row assigns the positions, so they commit in order."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -55,8 +55,8 @@ class PostgresTimeline:
         self._facts.setdefault(fact.subject_id, []).append(fact)
 
     async def flush(self) -> None:
-        """Write what was noted. Subjects in the order of their ids: no two batches can lock them
-        in a circle.
+        """Write what was noted. Subjects are locked in the order of their ids, so that two batches
+        never deadlock.
         """
         if not self._facts:
             return
@@ -177,7 +177,7 @@ class PostgresTimeline:
         )
 
     async def positions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
-        """How far each of these has come; those nobody has heard of are left out."""
+        """The positions of these subjects; unknown ones are left out."""
         rows = await self._connection.execute(
             select(subjects.c.id, subjects.c.position).where(subjects.c.id.in_(list(ids)))
         )
@@ -212,7 +212,7 @@ RAISE = _raise()
 
 
 def _head(facts: Sequence[Fact]) -> dict[str, Any]:
-    """What these facts of one subject say about it; an older event never overrules a newer one."""
+    """What these facts of one subject say about it. An older event never overrules a newer one."""
     latest = max((fact for fact in facts if fact.state), key=lambda f: f.sequence, default=None)
     return {
         "id": facts[0].subject_id,
@@ -236,7 +236,7 @@ def _head(facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def _said(name: str, facts: Sequence[Fact]) -> Any:
-    """What the first fact that says it says; None where none does."""
+    """The value of the first fact that has one; None where none has."""
     return next((fact.details[name] for fact in facts if fact.details.get(name)), None)
 
 
@@ -250,7 +250,7 @@ def _instant(said: object) -> datetime | None:
 
 
 def _vehicle(facts: Sequence[Fact]) -> str | None:
-    """Of a purchase; a vehicle's own timeline has its name among its events."""
+    """The vehicle of a purchase. The timeline of a vehicle has the name among its events."""
     names = (_said("make", facts), _said("model", facts))
     return " ".join(map(str, names)) if facts[0].kind is Kind.PURCHASE and all(names) else None
 
@@ -267,7 +267,7 @@ def _conditions(sought: Sought) -> Iterator[ColumnElement[bool]]:
         since = sought.stuck_at - STUCK_AFTER
         pays = _is_in(AWAITING_PAYMENT)
         yield at.state != PurchaseState.COMPLETED
-        # A closed order without a seller has nobody to be paid.
+        # An order that closed without a seller owes nobody a payout.
         yield or_(at.state != PurchaseState.CLOSED, at.seller_id.is_not(None))
         yield or_(and_(pays, at.pays_until < since), and_(not_(pays), at.last_at < since))
     if sought.among is not None:
@@ -283,7 +283,7 @@ def _conditions(sought: Sought) -> Iterator[ColumnElement[bool]]:
 
 
 def _is_in(phase: str) -> ColumnElement[bool]:
-    """As `Purchase.phase` has it."""
+    """The condition that matches `Purchase.phase`."""
     at = subjects.c
     if phase == COMPENSATING:
         back = and_(at.state == PurchaseState.OPEN, at.turned_back)

@@ -1,4 +1,4 @@
-"""The tokens every service accepts: short ones, signed for a user by the key of the day."""
+"""The tokens that every service accepts: short-lived ones, signed for a user by the current key."""
 
 import time
 from collections.abc import Sequence
@@ -23,8 +23,9 @@ from services.portal.infrastructure.settings import PortalSettings
 
 ALGORITHM = "ES256"
 KNOWN_SECONDS = 5.0
-"""The keys are read again when they were read longer ago: rotated by another process, they are
-known here before the new one signs."""
+"""The keys are read again after this time, so that a key that another process made is known here
+before it signs.
+"""
 
 
 class Tokens:
@@ -39,7 +40,7 @@ class Tokens:
         self._read_at = float("-inf")
 
     async def mint(self, user: User, lifetime: timedelta | None = None) -> str:
-        """For this user, with the roles of this moment."""
+        """A token for this user, with the user's current roles."""
         now = utc_now()
         key = [key for key in await self._known() if key.is_readable and key.signs_from <= now][-1]
         claims: dict[str, Any] = {
@@ -56,7 +57,7 @@ class Tokens:
         return jwt.encode(claims, key.private_pem or b"", ALGORITHM, headers={"kid": str(key.id)})
 
     async def jwks(self) -> dict[str, Any]:
-        """The public halves of the keys whose tokens may still be good."""
+        """The public halves of the keys whose tokens may still be valid."""
         now = utc_now()
         return {
             "keys": [
@@ -67,14 +68,14 @@ class Tokens:
         }
 
     async def key(self, kid: str) -> PyJWK | None:
-        """As `libs.runtime.jwks.KeySet`, without asking ourselves over HTTP."""
+        """Like `libs.runtime.jwks.KeySet`, without an HTTP request to the portal itself."""
         for public in (await self.jwks())["keys"]:
             if public["kid"] == kid:
                 return PyJWK(public)
         return None
 
     async def load(self) -> None:
-        """Read the keys; one is made where there is none, or none that can be read."""
+        """Read the keys; make one where there is none, or none that can be read."""
         keys = await self._transactions.run(lambda uow: uow.keys.all())
         if not any(key.has_future for key in keys):
             first = partial(first_signing_key, make_key=make_key, now=utc_now())

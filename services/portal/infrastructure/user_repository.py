@@ -98,7 +98,7 @@ class PostgresUsers:
         return {row.id: self._vault.read_user(row.id, "name", row.name) for row in rows}
 
     async def index_names(self, limit: int) -> int:
-        """Make the keyed digests of names that have none yet; how many there were."""
+        """Make the keyed digests of names that have none yet. Returns how many there were."""
         rows = await self._connection.execute(
             select(users).where(users.c.name_words.is_(None)).limit(limit).with_for_update()
         )
@@ -150,7 +150,7 @@ class PostgresUsers:
 
 
 def user_of(row: RowMapping, vault: Vault) -> User:
-    """From a row of `users`, or of a join that begins with it."""
+    """The user of a row of `users`, or of a join that begins with it."""
     return User(
         id=row[users.c.id],
         tenant_id=row[users.c.tenant_id],

@@ -21,8 +21,8 @@ class Vault:
         self._index = index
 
     def seal_user(self, user_id: UUID, name: str, email: str) -> dict[str, Any]:
-        """The values of the columns, with those that find the user by name and by e-mail. Those of
-        what could not be read (it is empty) are left out: they stay.
+        """The values of the columns, and of those that find the user by name and by e-mail. A value
+        that could not be read (it is empty) is left out, so that its column does not change.
         """
         columns: dict[str, Any] = {}
         if name:
@@ -34,11 +34,11 @@ class Vault:
         return columns
 
     def read_user(self, user_id: UUID, column: str, sealed: bytes) -> str:
-        """Empty where it cannot be read: what is sealed never is."""
+        """A value is empty where it cannot be read. A sealed value is never empty."""
         return self._cipher.read(sealed, f"users.{column}:{user_id}") or ""
 
     def finds(self, row: RowMapping) -> bool | None:
-        """Whether the user is found by our key; None where the e-mail cannot be read."""
+        """Whether the current key finds the user; None where the e-mail cannot be read."""
         email = self.read_user(row["id"], "email", row["email"])
         return self.email_index(email) == bytes(row["email_index"]) if email else None
 
@@ -54,7 +54,7 @@ class Vault:
         return self._cipher.encrypt(content, _content(submission_id))
 
     def read_content(self, submission_id: UUID, sealed: bytes) -> bytes:
-        """Empty where it cannot be read: who handed it in is told that there is no row in it."""
+        """Empty where it cannot be read: the user is then told that the file has no rows."""
         try:
             return self._cipher.decrypt(sealed, _content(submission_id))
         except CannotDecrypt as error:
@@ -65,19 +65,19 @@ class Vault:
         return self._index.of(email, "users.email")
 
     def name_words(self, words: Iterable[str]) -> list[bytes]:
-        """Of words as `words_of` makes them."""
+        """The digests of words in the form that `words_of` makes."""
         return [self._index.of(word, "users.name") for word in sorted(words)]
 
     def attempt_index(self, kind: str, value: str) -> bytes:
-        """Of an e-mail or an address that tried to sign in."""
+        """The digest of an e-mail or an address from which a sign-in was tried."""
         return self._index.of(value, "sign_in_attempts", kind)
 
     def place_index(self, kind: str, value: str) -> bytes:
-        """Of a browser or an address that signed in."""
+        """The digest of a browser or an address from which somebody signed in."""
         return self._index.of(value, "sign_in_places", kind)
 
     def csrf_token(self, token: str) -> bytes:
-        """What a page of this session, or of this visitor, has to send back."""
+        """The token that a page of this session, or of this visitor, has to send back."""
         return self._index.of(token, "csrf")
 
 
@@ -86,5 +86,5 @@ def _content(submission_id: UUID) -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """A session's token as it is stored: who reads the table cannot sign in with it."""
+    """A session's token as it is stored. A reader of the table cannot sign in with it."""
     return hashlib.sha256(token.encode()).digest()

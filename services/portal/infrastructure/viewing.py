@@ -1,4 +1,4 @@
-"""Whether whoever opened an event stream may still see what it tells: asked again as it goes on."""
+"""Whether the reader of an event stream may still see it. The check is repeated while it runs."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ MayView = Callable[[PortalUnitOfWork], Awaitable[bool]]
 
 
 def by_session(session_id: UUID, may_see: Callable[[User], bool]) -> MayView:
-    """As long as the session lasts and its user may see it."""
+    """The reader may see it as long as the session lasts and its user may."""
 
     async def may_view(uow: PortalUnitOfWork) -> bool:
         user = await uow.sessions.holder(session_id)
@@ -28,7 +28,9 @@ def by_session(session_id: UUID, may_see: Callable[[User], bool]) -> MayView:
 
 
 def by_token(caller: Caller, may_see: Callable[[User], bool]) -> MayView:
-    """As long as the caller's token is good and its user is there, not shut out, and may see it."""
+    """The reader may see it as long as the token is valid and its user exists, is not disabled, and
+    may see it.
+    """
 
     async def may_view(uow: PortalUnitOfWork) -> bool:
         if caller.until is not None and time.time() > caller.until + LEEWAY_SECONDS:
@@ -42,7 +44,7 @@ def by_token(caller: Caller, may_see: Callable[[User], bool]) -> MayView:
 
 
 def may_read(purchase: Purchase) -> Callable[[User], bool]:
-    """The JSON API's rule for the timeline of this purchase, as a question about a user."""
+    """The JSON API's rule for the timeline of this purchase, as a condition on a user."""
 
     def may_see(user: User) -> bool:
         with suppress(DomainError):

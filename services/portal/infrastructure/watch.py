@@ -1,4 +1,4 @@
-"""Follows timelines as they grow: one query for all that are watched, five times a second."""
+"""Follows growing timelines: one query for all watched ones, five times a second."""
 
 import asyncio
 from collections import Counter
@@ -20,12 +20,13 @@ from services.portal.infrastructure.viewing import MayView
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0
-"""After its last event a purchase is followed a little longer: queues overtake each other."""
+"""A purchase is followed a little longer after its last event, because queues may overtake.
+"""
 TROUBLE = (*DATABASE_ERRORS, DBAPIError, PoolTimeout)
 
 
 class TimelineWatch:
-    """Runs while somebody watches. Works through any pooler: nothing listens for NOTIFY."""
+    """Runs while somebody watches. It works through any pooler, because it does not use NOTIFY."""
 
     def __init__(self, transactions: Transactions[PortalUnitOfWork]) -> None:
         self._transactions = transactions
@@ -43,10 +44,10 @@ class TimelineWatch:
         may_view: MayView,
         stopping: asyncio.Event,
     ) -> AsyncIterator[Moment | PurchaseState | None]:
-        """Each moment beyond the position `after`, as it comes; None after a second without one; at
-        the end of a purchase that is finished its state. Ends without one when `stopping` is set,
-        and within a second or two once `may_view` says no: nothing said after that is told. While
-        the database is away it waits.
+        """Yields each moment after the position `after`, as it comes; None after a second without
+        one; and the state of a purchase when it is finished. It ends without a state when
+        `stopping` is set, and within a second or two after `may_view` says no: nothing is yielded
+        after that. While the database is away it waits.
         """
         moved, finished = True, None
         async with self._watching(order_id):
@@ -117,8 +118,9 @@ async def _look(
     may_view: MayView,
     uow: PortalUnitOfWork,
 ) -> tuple[Timeline | None, bool]:
-    """What is beyond `after`, unless that is None; and whether it may be told. In this order: what
-    was read was said while it still might be seen.
+    """Returns what is after `after`, unless that is None, and whether the reader may see it. The
+    permission is checked after the events are read, so that every event shown was stored while
+    the reader might see it.
     """
     timeline = None if after is None else await uow.timeline.of(tenant_id, order_id, after)
     return timeline, await may_view(uow)

@@ -1,4 +1,4 @@
-"""Names for people of what the events, states and reasons are called on the wire."""
+"""Names for people for the events, states and reasons on the wire."""
 
 from typing import Literal
 
@@ -61,7 +61,7 @@ STAFF_STATES = {
     "FAILED": marked("Failed"),
     "CANCELLED": marked("Cancelled"),
 }
-"""What the staff calls a purchase's state: the step that comes next, or how it ended."""
+"""The staff's name of a purchase's state: the next step, or how the purchase ended."""
 
 WAITS_FOR = {
     "REQUESTED": marked("Waiting for the buyer's credit to be checked and reserved."),
@@ -119,7 +119,7 @@ PAYMENT_METHODS = (
         marked("Approved; should you give up, the refund works at the second try."),
     ),
 )
-"""What the sandbox of the payment provider can be asked to do: its token, a name, what happens."""
+"""What the sandbox of the payment provider can do: its token, a name, and what happens."""
 
 DOWN = {
     "orders": marked("The service orders is not answering just now. Nothing is lost: try again."),
@@ -168,7 +168,7 @@ def down_message(service: str) -> str:
 
 
 def refusal_message(refusal: PeerRefusal) -> str:
-    """The first of what it refuses."""
+    """The message of the first refusal."""
     return next(iter(refusal.fields.values()))
 
 
@@ -177,14 +177,14 @@ def staff_state(state: str) -> str:
 
 
 def waits_for(state: str, *, is_paying: bool, is_finished: bool) -> str:
-    """What an open purchase waits for, or how one that has ended did, in a sentence."""
+    """A sentence on what an open purchase waits for, or on how an ended one ended."""
     if is_finished and state in ENDED:
         return ENDED[state]
     return CHARGED if is_paying else WAITS_FOR.get(state, "")
 
 
 def event_name(event_type: str) -> str:
-    """`payment.processed.v1` -> `Paid`; an event not known here keeps its name."""
+    """`payment.processed.v1` -> `Paid`; an unknown event keeps its name."""
     name = event_type.rpartition(".v")[0] or event_type
     return EVENTS.get(name, name.replace("_", " "))
 
@@ -194,13 +194,13 @@ def state_name(state: str) -> str:
 
 
 def state_tone(state: str) -> str:
-    """The meaning of its colour: what is under way is waited for."""
+    """The meaning of the state's colour; a state that is under way counts as waiting."""
     return TONES.get(state, "wait")
 
 
 def reason(code: str | None, *, of_another: bool = False) -> str:
-    """A sentence; a reason not known here is shown as it came. `of_another`: for who reads of
-    another one's purchase.
+    """A sentence. An unknown reason is shown as it came. `of_another`: the reader sees somebody
+    else's purchase.
     """
     if of_another and code == "cancelled_by_buyer":
         return GAVE_UP

@@ -1,4 +1,4 @@
-"""What the use cases need of the outside. Postgres stands behind all of it."""
+"""What the use cases need from outside. Postgres implements all of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Listing:
-    """A vehicle with its papers in clear: mask them before they leave."""
+    """A vehicle with its unmasked papers. Mask them before they leave the service."""
 
     vehicle: Vehicle
     papers: Papers
@@ -53,7 +53,9 @@ class MakeCount:
 
 @dataclass(frozen=True)
 class Held:
-    """A record with the vehicle it is about, both locked. No vehicle: a tombstone, or unknown."""
+    """A record with its vehicle, both locked. The vehicle is None for a tombstone or where it is
+    unknown.
+    """
 
     reservation: Reservation
     vehicle: Vehicle | None
@@ -68,20 +70,22 @@ class VehicleRepository(Protocol):
         ...
 
     async def lock(self, tenant_id: str, vehicle_id: UUID) -> Listing:
-        """The same, and nobody else writes it until the transaction ends."""
+        """Like `find`, and nobody else writes it until the transaction ends."""
         ...
 
     async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
-        """Without `papers` the ones it has stay. Raises VehicleAlreadyListed."""
+        """Without `papers` the stored ones stay. Raises VehicleAlreadyListed."""
 
     async def search(
         self, search: Search, *, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Listing]:
-        """At most `limit` of them, those that follow (price_cents, id) `after`."""
+        """At most `limit` vehicles: those after `after`, in the order of (price_cents, id)."""
         ...
 
     async def makes(self, search: Search) -> Sequence[MakeCount]:
-        """How many vehicles of each make there are, whichever make is searched for; by name."""
+        """How many vehicles of each make there are, ordered by name. The make searched for does not
+        limit it.
+        """
         ...
 
     async def of_seller(
@@ -97,7 +101,9 @@ class VehicleRepository(Protocol):
 
 class ReservationRepository(Protocol):
     async def open(self, reservation: Reservation) -> Held | None:
-        """Write the record and lock its vehicle. None where the purchase has a record already."""
+        """Write the record and lock its vehicle. Returns None where the purchase has a record
+        already.
+        """
         ...
 
     async def lock(self, order_id: UUID) -> Held | None:
@@ -109,7 +115,7 @@ class ReservationRepository(Protocol):
         ...
 
     async def save(self, held: Held) -> None:
-        """The record's state and its vehicle's, in that order of locks."""
+        """Write the record's state and its vehicle's, in the order in which they are locked."""
 
 
 class VehiclesUnitOfWork(Protocol):

@@ -7,14 +7,14 @@ from services.vehicles.domain.reservation import Reservation
 async def release_vehicle(
     uow: VehiclesUnitOfWork, order_id: UUID, tenant_id: str, reason: str
 ) -> None:
-    """RESERVED, SOLD, SALE_FAILED or no record -> RELEASED. Else nothing."""
+    """RESERVED, SOLD, SALE_FAILED or no record -> RELEASED. Any other state does not change."""
     tombstone = Reservation.tombstone(order_id, tenant_id)
     held = await uow.reservations.lock_or_create(tombstone)
     if held is None:
         uow.publish(tombstone.released(reason))
         return
     reservation, vehicle = held.reservation, held.vehicle
-    # Only a vehicle sold can be on the market a second time: skip the look-up for all others.
+    # Only a sold vehicle can be on the market a second time, so all others skip the look-up.
     listed_again = (
         vehicle is not None and vehicle.is_sold and await uow.vehicles.is_listed_again(vehicle)
     )

@@ -4,7 +4,9 @@ from services.vehicles.application.ports import VehiclesUnitOfWork
 
 
 async def sell_vehicle(uow: VehiclesUnitOfWork, order_id: UUID) -> None:
-    """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Else nothing."""
+    """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Any other state does not
+    change.
+    """
     held = await uow.reservations.lock(order_id)
     if held is None:
         return

@@ -11,7 +11,7 @@ async def withdraw_vehicle(
     version: int | None,
     acting_seller: str | None,
 ) -> Listing:
-    """Take a vehicle off the market for good. Where an admin does it (`acting_seller` None), a
+    """Take a vehicle off the market for good. When an admin does it (`acting_seller` is None), a
     purchase that holds the vehicle fails at its sale.
 
     Raises VehicleNotFound, NotYourVehicle, VehicleIsSold, VehicleIsWithdrawn, VehicleIsReserved,

@@ -37,7 +37,7 @@ class VehicleIsWithdrawn(Conflict):
 
 
 class VehicleAlreadyListed(Conflict):
-    """`field` names the paper that another vehicle on the market carries: never its value."""
+    """`field` names the paper that another vehicle on the market has. The value is never shown."""
 
     code = "vehicle-already-listed"
 

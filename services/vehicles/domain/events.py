@@ -1,4 +1,4 @@
-"""What this service states. No plate, chassis number or RENAVAM is ever among it."""
+"""What this service publishes. No event contains a plate, a chassis number or a RENAVAM."""
 
 from dataclasses import dataclass
 from typing import ClassVar

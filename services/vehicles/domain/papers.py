@@ -1,4 +1,4 @@
-"""The papers of a vehicle: plate, chassis number (VIN) and RENAVAM. Sensitive, all three."""
+"""The papers of a vehicle: plate, chassis number (VIN) and RENAVAM. All three are sensitive."""
 
 import re
 from dataclasses import dataclass, field
@@ -30,10 +30,11 @@ SHORT_CHASSIS = re.compile(r"[A-Z0-9]{4,16}")
 
 @dataclass(frozen=True)
 class Papers:
-    """Checked and in one spelling. They stay out of `repr`, and so out of logs and tracebacks.
+    """Checked and normalised papers. They are left out of `repr`, and so out of logs and
+    tracebacks.
 
-    None is a paper that is stored and cannot be read. It stays as it is stored until it is given
-    anew.
+    None stands for a paper that is stored and cannot be read. It stays as it is stored until a new
+    value replaces it.
     """
 
     plate: str | None = field(repr=False)
@@ -44,8 +45,8 @@ class Papers:
     def checked(
         cls, *, plate: str | None, chassis_number: str | None, renavam: str | None, year: int
     ) -> "Papers":
-        """`year`: of the model. Raises Invalid with `field` for the first paper that breaks a
-        rule.
+        """`year` is that of the model. Raises Invalid with `field` for the first paper that breaks
+        a rule.
         """
         return cls(
             None if plate is None else checked_plate(plate),
@@ -59,7 +60,7 @@ class Papers:
         return None if self.plate is None else _mercosul(self.plate)
 
     def masked(self) -> "Papers":
-        """As anyone but an admin and the seller sees them."""
+        """The papers as everybody but an admin and the seller sees them."""
         return Papers(
             _masked(self.plate, shown=2),
             _masked(self.chassis_number, shown=len(self.chassis_number or "") // 4),
@@ -72,13 +73,13 @@ def _masked(value: str | None, *, shown: int) -> str | None:
 
 
 def sought_plate(typed: str) -> str:
-    """A plate as it is looked for: in its Mercosul form. Raises Invalid."""
+    """A plate to search for, in its Mercosul form. Raises Invalid."""
     return _mercosul(checked_plate(typed))
 
 
 def _mercosul(plate: str) -> str:
-    """A vehicle that changed from ABC1234 to ABC1C34 keeps its letters and digits: the fifth
-    character alone is respelt (0-9 become A-J).
+    """A vehicle whose plate changed from ABC1234 to ABC1C34 keeps its letters and digits; only the
+    fifth character is spelt anew (0-9 become A-J).
     """
     if MERCOSUL_PLATE.fullmatch(plate):
         return plate
@@ -108,7 +109,9 @@ def checked_chassis_number(value: str, year: int) -> str:
 
 
 def checked_renavam(value: str) -> str:
-    """Eleven digits, the last a check digit. Older ones have nine: they are filled with zeros."""
+    """Eleven digits, the last of which is a check digit. Older ones have nine and are padded with
+    zeros.
+    """
     digits = value.strip().replace("-", "", 1)
     number = digits.zfill(11)
     if not re.fullmatch(r"[0-9]{9,11}", digits) or not int(digits):

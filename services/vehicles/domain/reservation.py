@@ -23,12 +23,12 @@ class State(StrEnum):
 
 
 HOLDING = (State.RESERVED, State.SOLD)
-"""At most one record of a vehicle is in one of these."""
+"""At most one record of a vehicle is in one of these states."""
 
 
 @dataclass(frozen=True)
 class Purchase:
-    """What a purchase asks of this service: this vehicle, at this price in cents."""
+    """What a purchase requests from this service: this vehicle at this price, in cents."""
 
     order_id: UUID
     tenant_id: str
@@ -39,7 +39,9 @@ class Purchase:
 
 @dataclass
 class Reservation:
-    """`vehicle_id` and `customer_id` are null in a tombstone: a release that came first."""
+    """`vehicle_id` and `customer_id` are None in a tombstone, which records a release that came
+    first.
+    """
 
     order_id: UUID
     tenant_id: str
@@ -50,7 +52,7 @@ class Reservation:
 
     @classmethod
     def asked_for(cls, purchase: Purchase) -> "Reservation":
-        """A record that holds nothing, until `decide` finds the vehicle is to be had."""
+        """A record that holds nothing until `decide` finds the vehicle available."""
         return cls(
             purchase.order_id,
             purchase.tenant_id,
@@ -61,7 +63,7 @@ class Reservation:
 
     @classmethod
     def tombstone(cls, order_id: UUID, tenant_id: str) -> "Reservation":
-        """The end of a reservation before its beginning, which then does nothing."""
+        """A release that arrived before the reservation. The reservation then does nothing."""
         return cls(order_id, tenant_id, None, None, State.RELEASED)
 
     @property
@@ -71,7 +73,7 @@ class Reservation:
     def decide(
         self, purchase: Purchase, vehicle: Vehicle | None
     ) -> VehicleReserved | VehicleReservationFailed:
-        """RESERVED, or REFUSED as it was made. `vehicle` is None where the tenant has no such."""
+        """RESERVED or REFUSED. `vehicle` is None where the tenant has no such vehicle."""
         if vehicle is None:
             return self._refused(purchase, "vehicle_not_found")
         if not vehicle.is_for_sale:
@@ -94,9 +96,10 @@ class Reservation:
         )
 
     def sell(self, vehicle: Vehicle | None) -> VehicleSold | VehicleSaleFailed | None:
-        """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn; else nothing.
+        """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Any other state does
+        not change.
 
-        A payment without a record cannot be: it was caused by this record's `vehicle.reserved`.
+        A payment without a record cannot exist, because this record's `vehicle.reserved` causes it.
         """
         if self.state is not State.RESERVED or vehicle is None:
             return None
@@ -125,7 +128,7 @@ class Reservation:
     def release(
         self, vehicle: Vehicle | None, reason: str, *, listed_again: bool
     ) -> VehicleReleased | None:
-        """RESERVED, SOLD or SALE_FAILED -> RELEASED; else nothing."""
+        """RESERVED, SOLD or SALE_FAILED -> RELEASED. Any other state does not change."""
         if self.state in (State.REFUSED, State.RELEASED):
             return None
         if vehicle is not None and self.is_holding:
@@ -135,7 +138,7 @@ class Reservation:
         return self.released(reason)
 
     def released(self, reason: str) -> VehicleReleased:
-        """What a RELEASED record states; also what a tombstone states when it is written."""
+        """The event of a RELEASED record, and of a tombstone when it is written."""
         return VehicleReleased(
             tenant_id=self.tenant_id,
             sequence=self.sequence,

@@ -1,4 +1,4 @@
-"""A vehicle on the market: what it is, what it costs, and whether it can be had."""
+"""A vehicle on the market: its description, its price, and whether it is available."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -31,7 +31,7 @@ class Details:
     price_cents: int
 
     def checked(self, *, this_year: int) -> "Details":
-        """In one spelling. Raises Invalid with `field`."""
+        """Values in normal form. Raises Invalid with `field`."""
         return replace(
             self,
             year=checked_year(self.year, this_year=this_year),
@@ -43,7 +43,7 @@ class Details:
 
 
 def checked_year(year: int, *, this_year: int) -> int:
-    """Raises InvalidYear. Next year's models are sold this year."""
+    """Raises InvalidYear. Next year's models are valid, because they are sold this year."""
     if not FIRST_YEAR <= year <= this_year + 1:
         raise InvalidYear(field="year", least=FIRST_YEAR, most=this_year + 1)
     return year
@@ -66,11 +66,11 @@ def plain_text(value: str, field: str) -> str:
 
 @dataclass
 class Vehicle:
-    """`version` counts every change (the ETag), those of a purchase included: whoever saw the
-    vehicle free does not act on it once it is reserved. `sequence` counts the events it caused.
+    """`version` counts every change (the ETag), those of a purchase included: a caller who saw the
+    vehicle free cannot change it once it is reserved. `sequence` counts its events.
 
-    The flags are the seed's: a vehicle is for sale while none of the three is set. `is_reserved`
-    goes with a RESERVED record; a vehicle may be withdrawn meanwhile.
+    A vehicle is for sale while none of the three flags is set. `is_reserved` is set with a RESERVED
+    record; the vehicle may be withdrawn meanwhile.
     """
 
     id: UUID
@@ -101,18 +101,19 @@ class Vehicle:
         )
 
     def require_seller(self, acting_seller: str | None) -> None:
-        """Raises NotYourVehicle. None acts for every seller: an admin."""
+        """Raises NotYourVehicle. None stands for an admin, who acts for every seller."""
         if acting_seller is not None and acting_seller != str(self.seller_id):
             raise NotYourVehicle
 
     def require_version(self, version: int | None) -> None:
-        """Raises StaleVersion where the caller has seen another version. None: any will do."""
+        """Raises StaleVersion where the caller has seen another version. None accepts any."""
         if version is not None and version != self.version:
             raise StaleVersion
 
     def edit(self, details: Details, *, new_papers: bool) -> VehicleUpdated | None:
-        """While RESERVED only the colour may change: the purchase is about this vehicle, at this
-        price. An edit that changes nothing is no event and no new version.
+        """While the vehicle is RESERVED only the colour may change, because the purchase is about
+        this vehicle at this price. An edit without a change publishes no event and makes no new
+        version.
         """
         self._require_on_market()
         if details == self.details and not new_papers:
@@ -124,7 +125,9 @@ class Vehicle:
         return self._updated()
 
     def mark_as_sold(self) -> VehicleUpdated:
-        """Sold by hand, outside any purchase. Not while a purchase holds it."""
+        """The vehicle was sold by hand, outside of any purchase. It is refused while a purchase
+        holds it.
+        """
         self._require_on_market()
         if self.is_reserved:
             raise VehicleIsReserved
@@ -134,8 +137,9 @@ class Vehicle:
     def withdraw(
         self, acting_seller: str | None = None, version: int | None = None
     ) -> VehicleWithdrawn:
-        """A seller withdraws his own vehicle while no purchase holds it. An admin (None) may do it
-        while it is RESERVED too: the payment of that purchase then finds no vehicle to sell.
+        """Sellers withdraw their own vehicles while no purchase holds them. An admin (None) may do
+        it while the vehicle is RESERVED too; the payment of that purchase then finds no vehicle to
+        sell.
 
         Raises NotYourVehicle, VehicleIsSold, VehicleIsWithdrawn, VehicleIsReserved, StaleVersion.
         """
@@ -163,8 +167,9 @@ class Vehicle:
         self.version += 1
 
     def let_go(self, *, listed_again: bool) -> None:
-        """For sale again, unless withdrawn. `listed_again`: a buyer who has it already listed it
-        anew before the sale was undone; one vehicle is on the market once, so this listing ends.
+        """The vehicle is for sale again unless it was withdrawn. `listed_again`: its buyer listed
+        it again before the sale was undone. A vehicle is on the market only once, so this listing
+        ends.
         """
         self.is_reserved = False
         self.is_sold = False

@@ -1,4 +1,4 @@
-"""What this service hears, and what it does then. It states its own events in `PUBLISHES`."""
+"""What this service consumes, and how it reacts. `PUBLISHES` lists its own events."""
 
 from uuid import UUID
 

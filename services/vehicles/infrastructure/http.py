@@ -72,7 +72,7 @@ class Endpoints:
                 papers=papers,
                 acting_seller=_acting_seller(caller),
             )
-            # Masked even for who sent them: this answer is kept to be replayed.
+            # The answer is masked even for the sender, because it is stored to be replayed.
             out = VehicleOut.of(listing, in_full=False)
             return Answer(201, out, listing.vehicle.version, f"/vehicles/{vehicle_id}")
 
@@ -254,7 +254,7 @@ def _position(listing: Listing) -> tuple[int, UUID]:
 
 
 def _acting_seller(caller: Caller) -> str | None:
-    """The one seller this caller acts for; None: an admin, who acts for all."""
+    """The one seller this caller acts for; None for an admin, who acts for all."""
     return None if caller.may("admin") else caller.subject
 
 

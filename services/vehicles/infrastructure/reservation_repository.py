@@ -1,4 +1,4 @@
-"""Records of purchases. Each method is one statement, where no race makes it two.
+"""Records of purchases. Each method is one statement; a few need two because of a race.
 
 Locks are taken in one order everywhere: the record, then its vehicle.
 """
@@ -30,7 +30,7 @@ _FOR_SALE_STATE = (
     vehicles.c.version,
     vehicles.c.sequence.label("held_sequence"),
 )
-"""All of a vehicle but its papers: no purchase needs them opened."""
+"""All columns of a vehicle but its papers, because no purchase needs them."""
 
 _INSERT = (
     insert(reservations)
@@ -45,7 +45,7 @@ _asked_for = (
     .where(
         vehicles.c.id == bindparam("vehicle_id"),
         vehicles.c.tenant_id == bindparam("tenant_id"),
-        # The record first: nothing is locked for a purchase that has one already.
+        # The record comes first: nothing is locked for a purchase that already has one.
         select(_written.c.order_id).exists(),
     )
     .with_for_update()
@@ -99,7 +99,7 @@ class PostgresReservations:
         return None if row is None else Held(_reservation(row), _vehicle(row))
 
     async def lock_or_create(self, tombstone: Reservation) -> Held | None:
-        """Most releases find a record, so look first; the insert decides every race."""
+        """Most releases find a record, so it looks first; the insert decides every race."""
         held = await self.lock(tombstone.order_id)
         if held is not None:
             return held

@@ -28,8 +28,8 @@ def _year_by_now(year: int) -> int:
 
 
 def _chassis_number(value: str, info: ValidationInfo) -> str:
-    """By the rule of the year beside it; a change that names none is held against the vehicle's own
-    year afterwards.
+    """The rule depends on the year in the same body. A change without a year is checked against the
+    vehicle's own year afterwards.
     """
     try:
         return checked_chassis_number(value, info.data.get("year") or 0)

@@ -32,8 +32,8 @@ WORDS = (
     "lower(translate(make || ' ' || model || ' ' || colour || ' ' || year::text,"
     f" '{ACCENTED}', '{PLAIN}'))"
 )
-"""What the words of a search are looked for in, in the form of `words_of`. It is stored, because a
-search that makes it anew for each row takes ten times as long.
+"""The text that a search by words looks in, in the form of `words_of`. It is stored, because
+computing it for each row makes a search ten times as slow.
 """
 
 vehicles = Table(
@@ -63,13 +63,13 @@ vehicles = Table(
     CheckConstraint("NOT (is_reserved AND is_sold)", name="vehicles_reserved_or_sold_check"),
 )
 # `is_reserved` is in no index and in no index's condition, so that reserving a vehicle writes no
-# index at all (a heap-only update); a listing skips the few that are reserved as it reads.
+# index at all (a heap-only update). A listing skips the few reserved ones as it reads.
 ON_MARKET = text("NOT is_sold AND NOT withdrawn")
 SOLD = text("is_sold")
 
 PAPERS = ("plate", "chassis_number", "renavam")
 for paper in PAPERS:
-    # A vehicle may be listed again once it was sold or withdrawn.
+    # A vehicle may be listed again after it was sold or withdrawn.
     Index(
         f"vehicles_{paper}_once_on_market",
         vehicles.c[f"{paper}_index"],

@@ -1,4 +1,4 @@
-"""The papers as they are stored: sealed, each with a keyed index to keep it unique."""
+"""The papers as they are stored: sealed, each with a keyed index that keeps it unique."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,10 @@ class Vault:
     index: BlindIndex
 
     def seal(self, papers: Papers, tenant_id: str, vehicle_id: UUID) -> dict[str, bytes]:
-        """The six columns, but those of a paper that could not be read: they stay. A plate is
-        indexed in its Mercosul form, so that it is one plate in either spelling; an index belongs
-        to one tenant and one column."""
+        """The six columns, without those of a paper that cannot be read: they do not change. A
+        plate is indexed in its Mercosul form, so that both spellings are one plate. An index value
+        belongs to one tenant and one column.
+        """
         unique = {
             "plate": papers.unique_plate,
             "chassis_number": papers.chassis_number,
@@ -34,12 +35,12 @@ class Vault:
         return columns
 
     def plate_index(self, tenant_id: str, plate: str) -> bytes:
-        """Of a plate in its Mercosul form."""
+        """The index of a plate in its Mercosul form."""
         return self.index.of(plate, tenant_id, "plate")
 
     def open(self, row: Row[Any]) -> Papers:
-        """A paper is None where it cannot be read: a key we do not have, a damaged value, a value
-        of another row.
+        """A paper is None where it cannot be read: the key is missing, the value is damaged, or it
+        belongs to another row.
         """
         return Papers(
             **{
@@ -49,7 +50,7 @@ class Vault:
         )
 
     def finds(self, row: RowMapping) -> bool | None:
-        """Whether the row is found by our key; None where its RENAVAM cannot be read."""
+        """Whether the current key finds the row; None where its RENAVAM cannot be read."""
         renavam = self.cipher.read(row["renavam"], _context("renavam", row["id"]))
         if renavam is None:
             return None

@@ -82,7 +82,7 @@ class PostgresVehicles:
             )
             .group_by(vehicles.c.make)
         )
-        # Spellings are few. To bring them together here spares the database a call for each row.
+        # There are few spellings. Merging them here spares the database a call for each row.
         spellings = defaultdict[str, list[MakeCount]](list)
         for make, count in rows:
             spellings[make.lower()].append(MakeCount(make, count))
@@ -155,7 +155,9 @@ def _usual(spelling: MakeCount) -> tuple[int, str]:
 def search_statement(
     search: Search, *, after: tuple[int, UUID] | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
-    """Keyset pagination: (price, id) is unique and the tail of each index it may run on."""
+    """Keyset pagination: (price, id) is unique and is the tail of each index that the search may
+    use.
+    """
     key = (vehicles.c.price_cents, vehicles.c.id)
     statement = select(vehicles).where(
         vehicles.c.tenant_id == search.tenant_id, *_conditions(search)
@@ -190,7 +192,9 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
 
 @contextmanager
 def _each_paper_once() -> Iterator[None]:
-    """Raises VehicleAlreadyListed where a unique index says so. The transaction is lost with it."""
+    """Raises VehicleAlreadyListed where a unique index reports a conflict. The transaction cannot
+    go on.
+    """
     try:
         yield
     except IntegrityError as error:

@@ -1,4 +1,4 @@
-"""One's own account: the customer record, the password."""
+"""The user's own account: the customer record, the password."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -192,7 +192,7 @@ class Account:
         values: Mapping[str, str],
         error: PeerUnavailable | PeerRefusal | DomainError,
     ) -> Response:
-        """The form as it was typed, with what is wrong."""
+        """The form with the user's input and what is wrong with it."""
         match error:
             case PeerUnavailable(service=service):
                 return await self._page(request, user, values, {}, 503, [service])
@@ -210,7 +210,7 @@ class Account:
         status: int = 200,
         down: list[str] | None = None,
     ) -> Response:
-        """Shows people their own data as it is stored, not masked."""
+        """The page shows people their own data as it is stored, not masked."""
         down, customer, version = list(down or ()), None, ""
         if user.customer_id is not None:
             path = f"/customers/{user.customer_id}"

@@ -52,9 +52,9 @@ Admin = Annotated[User, require_roles(ADMIN)]
 SHOWN = 50
 MOST_TYPED = 200
 MOST_MEANT = 20
-"""People of one name whose audits are looked for."""
+"""The most people of one name whose audits are searched."""
 NOBODY = "-"
-"""Finds nothing: somebody was searched for and is not there."""
+"""Matches nothing: the person searched for does not exist."""
 ENABLED, DISABLED = "enabled", "disabled"
 USER_STATES = {ENABLED: marked("Can sign in"), DISABLED: marked("Disabled")}
 
@@ -133,7 +133,7 @@ class AdminPages:
         return redirect(f"/audits?{query}" if query else "/audits")
 
     async def _meant(self, user: User, typed: str) -> list[str]:
-        """The ids of whom or what somebody typed: an id, a name or an e-mail."""
+        """The ids of the person or thing that somebody typed: an id, a name or an e-mail."""
         typed = typed.strip()[:MOST_TYPED]
         if not typed:
             return []
@@ -252,7 +252,7 @@ class AdminPages:
 
 @dataclass(frozen=True)
 class Search:
-    """Which users are looked for, as it came with the request."""
+    """A search for users, as it came with the request."""
 
     q: str = ""
     role: str = ""
@@ -273,7 +273,7 @@ class Search:
 async def _audits(
     uow: PortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
 ) -> tuple[list[Audit], Known]:
-    """With what is known of those whom the entries and the search name."""
+    """The audits, with what is known of the people that the entries and the search name."""
     found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted)
     searched = {known for each in wanted.actors if (known := as_id(each)) is not None}
     ids = ids_in(found) | searched
@@ -288,12 +288,12 @@ async def _audits(
 
 
 def _printable(texts: list[str] | None) -> list[str]:
-    """Those that can be looked for at all."""
+    """The values that can be searched for at all."""
     return [each[:MOST_TYPED] for each in (texts or [])[:MOST_MEANT] if each.isprintable()]
 
 
 def _day(text: str) -> datetime | None:
-    """Its first instant; None also for what is no day."""
+    """The first instant of the day; None also where the text is no day."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -302,7 +302,7 @@ def _day(text: str) -> datetime | None:
 
 
 def _id(text: str) -> UUID | None:
-    """None also for what is no id: a list then begins at its beginning."""
+    """None also where the text is no id: a list then begins at its beginning."""
     try:
         return UUID(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""All purchases, for those who keep the market running: a list, and a search.
+"""All purchases, for operators and admins: a list, and a search.
 
-What is searched for may be personal data, and stays out of addresses: it comes with a form.
+What is typed may be personal data, so a form sends it and it stays out of addresses.
 """
 
 from collections.abc import Sequence
@@ -83,13 +83,13 @@ class AllPurchases:
 
 
 def _states(user: User) -> Sequence[tuple[str, str]]:
-    """Only operators are told what waits for a decision about money."""
+    """Only operators see what waits for a decision about money."""
     asking = [(ATTENTION, marked("Waiting for a person"))] if user.may(OPERATOR) else []
     return [("", marked("All")), (STUCK, marked("Stuck")), *asking, *STAFF_STATES.items()]
 
 
 def _id(text: str) -> UUID | None:
-    """None also for what is no id: a list then begins at its beginning."""
+    """None also where the text is no id: a list then begins at its beginning."""
     try:
         return UUID(text)
     except ValueError:

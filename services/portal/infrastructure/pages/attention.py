@@ -1,4 +1,4 @@
-"""One payment or payout that waits for a person, and what the person decides."""
+"""One payment or payout that waits for a person, and that person's decision."""
 
 from collections.abc import Awaitable, Mapping
 from typing import Annotated
@@ -105,7 +105,7 @@ class AttentionPages:
         details: Mapping[str, str],
         well: Flash,
     ) -> Response:
-        """Do it, note it in the audits, and say what came of it."""
+        """Act, record it in the audits, and show the result."""
         try:
             await sending
         except PeerUnavailable:
@@ -174,7 +174,7 @@ def _place(it: Waiting) -> str:
 
 
 def _wrong(it: Waiting, typed: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with what was typed, by field."""
+    """What is wrong with the input, by field."""
     errors = {}
     if it.question.outcomes and not typed["outcome"]:
         errors["outcome"] = NO_OUTCOME
@@ -186,12 +186,12 @@ def _wrong(it: Waiting, typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def _has_moved(it: Waiting, typed: Mapping[str, str]) -> bool:
-    """Whether the person says that the money has moved. A refund by hand always has."""
+    """Whether the person says that the money has moved. With a refund by hand it always has."""
     return it.question.outcomes is None or typed["outcome"] == MOVED
 
 
 def _answer(it: Waiting, typed: Mapping[str, str]) -> dict[str, str]:
-    """What was typed, as the service takes it."""
+    """The input in the form that the service accepts."""
     answer = {"note": typed["note"][:MOST_NOTE]}
     moved = _has_moved(it, typed)
     if moved:

@@ -83,8 +83,8 @@ class CreditRequests:
         *,
         done: Flash,
     ) -> Response:
-        """`version`: of the customer's record as it was shown, so that no newer request is answered
-        unseen.
+        """`version` is that of the customer's record as it was shown, so that a newer request is
+        not answered unseen.
         """
         try:
             await self._diary.note(
@@ -109,7 +109,7 @@ class CreditRequests:
         *,
         wrong: dict[str, tuple[str, str]] | None = None,
     ) -> Response:
-        """`wrong`: what was typed as a limit and what is wrong with it, by customer."""
+        """`wrong`: the typed limit and what is wrong with it, by customer."""
         asking, following, down = [], None, []
         try:
             found = await self._peers.get(

@@ -1,4 +1,4 @@
-"""Dead letters, and what may be done about them."""
+"""Dead letters, and the actions on them."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -46,16 +46,16 @@ FAILED = Flash(marked("The broker did not do it. Nothing was changed: try again.
 
 REDRIVE = "dead_letter.redriven"
 MOST_TARGET = 100
-"""Characters of an id that came with a form, as the audits keep it."""
+"""The most characters of an id from a form that the audits keep."""
 
 
 class NotSure(Exception):
-    """Somebody is asked first whether this is meant."""
+    """The user has to confirm this first."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """A dead letter that was acted on; `details` go into the audits beside its queue."""
+    """A dead letter that was acted on; `details` go into the audits, beside its queue."""
 
     letter: DeadLetter
     details: Mapping[str, str] = field(default_factory=dict)
@@ -190,7 +190,7 @@ class DeadLetterPages:
         action: Callable[[], Awaitable[Done]],
         well: Flash,
     ) -> Response:
-        """Do it in one look, note it in the audits, and say what came of it."""
+        """Act after one reading of the queues, record it in the audits, and show the result."""
         try:
             done = await action()
         except NoDeadLetter:
@@ -227,7 +227,7 @@ class DeadLetterPages:
 
 
 def _one_line(error: str) -> str:
-    """A form sends line ends in its own way."""
+    """Browsers send line ends of their own kind; this joins the lines."""
     return " ".join(error.split())
 
 

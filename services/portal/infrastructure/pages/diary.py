@@ -1,4 +1,4 @@
-"""What people do on the pages goes into the audits, with its result."""
+"""Actions on the pages are recorded in the audits, with their results."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,7 +23,7 @@ class Diary:
     async def note(
         self, user: User, action: str, target: str, deed: Callable[[], Awaitable[T]]
     ) -> T:
-        """Do `deed`, and record that `user` did it, or what came of it instead."""
+        """Do `deed`, and record that `user` did it, or the error instead."""
         try:
             done = await deed()
         except PeerRefusal as refusal:

@@ -201,7 +201,7 @@ def _remember(cookie: str, value: str, back: str) -> Response:
 
 
 def home_of(user: User) -> str:
-    """Where somebody begins who was on the way to no page in particular."""
+    """The first page of a user who requested no page in particular."""
     if user.may(OPERATOR, ADMIN):
         return "/operations"
     return "/" if user.may(BUYER) else "/sell"

@@ -42,8 +42,8 @@ TEXT = marked(
 
 
 class ForgottenPasswords:
-    """`mailer` None: nobody can be written to. `public_url` is where the links lead: never what a
-    request says of itself, which anybody can make up.
+    """`mailer` is None where no mail can be sent. The links begin with `public_url` and never with
+    what a request says, which anybody can forge.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class ForgottenPasswords:
             user = await self._transactions.run(work)
             if user is not None:
                 await mailer.send(self._mail(user, token))
-        except Exception:  # nobody waits for it any more
+        except Exception:  # nobody waits for the result
             log.exception("no mail for a forgotten password was sent")
 
     def _mail(self, user: User, token: str) -> Mail:

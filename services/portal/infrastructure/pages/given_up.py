@@ -1,4 +1,4 @@
-"""One event that a relay gave up, and sending it again."""
+"""One event that a relay has given up, and sending it again."""
 
 from collections.abc import Mapping
 from typing import Annotated

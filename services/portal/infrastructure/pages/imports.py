@@ -1,4 +1,4 @@
-"""Files of vehicles: handed in, shown as they were read, and followed while they go through."""
+"""Files of vehicles: handed in, shown as they were read, and followed while they are processed."""
 
 import asyncio
 import csv
@@ -53,7 +53,7 @@ DISCARDED = Flash(marked("The file was discarded. Nothing was put on the market.
 
 
 class ImportPages:
-    """`begun` wakes the worker; `answers` tells whether the service behind the imports does."""
+    """`begun` wakes the worker; `answers` says whether the service behind the imports answers."""
 
     def __init__(
         self,
@@ -194,15 +194,15 @@ class ImportPages:
         )
 
     async def _file(self, submission: Submission) -> VehicleFile:
-        """Read in a thread: a large file would hold up everybody's requests."""
+        """The file is read in a thread, because a large file would delay everybody's requests."""
         content = await self._transactions.read(lambda uow: uow.submissions.content(submission.id))
         return await asyncio.to_thread(read_vehicle_file, content)
 
     async def _checked(
         self, user: User, submission: Submission, file: VehicleFile
     ) -> tuple[VehicleFile, Sequence[str]]:
-        """The file with what the service would refuse among its errors; and the service, where it
-        does not answer.
+        """The file with the service's objections among its errors; and the service, where it does
+        not answer.
         """
         if submission.user_id != user.id:  # a check is made in the seller's own name
             return file, ()
@@ -226,7 +226,7 @@ class ImportPages:
 
 
 async def _visible(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
-    """A seller's own; those who run the market see all of their tenant's."""
+    """A seller's own submissions; operators and admins see all of their tenant's."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(OPERATOR, ADMIN):
         raise SubmissionNotFound
@@ -234,7 +234,7 @@ async def _visible(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Su
 
 
 async def _own(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
-    """Raises SubmissionNotFound, also for another seller's."""
+    """Raises SubmissionNotFound, also for another seller's submission."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(ADMIN):
         raise SubmissionNotFound

@@ -1,4 +1,4 @@
-"""A form whose session has ended meanwhile: sign in, and go on with what was typed."""
+"""A form whose session has ended meanwhile: the user signs in and goes on with the same input."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -19,8 +19,8 @@ OUT_OF_DATE = Flash(marked("The page was out of date. Please fill in the form ag
 
 
 async def go_on(request: Request, visitor: User | None) -> Response | None:
-    """For a form of ours that came without its session, or with another one. None where that is not
-    what happened: the request is then refused, or led to the sign-in page.
+    """The answer to a form of the portal that came without its session, or with another one. None
+    where that is not the case: the request is then refused, or redirected to the sign-in page.
     """
     path = request.url.path
     if request.method in READING or "HX-Request" in request.headers or not is_same_origin(request):
@@ -28,7 +28,7 @@ async def go_on(request: Request, visitor: User | None) -> Response | None:
     if visitor is None and path == SIGN_OUT:
         return redirect("/")
     back, held = page_of(request), await Held.of(request)
-    if path == SIGN_IN:  # somebody has signed in in another tab meanwhile
+    if path == SIGN_IN:  # the user has signed in in another tab meanwhile
         held = Held.read(str((await request.form()).get(HELD_FIELD, "")))
     if held is not None and visitor is not None:
         return resume_page(request, visitor, held, back)
@@ -63,8 +63,8 @@ def sign_in_page(
 def resume_page(
     request: Request, user: User, held: Held, back: str, csrf_token: str | None = None
 ) -> Response:
-    """Asks once more before anything is sent: another person may have signed in. `csrf_token`: of a
-    session that begins with this answer.
+    """Asks for confirmation before anything is sent, because another person may have signed in.
+    `csrf_token` is that of a session that begins with this answer.
     """
     token = csrf_token or sessions_of(request).csrf_token(request)
     return render(request, "resume.html", user, held=held, back=back, csrf_token=token)

@@ -1,5 +1,5 @@
-"""KPIs as charts: those of a month over half a year, the others as they are now. Admins define,
-try, change and archive them here.
+"""KPIs as charts: monthly ones over half a year, the others as they are now. Admins define, try,
+change and archive them here.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ SIDE_BY_SIDE = 4
 MOST_LISTED = 100
 ACTIVE, ARCHIVED = "active", "inactive"
 MOST_ROWS = 20
-"""Rows of a trial that are shown."""
+"""The most rows of a trial that are shown."""
 
 DEFINED = Flash(marked("The KPI was defined."))
 CHANGED = Flash(marked("The KPI was changed."))
@@ -193,7 +193,7 @@ class KpiPages:
         return redirect(HERE, PUT_AWAY if archiving else RESTORED)
 
     async def _find(self, user: User, kpi_id: str) -> tuple[Mapping[str, Any], str]:
-        """Raises PeerRefusal, also for what cannot be an id."""
+        """Raises PeerRefusal, also for text that cannot be an id."""
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", kpi_id):
             raise PeerRefusal(404, "kpi-not-found", {"": Said("", "kpi-not-found")})
         reply = await self._peers.get(user, SERVICE, f"/kpis/{kpi_id}")
@@ -206,7 +206,7 @@ class KpiPages:
         kpi: Mapping[str, Any] | None,
         values: Mapping[str, str],
     ) -> Response:
-        """The form as it was typed, with what the template comes to, or what is wrong with it."""
+        """The form with the user's input, and the template's result or what is wrong with it."""
         body = {"sql_template": values["sql_template"]}
         if MONTH.fullmatch(values["month"]):
             body["month"] = values["month"]
@@ -229,7 +229,7 @@ class KpiPages:
         errors: Mapping[str, str] | None = None,
         trial: Mapping[str, Any] | None = None,
     ) -> Response:
-        """`kpi` None: a new one."""
+        """`kpi` is None for a new one."""
         known = (await self._peers.get(user, SERVICE, "/kpis/views")).body["items"]
         speaker = Speaker(locale_of(request, user))
         months = months_until(utc_now().date(), OFFERED)
@@ -256,7 +256,7 @@ class KpiPages:
         places: asyncio.Semaphore,
         speaker: Speaker,
     ) -> KpiView:
-        """One that cannot be computed says why; the others are shown all the same."""
+        """A KPI that cannot be computed says why; the others are still shown."""
 
         async def value(of: str | None) -> Mapping[str, Any]:
             async with places:
@@ -279,7 +279,7 @@ class KpiPages:
 
 
 def _months(zone: str) -> list[str]:
-    """The last ones of that zone's calendar."""
+    """The last months of that time zone's calendar."""
     return months_until(utc_now().astimezone(ZoneInfo(zone)).date(), OFFERED)
 
 
@@ -292,7 +292,7 @@ def _typed(name: str, description: str, sql_template: str) -> dict[str, str]:
 
 
 def _new_id(key: str) -> str:
-    """Made of the form's key: a form that is sent twice defines one KPI."""
+    """The id is derived from the form's key, so that a form sent twice defines one KPI."""
     return f"kpi_{re.sub(r'[^a-z0-9]', '', key)[:12] or uuid4().hex[:12]}"
 
 

@@ -28,7 +28,7 @@ from services.portal.infrastructure.watch import TimelineWatch
 from services.portal.infrastructure.wording import PAYMENT_METHODS, waits_for
 
 STILL_EVERY = 5
-"""Seconds without an event after which a page is told that it still follows."""
+"""A page learns after this many seconds without an event that it still follows."""
 
 
 class LivePurchase:
@@ -82,7 +82,7 @@ class LivePurchase:
                 if quiet % STILL_EVERY == 0:
                     yield ServerSentEvent(event="still", raw_data="here")
             elif isinstance(step, PurchaseState):
-                # The last word: the page is complete and needs no stream any more.
+                # This is the last event: the page is complete and needs no stream any more.
                 yield ServerSentEvent(
                     event="timeline", raw_data=_drawn(request, user, moments, of_another=of_another)
                 )
@@ -142,7 +142,7 @@ class LivePurchase:
         *,
         paying: bool,
     ) -> dict[str, Any]:
-        """What the staff is shown and the buyer is not: whose purchase it is, what it waits for."""
+        """What only the staff sees: the buyer, and what the purchase waits for."""
         owner = UUID(str(customer_id)) if customer_id else None
         finished = purchase is not None and purchase.is_finished
         users = {}
@@ -172,7 +172,7 @@ class LivePurchase:
     async def _code(
         self, user: User, standing: Standing | None
     ) -> tuple[CodeRecord | None, list[str]]:
-        """What payments says of the code that waits to be paid, or is being paid just now."""
+        """What payments says about the code that waits to be paid, or is being paid now."""
         if standing is None or standing.state != "AWAITING_PAYMENT" or not standing.payment_code:
             return None, []
         try:
@@ -214,12 +214,12 @@ def router(
 
 
 def _customer_of(standing: Standing | None, purchase: Purchase | None) -> str | UUID | None:
-    """Who bought, as far as it is known."""
+    """The buyer, as far as the portal knows."""
     return standing.customer_id if standing else purchase.customer_id if purchase else None
 
 
 def _may_see(customer_id: str | UUID | None, user: User) -> bool:
-    """The buyer, and the staff."""
+    """Whether the user is the buyer, or staff."""
     return user.may(OPERATOR, ADMIN) or is_own(user, customer_id)
 
 

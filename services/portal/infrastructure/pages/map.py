@@ -1,4 +1,4 @@
-"""The choreography as a live map, for those who keep the market running."""
+"""The choreography as a live map, for operators and admins."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Health, outboxes, queues, and what waits for somebody to do something about it."""
+"""Health, outboxes, queues, and what waits for an operator."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -33,7 +33,8 @@ from services.portal.infrastructure.templating import redirect, render
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/operations"
 CHECKER_ANSWERS = timedelta(minutes=1)
-"""A check asked for longer ago waits for a checker that does not run, or has much to read."""
+"""A check that was requested longer ago waits for a checker that does not run or has much to read.
+"""
 
 
 class OperationsPages:
@@ -120,11 +121,11 @@ class OperationsPages:
         }
 
     async def _asking(self, user: User) -> WaitingForAPerson:
-        """Only operators may decide about money."""
+        """What waits for a decision about money, which only operators may make."""
         return await self._attention.listed(user) if user.may(OPERATOR) else WaitingForAPerson()
 
     async def _checks(self, tenant_id: str) -> dict[str, Any]:
-        """The last check of the invariants, the one that is asked for, and the last backup."""
+        """The last check of the invariants, the requested one, and the last backup."""
 
         async def look(
             uow: PortalUnitOfWork,
@@ -142,19 +143,19 @@ class OperationsPages:
 
 
 def _needs_a_look(queue: QueueState) -> bool:
-    """It holds something, or nobody listens where somebody should."""
+    """Whether the queue holds messages, or has no consumer where it should have one."""
     return queue.depth > 0 or (queue.consumers == 0 and not _is_dead(queue))
 
 
 def _is_dead(queue: QueueState) -> bool:
-    """Whether it holds dead letters, which nobody takes."""
+    """Whether it is a queue of dead letters, which has no consumer."""
     return queue.name.endswith(dead_queue(""))
 
 
 async def purchases_of(
     transactions: Transactions[PortalUnitOfWork], tenant_id: str, letters: Sequence[DeadLetter]
 ) -> dict[str, Purchase]:
-    """Those that the letters are about, by the letters' subject."""
+    """The purchases that the letters are about, by the letters' subject."""
     ids = {known for each in letters if (known := as_uuid(each.subject)) is not None}
     if not ids:
         return {}

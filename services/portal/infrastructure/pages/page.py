@@ -1,4 +1,4 @@
-"""What every page has in common: a router whose refusals are pages too."""
+"""The common part of all pages: a router whose refusals are pages too."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,7 +45,7 @@ OTHER = marked("That did not work")
 
 
 class PageRoute(APIRoute):
-    """Answers a person: what goes wrong becomes a page, in the visitor's language."""
+    """Answers people: an error becomes a page in the visitor's language."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
@@ -72,7 +72,7 @@ class PageRoute(APIRoute):
                 log.warning("database unavailable", error=summarize(error))
                 return await problem_page(request, 503)
             except RequestValidationError as error:
-                # An address with an id that is none leads nowhere; a field is the form's matter.
+                # An address with an invalid id leads nowhere; the form handles an invalid field.
                 in_path = any(detail["loc"][0] == "path" for detail in error.errors())
                 return await problem_page(request, 404 if in_path else 400)
 
@@ -84,7 +84,9 @@ def page_router() -> APIRouter:
 
 
 async def problem_page(request: Request, status: int, *, service: str = "") -> Response:
-    """Says what went wrong, and what to do about it; `service` is the one that did not answer."""
+    """A page that says what went wrong, and what to do about it; `service` is the one that did not
+    answer.
+    """
     visitor = await _whoever(request)
     return render(
         request,
@@ -99,7 +101,7 @@ async def problem_page(request: Request, status: int, *, service: str = "") -> R
 
 
 async def _whoever(request: Request) -> User | None:
-    """Nobody while the database, which knows, is away."""
+    """The visitor; None while the database is away, because only it knows sessions."""
     try:
         found: Any = await sessions_of(request).find(request)
     except DATABASE_TROUBLE:

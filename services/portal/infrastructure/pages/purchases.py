@@ -1,4 +1,4 @@
-"""What one has bought: the list, and the moves of a buyer: pay, pick up, give up."""
+"""The user's own purchases: the list, and a buyer's actions: pay, pick up, cancel."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -92,8 +92,8 @@ class Purchases:
         return await self._move(user, order_id, "purchase.given_up", deed)
 
     async def _move(self, user: User, order_id: UUID, action: str, deed: Any) -> Response:
-        """The page itself says what has come of it, and goes on saying what is so. A sentence about
-        the moment of the click would stand above it, and soon be wrong.
+        """The page itself shows the result and stays current. A sentence about the moment of the
+        click would soon be wrong.
         """
         flash = None
         try:
@@ -105,7 +105,7 @@ class Purchases:
         return redirect(f"/purchases/{order_id}", flash)
 
     async def _own(self, user: User, order_id: UUID) -> None:
-        """Raises PurchaseNotFound: to act is the buyer's alone."""
+        """Raises PurchaseNotFound, because only the buyer may act."""
         found = await self._peers.get(user, "orders", f"/saga-states/{order_id}")
         if not is_own(user, Standing.of(found.body).customer_id):
             raise PurchaseNotFound
@@ -113,8 +113,8 @@ class Purchases:
     async def _vehicles(
         self, user: User, ids: Iterable[str]
     ) -> tuple[dict[str, Vehicle], list[str]]:
-        """Those that can be had, and the service that does not answer: a name is nice, but not what
-        the page is about.
+        """The available vehicles, and the service that does not answer. The page works without
+        their names.
         """
         places, down = asyncio.Semaphore(SIDE_BY_SIDE), set[str]()
 

@@ -32,7 +32,7 @@ NOT_FOUND, PRECONDITION_FAILED, UNPROCESSABLE, UNAVAILABLE = 404, 412, 422, 503
 RESERVED = "vehicle-reserved"
 PLAIN = ("make", "model", "colour", "plate", "chassis_number", "renavam")
 OURS = {"price_cents": "price"}
-"""What the form calls otherwise than the service."""
+"""Fields that the form calls by another name than the service does."""
 FIELDS = (*PLAIN, "year", "price")
 
 LISTED = Flash(marked("It is on the market."))
@@ -74,7 +74,7 @@ class Selling:
         except PeerUnavailable as error:
             down = [error.service]
         except PeerRefusal as refusal:
-            if refusal.status != NOT_FOUND:  # which means that there is none yet
+            if refusal.status != NOT_FOUND:  # 404 means that there is none yet
                 raise
         next_page = f"/sell?{urlencode({'after': found['next']})}" if found["next"] else None
         return render(
@@ -181,7 +181,7 @@ class Selling:
         return redirect("/sell", flash)
 
     async def _sale(self, user: User, vehicle: Vehicle) -> Sale | None:
-        """The last purchase of the vehicle that came, or may yet come, to something."""
+        """The last purchase of the vehicle that led, or may still lead, to a sale."""
         if vehicle.for_sale or vehicle.withdrawn:
             return None
         found = await self._transactions.read(
@@ -192,7 +192,7 @@ class Selling:
         return next(iter(found), None)
 
     async def _own(self, user: User, vehicle_id: UUID) -> tuple[Vehicle, str]:
-        """The vehicle and its version. Raises NoSuchVehicle for another seller's."""
+        """The vehicle and its version. Raises NoSuchVehicle for another seller's vehicle."""
         found = await self._peers.get(user, "vehicles", f"/vehicles/{vehicle_id}")
         vehicle = Vehicle.of(found.body)
         if vehicle.seller_id != str(user.id) and not user.may(ADMIN):
@@ -208,15 +208,15 @@ class Selling:
         body: Mapping[str, Any],
         version: str = "",
     ) -> None:
-        """What the service finds wrong beside what we found. It refuses the body for certain: what
-        could not be read is null in it.
+        """What the service finds wrong in addition to the portal's own checks. It always refuses
+        this body, because unreadable values are null in it.
         """
         try:
             await self._peers.send(user, "vehicles", method, path, body, version=version)
         except PeerRefusal as refusal:
             typed.refused(refusal)
         except PeerUnavailable:
-            pass  # what we found is enough to go on with
+            pass  # the portal's own findings are enough to go on with
 
 
 def router(transactions: Transactions[PortalUnitOfWork], peers: Peers, diary: Diary) -> APIRouter:
@@ -232,8 +232,8 @@ def router(transactions: Transactions[PortalUnitOfWork], peers: Peers, diary: Di
 
 @dataclass
 class Typed:
-    """A vehicle as it was typed. `about`: the form's hidden fields. `errors`: what is wrong with
-    which field. `theirs`: what the service holds now of the fields that differ.
+    """A vehicle as the user typed it. `about` holds the form's hidden fields. `errors` says what is
+    wrong with which field. `theirs` holds the service's current values of the fields that differ.
     """
 
     values: Mapping[str, str]
@@ -257,7 +257,7 @@ class Typed:
 
     @property
     def vehicle(self) -> dict[str, Any]:
-        """As the service takes it; what cannot be read is None."""
+        """The vehicle in the form that the service accepts; unreadable values are None."""
         good = {name: text for name, text in self.values.items() if name not in self.errors}
         year, price = good.get("year"), good.get("price")
         return {
@@ -267,12 +267,12 @@ class Typed:
         }
 
     def asks_about_price(self, confirmed: str) -> bool:
-        """`confirmed`: the price in cents that somebody has said to be right."""
+        """`confirmed` is the price in cents that the user has confirmed."""
         cents = self.vehicle["price_cents"]
         return not is_plausible(cents) and confirmed != str(cents)
 
     def refused(self, error: PeerRefusal | PeerUnavailable) -> None:
-        """What we found ourselves stays: it is about what was typed, and not about a null."""
+        """The portal's own findings stay: they are about the user's input, and not about a null."""
         if isinstance(error, PeerUnavailable):
             self.status, self.down = UNAVAILABLE, [error.service]
             return
@@ -281,7 +281,7 @@ class Typed:
         self.errors = found | self.errors
 
     def compare(self, vehicle: Vehicle) -> None:
-        """Beside what was typed stands what is there now."""
+        """Show the service's current values beside the user's input."""
         self.errors = {"": MOVED_ON}
         now, typed = shown(vehicle), self.vehicle
         same = {name for name in (*PLAIN, "year") if typed[name] == getattr(vehicle, name)}
@@ -291,7 +291,7 @@ class Typed:
 
 
 def shown(vehicle: Vehicle) -> dict[str, str]:
-    """Its values as they stand in the form."""
+    """The values as the form shows them."""
     values = {name: str(getattr(vehicle, name) or "") for name in (*PLAIN, "year")}
     return values | {"price": amount_of(vehicle.price_cents)}
 

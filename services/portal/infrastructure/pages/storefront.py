@@ -1,4 +1,4 @@
-"""What is for sale, one vehicle, and buying it."""
+"""The vehicles for sale, one vehicle, and buying it."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping
@@ -133,7 +133,7 @@ class Storefront:
         error: str = "",
         after: str | None = None,
     ) -> Response:
-        """`own`: the visitor's last purchase of the vehicle."""
+        """`own` is the visitor's last purchase of the vehicle."""
         return render(
             request,
             "vehicle.html",
@@ -172,7 +172,7 @@ class Storefront:
         return next(map(Standing.of, found.body["items"]), None)
 
     async def _credit(self, visitor: User | None) -> Credit | None:
-        """None where it cannot be had: the purchase will tell whether it is enough."""
+        """None where it is not available: the purchase will show whether the credit is enough."""
         if visitor is None or visitor.customer_id is None or not visitor.may(BUYER):
             return None
         path = f"/customers/{visitor.customer_id}"
@@ -182,7 +182,7 @@ class Storefront:
     async def _counts(
         self, visitor: User | None, search: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
-        """How many vehicles of each make there are, and how many in all."""
+        """How many vehicles of each make there are, and how many in total."""
         found = await self._peers.try_get(visitor, "vehicles", "/makes", **search)
         return found.body if found else None
 
@@ -196,7 +196,7 @@ def router(peers: Peers, diary: Diary) -> APIRouter:
 
 
 def _typed(request: Request, name: str) -> str:
-    """One line of printable characters."""
+    """The input as one line of printable characters."""
     text = request.query_params.get(name, "")
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:60]
 

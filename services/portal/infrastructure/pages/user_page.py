@@ -42,7 +42,7 @@ NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 YES = "yes"
 Sure = Annotated[str, Form()]
-"""The box beside a button whose effect is hard to take back."""
+"""The confirmation box beside a button whose effect is hard to undo."""
 
 
 class UserPage:
@@ -194,7 +194,7 @@ class UserPage:
         name: str,
         roles: Collection[str] | None = None,
     ) -> Response:
-        """The page again, asking for the box beside the button. `roles` as they were chosen."""
+        """The page again, which asks for the box beside the button. `roles` are those chosen."""
         return await self._page(request, user, user_id, errors={name: NOT_SURE}, chosen=roles)
 
     async def _find(self, user: User, user_id: UUID) -> User:
