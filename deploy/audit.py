@@ -1,4 +1,4 @@
-"""python -m deploy.audit: look for known vulnerabilities in everything requirements.txt locks."""
+"""python -m deploy.audit: looks for known vulnerabilities in what requirements.txt locks."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ SHOWN = 5
 
 
 class NotAudited(Exception):
-    """What could not be looked up, and why, in one line."""
+    """Some packages could not be looked up; the text says why, in one line."""
 
 
 def main() -> None:
-    """Exit code 1: something is vulnerable; 2: nothing can be said about some of it."""
+    """Exit code 1: something is vulnerable; 2: some packages could not be looked up."""
     try:
         found = vulnerabilities(_ask())
     except NotAudited as error:
@@ -29,9 +29,9 @@ def main() -> None:
 
 
 def vulnerabilities(answer: str) -> list[str]:
-    """A line for each one in pip-audit's JSON; raises NotAudited.
+    """A line for each vulnerability in pip-audit's JSON; raises NotAudited.
 
-    pip-audit itself calls it a success when the database knows none of the packages.
+    pip-audit itself reports success when the database knows none of the packages.
     """
     packages: list[dict[str, Any]] = json.loads(answer)["dependencies"]
     skipped = [package["name"] for package in packages if "skip_reason" in package]

@@ -1,4 +1,4 @@
-"""AUTH and TLS of an installation: a start that does not mention them leaves them as they were."""
+"""AUTH and TLS of an installation. A start that does not mention them keeps their values."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,15 @@ from libs.runtime.failure import StartFailure
 
 
 def asked_auth(folder: Path) -> str:
-    """What the environment, or else `.env` in this folder, says; empty when nothing is said.
+    """The value in the environment, else in `.env` in this folder; empty when neither has one.
 
-    Raises StartFailure for what is neither on nor off.
+    Raises StartFailure for a value other than on and off.
     """
     return _asked("AUTH", ("on", "off"), folder)
 
 
 def asked_tls(folder: Path) -> str:
-    """As `asked_auth`, of TLS: `required` on the loopback too, or not."""
+    """Like `asked_auth`, for TLS: whether it is required on the loopback too."""
     return _asked("TLS", ("required", "remote", "off"), folder)
 
 
@@ -29,7 +29,7 @@ def _asked(name: str, choices: tuple[str, ...], folder: Path) -> str:
 
 
 def kept(file: Path, asked: str) -> str:
-    """`asked`, which the file then remembers; or what it remembers, empty if that is nothing."""
+    """Returns `asked` and stores it in the file; without it, the stored value, or an empty text."""
     if not asked:
         return file.read_text() if file.exists() else ""
     file.write_text(asked)

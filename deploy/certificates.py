@@ -1,7 +1,7 @@
-"""The installation's own certificate authority, and certificates of its servers.
+"""The installation's own certificate authority, and the certificates of its servers.
 
-The authority's key is made once and stays in its folder; a server's certificate is good for three
-months and is made anew by `./taskw certificates`, while everything runs.
+The authority's key is made once and stays in its folder. A server's certificate is valid for three
+months; `./taskw certificates` renews it while everything runs.
 """
 
 import ipaddress
@@ -32,32 +32,34 @@ SERVER = timedelta(days=90)
 RENEWED_BEFORE_THE_END = timedelta(days=30)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CLOCKS = timedelta(hours=1)
-"""A client's clock may be so far behind ours."""
+"""How far a client's clock may be behind this one."""
 
 
 class Authority:
-    """Kept in `folder`: `ca.pem`, for everybody, and `ca.key`, which only its owner can read."""
+    """The authority in `folder`: `ca.pem`, for everybody, and `ca.key`, which only its owner can
+    read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @property
     def certificate(self) -> Path:
-        """What clients trust."""
+        """The certificate that clients trust."""
         return self._folder / "ca.pem"
 
     @property
     def database_parameters(self) -> str:
-        """Of the URL of a database whose certificate is ours."""
+        """The URL parameters of a database whose certificate this authority has signed."""
         return f"sslmode=verify-full&sslrootcert={quote(str(self.certificate), safe='/')}"
 
     @property
     def broker_parameters(self) -> str:
-        """Of the URL of a broker whose certificate is ours."""
+        """The URL parameters of a broker whose certificate this authority has signed."""
         return f"cafile={quote(str(self.certificate), safe='/')}"
 
     def make(self) -> None:
-        """Unless it is there."""
+        """Make the authority, unless it exists."""
         if self.certificate.exists():
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +81,8 @@ class Authority:
         draft.replace(self.certificate)  # last: with it the authority is complete
 
     def issue(self, name: str, hosts: Sequence[str]) -> bytes:
-        """A new certificate for a server under these names and addresses, with its key before it,
-        as one PEM text: one file is replaced at one moment.
+        """A new certificate for a server with these names and addresses, after its key in one PEM
+        text, so that both are replaced at once.
         """
         authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         signs = load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
@@ -101,7 +103,9 @@ class Authority:
         return _key_pem(key) + certificate.public_bytes(Encoding.PEM)
 
     def still_good(self, pem: Path, hosts: Sequence[str]) -> bool:
-        """Whether this server certificate is one of ours, for these hosts, and not near its end."""
+        """Whether this authority has signed the certificate, for these hosts, and it does not end
+        soon.
+        """
         try:
             certificate = x509.load_pem_x509_certificate(pem.read_bytes())
             authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
@@ -120,7 +124,7 @@ def ends(pem: Path) -> datetime:
 
 
 def write_secret(file: Path, content: bytes, mode: int = 0o600) -> None:
-    """At one moment; readable by its owner only, unless `mode` says otherwise."""
+    """Replace the file atomically; only its owner can read it, unless `mode` says otherwise."""
     draft = file.with_name(f"{file.name}.{os.getpid()}.draft")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""One running system seen from outside: where its servers are, and who may enter them as whom."""
+"""One running system seen from outside: the addresses of its servers, and the accounts on them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,18 +21,19 @@ ADMINISTRATOR = "administrator"
 OPERATOR = "operator"
 EXPORTER = "exporter"
 BACKUP = "backup"
-"""Who may copy the files of the database server, and nothing else."""
+"""The role that may copy the files of the database server, and nothing else."""
 VHOST = "mercado"
 CHOREOGRAPHY = Path(__file__).parents[1] / "services" / "choreography.json"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The addresses are `HOST:PORT`, those of the services URLs. `files` is where services keep
-    what is not in databases. `sockets` is the folder of Postgres' Unix socket, where it has one
-    that can be reached: a round trip there costs less than over the loopback. `pgbouncer` is the
-    address of one in transaction mode, where services go through it. With an `authority` clients
-    speak TLS with all of these, and trust what it has signed. `administrator` is the broker's.
+    """The addresses are `HOST:PORT`, those of the services URLs. `files` is the folder for what
+    services store outside of databases. `sockets` is the folder of Postgres' Unix socket, where it
+    can be reached: a round trip there costs less than over the loopback. `pgbouncer` is the address
+    of a PgBouncer in transaction mode, where services go through it. With an `authority`, clients
+    speak TLS with all of these and trust the certificates it has signed. `administrator` is the
+    broker's.
     """
 
     postgres: str
@@ -79,7 +80,7 @@ class Installation:
 
     @property
     def jwks_url(self) -> str:
-        """Where services find the keys of the portal's tokens."""
+        """The address of the keys of the portal's tokens, for services."""
         return f"{self.services['portal']}/.well-known/jwks.json"
 
     @property
@@ -92,7 +93,7 @@ class Installation:
 
     @property
     def pooler_url(self) -> str | None:
-        """Where PgBouncer's administrator gives it commands; None without a PgBouncer."""
+        """Where PgBouncer's administrator sends commands; None without a PgBouncer."""
         if self.pgbouncer is None:
             return None
         return self._pooled_url(self.pgbouncer, pooler.CONSOLE, pooler.ADMINISTRATOR)
@@ -101,11 +102,11 @@ class Installation:
         return replace(self, postgres=pgbouncer, sockets=None).database_url(database, role)
 
     def sign_in_password(self, role: str) -> str:
-        """Of the person who signs in to the portal in this role."""
+        """The password of the person who signs in to the portal in this role."""
         return self.passwords.readable(f"portal {role}")
 
     def sight(self) -> dict[str, str]:
-        """Where the portal finds the other services and the broker it shows."""
+        """The portal's settings for the other services and the broker that it shows."""
         return {
             "RABBITMQ_OPERATOR_URL": self.broker_url(OPERATOR),
             "RABBITMQ_MANAGEMENT_URL": self._management_url(OPERATOR),
@@ -136,7 +137,7 @@ class Installation:
             "HOST": host,
             "PORT": str(port),
             "CURSOR_SECRET": self.passwords.password(f"{spec.name} cursors"),
-            # Kept for replay, and for the check that every event was heard.
+            # The archive is kept for replay, and for the check that every event was consumed.
             "OUTBOX_RETENTION_DAYS": "7",
         }
         if self.pgbouncer is not None:

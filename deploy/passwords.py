@@ -1,4 +1,4 @@
-"""Passwords and keys of one installation, made up when they are first asked for."""
+"""Passwords and keys of one installation, made when they are first requested."""
 
 import base64
 import json
@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RETIRED = "retired "
-"""How the names of the notes begin that say which keys are used no more."""
+"""The prefix of the names of the notes that say which keys are retired."""
 
 
 class Passwords:
-    """Kept in one file that only its owner can read. Never written anywhere else but to servers.
+    """They are kept in one file that only its owner can read, and are written nowhere else but to
+    servers.
 
-    With `of`, the file gets those of `of` that are asked for, and loses all others.
+    With `of`, the file gets those of `of` that are requested, and loses all others.
     """
 
     def __init__(self, path: Path, *, of: "Passwords | None" = None) -> None:
@@ -24,11 +25,11 @@ class Passwords:
         self._seen = self._stamp() if kept else None
 
     def password(self, name: str) -> str:
-        """Of an account; safe in URLs, SQL and shells."""
+        """The password of an account; safe in URLs, SQL and shells."""
         return self.get_or_make(name, secrets.token_hex(20))
 
     def readable(self, name: str) -> str:
-        """Of a person, who types it."""
+        """The password of a person, who types it."""
         return self.get_or_make(name, secrets.token_urlsafe(12))
 
     def key(self, name: str) -> str:
@@ -36,15 +37,15 @@ class Passwords:
         return self.get_or_make(name, _random_key())
 
     def replace(self, name: str) -> str:
-        """Of an account, another one than before."""
+        """Replace the password of an account by a new one."""
         self._look()
         self._known[name] = secrets.token_hex(20)
         self._write()
         return self._known[name]
 
     def upcoming(self, name: str) -> str:
-        """Of an account that changes its own password: the one it gets next. It is kept, so that
-        whoever was cut off before `settle` can find out which of the two counts.
+        """The next password of an account that changes its own. It is stored, so that a run after
+        an interruption before `settle` can find out which of the two is valid.
         """
         return self.password(f"next {name}")
 
@@ -55,7 +56,7 @@ class Passwords:
         self._write()
 
     def keys(self, name: str) -> dict[str, str]:
-        """Those in use, by their ids, the newest first: "1", made first, is `key(name)`."""
+        """The keys in use, by their ids, the newest first: "1", made first, is `key(name)`."""
         source = self._of or self
         if not source.names_like(name):  # who was handed the newer ones only needs no first one
             source.key(name)
@@ -66,20 +67,20 @@ class Passwords:
         return {each: self.get_or_make(_key_name(name, each), "") for each in newest_first}
 
     def add_key(self, name: str) -> None:
-        """Another key, which is the newest."""
+        """Add a key, which is then the newest."""
         self._look()
         newest = max(map(int, self.keys(name)))
         self._known[_key_name(name, str(newest + 1))] = _random_key()
         self._write()
 
     def retire_old_keys(self, name: str) -> None:
-        """All but the newest are used no more; they are kept, for what was sealed with them."""
+        """Retire all but the newest. Retired keys are kept for what they have sealed."""
         for old in list(self.keys(name))[1:]:
             self._known[f"{RETIRED}{name} {old}"] = datetime.now(UTC).isoformat()
         self._write()
 
     def names_like(self, start: str) -> list[str]:
-        """Of the secrets there are."""
+        """The names of the secrets that begin so."""
         self._look()
         return [name for name in self._known if name.startswith(start)]
 
@@ -98,7 +99,7 @@ class Passwords:
         return found.st_ino, found.st_mtime_ns
 
     def get_or_make(self, name: str, fresh: str) -> str:
-        """The secret of this name, `fresh` where there is none yet."""
+        """The secret of this name; `fresh` where there is none yet."""
         self._look()
         if name not in self._known:
             self._known[name] = self._of.get_or_make(name, fresh) if self._of else fresh

@@ -1,6 +1,6 @@
-"""Makes servers ready for the services: accounts, schemas, topology. Doing it again is safe.
+"""Prepares servers for the services: accounts, schemas, topology. Running it again is safe.
 
-In one process for all services, since most of the time goes into importing them.
+One process does it for all services, because importing them takes most of the time.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from libs.runtime.migrations import migrate
 def prepare_databases(installation: Installation) -> None:
     """Databases, roles, and the newest schema in each.
 
-    Raises StartFailure. With MIGRATIONS=approved a schema is left as it is, and one that is not the
-    newest is a failure: somebody has to approve the change first.
+    Raises StartFailure. With MIGRATIONS=approved a schema does not change, and one that is not the
+    newest is a failure, because somebody has to approve the change first.
     """
     asyncio.run(installation.provision_postgres())
     how = os.environ.get("MIGRATIONS") or "automatic"
@@ -40,7 +40,7 @@ def migrate_to_head(installation: Installation, service: str) -> None:
 
 
 def pending_of(installation: Installation, service: str) -> Pending:
-    """The migrations of a service that its database has not had. Raises StartFailure."""
+    """The migrations that a service's database has not had. Raises StartFailure."""
     return asyncio.run(pending(service, installation.database_url(service, SUPERUSER)))
 
 

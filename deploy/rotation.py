@@ -1,7 +1,7 @@
 """Replaces the passwords and keys of an installation while everything runs, each by one command.
 
-Services read their secrets in files, which `hand_out` writes. Whatever is cut off half-way is put
-right by the next run: a password of the file of all is the one that servers get.
+Services read their secrets in files, which `hand_out` writes. The next run completes an interrupted
+one: the servers get the passwords that are in the file of all secrets.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ HandOut = Callable[[], None]
 
 
 def rotate_database(installation: Installation, hand_out: HandOut) -> None:
-    """New passwords for the superuser, the exporter, the backups and the roles of every
-    service: what is connected stays so. Raises what the database raises.
+    """New passwords for the superuser, the exporter, the backups and the roles of every service.
+    Existing connections go on. Raises the database's errors.
     """
     asyncio.run(_replace_the_superusers(installation))
     hand_out()
@@ -77,7 +77,7 @@ def rotate_broker(installation: Installation, hand_out: HandOut) -> None:
 
 
 def rotate_tokens(installation: Installation, _: HandOut) -> None:
-    """Sign with a new key; the one before is published until its tokens have expired. Raises
+    """Sign with a new key; the one before stays published until its tokens have expired. Raises
     StartFailure.
     """
     [portal] = [spec for spec in SERVICES if spec.is_portal]
@@ -85,8 +85,8 @@ def rotate_tokens(installation: Installation, _: HandOut) -> None:
 
 
 def rotate_data(installation: Installation, hand_out: HandOut) -> None:
-    """A new data key for every service that seals: all it has sealed is sealed anew, and then the
-    old key is taken from it. It stays in the file of all, for backups from before.
+    """A new data key for every service that seals. All sealed data is sealed again, and then the
+    service loses the old key, which stays in the file of all secrets for older backups.
 
     Raises StartFailure where an old key is still needed; it is then kept.
     """
@@ -119,8 +119,8 @@ def _command(installation: Installation, spec: ServiceSpec, word: str) -> None:
 
 
 async def _replace(installation: Installation, roles: Sequence[str], hand_out: HandOut) -> None:
-    """Files first: a client that reads the new password tries again for a second. Then the server
-    and PgBouncer at once: what one of them opens to the other in between is refused.
+    """Files come first: a client that reads the new password tries again for a second. Then the
+    server and PgBouncer change together: connections from one to the other are refused in between.
     """
     connection = await asyncpg.connect(installation.superuser_url)
     pooler: asyncpg.Connection | None = None
@@ -141,7 +141,7 @@ async def _replace(installation: Installation, roles: Sequence[str], hand_out: H
 
 
 async def _replace_the_superusers(installation: Installation) -> None:
-    """The password that an earlier run, which was cut off, has given it counts too."""
+    """The password that an interrupted earlier run has set is tried too."""
     upcoming = installation.passwords.upcoming(SUPERUSER)
     try:
         connection = await asyncpg.connect(installation.superuser_url)

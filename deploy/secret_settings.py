@@ -1,4 +1,4 @@
-"""Settings of a service whose secrets stand in files, so that they may change while it runs."""
+"""The settings of a service whose secrets are in files, so that they may change while it runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ SECRETS = (
 
 
 def write_secrets(settings: Mapping[str, str], folder: Path) -> None:
-    """Each secret among them into a file of its name that its owner alone can read."""
+    """Write each secret to a file of its name that only its owner can read."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in SECRETS:
         if name in settings:
@@ -26,7 +26,7 @@ def write_secrets(settings: Mapping[str, str], folder: Path) -> None:
 
 
 def with_files(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The same settings, with `NAME_FILE` for each secret that stands in the folder as it is."""
+    """The same settings, with `NAME_FILE` for each secret that the folder holds unchanged."""
     chosen = dict(settings)
     for name in SECRETS:
         file = folder / name

@@ -1,20 +1,19 @@
-"""The services of the system: the one list that everything which starts, provisions or addresses
-them reads."""
+"""The services of the system: the one list for what starts, provisions or addresses them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """`port` is where it serves when nobody else has that port."""
+    """`port` is where it serves when that port is free."""
 
     name: str
     port: int
     seals_personal_data: bool = False
     has_reader: bool = False
-    """Runs statements as a role of its database that can only read what is published."""
+    """Whether it runs statements as a role of its database that can only read published views."""
     is_portal: bool = False
-    """Shows all the others, and the broker, to the people who work with them."""
+    """Whether it shows all the others, and the broker, to the people who work with them."""
 
 
 SERVICES = (
@@ -29,7 +28,7 @@ SERVICES = (
 
 
 def service_named(name: str) -> ServiceSpec:
-    """Raises ValueError, naming those there are."""
+    """Raises ValueError, which names the existing services."""
     for spec in SERVICES:
         if spec.name == name:
             return spec

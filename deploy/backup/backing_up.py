@@ -33,7 +33,7 @@ async def back_up(
     try:
         taken = await take(server, draft("databases"), recipient, tell)
         files = {paths["databases"]: taken.checksum}
-        # After the databases: whoever is erased in them is in the ledger.
+        # The ledger is copied after the databases, so that every erasure in them is in it.
         for kind, place in (("ledger", ledger), ("keys", keys)):
             if kind == "keys" or place.exists():
                 if place.suffix == ".age":

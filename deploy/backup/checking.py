@@ -1,4 +1,6 @@
-"""Whether a backup can be restored: it is, beside everything else, and thrown away again."""
+"""Checks that a backup can be restored: it is restored into a place of its own, which is then
+deleted.
+"""
 
 import asyncio
 import json
@@ -23,20 +25,20 @@ from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
 
 STILL_SECONDS = 5.0
-"""What has not moved for so long before the backup began had come to rest."""
+"""A purchase without an event for this long before the backup began counts as at rest."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """`erasures` is a line on them."""
+    """`erasures` is a line about the repeated erasures."""
 
     report: Report
     erasures: str
 
 
 def restore_aside(folder: Folder, found: BackupSet, place: Place, tell: Tell) -> Checked:
-    """Restore a backup into a server of its own, erase whom the ledgers name, and check the
-    invariants as of the backup's moment. The system and its broker are left alone.
+    """Restore a backup into a server of its own, repeat the erasures of the ledgers, and check the
+    invariants as of the backup's moment. The system and its broker are not touched.
 
     Raises BackupFailed.
     """
@@ -75,7 +77,7 @@ def restore_aside(folder: Folder, found: BackupSet, place: Place, tell: Tell) ->
 
 @contextmanager
 def _room() -> Iterator[Path]:
-    """A folder that Postgres' user gets through."""
+    """A folder that Postgres' user can enter."""
     room = Path(tempfile.mkdtemp(prefix="mercado-veiculo-check-"))
     room.chmod(0o711)
     try:
@@ -87,7 +89,7 @@ def _room() -> Iterator[Path]:
 
 
 def _installation(room: Path, sockets: Path, passwords: Passwords) -> Installation:
-    """Nobody can reach its broker and services: there are none."""
+    """An installation without a broker and services, so their addresses lead nowhere."""
     nowhere = "127.0.0.1:1"
     return Installation(
         postgres="127.0.0.1:5432",

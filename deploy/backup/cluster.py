@@ -1,8 +1,8 @@
-"""The files of a whole Postgres server, taken while it works.
+"""The files of a whole Postgres server, copied while it works.
 
-One base backup holds all databases at one moment of one write-ahead log. Dumps could not: Postgres
-has no snapshot over several databases, so of two services' dumps one may know a purchase of which
-the other has never heard, and no event that is sent again mends that.
+One base backup holds all databases at one moment of one write-ahead log. Dumps could not, because
+Postgres has no snapshot over several databases: of two services' dumps one may hold a purchase that
+the other does not know, and sending events again does not repair that.
 """
 
 import secrets
@@ -30,32 +30,32 @@ STATE = """
 SLOT = "SELECT pg_create_physical_replication_slot($1, true, true)"
 
 Tell = Callable[[int, int], None]
-"""Hears how many bytes are done, and of about how many."""
+"""Receives the number of bytes done, and about how many there are."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that is up: its URL with a role that may replicate, as libpq and asyncpg take it."""
+    """A running server: a URL whose role may replicate, in the form of libpq and asyncpg."""
 
     url: str = field(repr=False)
 
     @property
     def address(self) -> str:
-        """The URL without its password, which anybody may see."""
+        """The URL without its password, which may be shown."""
         parts = urlsplit(self.url)
         account, _, place = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{account.partition(':')[0]}@{place}").geturl()
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Of Postgres' own client programs, which get the `address` as an argument."""
+        """The environment of Postgres' client programs, which get the `address` as an argument."""
         return {**server_environment(), "PGPASSWORD": unquote(urlsplit(self.url).password or "")}
 
 
 @dataclass(frozen=True)
 class Taken:
-    """The times are the server's; its files are as they were at a moment between them. `log` is the
-    first file of the write-ahead log that goes on from them.
+    """The times are the server's; its files are as they were at a moment between the two. `log` is
+    the first file of the write-ahead log that continues from them.
     """
 
     started_at: datetime
@@ -68,7 +68,7 @@ class Taken:
 async def take(server: Server, place: Path, recipient: str, tell: Tell) -> Taken:
     """Write a base backup to the new file `place`, compressed and encrypted.
 
-    Raises BackupFailed and OSError; a part of the file may be there then.
+    Raises BackupFailed and OSError; a part of the file may exist then.
     """
     try:
         connection = await asyncpg.connect(server.url)
@@ -76,7 +76,7 @@ async def take(server: Server, place: Path, recipient: str, tell: Tell) -> Taken
         raise BackupFailed(f"the database server: {' '.join(str(error).split())}") from None
     try:
         [state] = await connection.fetch(STATE)
-        # While the slot is there the server keeps the log that a backup needs at its end.
+        # While the slot exists, the server keeps the log that a backup needs at its end.
         await connection.fetch(SLOT, f"backup_{secrets.token_hex(8)}")
         checksum = _copy(server, place, recipient, lambda done: tell(done, state["bytes"]))
         now = await connection.fetchval("SELECT clock_timestamp()")
@@ -100,7 +100,7 @@ def _copy(server: Server, place: Path, recipient: str, tell: Callable[[int], Non
             stdout=subprocess.PIPE,
             stderr=words,
         )
-        with program:  # closes its output, so that it ends when nobody reads on
+        with program:  # closes its output, so that it ends when nobody reads
             output = cast("IO[bytes]", program.stdout)
             checksum = seal(Compressed(_Told(output, tell)), place, recipient)
         code = program.returncode
@@ -112,7 +112,7 @@ def _copy(server: Server, place: Path, recipient: str, tell: Callable[[int], Non
 
 
 class _Told:
-    """Reads on, and tells from time to time how much was read."""
+    """A reader that reports from time to time how much was read."""
 
     def __init__(self, source: IO[bytes], tell: Callable[[int], None]) -> None:
         self._source = source

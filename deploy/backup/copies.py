@@ -1,4 +1,5 @@
-"""Copies of the backups in an S3-compatible store: what cannot be opened with what is there.
+"""Copies of the backups in an S3-compatible store. The store never holds the keys that decrypt
+them.
 
 BACKUP_S3_URL is `s3://BUCKET/PREFIX`, and BACKUP_S3_ENDPOINT the store's address where it is not
 Amazon's. Credentials come as boto3 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a file,
@@ -25,14 +26,14 @@ ONCE = Config(
     connect_timeout=10,
     read_timeout=60,
     retries={"mode": "standard", "max_attempts": 3},
-    # What only Amazon's own store checks, others refuse.
+    # Other stores refuse the checks that only Amazon's own store makes.
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
 
 
 class Copies:
-    """Everything raises BackupFailed where the store cannot be used."""
+    """Every method raises BackupFailed where the store cannot be used."""
 
     def __init__(self, url: str, endpoint: str | None) -> None:
         place = urlsplit(url)
@@ -47,21 +48,21 @@ class Copies:
 
     @classmethod
     def named(cls) -> "Copies | None":
-        """Those the environment names."""
+        """The store that the environment names."""
         url = os.environ.get("BACKUP_S3_URL")
         return cls(url, os.environ.get("BACKUP_S3_ENDPOINT")) if url else None
 
     def names(self) -> list[str]:
-        """Of the backups that are there as a whole, the oldest first."""
+        """The names of the complete backups, the oldest first."""
         return _complete(self._paths())
 
     def send(self, folder: Folder, tell: Callable[[str], None]) -> list[str]:
-        """Copy each backup of the folder that is not there. The names of those that were."""
+        """Copy each backup of the folder that the store lacks. Returns their names."""
         there = self._paths()
         sent = [name for name in folder.names() if description(name) not in there]
         for name in sent:
             tell(f"copying {name}")
-            # The description goes last: with it a copy is one that is there.
+            # The description is sent last: a copy with a description is complete.
             files = folder.read(name).files
             for path in (*(each for each in files if _moves_away(each)), description(name)):
                 with _told(self.url):
@@ -71,7 +72,7 @@ class Copies:
         return sent
 
     def fetch(self, folder: Folder, name: str, tell: Callable[[str], None]) -> None:
-        """Bring a backup into the folder, and every ledger: also those of later erasures."""
+        """Bring a backup into the folder, and every ledger, because some hold later erasures."""
         there = self._paths()
         if description(name) not in there:
             raise BackupFailed(f"there is no backup {name} in {self.url}")
@@ -82,12 +83,12 @@ class Copies:
         self._download(folder, description(name), tell)
 
     def drop_expired(self, now: datetime) -> list[str]:
-        """The names of what was deleted: backups older than those that are kept."""
+        """Delete expired backups. Returns the names of the deleted ones."""
         there = self._paths()
         gone = expired(_complete(there), now)
         for name in gone:
             doomed = [path for path in there if Path(path).name.startswith(f"{name}.")]
-            # The description goes first: without it the rest is no backup.
+            # The description is deleted first: without it the rest is no backup.
             for path in (
                 description(name),
                 *(each for each in doomed if each != description(name)),
@@ -119,8 +120,8 @@ class Copies:
 
 
 def wanted(folder: Folder, name: str | None, tell: Callable[[str], None]) -> BackupSet:
-    """A backup by its name, or the newest; from the store where it is not here. Raises
-    BackupFailed.
+    """A backup by its name, or the newest; it is fetched from the store where the folder lacks it.
+    Raises BackupFailed.
     """
     here, copies = folder.names(), Copies.named()
     if name is None:

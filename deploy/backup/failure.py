@@ -1,4 +1,4 @@
-"""What goes wrong with a backup or a restore."""
+"""The error of a backup or a restore."""
 
 
 class BackupFailed(Exception):

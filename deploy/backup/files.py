@@ -1,4 +1,4 @@
-"""A backup's files become those of a server again."""
+"""Makes a backup's files the files of a server again."""
 
 import shutil
 import subprocess
@@ -21,10 +21,10 @@ HBA = "local all all trust\n"
 
 
 def unpack(place: Path, identity: str, data: Path) -> None:
-    """Make the folder `data` out of the sealed file, and compare each file with the checksum that
-    the server gave it. Nobody but Postgres' user can read it.
+    """Extract the sealed file into the folder `data`, and compare each file with the checksum that
+    the server gave it. Only Postgres' user can read the folder.
 
-    Raises BackupFailed; the folder may be there in part then.
+    Raises BackupFailed; a part of the folder may exist then.
     """
     user = server_user()
     programs = server_programs(user)
@@ -52,14 +52,15 @@ def unpack(place: Path, identity: str, data: Path) -> None:
     if checked.returncode:
         lines = checked.stderr.strip().splitlines() or ["pg_verifybackup says nothing"]
         raise BackupFailed(f"the unpacked files are damaged: {lines[0]}")
-    # Of the server that was copied: its process id may be another's here, and none would start.
+    # These files belong to the copied server: another process may have its process id here, and no
+    # server would start.
     for lock in data.glob(".s.PGSQL.*"):
         lock.unlink()
 
 
 def clear(data: Path) -> None:
-    """Delete what a restore has left that was killed. Its server ends with it, but not at once, and
-    writes meanwhile. Raises BackupFailed.
+    """Delete the remains of a restore that was killed. Its server ends with it, but not at once,
+    and still writes meanwhile. Raises BackupFailed.
     """
     deadline = time.monotonic() + ENDS_SECONDS
     while data.exists():
@@ -73,7 +74,7 @@ def clear(data: Path) -> None:
 
 
 def require(version: int) -> None:
-    """Raises BackupFailed where the programs are of another major version of Postgres."""
+    """Raises BackupFailed where the programs belong to another major version of Postgres."""
     words = subprocess.check_output([server_programs(None) / "postgres", "--version"], text=True)
     if (ours := int(words.split()[2].split(".")[0])) != version:
         raise BackupFailed(
@@ -83,7 +84,7 @@ def require(version: int) -> None:
 
 
 def follow_log(data: Path, log: Path, until: datetime) -> None:
-    """Let the server, when it starts on these files, go on with the archived write-ahead log to
+    """Make the server, when it starts on these files, replay the archived write-ahead log up to
     this moment. Raises BackupFailed.
     """
     if not log.is_dir():
@@ -103,7 +104,7 @@ def follow_log(data: Path, log: Path, until: datetime) -> None:
 
 
 def drop_log_before(log: Path, first: str) -> None:
-    """Delete from an archive of the write-ahead log what is older than the file `first`.
+    """Delete the files older than `first` from an archive of the write-ahead log.
 
     Raises BackupFailed.
     """
@@ -120,12 +121,12 @@ def drop_log_before(log: Path, first: str) -> None:
 
 @contextmanager
 def serving(data: Path) -> Iterator[Path]:
-    """A server on these files, at the end of its recovery, that nobody else can reach: it listens
-    in the folder given only, whose sockets want no password. Raises BackupFailed.
+    """A server on these files, after its recovery, that nobody else can reach: it listens only in
+    the given folder, whose sockets need no password. Raises BackupFailed.
     """
     user = server_user()
     programs = server_programs(user)
-    with tempfile.TemporaryDirectory(prefix="mv-") as name:  # a socket's path is short
+    with tempfile.TemporaryDirectory(prefix="mv-") as name:  # the path of a socket must be short
         place = Path(name)
         (place / "hba").write_text(HBA)
         if user is not None:
@@ -136,7 +137,7 @@ def serving(data: Path) -> Iterator[Path]:
             "listen_addresses": "",
             "unix_socket_directories": name,
             "hba_file": f"{name}/hba",
-            "hot_standby": "off",  # it answers when its recovery is over
+            "hot_standby": "off",  # it answers after its recovery
             "archive_mode": "off",
         }
         try:

@@ -1,4 +1,4 @@
-"""What is done each day: a backup, its copy elsewhere, and the end of those that are too old."""
+"""The daily job: a backup, its copy in another place, and the deletion of expired ones."""
 
 import asyncio
 import os
@@ -26,10 +26,8 @@ class Source:
 
 
 def run(folder: Folder, source: Source, tell: Callable[[str], None], progress: Tell) -> BackupSet:
-    """Raises BackupFailed. A backup that was made stays when its copy fails, and the next run
-    copies it too.
-    """
-    copies = Copies.named()  # what is wrong with it is told before the work
+    """Raises BackupFailed. A backup stays when its copy fails, and the next run copies it too."""
+    copies = Copies.named()  # wrong settings are reported before the work
     with folder.exclusive():
         made = asyncio.run(back_up(folder, source.server, source.ledger, source.keys, progress))
         took = (made.finished_at - made.started_at).total_seconds()
@@ -49,8 +47,8 @@ def run(folder: Folder, source: Source, tell: Callable[[str], None], progress: T
 
 
 def read_settings(file: Path) -> None:
-    """Let the environment have what a file such as `.env` says of backups and the environment does
-    not: a job that runs by itself has little else.
+    """Add to the environment the backup settings of a file such as `.env` that the environment
+    lacks, because a scheduled job has few variables.
     """
     for name, value in dotenv_values(file).items():
         if value and name.startswith(("BACKUP_", "AWS_")):
@@ -58,6 +56,6 @@ def read_settings(file: Path) -> None:
 
 
 def log_folder() -> Path | None:
-    """Where the server archives its write-ahead log, if it does: BACKUP_LOG."""
+    """The folder in which the server archives its write-ahead log, if it does: BACKUP_LOG."""
     named = os.environ.get("BACKUP_LOG")
     return Path(named).absolute() if named else None

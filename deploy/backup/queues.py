@@ -1,8 +1,9 @@
-"""What a broker holds for databases that were set back in time.
+"""Adapts the broker's queues to databases that were set back in time.
 
-Its queues know events that were stated after the moment of the databases: of purchases that never
-were. And what a queue has handed out since, no database has heard. So the first go, and what the
-archives hold and no inbox knows is sent again. Doing it again changes nothing. No service may run.
+The queues hold events that were published after the moment of the databases, about purchases that
+no longer exist: these are discarded. The databases lack the events that the queues have delivered
+since: events that the archives hold and no inbox knows are sent again. Repeating it changes
+nothing. No service may run.
 """
 
 import asyncio
@@ -30,7 +31,9 @@ from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
 from libs.messaging.topology import dead_queue
 
 MARGIN = timedelta(minutes=5)
-"""An event may be this much older than its transaction, or the clock of who stated it be behind."""
+"""An event may be this much older than its transaction, or its publisher's clock may be this much
+behind.
+"""
 QUIET_SECONDS = 10.0
 AT_A_TIME = 1_000
 
@@ -47,12 +50,12 @@ EVENTS = """
      USING (seq, created_at) ORDER BY seq"""
 
 Held = defaultdict[str, set[UUID]]
-"""The ids that stay, by the queue they are meant for."""
+"""The ids that stay, by their queue."""
 
 
 @dataclass
 class Rewound:
-    """How many messages were thrown away, and how many events were sent again."""
+    """How many messages were discarded, and how many events were sent again."""
 
     discarded: int = 0
     sent: int = 0
@@ -66,9 +69,9 @@ async def rewind(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Rewound:
     """`moment` is that of the databases, which are asyncpg URLs by service name. `rabbitmq_url` is
-    of an administrator.
+    that of an administrator.
 
-    Raises BackupFailed where a service still consumes, and what asyncpg and aio_pika raise.
+    Raises BackupFailed where a service still consumes, and the errors of asyncpg and aio_pika.
     """
     done = Rewound()
     publishers = {
@@ -110,8 +113,8 @@ async def _sort(
     unwanted: Callable[[AbstractIncomingMessage], bool],
     held: Held,
 ) -> int:
-    """Throw away what is unwanted. The rest goes back when the channel closes, also when this
-    process is killed.
+    """Discard the unwanted messages. The rest returns to the queue when the channel closes, also
+    when this process is killed.
     """
     channel = await broker.channel()
     queue = await channel.declare_queue(name, passive=True)
@@ -132,7 +135,7 @@ async def _sort(
 
 
 async def _taken(queue: AbstractQueue, count: int) -> AsyncIterator[AbstractIncomingMessage]:
-    """So many messages, each once."""
+    """This number of messages, each once."""
     arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
     tag = await queue.consume(arrived.put)
     for _ in range(count):
@@ -149,7 +152,7 @@ async def _send_again(
     reaction: ConsumedEvent,
     held: set[UUID],
 ) -> int:
-    """The archived events that this reaction has not heard, and that are not in its queue."""
+    """Send the archived events that neither this reaction has handled nor its queue holds."""
     archive, consumer = connections[publisher], connections[reaction.service]
     sent = 0
     channel = await broker.channel(on_return_raises=True)
@@ -177,7 +180,7 @@ async def _send(
 
 
 def _id_of(message: AbstractIncomingMessage) -> UUID | None:
-    """None for a message that is not one of ours."""
+    """None for a message that the system did not publish."""
     try:
         identifier = UUID(message.message_id or "")
         time_of(identifier)

@@ -1,9 +1,9 @@
-"""A backup becomes the data of a system, in steps that a killed process leaves to the next one.
+"""Makes a backup the data of a system, in steps that continue after a killed process.
 
 `put_back` makes the files of the database server and leaves a mark among them. Each start of the
-system calls `switch` before Postgres and `finish` before any service: while the mark is there they
-go on where the restore was. `finish` erases again who was erased since, and makes the broker forget
-what the databases do not know.
+system calls `switch` before Postgres and `finish` before any service: while the mark exists they
+continue the restore. `finish` repeats the erasures made since the backup, and removes from the
+broker what the databases do not know.
 """
 
 import asyncio
@@ -37,14 +37,18 @@ MARK = "restored.json"
 KEYS = "restored-keys.json"
 LOG_SETTINGS = "postgresql.auto.conf"
 BROKERS_OWN = "rabbitmq "
-"""How the names of the broker's passwords begin: it keeps its data, so they stay as they are."""
+"""The prefix of the names of the broker's passwords. The broker keeps its data, so they do not
+change.
+"""
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Of a system: the database server's files, the passwords and keys, and the erasure ledger."""
+    """The places of a system: the database server's files, the passwords and keys, the erasure
+    ledger.
+    """
 
     data: Path
     keys: Path
@@ -55,12 +59,12 @@ class Place:
         return self.data.with_name(f"{self.data.name}.restored")
 
     def before(self) -> list[Path]:
-        """What restores have put aside."""
+        """The data that restores have put aside."""
         return sorted(self.data.parent.glob(f"{self.data.name}.before-*"))
 
 
 def place_of(folder: Path) -> Place:
-    """Of the private system of a folder."""
+    """The places of the private system of a folder."""
     ledger = folder / "files" / "customers-erasures.jsonl"
     return Place(data_folder(folder), folder / "secrets.json", ledger)
 
@@ -73,10 +77,10 @@ def put_back(
     until: tuple[datetime, Path] | None,
     tell: Tell,
 ) -> Path | None:
-    """Put a backup where a system has its data. `until` goes on from it to that moment, with the
-    write-ahead log archived in that folder. Returns where the data is that was there before.
+    """Put a backup where a system has its data. With `until`, the write-ahead log archived in that
+    folder is replayed up to that moment. Returns the place of the data from before.
 
-    Raises BackupFailed; the system is as it was then.
+    Raises BackupFailed; the system is then as it was.
     """
     if until is not None and until[0] < found.finished_at:
         raise BackupFailed(f"backup {found.name} ends later, at {found.finished_at.isoformat()}")
@@ -92,7 +96,7 @@ def put_back(
         recover(place.draft, until, Passwords(keys).password(SUPERUSER))
         merge_ledgers(folder, identity, place.ledger)
         moment = until[0] if until else found.started_at
-        # No two restores are the same, also of one backup.
+        # Each restore gets a name of its own, also two of one backup.
         now = datetime.now(UTC).isoformat()
         mark = {"backup": found.name, "moment": moment.isoformat(), "restored_at": now}
         (place.draft / MARK).write_text(json.dumps(mark))
@@ -106,8 +110,8 @@ def put_back(
 
 
 def switch(place: Place) -> Path | None:
-    """Let a restore that is ready take the place of the data; nothing where there is none. Returns
-    where the data is that was there before.
+    """Replace the data by a restore that is ready. Returns the place of the data from before; None
+    where no restore is ready.
     """
     if not (place.draft / MARK).exists():
         return None
@@ -129,7 +133,7 @@ def switch(place: Place) -> Path | None:
 
 
 def recover(data: Path, until: tuple[datetime, Path] | None, password: str) -> None:
-    """Bring the files to a moment that a server may go on from, and give the superuser this
+    """Bring the files to a moment from which a server can continue, and give the superuser this
     password. Raises BackupFailed.
     """
     settings = data / LOG_SETTINGS
@@ -142,7 +146,7 @@ def recover(data: Path, until: tuple[datetime, Path] | None, password: str) -> N
 
 
 def finish(data: Path, installation: Installation, tell: Tell) -> None:
-    """Before any service of a restored system starts; nothing where no restore is unfinished.
+    """Complete a restore before any service starts. Does nothing where no restore is unfinished.
 
     Raises BackupFailed; it may be called again.
     """
@@ -169,7 +173,7 @@ def finish(data: Path, installation: Installation, tell: Tell) -> None:
 
 
 def replay_erasures(installation: Installation) -> str:
-    """Erase again whom the ledger names. What was done, in a line. Raises BackupFailed."""
+    """Repeat the erasures of the ledger. Returns a line on what was done. Raises BackupFailed."""
     settings = installation.settings(service_named("customers"), "127.0.0.1", 0)
     done = subprocess.run(
         [sys.executable, "-m", "services.customers.main", "replay-erasures"],
@@ -186,8 +190,8 @@ def replay_erasures(installation: Installation) -> str:
 
 
 def merge_ledgers(folder: Folder, identity: str, ledger: Path) -> None:
-    """Add to the ledger what those of the backups know beyond it: an erasure that is forgotten
-    brings a person back.
+    """Add to the ledger the entries that only the backups' ledgers have, because a forgotten
+    erasure brings a person's data back.
     """
     known = ledger.read_bytes().splitlines() if ledger.exists() else []
     lines = dict.fromkeys(known)
@@ -206,7 +210,7 @@ def merge_ledgers(folder: Folder, identity: str, ledger: Path) -> None:
 
 
 def keys_of(folder: Folder, found: BackupSet, identity: str) -> dict[str, str] | None:
-    """Those of a backup; None where its file of keys is not in the folder."""
+    """The keys of a backup; None where the folder lacks its file of keys."""
     place = folder.path / path_of("keys", found.name)
     if not place.exists():
         return None
@@ -216,8 +220,8 @@ def keys_of(folder: Folder, found: BackupSet, identity: str) -> dict[str, str] |
 
 
 def _merged_keys(folder: Folder, found: BackupSet, identity: str, place: Place) -> Path:
-    """The file of the keys that the restored system will have: what is sealed in its databases
-    opens with those of the backup, and the broker wants the ones it has.
+    """The file of the keys of the restored system. The backup's keys open what its databases have
+    sealed; the passwords of the broker stay as they are.
     """
     now: dict[str, str] = json.loads(place.keys.read_text()) if place.keys.exists() else {}
     then = keys_of(folder, found, identity)
@@ -226,7 +230,7 @@ def _merged_keys(folder: Folder, found: BackupSet, identity: str, place: Place) 
             f"the keys of backup {found.name} are not in {folder.path / 'keys'}: put the file that "
             "was kept elsewhere there"
         )
-    if then is not None:  # a key that was retired since opens what the backup holds
+    if then is not None:  # a key that was retired since opens data of the backup
         now = {name: each for name, each in now.items() if not name.startswith(RETIRED)}
     brokers = {name: each for name, each in now.items() if name.startswith(BROKERS_OWN)}
     keys = place.draft / KEYS

@@ -1,7 +1,8 @@
-"""Files that only the holder of a key can read: the age format, which the program `age` reads too.
+"""Files that only the holder of a key can read, in the age format, which the program `age` reads
+too.
 
-Who makes backups needs the public half of the key pair (the recipient), who reads them the private
-one (the identity).
+Making backups takes the public half of the key pair (the recipient); reading them takes the private
+half (the identity).
 """
 
 import hashlib
@@ -26,7 +27,7 @@ class Readable(Protocol):
 
 
 class Compressed:
-    """What `source` reads, as gzip. `taken` is how many bytes came from the source."""
+    """The content of `source` as gzip. `taken` is the number of bytes read from the source."""
 
     def __init__(self, source: Readable) -> None:
         self.taken = 0
@@ -47,7 +48,7 @@ class Compressed:
 
 
 class _Summed:
-    """Writes on, and knows the SHA-256 of what it wrote."""
+    """A writer that computes the SHA-256 of what it writes."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self.sum = hashlib.sha256()
@@ -74,7 +75,7 @@ def seal(source: Readable, place: Path, recipient: str) -> str:
         target = _Summed(file)
         try:
             pyrage.encrypt_io(source, target, [key])
-        except pyrage.EncryptError as error:  # of the source or the disk
+        except pyrage.EncryptError as error:  # an error of the source or the disk
             raise BackupFailed(f"{place}: {error}") from None
         file.flush()
         os.fsync(file.fileno())
@@ -83,8 +84,8 @@ def seal(source: Readable, place: Path, recipient: str) -> str:
 
 @contextmanager
 def opened(place: Path, identity: str) -> Iterator[IO[bytes]]:
-    """The clear content of a sealed file, as a stream. The whole of it is read when the block ends
-    well: an end that is missing is found.
+    """The clear content of a sealed file, as a stream. When the block ends without an error, the
+    rest is read too, so that a missing end is found.
 
     Raises BackupFailed where the identity does not fit or the file is damaged.
     """
@@ -96,7 +97,7 @@ def opened(place: Path, identity: str) -> Iterator[IO[bytes]]:
             try:
                 pyrage.decrypt_io(source, target, [identity_of(identity)])
             except BrokenPipeError:
-                pass  # who reads has seen enough, and says why
+                pass  # the reader needs no more, and says why
             except (OSError, pyrage.DecryptError, BackupFailed) as error:
                 trouble.append(error)
 
@@ -108,7 +109,7 @@ def opened(place: Path, identity: str) -> Iterator[IO[bytes]]:
             yield stream
             while stream.read(CHUNK_BYTES):
                 pass
-        except Exception as error:  # a cut stream is the sealed file's fault, not its reader's
+        except Exception as error:  # a cut stream is an error of the sealed file, not of its reader
             failed = error
     thread.join()
     if trouble:

@@ -28,13 +28,13 @@ NAME = "%Y%m%dT%H%M%SZ"
 IS_NAME = re.compile(r"\d{8}T\d{6}Z")
 KINDS = {"databases": ".tar.gz.age", "ledger": ".jsonl.age", "keys": ".json.age"}
 MOVES_AWAY = ("databases", "ledger")
-"""What copies elsewhere hold."""
+"""What copies in another place hold."""
 
 
 @dataclass(frozen=True)
 class BackupSet:
     """One backup. The times are the database server's: all databases are as they were at a moment
-    between the two. `log` is the first file of the write-ahead log that goes on from there.
+    between the two. `log` is the first file of the write-ahead log that continues from there.
     `files` has the SHA-256 of each file by its path in the folder.
     """
 
@@ -74,22 +74,23 @@ def path_of(kind: str, name: str) -> str:
 
 
 def expired(names: Iterator[str] | list[str], now: datetime) -> list[str]:
-    """Those older than KEPT. The newest stays however old it is."""
+    """The backups older than KEPT. The newest is never among them."""
     before = f"{now - KEPT:{NAME}}"
     return [name for name in sorted(names)[:-1] if name < before]
 
 
 class Folder:
-    """Where backups are written and found."""
+    """The folder to which backups are written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """One at a time changes the folder. What a killed one left half-done goes.
+        """One process at a time changes the folder. The half-done files of a killed one are
+        deleted.
 
-        Raises BackupFailed when another is at work.
+        Raises BackupFailed when another process is at work.
         """
         for kind in KINDS:
             (self.path / kind).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,7 +106,7 @@ class Folder:
             yield
 
     def names(self) -> list[str]:
-        """Of the complete backups, the oldest first."""
+        """The names of the complete backups, the oldest first."""
         return sorted(found.stem for found in (self.path / "databases").glob("*.json"))
 
     def read(self, name: str) -> BackupSet:
@@ -123,7 +124,7 @@ class Folder:
             raise BackupFailed(f"backup {name}: {error}") from None
 
     def write(self, made: BackupSet) -> None:
-        """Makes the backup one that is there."""
+        """Writing the description completes the backup."""
         place = self.path / made.description
         draft = place.with_suffix(".draft")
         with draft.open("w") as file:
@@ -145,10 +146,10 @@ class Folder:
                     raise BackupFailed(f"{place} is damaged: its checksum is another one")
 
     def drop_expired(self, now: datetime) -> list[str]:
-        """The names of what was deleted: backups older than KEPT."""
+        """Delete the backups older than KEPT. Returns their names."""
         gone = expired(self.names(), now)
         for name in gone:
-            (self.path / description(name)).unlink()  # first: what is left is no backup any more
+            (self.path / description(name)).unlink()  # first: without it the rest is no backup
         known = set(self.names())
         for kind, ending in KINDS.items():
             for file in (self.path / kind).glob(f"*{ending}"):
@@ -157,8 +158,8 @@ class Folder:
         return gone
 
     def recipient(self) -> str:
-        """Who can read what is written: BACKUP_RECIPIENT, else the folder's own identity, which is
-        made up when there is none.
+        """The recipient of what is written: BACKUP_RECIPIENT, else the folder's own identity, which
+        is made when there is none.
         """
         if named := os.environ.get("BACKUP_RECIPIENT"):
             return named
@@ -172,7 +173,7 @@ class Folder:
         return sealed.recipient_of(self.identity())
 
     def identity(self) -> str:
-        """Of BACKUP_IDENTITY_FILE, else the folder's own. Raises BackupFailed."""
+        """The identity in BACKUP_IDENTITY_FILE, else the folder's own. Raises BackupFailed."""
         place = Path(os.environ.get("BACKUP_IDENTITY_FILE") or self.path / "identity.txt")
         try:
             lines = place.read_text().splitlines()

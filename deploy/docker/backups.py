@@ -1,5 +1,5 @@
-"""Backups of the system in containers: made each day by a container of their own, which cannot read
-them; brought back by a job that is handed the identity.
+"""Backups of the system in containers. A container of its own makes one each day and cannot read
+it; a job that gets the identity restores it.
 """
 
 import asyncio
@@ -23,16 +23,17 @@ from deploy.local.portal import PortalRefused, portal
 
 BACKUPS = SECRETS.with_name("backups")
 RESTORED = SECRETS.with_name("restored") / "data"
-"""What the job `data` makes the database's folder of."""
+"""The place from which the job `data` makes the database's folder."""
 EVERY_SECONDS = 86_400.0
-"""From one backup to the next, unless BACKUP_EVERY_SECONDS says otherwise."""
+"""The time between two backups, unless BACKUP_EVERY_SECONDS says otherwise."""
 AGAIN_SECONDS = 900.0
 LOOK_SECONDS = 30.0
 
 
 def make_each_day(installation: Installation) -> None:
-    """For ever: a backup when the newest is a day old. What fails is told in a line, and tried
-    again a quarter of an hour later. Raises BackupFailed where nobody could read the backups.
+    """Runs for ever and makes a backup when the newest is a day old. A failure is reported in a
+    line, and tried again a quarter of an hour later. Raises BackupFailed where nobody could read
+    the backups.
     """
     if not (SECRETS / SEALED_KEYS).exists():
         raise BackupFailed(
@@ -58,14 +59,14 @@ def make_each_day(installation: Installation) -> None:
 
 
 def new_identity() -> None:
-    """Print an identity, as `age-keygen` does."""
+    """Print a new identity, as `age-keygen` does."""
     identity = sealed.new_identity()
     print(f"# BACKUP_RECIPIENT={sealed.recipient_of(identity)}\n{identity}")
 
 
 def check(name: str | None) -> bool:
-    """Restore a backup aside and throw it away again; whether all invariants hold in it. Raises
-    BackupFailed.
+    """Restore a backup into a place of its own, which is then deleted. Returns whether all
+    invariants hold in it. Raises BackupFailed.
     """
     folder = _with_identity()
     with folder.exclusive():
@@ -78,8 +79,8 @@ def check(name: str | None) -> bool:
 
 
 def restore(name: str | None) -> None:
-    """Make a backup ready for the next start, with its keys and every erasure that is known since.
-    Raises BackupFailed; the system is as it was then.
+    """Prepare a backup for the next start, with its keys and every erasure known since. Raises
+    BackupFailed; the system is then as it was.
     """
     folder, place = _with_identity(), _place()
     RESTORED.parent.mkdir(parents=True, exist_ok=True)
@@ -90,14 +91,14 @@ def restore(name: str | None) -> None:
     for each in (
         place.data,
         *place.data.rglob("*"),
-    ):  # for the server's user; nobody else comes here
+    ):  # for the server's user; nobody else can enter this folder
         each.chmod(0o755 if each.is_dir() else 0o644)
     say(f"backup {found.name} is ready: docker volume rm the one that ends in _db, then start")
 
 
 def go_on(installation: Installation) -> None:
-    """What has to be done before any service starts on a restored database; nothing where it was
-    done. Raises BackupFailed.
+    """Complete a restore before any service starts on the database. Does nothing where it is
+    complete. Raises BackupFailed.
     """
     finish(RESTORED, installation, say)
     shutil.rmtree(RESTORED, ignore_errors=True)
@@ -112,7 +113,7 @@ def _place() -> Place:
 
 
 def _with_identity() -> Folder:
-    """The backups, with what decrypts them from the standard input."""
+    """The folder of backups, with the identity from the standard input."""
     if sys.stdin.isatty():
         raise BackupFailed("give the identity: docker compose run --rm -T … < identity.txt")
     place = Path("/tmp/identity")  # noqa: S108  # nosec B108  # the container's own
@@ -123,7 +124,7 @@ def _with_identity() -> Folder:
 
 
 def _last(folder: Folder) -> datetime:
-    """When the newest backup was begun."""
+    """When the newest backup began."""
     names = folder.names()
     began = datetime.strptime(names[-1], NAME) if names else datetime.min  # noqa: DTZ007, DTZ901
     return began.replace(tzinfo=UTC)

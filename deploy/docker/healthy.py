@@ -1,6 +1,6 @@
 """Exit 0 when the container's service says it is ready.
 
-It runs every few seconds, so it imports next to nothing: an HTTP client costs ten times as much.
+It runs every few seconds and imports very little, because an HTTP client costs ten times as much.
 """
 
 import os

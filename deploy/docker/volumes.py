@@ -26,12 +26,12 @@ OWN = SECRETS.with_name("own")
 FILES = SECRETS.with_name("files")
 READABLE = 0o644
 SETTINGS = "settings"
-"""The folder of a service's secrets, each in a file that the service reads again."""
+"""The folder of a service's secrets. Each is in a file, which the service reads again."""
 AUTHORITY, CERTIFICATE = "authority", "server.pem"
 SEALED_KEYS = "keys.json.age"
 """All passwords and keys, as backups hold them: only BACKUP_RECIPIENT can read them."""
 HANDED = ("databases", "broker", "restored", "backup", "checker", "tests")
-"""Containers with secrets of their own beside the services and servers."""
+"""Containers with secrets of their own, in addition to services and servers."""
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 PGBOUNCER_PORT = 6432
 HOSTS = {name: (name, *LOOPBACK) for name in ("db", "rabbitmq", "pgbouncer")}
@@ -56,7 +56,7 @@ management.ssl.port = 15671
 
 
 def installation(passwords: Passwords, *, pooled: bool = False) -> Installation:
-    """The servers as containers of the same network see them; `pooled`: services reach Postgres
+    """The servers as containers of the same network see them. `pooled`: services reach Postgres
     through PgBouncer.
     """
     return Installation(
@@ -73,10 +73,10 @@ def installation(passwords: Passwords, *, pooled: bool = False) -> Installation:
 
 
 def make_up(secrets: Path, own: Path) -> None:
-    """Make up what is missing, note AUTH where it is set now, and hand out to each container below
-    `own` what it may know.
+    """Make the missing secrets, store AUTH where it is set now, and write for each container below
+    `own` the secrets it may know.
 
-    Raises StartFailure for what AUTH cannot be.
+    Raises StartFailure for an invalid AUTH.
     """
     auth = kept_auth(secrets / "auth", asked_auth(secrets))
     authority = Authority(secrets / AUTHORITY)
@@ -85,7 +85,7 @@ def make_up(secrets: Path, own: Path) -> None:
         if not authority.still_good(own / server / CERTIFICATE, hosts):
             write_secret(own / server / CERTIFICATE, authority.issue(server, hosts), READABLE)
     everything = Passwords(secrets / "secrets.json")
-    for role in ROLES:  # of the people who sign in: only the tools of this machine read them
+    for role in ROLES:  # only the tools of this machine read these passwords of people
         installation(everything).sign_in_password(role)
     for name in (*HANDED, *(spec.name for spec in SERVICES)):
         draft = own / name / "handed.json"  # a container that starts meanwhile finds all or none
@@ -147,11 +147,11 @@ def _watchers(own: Path, everything: Passwords, authority: Authority) -> None:
 
 
 def _seal_keys(everything: Passwords, place: Path) -> None:
-    """Nobody needs them where nobody backs up."""
+    """The keys are sealed only where backups are made."""
     recipient = os.environ.get("BACKUP_RECIPIENT")
     place.unlink(missing_ok=True)
     if recipient:
-        from deploy.backup.failure import BackupFailed  # a native library, of use here only
+        from deploy.backup.failure import BackupFailed  # a native library, needed only here
         from deploy.backup.sealed import seal
 
         try:
@@ -161,7 +161,9 @@ def _seal_keys(everything: Passwords, place: Path) -> None:
 
 
 def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
-    """Into the volumes of the servers, which then have to be told; until when each is good."""
+    """Renew the certificates in the volumes of the servers, which have to reload them afterwards.
+    Returns the end of each.
+    """
     authority = Authority(secrets / AUTHORITY)
     for server, hosts in HOSTS.items():
         write_secret(own / server / CERTIFICATE, authority.issue(server, hosts), READABLE)
@@ -183,10 +185,10 @@ def ask_for(name: str, made: Installation) -> None:
     elif name == "restored":
         _, _ = made.superuser_url, made.broker_url(ADMINISTRATOR)
         made.settings(service_named("customers"), "", 0)
-    elif name == "backup":  # it enters what it makes as the portal
+    elif name == "backup":  # records backups in the portal
         made.backup_account()
         made.settings(service_named("portal"), "", 0)
-    elif name == "checker":  # it enters what it finds as the portal
+    elif name == "checker":  # records its results in the portal
         _, _ = made.superuser_url, made.management_url
         made.settings(service_named("portal"), "", 0)
     else:
@@ -194,13 +196,13 @@ def ask_for(name: str, made: Installation) -> None:
 
 
 def _readable(file: Path, text: str) -> None:
-    """By a server's user; no other container has the volume. As another file each time: PgBouncer
-    takes one that has changed twice within a second for the same.
+    """Make a file readable for a server's user; no other container has the volume. Each time it is
+    a new file, because PgBouncer does not notice a file that changes twice within a second.
     """
     write_secret(file, text.encode(), READABLE)
 
 
 def _delete_what_all_could_read(secrets: Path) -> None:
-    """An earlier release kept the servers' files beside all secrets."""
+    """An earlier release kept the servers' files in the volume of all secrets."""
     (secrets / "postgres").unlink(missing_ok=True)
     shutil.rmtree(secrets / "rabbitmq", ignore_errors=True)

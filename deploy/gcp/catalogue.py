@@ -1,5 +1,5 @@
-"""What Terraform has to know of the services: deploy/terraform/services.json, derived from the list
-of services, the choreography and the settings that an installation gives them.
+"""The facts about the services that Terraform needs: deploy/terraform/services.json, derived from
+the list of services, the choreography and the settings of an installation.
 """
 
 import json
@@ -19,13 +19,15 @@ FILE = TERRAFORM / "services.json"
 
 KEEPS_A_LEDGER = "customers"
 JOBS = ("databases", "broker")
-"""They prepare the servers before a rollout, in this order."""
+"""The jobs that prepare the servers before a rollout, in this order."""
 NOT_IN_A_CLOUD = ("HOST", "PORT", "MAILER")
-"""Cloud Run names the port; MAILER=console would write links for passwords into logs."""
+"""Settings that are left out: Cloud Run sets the port, and MAILER=console would write links for
+passwords into logs.
+"""
 
 
 def catalogue() -> dict[str, Any]:
-    """As it is written: services with their roles, ports, secrets and plain settings; jobs."""
+    """The content of the file: services with roles, ports, secrets and plain settings; jobs."""
     publish = {each.name for each in read(CHOREOGRAPHY).participants if each.publishes}
     return {
         "services": [_described(spec, publishes=spec.name in publish) for spec in SERVICES],
@@ -39,7 +41,7 @@ def written() -> str:
 
 
 def secrets_of(spec: ServiceSpec) -> list[str]:
-    """The settings of a service that stand in Secret Manager."""
+    """The settings of a service that Secret Manager holds."""
     return sorted(name for name in _settings(spec) if name in SECRETS)
 
 

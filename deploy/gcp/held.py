@@ -1,4 +1,4 @@
-"""Passwords that are kept in Secret Manager: in memory here, and in no file of this machine."""
+"""Passwords that Secret Manager holds: here they are in memory, and in no file of this machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from deploy.passwords import Passwords
 
 
 class HeldPasswords(Passwords):
-    """Those that are `known`; what is asked for besides is made up, or taken from `of`."""
+    """The passwords in `known`. Any other is made when it is requested, or taken from `of`."""
 
     def __init__(self, known: Mapping[str, str], *, of: Passwords | None = None) -> None:
         super().__init__(Path(), of=of)
@@ -15,7 +15,7 @@ class HeldPasswords(Passwords):
 
     @property
     def known(self) -> dict[str, str]:
-        """What was known, and what was asked for since."""
+        """The passwords known at first, and those requested since."""
         return dict(self._known)
 
     def _look(self) -> None:

@@ -1,4 +1,4 @@
-"""python -m deploy.gcp.inside: what the containers of deploy/terraform run.
+"""python -m deploy.gcp.inside: the commands that the containers of deploy/terraform run.
 
 `serve NAME` becomes a service, whose settings Cloud Run gives; `databases` and `broker` prepare the
 servers that the job's own secret names.
@@ -26,8 +26,8 @@ DATABASE_AUTHORITY = "/secrets/database-authority/ca.pem"
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the servers are: `HOST:PORT`; the broker's certificate is one that every machine knows.
-    `administrator` is the broker's user who may make vhosts and users.
+    """The addresses of the servers, as `HOST:PORT`. A public authority signs the broker's
+    certificate. `administrator` is the broker's user who may make vhosts and users.
     """
 
     postgres: str
@@ -37,8 +37,8 @@ class Servers:
 
 
 class CloudTrust(Authority):
-    """The database's certificate names its instance, not its address: its authority, which signs
-    for this instance only, is checked.
+    """The database's certificate names its instance and not its address, so only its authority is
+    checked, which signs for this instance alone.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ def installation_of(
 
 
 def handed(file: Path = INSTALLATION) -> Installation:
-    """What the job may know. Raises StartFailure for a file that is not there or not whole."""
+    """The secrets that the job may know. Raises StartFailure for a missing or incomplete file."""
     try:
         found: dict[str, Any] = json.loads(file.read_text())
         return installation_of(
@@ -86,7 +86,7 @@ def handed(file: Path = INSTALLATION) -> Installation:
 
 
 def main(words: list[str]) -> None:
-    """Exit code 2 and one line for what cannot be done."""
+    """Exit code 2 and one line for an error."""
     with one_line_errors():
         match words:
             case ["serve", name]:

@@ -1,8 +1,8 @@
 """The manifests that follow from the code: workloads of every service, their secrets and networks,
-the jobs that prepare the servers, and what watches them.
+the jobs that prepare the servers, and what monitors them.
 
-Names, ports, settings, secrets, events and dashboards are read where the rest of the installation
-reads them. `./taskw kubernetes` writes `base/written/`.
+Names, ports, settings, secrets, events and dashboards come from the same places as in every other
+installation. `./taskw kubernetes` writes `base/written/`.
 """
 
 import json
@@ -28,22 +28,23 @@ Kind = Literal["password", "key", "keys"]
 ALL_KEYS = "all"
 
 PROJECT = "mercado-veiculo"
-"""The namespace, the name of the document with all secrets, and the label of all our pods."""
+"""The namespace, the name of the document with all secrets, and the label of all pods.
+"""
 STORE = "secrets"
 KEEPS_LEDGER = "customers"
-"""The service that keeps a file, that of the erased."""
+"""The service that stores a file: the list of erased customers."""
 DATABASE, POOLER, BROKER = "db", "pgbouncer", "rabbitmq"
 POOLED = f"{POOLER}:5432"
 AUTHORITY = "db-server"
-"""The secret whose `ca.crt` clients trust: cert-manager puts it beside each certificate."""
+"""The secret whose `ca.crt` clients trust; cert-manager adds it to each certificate."""
 RELEASE = "release"
-"""Where the release's name comes: overlays put it there."""
+"""The placeholder for the release's name, which overlays replace."""
 USER = 999
-"""`mercado` in the image. A name could not be checked to be no root."""
+"""The id of the user `mercado` in the image. Kubernetes cannot check that a name is not root."""
 LEAVE_SECONDS = 5
-"""Requests still come while the rest of the cluster learns that a pod ends."""
+"""Requests still arrive until the rest of the cluster knows that a pod ends."""
 GRACE_SECONDS = 130
-"""Above LEAVE_SECONDS and what compose.yaml gives a service to finish what it has in hand."""
+"""Longer than LEAVE_SECONDS plus the time that compose.yaml gives a service to finish its work."""
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
 PART_OF = "app.kubernetes.io/part-of"
@@ -53,16 +54,16 @@ POSTGRES = 5432
 EXPORTER_PORT = 9187
 EXPORTER_IMAGE = "prometheuscommunity/postgres-exporter:v0.18.1"
 MONITORING, INGRESS, KEDA = "monitoring", "ingress-nginx", "keda"
-"""The namespaces of what the cluster brings."""
+"""The namespaces of the cluster's own components."""
 
 
 class Placeholders(Passwords):
-    """Gives for each secret the place where its value goes in an ExternalSecret's template."""
+    """Returns for each secret the placeholder of its value in an ExternalSecret's template."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self.asked: dict[str, Kind] = {}
-        """By their entries in the document of all secrets."""
+        """The kind of each secret, by its entry in the document of all secrets."""
 
     def password(self, name: str) -> str:
         self._names.append(name)
@@ -76,11 +77,11 @@ class Placeholders(Passwords):
         return self._place(entry(name), "key")
 
     def keys(self, name: str) -> dict[str, str]:
-        """One entry holds all of them, as DATA_KEYS takes them: they are rotated there."""
+        """One entry holds all keys, in the form of DATA_KEYS, because they are rotated there."""
         return {ALL_KEYS: self._place(f"{entry(name)}_keys", "keys")}
 
     def document(self) -> dict[str, str]:
-        """What was asked for, as the file of a `Passwords` holds it."""
+        """The requested secrets, in the form of the file of a `Passwords`."""
         return {name: _place(entry(name)) for name in self._names}
 
     def _place(self, name: str, kind: "Kind") -> str:
@@ -89,7 +90,7 @@ class Placeholders(Passwords):
 
 
 def entry(name: str) -> str:
-    """Of a secret in the document of all secrets."""
+    """The entry of a secret in the document of all secrets."""
     return re.sub(r"\W", "_", name)
 
 
@@ -98,7 +99,7 @@ def _place(name: str) -> str:
 
 
 def entries() -> dict[str, Kind]:
-    """All that the document of all secrets has to hold."""
+    """All entries that the document of all secrets must have."""
     passwords = Placeholders()
     for spec in SERVICES:
         for role in ROLES:
@@ -109,7 +110,7 @@ def entries() -> dict[str, Kind]:
 
 
 def written(alerts: Mapping[str, Any]) -> dict[str, list[Manifest]]:
-    """The manifests by the name of their file. `alerts` is what `alerts.yml` holds."""
+    """The manifests by the name of their file. `alerts` is the content of `alerts.yml`."""
     participants = {each.name: each for each in read(CHOREOGRAPHY).participants}
     made = {
         **{spec.name: _service(spec, participants[spec.name]) for spec in SERVICES},
@@ -121,7 +122,7 @@ def written(alerts: Mapping[str, Any]) -> dict[str, list[Manifest]]:
 
 
 def roles_of(participant: DescribedParticipant) -> list[Role]:
-    """Those that have something to do. Every service answers requests."""
+    """The roles for which the service has work. Every service answers requests."""
     roles: list[Role] = ["api"]
     if participant.reacts_to:
         roles.append("worker")
@@ -131,9 +132,9 @@ def roles_of(participant: DescribedParticipant) -> list[Role]:
 
 
 def settings_of(spec: ServiceSpec, role: Role, passwords: Passwords) -> dict[str, str]:
-    """The environment of a service's process, with secrets, as far as this role needs it."""
+    """The environment of a service's process, with the secrets that this role needs."""
     found = volumes.installation(passwords)
-    if role != "relay":  # a relay listens for NOTIFY, which no pooled connection hears
+    if role != "relay":  # a relay needs NOTIFY, which does not work through a pooler
         found = replace(found, pgbouncer=POOLED)
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
     unused = set() if role == "api" else {"CURSOR_SECRET"}
@@ -148,7 +149,7 @@ def settings_of(spec: ServiceSpec, role: Role, passwords: Passwords) -> dict[str
     if spec.name != KEEPS_LEDGER:
         settings.pop("ERASURE_LEDGER", None)
     if "MAILER" in settings:
-        settings["MAILER"] = "off"  # whoever reads the log could use the links
+        settings["MAILER"] = "off"  # every reader of the log could use the links
     if role == "api" and not spec.is_portal:
         settings |= {"AUTH": "on", "JWKS_URL": found.jwks_url}
     return settings
@@ -236,7 +237,7 @@ def _deployment(
         "containers": [container],
         "volumes": [_secrets_volume(name, names), _TMP, *storage],
     }
-    scaled = {} if role == "worker" else {"replicas": 2}  # KEDA decides about workers
+    scaled = {} if role == "worker" else {"replicas": 2}  # KEDA sets the number of workers
     return _k8s(
         "apps/v1",
         "Deployment",
@@ -259,9 +260,9 @@ def _deployment(
 
 
 def _probes(role: Role) -> dict[str, Manifest]:
-    """A pod that answers requests is asked once whether it is ready. What keeps it from working
-    later is shared by all of its kind: without any of them nobody would get an answer, not even
-    one that says why.
+    """A pod that answers requests is asked only once whether it is ready. A later failure affects
+    all pods of its kind, because they share their servers: if all were taken out, nobody would get
+    an answer, not even one that says why.
     """
 
     def probe(path: str, period: int, failures: int) -> Manifest:
@@ -281,7 +282,7 @@ def _probes(role: Role) -> dict[str, Manifest]:
 
 
 def _split(spec: ServiceSpec, role: Role) -> tuple[dict[str, str], Manifest]:
-    """A process's settings without the secrets, and where those come from."""
+    """Splits a process's settings into plain ones and the sources of secret ones."""
     passwords = Placeholders()
     settings = settings_of(spec, role, passwords)
     secrets = {name: settings.pop(name) for name in SECRETS if name in settings}
@@ -289,7 +290,9 @@ def _split(spec: ServiceSpec, role: Role) -> tuple[dict[str, str], Manifest]:
 
 
 def _scaling(spec: ServiceSpec) -> list[Manifest]:
-    """Workers by what waits in their queues. Each service is asked about as its own user."""
+    """Scales workers by the number of messages in their queues. Each service's queues are read as
+    its own user.
+    """
     name = f"{spec.name}-worker"
     passwords = Placeholders()
     account = f"{spec.name}:{passwords.password(f'rabbitmq {spec.name}')}"
@@ -318,7 +321,7 @@ def _scaling(spec: ServiceSpec) -> list[Manifest]:
                 "maxReplicaCount": 6,
                 "pollingInterval": 15,
                 "cooldownPeriod": 300,
-                # Of a broker that does not answer nothing is known: as many as usual go on.
+                # While the broker does not answer, the usual number of workers runs.
                 "fallback": {"failureThreshold": 4, "replicas": 2},
                 "advanced": {
                     "horizontalPodAutoscalerConfig": {
@@ -348,12 +351,12 @@ def _scaling(spec: ServiceSpec) -> list[Manifest]:
 
 
 def queues_of(service: str) -> str:
-    """A pattern of the queues that a service's workers empty; its dead letters are not."""
+    """A pattern of the queues that a service's workers consume, without its dead-letter queue."""
     return rf"^{service}\.on\."
 
 
 def _network(spec: ServiceSpec, role: Role) -> Manifest:
-    """Who reaches this pod, and whom it reaches, beside the name server."""
+    """The policy of this pod: who may connect to it, and where it may connect besides DNS."""
     port = _ports(spec.port)
     ingress = [{"from": [_namespace(MONITORING)], "ports": port}]
     egress = [_to(DATABASE) if role == "relay" else _to(POOLER)]
@@ -380,7 +383,7 @@ def _network(spec: ServiceSpec, role: Role) -> Manifest:
 
 
 def _clients(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """Who reaches the servers: the pods whose own policies name them."""
+    """The clients of the servers: the pods whose own policies name them."""
     policies = [each["spec"] for each in manifests if each["kind"] == "NetworkPolicy"]
     made = []
     for server, (labels, ports) in _SERVERS.items():
@@ -395,8 +398,8 @@ def _clients(manifests: Sequence[Manifest]) -> list[Manifest]:
 
 
 def _job(name: str, servers: Sequence[str]) -> list[Manifest]:
-    """Of one release: a job cannot be changed, so each release has its own. Doing it again changes
-    nothing.
+    """A job of one release: a job cannot be changed, so each release has its own. Running it again
+    changes nothing.
     """
     passwords = Placeholders()
     volumes.ask_for(name, volumes.installation(passwords))
@@ -439,7 +442,7 @@ def _job(name: str, servers: Sequence[str]) -> list[Manifest]:
 
 
 def _administrator() -> list[Manifest]:
-    """Accounts that the operators make: RabbitMQ's administrator and Postgres' superuser."""
+    """Accounts that the operators create: RabbitMQ's administrator and Postgres' superuser."""
     administrator, postgres = Placeholders(), Placeholders()
     password = administrator.password(f"rabbitmq {ADMINISTRATOR}")
     broker = {
@@ -520,7 +523,7 @@ def _watching(alerts: Mapping[str, Any]) -> list[Manifest]:
 
 
 def _exporter(labels: Mapping[str, str]) -> list[Manifest]:
-    """Of Postgres' figures, as compose.yaml starts it."""
+    """The exporter of Postgres' metrics, as compose.yaml starts it."""
     trusted = f"sslmode=verify-full&sslrootcert={MOUNTED}/{volumes.AUTHORITY}/ca.pem"
     place = f"{DATABASE}:{POSTGRES}/postgres?{trusted}"
     passwords = Placeholders()
@@ -583,7 +586,7 @@ def _exporter(labels: Mapping[str, str]) -> list[Manifest]:
 
 
 def _dashboards() -> list[Manifest]:
-    """Grafana's sidecar finds them by their label."""
+    """Grafana's sidecar finds the dashboards by their label."""
     made = []
     for each in DASHBOARDS:
         manifest = _k8s_data(
@@ -607,7 +610,7 @@ def _pod(user: int = USER) -> Manifest:
     return {
         "serviceAccountName": "workload",
         "automountServiceAccountToken": False,
-        # Kubernetes would name every service in variables such as PORTAL_PORT.
+        # Otherwise Kubernetes would name every service in variables such as PORTAL_PORT.
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
@@ -621,7 +624,7 @@ def _pod(user: int = USER) -> Manifest:
 
 
 def _secrets_volume(secret: str, settings: Sequence[str], *, whole: str = "") -> Manifest:
-    """As compose.yaml mounts it: the secrets of this pod alone, and the authority it trusts. A
+    """Mounts secrets as compose.yaml does: those of this pod alone, and the authority it trusts. A
     change of either reaches the files while the pod runs.
     """
     items = [{"key": each, "path": f"{volumes.SETTINGS}/{each}"} for each in settings]
@@ -647,8 +650,8 @@ def _external_secret(
     kind: str = "Opaque",
     reload: bool = False,
 ) -> Manifest:
-    """`data` are templates over what was asked for in `passwords`. CloudNativePG follows a
-    change of what is marked for `reload`.
+    """`data` are templates over the secrets requested from `passwords`. CloudNativePG notices a
+    change of a secret marked for `reload`.
     """
     template: Manifest = {"engineVersion": "v2", "type": kind, "data": dict(data)}
     needed = [each for each in sorted(passwords.asked) if _place(each) in " ".join(data.values())]
@@ -671,7 +674,7 @@ def _external_secret(
 
 
 def _budget(name: str, labels: Mapping[str, str]) -> Manifest:
-    """One at a time. A least number would keep a node from being emptied where there is one pod."""
+    """One pod at a time. With a minimum number, a node with the only pod could never be drained."""
     spec = {
         "maxUnavailable": 1,
         "selector": {"matchLabels": dict(labels)},
@@ -686,7 +689,9 @@ def _policy(
     ingress: Sequence[Manifest],
     egress: Sequence[Manifest] | None,
 ) -> Manifest:
-    """Beside what `network.yaml` says of all pods. None: it says nothing of what goes out."""
+    """In addition to what `network.yaml` says of all pods. None: the policy does not limit outgoing
+    traffic.
+    """
     return _k8s(
         "networking.k8s.io/v1",
         "NetworkPolicy",

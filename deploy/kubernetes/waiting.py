@@ -1,4 +1,4 @@
-"""A new release waits for its migrations: its pods start before the job has done them."""
+"""The pods of a new release wait for its migrations, because they start before the job is done."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ LOOK_AGAIN_SECONDS = 2.0
 
 def missing(service: str, revision: str | None) -> list[str]:
     """The migrations that a database at this revision has not had. None where this code does not
-    know the revision: a later release has been here, and leaves what this one needs.
+    know the revision: a later release has migrated it, and keeps what this release needs.
 
     Raises StartFailure for a service that has no migrations.
     """
@@ -35,7 +35,7 @@ def missing(service: str, revision: str | None) -> list[str]:
 
 
 async def revision_of(dsn: Dsn) -> str | None:
-    """Where the database stands; None where it is empty. Raises what DATABASE_ERRORS names."""
+    """The revision of the database; None where it is empty. Raises DATABASE_ERRORS."""
     connection = await connect(dsn, "wait for migrations")
     try:
         known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
@@ -51,8 +51,8 @@ def wait(
     *,
     pause: Callable[[], None] = lambda: time.sleep(LOOK_AGAIN_SECONDS),
 ) -> None:
-    """Until nothing is missing; says what is waited for, each time it is something else."""
-    # The first process of a container ends on no signal that it does not handle.
+    """Wait until no migration is missing; report what is missing each time it changes."""
+    # The first process of a container ignores signals that it does not handle.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     said = ""
     while reason := _reason(service, settings):
@@ -66,7 +66,7 @@ def wait(
 def _reason(service: str, settings: DatabaseSettings) -> str | None:
     try:
         steps = missing(service, asyncio.run(revision_of(settings.current_dsn)))
-    except asyncpg.InsufficientPrivilegeError as error:  # before the job has granted it
+    except asyncpg.InsufficientPrivilegeError as error:  # the job has not granted it yet
         return str(error)
     except (DatabaseUrlError, *DATABASE_ERRORS) as error:
         return describe_refusal(error, settings.now().database_place)

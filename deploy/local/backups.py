@@ -1,4 +1,4 @@
-"""The backups of this folder's system, at the terminal."""
+"""Backups of this folder's system, from the terminal."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ LOOK_AGAIN_SECONDS = 2.0
 
 
 def backups() -> Folder:
-    """BACKUP_FOLDER, else `backups` in the checkout; `clean` leaves either alone."""
+    """BACKUP_FOLDER, else `backups` in the checkout; `clean` deletes neither."""
     return Folder(Path(os.environ.get("BACKUP_FOLDER") or ROOT / "backups").absolute())
 
 
@@ -58,7 +58,7 @@ def back_up() -> None:
 
 
 def _record(installation: Installation, name: str, *options: str) -> None:
-    """Among the portal's audits, where its age becomes a metric."""
+    """Record the backup among the portal's audits, from which its age becomes a metric."""
     try:
         asyncio.run(portal(installation, "record-backup", name, *options))
     except PortalRefused as error:
@@ -78,7 +78,9 @@ def list_all() -> None:
 
 
 def check_newest(name: str | None) -> bool:
-    """Restore a backup aside and throw it away again; whether all is well. Raises BackupFailed."""
+    """Restore the newest backup into a place of its own, which is then deleted. Returns whether all
+    invariants hold. Raises BackupFailed.
+    """
     folder, console = backups(), Console(soft_wrap=True)
     with folder.exclusive():
         found = wanted(folder, name, _say)
@@ -96,7 +98,7 @@ def check_newest(name: str | None) -> bool:
 
 
 def _running_here() -> lifecycle.System | None:
-    """A machine that only checks backups runs none."""
+    """A machine that only checks backups runs no system."""
     try:
         system = lifecycle.find(FOLDER)
     except NotUp:
@@ -105,8 +107,8 @@ def _running_here() -> lifecycle.System | None:
 
 
 def restore(name: str | None, until: datetime | None) -> bool:
-    """Put a backup back, start the system on it, and check the invariants until they hold; whether
-    they do. Raises BackupFailed and NotUp.
+    """Put a backup back, start the system on it, and check the invariants until they hold. Returns
+    whether they do. Raises BackupFailed and NotUp.
     """
     folder = backups()
     if choose_runtime().runtime is Runtime.CONTAINERS:
@@ -136,7 +138,7 @@ def _log(until: datetime | None) -> tuple[datetime, Path] | None:
 
 
 def settled(installation: Installation) -> bool:
-    """Show the invariants as soon as they hold, or after two minutes; whether they hold."""
+    """Show the invariants as soon as they hold, or after two minutes. Returns whether they hold."""
     console = Console(soft_wrap=True)
     with console.status("waiting until everything has come to rest") as status:
         report = asyncio.run(_report_at_rest(installation))
@@ -164,7 +166,7 @@ async def _report_at_rest(installation: Installation) -> Report:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Tell]:
-    """A bar at a terminal, nothing in a pipe."""
+    """A bar at a terminal; nothing in a pipe."""
     console = Console()
     bar = Progress(
         TextColumn(what), BarColumn(), DownloadColumn(), console=console, transient=True,

@@ -1,6 +1,6 @@
-"""What each customer and each vehicle says of itself, against the records beside it.
+"""Compares the totals of each customer and each vehicle with their records.
 
-Compared inside the database, which answers only those that do not add up.
+The comparison runs inside the database, which returns only those that differ.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -49,13 +49,13 @@ OF_A_VEHICLE = {
 
 
 async def customers_that_do_not_add_up(connection: Connection) -> AsyncIterator[str]:
-    """One sentence for each offence. Inside a transaction only."""
+    """One sentence for each violation. Only inside a transaction."""
     async for sentence in _offences(connection, CUSTOMERS, "customer", OF_A_CUSTOMER):
         yield sentence
 
 
 async def vehicles_that_do_not_add_up(connection: Connection) -> AsyncIterator[str]:
-    """One sentence for each offence. Inside a transaction only."""
+    """One sentence for each violation. Only inside a transaction."""
     async for sentence in _offences(connection, VEHICLES, "vehicle", OF_A_VEHICLE):
         yield sentence
 

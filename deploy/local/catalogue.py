@@ -1,4 +1,4 @@
-"""A small catalogue for a market that has just opened: cars as Brazil drives them."""
+"""A small catalogue for a new market: cars that are common in Brazil."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from deploy.local.market import Market, random_chassis_number
 
 @dataclass(frozen=True)
 class Car:
-    """The price is in reais; a maker's chassis numbers begin with `chassis`."""
+    """The price is in reais; `chassis` is the prefix of a maker's chassis numbers."""
 
     make: str
     chassis: str
@@ -48,7 +48,7 @@ CATALOGUE = (
 
 
 async def fill(market: Market, seller_id: UUID, cars: Sequence[Car] = CATALOGUE) -> None:
-    """Put those on the market that are not; raises httpx.HTTPError."""
+    """Put the missing cars on the market; raises httpx.HTTPError."""
     answer = await market.send("vehicles", "GET", "/vehicles?limit=100", expect=200)
     there = {(each["make"], each["model"], each["year"]) for each in answer.json()["items"]}
     for car in cars:

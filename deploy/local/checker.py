@@ -1,5 +1,5 @@
-"""python -m deploy.local.checker FOLDER: checks the invariants from time to time, and when somebody
-asks for it in the portal, where its results stand.
+"""python -m deploy.local.checker FOLDER: checks the invariants at intervals, and when somebody
+requests it in the portal, which shows the results.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 
 EVERY_SECONDS = 900.0
-"""From one check to the next, unless CHECK_EVERY_SECONDS says otherwise."""
+"""The time between two checks, unless CHECK_EVERY_SECONDS says otherwise."""
 LOOK_SECONDS = 3.0
 GRACE_SECONDS = 5.0
 ASKING = "SELECT clock_timestamp() AS now, array(SELECT tenant_id FROM check_requests) AS tenants"
@@ -29,7 +29,7 @@ ASKING = "SELECT clock_timestamp() AS now, array(SELECT tenant_id FROM check_req
 
 @dataclass(frozen=True)
 class Asked:
-    """Which tenants ask for a check, at this moment of the portal's database."""
+    """The tenants that request a check, at this moment of the portal's database."""
 
     at: datetime
     tenants: frozenset[str]
@@ -43,8 +43,9 @@ async def watch(
     pause: Callable[[], Awaitable[None]],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """For ever: `examine` when somebody asks, and when `every` seconds have passed since the last
-    time. What cannot be reached is told in a line, and tried again.
+    """Runs for ever: calls `examine` when somebody requests it, and when `every` seconds have
+    passed since the last time. A server that cannot be reached is reported in a line, and tried
+    again.
     """
     due = clock() + every
     while True:
@@ -69,7 +70,7 @@ async def asking(installation: Installation) -> Asked:
 
 
 async def examine(installation: Installation, asked: Asked) -> None:
-    """Check, and record it for those who ask and for the default tenant."""
+    """Check, and record the result for the tenants that requested it and for the default tenant."""
     report = await check(
         databases(installation),
         read(CHOREOGRAPHY).participants,

@@ -1,8 +1,8 @@
-"""The whole system as the containers of compose.yaml, whoever started them: `./taskw up` or
-`docker compose up`.
+"""The whole system as the containers of compose.yaml, started by `./taskw up` or by `docker compose
+up`.
 
-Each checkout has a compose project of its own, which compose.yaml names after its folder; each
-LOCAL_FOLDER elsewhere, and the demo, has one beside it.
+Each checkout has a compose project of its own, which compose.yaml names after its folder. Each
+LOCAL_FOLDER outside of it, and the demo, has another one.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from deploy.services import SERVICES
 SECRETS = PurePosixPath("/var/lib/mercado-veiculo/secrets")
 SERVERS = ("db", "rabbitmq")
 QUIET = ("--progress", "quiet", "--profile", "*")
-"""Of commands that stop: what a profile has started is stopped too."""
+"""Options of commands that stop: they also stop what a profile has started."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 15672, 8083
 
 
 @dataclass(frozen=True)
 class Container:
     """`ports` are those of this machine, by the container's own, in the order of compose.yaml.
-    `settings` is compose's hash of what compose.yaml and the environment said when it was made.
+    `settings` is compose's hash of compose.yaml and the environment at its creation.
     """
 
     id: str
@@ -45,7 +45,7 @@ class Container:
 
     @classmethod
     def described(cls, found: Mapping[str, Any]) -> "Container":
-        """As `docker inspect` does."""
+        """Reads the output of `docker inspect`."""
         labels = found["Config"]["Labels"]
         bindings = found["HostConfig"]["PortBindings"] or {}
         return cls(
@@ -74,7 +74,7 @@ class Found:
 
     @property
     def lost(self) -> list[str]:
-        """What should run and does not."""
+        """The containers that should run and do not."""
         return sorted(name for name in self._lasting if not self.containers[name].runs)
 
     @property
@@ -83,7 +83,7 @@ class Found:
         return [name for name in names if name in self.containers]
 
     def ports(self, name: str, port: int) -> Sequence[int]:
-        """Of this machine, for one of the container's; empty where there is none."""
+        """The ports of this machine for a port of the container; empty where there is none."""
         return self.containers[name].ports.get(port, ()) if name in self.containers else ()
 
     def port(self, name: str, port: int, usual: int) -> int:
@@ -127,10 +127,10 @@ def find(folder: Path) -> Found:
 
 
 def start(folder: Path, *, ours: bool) -> State:
-    """Start what does not run, and wait until all are healthy. Where code or settings have changed,
-    containers are made anew; but where some run that are not `ours`, they stay as they are.
+    """Start what does not run, and wait until all are healthy. Containers whose code or settings
+    have changed are created again; where some that are not `ours` run, they do not change.
 
-    Raises StartFailed. What did not run before is then stopped again, if nothing of it did.
+    Raises StartFailed. What did not run before is then stopped again, if nothing of it ran.
     """
     there, ports = find(folder), Ports()
     environment = _environment(folder, there, ports)
@@ -151,8 +151,8 @@ def start(folder: Path, *, ours: bool) -> State:
 
 
 def is_current(folder: Path) -> bool:
-    """Whether all containers are of the code and the settings that are there now. Builds the image,
-    which is quick where nothing has changed.
+    """Whether all containers have the current code and settings. Builds the image, which is quick
+    where nothing has changed.
     """
     there, ports = find(folder), Ports()
     environment = _environment(folder, there, ports)
@@ -169,7 +169,7 @@ def is_current(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> list[str]:
-    """Stop and remove the containers, and answer the names of what ran; the data stays.
+    """Stop and remove the containers, and return the names of those that ran; the data stays.
 
     Raises StillRunning.
     """
@@ -193,8 +193,10 @@ def data(folder: Path) -> list[str]:
 
 
 def delete_data(folder: Path, *, images: bool) -> None:
-    """Raises StartFailed when it cannot be: the passwords are needed as long as it is there."""
-    find(folder)  # refuses what is another checkout's
+    """Raises StartFailed when the data cannot be deleted: its passwords are needed as long as it
+    exists.
+    """
+    find(folder)  # refuses a project of another checkout
     made = [each.removeprefix("image ") for each in data(folder) if each.startswith("image ")]
     down = [*QUIET, "down", "--volumes", "--remove-orphans"]
     done = _compose(folder, down, quiet=True)
@@ -205,8 +207,8 @@ def delete_data(folder: Path, *, images: bool) -> None:
 
 
 def renew_certificates(folder: Path) -> dict[str, datetime]:
-    """Until when each server's new certificate is good; the servers take them at once. Raises
-    StartFailed.
+    """Returns the end of each server's new certificate; the servers use the new ones at once.
+    Raises StartFailed.
     """
     make = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "certificates"]
     done = made = _compose(folder, make, quiet=True)
@@ -217,17 +219,17 @@ def renew_certificates(folder: Path) -> dict[str, datetime]:
         reason = " ".join(done.stderr.split())[-300:]
         raise StartFailed(f"the certificates were not renewed: {reason}")
     _compose(folder, ["kill", "--signal", "HUP", "pgbouncer"], quiet=True)  # where it runs
-    told = (line.split() for line in made.stdout.splitlines())  # among what compose says itself
+    told = (line.split() for line in made.stdout.splitlines())  # among compose's own lines
     return {
         words[0]: datetime.fromisoformat(words[1]) for words in told if words[:1] in _FIRST_WORDS
     }
 
 
 def rotate(folder: Path, what: str) -> None:
-    """Raises StartFailed where it was cut off: doing it again puts all right."""
+    """Raises StartFailed where it was interrupted; another run completes it."""
     command = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "rotate", what]
     done = _compose(folder, command)
-    if what == "database":  # the exporter reads its password when it starts, and where it runs
+    if what == "database":  # the exporter reads its password only when it starts
         _compose(folder, ["--profile", "*", "restart", "exporter"], quiet=True)
     copy_passwords(folder, find(folder))
     if done.returncode:
@@ -248,8 +250,8 @@ def show_logs(folder: Path, names: Sequence[str], *, follow: bool) -> None:
 
 
 def copy_passwords(folder: Path, there: Found) -> None:
-    """Out of the volume, where they are made, to where the tools look for them; with them the
-    certificate that these tools trust.
+    """Copy the passwords from the volume in which they are made to the place where the tools read
+    them, with the certificate that the tools trust.
 
     Raises StartFailed.
     """
@@ -260,7 +262,7 @@ def copy_passwords(folder: Path, there: Found) -> None:
         SECRETS / "authority" / trusted.name: trusted,
         SECRETS / "secrets.json": state.passwords_file(folder),
     }
-    holder = there.containers.get("secrets")  # it has ended, and its volume can be read
+    holder = there.containers.get("secrets")  # it has ended, and its volume can still be read
     if not holder or not all(_copied(holder, *each) for each in wanted.items()):
         raise StartFailed(
             "the passwords cannot be read from the container `secrets`: "
@@ -289,8 +291,8 @@ def project(folder: Path) -> str:
 
 
 def _environment(folder: Path, there: Found, ports: Ports) -> dict[str, str]:
-    """The ports as compose.yaml calls them. What has no container yet gets the port that its
-    variable names (in the checkout's own system, not in one beside it), or else a free one.
+    """The ports under the names in compose.yaml. A port without a container is the one that its
+    variable names (only in the checkout's own system), or else a free one.
     """
 
     def port(variable: str, known: Sequence[int], usual: int) -> str:
@@ -315,7 +317,7 @@ def _environment(folder: Path, there: Found, ports: Ports) -> dict[str, str]:
 
 
 def _trouble(folder: Path) -> str:
-    """What the containers that failed said last."""
+    """The last output of the containers that failed."""
     lines = ["the containers did not all start"]
     failed = _compose(folder, ["ps", "--all", "--format", _FAILED], quiet=True).stdout.split()
     for name in sorted(set(failed)):
@@ -338,7 +340,7 @@ def _compose(
     quiet: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     named = [] if folder == ROOT / ".local" else ["--project-name", _beside(folder)]
-    # compose.yaml names the project after PWD: the folder as a shell there calls it.
+    # compose.yaml names the project after PWD, so PWD is the folder's name in a shell there.
     shell = Path(os.environ.get("PWD") or "/")
     here = shell if shell.is_dir() and shell.samefile(ROOT) else ROOT.resolve()
     variables = {"PWD": str(here), **(environment or {})}

@@ -1,8 +1,8 @@
-"""Whether every event was published, and came to each of its subscribers exactly once.
+"""Checks that every event was published, and reached each of its subscribers exactly once.
 
-A million purchases make tens of millions of rows in archives and inboxes. Each database sums its
-own up: how many of a type in about a minute, and a sum over their ids. Where the sums of a
-publisher and a subscriber agree, so do their events; only where they differ is each looked up.
+A million purchases make tens of millions of rows in archives and inboxes. Each database sums up its
+own: the number of a type in about a minute, and a sum over their ids. Where the sums of a publisher
+and a subscriber agree, so do their events; only where they differ is each one looked up.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
 
 KNOWN_FOR = INBOX_WINDOW.past
-"""Inboxes forget older messages, so older events prove nothing."""
+"""Inboxes delete older messages, so older events prove nothing."""
 
 UNPUBLISHED = """
     SELECT id, type, subject, attempts, error, due_at = 'infinity' AS parked,
            count(*) OVER () AS of_all
       FROM outbox WHERE created_at < now() - $1 * interval '1 second' ORDER BY seq LIMIT $2"""
 STATED_SINCE = "SELECT DISTINCT subject FROM outbox WHERE created_at > $1"
-# Ids begin with the time they were made at: four bytes of it are the same for 65 seconds.
+# Ids begin with the time of their creation: four bytes of it are the same for 65 seconds.
 PUBLISHED_SUMS = """
     SELECT type, substr(uuid_send(id), 1, 4) AS span,
            count(*) AS events, sum(uuid_hash(id)) AS ids,
@@ -56,7 +56,7 @@ Sums: TypeAlias = Mapping[Span, tuple[int, int]]
 
 @dataclass
 class Misses:
-    """The events one queue has handled never, or more than once: how many, and some ids."""
+    """The events that a queue has handled never or more than once: their number, and some ids."""
 
     never: int = 0
     again: int = 0
@@ -74,8 +74,8 @@ class Misses:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """`archived` names the services that have anything in their archive; `moved` are the subjects
-    of which an event was stated or published since the time asked for.
+    """`archived` names the services whose archive is not empty; `moved` are the subjects about
+    which an event was stored or published since the given time.
     """
 
     unpublished: Found
@@ -90,9 +90,9 @@ async def read_deliveries(
     since: Mapping[str, datetime],
     grace_seconds: float,
 ) -> Deliveries:
-    """Events younger than `grace_seconds` may be on their way and are left out."""
+    """Events younger than `grace_seconds` are left out, because they may still be on their way."""
     unpublished, moved = Found(), set[str]()
-    for name, connection in connections.items():  # before the archives, where the rows go next
+    for name, connection in connections.items():  # before the archives, because rows go there next
         rows = await connection.fetch(UNPUBLISHED, grace_seconds, LISTED)
         if rows:
             unpublished.add_some(rows[0]["of_all"], [_sentence(row) for row in rows])
@@ -166,7 +166,7 @@ async def _look_up(
 def _consumed(
     participants: Sequence[DescribedParticipant],
 ) -> Mapping[str, dict[str, list[ConsumedEvent]]]:
-    """For each publisher the event types somebody reacts to, and the reactions."""
+    """The consumed event types of each publisher, and the reactions."""
     reactions: dict[str, list[ConsumedEvent]] = defaultdict(list)
     for participant in participants:
         for reaction in participant.consumes:

@@ -1,4 +1,4 @@
-"""Plays the scenarios against a running system, and shows what happened in it."""
+"""Runs the scenarios against a running system, and shows what happened in it."""
 
 import asyncio
 import time
@@ -67,7 +67,7 @@ async def _play(scenario: Scenario, market: Market, progress: Progress, task: Ta
     try:
         order_ids, summary = await scenario.play(market)
     except (NotReached, AssertionError, httpx.HTTPError) as error:
-        # Why is told below: here it would be cut to the width of the terminal.
+        # The reason is printed below, because here the terminal's width would cut it.
         progress.update(task, description=f"[red]✘ {scenario.title}[/red]")
         return Played(scenario, (), "", failure=str(error) or type(error).__name__)
     description = f"[green]✔[/green] {scenario.title}: {summary}"
@@ -92,7 +92,7 @@ async def _show(
 async def _report_when_quiet(
     databases: Mapping[str, str], choreography: Choreography, rabbitmq_url: str
 ) -> Report:
-    """The last events may be on their way: look again until all holds, or too long."""
+    """The last events may be on their way: check again until all holds, or the time is over."""
     deadline = time.monotonic() + QUIET_WITHIN_SECONDS
     while True:
         report = await check(

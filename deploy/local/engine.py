@@ -19,7 +19,7 @@ class Choice:
 
 
 def wished_runtime() -> Runtime | None:
-    """What RUNTIME says, None if nothing. Raises ValueError when it is something else."""
+    """The value of RUNTIME, None if it is not set. Raises ValueError for an unknown value."""
     wish = os.environ.get("RUNTIME")
     if not wish:
         return None
@@ -32,7 +32,7 @@ def wished_runtime() -> Runtime | None:
 def choose_runtime() -> Choice:
     """RUNTIME=local or RUNTIME=containers decides; without it, whether a Docker engine answers.
 
-    Raises ValueError when RUNTIME is something else, or wants containers where none can be.
+    Raises ValueError when RUNTIME is unknown, or demands containers where none can run.
     """
     wish = wished_runtime()
     if wish is Runtime.LOCAL:

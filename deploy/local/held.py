@@ -1,7 +1,7 @@
-"""Names that one process of this machine holds at a time, until it lets go or ends.
+"""Names that one process of this machine holds at a time, until it releases them or ends.
 
-A name is an abstract Unix socket: the kernel gives it back whatever ends the process, it needs no
-file, and it is apart in each network namespace, as ports are.
+A name is an abstract Unix socket: the kernel releases it however the process ends, it needs no
+file, and each network namespace has its own, as with ports.
 """
 
 import errno
@@ -14,7 +14,7 @@ PREFIX = "\0mercado-veiculo "
 
 
 def hold(name: str) -> socket.socket | None:
-    """Hold the name until the socket is closed; None when somebody holds it."""
+    """Hold the name until the socket is closed; None when another process holds it."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         held.bind(PREFIX + name)

@@ -1,7 +1,7 @@
-"""The invariants of the choreography, proved over all databases and queues of a running system.
+"""Checks the invariants of the choreography over all databases and queues of a running system.
 
-`check` reads; it never writes. Purchases in which something happened within the last few seconds
-are passed over: they may be on their way.
+`check` reads; it never writes. Purchases with an event in the last few seconds are left out,
+because they may not be at rest.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,21 +36,22 @@ async def check(
     grace_seconds: float = 5.0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """`databases` are asyncpg URLs by service name, of roles that may read every table; without
-    a `rabbitmq_url` the queues are not looked at.
+    """`databases` are asyncpg URLs by service name, with roles that may read every table. Without a
+    `rabbitmq_url` the queues are not checked.
 
-    With `grace_seconds` 0 nothing is passed over: for systems that have come to rest. `tell` hears
-    how far it got.
+    With `grace_seconds` 0 nothing is left out: for systems at rest. `tell` is called with the
+    progress.
     """
     async with AsyncExitStack() as stack:
-        # Postgres cannot know how few sums there are of how many events, and would sort them all.
+        # Postgres cannot know how few sums so many events make, and would sort them all.
         now = await stack.enter_async_context(connected(databases, enable_sort="off"))
         still = await stack.enter_async_context(connected(databases))
         since = await _some_time_ago(now, grace_seconds)
         await stack.enter_async_context(at_one_moment(still))
         tell("comparing archives with inboxes")
         deliveries = await read_deliveries(now, participants, since, grace_seconds)
-        # Looked for after the moment of `still`: what moves between its databases is found too.
+        # These are read after the moment of `still`, so that events between its databases are found
+        # too.
         young = await _moved(now, since["orders"], deliveries) if grace_seconds else frozenset()
         findings = _Findings(young)
         await findings.read_books(still)
@@ -61,7 +62,7 @@ async def check(
 
 
 class _Findings:
-    """What is wrong by rule, and what is to be noted, as purchase after purchase goes by."""
+    """The violations by rule, and the notes, collected purchase by purchase."""
 
     def __init__(self, young: frozenset[UUID]) -> None:
         self.broken = {rule: Found() for rule in RULES}
@@ -110,14 +111,14 @@ class _Findings:
 
 
 async def _some_time_ago(now: Connections, grace_seconds: float) -> Mapping[str, datetime]:
-    """By the clock of each database."""
+    """The time that long ago, by the clock of each database."""
     statement = "SELECT now() - $1 * interval '1 second'"
     return {name: await each.fetchval(statement, grace_seconds) for name, each in now.items()}
 
 
 async def _moved(now: Connections, since: datetime, deliveries: Deliveries) -> frozenset[UUID]:
-    """Purchases an event was stated about since then. Orders hears of nearly all of them, and
-    remembers where no archive does.
+    """The purchases with an event since then. Orders consumes nearly all events, and knows them
+    where no archive does.
     """
     heard = await now["orders"].fetch(TOUCHED_SINCE, since)
     return frozenset({UUID(subject) for subject in deliveries.moved} | {row["id"] for row in heard})

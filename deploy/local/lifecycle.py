@@ -1,4 +1,4 @@
-"""The systems of this checkout: which there are, and how each is started, stopped and deleted."""
+"""The systems of this checkout: which exist, and how each is started, stopped and deleted."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -28,8 +28,8 @@ from deploy.local.state import (
 
 @dataclass(frozen=True)
 class System:
-    """`lost` are the names of parts that were started and do not run any more. `ours` tells those
-    that `./taskw` started from those of `docker compose`.
+    """`lost` are the names of parts that were started and no longer run. `ours` is true for a
+    system that `./taskw` started, and false for one of `docker compose`.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class System:
 
 
 def systems(folder: Path) -> Iterator[System]:
-    """Those of a folder, private processes first. RUNTIME leaves the other kind out."""
+    """The systems of a folder, private processes first. RUNTIME excludes the other kind."""
     if _wanted(Runtime.LOCAL) and (private := _private(folder)):
         yield private
     if _wanted(Runtime.CONTAINERS) and (contained := _contained(folder)):
@@ -52,7 +52,7 @@ def systems(folder: Path) -> Iterator[System]:
 
 
 def find(folder: Path) -> System:
-    """The system of a folder, that of which something runs before that of which nothing does.
+    """The system of a folder; one with running parts comes before one without.
 
     Raises NotUp when there is none.
     """
@@ -60,7 +60,8 @@ def find(folder: Path) -> System:
 
 
 def shown() -> System:
-    """What commands speak of: the system of `up`, or the demo's where that alone was left running.
+    """The system that commands show: that of `up`, or the demo's where only that one was left
+    running.
 
     Raises NotUp when there is neither.
     """
@@ -69,7 +70,7 @@ def shown() -> System:
 
 def _first(found: Iterator[System]) -> System:
     still = None
-    for each in found:  # not all at once: to ask the Docker engine takes a while
+    for each in found:  # one at a time, because asking the Docker engine takes a while
         if each.running:
             return each
         still = still or each
@@ -79,7 +80,7 @@ def _first(found: Iterator[System]) -> System:
 
 
 def nothing() -> NotUp:
-    """Why there is no system to speak of."""
+    """Why there is no system to show."""
     alive = [record.name for record in recorded(FOLDER) if record.process()]
     if not alive:
         return NotUp("nothing is up: start it with ./taskw up")
@@ -88,7 +89,7 @@ def nothing() -> NotUp:
 
 
 def start(folder: Path, there: System | None = None) -> System:
-    """Start all, or what is missing of the system that is `there`. Raises StartFailed."""
+    """Start all, or the missing parts of the system `there`. Raises StartFailed."""
     make(folder)
     if there is None or not there.running:
         left = stop_recorded(folder)
@@ -111,7 +112,7 @@ def start(folder: Path, there: System | None = None) -> System:
 
 
 def _as_before(there: System) -> Choice:
-    """Its data is of one runtime. Raises NotUp where that cannot be used now."""
+    """The runtime of the existing data. Raises NotUp where it cannot be used now."""
     before = there.state.runtime
     if before is Runtime.CONTAINERS and (now := choose_runtime()).runtime is not before:
         raise NotUp(f"the last start used containers, now {now.reason}: RUNTIME=local does without")
@@ -119,9 +120,9 @@ def _as_before(there: System) -> Choice:
 
 
 def auth_differs(system: System) -> str | None:
-    """What AUTH is in a system that runs, where another one is asked for now.
+    """The AUTH of a running system, where the requested one differs.
 
-    Raises StartFailure for what it cannot be.
+    Raises StartFailure for an invalid value.
     """
     asked = asked_auth(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
@@ -131,10 +132,9 @@ def auth_differs(system: System) -> str | None:
 
 
 def tls_differs(system: System) -> str | None:
-    """What TLS is in a system that runs, where another one is asked for now. Containers speak
-    nothing else.
+    """The TLS of a running system, where the requested one differs. Containers always use TLS.
 
-    Raises StartFailure for what it cannot be.
+    Raises StartFailure for an invalid value.
     """
     asked = asked_tls(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
@@ -144,10 +144,10 @@ def tls_differs(system: System) -> str | None:
 
 
 def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
-    """Stop all systems of a folder, or that of one runtime, and answer the names of what ran; the
+    """Stop all systems of a folder, or that of one runtime, and return the names of what ran; the
     data stays.
 
-    Raises StillRunning for what could not be stopped, which is not forgotten.
+    Raises StillRunning for what could not be stopped, which stays on record.
     """
     stopped, trouble = list[str](), list[str]()
     try:
@@ -169,7 +169,7 @@ def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
 
 
 def data_elsewhere(folder: Path) -> list[str]:
-    """What `delete` deletes beside the folder itself, by name."""
+    """The names of what `delete` deletes outside of the folder itself."""
     shared = [each for each in _data_folders(folder) if not each.is_relative_to(folder)]
     return [
         *(f"folder {each}" for each in shared),
@@ -190,13 +190,15 @@ def delete(folder: Path, *, images: bool = True) -> None:
 
 
 def _data_folders(folder: Path) -> list[Path]:
-    """Of the private Postgres: its data, and what restores have put aside or not finished."""
+    """The folders of the private Postgres: its data, and what restores have put aside or not
+    finished.
+    """
     data = data_folder(folder)
     return [each for each in (data, *sorted(data.parent.glob(f"{data.name}.*"))) if each.is_dir()]
 
 
 def is_all_up(system: System) -> bool:
-    """Whether there is nothing to start, nor containers of ours to make anew."""
+    """Whether nothing has to be started, and no container of ./taskw to be created again."""
     if not system.running or system.lost:
         return False
     may_be_renewed = system.ours and system.state.runtime is Runtime.CONTAINERS
@@ -214,8 +216,8 @@ def runs_old_code(system: System) -> bool:
 def show_logs(
     system: System | None, names: Sequence[str], *, follow: bool, this_run: bool = False
 ) -> None:
-    """Without a system, what was written before it was stopped. `this_run` leaves out what was
-    written before a process started. Raises ValueError for a name that has no log.
+    """Without a system, the logs from before it was stopped. `this_run` leaves out what was written
+    before a process started. Raises ValueError for a name that has no log.
     """
     if system and system.state.runtime is Runtime.CONTAINERS:
         containers.show_logs(system.folder, names, follow=follow)
@@ -254,7 +256,7 @@ def _contained(folder: Path) -> System | None:
 
 
 def _uses_containers(folder: Path) -> bool:
-    """Also where a start that failed has left something, and the next one would use them again."""
+    """True also where a failed start has left containers, which the next start would use again."""
     kept = (folder / CONTAINER_PASSWORDS).exists()
     return kept or choose_runtime().runtime is Runtime.CONTAINERS
 

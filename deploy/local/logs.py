@@ -10,8 +10,8 @@ from typing import TextIO
 def show(
     folder: Path, names: Sequence[str], *, follow: bool, starts: Mapping[str, int] | None = None
 ) -> None:
-    """Print the logs of `names` (all if empty), each line after its name. `starts` are the bytes
-    of each that are left out.
+    """Print the logs of `names` (all if empty), each line after its name. `starts` is the number of
+    bytes of each that are left out.
 
     Raises ValueError for a name that has no log. With `follow` it goes on until interrupted.
     """

@@ -1,6 +1,6 @@
-"""A buyer's, a seller's and an operator's moves, through the HTTP entrypoints only.
+"""The actions of a buyer, a seller and an operator, through the HTTP endpoints only.
 
-The demo and the end-to-end tests speak to the running services through this.
+The demo and the end-to-end tests use the running services through this.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from validate_docbr import CPF, RENAVAM
 Json = dict[str, Any]
 
 APPROVED, DECLINED = "tok_approve", "tok_decline"
-"""What the sandbox gateway takes for a card it accepts, and for one it does not."""
+"""The sandbox gateway's token of a card that it accepts, and of one that it declines."""
 
 FINAL_STATES = frozenset({"COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
 
 
 class NotReached(Exception):
-    """A purchase did not come to the state waited for, in time."""
+    """A purchase did not reach the expected state in time."""
 
 
 class Market:
@@ -56,8 +56,8 @@ class Market:
     async def send(
         self, service: str, method: str, path: str, *, expect: int, **request: Any
     ) -> httpx.Response:
-        """One request, sent again while the answer is 503, as it asks to be; anything but the
-        status expected is an error that shows the answer.
+        """One request. It is sent again while the answer is 503, as that answer demands; any status
+        but the expected one is an error that shows the answer.
         """
         deadline = time.monotonic() + self._timeout
         while True:

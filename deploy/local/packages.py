@@ -1,4 +1,4 @@
-"""Debian packages a fresh machine lacks."""
+"""Debian packages that a fresh machine lacks."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ SYSTEMD = Path("/run/systemd/system")
 
 
 def install_without_starting(package: str, *, unit: str | None = None) -> None:
-    """Install a server's package and leave the system's own instance of it off. `unit` is its
+    """Install a server's package and keep the system's own instance of it off. `unit` is its
     systemd unit where that is not named like the package.
 
     Raises StartFailed, in one line, where that cannot be done.
@@ -25,17 +25,17 @@ def install_without_starting(package: str, *, unit: str | None = None) -> None:
     if os.geteuid() != 0:
         raise StartFailed(f"{package} is missing: run `sudo apt-get install {package}` once")
     print(f"installing {package} (about a minute)", flush=True)
-    # apt-get waits for another one's installation, but not for another one's update.
+    # apt-get waits for another installation, but not for another update.
     with holding("apt-get"), _services_stay_off():
         _apt_get("update")
         _apt_get("install", "--yes", "--no-install-recommends", package)
-    if SYSTEMD.exists():  # else it would come up with the next boot
+    if SYSTEMD.exists():  # otherwise it would start with the next boot
         subprocess.run(["systemctl", "disable", "--quiet", unit or package], check=False)
 
 
 @contextmanager
 def _services_stay_off() -> Iterator[None]:
-    """Debian starts a server as it is installed, unless this file says no (101)."""
+    """Debian starts a server when it installs it, unless this file says no (101)."""
     if POLICY.exists():
         yield
         return

@@ -1,4 +1,4 @@
-"""Who signs in to the portal of a run: one user for each role, with a password made up here."""
+"""The users who sign in to the portal of a system: one for each role, with generated passwords."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from deploy.local.portal import PortalRefused, portal
 
 CREDIT_CENTS = 250_000_00
 NOBODY = "nobody signs in with this e-mail"
-"""The portal's words."""
+"""The portal's own text."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ async def open_market(installation: Installation) -> None:
     Raises httpx.HTTPError and PortalRefused.
     """
     if not await _is_there(installation, OPERATOR):
-        # The operator comes last: who is there tells that all is.
+        # The operator comes last: where that user exists, all others do.
         address = installation.services["portal"]
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             await _fill(client, installation)
 
 
 async def _is_there(installation: Installation, person: Person) -> bool:
-    """Whatever the password is by now."""
+    """Whether the user exists, with any password."""
     try:
         await portal(installation, "token", person.email)
     except PortalRefused as refused:
@@ -92,17 +92,17 @@ async def _add(installation: Installation, person: Person, *options: str) -> UUI
 async def _signed_in(
     client: httpx.AsyncClient, installation: Installation, person: Person
 ) -> httpx.Response | None:
-    """The answer to signing in; None where there is nobody of that name and password."""
+    """The answer to signing in; None where no user has that name and password."""
     password = installation.sign_in_password(person.role)
     answer = await client.post("/api/sessions", json={"email": person.email, "password": password})
-    client.cookies.clear()  # they are for one person
+    client.cookies.clear()  # they belong to one person
     if answer.status_code == 401:
         return None
     return answer.raise_for_status()
 
 
 async def _token(client: httpx.AsyncClient, signed_in: httpx.Response | None) -> str:
-    """A token for the person signed in."""
+    """A token for the signed-in person."""
     if signed_in is None:
         raise httpx.HTTPError("the portal does not let its own admin in")
     cookie = signed_in.headers["set-cookie"].partition(";")[0]

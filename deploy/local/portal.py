@@ -1,4 +1,4 @@
-"""The portal's own command line, as a process: the tools know nothing of what is inside it."""
+"""The portal's own command line, run as a process: the tools know nothing of its internals."""
 
 import asyncio
 import os
@@ -11,13 +11,13 @@ from deploy.services import service_named
 
 
 class PortalRefused(Exception):
-    """The command did not do it; the text is its own line."""
+    """The command failed; the text is its own line."""
 
 
 async def portal(
     installation: Installation, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> str:
-    """What `python -m services.portal.main ARGUMENTS` prints. Raises PortalRefused."""
+    """The output of `python -m services.portal.main ARGUMENTS`. Raises PortalRefused."""
     settings = installation.settings(service_named("portal"), "127.0.0.1", 0)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.portal.main", *arguments),

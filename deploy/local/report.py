@@ -1,15 +1,15 @@
-"""What the checker found: every rule, with a bounded list of offences and their true number."""
+"""The checker's result: every rule, with a limited list of violations and their number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 LISTED = 20
-"""The most offences of one rule that are written out. The others are counted."""
+"""The most violations of one rule that are written out. The others are counted."""
 
 
 @dataclass
 class Found:
-    """Sentences as they come, of which the first are kept."""
+    """Collects sentences and keeps the first of them."""
 
     count: int = 0
     sentences: list[str] = field(default_factory=list)
@@ -18,7 +18,7 @@ class Found:
         self.add_some(1, [sentence])
 
     def add_some(self, count: int, sentences: Sequence[str]) -> None:
-        """`count` offences, some of them written out."""
+        """`count` violations, some of them written out."""
         room = LISTED - len(self.sentences)
         self.count += count
         self.sentences += sentences[:room]
@@ -30,8 +30,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Invariant:
-    """`broken` holds one sentence for each offence, with the ids it is about: the first of them.
-    `count` is how many there are.
+    """`broken` holds one sentence for each of the first violations, with the ids it is about.
+    `count` is the number of all.
     """
 
     rule: str
@@ -41,8 +41,8 @@ class Invariant:
 
 @dataclass(frozen=True)
 class Report:
-    """`notes` are matters that are allowed, but must not be hidden: refunds and payouts
-    that failed, dead letters, and what could not be checked.
+    """`notes` are facts that are allowed but must not be hidden: failed refunds and payouts, dead
+    letters, and what could not be checked.
     """
 
     purchases: int

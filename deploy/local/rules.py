@@ -1,6 +1,6 @@
-"""The rules that hold for each purchase once it has come to rest, whichever service knows it.
+"""The rules that hold for each purchase at rest, in whichever service it is known.
 
-Each answers one sentence for each offence against it.
+Each returns one sentence for each violation.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +19,13 @@ SUCCEEDED = frozenset({"COMPLETED", "CLOSED"})
 GIVEN_BACK = frozenset({"FAILED", "CANCELLED"})
 ENDED = SUCCEEDED | GIVEN_BACK
 MAY_HOLD_A_SALE = SUCCEEDED | {"COMPENSATING"}
-"""What was sold and paid may still be held on the way back. Nobody may rest there."""
+"""During a compensation a purchase may still hold what was sold and paid. No purchase may rest
+there.
+"""
 GATEWAY_MAY_DIFFER = frozenset({"PROCESSING", "REFUND_FAILED"})
-"""A charge whose answer is awaited, a refund that failed: for now its books say another thing."""
+"""States in which the gateway's books may differ: a charge without an answer yet, a refund that
+failed.
+"""
 
 CREDIT = "credit adds up for every customer"
 VEHICLE = "a vehicle is held or sold once"
@@ -110,7 +114,7 @@ def refund_failed(it: Purchase) -> bool:
 
 
 def charge_unanswered(it: Purchase) -> bool:
-    """A person is asked what became of it at the gateway, and can record it."""
+    """A person is asked for the result at the gateway, and can record it."""
     return (
         it.payment is not None
         and it.payment["state"] == "PROCESSING"
@@ -119,7 +123,7 @@ def charge_unanswered(it: Purchase) -> bool:
 
 
 def charged_after_all(it: Purchase) -> bool:
-    """The gateway has charged what a person recorded as not charged: it is being given back."""
+    """The gateway has made a charge that a person recorded as not made, so it is being refunded."""
     return (
         it.payment is not None
         and it.payment["state"] == "REFUNDING"
@@ -132,8 +136,8 @@ def _state(record: Row | None) -> str | None:
 
 
 def _times_moved(payment: Row | None) -> tuple[int, int]:
-    """How often the gateway charged it, and how often it was given back: by the gateway, or by
-    somebody who wrote down that it is settled.
+    """How often the gateway charged it, and how often it was refunded: by the gateway, or by a
+    person who recorded it as settled.
     """
     if payment is None:
         return 0, 0

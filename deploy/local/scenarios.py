@@ -1,4 +1,4 @@
-"""Seven purchases through the HTTP entrypoints, each with the end it should have."""
+"""Seven purchases through the HTTP endpoints, each with the end it should have."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,8 +12,8 @@ PRICE = 4_500_000
 
 @dataclass(frozen=True)
 class Scenario:
-    """`play` raises when the purchase does not end as it should; else it returns the orders it
-    made and, in a few words, how it ended.
+    """`play` raises an error when the purchase does not end as it should; else it returns the
+    orders it made and, in a few words, how they ended.
     """
 
     title: str

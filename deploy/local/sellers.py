@@ -1,15 +1,15 @@
-"""Whether the seller of every vehicle that was picked up has been paid: once, and the right sum."""
+"""Checks that the seller of every picked-up vehicle has been paid once, and the right sum."""
 
 from collections.abc import Iterator
 
 from deploy.local.snapshot import Purchase, Row
 
 ENDS = {"PAID": 1, "FAILED": 0}
-"""How often the bank has paid. A payout that is neither is on its way, and must not rest there."""
+"""How often the bank has paid. Any other status is on its way, and must not be one at rest."""
 
 
 def sellers_are_paid(it: Purchase) -> Iterator[str]:
-    """A payout that failed is no offence: `payout_failed` says so of it."""
+    """A failed payout is no violation: `payout_failed` reports it."""
     state = None if it.payout is None else it.payout["state"]
     if it.state == "CLOSED" and state not in ENDS and not payout_unanswered(it):
         yield f"order {it.order_id} is CLOSED, its payout is {state or 'missing'}"
@@ -28,14 +28,14 @@ def payout_failed(it: Purchase) -> bool:
 
 
 def payout_unanswered(it: Purchase) -> bool:
-    """A person is asked what became of it at the bank, and can record it."""
+    """A person is asked for the result at the bank, and can record it."""
     return (
         it.payout is not None and it.payout["state"] == "PENDING" and it.payout["needs_attention"]
     )
 
 
 def _the_right_sums(it: Purchase, payout: Row) -> Iterator[str]:
-    """What is owed, and what the bank has moved: of the order's amount, to the vehicle's seller."""
+    """The sum owed, and the sum the bank has moved: the order's amount, to the vehicle's seller."""
     seller = None if it.reservation is None else it.reservation["seller_id"]
     moved: list[tuple[str, set[int], set[str]]] = []
     if payout["state"] is not None:
@@ -52,7 +52,7 @@ def _the_right_sums(it: Purchase, payout: Row) -> Iterator[str]:
 
 
 def _the_bank_agrees(it: Purchase, payout: Row) -> Iterator[str]:
-    """What a person has recorded as paid counts, whether or not the bank's books show it."""
+    """A payout that a person recorded as paid counts, whether or not the bank's books show it."""
     state = payout["state"]
     paid = max(payout["transfers"], int(bool(payout["settled"]) and state == "PAID"))
     if paid != ENDS.get(state, 0 if state is None else paid):

@@ -1,7 +1,7 @@
-"""What the databases hold about purchases at about one moment, one purchase after the other.
+"""The contents of the databases about purchases, at about one moment, purchase by purchase.
 
-Each service's records are read in the order of their order ids, and merged: however many there
-are, only some thousands are in memory at a time.
+Each service's records are read in the order of their order ids, and merged: only some thousands are
+in memory at a time, however many there are.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Connections: TypeAlias = Mapping[str, Connection]
 
 
 class Row(Protocol):
-    """A record of the database, or anything that answers its columns by name."""
+    """A record of the database, or any object with its columns by name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 
@@ -81,7 +81,7 @@ RECORDS = {
 }
 
 AT_A_TIME = 5_000
-"""Rows of each service in memory."""
+"""The rows of each service in memory at a time."""
 
 SESSION = {
     "application_name": "verify",
@@ -95,8 +95,8 @@ SESSION = {
 
 @dataclass(slots=True)
 class Purchase:
-    """What each service holds of it; None where there is nothing. `payment` and `payout` are there
-    too when only the gateway's or the bank's books know of it: their state is None then. `state`
+    """What each service holds about it; None where there is nothing. `payment` and `payout` also
+    exist where only the gateway's or the bank's books know of it; their state is None then. `state`
     is the order's, or "unknown".
     """
 
@@ -114,8 +114,8 @@ class Purchase:
 
 @asynccontextmanager
 async def connected(databases: Mapping[str, str], **settings: str) -> AsyncIterator[Connections]:
-    """A connection to each database, under the same name, that cannot write. `settings` are
-    Postgres's own, beside those every connection gets.
+    """A read-only connection to each database, under the same name. `settings` are Postgres' own,
+    in addition to those of every connection.
     """
     async with AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
@@ -127,19 +127,19 @@ async def connected(databases: Mapping[str, str], **settings: str) -> AsyncItera
 
 @asynccontextmanager
 async def at_one_moment(connections: Connections) -> AsyncIterator[None]:
-    """Inside, each database stays as it was when this was entered: a moment of its own."""
+    """Inside, each database shows its state at the time of entry, each at a moment of its own."""
     async with AsyncExitStack() as moments:
         for connection in connections.values():
             moment = connection.transaction(isolation="repeatable_read", readonly=True)
             await moments.enter_async_context(moment)
-            await connection.execute("SELECT 1")  # the first statement is what fixes the moment
+            await connection.execute("SELECT 1")  # the first statement fixes the moment
         yield
 
 
 async def purchases(
     connections: Connections, grace_seconds: float
 ) -> AsyncIterator[Sequence[Purchase]]:
-    """All of them, some thousands at a time, by order id. Inside `at_one_moment` only."""
+    """All purchases by order id, some thousands at a time. Only inside `at_one_moment`."""
     lanes = [
         _Lane(
             await connections[name].cursor(
@@ -171,7 +171,7 @@ class _Lane:
             self.at_end = len(self.rows) < AT_A_TIME
 
     def take(self, until: UUID | None) -> dict[UUID, Row]:
-        """Those up to this order id, or all."""
+        """The records up to this order id, or all."""
         end = len(self.rows) if until is None else _position(self.rows, until)
         taken, self.rows = self.rows[:end], self.rows[end:]
         return {row["order_id"]: row for row in taken}

@@ -1,7 +1,8 @@
 """What was started for this checkout, and where: `.local/state.json` names private processes,
 `.local/containers.json` containers.
 
-LOCAL_FOLDER puts everything of a run elsewhere, so that a second system can run beside the first.
+LOCAL_FOLDER puts everything of a system into another folder, so that a second system can run beside
+the first.
 """
 
 import fcntl
@@ -22,7 +23,7 @@ from deploy.passwords import Passwords
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("LOCAL_FOLDER") or ROOT / ".local").absolute()
 DEMO = FOLDER / "demo"
-"""Where the demo's system has its place, beside the one of `up`."""
+"""The folder of the demo's system, inside that of `up`."""
 CONTAINER_PASSWORDS = "container-secrets.json"
 
 
@@ -46,18 +47,18 @@ class State:
         return f"http://127.0.0.1:{self.services[name]}"
 
     def passwords_file(self, folder: Path = FOLDER) -> Path:
-        """Private servers and containers keep their data, so their passwords, apart."""
+        """Private servers and containers keep separate data, so they have separate passwords."""
         container = self.runtime is Runtime.CONTAINERS
         return folder / (CONTAINER_PASSWORDS if container else "secrets.json")
 
     def authority(self, folder: Path = FOLDER) -> Authority:
-        """Of containers the certificate alone is there."""
+        """For containers only the certificate is in it."""
         container = self.runtime is Runtime.CONTAINERS
         return Authority(folder / ("container-authority" if container else "authority"))
 
     @property
     def management_scheme(self) -> Literal["http", "https"]:
-        """Of the broker's pages and API on this machine's loopback."""
+        """The scheme of the broker's pages and API on this machine's loopback."""
         return "https" if self.tls and self.runtime is Runtime.LOCAL else "http"
 
     def installation(self, folder: Path = FOLDER) -> Installation:
@@ -108,8 +109,8 @@ def _place(folder: Path, runtime: Runtime) -> Path:
 
 @contextmanager
 def exclusive(folder: Path = FOLDER) -> Iterator[None]:
-    """One command at a time for a folder, which is FOLDER or in it; raises NotUp when another is at
-    work. The lock lies beside a folder that its command deletes.
+    """One command at a time for a folder, which is FOLDER or inside it; raises NotUp while another
+    command runs. The lock is outside of a folder that its command deletes.
     """
     make(FOLDER)
     place = folder / "lock" if folder == FOLDER else folder.with_suffix(".lock")
@@ -123,7 +124,7 @@ def exclusive(folder: Path = FOLDER) -> Iterator[None]:
 
 
 def make(folder: Path) -> None:
-    """So that root's Postgres, which runs as another user, gets through it."""
+    """Makes the folder so that root's Postgres, which runs as another user, can enter it."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in {folder, FOLDER} if folder.parent == FOLDER else {folder}:
         each.chmod(0o711)

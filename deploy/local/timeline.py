@@ -21,7 +21,7 @@ class Happened:
 async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> list[Happened]:
     """All events about these purchases, oldest first. `databases` are asyncpg URLs by service.
 
-    Events of one service at the same instant keep the order they were stated in.
+    Events of one service at the same instant keep the order in which they were published.
     """
     happened: list[Happened] = []
     subjects = [str(order_id) for order_id in order_ids]
@@ -40,8 +40,8 @@ async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> 
 
 
 def draw(happened: Sequence[Happened], compensations: Collection[str]) -> Table:
-    """A line for each event: milliseconds since the first one, the service, the event. The types
-    among `compensations` have a colour of their own.
+    """A line for each event: milliseconds since the first one, the service, the event. The types in
+    `compensations` have a colour of their own.
     """
     table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=False)
     table.add_column(justify="right", style="dim")

@@ -1,4 +1,4 @@
-"""The checker's result, shown at the terminal and left where operators find it: in the portal."""
+"""Shows the checker's result at the terminal and records it in the portal, for operators."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -17,16 +17,16 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AMQPError, PortalRefused)
-"""What `verify` raises where a server is gone."""
+"""The errors of `verify` where a server cannot be reached."""
 
 
 def databases(installation: Installation) -> Mapping[str, str]:
-    """Of each service, as the one who may read everything."""
+    """The URL of each service's database, with the role that may read everything."""
     return {spec.name: installation.database_url(spec.name, SUPERUSER) for spec in SERVICES}
 
 
 async def verify(installation: Installation, console: Console, *, grace_seconds: float) -> bool:
-    """Check now, passing over what is on its way; whether every invariant holds."""
+    """Check now, without purchases under way. Returns whether every invariant holds."""
     started = time.monotonic()
     with console.status("connecting") as status:
         report = await check(
@@ -49,8 +49,8 @@ async def record(
     tenants: Iterable[str] = (DEFAULT_TENANT,),
     started: datetime | None = None,
 ) -> None:
-    """Into the audits of these tenants: which rules were broken, not by whom. A check that began at
-    `started`, by the portal's database, answers what was asked for before. Raises PortalRefused.
+    """Record in the audits of these tenants which rules were broken, without ids. A check that
+    began at `started`, by the portal's database, answers earlier requests. Raises PortalRefused.
     """
     broken = [each.rule for each in report.invariants if each.count]
     for tenant in tenants:

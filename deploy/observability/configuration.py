@@ -1,6 +1,6 @@
-"""What Prometheus, Grafana and the Postgres exporter are started with, written into folders.
+"""The configuration files of Prometheus, Grafana and the Postgres exporter.
 
-YAML holds JSON: what is made here is JSON.
+They are YAML files that contain JSON, which is valid YAML.
 """
 
 import json
@@ -20,8 +20,8 @@ SHOWN = "shown"
 
 @dataclass(frozen=True)
 class Targets:
-    """Where the figures are, as `HOST:PORT`; `services` by name. RabbitMQ's are at the port of its
-    plugin `rabbitmq_prometheus`.
+    """The addresses of the metrics, as `HOST:PORT`; `services` by name. RabbitMQ's are at the port
+    of its plugin `rabbitmq_prometheus`.
     """
 
     services: Mapping[str, str]
@@ -31,14 +31,14 @@ class Targets:
 
 
 def write_prometheus(folder: Path, targets: Targets, *, every: str = "15s") -> None:
-    """Its configuration and the alert rules; `every` is how often it asks and looks."""
+    """The configuration and the alert rules; `every` is the interval of scrapes and evaluations."""
     (folder / ALERTS.name).write_text(ALERTS.read_text())
     _write(folder / "prometheus.yml", _prometheus(targets, every))
 
 
 def write_grafana(folder: Path, *, seen_as: Path, prometheus: str, jaeger: str) -> None:
-    """Its provisioning: where the figures and the traces are, as URLs, and all dashboards. Grafana
-    finds the folder at `seen_as`.
+    """Grafana's provisioning: the URLs of metrics and traces, and all dashboards. Grafana finds the
+    folder at `seen_as`.
     """
     sources = [
         {"name": "Prometheus", "type": "prometheus", "uid": "prometheus", "url": prometheus},
@@ -63,7 +63,7 @@ def write_grafana(folder: Path, *, seen_as: Path, prometheus: str, jaeger: str) 
 
 
 def scrapes(targets: Targets) -> list[dict[str, Any]]:
-    """What Prometheus asks, one job for each kind of figures."""
+    """What Prometheus scrapes, one job for each kind of metrics."""
 
     def job(name: str, *places: str, **more: Any) -> dict[str, Any]:
         return {"job_name": name, "static_configs": [{"targets": places}], **more}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH, HEIGHT, ACROSS = 12, 8, 2
-"""Of a panel, in Grafana's grid of 24 columns."""
+"""The size of a panel, in Grafana's grid of 24 columns."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Dashboard:
 
 
 def rate(metric: str, by: str, **labels: str) -> str:
-    """Per second, over all processes."""
+    """The rate per second, over all processes."""
     return f"sum by ({by}) (rate({_selected(metric, labels)}[$__rate_interval]))"
 
 
 def quantile(share: float, histogram: str, by: str, **labels: str) -> str:
-    """What this share of the observations stays below."""
+    """The value below which this share of the observations lies."""
     buckets = _selected(f"{histogram}_bucket", labels)
     return f"histogram_quantile({share}, sum by (le, {by}) (rate({buckets}[$__rate_interval])))"
 
@@ -55,9 +55,9 @@ WAY = (
     "order.closed.v1",
     "payout.completed.v1",
 )
-"""A purchase's way forward, by the event that states each step."""
+"""The event that states each step of a purchase's way forward."""
 TURNS = ".+[.](.*failed|expired|cancellation_requested|.*unanswered)[.]v1"
-"""Events that turn a purchase back, or ask for a person."""
+"""Events that begin a compensation, or ask for a person."""
 CONSUMED = ".+[.]on[.].+"
 DEAD = ".+[.]dead-letters"
 
@@ -363,7 +363,7 @@ DASHBOARDS = (
 
 
 def as_json(dashboard: Dashboard) -> dict[str, Any]:
-    """As Grafana reads it from a file."""
+    """The JSON of a file that Grafana reads."""
     return {
         "uid": dashboard.uid,
         "title": dashboard.title,

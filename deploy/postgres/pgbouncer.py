@@ -1,5 +1,5 @@
-"""The files of a PgBouncer in transaction mode before the databases of the services, and how it is
-told that they have changed.
+"""The files of a PgBouncer in transaction mode before the services' databases, and the commands
+that make it read them again.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from deploy.postgres.provision import DatabaseAccounts
 
 ADMINISTRATOR = "pooler"
 CONSOLE = "pgbouncer"
-"""The database of its own, where the administrator gives it commands."""
+"""PgBouncer's own database, in which the administrator gives commands."""
 
 CONFIGURATION = """\
 [databases]
@@ -50,10 +50,10 @@ def configuration(
     certificate: Path | None = None,
     trusted: Path | None = None,
 ) -> str:
-    """The text of `pgbouncer.ini`: it listens at `address` and `port`, leads to the databases of
-    these services on `server` (HOST:PORT) and to no other, and reads who may enter in `users`. It
-    shows the `certificate`, which its key stands before, and believes the authority in `trusted`;
-    without them it speaks plain text.
+    """The text of `pgbouncer.ini`: it listens at `address` and `port`, leads only to the databases
+    of these services on `server` (HOST:PORT), and reads who may connect in `users`. It shows the
+    `certificate`, whose key is before it in the file, and trusts the authority in `trusted`;
+    without them it uses plain text.
     """
     host, _, at = server.rpartition(":")
     databases = "".join(f"{each.service} = host={host} port={at}\n" for each in accounts)
@@ -66,8 +66,8 @@ def configuration(
 
 
 def user_list(accounts: Sequence[DatabaseAccounts], administrator: str) -> str:
-    """The text of that file: the services' roles, and the administrator with his password.
-    Migrations connect directly.
+    """The text of that file: the services' roles, and the administrator with a password. Migrations
+    connect directly.
     """
     users = {f"{each.service}_app": each.app_password for each in accounts}
     users[ADMINISTRATOR] = administrator

@@ -1,15 +1,16 @@
-"""A database per service and the three roles on it. Doing it again changes nothing but passwords.
+"""Creates a database per service and the three roles on it. Running it again changes only
+passwords.
 
 - `SERVICE_owner` cannot log in; the database and everything in it belong to it.
 - `SERVICE_migrator` changes the schema, always as the owner.
-- `SERVICE_app` reads and writes rows, of tables made later too, and changes nothing else.
+- `SERVICE_app` reads and writes rows, of later tables too, and changes nothing else.
 - `SERVICE_reader`, where a service has one: see `reader.py`.
-- The exporter's, on the whole server: see `watching.py`.
+- The exporter's role, on the whole server: see `watching.py`.
 
-Everybody else (PUBLIC) has nothing, not even a connection.
+Everybody else (PUBLIC) has no privilege, not even to connect.
 
-The administrator of a cloud's server is no superuser. He becomes a member of each owner, and what
-only a superuser may do is left out: a warning says what.
+The administrator of a cloud's server is no superuser. That role becomes a member of each owner, and
+steps that need a superuser are left out: a warning names them.
 """
 
 import logging
@@ -37,8 +38,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DatabaseAccounts:
-    """Of one service; its database is named like it. One that `shows_statements` can ask which
-    statements of the whole server are slow.
+    """The accounts of one service; its database has its name. An account that `shows_statements`
+    may read which statements of the whole server are slow.
     """
 
     service: str
@@ -50,7 +51,7 @@ class DatabaseAccounts:
 
 @dataclass(frozen=True)
 class ReplicationAccount:
-    """A role that copies the whole server, and reads nothing through SQL but its state."""
+    """A role that copies the whole server, and reads nothing through SQL but the server's state."""
 
     name: str
     password: str = field(repr=False)
@@ -62,8 +63,8 @@ async def provision(
     exporter: ExporterAccount | None = None,
     replication: ReplicationAccount | None = None,
 ) -> None:
-    """Make the databases and roles of these services; `admin_url` is a superuser's, or that of a
-    role which may make roles and databases.
+    """Create the databases and roles of these services. `admin_url` is that of a superuser, or of a
+    role that may create roles and databases.
 
     Raises ValueError for a name that cannot be a role's.
     """
@@ -73,12 +74,13 @@ async def provision(
     connection = await asyncpg.connect(admin_url)
     try:
         await record_no_passwords(connection)
-        # One after the other: Postgres fails where two change the rights of one thing at once.
+        # One after the other: Postgres fails where two sessions change the privileges of one object
+        # at once.
         if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
             log.warning("another process provisions this server: waiting until it has finished")
             await connection.execute(f"SELECT pg_advisory_lock({LOCK})")
         superuser = await _is_superuser(connection)
-        if superuser:  # every server comes with these two, open to everybody who can log in
+        if superuser:  # every server has these two, open to everybody who can log in
             await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
         measured = await provide_statements(connection)
         if replication is not None and superuser:
@@ -134,9 +136,9 @@ async def _make_roles(
         secret = await connection.fetchval("SELECT quote_literal($1)", password)
         await connection.execute(f"ALTER ROLE {service}_{name} LOGIN PASSWORD {secret}")
     await connection.execute(f"GRANT {service}_owner TO {service}_migrator")
-    if not superuser:  # else he may give it no database, and say nothing of what it will own
+    if not superuser:  # the administrator has to be a member of the owner to create its database
         await connection.execute(f"GRANT {service}_owner TO CURRENT_USER")
-    # What the migrator makes belongs to the owner, so default privileges apply to it.
+    # What the migrator creates belongs to the owner, so default privileges apply to it.
     await connection.execute(f"ALTER ROLE {service}_migrator SET role = '{service}_owner'")
 
 

@@ -1,14 +1,14 @@
 """The role `SERVICE_reader`: it reads the views of the schema `published` and can do nothing else.
 
-It runs statements that people write into a form. The service checks them first; this role is there
-for the day the check misses something. Whatever it may try, it finds views to read, a few seconds,
-a little memory, and no function that leaves a trace.
+It runs statements that people write into a form. The service checks them first; this role limits
+the damage if the check misses something. A statement finds only views to read, a few seconds, a
+little memory, and no function with a lasting effect.
 """
 
 import asyncpg
 
-# Postgres lets everybody call most of these. The service's own roles keep those, and those only:
-# what a superuser alone may call from the start (lo_import reads any file) stays his.
+# Postgres lets everybody call most of these. The service's own roles keep those, and only those: a
+# function that only a superuser may call (lo_import reads any file) stays with the superuser.
 LEAVES_A_TRACE = (
     "pg_sleep(_for|_until)?|set_config|pg_notify|pg_(try_)?advisory_.*|lo_.*|lo(read|write)"
     "|pg_(cancel|terminate)_backend|(query|table|schema|database|cursor)_to_xml.*"
@@ -36,9 +36,9 @@ async def provision_reader(
     connection: asyncpg.Connection, service: str, password: str, *, superuser: bool
 ) -> None:
     """`connection` is to the service's database, whose other roles exist. Only a superuser can set
-    some of the limits, and take functions from everybody.
+    some of the limits, and revoke functions from everybody.
 
-    The views are made later, by migrations: default privileges wait for them.
+    Migrations create the views later; default privileges apply to them.
     """
     owner, app, reader = f"{service}_owner", f"{service}_app", f"{service}_reader"
     if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", reader):

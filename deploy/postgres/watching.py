@@ -1,8 +1,8 @@
-"""Who may look at the server: its exporter, and the application that shows slow statements.
+"""The roles that may observe the server: its exporter, and the application that shows slow
+statements.
 
-pg_stat_statements keeps the text of statements, with parameters in place of values, but those that
-change roles keep their passwords: such statements are not recorded, and those that were are
-forgotten.
+pg_stat_statements keeps the text of statements, with parameters in place of values, but statements
+that change roles keep their passwords: they are not recorded, and recorded ones are deleted.
 """
 
 import logging
@@ -19,7 +19,7 @@ FROM pg_stat_statements WHERE query ~* '\mpassword\M'
 """
 LIMITS = {"default_transaction_read_only": "on", "statement_timeout": "10s", "lock_timeout": "1s"}
 CONNECTIONS = 20
-"""The exporter has one for each database, and for a moment a second."""
+"""The exporter has one for each database, and briefly a second one."""
 
 SLOW_STATEMENTS = """
 CREATE OR REPLACE FUNCTION operations.slow_statements()
@@ -35,8 +35,9 @@ AS $$
     LIMIT 200
 $$
 """
-"""Of the services' own roles only: their statements are the code's. What people write into a form
-runs as another role."""
+"""Only of the services' own roles, because their statements come from the code. Statements that
+people write into a form run as another role.
+"""
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +51,13 @@ class ExporterAccount:
 
 
 async def record_no_passwords(connection: asyncpg.Connection) -> None:
-    """From now on in this session, whatever the server's settings say."""
+    """Applies to this session from now on, whatever the server's settings say."""
     with suppress(asyncpg.InsufficientPrivilegeError):
         await connection.execute("SET pg_stat_statements.track_utility = off")
 
 
 async def forget_passwords(connection: asyncpg.Connection) -> None:
-    """What was recorded of them before."""
+    """Deletes such statements that were recorded before."""
     with suppress(
         asyncpg.ObjectNotInPrerequisiteStateError,
         asyncpg.UndefinedTableError,
@@ -83,8 +84,8 @@ async def provision_exporter(
 
 
 async def provide_statements(connection: asyncpg.Connection) -> bool:
-    """Whether the server measures statements: it brings the extension, and the role of
-    `connection` may make it. Told in the log where it does not.
+    """Whether the server measures statements: it has the extension, and the role of `connection`
+    may create it. The log says where it does not.
     """
     found = await connection.fetchval(
         "SELECT 1 FROM pg_available_extensions WHERE name = $1", EXTENSION
@@ -100,7 +101,7 @@ async def provide_statements(connection: asyncpg.Connection) -> bool:
 
 async def provide_slow_statements(connection: asyncpg.Connection, service: str) -> None:
     """`connection` is to the service's database. The service's application may then call
-    `operations.slow_statements()`, unless the role of `connection` may not make the extension.
+    `operations.slow_statements()`, unless the role of `connection` may not create the extension.
     """
     await connection.execute("CREATE SCHEMA IF NOT EXISTS operations")
     if not await _made(connection, "operations"):
@@ -116,7 +117,7 @@ async def provide_slow_statements(connection: asyncpg.Connection, service: str) 
 
 
 async def _made(connection: asyncpg.Connection, schema: str) -> bool:
-    """Whether the extension is in this database, where this role may make it or has it already."""
+    """Whether the extension is in this database; it is created where this role may do that."""
     try:
         await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {schema}")
     except asyncpg.InsufficientPrivilegeError:

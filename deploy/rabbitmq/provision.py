@@ -1,8 +1,9 @@
-"""The vhost and a user per service, over the management API. Doing it again changes nothing.
+"""Creates the vhost and a user per service, over the management API. Running it again changes
+nothing.
 
 A service's user declares nothing, writes to the exchanges of its own service, reads the queues of
-its own service, and may look at the vhost's bindings. The operator looks at everything and handles
-dead letters, nothing else. `guest` is removed.
+its own service, and may read the vhost's bindings. The operator reads everything and handles dead
+letters, nothing else. `guest` is removed.
 """
 
 import re
@@ -20,7 +21,9 @@ NOTHING = "^$"
 
 @dataclass(frozen=True)
 class BrokerAccount:
-    """Of one service. `publishes` are the types of its events, which are their routing keys."""
+    """The account of one service. `publishes` are the types of its events, which are their routing
+    keys.
+    """
 
     service: str
     password: str = field(repr=False)
@@ -29,7 +32,7 @@ class BrokerAccount:
 
 @dataclass(frozen=True)
 class OperatorAccount:
-    """Looks at everything, reads dead letters and sends them back to their queues."""
+    """The account that reads everything, reads dead letters and redrives them."""
 
     name: str
     password: str = field(repr=False)
@@ -41,7 +44,8 @@ async def provision(
     accounts: Sequence[BrokerAccount],
     operator: OperatorAccount | None = None,
 ) -> None:
-    """Make vhost, users and permissions; `management_url` holds an administrator's credentials.
+    """Create vhost, users and permissions; `management_url` contains an administrator's
+    credentials.
 
     Raises httpx.HTTPError when the broker cannot be reached or refuses.
     """
@@ -72,10 +76,10 @@ async def provision(
 
 
 async def change_own_password(management_url: str, password: str) -> None:
-    """Of the administrator whose credentials the URL holds. Where `password` is his already, it
-    stays so.
+    """Change the password of the administrator whose credentials the URL contains. Does nothing
+    where `password` is valid already.
 
-    Raises httpx.HTTPError when the broker cannot be reached, or takes neither password.
+    Raises httpx.HTTPError when the broker cannot be reached, or accepts neither password.
     """
     name = urlsplit(management_url).username or ""
     management = parse_management_url(management_url)

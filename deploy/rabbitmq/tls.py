@@ -1,8 +1,10 @@
-"""What RabbitMQ's settings say of its certificate."""
+"""RabbitMQ's settings for its certificate."""
 
 
 def tls_settings(certificate: str) -> dict[str, object]:
-    """What rabbitmq.conf says of a certificate and its key in one file. TLS 1.2 is the oldest."""
+    """The lines of rabbitmq.conf for a certificate and its key in one file. TLS 1.2 is the oldest
+    version.
+    """
     return {
         "ssl_options.certfile": certificate,
         "ssl_options.keyfile": certificate,
