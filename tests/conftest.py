@@ -1,4 +1,4 @@
-"""What every test may ask for. Servers start once per run, and only if a test needs them."""
+"""The fixtures of all tests. Servers start once per run, and only if a test needs them."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""A message that a service gave up, made to order."""
+"""Makes a dead letter for a test."""
 
 import aio_pika
 

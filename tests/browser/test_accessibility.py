@@ -1,4 +1,4 @@
-"""axe finds nothing to complain about on the main pages, by day, by night and on a phone."""
+"""axe reports no violation on the main pages, in light and dark colours and on a phone."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pages that keep themselves up to date: through trouble, and no longer than they may."""
+"""Pages that update themselves do so through faults, and stop when the permission ends."""
 
 import re
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Lighthouse finds next to nothing to complain about on a phone and at a desk."""
+"""Lighthouse gives nearly full marks on a phone and at a desk."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""The schedule is its seed's, and a short run of chaos harms no purchase."""
+"""The seed decides the schedule, and a short run of chaos harms no purchase."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The services as they are fit together, and what is written of them is not stale."""
+"""The services' choreography is consistent, and its documents are not stale."""
 
 import json
 from collections.abc import Iterator

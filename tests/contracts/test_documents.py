@@ -1,4 +1,4 @@
-"""The documents in docs/ say what the code does, and name what is there."""
+"""The documents in docs/ agree with the code, and the things they name exist."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The OpenAPI documents are valid, and say what somebody who writes a client has to know."""
+"""The OpenAPI documents are valid, and contain what the author of a client needs."""
 
 import re
 from collections.abc import Iterator

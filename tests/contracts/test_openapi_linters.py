@@ -1,4 +1,4 @@
-"""The OpenAPI documents, for the linters that others hold them against."""
+"""The OpenAPI documents pass the usual linters."""
 
 import json
 import shutil

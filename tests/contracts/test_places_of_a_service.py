@@ -1,4 +1,4 @@
-"""Whoever adds a service to `deploy/services.py` is told each place that must know of it."""
+"""After a service is added to `deploy/services.py`, a test names each place that still lacks it."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""docs/scale.md rests on a simulation: it agrees with what can be reckoned and was measured."""
+"""docs/scale.md rests on a simulation, which agrees with calculations and measurements."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Parts are killed while purchases run: whatever was accepted ends well."""
+"""Parts are killed while purchases run: every accepted purchase ends correctly."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What purchases through the running system come to in figures."""
+"""The KPIs after purchases through the running system."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""The program in docs/library.md runs as it stands there."""
+"""The program in docs/library.md runs unchanged."""
 
 import os
 import re

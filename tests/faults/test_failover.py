@@ -1,4 +1,4 @@
-"""The address of the database leads to a standby for a while."""
+"""The database's address leads to a standby for a while."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A connection that is dead without saying so: nobody waits for it for long, on either side."""
+"""A connection that is dead without an end of file: neither side waits for it for long."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""A commit whose answer is lost: what was refused and yet done is found under its key."""
+"""A commit whose answer is lost: a refused request that was done is found under its key."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The portal's views read its peers' samples, and it hears all that the choreography gives it."""
+"""The portal's views read its peers' samples, and it consumes all events of the choreography."""
 
 from pathlib import Path
 from typing import Any
