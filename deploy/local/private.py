@@ -40,6 +40,8 @@ EXPECTED = (
     OSError,
 )
 CHECKER = "checker"
+SERVICE_SECONDS = 60.0
+"""A service may take so long until it is ready."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
 
 
@@ -212,13 +214,18 @@ def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> Non
     wait_for_process(children, spec.name, state.services[spec.name])
 
 
-def wait_for_process(children: Children, name: str, port: int) -> None:
-    """Like `wait_for_service`, for any process that serves on this port."""
-    children.wait_until(name, lambda: _is_ready(f"http://127.0.0.1:{port}/ready"), port=port)
+def wait_for_process(
+    children: Children, name: str, port: int, timeout: float = SERVICE_SECONDS
+) -> None:
+    """As `wait_for_service`, of any process that serves on this port."""
+    url = f"http://127.0.0.1:{port}/ready"
+    children.wait_until(name, lambda: is_ready(url), timeout, port=port)
 
 
-def _is_ready(url: str) -> bool:
-    """It is called many times a second, and an HTTP client costs more than the answer."""
+def is_ready(url: str) -> bool:
+    """Whether a GET of this URL succeeds. It is asked many times a second, and an HTTP client would
+    cost more than the answer.
+    """
     try:
         with open_directly(url, 5):
             return True

@@ -77,7 +77,7 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
     home = children.folder.absolute() / "rabbitmq"
     home.mkdir(mode=0o700, exist_ok=True)
     epmd, distribution, prometheus = _own_ports(children, ports, home)
-    env = _environment(home, epmd, distribution)
+    env = node_environment(home, epmd, distribution)
     if not children.runs("epmd"):
         command = ["epmd", "-port", str(epmd), "-address", "127.0.0.1"]
         children.start("epmd", command, rank=0, env=env, cwd=home)
@@ -114,7 +114,7 @@ def control(folder: Path, *arguments: str) -> str:
     epmd, distribution, _ = json.loads((home / "ports.json").read_text())
     done = subprocess.run(
         [installed_rabbitmq().with_name("rabbitmqctl"), *arguments],
-        env=_environment(home, epmd, distribution),
+        env=node_environment(home, epmd, distribution),
         capture_output=True,
         text=True,
         timeout=60,
@@ -163,7 +163,7 @@ def _configuration(broker: Broker, prometheus_port: int, certificate: Path) -> s
     return "".join(f"{key} = {value}\n" for key, value in settings.items())
 
 
-def _environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str, str]:
+def node_environment(home: Path, epmd_port: int, distribution_port: int) -> dict[str, str]:
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LC_ALL": "C.UTF-8",

@@ -42,6 +42,7 @@ HANDED_ON: Mapping[tuple[str, str], Sequence[str]] = {
 IN_STAGES = (["plan"], ["apply"])
 """What `migrate` does over all services."""
 APPS = {
+    "deploy.cluster": "deploy.cluster.__main__",
     "deploy.local": "deploy.local.__main__",
     "deploy.local.migrating": "deploy.local.migrating",
     "deploy.docker": "deploy.docker.__main__",

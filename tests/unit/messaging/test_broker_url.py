@@ -101,9 +101,14 @@ def test_what_the_management_cannot_be_reached_with_is_one_sentence(
     assert "secret" not in str(refusal.value)
 
 
+ROOT = Path(__file__).parents[3]
+
+
 def test_nobody_else_takes_a_broker_url_apart_as_if_it_named_one_host() -> None:
     """yarl refuses a list of hosts: `places`, `parse_broker_url` and `vhost_of` know it."""
-    files = [file for name in ("libs", "services", "deploy") for file in Path(name).rglob("*.py")]
+    files = [
+        file for name in ("libs", "services", "deploy") for file in (ROOT / name).rglob("*.py")
+    ]
     wrong = [
         f"{file}: {line.strip()}"
         for file in files

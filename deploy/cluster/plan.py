@@ -1,0 +1,52 @@
+"""What the cluster consists of: its machines, and the processes of each service."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from deploy.services import SERVICES, ServiceSpec
+
+BROKERS = ("broker1", "broker2", "broker3")
+DATABASES = ("db1", "db2", "db3")
+"""Each has a Postgres, the Patroni that leads it, and a member of etcd."""
+DOORS = ("door1", "door2")
+"""Proxies, which know where the primary is."""
+MACHINES: Mapping[str, int] = MappingProxyType(
+    {
+        name: number
+        for first, names in ((11, BROKERS), (21, DATABASES), (31, DOORS))
+        for number, name in enumerate(names, first)
+    }
+)
+"""The last part of each one's address."""
+
+VIEWS = ("kpis", "portal")
+"""They publish nothing that a relay of their own would send."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """A process of a service."""
+
+    service: str
+    role: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.service} {self.role}"
+
+    @property
+    def serves(self) -> bool:
+        return self.role in ("all", "api")
+
+
+def replicas_of(spec: ServiceSpec) -> Iterator[Replica]:
+    """Whatever a process does, another one does it too."""
+    yield Replica(spec.name, "all")
+    yield Replica(spec.name, "api")
+    yield Replica(spec.name, "worker")
+    if spec.name not in VIEWS:
+        yield Replica(spec.name, "relay")
+
+
+REPLICAS = tuple(replica for spec in SERVICES for replica in replicas_of(spec))
