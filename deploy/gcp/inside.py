@@ -1,9 +1,11 @@
 """python -m deploy.gcp.inside: the commands that the containers of deploy/terraform run.
 
 `serve NAME` becomes a service, whose settings Cloud Run gives; `databases` and `broker` prepare the
-servers that the job's own secret names.
+servers that the job's own secret names. `databases --approved-by=NAME` does pending migrations too
+where they wait for an approval.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -13,14 +15,17 @@ from typing import Any
 
 from deploy.certificates import Authority
 from deploy.docker.volumes import FILES
+from deploy.gcp.catalogue import KEEPS_A_LEDGER
 from deploy.gcp.held import HeldPasswords
 from deploy.installation import Installation
+from deploy.local.migrating import apply_pending
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.services import service_named
 from deploy.waiting import wait_for
 from libs.runtime.failure import StartFailure, one_line_errors
 
 INSTALLATION = Path("/secrets/INSTALLATION/value")
+APPROVED = "--approved-by="
 DATABASE_AUTHORITY = "/secrets/database-authority/ca.pem"
 
 
@@ -93,10 +98,24 @@ def main(words: list[str]) -> None:
                 _serve(name)
             case ["databases"]:
                 prepare_databases(handed())
+            case ["databases", word] if word.startswith(APPROVED):
+                _migrate_approved(handed(), word.removeprefix(APPROVED))
             case ["broker"]:
                 prepare_broker(handed())
             case _:
                 raise StartFailure("say what to do: serve NAME, databases or broker")
+
+
+def _migrate_approved(installation: Installation, approved_by: str) -> None:
+    asyncio.run(installation.provision_postgres())
+    apply_pending(installation, approved_by)
+
+
+def _check_the_ledger(name: str) -> None:
+    """Without a bucket to write to no customer can be erased: that is told at the start."""
+    folder = Path(os.environ.get("ERASURE_LEDGER", "/")).parent
+    if name == KEEPS_A_LEDGER and not os.access(folder, os.W_OK):
+        raise StartFailure(f"the folder of the erasure ledger, {folder}, cannot be written")
 
 
 def _serve(name: str) -> None:
@@ -104,6 +123,7 @@ def _serve(name: str) -> None:
         spec = service_named(name)
     except ValueError as error:
         raise StartFailure(str(error)) from None
+    _check_the_ledger(spec.name)
     if not spec.is_portal:
         wait_for(os.environ["JWKS_URL"])
     os.execv(sys.executable, [sys.executable, "-m", f"services.{spec.name}.main"])  # noqa: S606

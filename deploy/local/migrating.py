@@ -50,7 +50,16 @@ def apply(
     ] = None,
 ) -> None:
     """Do what is pending, and leave among the audits who approved it."""
-    installation, names = context.obj, services or []
+    apply_pending(context.obj, approved_by, services or [], plan_id)
+
+
+def apply_pending(
+    installation: Installation,
+    approved_by: str,
+    names: Sequence[str] = (),
+    plan_id: str | None = None,
+) -> None:
+    """Do what is pending, of all services unless some are named. Raises StartFailure."""
     if not APPROVER.fullmatch(approved_by):
         raise StartFailure(
             "--approved-by takes a sign-in name of up to 64 letters, digits, '.', '_' and '-': "

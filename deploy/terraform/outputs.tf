@@ -12,7 +12,7 @@ output "job_image" {
 }
 
 output "urls" {
-  value = local.app ? local.urls : {}
+  value = local.urls # known before the services are there
 }
 
 output "public" {

@@ -46,6 +46,7 @@ APPS = {
     "deploy.local": "deploy.local.__main__",
     "deploy.local.migrating": "deploy.local.migrating",
     "deploy.docker": "deploy.docker.__main__",
+    "deploy.gcp": "deploy.gcp.__main__",
     "libs.messaging": "libs.messaging.__main__",
     "services.portal.main": "services.portal.infrastructure.terminal",
     "tests.chaos": "tests.chaos.__main__",
@@ -98,7 +99,7 @@ def _program(words: Sequence[str]) -> None:
 
 
 def _task(words: Sequence[str]) -> None:
-    tasks = _yaml("Taskfile.yml")["tasks"]
+    tasks = _tasks()
     names = {alias: name for name, task in tasks.items() for alias in task.get("aliases", ())}
     if not words:
         return
@@ -111,6 +112,17 @@ def _task(words: Sequence[str]) -> None:
         raise Unknown(f"the task {name} takes no arguments")
     if found := MODULE.search(line):
         _module(found[1], [*found[2].split(), *arguments])
+
+
+@cache
+def _tasks() -> Mapping[str, Mapping[str, Any]]:
+    """Of Taskfile.yml, and of the files that it includes under their names."""
+    main = _yaml("Taskfile.yml")
+    found = dict(main["tasks"])
+    for name, included in main.get("includes", {}).items():
+        inside = _yaml(included["taskfile"])["tasks"]
+        found |= {f"{name}:{task}": body for task, body in inside.items()}
+    return found
 
 
 def _compose(words: Sequence[str]) -> None:

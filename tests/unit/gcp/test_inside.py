@@ -10,6 +10,7 @@ import pytest
 
 from deploy.gcp.held import HeldPasswords
 from deploy.gcp.inside import CloudTrust, Servers, handed, installation_of
+from deploy.local.migrating import apply_pending
 from deploy.services import SERVICES
 from libs.messaging.broker_url import parse_broker_url, parse_management_url
 from libs.messaging.database_url import parse_database_url
@@ -75,3 +76,23 @@ def test_what_was_made_up_once_stays_and_a_part_is_handed_on() -> None:
     assert everything.known == {"a": "1", "b": made}
     assert part.known == {"a": "1", "b": made}
     assert HeldPasswords({}, of=everything).known == {}
+
+
+def test_a_ledger_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "deploy.gcp.inside", "serve", "customers"]
+    ledger = str(tmp_path / "nowhere" / "ledger.jsonl")
+    told = _start(line, ERASURE_LEDGER=ledger)
+    assert told == f"error: the folder of the erasure ledger, {tmp_path}/nowhere, cannot be written"
+
+
+def test_an_approval_that_is_no_sign_in_name_is_refused() -> None:
+    with pytest.raises(StartFailure, match="--approved-by takes a sign-in name"):
+        apply_pending(installation_of(SERVERS, HeldPasswords({}), URLS), "Ana Lima")
+
+
+def _start(line: list[str], **environment: str) -> str:
+    done = subprocess.run(
+        line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    return done.stderr.strip()

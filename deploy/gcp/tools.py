@@ -1,0 +1,80 @@
+"""The programs that work on the cloud: gcloud, terraform, docker. What they refuse is one line."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+WHERE = {
+    "gcloud": "https://cloud.google.com/sdk/docs/install",
+    "terraform": "https://developer.hashicorp.com/terraform/install",
+    "docker": "https://docs.docker.com/engine/install",
+}
+
+
+class Refused(Exception):
+    """It cannot be done. The text is the line that says why and what to do."""
+
+
+def check_tools(*names: str) -> None:
+    """Raises Refused for the first that is not there."""
+    for name in names:
+        if shutil.which(name) is None:
+            raise Refused(f"{name} is not in the PATH: {WHERE[name]}")
+
+
+def ask(*line: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
+    """What the program prints; it reads `given`. Raises Refused with the program's own reason."""
+    done = subprocess.run(
+        line,
+        input=given,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Refused(_reason(line[0], done.returncode, done.stderr))
+    return done.stdout.strip()
+
+
+def show(*line: str, environment: Mapping[str, str] | None = None) -> None:
+    """Run it before the person's eyes. Raises Refused."""
+    done = subprocess.run(
+        line, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, check=False
+    )
+    if done.returncode:
+        raise Refused(f"{line[0]} ended with exit code {done.returncode}, see above")
+
+
+@dataclass
+class Steps:
+    """Of one task. `again` is the command that goes on where it was stopped."""
+
+    again: str
+    done: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Raises Refused with what was done before it, where it fails or is interrupted."""
+        print(f"── {name}", flush=True)
+        try:
+            yield
+        except Refused as error:
+            raise Refused(f"{name}: {str(error).rstrip('.')}. {self._so_far}") from None
+        except KeyboardInterrupt:
+            raise Refused(f"{name}: interrupted. {self._so_far}") from None
+        self.done.append(name)
+
+    @property
+    def _so_far(self) -> str:
+        done = f"Done before: {', '.join(self.done)}" if self.done else "Nothing was done before"
+        return f"{done}. To go on: {self.again}"
+
+
+def _reason(name: str, code: int, errors: str) -> str:
+    lines = [each.strip() for each in errors.splitlines() if each.strip()]
+    told = [each for each in lines if each.startswith(("ERROR:", "Error:"))]
+    return (told or lines or [f"{name} ended with exit code {code}"])[0]
