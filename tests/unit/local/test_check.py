@@ -20,9 +20,11 @@ def checkout(tmp_path: Path) -> Path:
         (programs / name).write_text(TOOL)
         (programs / name).chmod(0o755)
     shutil.copy(CHECKOUT / "taskw", tmp_path)
-    shutil.copy(CHECKOUT / "Taskfile.yml", tmp_path)
+    for file in ("Taskfile.yml", "deploy/gcp/Taskfile.yml"):  # the second is included
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / file, tmp_path / file)
     setup = tmp_path / "deploy/local/setup.sh"
-    setup.parent.mkdir(parents=True)
+    setup.parent.mkdir(parents=True, exist_ok=True)
     setup.touch()
     return tmp_path
 
