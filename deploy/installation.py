@@ -31,9 +31,10 @@ class Installation:
     """The addresses are `HOST:PORT`, those of the services URLs. `files` is the folder for what
     services store outside of databases. `sockets` is the folder of Postgres' Unix socket, where it
     can be reached: a round trip there costs less than over the loopback. `pgbouncer` is the address
-    of a PgBouncer in transaction mode, where services go through it. With an `authority`, clients
-    speak TLS with all of these and trust the certificates it has signed. `administrator` is the
-    broker's.
+    of a PgBouncer in transaction mode, where services go through it. `standby` is the address of a
+    standby of Postgres, where there is one: lists and figures are read there. With an `authority`,
+    clients speak TLS with all of these and trust the certificates it has signed. `administrator` is
+    the broker's.
     """
 
     postgres: str
@@ -44,6 +45,7 @@ class Installation:
     services: Mapping[str, str]
     sockets: Path | None = None
     pgbouncer: str | None = None
+    standby: str | None = None
     authority: Authority | None = None
     management_scheme: Literal["http", "https"] = "http"
     administrator: str = ADMINISTRATOR
@@ -96,10 +98,10 @@ class Installation:
         """Where PgBouncer's administrator sends commands; None without a PgBouncer."""
         if self.pgbouncer is None:
             return None
-        return self._pooled_url(self.pgbouncer, pooler.CONSOLE, pooler.ADMINISTRATOR)
+        return self._url_at(self.pgbouncer, pooler.CONSOLE, pooler.ADMINISTRATOR)
 
-    def _pooled_url(self, pgbouncer: str, database: str, role: str) -> str:
-        return replace(self, postgres=pgbouncer, sockets=None).database_url(database, role)
+    def _url_at(self, server: str, database: str, role: str) -> str:
+        return replace(self, postgres=server, sockets=None).database_url(database, role)
 
     def sign_in_password(self, role: str) -> str:
         """The password of the person who signs in to the portal in this role."""
@@ -141,9 +143,7 @@ class Installation:
             "OUTBOX_RETENTION_DAYS": "7",
         }
         if self.pgbouncer is not None:
-            settings["DATABASE_URL"] = self._pooled_url(
-                self.pgbouncer, spec.name, f"{spec.name}_app"
-            )
+            settings["DATABASE_URL"] = self._url_at(self.pgbouncer, spec.name, f"{spec.name}_app")
             settings["PGBOUNCER"] = "true"
         if spec.seals_personal_data:
             keys = self.passwords.keys(f"{spec.name} data")
@@ -152,6 +152,9 @@ class Installation:
             settings["ERASURE_LEDGER"] = str(self._ledger(spec.name))
         if spec.has_reader:
             settings["READER_DATABASE_URL"] = self.database_url(spec.name, f"{spec.name}_reader")
+        if self.standby is not None and (spec.has_reader or spec.is_portal):
+            role = f"{spec.name}_reader" if spec.has_reader else f"{spec.name}_app"
+            settings["DATABASE_READ_URL"] = self._url_at(self.standby, spec.name, role)
         if spec.is_portal:
             settings |= {"MAILER": "console", **self.sight()}
         return settings

@@ -7,6 +7,7 @@ from deploy.certificates import write_secret
 
 SECRETS = (
     "DATABASE_URL",
+    "DATABASE_READ_URL",
     "READER_DATABASE_URL",
     "RABBITMQ_URL",
     "RABBITMQ_OPERATOR_URL",

@@ -35,6 +35,8 @@ KEEPS_LEDGER = "customers"
 """The service that stores a file: the list of erased customers."""
 DATABASE, POOLER, BROKER = "db", "pgbouncer", "rabbitmq"
 POOLED = f"{POOLER}:5432"
+STANDBY = f"{DATABASE}-ro:5432"
+"""The standbys, by the service that CloudNativePG makes for them."""
 AUTHORITY = "db-server"
 """The secret whose `ca.crt` clients trust; cert-manager adds it to each certificate."""
 RELEASE = "release"
@@ -133,11 +135,11 @@ def roles_of(participant: DescribedParticipant) -> list[Role]:
 
 def settings_of(spec: ServiceSpec, role: Role, passwords: Passwords) -> dict[str, str]:
     """The environment of a service's process, with the secrets that this role needs."""
-    found = volumes.installation(passwords)
+    found = replace(volumes.installation(passwords), standby=STANDBY)
     if role != "relay":  # a relay needs NOTIFY, which does not work through a pooler
         found = replace(found, pgbouncer=POOLED)
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
-    unused = set() if role == "api" else {"CURSOR_SECRET"}
+    unused = set() if role == "api" else {"CURSOR_SECRET", "DATABASE_READ_URL"}
     if not spec.is_portal and role != "relay":  # the portal shows the broker, a relay its bindings
         unused.add("RABBITMQ_MANAGEMENT_URL")
     if not spec.is_portal and role == "api":
@@ -360,7 +362,8 @@ def _network(spec: ServiceSpec, role: Role) -> Manifest:
     port = _ports(spec.port)
     ingress = [{"from": [_namespace(MONITORING)], "ports": port}]
     egress = [_to(DATABASE) if role == "relay" else _to(POOLER)]
-    if spec.has_reader and role != "relay":
+    reads_from_standby = spec.is_portal and role == "api"
+    if reads_from_standby or (spec.has_reader and role != "relay"):
         egress.append(_to(DATABASE))
     if spec.is_portal or role != "api":
         egress.append(_to(BROKER))

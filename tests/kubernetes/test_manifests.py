@@ -98,6 +98,16 @@ def test_every_process_starts_with_the_settings_of_its_pod(
     assert {f"{name}_FILE" for name in settings.read_from} >= {"database_url_FILE"}
 
 
+def test_what_answers_with_lists_and_figures_reads_them_from_a_standby() -> None:
+    standbys = {
+        (spec.name, role): settings["DATABASE_READ_URL"].partition("@")[2].partition("/")[0]
+        for spec, role in PROCESSES
+        if "DATABASE_READ_URL" in (settings := settings_of(spec, role, Placeholders()))
+    }
+
+    assert standbys == dict.fromkeys([("kpis", "api"), ("portal", "api")], manifests.STANDBY)
+
+
 def test_roles_without_work_have_no_pods() -> None:
     for spec in SERVICES:
         publishes = spec.name not in ("kpis", "portal")
@@ -166,7 +176,7 @@ def test_certificates_bear_the_names_that_clients_use_and_last_as_elsewhere() ->
         for each in of_kind(base("certificates.yaml"), "Certificate")
     }
     for server, urls in {
-        "db-server": [installation(Placeholders()).postgres, manifests.POOLED],
+        "db-server": [installation(Placeholders()).postgres, manifests.POOLED, manifests.STANDBY],
         "rabbitmq-server": [installation(Placeholders()).rabbitmq, "rabbitmq.mercado-veiculo.svc:"],
     }.items():
         assert {url.partition(":")[0] for url in urls} <= set(found[server]["dnsNames"])
