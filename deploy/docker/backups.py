@@ -19,7 +19,7 @@ from deploy.backup.restoring import Place, finish, put_back
 from deploy.backup.sets import NAME, Folder
 from deploy.docker.volumes import FILES, SEALED_KEYS, SECRETS
 from deploy.installation import BACKUP, Installation
-from deploy.local.portal import PortalRefused, portal
+from deploy.local.commands import CommandRefused, command
 
 BACKUPS = SECRETS.with_name("backups")
 RESTORED = SECRETS.with_name("restored") / "data"
@@ -50,9 +50,9 @@ def make_each_day(installation: Installation) -> None:
         if datetime.now(UTC) >= due:
             try:
                 made = job.run(folder, source, say, lambda *_: None)
-                asyncio.run(portal(installation, "record-backup", made.name))
+                asyncio.run(command(installation, "portal", "record-backup", made.name))
                 due = _last(folder) + every
-            except (BackupFailed, PortalRefused) as error:
+            except (BackupFailed, CommandRefused) as error:
                 say(f"not backed up: {error}")
                 due = datetime.now(UTC) + pause
         time.sleep(min(LOOK_SECONDS, every.total_seconds()))

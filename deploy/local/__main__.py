@@ -359,12 +359,12 @@ def _open_market(system: System) -> None:
     """Put a catalogue and people to sign in there, where there are none yet."""
     import httpx
 
+    from deploy.local.commands import CommandRefused
     from deploy.local.people import open_market
-    from deploy.local.portal import PortalRefused
 
     try:
         asyncio.run(open_market(system.installation))
-    except (httpx.HTTPError, PortalRefused) as error:
+    except (httpx.HTTPError, CommandRefused) as error:
         print(f"no catalogue: {error}", file=sys.stderr)
 
 

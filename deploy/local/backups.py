@@ -20,9 +20,9 @@ from deploy.backup.restoring import place_of, put_back
 from deploy.backup.sets import Folder
 from deploy.installation import ADMINISTRATOR, BACKUP, CHOREOGRAPHY, Installation
 from deploy.local import lifecycle
+from deploy.local.commands import CommandRefused, command
 from deploy.local.engine import Runtime, choose_runtime
 from deploy.local.invariants import check
-from deploy.local.portal import PortalRefused, portal
 from deploy.local.report import Report
 from deploy.local.state import FOLDER, ROOT, NotUp
 from deploy.local.verify import UNREACHABLE, databases, record, show_report
@@ -60,8 +60,8 @@ def back_up() -> None:
 def _record(installation: Installation, name: str, *options: str) -> None:
     """Record the backup among the portal's audits, from which its age becomes a metric."""
     try:
-        asyncio.run(portal(installation, "record-backup", name, *options))
-    except PortalRefused as error:
+        asyncio.run(command(installation, "portal", "record-backup", name, *options))
+    except CommandRefused as error:
         reason = str(error).removeprefix("error: ")
         raise NotUp(f"backup {name} is good, but no audit says so: {reason}") from None
 

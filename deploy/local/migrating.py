@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from deploy.installation import Installation
-from deploy.local.portal import PortalRefused, portal
+from deploy.local.commands import CommandRefused, command
 from deploy.prepare import migrate_to_head, pending_of
 from deploy.services import SERVICES, service_named
 from libs.runtime.failure import StartFailure
@@ -87,8 +87,9 @@ def apply_pending(
 def _record(installation: Installation, change: Pending, approved_by: str, *, failed: bool) -> None:
     try:
         asyncio.run(
-            portal(
+            command(
                 installation,
+                "portal",
                 "record-migration",
                 f"--approved-by={approved_by}",
                 f"--service={change.service}",
@@ -97,7 +98,7 @@ def _record(installation: Installation, change: Pending, approved_by: str, *, fa
                 *(["--failed"] if failed else []),
             )
         )
-    except PortalRefused as error:
+    except CommandRefused as error:
         done = "not migrated" if failed else "migrated"
         reason = str(error).removeprefix("error: ")
         raise StartFailure(f"{change.service} is {done}, but no audit says so: {reason}") from None

@@ -8,8 +8,8 @@ import httpx
 
 from deploy.installation import Installation
 from deploy.local.catalogue import fill
+from deploy.local.commands import CommandRefused, command
 from deploy.local.market import Market
-from deploy.local.portal import PortalRefused, portal
 
 CREDIT_CENTS = 250_000_00
 NOBODY = "nobody signs in with this e-mail"
@@ -36,7 +36,7 @@ PEOPLE = (BUYER, SELLER, OPERATOR, ADMIN)
 async def open_market(installation: Installation) -> None:
     """The people, the buyer's customer record and the catalogue; what is there already stays.
 
-    Raises httpx.HTTPError and PortalRefused.
+    Raises httpx.HTTPError and CommandRefused.
     """
     if not await _is_there(installation, OPERATOR):
         # The operator comes last: where that user exists, all others do.
@@ -48,8 +48,8 @@ async def open_market(installation: Installation) -> None:
 async def _is_there(installation: Installation, person: Person) -> bool:
     """Whether the user exists, with any password."""
     try:
-        await portal(installation, "token", person.email)
-    except PortalRefused as refused:
+        await command(installation, "portal", "token", person.email)
+    except CommandRefused as refused:
         if NOBODY in str(refused):
             return False
         raise
@@ -84,9 +84,9 @@ async def _settle(market: Market, installation: Installation, person: Person) ->
 
 
 async def _add(installation: Installation, person: Person, *options: str) -> UUID:
-    command = ("add-user", person.email, "--role", person.role, "--name", person.name, *options)
+    words = ("add-user", person.email, "--role", person.role, "--name", person.name, *options)
     password = installation.sign_in_password(person.role)
-    return UUID(await portal(installation, *command, environment={"PASSWORD": password}))
+    return UUID(await command(installation, "portal", *words, environment={"PASSWORD": password}))
 
 
 async def _signed_in(

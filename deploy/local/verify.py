@@ -9,14 +9,14 @@ from aio_pika.exceptions import AMQPError
 from rich.console import Console
 
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
+from deploy.local.commands import CommandRefused, command
 from deploy.local.invariants import check
-from deploy.local.portal import PortalRefused, portal
 from deploy.local.report import Report
 from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 
-UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AMQPError, PortalRefused)
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AMQPError, CommandRefused)
 """The errors of `verify` where a server cannot be reached."""
 
 
@@ -50,12 +50,13 @@ async def record(
     started: datetime | None = None,
 ) -> None:
     """Record in the audits of these tenants which rules were broken, without ids. A check that
-    began at `started`, by the portal's database, answers earlier requests. Raises PortalRefused.
+    began at `started`, by the portal's database, answers earlier requests. Raises CommandRefused.
     """
     broken = [each.rule for each in report.invariants if each.count]
     for tenant in tenants:
-        await portal(
+        await command(
             installation,
+            "portal",
             "record-check",
             f"--tenant={tenant}",
             f"--purchases={report.purchases}",
