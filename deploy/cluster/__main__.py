@@ -21,10 +21,14 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_comp
 
 
 @app.command()
-def up() -> None:
+def up(
+    asynchronous: Annotated[
+        bool, typer.Option("--asynchronous", help="A commit waits for no standby.")
+    ] = False,
+) -> None:
     """Start three brokers, three databases, proxies, and every service several times."""
     with exclusive(PLACE):
-        cluster = system.up(PLACE)
+        cluster = system.up(PLACE, "asynchronous" if asynchronous else None)
     _tell(cluster)
 
 
@@ -67,6 +71,25 @@ def verify(
     except checker.UNREACHABLE as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise NotUp(f"cannot verify: {why}") from None
+    if not hold:
+        sys.exit("error: not every invariant holds, see above")
+
+
+@app.command()
+def recover() -> None:
+    """Mend what a failover with asynchronous replication has lost, and verify."""
+    from deploy.backup.failure import BackupFailed  # seconds of imports, of use here only
+    from deploy.cluster.recovery import recover as mend
+    from deploy.local.commands import CommandRefused
+    from deploy.local.lost import Unknown
+    from libs.messaging.dead_letters.look import DeadLetterError
+
+    with exclusive(PLACE):
+        cluster = system.Cluster(Children(PLACE, tied=False), system.load_plan(PLACE))
+        try:
+            hold = mend(cluster)
+        except (BackupFailed, CommandRefused, DeadLetterError, Unknown) as error:
+            raise StartFailed(str(error).removeprefix("error: ")) from None
     if not hold:
         sys.exit("error: not every invariant holds, see above")
 

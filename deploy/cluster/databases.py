@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -139,6 +140,19 @@ class Databases:
                 continue
             return members
         return []
+
+    def last_failover(self) -> datetime | None:
+        """When a standby became the primary for the last time; None where none ever did. Raises
+        StartFailed where no Patroni answers.
+        """
+        for name in DATABASES:
+            try:
+                answer = httpx.get(f"{self._patroni(name)}/history", timeout=2, trust_env=False)
+                timelines: list[list[Any]] = answer.json()
+            except (httpx.HTTPError, ValueError):
+                continue
+            return datetime.fromisoformat(timelines[-1][3]) if timelines else None
+        raise StartFailed("no Patroni answers: ./taskw cluster status says what runs")
 
     def switch_over(self) -> None:
         """Make a standby the primary, in order. Raises httpx.HTTPError."""

@@ -189,8 +189,10 @@ def _is_there(program: str) -> bool:
     return shutil.which(program) is not None or Path("/usr/sbin", program).exists()
 
 
-def up(folder: Path) -> Cluster:
-    """Start what does not run, with the data of before. Raises StartFailed and NotUp."""
+def up(folder: Path, replication: Replication | None = None) -> Cluster:
+    """Start what does not run, with the data of before. `replication` is that of before where it
+    is None, and synchronous in a new cluster. Raises StartFailed and NotUp.
+    """
     check_programs()
     make(folder)
     children = Children(folder, tied=False)
@@ -200,8 +202,12 @@ def up(folder: Path) -> Cluster:
         if children.running():
             stop_recorded(folder)
         ports = Ports()
-        plan = new_plan(ports, "synchronous")
+        plan = new_plan(ports, replication or "synchronous")
         plan.save(folder)
+    if replication not in (None, plan.replication):
+        raise StartFailed(
+            f"replication is {plan.replication} here: ./taskw cluster down --clean, to change it"
+        )
     cluster = Cluster(children, plan)
     try:
         cluster.start()

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -236,12 +236,16 @@ class Children:
         """Wait until this process, which was told to end, has ended."""
         self._started[name].wait()
 
-    def stop(self) -> None:
-        """Stop all processes that this object started. Raises StillRunning."""
-        stop_recorded(self.folder, self._started)
-        for child in self._started.values():
-            child.wait()
-        self._started.clear()
+    def stop(self, names: Collection[str] | None = None) -> list[str]:
+        """Stop the processes of these names, or all that this object started. Returns the names of
+        those that still ran. Raises StillRunning.
+        """
+        chosen = list(self._started) if names is None else names
+        stopped = stop_recorded(self.folder, chosen)
+        for name in chosen:
+            if name in self._started:
+                self._started.pop(name).wait()
+        return stopped
 
 
 def recorded(folder: Path) -> list[Record]:

@@ -1,24 +1,36 @@
-"""The orders service, wired. `python -m services.orders.main` runs it (ROLE: all, api, worker,
-relay)."""
+"""The orders service as a process: the only wiring.
+
+python -m services.orders.main                     serve (ROLE: all, api, worker, relay)
+python -m services.orders.main take-up-lost        after a failover that lost commits: end the
+                                                   purchases that only peers know, a JSON line each
+"""
+
+import asyncio
+import sys
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.database import create_engine
+from libs.runtime.database import check_database, create_engine
+from libs.runtime.failure import one_line_errors
 from libs.runtime.peers import read_choreography
 from libs.runtime.service import Service, main
+from libs.runtime.settings import read_settings
 from services.orders.infrastructure.consumers import participant
 from services.orders.infrastructure.deadline_timer import deadline_timer
 from services.orders.infrastructure.http_orders import orders_router
 from services.orders.infrastructure.http_purchases import purchases_router
+from services.orders.infrastructure.lost_purchases import read_lost, take_up
 from services.orders.infrastructure.postgres import OrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import TABLES
 
 
+def connect(settings: OrdersSettings) -> Transactions[OrdersUnitOfWork]:
+    return Transactions(create_engine(settings), Outbox(settings.service, TABLES), OrdersUnitOfWork)
+
+
 def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
-    transactions = Transactions(
-        create_engine(settings), Outbox(settings.service, TABLES), OrdersUnitOfWork
-    )
+    transactions = connect(settings)
     return Service(
         settings=settings,
         description="Orders and purchases: from the draft to the pick-up.",
@@ -35,5 +47,21 @@ def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
     )
 
 
+async def take_up_lost(settings: OrdersSettings) -> str:
+    """Raises StartFailure when the database cannot be used or a line cannot be read."""
+    lost = read_lost(sys.stdin)
+    await check_database(settings)
+    transactions = connect(settings)
+    try:
+        taken = await take_up(transactions, lost, settings.deadlines)
+    finally:
+        await transactions.engine.dispose()
+    return f"{taken} of {len(lost)} purchases are taken up, and end"
+
+
 if __name__ == "__main__":
-    main(OrdersSettings, build)
+    if sys.argv[1:] == ["take-up-lost"]:
+        with one_line_errors():
+            print(asyncio.run(take_up_lost(read_settings(OrdersSettings))))  # noqa: T201
+    else:
+        main(OrdersSettings, build)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.cluster.databases import Replication
 from deploy.local.processes import StartFailed
 from deploy.local.verify import show_report
 from tests.chaos import cluster_run
@@ -23,13 +24,19 @@ def chaos(
     seconds: Annotated[float, typer.Option(min=5, help="How long faults are injected.")] = 60,
     seed: Annotated[int | None, typer.Option(help="The same seed makes the same schedule.")] = None,
     cluster: Annotated[bool, typer.Option("--cluster", help="On a cluster, part by part.")] = False,
+    asynchronous: Annotated[
+        bool, typer.Option("--asynchronous", help="With --cluster: a commit waits for no standby.")
+    ] = False,
 ) -> None:
     """Run the whole system under load, break its parts, repair them, and verify the invariants."""
     console = Console(soft_wrap=True, highlight=False)
+    if asynchronous and not cluster:
+        sys.exit("error: --asynchronous needs --cluster")
     seed = secrets.randbelow(10**6) if seed is None else seed
     try:
         if cluster:
-            on_cluster = asyncio.run(cluster_run.run(seed, seconds, console.print))
+            how: Replication = "asynchronous" if asynchronous else "synchronous"
+            on_cluster = asyncio.run(cluster_run.run(seed, seconds, console.print, replication=how))
             show_cluster(on_cluster, console)
             well = on_cluster.well
         else:

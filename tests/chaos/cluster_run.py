@@ -14,7 +14,8 @@ from http import HTTPStatus
 import httpx
 
 from deploy.cluster.databases import Replication
-from deploy.cluster.system import NETWORK_IS_PRIVATE
+from deploy.cluster.recovery import recover
+from deploy.cluster.system import NETWORK_IS_PRIVATE, Cluster
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
 from deploy.local.invariants import check
 from deploy.local.market import FINAL_STATES, Market
@@ -30,7 +31,7 @@ from tests.chaos.cluster_parts import (
     running_cluster,
     turns,
 )
-from tests.chaos.ends import outcomes, what_is_left
+from tests.chaos.ends import LOST, outcomes, what_is_left
 
 BUYERS = 3
 REQUEST_SECONDS = 5.0
@@ -125,10 +126,18 @@ async def run(
             tell("the buyers are done; waiting until nothing is left to do")
             left = await _until_nothing_is_left(found)
             report = await _until_it_holds(parts)
+            if replication == "asynchronous" and not report.hold:
+                tell("a failover has lost commits:")
+                for each in report.invariants:
+                    for broken in each.broken:
+                        tell(f"  {broken}")
+                await parts.aside(lambda: _recover(parts.cluster))
+                report = await _until_it_holds(parts)
             ended = await outcomes(found, buyers.accepted)
         finally:
             await market.close()
-        no_end = {state: number for state, number in ended.items() if state not in FINAL_STATES}
+        may_end = FINAL_STATES | ({LOST} if replication == "asynchronous" else set())
+        no_end = {state: number for state, number in ended.items() if state not in may_end}
         harm += [f"{what}: {number} not done" for what, number in left.items()]
         harm += [f"{number} accepted purchases are {state}" for state, number in no_end.items()]
         harm += [sentence for each in recoveries if (sentence := each.harm)]
@@ -239,6 +248,10 @@ async def _until_nothing_is_left(found: Mapping[str, str]) -> Counter[str]:
         if not left or time.monotonic() > deadline:
             return left
         await asyncio.sleep(0.2)
+
+
+def _recover(cluster: Cluster) -> None:
+    recover(cluster)
 
 
 async def _until_it_holds(parts: ClusterParts) -> Report:

@@ -14,6 +14,7 @@ UNFINISHED = {
     "payments": "SELECT count(*) FROM payments WHERE next_attempt IS NOT NULL",
     "payouts": "SELECT count(*) FROM payouts WHERE next_attempt IS NOT NULL",
 }
+LOST = "LOST"
 OUTCOMES = "SELECT id, state FROM orders WHERE id = ANY ($1)"
 
 
@@ -36,5 +37,5 @@ async def outcomes(databases: Mapping[str, str], accepted: Collection[UUID]) -> 
     finally:
         await connection.close()
     found = Counter(str(row["state"]) for row in rows)
-    found["LOST"] = len(accepted) - len(rows)
+    found[LOST] = len(accepted) - len(rows)
     return +found

@@ -48,18 +48,17 @@ class Order:
         """
         if self.status is not Status.DRAFT:
             raise OrderNotDraft(status=self.status)
-        self.status, self.total_cents = Status.CONFIRMED, total_cents
-        self.version += 1
-        if self.customer_id is None or self.vehicle_id is None:
-            return []
-        self.purchase = Purchase(
-            order_id=self.id,
-            tenant_id=self.tenant_id,
-            customer_id=self.customer_id,
-            vehicle_id=self.vehicle_id,
-            total_cents=total_cents,
-        )
-        return self.purchase.request(now, deadlines)
+        purchase = self._become_purchase(total_cents)
+        return [] if purchase is None else purchase.request(now, deadlines)
+
+    def take_up_again(
+        self, total_cents: int, now: datetime, deadlines: Deadlines
+    ) -> list[PurchaseEvent]:
+        """See the purchase's. Raises PurchaseNotFound."""
+        purchase = self._become_purchase(total_cents)
+        if purchase is None:
+            raise PurchaseNotFound
+        return purchase.take_up_again(now, deadlines)
 
     def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
@@ -83,6 +82,20 @@ class Order:
         events = self.purchase.cancel(now, deadlines)
         self.version += 0 if already else 1
         return events
+
+    def _become_purchase(self, total_cents: int) -> Purchase | None:
+        """None without customer and vehicle."""
+        self.status, self.total_cents = Status.CONFIRMED, total_cents
+        self.version += 1
+        if self.customer_id is not None and self.vehicle_id is not None:
+            self.purchase = Purchase(
+                order_id=self.id,
+                tenant_id=self.tenant_id,
+                customer_id=self.customer_id,
+                vehicle_id=self.vehicle_id,
+                total_cents=total_cents,
+            )
+        return self.purchase
 
     def _closed_without_purchase(self, total_cents: int) -> OrderClosed:
         """The only event of such an order, so its sequence is 1. It triggers no payout."""

@@ -29,6 +29,7 @@ from services.orders.domain.states import ENDED, FORWARD, State
 
 CANCELLED_BY_BUYER = "cancelled_by_buyer"
 DEADLINE_PASSED = "deadline_passed"
+LOST = "purchase_lost"
 ASKING_FOR_A_PERSON = (
     ("payments", ("payment.charge_unanswered.v1", "payment.refund_failed.v1")),
     ("payouts", ("payout.unanswered.v1", "payout.failed.v1")),
@@ -175,6 +176,13 @@ class Purchase:
             self.due = deadlines.compensating
             return []
         return [self._give_up(DEADLINE_PASSED, now, deadlines)]
+
+    def take_up_again(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+        """The database has lost the purchase after peers had learnt of it. It is ended, because
+        nobody knows how far it had come. The lost `order.confirmed` had the sequence 1.
+        """
+        self._next(OrderConfirmed.type, now)
+        return [self._give_up(LOST, now, deadlines)]
 
     def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """The buyer has picked the vehicle up. Raises PurchaseNotCompleted."""

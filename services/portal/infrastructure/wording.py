@@ -105,6 +105,7 @@ REASONS = {
     "amount_not_payable": marked("The amount cannot be paid."),
     "cancelled_by_buyer": marked("You gave up."),
     "deadline_passed": marked("It took too long."),
+    "purchase_lost": marked("The purchase was lost when a server failed, and was given back."),
 }
 
 GAVE_UP = marked("The buyer gave up.")

@@ -104,3 +104,17 @@ def test_a_version_other_than_the_current_one_is_stale() -> None:
     draft().check_version(None)
     with pytest.raises(StaleVersion):
         draft().check_version(2)
+
+
+def test_a_lost_order_is_taken_up_as_a_purchase_that_ends() -> None:
+    order = draft()
+    (event,) = order.take_up_again(5000, NOW, DEADLINES)
+    assert (event.type, event.sequence) == ("order.cancellation_requested.v1", 2)
+    assert (order.status, order.total_cents) == (Status.CONFIRMED, 5000)
+    assert order.purchase is not None
+    assert (order.purchase.state, order.purchase.reason) == (State.COMPENSATING, "purchase_lost")
+
+
+def test_an_order_without_a_purchase_is_not_taken_up() -> None:
+    with pytest.raises(PurchaseNotFound):
+        draft(None, None).take_up_again(5000, NOW, DEADLINES)

@@ -1,0 +1,51 @@
+"""After a failover that lost commits: the queues fit the databases again, and the purchases that
+orders has lost end.
+
+With asynchronous replication a standby that becomes the primary may lack what the former one
+committed last. All databases lack it from one moment on, so they are as restored ones are: see
+`deploy.backup.queues`. But services may have gone on in between, with events that nobody has
+published any more: see `deploy.local.lost`.
+"""
+
+import asyncio
+
+from deploy.backup.queues import rewind
+from deploy.cluster.plan import REPLICAS
+from deploy.cluster.system import Cluster
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
+from deploy.local.backups import settled
+from deploy.local.lost import take_up_lost
+from deploy.local.processes import StartFailed
+from deploy.local.verify import databases
+from libs.messaging.saga.choreography import read
+
+
+def recover(cluster: Cluster) -> bool:
+    """Stop the services, mend what the last failover lost, start them, and check the invariants
+    until they hold. Returns whether they do. Repeating it changes nothing.
+
+    Raises StartFailed, BackupFailed, Unknown, CommandRefused and DeadLetterError, each in one line.
+    """
+    moment = cluster.databases.last_failover()
+    if moment is None:
+        raise StartFailed("no standby has become the primary: there is nothing to recover from")
+    installation = cluster.installation
+    _say(f"the last failover was at {moment.isoformat(timespec='seconds')}")
+    stopped = cluster.children.stop({each.name for each in REPLICAS})
+    _say(f"stopped {len(stopped)} processes of services")
+    done = asyncio.run(
+        rewind(
+            databases(installation),
+            read(CHOREOGRAPHY).participants,
+            installation.broker_url(ADMINISTRATOR),
+            moment,
+        )
+    )
+    _say(f"queues: {done.discarded} messages discarded, {done.sent} events sent again")
+    asyncio.run(take_up_lost(installation, _say))
+    cluster.start()
+    return settled(installation)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,70 @@
+"""Purchases that only peers know are taken up from the command line, once, and end."""
+
+import json
+import os
+import subprocess
+import sys
+from uuid import UUID, uuid4
+
+import pytest
+
+from libs.kernel.ids import uuid7
+from tests.fixtures.services import ServiceClient
+from tests.integration.orders.market import TENANT, buy, hear, look, stated
+
+
+def line(order_id: UUID, **changed: object) -> str:
+    known = {
+        "order_id": str(order_id),
+        "tenant_id": TENANT,
+        "customer_id": str(uuid4()),
+        "vehicle_id": str(uuid4()),
+        "total_cents": 5_000_000,
+    }
+    return json.dumps({name: value for name, value in (known | changed).items() if value})
+
+
+def take_up(database: str, *lines: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.orders.main", "take-up-lost"],
+        env={**os.environ, "DATABASE_URL": database, "ROLE": "api"},
+        input="\n".join(lines),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+async def test_a_lost_purchase_is_taken_up_once_and_ends(
+    orders: ServiceClient, orders_database: str
+) -> None:
+    lost, known = uuid7(), await buy(orders)
+
+    done = take_up(orders_database, line(lost), line(known), "")
+    again = take_up(orders_database, line(lost))
+
+    assert (done.stdout, done.returncode) == ("1 of 2 purchases are taken up, and end\n", 0)
+    assert again.stdout == "0 of 1 purchases are taken up, and end\n"
+    assert await stated(orders, lost) == ["order.cancellation_requested.v1"]
+    assert (await look(orders, known))["state"] == "REQUESTED"
+    await hear(orders, "credit.released.v1", lost)
+    state = await look(orders, lost)
+    assert (state["state"], state["reason"]) == ("FAILED", "purchase_lost")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("{", "line 2: the line: Invalid JSON"),
+        (line(uuid4(), customer_id=None), "line 2: customer_id: Field required"),
+        (line(uuid4(), total_cents=-1), "line 2: total_cents: Input should be greater than 0"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named_and_nothing_is_taken_up(
+    orders_database: str, wrong: str, said: str
+) -> None:
+    done = take_up(orders_database, line(uuid4()), wrong)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {said}")
+    assert done.stderr.count("\n") == 1
