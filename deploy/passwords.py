@@ -6,6 +6,8 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
+from libs.runtime.failure import StartFailure
+
 RETIRED = "retired "
 """The prefix of the names of the notes that say which keys are retired."""
 
@@ -99,11 +101,17 @@ class Passwords:
         return found.st_ino, found.st_mtime_ns
 
     def get_or_make(self, name: str, fresh: str) -> str:
-        """The secret of this name; `fresh` where there is none yet."""
+        """The secret of this name; `fresh` where there is none yet. Raises StartFailure where there
+        is none and the file may not be written.
+        """
         self._look()
         if name not in self._known:
             self._known[name] = self._of.get_or_make(name, fresh) if self._of else fresh
-            self._write()
+            try:
+                self._write()
+            except OSError as error:
+                why = f"and none can be written: {error.strerror}"
+                raise StartFailure(f"{self.path} has no secret {name!r}, {why}") from None
         return self._known[name]
 
     def _write(self) -> None:

@@ -41,8 +41,7 @@ def secrets() -> None:
     """Make up the passwords of the servers, and write them as these want to read them. Note AUTH,
     where it is set now.
     """
-    with one_line_errors():
-        make_up(SECRETS, OWN)
+    make_up(SECRETS, OWN)
 
 
 @app.command()
@@ -60,16 +59,15 @@ def rotate(what: str) -> None:
     from deploy.rotation import ROTATIONS
     from libs.messaging.database import DATABASE_ERRORS
 
-    with one_line_errors():
-        if what not in ROTATIONS:
-            raise StartFailure(f"{what!r} is not one of {', '.join(ROTATIONS)}")
-        pooled = _answers("pgbouncer", PGBOUNCER_PORT)
-        everything = installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
-        try:
-            ROTATIONS[what](everything, lambda: make_up(SECRETS, OWN))
-        except (HTTPError, *DATABASE_ERRORS) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise StartFailure(f"not everything was replaced, run it again: {reason}") from None
+    if what not in ROTATIONS:
+        raise StartFailure(f"{what!r} is not one of {', '.join(ROTATIONS)}")
+    pooled = _answers("pgbouncer", PGBOUNCER_PORT)
+    everything = installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
+    try:
+        ROTATIONS[what](everything, lambda: make_up(SECRETS, OWN))
+    except (HTTPError, *DATABASE_ERRORS) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StartFailure(f"not everything was replaced, run it again: {reason}") from None
 
 
 @app.command()
@@ -129,14 +127,13 @@ def backup(what: str, name: Annotated[str | None, typer.Argument()] = None) -> N
         "check": lambda: backups.check(name),
         "restore": lambda: backups.restore(name),
     }
-    with one_line_errors():
-        if what not in commands:
-            raise StartFailure(f"{what!r} is not one of {', '.join(commands)}")
-        try:
-            if commands[what]() is False:
-                raise StartFailure("not every invariant holds, see above")
-        except BackupFailed as error:
-            raise StartFailure(str(error)) from None
+    if what not in commands:
+        raise StartFailure(f"{what!r} is not one of {', '.join(commands)}")
+    try:
+        if commands[what]() is False:
+            raise StartFailure("not every invariant holds, see above")
+    except BackupFailed as error:
+        raise StartFailure(str(error)) from None
 
 
 @app.command()
@@ -144,11 +141,10 @@ def restored() -> None:
     """Before any service starts on restored databases: erase again, and rewind the queues."""
     from deploy.docker import backups
 
-    with one_line_errors():
-        try:
-            backups.go_on(_own())
-        except BackupFailed as error:
-            raise StartFailure(str(error)) from None
+    try:
+        backups.go_on(_own())
+    except BackupFailed as error:
+        raise StartFailure(str(error)) from None
 
 
 @app.command(context_settings=FORWARDED)
@@ -200,4 +196,5 @@ def _become(module: list[str], environment: Mapping[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    with one_line_errors():
+        app()

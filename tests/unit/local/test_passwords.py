@@ -1,7 +1,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from deploy.passwords import Passwords
+from libs.runtime.failure import StartFailure
 
 
 def test_password_is_the_same_for_whoever_asks_later(tmp_path: Path) -> None:
@@ -60,3 +63,11 @@ def test_who_is_handed_keys_gets_those_in_use_only(tmp_path: Path) -> None:
     handed = Passwords(tmp_path / "handed.json", of=everything)
     assert handed.keys("portal data") == everything.keys("portal data")
     assert list(json.loads((tmp_path / "handed.json").read_text())) == ["portal data 2"]
+
+
+def test_a_secret_that_was_not_handed_over_is_named_where_none_can_be_made(tmp_path: Path) -> None:
+    folder = tmp_path / "handed"
+    handed = Passwords(folder / "secrets.json")  # a folder that is not there takes no file
+
+    with pytest.raises(StartFailure, match=r"handed/secrets\.json has no secret 'orders_app'"):
+        handed.password("orders_app")
