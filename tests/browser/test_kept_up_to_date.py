@@ -191,7 +191,7 @@ async def test_who_loses_the_role_is_told_that_the_page_follows_no_longer(
 
 
 async def buying(market: Market, add_person: AddPerson, sign_in: SignIn) -> tuple[Page, UUID]:
-    """A buyer's page that waits for his payment, and the purchase."""
+    """A buyer's page that waits for the payment, and the purchase."""
     vehicle = await market.list_vehicle(price_cents=PRICE)
     page = await sign_in(await add_person("buyer"))
     await page.goto(f"/vehicles/{vehicle}")

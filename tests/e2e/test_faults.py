@@ -96,7 +96,7 @@ async def _pick_up_all(market: Market, order_ids: list[UUID]) -> None:
 
 
 async def _ends(market: Market, order_id: UUID) -> None:
-    """The buyer pays as soon as there is a code, and picks up what he bought: the seller is paid.
+    """The buyer pays as soon as there is a code, and picks the vehicle up: the seller is paid.
     The code may have expired meanwhile: that ends too.
     """
     paid = False

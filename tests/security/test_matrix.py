@@ -140,7 +140,7 @@ async def test_another_tenants_thing_does_not_exist_whatever_the_role(
     stranger = person(*ROLES, tenant="elsewhere", customer_id=things.customer_id)
     answer = await call(things, stranger, service, endpoint)
     if is_made_by(endpoint):
-        assert answer.is_success, answer.text  # of his own tenant
+        assert answer.is_success, answer.text  # of the caller's tenant
     else:
         await assert_not_there(answer, endpoint, things)
 

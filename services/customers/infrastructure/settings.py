@@ -17,6 +17,6 @@ class CustomersSettings(MarketSettings):
     index_key: BlindIndexSetting = Field(repr=False)
     """BASE64; finds customers by document and e-mail. It cannot be changed later."""
     starting_limit_cents: int = Field(default=5_000_000, ge=0, le=10**12)
-    """The credit limit of a buyer who registers himself. 0: each has to ask for one."""
+    """The credit limit of a buyer who registers in the portal. 0: each has to ask for one."""
     erasure_ledger: Path
     """The file that remembers who was erased. Keep it outside the database's dumps."""

@@ -23,7 +23,7 @@ class PayoutRequest(Body):
     amount_cents: Annotated[Cents, Field(ge=1)]
     seller_id: Annotated[
         UUID | None,
-        Field(description="Who sees it as his; without one only operators and admins do."),
+        Field(description="The seller who sees it; without one only operators and admins do."),
     ] = None
 
 

@@ -1,4 +1,4 @@
-"""A server whose administrator is no superuser, as a cloud hands one out: he makes roles and
+"""A server whose administrator is no superuser, as a cloud hands one out: it makes roles and
 databases, and owns nothing else.
 """
 

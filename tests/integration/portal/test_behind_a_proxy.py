@@ -1,4 +1,4 @@
-"""The portal behind a real nginx: each visitor is himself, and nobody else for saying so."""
+"""The portal behind a real nginx: each visitor has an address, and cannot claim another one."""
 
 from functools import partial
 from typing import Any

@@ -56,7 +56,7 @@ async def test_the_page_shows_the_code_the_steps_and_every_event(
     assert "30 ms" in page.text
     assert page.text.count("step--done") == 4
     assert f'data-events="/purchases/{order_id}/events?seen=4"' in page.text
-    # Without scripts a page that waits for its reader must not be taken from under his hands.
+    # Without scripts a page that waits for its reader is not loaded again.
     assert "<noscript>" not in page.text
     standing(behind, order_id, state="PAID")
     moving = await shop.get(f"/purchases/{order_id}")

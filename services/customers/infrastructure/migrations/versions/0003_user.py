@@ -18,7 +18,7 @@ WHO_REGISTERED_HIMSELF = """
 
 def upgrade() -> None:
     """Code of before neither reads nor writes the new column. Its keys of the last day still say
-    who registered himself, and so help him whose answer was lost.
+    who registered alone, and so help one whose answer was lost.
     """
     op.add_column("customers", sa.Column("user_id", sa.Uuid))
     op.create_index(
