@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.kpis.domain.fact import Fact
-from services.kpis.domain.kpi_repository import KPIRepository
+from services.kpis.domain.kpi import KPI
 
 Cell = str | int | float | bool | None
 
@@ -50,6 +50,31 @@ class ReadModel(Protocol):
         """Fold facts into the read model. Any order and any repetition give the same result."""
 
     async def forget_what_no_fact_says(self) -> None: ...
+
+
+class KPIRepository(Protocol):
+    """A tenant has its own KPIs, and those shipped ones that it has not changed. A changed shipped
+    KPI is the tenant's own.
+    """
+
+    async def find(self, tenant_id: str, kpi_id: str) -> KPI | None: ...
+
+    async def lock(self, tenant_id: str, kpi_id: str) -> KPI | None:
+        """Like `find`, and the row is locked until the transaction ends."""
+
+    async def active(self, tenant_id: str) -> Sequence[KPI]:
+        """The active KPIs, ordered by id."""
+
+    async def page(self, tenant_id: str, after: str | None, limit: int) -> Sequence[KPI]:
+        """KPIs ordered by id, those after the id `after`."""
+
+    async def add(self, kpi: KPI) -> None:
+        """Raises KpiExists when somebody else has just added one with this id."""
+
+    async def save(self, kpi: KPI) -> None:
+        """Keep the next version of a locked KPI. Raises StaleVersion when another writer was
+        faster.
+        """
 
 
 class KpisUnitOfWork(Protocol):

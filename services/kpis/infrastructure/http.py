@@ -11,9 +11,9 @@ from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
 from libs.runtime.pagination import PageDep
 from libs.runtime.routes import api_router
+from services.kpis.application.kpi_service import KpiService
 from services.kpis.application.ports import Evaluator
 from services.kpis.domain.kpi import KPI
-from services.kpis.domain.kpi_service import KpiService
 from services.kpis.infrastructure.postgres import KpisUnitOfWork
 from services.kpis.infrastructure.published_views import VIEWS
 from services.kpis.infrastructure.schemas import (

@@ -1,9 +1,9 @@
 import pytest
 
 from libs.kernel.errors import StaleVersion
+from services.kpis.application.kpi_service import KpiService
 from services.kpis.domain.errors import KpiExists, KpiNotFound
 from services.kpis.domain.kpi import EVERY_TENANT, KPI, Status
-from services.kpis.domain.kpi_service import KpiService
 from tests.unit.kpis.memory import KpisInMemory
 
 MONTHLY = KPI(

@@ -1,11 +1,11 @@
-"""The operations on KPIs. They know only the repository's protocol, not the database."""
+"""The use cases of KPIs. They know only the repository's protocol, not the database."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from services.kpis.application.ports import KPIRepository
 from services.kpis.domain.errors import KpiExists, KpiNotFound
 from services.kpis.domain.kpi import KPI
-from services.kpis.domain.kpi_repository import KPIRepository
 
 
 class KpiService:
