@@ -1,0 +1,45 @@
+"""The samples of published events: `tests/contracts/SERVICE/TYPE.json`, one of each type."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from libs.kernel.events import DomainEvent
+from libs.messaging.envelope import encode
+
+FOLDER = Path(__file__).parent
+
+
+def sample_of(event_type: str) -> Path:
+    """The only sample of a type. Its folder is named after the publisher."""
+    found = list(FOLDER.glob(f"*/{event_type}.json"))
+    assert len(found) == 1, (
+        f"{event_type} needs one sample, and has {len(found)}: its publisher's is"
+        f" tests/contracts/SERVICE/{event_type}.json"
+    )
+    return found[0]
+
+
+def read_sample(event_type: str) -> dict[str, Any]:
+    sample: dict[str, Any] = json.loads(sample_of(event_type).read_bytes())
+    return sample
+
+
+def written_today(event_type: type[DomainEvent], sample: dict[str, Any]) -> dict[str, Any]:
+    """The message of a sample's values, as today's code writes it."""
+    fields = {**sample["data"], "sequence": sample["sequence"]}
+    message: dict[str, Any] = json.loads(
+        encode(
+            TypeAdapter(event_type).validate_python(fields),
+            event_id=UUID(sample["id"]),
+            source=sample["source"],
+            time=datetime.fromisoformat(sample["time"]),
+            cause=sample.get("causationid"),  # none where a worker publishes it long afterwards
+            traceparent=sample["traceparent"],
+        )
+    )
+    return message

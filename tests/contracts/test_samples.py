@@ -1,0 +1,65 @@
+"""Today's events are written as their samples, and every consumer's view reads its peer's sample.
+
+A published event never loses or renames a field: such a change is a new version beside the old one.
+"""
+
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from deploy.services import SERVICES
+from libs.kernel.events import DomainEvent
+from libs.messaging.envelope import Received
+from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.saga.participant import Participant
+from tests.contracts.samples import FOLDER, read_sample, sample_of, written_today
+
+PARTICIPANTS: list[Participant] = [
+    import_module(f"services.{spec.name}.infrastructure.consumers").participant()
+    for spec in SERVICES
+]
+PUBLISHED = [
+    pytest.param(each.name, event, id=event.type)
+    for each in PARTICIPANTS
+    for event in each.publishes
+]
+CONSUMED = [
+    pytest.param(reaction, id=reaction.queue)
+    for each in PARTICIPANTS
+    for reaction in each.reacts_to
+]
+
+
+@pytest.mark.parametrize(("service", "event_type"), PUBLISHED)
+def test_an_event_of_today_is_written_as_its_sample(
+    service: str, event_type: type[DomainEvent]
+) -> None:
+    sample = read_sample(event_type.type)
+
+    assert sample["source"] == sample_of(event_type.type).parent.name == service
+    assert written_today(event_type, sample) == sample, (
+        f"{event_type.type} is not written as its sample. With a new field that has a default the"
+        " sample gets it; any other change is a new version of the event"
+    )
+
+
+@pytest.mark.parametrize("participant", PARTICIPANTS, ids=lambda each: each.name)
+def test_every_sample_is_of_an_event_that_is_published(participant: Participant) -> None:
+    samples = {path.stem for path in (FOLDER / participant.name).glob("*.json")}
+    assert samples == {event.type for event in participant.publishes}
+
+
+@pytest.mark.parametrize("reaction", CONSUMED)
+def test_the_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any]) -> None:
+    received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
+
+    event = received.model_validate_json(sample_of(reaction.event_type).read_bytes())
+
+    assert (event.type, event.source) == (
+        reaction.event_type,
+        sample_of(reaction.event_type).parent.name,
+    )
+    if "order_id" in type(event.data).model_fields:
+        assert event.data.order_id == UUID(event.subject)
