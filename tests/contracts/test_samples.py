@@ -1,9 +1,12 @@
 """Today's events are written as their samples, and every consumer's view reads its peer's sample.
 
 A published event never loses or renames a field: such a change is a new version beside the old one.
+`released/` keeps each version as it was published first. Its files are never changed.
 """
 
+import json
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +28,8 @@ PUBLISHED = [
     for each in PARTICIPANTS
     for event in each.publishes
 ]
+EVENTS = {event.type: event for each in PARTICIPANTS for event in each.publishes}
+RELEASED = sorted((FOLDER / "released").glob("*.json"))
 CONSUMED = [
     pytest.param(reaction, id=reaction.queue)
     for each in PARTICIPANTS
@@ -63,3 +68,31 @@ def test_the_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any
     )
     if "order_id" in type(event.data).model_fields:
         assert event.data.order_id == UUID(event.subject)
+
+
+@pytest.mark.parametrize("released", RELEASED, ids=lambda each: each.stem)
+def test_a_released_event_keeps_its_fields_and_is_read_by_every_consumer(released: Path) -> None:
+    """Events of former releases lie in queues and archives, and former consumers read new ones."""
+    sample = json.loads(released.read_bytes())
+    kept = sample["data"]
+
+    now = written_today(EVENTS[released.stem], sample)["data"]
+
+    lost = {name for name in kept if name not in now or now[name] != kept[name]}
+    assert not lost, (
+        f"{released.stem} has lost or changed {', '.join(sorted(lost))}, which former consumers"
+        " read: publish a new version of the event beside this one"
+    )
+    for each in PARTICIPANTS:
+        for reaction in each.reacts_to:
+            if reaction.event_type == released.stem:
+                received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
+                received.model_validate_json(released.read_bytes())
+
+
+def test_every_published_event_is_kept_as_it_was_published_first() -> None:
+    missing = sorted(EVENTS.keys() - {each.stem for each in RELEASED})
+    assert not missing, (
+        f"copy the samples of {', '.join(missing)} to tests/contracts/released, and leave them"
+        " there unchanged"
+    )
