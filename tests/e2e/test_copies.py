@@ -19,6 +19,7 @@ SHARED = (
     "services/__init__.py",
     "services/events.py",
     "services/settings.py",
+    "services/tables.py",
     "services/choreography.json",
 )
 

@@ -9,25 +9,15 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     Table,
     Text,
     Uuid,
     text,
 )
 
-from libs.messaging.schema.tables import messaging_tables
-from libs.runtime.idempotency import idempotency_table
+from services.tables import service_tables
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-TABLES = messaging_tables(metadata, source="customers")
-IDEMPOTENCY = idempotency_table(metadata)
+metadata, TABLES, IDEMPOTENCY = service_tables("customers")
 
 customers = Table(
     "customers",

@@ -8,7 +8,6 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     Uuid,
@@ -16,19 +15,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from libs.messaging.schema.tables import messaging_tables
-from libs.runtime.idempotency import idempotency_table
 from services.orders.domain.states import State, Status
+from services.tables import service_tables
 
-METADATA = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
-TABLES = messaging_tables(METADATA, source="orders")
-IDEMPOTENCY = idempotency_table(METADATA)
+METADATA, TABLES, IDEMPOTENCY = service_tables("orders")
 
 ORDERS = Table(
     "orders",

@@ -8,7 +8,6 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     Uuid,
@@ -17,20 +16,10 @@ from sqlalchemy import (
     text,
 )
 
-from libs.messaging.schema.tables import messaging_tables
-from libs.runtime.idempotency import idempotency_table
 from services.payouts.domain.payout import Status
+from services.tables import service_tables
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-TABLES = messaging_tables(metadata, source="payouts")
-IDEMPOTENCY = idempotency_table(metadata)
+metadata, TABLES, IDEMPOTENCY = service_tables("payouts")
 
 payouts = Table(
     "payouts",

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -20,20 +19,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from libs.messaging.schema.tables import messaging_tables
-from libs.runtime.idempotency import idempotency_table
+from services.tables import service_tables
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-TABLES = messaging_tables(metadata, source="portal")
-IDEMPOTENCY = idempotency_table(metadata)
+metadata, TABLES, IDEMPOTENCY = service_tables("portal")
 NOW = text("now()")
 
 

@@ -37,7 +37,7 @@ from services.vehicles.infrastructure.schemas import (
     VehiclesOut,
     VehiclesToCheck,
 )
-from services.vehicles.infrastructure.tables import idempotency_keys
+from services.vehicles.infrastructure.tables import IDEMPOTENCY
 
 MOST_OF_A_PLATE = 20
 
@@ -49,7 +49,7 @@ class Endpoints:
         self, transactions: Transactions[VehiclesUnitOfWork], clock: Clock, ids: IdFactory
     ) -> None:
         self._transactions = transactions
-        self._idempotency = Idempotency(transactions, idempotency_keys)
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._clock = clock
         self._ids = ids
 

@@ -9,7 +9,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -19,14 +18,12 @@ from sqlalchemy import (
     text,
 )
 
-from libs.messaging.schema.tables import messaging_tables
-from libs.runtime.idempotency import idempotency_table
+from services.tables import service_tables
 from services.vehicles.domain.reservation import HOLDING, State
 from services.vehicles.domain.wording import ACCENTED, PLAIN
 
-metadata = MetaData()
-TABLES = messaging_tables(metadata, source="vehicles")
-idempotency_keys = idempotency_table(metadata)
+# Its constraints have names of their own, which databases have by now.
+metadata, TABLES, IDEMPOTENCY = service_tables("vehicles", names={})
 
 WORDS = (
     "lower(translate(make || ' ' || model || ' ' || colour || ' ' || year::text,"
