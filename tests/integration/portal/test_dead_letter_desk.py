@@ -272,3 +272,21 @@ async def test_an_unreadable_message_is_shown_as_it_is(
     assert link is not None
     page = (await desk.get(link[1])).text
     assert "&lt;script&gt;no event" in page
+
+
+async def test_a_view_that_misses_events_is_shown_with_the_command_that_helps(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    before = (await desk.get("/operations/live")).text
+    assert "topology replay" not in before
+    assert "portal.overflow" not in before, "it needs no consumer"
+    exchange = await channel.get_exchange(topology.dead_letter_exchange("portal"))
+    await exchange.publish(aio_pika.Message(b"{}"), VIEW)  # as the broker does with what it drops
+
+    async def shown() -> bool:  # the management API counts every few seconds
+        return (
+            "<code>./taskw topology replay portal</code>"
+            in (await desk.get("/operations/live")).text
+        )
+
+    await eventually(shown)
