@@ -6,7 +6,7 @@ One process does it for all services, because importing them takes most of the t
 import asyncio
 import os
 
-from deploy.installation import CHOREOGRAPHY, SUPERUSER, Installation
+from deploy.installation import CHOREOGRAPHY, SUPERUSER, VHOST, Installation
 from deploy.services import SERVICES
 from libs.messaging import topology
 from libs.messaging.database_url import parse_database_url
@@ -55,7 +55,7 @@ def _check_that_none_is_pending(installation: Installation) -> None:
 
 
 def prepare_broker(installation: Installation) -> None:
-    """Vhost, users, exchanges, queues and bindings.
+    """Vhost, users, exchanges, queues, bindings and policies.
 
     Raises ChoreographyError, TopologyError or httpx.HTTPError.
     """
@@ -63,3 +63,4 @@ def prepare_broker(installation: Installation) -> None:
     asyncio.run(installation.provision_rabbitmq(participants))
     wanted = topology.topology_of(participants)
     asyncio.run(topology.apply(installation.broker_url(installation.administrator), wanted))
+    asyncio.run(topology.apply_policies(installation.management_url, VHOST, wanted))

@@ -10,11 +10,10 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from aio_pika.abc import (
-    AbstractChannel,
     AbstractConnection,
     AbstractIncomingMessage,
     AbstractQueue,
@@ -23,10 +22,9 @@ from aio_pika.abc import (
 from deploy.backup.failure import BackupFailed
 from deploy.local.snapshot import Connections, connected
 from libs.kernel.ids import time_of
-from libs.messaging.database import Connection
 from libs.messaging.dead_letters import replay
 from libs.messaging.dead_letters.copies import HEADER_QUEUE
-from libs.messaging.relay.archive import Archived
+from libs.messaging.dead_letters.missed import missed
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
 from libs.messaging.topology import dead_queue
 
@@ -35,19 +33,11 @@ MARGIN = timedelta(minutes=5)
 behind.
 """
 QUIET_SECONDS = 10.0
-AT_A_TIME = 1_000
 
 STATED = """
     SELECT id FROM outbox WHERE created_at > $1
     UNION ALL SELECT id FROM outbox_archive WHERE created_at > $1"""
-ARCHIVED = "SELECT seq, created_at, id FROM outbox_archive WHERE type = $1 ORDER BY seq"
-NOT_HEARD = """
-    SELECT event.id FROM unnest($1::uuid[]) AS event (id)
-     WHERE NOT EXISTS (SELECT FROM inbox WHERE message_id = event.id AND consumer = $2)"""
-EVENTS = """
-    SELECT id, subject, type, body, traceparent FROM outbox_archive
-      JOIN unnest($1::bigint[], $2::timestamptz[]) AS wanted (seq, created_at)
-     USING (seq, created_at) ORDER BY seq"""
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 Held = defaultdict[str, set[UUID]]
 """The ids that stay, by their queue."""
@@ -153,30 +143,16 @@ async def _send_again(
     held: set[UUID],
 ) -> int:
     """Send the archived events that neither this reaction has handled nor its queue holds."""
-    archive, consumer = connections[publisher], connections[reaction.service]
+    archive, inbox = connections[publisher], connections[reaction.service]
     sent = 0
     channel = await broker.channel(on_return_raises=True)
-    async with archive.transaction(readonly=True):
-        cursor = await archive.cursor(ARCHIVED, reaction.event_type)
-        while rows := await cursor.fetch(AT_A_TIME):
-            found = await consumer.fetch(NOT_HEARD, [row["id"] for row in rows], reaction.queue)
-            missing = {row["id"] for row in found} - held
-            places = [(row["seq"], row["created_at"]) for row in rows if row["id"] in missing]
-            if places:
-                await _send(archive, channel, places, reaction.queue)
-                sent += len(places)
+    async for events in missed(archive, inbox, reaction.queue, reaction.event_type, ALWAYS):
+        for event in events:
+            if event.id not in held:
+                await replay.send_to_queue(channel, replay.message_of(event), reaction.queue)
+                sent += 1
     await channel.close()
     return sent
-
-
-async def _send(
-    archive: Connection,
-    channel: AbstractChannel,
-    places: Sequence[tuple[int, datetime]],
-    queue: str,
-) -> None:
-    for row in await archive.fetch(EVENTS, *map(list, zip(*places, strict=True))):
-        await replay.send_to_queue(channel, replay.message_of(Archived(*row)), queue)
 
 
 def _id_of(message: AbstractIncomingMessage) -> UUID | None:

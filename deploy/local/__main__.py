@@ -20,7 +20,7 @@ from deploy.local import lifecycle
 from deploy.local.lifecycle import System, shown
 from deploy.local.processes import StartFailed, StillRunning
 from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
-from deploy.services import service_named
+from deploy.services import SERVICES, service_named
 from libs.runtime.failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -265,14 +265,28 @@ def outbox(
 @app.command(context_settings=FORWARDED)
 def topology(context: typer.Context) -> None:
     """The broker's topology, as its administrator; `replay QUEUE` reads the archive of the service
-    that publishes the queue's events.
+    that publishes the queue's events, `replay SERVICE` sends all that its views have missed.
     """
     installation = _shown().installation
     environment = installation.administration()
     if context.args[:1] == ["replay"] and (words := [w for w in context.args[1:] if w[:1] != "-"]):
+        if context.args[1:] in [[spec.name] for spec in SERVICES]:
+            _replay_to(installation, words[0])
+            return
         queue = next((word for word in words if ".on." in word), words[0])
         environment |= _database(installation, _publisher(queue))
     _become(["libs.messaging", "topology", *context.args], environment)
+
+
+def _replay_to(installation: Installation, service: str) -> None:
+    from deploy.local.missed import replay_missed  # of use to this command only
+    from libs.messaging.dead_letters.replay_service import ReplayError
+
+    try:
+        sent = asyncio.run(replay_missed(installation, service, tell=print))
+    except ReplayError as error:
+        sys.exit(f"error: {error}")
+    print(f"sent {sent} events that {service} had not handled")
 
 
 def _publisher(queue: str) -> str:

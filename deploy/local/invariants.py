@@ -159,6 +159,11 @@ def _report(findings: _Findings, deliveries: Deliveries, queues: Queues | None) 
             waiting.add_some(len(sentences), sentences)
         broken[NOTHING_WAITS] = waiting
         notes += _dead_letters(queues)
+        notes += [
+            f"views of {service} miss events that their queues dropped, the last from {last}:"
+            f" ./taskw topology replay {service}"
+            for service, last in queues.dropped.items()
+        ]
     invariants = [Invariant(rule, it.sentences, it.count) for rule, it in broken.items()]
     return Report(findings.purchases, findings.passed_over, invariants, notes)
 

@@ -69,7 +69,7 @@ def scrapes(targets: Targets) -> list[dict[str, Any]]:
         return {"job_name": name, "static_configs": [{"targets": places}], **more}
 
     queues = {
-        "family": ["queue_coarse_metrics", "queue_consumer_count"],
+        "family": ["queue_coarse_metrics", "queue_consumer_count", "queue_metrics"],
         "vhost": [targets.vhost],
     }
     return [

@@ -153,6 +153,14 @@ DASHBOARDS = (
                 },
             ),
             Panel(
+                "Largest queues",
+                {
+                    "{{queue}}": "topk(10, sum by (queue)"
+                    f' (rabbitmq_detailed_queue_messages_ready_bytes{{queue=~"{CONSUMED}"}}))'
+                },
+                "bytes",
+            ),
+            Panel(
                 "Dead letters",
                 {
                     "{{queue}}": "sum by (queue)"

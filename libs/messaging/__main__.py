@@ -64,10 +64,12 @@ def _tls() -> Tls:
 
 def _checked(
     parse: Callable[[str], object], check: Callable[[str, Tls], None]
-) -> Callable[[typer.CallbackParam, str], str]:
+) -> Callable[[typer.CallbackParam, str | None], str | None]:
     """Refuses a URL in one sentence that names its setting."""
 
-    def checked(parameter: typer.CallbackParam, value: str) -> str:
+    def checked(parameter: typer.CallbackParam, value: str | None) -> str | None:
+        if value is None:
+            return None
         try:
             parse(value)
             check(value, _tls())
@@ -103,6 +105,15 @@ ManagementUrl = Annotated[
     typer.Option(
         envvar="RABBITMQ_MANAGEMENT_URL",
         help="http:// or https:// URL with user and password.",
+        callback=_checked(parse_management_url, check_broker_is_private),
+    ),
+]
+BoundingUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--management-url",
+        envvar="RABBITMQ_MANAGEMENT_URL",
+        help="Needed where a service only keeps views: its queues are bounded over it.",
         callback=_checked(parse_management_url, check_broker_is_private),
     ),
 ]
@@ -177,11 +188,19 @@ def _finish(problems: list[str], well: str) -> None:
 
 
 @topology_app.command("apply")
-def topology_apply(rabbitmq_url: RabbitUrl, document: Document = None) -> None:
-    """Declare everything; doing it again changes nothing, and nothing is ever deleted."""
+def topology_apply(
+    rabbitmq_url: RabbitUrl, management_url: BoundingUrl = None, document: Document = None
+) -> None:
+    """Declare everything; doing it again changes nothing, and no queue is ever deleted."""
     wanted = topology.topology_of(_participants(document))
+    if wanted.policies and management_url is None:
+        raise WrongUrl("RABBITMQ_MANAGEMENT_URL is not set: queues of views are bounded by it")
     moved = _run(topology.apply(rabbitmq_url, wanted))
+    if management_url is not None:
+        _run(topology.apply_policies(management_url, vhost_of(rabbitmq_url), wanted))
     typer.echo(f"declared {len(wanted.exchanges)} exchanges and {len(wanted.queues)} queues")
+    for policy in wanted.policies:
+        typer.echo(f"queues bounded by policy {policy.name}: {len(policy.queues)}")
     if moved:
         typer.echo(f"moved {moved} dead letters out of queues of an earlier version")
 

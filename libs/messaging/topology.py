@@ -5,7 +5,8 @@ users who may configure nothing. Only `prune` deletes, and only what is empty an
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,15 @@ from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 from libs.messaging.broker_url import BrokerUrlError, connect_to_any, parse_management_url
 from libs.messaging.dead_letters.moving import move_dead_letters
 from libs.messaging.saga.choreography import AnyParticipant
+from libs.messaging.view_queues import (
+    OVERFLOW_ARGUMENTS,
+    Policy,
+    overflow_queue,
+    policy_name,
+    policy_problems,
+    unwanted_policies,
+    view_queues,
+)
 
 QUEUE_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -73,6 +83,7 @@ class Topology:
     queues: tuple[Queue, ...]
     bindings: tuple[Binding, ...]
     participants: tuple[str, ...] = ()
+    policies: tuple[Policy, ...] = ()
 
 
 def dead_queue(service: str) -> str:
@@ -103,11 +114,17 @@ def topology_of(participants: Sequence[AnyParticipant]) -> Topology:
     exchanges: list[Exchange] = []
     queues: list[Queue] = []
     bindings: list[Binding] = []
+    policies: list[Policy] = []
     for participant in participants:
-        name = participant.name
+        name, dead = participant.name, dead_queue(participant.name)
         dlx, redrive = dead_letter_exchange(name), redrive_exchange(name)
         exchanges += [Exchange(name, "topic"), Exchange(dlx, "direct"), Exchange(redrive, "direct")]
-        queues.append(Queue(dead_queue(name), DEAD_ARGUMENTS))
+        queues.append(Queue(dead, DEAD_ARGUMENTS))
+        bindings.append(Binding(dlx, dead, dead))
+        bounded = view_queues(participant)
+        if bounded:
+            queues.append(Queue(overflow_queue(name), OVERFLOW_ARGUMENTS))
+            policies.append(Policy(policy_name(name), bounded))
         for reaction in participant.reacts_to:
             arguments = {
                 **QUEUE_ARGUMENTS,
@@ -120,9 +137,10 @@ def topology_of(participants: Sequence[AnyParticipant]) -> Topology:
                 for publisher in publishers.get(reaction.event_type, ())
             ]
             bindings.append(Binding(redrive, reaction.queue, reaction.queue))
-            bindings.append(Binding(dlx, dead_queue(name), reaction.queue))
+            dropped = overflow_queue(name) if reaction.queue in bounded else dead
+            bindings.append(Binding(dlx, dropped, reaction.queue))
     names = tuple(participant.name for participant in participants)
-    return Topology(tuple(exchanges), tuple(queues), tuple(bindings), names)
+    return Topology(tuple(exchanges), tuple(queues), tuple(bindings), names, tuple(policies))
 
 
 def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
@@ -134,8 +152,8 @@ def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
 
 
 async def apply(rabbitmq_url: str, topology: Topology) -> int:
-    """Declare everything; doing it again changes nothing. Needs a user who may configure. Returns
-    how many dead letters came out of queues of an earlier version.
+    """Declare everything but policies; doing it again changes nothing. Needs a user who may
+    configure. Returns how many dead letters came out of queues of an earlier version.
 
     Raises TopologyError when the broker cannot be reached or holds a differing declaration.
     """
@@ -167,16 +185,37 @@ async def _declare(channel: AbstractChannel, topology: Topology) -> None:
         )
     for binding in topology.bindings:
         await declared[binding.queue].bind(binding.exchange, binding.routing_key)
+    for service in topology.participants:
+        for key in _dropped_keys(topology, service):  # an earlier version made dead letters of them
+            await declared[dead_queue(service)].unbind(dead_letter_exchange(service), key)
+
+
+def _dropped_keys(topology: Topology, service: str) -> list[str]:
+    return [each.routing_key for each in topology.bindings if each.queue == overflow_queue(service)]
 
 
 async def _move_former_dead_letters(connection: AbstractConnection, topology: Topology) -> int:
     count = 0
     for service in topology.participants:
         new, exchange = dead_queue(service), dead_letter_exchange(service)
-        keys = [each.routing_key for each in topology.bindings if each.queue == new]
+        keys = [each.routing_key for each in topology.bindings if each.exchange == exchange]
         old = former_dead_queue(service)
         count += await move_dead_letters(connection, old, new, exchange, keys)
     return count
+
+
+async def apply_policies(management_url: str, vhost: str, topology: Topology) -> None:
+    """Bound the queues of views, and no others; doing it again changes nothing. It comes after
+    `apply`, so that what is dropped is told from the first message on.
+
+    Raises TopologyError when the management API cannot be reached or refuses.
+    """
+    found = await _read(management_url, vhost)
+    async with _management(management_url, vhost) as request:
+        for policy in topology.policies:
+            await request("PUT", f"policies/VHOST/{quote(policy.name)}", json=policy.as_json())
+        for name in unwanted_policies(topology.policies, topology.participants, found.policies):
+            await request("DELETE", f"policies/VHOST/{quote(name)}")
 
 
 def _reason(error: BaseException) -> str:
@@ -190,24 +229,38 @@ class _Broker:
     exchanges: list[dict[str, Any]]
     queues: list[dict[str, Any]]
     bindings: list[dict[str, Any]]
+    policies: list[dict[str, Any]]
 
 
-async def _read(management_url: str, vhost: str) -> _Broker:
+@asynccontextmanager
+async def _management(
+    management_url: str, vhost: str
+) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """Sends requests to the management API, where VHOST in a path is that vhost; answers the JSON
+    that comes back.
+    """
     import httpx  # a service's process loads this module, and never calls this
 
-    place = quote(vhost, safe="")
     try:
         management = parse_management_url(management_url)
         async with httpx.AsyncClient(
             verify=management.trusted(), timeout=10, trust_env=False
         ) as http:
-            exchanges, queues, bindings = [
-                (await http.get(f"{management.url}/api/{kind}/{place}")).raise_for_status().json()
-                for kind in ("exchanges", "queues", "bindings")
-            ]
+
+            async def request(method: str, path: str, **content: Any) -> Any:
+                url = f"{management.url}/api/{path.replace('VHOST', quote(vhost, safe=''))}"
+                answer = (await http.request(method, url, **content)).raise_for_status()
+                return answer.json() if answer.content else None
+
+            yield request
     except (httpx.HTTPError, OSError, BrokerUrlError) as error:
-        raise TopologyError(f"cannot read RabbitMQ's management API: {_reason(error)}") from None
-    return _Broker(exchanges, queues, bindings)
+        raise TopologyError(f"cannot use RabbitMQ's management API: {_reason(error)}") from None
+
+
+async def _read(management_url: str, vhost: str) -> _Broker:
+    kinds = ("exchanges", "queues", "bindings", "policies")
+    async with _management(management_url, vhost) as request:
+        return _Broker(*[await request("GET", f"{kind}/VHOST") for kind in kinds])
 
 
 async def check(management_url: str, vhost: str, topology: Topology) -> list[str]:
@@ -221,6 +274,7 @@ async def check(management_url: str, vhost: str, topology: Topology) -> list[str
         *_exchange_problems(topology.exchanges, found.exchanges),
         *_queue_problems(topology.queues, found.queues),
         *_binding_problems(topology.bindings, found.bindings),
+        *policy_problems(topology.policies, topology.participants, found.policies),
         *_unwanted(topology, found).lines(),
     ]
 

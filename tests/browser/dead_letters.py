@@ -3,7 +3,7 @@
 import aio_pika
 
 from deploy.installation import ADMINISTRATOR
-from libs.messaging.topology import dead_letter_exchange
+from libs.messaging.topology import dead_letter_exchange, dead_queue
 from tests.e2e.system import System
 from tests.fixtures.polling import eventually
 
@@ -20,13 +20,18 @@ async def give_up_next_message(system: System, queue: str) -> None:
 
         message = await eventually(taken)
         assert message is not None
-        exchange = await channel.get_exchange(dead_letter_exchange(queue.partition(".")[0]))
+        service = queue.partition(".")[0]
+        exchange = await channel.get_exchange(dead_letter_exchange(service))
         again = aio_pika.Message(
             message.body,
-            headers={"x-error": "KeyError: price_cents", "x-attempts": 4},
+            headers={
+                "x-origin-queue": queue,
+                "x-error": "KeyError: price_cents",
+                "x-attempts": 4,
+            },
             content_type=message.content_type,
             message_id=message.message_id,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
-        await exchange.publish(again, queue)
+        await exchange.publish(again, dead_queue(service))
         await message.ack()

@@ -13,6 +13,13 @@ HEADER_USER = "x-origin-user"
 HEADER_REFUSED_AT = "x-refused-at"
 
 
+def origin_of(message: AbstractIncomingMessage) -> str:
+    """The queue that a dead letter comes from. The service that gave it up has written it into a
+    header; what the broker gave up is routed by it.
+    """
+    return str(message.headers.get(HEADER_QUEUE) or message.routing_key or "")
+
+
 def copy_of(message: AbstractIncomingMessage, headers: Mapping[str, Any]) -> aio_pika.Message:
     """The same persistent message with these headers.
 

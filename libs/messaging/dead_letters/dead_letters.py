@@ -19,6 +19,7 @@ from libs.messaging.dead_letters.copies import (
     HEADER_QUEUE,
     HEADER_REFUSED_AT,
     copy_of,
+    origin_of,
 )
 from libs.messaging.dead_letters.look import DeadLetterError, look
 from libs.messaging.dead_letters.reissue import envelope_of, forgotten, reissued
@@ -213,12 +214,12 @@ class DeadLetters:
         now = self._clock()
         copies: dict[tuple[str, bytes], list[AbstractIncomingMessage]] = {}
         for message in messages:
-            copies.setdefault((message.routing_key or "", message.body), []).append(message)
+            copies.setdefault((origin_of(message), message.body), []).append(message)
         return [_Found(self._letter(same, now), same) for same in copies.values()]
 
     def _letter(self, copies: Sequence[AbstractIncomingMessage], now: datetime) -> DeadLetter:
         last = copies[-1]
-        queue = last.routing_key or ""  # dead letters are routed by the queue they come from
+        queue = origin_of(last)
         envelope = envelope_of(last.body)
         attributes = envelope or {}
         named = str(attributes.get("id") or last.message_id or "")

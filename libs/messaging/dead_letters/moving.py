@@ -8,15 +8,15 @@ from collections.abc import Collection
 from aio_pika.abc import AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
 
-from libs.messaging.dead_letters.copies import copy_of
+from libs.messaging.dead_letters.copies import HEADER_QUEUE, copy_of, origin_of
 
 
 async def move_dead_letters(
     connection: AbstractConnection, old: str, new: str, exchange: str, keys: Collection[str]
 ) -> int:
-    """Send what is ready in `old` through `exchange`, where `new` is bound by `keys`, and unbind
-    `old`. Returns how many; 0 where there is no `old`. The queue itself stays: somebody may still
-    have messages of it in hand, and those come back to it.
+    """Send what is ready in `old` through `exchange`, where `new` is bound by its own name, and
+    unbind `old` from `keys`. Returns how many; 0 where there is no `old`. The queue itself stays:
+    somebody may still have messages of it in hand, and those come back to it.
 
     A message is acknowledged when the broker has confirmed its copy, so a move that is stopped
     loses nothing and goes on when it is called again.
@@ -28,19 +28,14 @@ async def move_dead_letters(
         return 0
     for key in keys:
         await source.unbind(exchange, key)
-    routed = set(keys)
     target = await channel.get_exchange(exchange, ensure=False)
     count = 0
     for _ in range(source.declaration_result.message_count or 0):
         message = await source.get(fail=False)
         if message is None:
             break
-        key = message.routing_key or ""
-        if key not in routed:  # the queue it came from is no longer wanted: it stays a dead letter
-            await source.unbind(exchange, key)
-            await (await channel.get_queue(new, ensure=False)).bind(exchange, key)
-            routed.add(key)
-        await target.publish(copy_of(message, message.headers), key, mandatory=True)
+        headers = {**message.headers, HEADER_QUEUE: origin_of(message)}
+        await target.publish(copy_of(message, headers), new, mandatory=True)
         await message.ack()
         count += 1
     await channel.close()

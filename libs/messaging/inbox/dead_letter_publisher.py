@@ -15,7 +15,7 @@ from libs.messaging.dead_letters.copies import (
     HEADER_REFUSED_AT,
     copy_of,
 )
-from libs.messaging.topology import dead_letter_exchange
+from libs.messaging.topology import dead_letter_exchange, dead_queue
 
 
 class DeadLetterPublisher:
@@ -25,6 +25,7 @@ class DeadLetterPublisher:
 
     def __init__(self, service: str, rabbitmq_url: BrokerUrl, *, timeout: float = 5.0) -> None:
         self._service = service
+        self._dead = dead_queue(service)
         self._url = rabbitmq_url
         self._timeout = timeout
         self._connection: aio_pika.abc.AbstractConnection | None = None
@@ -40,7 +41,7 @@ class DeadLetterPublisher:
             try:
                 async with asyncio.timeout(self._timeout):
                     exchange = self._exchange or await self._open()
-                    await exchange.publish(copy, queue, mandatory=True)
+                    await exchange.publish(copy, self._dead, mandatory=True)
             except BaseException:
                 await self.close()
                 raise

@@ -35,6 +35,7 @@ class Reaction(Generic[Unit]):
     irrevocable: bool = False
     batch_delay: float = 0.0
     extensions: tuple[str, ...] = ()
+    kept: bool = False
 
     @property
     def queue(self) -> str:
@@ -74,14 +75,23 @@ class Reactions(Generic[Unit]):
         return self._register(event_type, data_model, Step.BACKWARD)
 
     def view(
-        self, event_type: str, data_model: type[Data], *, batch_delay: float = 0.0
+        self,
+        event_type: str,
+        data_model: type[Data],
+        *,
+        batch_delay: float = 0.0,
+        kept: bool = False,
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """Updates what this service knows, and moves nothing.
 
         With `batch_delay`, the consumer waits that many seconds after the first message, so that
         more of them share one transaction. It suits a view that nobody waits for.
+
+        A service that publishes nothing has bounded queues for its views (see `view_queues`). The
+        queue of a view that is `kept` drops nothing, because the service decides by what it knows
+        from it.
         """
-        return self._register(event_type, data_model, Step.VIEW, batch_delay=batch_delay)
+        return self._register(event_type, data_model, Step.VIEW, batch_delay=batch_delay, kept=kept)
 
     def _register(
         self,
@@ -92,6 +102,7 @@ class Reactions(Generic[Unit]):
         *,
         irrevocable: bool = False,
         batch_delay: float = 0.0,
+        kept: bool = False,
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         def register(handler: Handler[Unit, Data]) -> Handler[Unit, Data]:
             if event_type in self.by_event:
@@ -106,6 +117,7 @@ class Reactions(Generic[Unit]):
                 irrevocable,
                 batch_delay,
                 self.extensions,
+                kept,
             )
             return handler
 

@@ -47,7 +47,8 @@ class PublishedEvent(_Data):
 class ConsumedEvent(_Data):
     """`fields` are those the consumer reads; one that `keeps_all` keeps the others too.
 
-    `batch_delay` is in seconds: messages that arrive within it share a transaction.
+    `batch_delay` is in seconds: messages that arrive within it share a transaction. `kept`: its
+    queue drops nothing, also where it is a view.
     """
 
     event_type: str
@@ -56,6 +57,7 @@ class ConsumedEvent(_Data):
     compensated_by: tuple[str, ...]
     irrevocable: bool
     batch_delay: float
+    kept: bool = False
     does: str
     extensions: tuple[str, ...]
     keeps_all: bool

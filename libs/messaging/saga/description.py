@@ -60,6 +60,7 @@ def _consumed(reaction: Any) -> Json:
         "compensated_by": list(reaction.compensated_by),
         "irrevocable": reaction.irrevocable,
         "batch_delay": _first(reaction, "batch_delay", "linger"),
+        "kept": getattr(reaction, "kept", False),
         "does": reaction.handler.__name__.partition("_when_")[0].replace("_", " "),
         "extensions": _names(getattr(reaction, "extensions", None)),
         "keeps_all": model.model_config.get("extra") == "allow",

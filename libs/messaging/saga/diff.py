@@ -254,6 +254,7 @@ class _Comparison:
         yield from self._compensation(name, old, new)
         for what, before, after in (
             ("batch delay in seconds", old.batch_delay, new.batch_delay),
+            ("queue drops nothing", old.kept, new.kept),
             ("what it does", old.does, new.does),
             ("keeps the whole event", old.keeps_all, new.keeps_all),
         ):

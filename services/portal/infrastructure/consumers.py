@@ -118,7 +118,8 @@ def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[Po
     _note(on, OF_A_VEHICLE, OfVehicle)
     _note(on, OF_A_CUSTOMER, OfCustomer)
 
-    @on.view("customer.erased.v1", OfCustomer)
+    # No user may be linked to an erased customer, so this one is never dropped.
+    @on.view("customer.erased.v1", OfCustomer, kept=True)
     async def erase_user_when_customer_erased(
         uow: PortalUnitOfWork, event: Received[OfCustomer]
     ) -> None:

@@ -68,6 +68,22 @@ def test_verify_with_a_server_gone_is_one_line(running: Path, server: str) -> No
         assert code == 0, output
 
 
+def test_a_service_is_sent_what_its_views_have_missed_or_the_reason_is_one_line(
+    running: Path,
+) -> None:
+    code, output = run(running, "topology", "check")
+    assert (code, output) == (0, "all as it should be\n")
+    code, output = run(running, "topology", "replay", "kpis")
+    assert code == 0, output
+    assert "kpis.on.order.completed.v1: 0 events\n" in output
+    assert output.endswith("sent 0 events that kpis had not handled\n")
+    code, output = run(running, "topology", "replay", "orders")
+    assert (code, output.strip()) == (
+        1,
+        "error: no queue of 'orders' is bounded, so none has dropped anything",
+    )
+
+
 def test_another_auth_than_that_of_what_runs_is_refused(running: Path) -> None:
     code, output = run(running, "up", AUTH="off")
 

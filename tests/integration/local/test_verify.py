@@ -1,7 +1,9 @@
 """The checker only reads, counts what it does not list, and names what waits or was given up."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -13,8 +15,9 @@ from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED, check
 from deploy.local.report import LISTED, Report
 from deploy.local.snapshot import connected
 from libs.messaging.dead_letters.copies import HEADER_ERROR
-from libs.messaging.topology import apply, topology_of
-from tests.fixtures.servers import PostgresServer
+from libs.messaging.topology import apply, apply_policies, topology_of
+from tests.fixtures.polling import eventually
+from tests.fixtures.servers import PostgresServer, RabbitMQServer
 from tests.integration.local.many_purchases import MANY
 from tests.integration.local.purchases import identifier
 from tests.integration.local.spoilt import PARTICIPANTS, Spoilt
@@ -178,6 +181,30 @@ async def test_dead_letters_are_listed_and_stay(
     for report in reports:
         assert report.hold
         assert report.notes[-1] == f"dead letter {dead} of {QUEUE}: broken"
+
+
+async def test_a_queue_of_views_that_dropped_events_is_named_with_the_command_that_helps(
+    filled: Mapping[str, str], vhost: str, rabbitmq_server: RabbitMQServer
+) -> None:
+    wanted = topology_of(PARTICIPANTS)
+    policies = tuple(replace(each, most_bytes=1) for each in wanted.policies)
+    await apply(vhost, wanted)
+    place = urlsplit(vhost).path.removeprefix("/")
+    await apply_policies(rabbitmq_server.management_url, place, replace(wanted, policies=policies))
+    await _publish(vhost, "kpis.on.order.closed.v1")
+
+    async def named() -> bool:
+        report = await check(filled, PARTICIPANTS, rabbitmq_url=vhost)
+        assert report.hold
+        assert re.fullmatch(
+            r"views of kpis miss events that their queues dropped, the last from"
+            r" kpis\.on\.order\.closed\.v1, at 20..-..-.. ..:.. UTC: \./taskw topology replay kpis",
+            report.notes[-1],
+        )
+        return True
+
+    await eventually(named)  # the broker moves what it drops without a confirm
+    await eventually(named)
 
 
 async def _publish(

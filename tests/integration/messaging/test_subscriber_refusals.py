@@ -214,7 +214,7 @@ async def test_a_message_is_kept_until_the_dead_letter_queue_takes_it(
     channel: AbstractChannel, subscribe: Subscribe
 ) -> None:
     queue = await channel.get_queue("credit.dead-letters")
-    await queue.unbind("credit.dlx", sample.QUEUE)
+    await queue.unbind("credit.dlx", "credit.dead-letters")
     before = counted("messaging_dead_letters_total", why="unreadable")
     subscriber = await subscribe()
     await send(channel, b"no event")
@@ -224,7 +224,7 @@ async def test_a_message_is_kept_until_the_dead_letter_queue_takes_it(
 
     await eventually(held)
     assert counted("messaging_dead_letters_total", why="unreadable") == before
-    await queue.bind("credit.dlx", sample.QUEUE)
+    await queue.bind("credit.dlx", "credit.dead-letters")
     assert (await _next_dead(channel)).body == b"no event"
     await subscriber.stop()
     assert await waiting(channel) == 0

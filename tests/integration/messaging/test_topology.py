@@ -175,7 +175,7 @@ async def test_pruning_keeps_a_queue_that_is_filled_or_looked_at_meanwhile(
 async def test_an_unreachable_broker_is_one_clear_line() -> None:
     with pytest.raises(TopologyError, match="cannot declare on RabbitMQ"):
         await topology.apply("amqp://127.0.0.1:1/", SAMPLE)
-    with pytest.raises(TopologyError, match="cannot read RabbitMQ's management API"):
+    with pytest.raises(TopologyError, match="cannot use RabbitMQ's management API"):
         await topology.check("http://127.0.0.1:1", "/", SAMPLE)
 
 

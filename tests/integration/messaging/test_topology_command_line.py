@@ -24,6 +24,7 @@ from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import Subscribe, reserved, until_reserved
 from tests.integration.messaging.relaying import QUICK
+from tests.integration.messaging.viewing import figures
 from tests.integration.messaging.wire import send, waiting
 
 ROOT = Path(__file__).parents[3]
@@ -81,6 +82,21 @@ async def test_topology_check_fails_before_apply_and_succeeds_after(
     assert (code, output) == (0, "declared 6 exchanges and 3 queues\n")
     code, output, _ = await command("topology", "check", *document, **places)
     assert (code, output) == (0, "all as it should be\n")
+
+
+async def test_topology_apply_bounds_the_queues_of_views_or_says_what_it_needs_for_that(
+    command: CommandLine, tmp_path: Path, vhost: str, rabbitmq_server: RabbitMQServer
+) -> None:
+    path = tmp_path / "choreography.json"
+    path.write_text(choreography_of([sample.shop(), figures()]).as_text())
+    apply = ("topology", "apply", "--choreography", str(path))
+    code, output, errors = await command(*apply, RABBITMQ_URL=vhost)
+    assert (code, output) == (1, "")
+    assert errors.startswith("error: RABBITMQ_MANAGEMENT_URL is not set")
+    management = rabbitmq_server.management_url
+    code, output, _ = await command(*apply, RABBITMQ_MANAGEMENT_URL=management)
+    assert code == 0
+    assert output.endswith("queues bounded by policy figures.views: 1\n")
 
 
 async def test_a_broker_that_is_away_is_one_line_and_a_failure(document: list[str]) -> None:

@@ -62,20 +62,22 @@ async def refused(
     event_id, service = event_id or str(uuid7()), queue.partition(".")[0]
     body = {"id": event_id, "type": "credit.reserved.v1", "subject": subject, "tenantid": tenant}
     exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
-    named: dict[str, Any] = {"x-error": "KeyError", **(headers or {})}
+    named: dict[str, Any] = {"x-error": "KeyError", "x-origin-queue": queue, **(headers or {})}
     message = aio_pika.Message(json.dumps(body).encode(), headers=named)
-    await exchange.publish(message, queue)
+    await exchange.publish(message, topology.dead_queue(service))
     return event_id
 
 
 @asynccontextmanager
 async def refusing(channel: AbstractChannel, queue: str) -> AsyncIterator[None]:
     """A service that gives up every message of this queue at once."""
-    exchange = await channel.get_exchange(topology.dead_letter_exchange(queue.partition(".")[0]))
+    service = queue.partition(".")[0]
+    exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
 
     async def give_up(message: AbstractIncomingMessage) -> None:
-        again = aio_pika.Message(message.body, headers={"x-error": "KeyError"})
-        await exchange.publish(again, queue)
+        headers: dict[str, Any] = {"x-error": "KeyError", "x-origin-queue": queue}
+        again = aio_pika.Message(message.body, headers=headers)
+        await exchange.publish(again, topology.dead_queue(service))
         await message.ack()
 
     waiting = await channel.get_queue(queue)
@@ -270,3 +272,21 @@ async def test_an_unreadable_message_is_shown_as_it_is(
     assert link is not None
     page = (await desk.get(link[1])).text
     assert "&lt;script&gt;no event" in page
+
+
+async def test_a_view_that_misses_events_is_shown_with_the_command_that_helps(
+    desk: ServiceClient, channel: AbstractChannel
+) -> None:
+    before = (await desk.get("/operations/live")).text
+    assert "topology replay" not in before
+    assert "portal.overflow" not in before, "it needs no consumer"
+    exchange = await channel.get_exchange(topology.dead_letter_exchange("portal"))
+    await exchange.publish(aio_pika.Message(b"{}"), VIEW)  # as the broker does with what it drops
+
+    async def shown() -> bool:  # the management API counts every few seconds
+        return (
+            "<code>./taskw topology replay portal</code>"
+            in (await desk.get("/operations/live")).text
+        )
+
+    await eventually(shown)

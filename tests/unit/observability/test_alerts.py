@@ -10,6 +10,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from deploy.observability.configuration import ALERTS
+from libs.messaging.view_queues import VIEW_QUEUE_BYTES
 from tests.fixtures.prometheus import program
 
 OUTBOX = {"service": "orders", "instance": "orders:8000"}
@@ -109,6 +110,36 @@ CASES = {
     "QueueGrows": Case(
         {series(QUEUE, queue="orders.on.vehicle.sold.v1"): "10x5 5000x15 10x5"}, 12, 18, 23
     ),
+    "QueueHalfFull": Case(
+        {series(f"{QUEUE}_bytes", queue="kpis.on.order.closed.v1"): "10x5 51e6x5 10x5"}, 4, 7, 13
+    ),
+    "ViewsIncomplete": Case(
+        {series("rabbitmq_detailed_queue_messages", queue="kpis.overflow"): "0x5 1x5 0x5"},
+        4,
+        7,
+        13,
+    ),
+    "BrokerMemoryNearAlarm": Case(
+        {
+            series("rabbitmq_process_resident_memory_bytes", instance="a"): "500x5 850x10 500x5",
+            series("rabbitmq_resident_memory_limit_bytes", instance="a"): "1000x20",
+        },
+        9,
+        14,
+        18,
+    ),
+    # One node of two has little left.
+    "BrokerDiskNearAlarm": Case(
+        {
+            series("rabbitmq_disk_space_available_bytes", instance="a"): "9e9x5 3.9e9x10 9e9x5",
+            series("rabbitmq_disk_space_available_limit_bytes", instance="a"): "2e9x20",
+            series("rabbitmq_disk_space_available_bytes", instance="b"): "9e9x20",
+            series("rabbitmq_disk_space_available_limit_bytes", instance="b"): "2e9x20",
+        },
+        9,
+        14,
+        18,
+    ),
     "BrokerAlarm": Case(
         {
             "rabbitmq_alarms_free_disk_space_watermark": "0x20",
@@ -162,6 +193,12 @@ def test_each_alert_has_a_case_a_severity_and_says_what_to_do() -> None:
     for name, rule in found.items():
         assert rule["labels"]["severity"] in ("page", "ticket"), name
         assert set(rule["annotations"]) == {"summary", "action"}, name
+
+
+def test_a_queue_of_views_is_told_of_when_it_is_half_full() -> None:
+    [rule] = [rule for rule in rules() if rule["alert"] == "QueueHalfFull"]
+    assert float(rule["expr"].rpartition("> ")[2]) == VIEW_QUEUE_BYTES / 2
+    assert f"{VIEW_QUEUE_BYTES // 1_000_000} MB" in rule["annotations"]["summary"]
 
 
 def test_each_alert_fires_and_clears(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.topology import dead_queue
+from libs.messaging.view_queues import overflow_queue
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit
@@ -32,6 +33,8 @@ from services.portal.infrastructure.templating import redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/operations"
+OVERFLOW = overflow_queue("")
+"""How the names of the queues end that say that a queue of views was full."""
 CHECKER_ANSWERS = timedelta(minutes=1)
 """A check that was requested longer ago waits for a checker that does not run or has much to read.
 """
@@ -115,7 +118,12 @@ class OperationsPages:
             **await self._checks(user.tenant_id),
             "services": await self._probes.states(),
             "queues": [each for each in found if all_queues or _needs_a_look(each)],
-            "waiting": sum(each.depth for each in found if not _is_dead(each)),
+            "waiting": sum(each.depth for each in found if not _is_a_store(each)),
+            "incomplete": [
+                each.name.removesuffix(OVERFLOW)
+                for each in found
+                if each.name.endswith(OVERFLOW) and each.depth > 0
+            ],
             "all_queues": all_queues,
             "broker_trouble": trouble,
         }
@@ -144,12 +152,12 @@ class OperationsPages:
 
 def _needs_a_look(queue: QueueState) -> bool:
     """Whether the queue holds messages, or has no consumer where it should have one."""
-    return queue.depth > 0 or (queue.consumers == 0 and not _is_dead(queue))
+    return queue.depth > 0 or (queue.consumers == 0 and not _is_a_store(queue))
 
 
-def _is_dead(queue: QueueState) -> bool:
-    """Whether it is a queue of dead letters, which has no consumer."""
-    return queue.name.endswith(dead_queue(""))
+def _is_a_store(queue: QueueState) -> bool:
+    """Whether it holds what was given up or dropped, and has no consumer."""
+    return queue.name.endswith((dead_queue(""), OVERFLOW))
 
 
 async def purchases_of(
