@@ -6,7 +6,7 @@ so in a variable of its module, `contracts`: a sentence on why no running code n
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,27 +16,47 @@ from sqlalchemy import URL, Connection, event
 from libs.messaging.database_url import parse_database_url
 from libs.runtime.migrations import configuration, migrate
 
-VERSION = re.compile(r"(?:INSERT INTO|UPDATE) alembic_version .*?'(\w+)'")
-EXPANDS = re.compile(r"^CREATE (?:UNLOGGED )?TABLE|\bADD COLUMN\b")
-NAME = r'(?:IF (?:NOT )?EXISTS )?(?:ONLY )?"?(?P<table>[\w.]+)"?'
-CREATED = re.compile(rf"\bCREATE (?:UNLOGGED )?(?:TABLE|VIEW) {NAME}")
+
+def sql(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+VERSION = sql(r"(?:INSERT INTO|UPDATE) alembic_version .*?'(\w+)'")
+EXPANDS = sql(r"^CREATE (?:UNLOGGED )?TABLE|\bADD COLUMN\b")
+NAME = r'(?:IF (?:NOT )?EXISTS )?(?:ONLY )?"?(?P<name>[\w.]+)"?'
+TABLE_OR_VIEW = r"(?:TABLE|(?:MATERIALIZED )?VIEW)"
+FUNCTION = r"(?:FUNCTION|PROCEDURE)"
+CREATED = sql(rf"\bCREATE (?:OR REPLACE |UNLOGGED )?(?:{TABLE_OR_VIEW}|{FUNCTION}) {NAME}")
 TAKEN = {
-    "drops the table": re.compile(rf"^DROP TABLE {NAME}"),
-    "drops the view": re.compile(rf"^DROP VIEW {NAME}"),
-    "drops a column of": re.compile(rf"^ALTER TABLE {NAME}.*\bDROP COLUMN\b"),
-    "renames": re.compile(rf"^ALTER (?:TABLE|VIEW) {NAME}.*\bRENAME\b"),
-    "changes a type in": re.compile(
-        rf"^ALTER TABLE {NAME}.*\bALTER (?:COLUMN )?\S+ (?:SET DATA )?TYPE\b"
-    ),
-    "wants a value, which the code before does not write, in": re.compile(
+    "drops the table": sql(rf"^DROP TABLE {NAME}"),
+    "drops the view": sql(rf"^DROP (?:MATERIALIZED )?VIEW {NAME}"),
+    "drops a column of": sql(rf"^ALTER TABLE {NAME}.*\bDROP COLUMN\b"),
+    "drops the type": sql(rf"^DROP (?:TYPE|DOMAIN) {NAME}"),
+    "drops the sequence": sql(rf"^DROP SEQUENCE {NAME}"),
+    "renames": sql(rf"^ALTER (?:{TABLE_OR_VIEW}|{FUNCTION}|TYPE|SEQUENCE) {NAME}.*\bRENAME\b"),
+    "moves": sql(rf"^ALTER (?:{TABLE_OR_VIEW}|{FUNCTION}|TYPE|SEQUENCE) {NAME}.*\bSET SCHEMA\b"),
+    "changes a type in": sql(rf"^ALTER TABLE {NAME}.*\bALTER (?:COLUMN )?\S+ (?:SET DATA )?TYPE\b"),
+    "wants a value, which the code before does not write, in": sql(
         rf"^ALTER TABLE {NAME}.*\bALTER (?:COLUMN )?\S+ SET NOT NULL"
     ),
-    "takes a default from": re.compile(
-        rf"^ALTER TABLE {NAME}.*\bALTER (?:COLUMN )?\S+ DROP DEFAULT"
-    ),
+    "takes a default from": sql(rf"^ALTER TABLE {NAME}.*\bALTER (?:COLUMN )?\S+ DROP DEFAULT"),
 }
-ALTERED = re.compile(rf"^ALTER TABLE {NAME}")
-ADDED = re.compile(r"\bADD COLUMN (?:IF NOT EXISTS )?(?P<column>\S+) (?P<kind>[^,]*)")
+FUNCTION_DROPPED = sql(rf"^DROP {FUNCTION} {NAME}")
+ALTERED = sql(rf"^ALTER TABLE {NAME}")
+ADDED = sql(r"\bADD COLUMN (?:IF NOT EXISTS )?(?P<column>\S+) (?P<kind>[^,]*)")
+UNIQUE = sql(r"^CREATE UNIQUE INDEX (?:CONCURRENTLY )?(?:IF NOT EXISTS )?\"?(?P<index>\w+)")
+UNIQUE_CONSTRAINT = sql(r"\bCONSTRAINT \"?(?P<index>\w+)\"? (?:UNIQUE|PRIMARY KEY)")
+UNIQUE_DROPPED = sql(r"\bDROP (?:CONSTRAINT|INDEX) (?:CONCURRENTLY )?(?:IF EXISTS )?\"?(\w+)")
+BY_POSTGRES = ("_key", "_pkey")
+"""How Postgres ends the names of unique constraints that were given none."""
+RULE = sql(
+    r"\bADD (?:CONSTRAINT \"?(?P<rule>\w+)\"? )?"
+    r"(?P<what>(?:CHECK|UNIQUE|PRIMARY KEY|FOREIGN KEY|EXCLUDE)\b.*)"
+)
+UNIQUE_ON = sql(rf"^CREATE UNIQUE INDEX .*?\bON {NAME}(?P<what>.*)")
+DONE_AT_ONCE = sql(r"\bDO (?:LANGUAGE \w+ )?\$(?P<tag>\w*)\$(?P<body>.*?)\$(?P=tag)\$")
+EXECUTED = sql(r"\bEXECUTE (?:format\()?'((?:[^']|'')*)'")
+STEPS = sql(r"\b(?:BEGIN|THEN|ELSE|LOOP)\b")
 
 
 def played(service: str, url: str) -> dict[str, list[str]]:
@@ -64,42 +84,104 @@ def played(service: str, url: str) -> dict[str, list[str]]:
 
 
 def statements(sql: str) -> list[str]:
-    """Each in one line, with no literal and no comment in it."""
-    text = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", sql, flags=re.DOTALL)
+    """Each in one line, with no literal and no comment in it. What a DO block does is done at once,
+    and counts; the body of a function is not.
+    """
+    text = re.sub(DONE_AT_ONCE.pattern, _steps, sql, flags=re.DOTALL | re.IGNORECASE)
+    text = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", text, flags=re.DOTALL)
     text = re.sub(r"--[^\n]*", "", re.sub(r"'(?:[^']|'')*'", "''", text))
     return [" ".join(each.split()) for each in text.split(";") if each.strip()]
 
 
-def taken(ran: Sequence[str]) -> list[str]:
-    """What these statements take from the code before. What they have made themselves is theirs."""
+def _steps(block: re.Match[str]) -> str:
+    return STEPS.sub(";", EXECUTED.sub(r";\1;", block["body"]))
+
+
+def unique_indexes(ran: Sequence[str]) -> set[str]:
+    """The names of those that these statements make."""
+    return {
+        match["index"]
+        for each in ran
+        for pattern in (UNIQUE, UNIQUE_CONSTRAINT)
+        for match in pattern.finditer(each)
+    }
+
+
+def taken(ran: Sequence[str], unique: Collection[str] = ()) -> list[str]:
+    """What these statements take from the code before. What they have made themselves is theirs.
+    `unique` are the unique indexes from before.
+    """
     found: list[str] = []
     created: set[str] = set()
     for statement in ran:
-        created |= {each["table"] for each in CREATED.finditer(statement)}
+        created |= {each["name"] for each in CREATED.finditer(statement)}
         for what, pattern in TAKEN.items():
-            if (match := pattern.search(statement)) and match["table"] not in created:
-                found.append(f"{what} {match['table']}")
+            if (match := pattern.search(statement)) and match["name"] not in created:
+                found.append(f"{what} {match['name']}")
         altered = ALTERED.search(statement)
-        if altered is None or altered["table"] in created:
-            continue
-        for added in ADDED.finditer(statement):
-            if _is_wanted(added["kind"]):
-                column = f"{altered['table']}.{added['column']}"
-                found.append(f"adds {column}, which has to have a value and gets none from it")
-    return found
+        if altered is not None and altered["name"] not in created:
+            found += _wanted(altered["name"], statement)
+    return [*found, *_functions(ran), *_no_longer_unique(ran, unique), *_rules(ran, created)]
+
+
+def _wanted(table: str, statement: str) -> Iterator[str]:
+    """Columns that the code before would have to write."""
+    for added in ADDED.finditer(statement):
+        if _is_wanted(added["kind"]):
+            yield f"adds {table}.{added['column']}, which has to have a value and gets none from it"
 
 
 def _is_wanted(kind: str) -> bool:
+    kind = kind.upper()
     return "NOT NULL" in kind and not re.search(r"\b(?:DEFAULT|GENERATED)\b", kind)
 
 
-def problems(name: str, ran: Sequence[str], contracts: str) -> list[str]:
-    """What this migration takes without a word, and a word that takes nothing. `contracts` is the
-    sentence of its module, empty where there is none.
+def _functions(ran: Sequence[str]) -> Iterator[str]:
+    """A function may be dropped to be made anew."""
+    made = {match["name"] for each in ran for match in CREATED.finditer(each)}
+    for each in ran:
+        if (dropped := FUNCTION_DROPPED.search(each)) and dropped["name"] not in made:
+            yield f"drops the function {dropped['name']}"
+
+
+def _no_longer_unique(ran: Sequence[str], unique: Collection[str]) -> Iterator[str]:
+    """ON CONFLICT fails without its index."""
+    made = unique_indexes(ran)
+    for each in ran:
+        for index in UNIQUE_DROPPED.findall(each):
+            if (index in unique or index.endswith(BY_POSTGRES)) and index not in made:
+                yield f"drops the unique index {index}"
+
+
+def _rules(ran: Sequence[str], created: Collection[str]) -> Iterator[str]:
+    """Rules that the rows of the code before may break. Those about a new column, which it does not
+    write, are none; nor is one that takes the place of a rule of that name, which may be wider: a
+    reviewer compares these two.
     """
-    found = taken(ran)
+    everything = "; ".join(ran)
+    columns = [match["column"].strip('"') for match in ADDED.finditer(everything)]
+    for each in ran:
+        table, rule = ALTERED.search(each), RULE.search(each)
+        if rule is None or table is None:
+            table = rule = UNIQUE_ON.search(each)
+        if rule is None or table is None or table["name"] in created:
+            continue
+        name = rule.groupdict().get("rule")
+        replaced = name and re.search(rf"\bDROP CONSTRAINT (?:IF EXISTS )?\"?{name}\b", everything)
+        if not replaced and not any(re.search(rf"\b{new}\b", rule["what"]) for new in columns):
+            yield f"adds a rule to {table['name']}, which the code before does not know"
+
+
+def problems(
+    name: str, ran: Sequence[str], contracts: str, unique: Collection[str] = ()
+) -> list[str]:
+    """What this migration takes without a word, and a word that takes nothing. `contracts` is the
+    sentence of its module, empty where there is none; `unique` as in `taken`.
+    """
+    found = taken(ran, unique)
     if found and not contracts:
-        return [f"{name} {each}: say in `contracts` why no running code uses it" for each in found]
+        why = "say in `contracts` why that harms no running code"
+        return [f"{name} {each}: {why}" for each in found]
     if contracts and not found:
         return [f"{name} says `contracts`, and takes nothing away"]
     if found and any(EXPANDS.search(each) for each in ran):

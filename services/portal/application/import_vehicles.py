@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 from uuid import UUID
@@ -14,6 +15,7 @@ from libs.kernel.ids import IdFactory
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.note_rows import note_rows
 from services.portal.application.ports import PortalUnitOfWork, Transactions
+from services.portal.domain.errors import SubmissionFinished
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.domain.vehicle_file import (
@@ -53,6 +55,10 @@ class Overtaken(Exception):
     """Another process has taken over this submission."""
 
 
+OVERTAKEN = (Overtaken, SubmissionFinished)
+"""Another process has gone on with this submission, or has finished it."""
+
+
 class VehicleImports:
     """Submissions take turns. One that cannot go on pauses, longer each time, while the others go
     on; it fails after its last attempt.
@@ -77,14 +83,19 @@ class VehicleImports:
         submission = await self._transactions.run(lambda uow: uow.submissions.next_due(KIND))
         if submission is None:
             return False
+        with suppress(*OVERTAKEN):
+            await self._go_on_or_pause(submission)
+        return True
+
+    async def _go_on_or_pause(self, submission: Submission) -> None:
+        """Raises one of OVERTAKEN."""
         try:
             await self._go_on(submission)
-        except Overtaken:
-            pass
+        except OVERTAKEN:
+            raise
         except Exception:
             log.warning("import interrupted", submission_id=str(submission.id), exc_info=True)
             await self._interrupted(submission)
-        return True
 
     async def _go_on(self, submission: Submission) -> None:
         try:

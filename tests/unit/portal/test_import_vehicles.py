@@ -203,3 +203,22 @@ async def test_progress_counts_once_when_two_processes_go_on_with_one_file() -> 
     world.put = overtaken  # type: ignore[method-assign]
     assert await world.imports().turn()
     assert (world.submission.done, world.submission.attempts) == (AT_ONCE, 0)
+
+
+@pytest.mark.parametrize("rows_left", [True, False])
+async def test_a_file_that_another_process_finishes_meanwhile_is_no_failure(
+    rows_left: bool,
+) -> None:
+    world = World(*(line(number) for number in range(AT_ONCE)))
+    if not rows_left:
+        world.submission.note_rows(AT_ONCE, [])
+    get = world.get
+
+    async def overtaken(tenant_id: str, user_id: UUID) -> User:
+        world.submission.finish(NOW)
+        world.down_at = 0
+        return await get(tenant_id, user_id)
+
+    world.get = overtaken  # type: ignore[method-assign]
+    assert await world.imports().turn()
+    assert world.submission.status is SubmissionStatus.DONE

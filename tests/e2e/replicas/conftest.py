@@ -1,0 +1,60 @@
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from deploy.local.market import Market
+from deploy.local.people import ADMIN
+from deploy.local.portal import portal
+from tests.e2e.replicas.system import Replicated
+from tests.e2e.system import running_system
+from tests.fixtures.nginx import nginx_program
+
+PARTITIONS = """
+SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+WHERE relkind = 'r' AND relname ~ '_[0-9]{6,8}$'
+"""
+
+
+class Three(Replicated):
+    """`partitions_ahead` are gone when its processes start: these make them."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.partitions_ahead = {
+            name: asyncio.run(without_partitions_ahead(url)) for name, url in self.databases.items()
+        }
+
+
+async def without_partitions_ahead(url: str) -> set[str]:
+    """Drop those of tomorrow and later, of the next month and later; their names."""
+    today = f"{datetime.now(UTC):%Y%m%d}"
+    database = await asyncpg.connect(url)
+    try:
+        names = {row[0] for row in await database.fetch(PARTITIONS)}
+        ahead = {name for name in names if (day := name.rpartition("_")[2]) > today[: len(day)]}
+        for name in ahead:
+            await database.execute(f"DROP TABLE {name}")
+    finally:
+        await database.close()
+    return ahead
+
+
+@pytest.fixture(scope="package")
+def three() -> Iterator[Three]:
+    """Three of each role of each service. Tests may replace replicas, and leave three of each."""
+    nginx_program()  # skips before anything has started
+    with running_system(Three) as started:
+        password = {"PASSWORD": started.installation.sign_in_password(ADMIN.role)}
+        command = ("add-user", ADMIN.email, "--role", ADMIN.role, "--name", ADMIN.name)
+        asyncio.run(portal(started.installation, *command, environment=password))
+        yield started
+
+
+@pytest.fixture
+async def market(three: Replicated) -> AsyncIterator[Market]:
+    here = three.market()
+    yield here
+    await here.close()

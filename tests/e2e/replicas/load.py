@@ -1,0 +1,61 @@
+"""Purchases of every outcome that run while replicas come and go."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from deploy.local.market import FINAL_STATES
+from tests.chaos.cluster_run import ClusterBuyers
+from tests.chaos.ends import outcomes, what_is_left
+from tests.e2e.quiet import invariants_hold
+from tests.e2e.replicas.system import Replicated
+from tests.fixtures.polling import eventually
+
+BUYERS = 2
+AT_REST_WITHIN = 120.0
+
+
+@asynccontextmanager
+async def purchases(system: Replicated, seed: int) -> AsyncIterator[ClusterBuyers]:
+    """They run as long as this block. After it each has ended and every invariant holds."""
+    market, over = system.market(), asyncio.Event()
+    buyers = ClusterBuyers(market, seed)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(buyers.shop(BUYERS, over))
+            try:
+                yield buyers
+            finally:
+                over.set()
+    finally:
+        await market.close()
+
+    async def at_rest() -> bool:
+        left = await what_is_left(system.databases)
+        assert not left, dict(left)
+        return True
+
+    await eventually(at_rest, timeout=AT_REST_WITHIN)
+    ended = await outcomes(system.databases, buyers.accepted)
+    assert set(ended) <= FINAL_STATES, dict(ended)
+    assert buyers.wrong == []
+    await invariants_hold(system)
+
+
+async def flow(buyers: ClusterBuyers, more: int) -> None:
+    """Wait until so many more purchases were accepted."""
+    wanted = len(buyers.accepted) + more
+
+    async def accepted() -> bool:
+        return len(buyers.accepted) >= wanted
+
+    await eventually(accepted, timeout=90)
+
+
+def refusals(system: Replicated) -> list[str]:
+    """The requests that a server's error answered, with the port of the process."""
+    return [
+        f"{each.status} from {each.port} to {each.asked}"
+        for each in system.front.answers()
+        if each.status >= 499  # 499: who asked has gone
+    ]

@@ -1,0 +1,33 @@
+"""An admin at several replicas of the portal, with one session."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+
+from deploy.local.people import ADMIN
+from tests.e2e.replicas.system import Replicated
+
+REQUEST_SECONDS = 30.0
+
+
+def credentials(system: Replicated) -> dict[str, str]:
+    return {"email": ADMIN.email, "password": system.installation.sign_in_password(ADMIN.role)}
+
+
+@asynccontextmanager
+async def browsers(system: Replicated) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """One at each replica. The admin has signed in at the first, and all have that session."""
+    async with AsyncExitStack() as stack:
+        each = [
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=address, timeout=REQUEST_SECONDS, trust_env=False)
+            )
+            for address in system.apis("portal")
+        ]
+        answer = await each[0].post("/api/sessions", json=credentials(system))
+        assert answer.status_code == 201, answer.text
+        for browser in each:
+            browser.cookies.update(each[0].cookies)
+            browser.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
+        yield each

@@ -1,0 +1,135 @@
+"""A release takes the place of the one before, process by process, and gives it back, while
+purchases run: both run side by side on one schema and one broker.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from deploy.local.state import ROOT
+from deploy.prepare import prepare_broker, prepare_databases
+from deploy.services import SERVICES, service_named
+from tests.e2e.replicas.load import flow, purchases, refusals
+from tests.e2e.replicas.system import Replica, Replicated
+from tests.e2e.system import running_system
+from tests.fixtures.nginx import nginx_program
+
+BEFORE = "221671da932896db7e81e8c139167cb1355b97f0"
+"""The release before: twelve migrations of five services came after it."""
+
+
+def has_history() -> bool:
+    command = ["git", "-C", str(ROOT), "cat-file", "-e", f"{BEFORE}^{{commit}}"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not has_history(), reason="the history of the code is not here"),
+]
+
+
+class Upgraded(Replicated):
+    """It starts with the release before: two processes of each service, each with all roles."""
+
+    of_each = 2
+
+    def roles(self, service: str) -> tuple[str, ...]:
+        return ("all",)
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.code = folder / "before"
+
+    def prepare(self) -> None:
+        """By the code of the release before."""
+        command = ["git", "-C", str(ROOT), "archive", BEFORE, "libs", "services"]
+        archive = subprocess.run(command, capture_output=True, check=True).stdout
+        self.code.mkdir()
+        subprocess.run(["tar", "-x"], cwd=self.code, input=archive, check=True)
+        asyncio.run(self.installation.provision_postgres())
+        for spec in SERVICES:
+            self._run("libs.runtime.migrations", spec.name, "upgrade", "head")
+        prepare_broker(self.installation)
+
+    def deploy(self) -> None:
+        """As `./taskw up` and `docker compose up` do before they start new code."""
+        prepare_databases(self.installation)
+        prepare_broker(self.installation)
+
+    def replace(self, service: str, root: Path) -> None:
+        """One process after the other by one that runs the code at `root`."""
+        for _ in range(self.of_each):
+            old = self.oldest(service)
+            self.add(self.one_of_each(service), root)
+            self.take_away(old)
+
+    def settings_of(self, replica: Replica) -> dict[str, str]:
+        """The release before reads no secrets in files."""
+        more = super().settings_of(replica)
+        if replica.root == ROOT:
+            return more
+        spec = service_named(replica.service)
+        return {**self.installation.settings(spec, "127.0.0.1", replica.port), **more}
+
+    def _run(self, module: str, service: str, *arguments: str) -> None:
+        environment = {**os.environ, **self.installation.migration(service)}
+        command = [sys.executable, "-m", module, service, *arguments]
+        subprocess.run(command, cwd=self.code, env=environment, check=True)
+
+
+@pytest.fixture(scope="module")
+def upgraded() -> Iterator[Upgraded]:
+    nginx_program()  # skips before anything has started
+    with running_system(Upgraded) as started:
+        yield started
+
+
+async def test_a_release_replaces_the_one_before_and_gives_way_to_it_while_purchases_run(
+    upgraded: Upgraded,
+) -> None:
+    before = len(refusals(upgraded))
+    async with purchases(upgraded, seed=3) as buyers:
+        await flow(buyers, 3)
+        await upgraded.aside(upgraded.deploy)
+        for code in (ROOT, upgraded.code):
+            for spec in SERVICES:
+                await upgraded.aside(partial(upgraded.replace, spec.name, code))
+                await flow(buyers, 1)
+            assert {each.root for each in upgraded.replicas} == {code}
+    assert refusals(upgraded)[before:] == []
+    assert buyers.in_vain.total() == 0
+
+
+async def test_a_release_that_renames_a_column_under_running_code_is_found_out(
+    upgraded: Upgraded,
+) -> None:
+    before = len(refusals(upgraded))
+    market = upgraded.market(timeout=1)
+    try:
+        await _execute(upgraded, "ALTER TABLE vehicles RENAME colour TO hue")
+        with pytest.raises(httpx.HTTPStatusError):
+            await market.list_vehicle(price_cents=1)
+    finally:
+        await _execute(upgraded, "ALTER TABLE vehicles RENAME hue TO colour")
+        await market.close()
+    assert {each.partition(" to ")[2] for each in refusals(upgraded)[before:]} == {"POST /vehicles"}
+
+
+async def _execute(system: Upgraded, statement: str) -> None:
+    database = await asyncpg.connect(system.databases["vehicles"])
+    await database.execute(statement)
+    await database.close()
