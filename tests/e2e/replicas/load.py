@@ -16,13 +16,15 @@ AT_REST_WITHIN = 120.0
 
 
 @asynccontextmanager
-async def purchases(system: Replicated, seed: int) -> AsyncIterator[ClusterBuyers]:
+async def purchases(
+    system: Replicated, seed: int, *, at_once: int = BUYERS
+) -> AsyncIterator[ClusterBuyers]:
     """They run as long as this block. After it each has ended and every invariant holds."""
     market, over = system.market(), asyncio.Event()
     buyers = ClusterBuyers(market, seed)
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(buyers.shop(BUYERS, over))
+            tasks.create_task(buyers.shop(at_once, over))
             try:
                 yield buyers
             finally:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from deploy.local.state import ROOT
-from deploy.prepare import prepare_broker, prepare_databases
+from deploy.prepare import pending_of, prepare_broker, prepare_databases
 from deploy.services import SERVICES, service_named
 from tests.e2e.replicas.load import flow, purchases, refusals
 from tests.e2e.replicas.system import Replica, Replicated
@@ -67,6 +67,8 @@ class Upgraded(Replicated):
 
     def deploy(self) -> None:
         """As `./taskw up` and `docker compose up` do before they start new code."""
+        behind = [each for each in SERVICES if pending_of(self.installation, each.name).revisions]
+        assert len(behind) == 5, behind
         prepare_databases(self.installation)
         prepare_broker(self.installation)
 
@@ -102,7 +104,7 @@ async def test_a_release_replaces_the_one_before_and_gives_way_to_it_while_purch
     upgraded: Upgraded,
 ) -> None:
     before = len(refusals(upgraded))
-    async with purchases(upgraded, seed=3) as buyers:
+    async with purchases(upgraded, seed=3, at_once=1) as buyers:
         await flow(buyers, 3)
         await upgraded.aside(upgraded.deploy)
         for code in (ROOT, upgraded.code):
