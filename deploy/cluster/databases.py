@@ -178,7 +178,8 @@ class Databases:
         settings = {**SETTINGS, "max_connections": "400", "wal_keep_size": "64MB"}
         del settings["listen_addresses"]  # Patroni's own
         if not self._durable:
-            settings |= FORGETFUL
+            # pg_rewind refuses to copy from a server without full pages in its log.
+            settings |= {**FORGETFUL, "full_page_writes": "on"}
         who, password = self._patroni_account
         return {
             "scope": SCOPE,
@@ -232,6 +233,8 @@ class Databases:
                     f"host all,replication all {network} scram-sha-256",
                 ],
                 "parameters": {"unix_socket_directories": str(place)},
+                # A standby that has to be copied anew waits for no checkpoint of minutes.
+                "basebackup": [{"checkpoint": "fast"}],
                 "remove_data_directory_on_diverged_timelines": True,
             },
         }
