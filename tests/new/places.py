@@ -19,6 +19,7 @@ from services.portal.infrastructure import consumers as portal
 from services.portal.infrastructure import wording
 from services.portal.infrastructure.purchase_view import LANES
 from services.portal.infrastructure.settings import PortalSettings
+from tests.documents.scale import CPU_MS
 from tests.security.matrix import OWN
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +44,11 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
         yield f"{name} has no row in the endpoint matrix: add it to tests/security/matrix.py"
     if find_spec(f"tests.simulation.parts.{name}") is None:
         yield f"{name} takes no part in the simulation: add tests/simulation/parts/{name}.py"
+    if name not in CPU_MS:
+        yield (
+            f"docs/scale.md leaves {name} out: measure it with ./taskw bench purchases, and add it"
+            " to CPU_MS in tests/documents/scale.py"
+        )
     for kind in KINDS:
         if not any((ROOT / "tests" / kind / name).glob("test_*.py")):
             yield f"{name} has no tests in tests/{kind}/{name}"
