@@ -10,7 +10,10 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.errors import DomainError
+from libs.messaging.inbox.reactions import Step
 from libs.messaging.outbox.outbox import OutboxRow
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.domain.purchase import Purchase
 from tests.simulation.broker import Broker, Message
 from tests.simulation.database import Crash, Fault
@@ -18,7 +21,12 @@ from tests.simulation.parts import parts
 from tests.simulation.service import Service, run, service_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-VIEWS = ("kpis", "portal")
+VIEWS = tuple(
+    each.name
+    for each in read(CHOREOGRAPHY).participants
+    if all(consumed.step is Step.VIEW for consumed in each.consumes)
+)
+"""The services that move nothing."""
 BATCH = 100
 
 
