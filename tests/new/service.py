@@ -6,12 +6,15 @@ from pathlib import Path
 from string import Template
 
 import yaml  # type: ignore[import-untyped]
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 from deploy.services import SERVICES
+from tests.new.places import KINDS
 from tests.new.written import Changes, Refused, skeleton
 
 LISTS = Path(__file__).parent / "lists.yaml"
 NAME = re.compile(r"[a-z]{2,20}")
+FOLDERS = ("services", *(f"tests/{kind}" for kind in KINDS))
 FIRST_PORT = 8080
 PUBLISHED = re.compile(r"_PORT:-(\d+)\}")
 
@@ -34,11 +37,14 @@ def service_changes(root: Path, name: str, port: int | None) -> Changes:
 
 
 def _check_name(root: Path, name: str) -> None:
-    if not NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not NAME.fullmatch(name):
         raise Refused(f"{name!r} is no name of a service: one word in lower case, such as loyalty")
-    folder = root / "services" / name
-    if folder.exists() or folder.with_suffix(".py").exists():
-        raise Refused(f"services/{name} exists already")
+    if keyword.iskeyword(name) or name in RESERVED_WORDS or name == "postgres":
+        raise Refused(f"{name} means something to Python or to Postgres: choose another name")
+    for place in FOLDERS:
+        folder = root / place / name
+        if folder.exists() or folder.with_suffix(".py").exists():
+            raise Refused(f"{place}/{name} exists already")
     compose = yaml.safe_load((root / "compose.yaml").read_text())
     if name in {*compose["services"], *compose["volumes"]}:
         raise Refused(f"{name} is the name of a container or a volume in compose.yaml already")

@@ -147,9 +147,11 @@ def places_say(checkout: Checkout, expected: Mapping[str, list[str]]) -> None:
     [
         ("Loyalty", None, "'Loyalty' is no name of a service: one word in lower case"),
         ("gift-cards", None, "'gift-cards' is no name of a service"),
-        ("class", None, "'class' is no name of a service"),
+        ("class", None, "class means something to Python or to Postgres"),
+        ("user", None, "user means something to Python or to Postgres"),
         ("payouts", None, "services/payouts exists already"),
         ("events", None, "services/events exists already"),
+        ("messaging", None, "tests/unit/messaging exists already"),
         ("db", None, "db is the name of a container or a volume in compose.yaml already"),
         ("loyalty", 8083, "port 8083 is taken: leave --port out for the next free one"),
         ("loyalty", 80, "80 is no port for a service: choose one from 1024 to 65535"),
