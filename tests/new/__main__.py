@@ -15,8 +15,9 @@ from tests.new.service import service_changes
 from tests.new.written import Refused, write
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
+CHOREOGRAPHY = ("libs.messaging", "choreography")
 WRITERS = (
-    ("libs.messaging", "choreography"),
+    CHOREOGRAPHY,
     ("tests.kubernetes",),
     ("tests.new", "terraform"),
     ("tests.documents",),
@@ -74,7 +75,7 @@ def _left(name: str, event_type: str | None) -> Iterator[str]:
         yield from gaps(service_named(name))
     else:
         yield from gaps_of_event(name, event_type)
-    yield from _problems("libs.messaging", "choreography", "--check")
+    yield from _problems(*CHOREOGRAPHY, "--check")
 
 
 def _problems(*command: str) -> list[str]:
@@ -90,9 +91,11 @@ def _run(*command: str) -> "subprocess.CompletedProcess[str]":
 
 def _say_what_is_left(*what: str) -> None:
     """In new processes, which load the code as it is now."""
-    for command in WRITERS:
-        _run(*command)
     print("left to do:")
+    for command in WRITERS:
+        ended = _run(*command)
+        if ended.returncode and command != CHOREOGRAPHY:  # what that refuses, `left` says
+            print(f"python -m {' '.join(command)} ended with: {ended.stderr.strip()}")
     ended = _run("tests.new", "left", *what)
     print(ended.stdout or ended.stderr, end="")
     print(f"./taskw new left {' '.join(what)} says what still is; ./taskw check, then the tests.")
