@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from deploy.installation import CHOREOGRAPHY
 from deploy.services import SERVICES, ServiceSpec
+from libs.messaging.saga.choreography import read
 
 BROKERS = ("broker1", "broker2", "broker3")
 DATABASES = ("db1", "db2", "db3")
@@ -20,8 +22,8 @@ MACHINES: Mapping[str, int] = MappingProxyType(
 )
 """The last part of each one's address."""
 
-VIEWS = ("kpis", "portal")
-"""They publish nothing that a relay of their own would send."""
+PUBLISHERS = frozenset(read(CHOREOGRAPHY).publishers.values())
+"""The others have nothing that a relay of their own would send."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def replicas_of(spec: ServiceSpec) -> Iterator[Replica]:
     yield Replica(spec.name, "all")
     yield Replica(spec.name, "api")
     yield Replica(spec.name, "worker")
-    if spec.name not in VIEWS:
+    if spec.name in PUBLISHERS:
         yield Replica(spec.name, "relay")
 
 

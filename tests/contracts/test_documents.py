@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.services import SERVICES
 from services.orders.domain.states import State
 from tests.documents.__main__ import main as command
 from tests.documents.commands import Unknown, commands_in, look_for
@@ -186,9 +187,11 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:
-    """The drawing is generated; its lines are as long as they have to be."""
+    """The drawing is generated; its lines are as long as they have to be. A service takes three
+    lines: an address, and in the drawing itself and an arrow.
+    """
     text = README.read_text()
-    assert len(text.splitlines()) <= 160
+    assert len(text.splitlines()) <= 139 + 3 * len(SERVICES)
     assert not [line for line in GENERATED.sub("", text).splitlines() if len(line) > 120]
 
 

@@ -50,6 +50,7 @@ APPS = {
     "libs.messaging": "libs.messaging.__main__",
     "services.portal.main": "services.portal.infrastructure.terminal",
     "tests.chaos": "tests.chaos.__main__",
+    "tests.new": "tests.new.__main__",
 }
 """Modules with a Typer application `app`, by the module that is run."""
 ONLY: Mapping[str, set[str]] = {

@@ -261,6 +261,8 @@ def _tasks() -> Sequence[Task]:
     for event in events:
         of_event[event.id] = []
         for service, _ in event.steps:
+            if service not in CPU_MS:  # not measured yet: tests/new/places.py says so
+                continue
             number = len(services)
             made.setdefault((event.id, service), number)
             of_event[event.id].append(number)

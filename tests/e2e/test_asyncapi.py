@@ -16,6 +16,7 @@ from deploy.local.scenarios import (
     credit_too_low,
     payment_declined,
 )
+from deploy.services import SERVICES
 from libs.kernel.ids import uuid7
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
@@ -28,8 +29,8 @@ AT_LEAST = 18
 
 async def test_captured_messages_are_what_the_documents_say(system: System, market: Market) -> None:
     documents = {
-        name: (await market.send(name, "GET", "/asyncapi", expect=200)).json()
-        for name in ("orders", "customers", "vehicles", "payments", "payouts", "kpis", "portal")
+        spec.name: (await market.send(spec.name, "GET", "/asyncapi", expect=200)).json()
+        for spec in SERVICES
     }
     sent = {
         channel["address"]: (name, channel)

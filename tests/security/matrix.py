@@ -6,6 +6,9 @@ nobody: with a token that names no role.
 PUBLIC: without a token too. SIGNED_IN: with the session of a page, a token is not enough.
 """
 
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
+
 PUBLIC, SIGNED_IN = "public", "signed-in"
 
 EVERYWHERE = (
@@ -25,9 +28,8 @@ OUTBOX = {
 }  # fmt: skip
 """Of every service that publishes."""
 
-ENDPOINTS = {
+OWN = {
     "orders": {
-        **OUTBOX,
         "POST /orders":                               "buyer*         operator  admin",
         "GET /orders":                                "buyer*         operator  admin",
         "GET /orders/{order_id}":                     "buyer*         operator  admin",
@@ -39,7 +41,6 @@ ENDPOINTS = {
         "GET /saga-states/{transaction_id}":          "buyer*         operator  admin",
     },
     "customers": {
-        **OUTBOX,
         "POST /customers":                            "buyer                    admin",
         "GET /customers":                             "               operator  admin",
         "PUT /users/{user_id}/customer":              "buyer*                   admin",
@@ -55,7 +56,6 @@ ENDPOINTS = {
         "DELETE /customers/{customer_id}":            "                         admin",
     },
     "vehicles": {
-        **OUTBOX,
         "POST /vehicles":                             "       seller*           admin",
         "GET /vehicles":                              "nobody buyer seller operator admin",
         "GET /makes":                                 "nobody buyer seller operator admin",
@@ -68,7 +68,6 @@ ENDPOINTS = {
         "POST /vehicles/{vehicle_id}/withdraw":       "       seller*           admin",
     },
     "payments": {
-        **OUTBOX,
         "POST /payment-codes":                        "buyer*         operator       ",
         "GET /payment-codes/{code}":                  "buyer*         operator  admin",
         "POST /payments":                             "buyer*         operator       ",
@@ -79,7 +78,6 @@ ENDPOINTS = {
         "POST /payments/{payment_id}/refund/settle":  "               operator       ",
     },
     "payouts": {
-        **OUTBOX,
         "POST /payouts":                              "                         admin",
         "GET /payouts":                               "       seller* operator  admin",
         "GET /payouts/{external_id}":                 "       seller* operator  admin",
@@ -112,6 +110,11 @@ ENDPOINTS = {
         "POST /api/token":                            SIGNED_IN,
     },
 }  # fmt: skip
+
+PUBLISHERS = {each.name for each in read(CHOREOGRAPHY).participants if each.publishes}
+ENDPOINTS = {
+    service: {**(OUTBOX if service in PUBLISHERS else {}), **rows} for service, rows in OWN.items()
+}
 
 PAGES = {
     "GET /favicon.ico":                               PUBLIC,

@@ -25,20 +25,13 @@ from deploy.services import SERVICES
 from libs.runtime import jwks
 from services.portal.domain.signing_key import SigningKey
 from tests.fixtures.whole_market import WholeMarket
+from tests.security.matrix import OWN, PUBLIC, SIGNED_IN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FOREIGN = generate_private_key(SECP256R1())
 RSA = new_rsa_key(65537, 2048)
-GUARDED = {
-    "orders": "/purchases",
-    "customers": "/customers",
-    "vehicles": "/vehicles",
-    "payments": "/payments",
-    "payouts": "/payouts",
-    "kpis": "/kpis",
-    "portal": "/api/audits",
-}
+TENANT = "tenant-of-tokens"
 LEFT_OUT = object()
 
 
@@ -50,7 +43,7 @@ def claims(**changed: Any) -> dict[str, Any]:
         "sub": str(uuid.uuid4()),
         "iat": now,
         "exp": now + 60,
-        "tenant": "tenant-of-tokens",
+        "tenant": TENANT,
         "roles": ["buyer", "seller", "operator", "admin"],
         "customer_id": str(uuid.uuid4()),
         **changed,
@@ -61,6 +54,15 @@ def claims(**changed: Any) -> dict[str, Any]:
 def part(content: dict[str, Any] | bytes) -> str:
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def guarded(service: str) -> str:
+    """The path of its first list that wants to know who is calling."""
+    return next(
+        endpoint.removeprefix("GET ")
+        for endpoint, row in OWN[service].items()
+        if endpoint.startswith("GET ") and "{" not in endpoint and row not in (PUBLIC, SIGNED_IN)
+    )
 
 
 class Forger:
@@ -189,8 +191,9 @@ def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 async def test_a_token_that_is_not_right_opens_nothing(
     market: WholeMarket, forger: Forger, places: list[str], service: str
 ) -> None:
-    client, path = market.services[service], GUARDED[service]
-    good = await client.get(path, headers={"Authorization": f"Bearer {forger.good()}"})
+    client, path = market.services[service], guarded(service)
+    rightly = {"Authorization": f"Bearer {forger.good()}", "X-Tenant-Id": TENANT}
+    good = await client.get(path, headers=rightly)
     assert good.status_code == 200, good.text
     for kind, token in forger.bad():
         answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
@@ -203,7 +206,7 @@ async def test_a_token_that_is_not_right_opens_nothing(
 async def test_a_token_is_taken_from_one_place_only(
     market: WholeMarket, forger: Forger, service: str
 ) -> None:
-    client, path, token = market.services[service], GUARDED[service], forger.good()
+    client, path, token = market.services[service], guarded(service), forger.good()
     for params, headers in (
         ({"access_token": token}, {}),
         ({"token": token}, {}),

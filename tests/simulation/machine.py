@@ -21,8 +21,9 @@ from tests.simulation.people import TENANTS, People
 from tests.simulation.rules import InvariantBroken, States, followed, hold_always, hold_at_rest
 from tests.simulation.stages import STAGES, Beginning, Flaw, begin, start_purchase
 from tests.simulation.steps import Taken, first_step, step
+from tests.simulation.terms import PRICE_CENTS
 from tests.simulation.workers import Workers
-from tests.simulation.world import PRICE_CENTS, START, VIEWS, RelayFault, World
+from tests.simulation.world import START, VIEWS, RelayFault, World
 
 Thing = TypeVar("Thing")
 

@@ -37,7 +37,8 @@ from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, Vehicle
 from tests.simulation.database import Fault
-from tests.simulation.world import DEADLINES, PRICE_CENTS, World
+from tests.simulation.terms import DEADLINES, PRICE_CENTS
+from tests.simulation.world import World
 from tests.unit.customers.memory import LedgerInMemory
 from tests.unit.vehicles.samples import renavam
 

@@ -20,7 +20,7 @@ from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.tables import messaging_tables
 from tests.simulation.broker import Broker, Message
 from tests.simulation.database import Crash, Database, Fault
-from tests.simulation.units import UnitFactory
+from tests.simulation.parts import UnitFactory
 
 TABLES = messaging_tables(MetaData())
 WINDOW = InboxWindow()

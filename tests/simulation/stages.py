@@ -8,8 +8,9 @@ from enum import Enum
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.domain.payout import Status
 from tests.simulation.people import TENANTS, People
+from tests.simulation.terms import PRICE_CENTS, TERMS
 from tests.simulation.workers import BANK, GATEWAY, LEASE, Workers
-from tests.simulation.world import PRICE_CENTS, TERMS, World
+from tests.simulation.world import World
 
 LONG_ENOUGH = timedelta(seconds=10)
 

@@ -20,7 +20,8 @@ from services.payouts.application.record_answer import record_answer
 from services.payouts.domain.bank import RetryPolicy as BankPolicy
 from tests.simulation.database import Fault
 from tests.simulation.people import TENANTS
-from tests.simulation.world import DEADLINES, World
+from tests.simulation.terms import DEADLINES
+from tests.simulation.world import World
 from tests.unit.payments.memory import MemoryGateway
 from tests.unit.payouts.memory import MemoryBank
 

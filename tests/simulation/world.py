@@ -2,40 +2,31 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.errors import DomainError
+from libs.messaging.inbox.reactions import Step
 from libs.messaging.outbox.outbox import OutboxRow
-from libs.messaging.saga.participant import Participant
-from services.customers.infrastructure import consumers as customers
-from services.kpis.infrastructure import consumers as kpis
-from services.orders.domain.deadlines import Deadlines
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.domain.purchase import Purchase
-from services.orders.infrastructure import consumers as orders
-from services.payments.application.generate_payment_code import CodeTerms
-from services.payments.infrastructure import consumers as payments
-from services.payouts.infrastructure import consumers as payouts
-from services.portal.infrastructure import consumers as portal
-from services.vehicles.infrastructure import consumers as vehicles
-from tests.simulation import units, views
 from tests.simulation.broker import Broker, Message
 from tests.simulation.database import Crash, Fault
+from tests.simulation.parts import parts
 from tests.simulation.service import Service, run, service_of
-from tests.simulation.units import UnitFactory
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-DEADLINES = Deadlines()
-PRICE_CENTS = 5_000_000
-TERMS = CodeTerms(timedelta(minutes=15), gateway_limit_cents=PRICE_CENTS * 3 // 2)
-"""The gateway takes the price of most vehicles. It does not take twice as much."""
-VIEWS = ("kpis", "portal")
+VIEWS = tuple(
+    each.name
+    for each in read(CHOREOGRAPHY).participants
+    if all(consumed.step is Step.VIEW for consumed in each.consumes)
+)
+"""The services that move nothing."""
 BATCH = 100
 
 
@@ -57,12 +48,12 @@ class World:
         self.stalled: set[str] = set()
         self.late: set[tuple[str, str]] = set()
         self._made = 0
-        parts = self._participants()
-        self.reactions = [each for part, _ in parts for each in part.reacts_to]
-        self.broker = Broker.between([participant for participant, _ in parts])
+        taking_part = parts(self.clock, self.new_id)
+        self.reactions = [each for part in taking_part for each in part.participant.reacts_to]
+        self.broker = Broker.between([part.participant for part in taking_part])
         self.services: dict[str, Service] = {
             participant.name: service_of(participant, unit, self.broker, self.clock, self.new_id)
-            for participant, unit in parts
+            for participant, unit in taking_part
         }
 
     def clock(self) -> datetime:
@@ -165,28 +156,3 @@ class World:
         if ready:
             self.deliver(queue, ready[:BATCH])
         return len(self.broker.queues[queue]) < len(before)
-
-    def _participants(self) -> list[tuple[Participant, UnitFactory]]:
-        clock, ids = self.clock, self.new_id
-        paying = payments.reactions(TERMS, ids, lambda _: self.new_id().int & 2**75 - 1)
-        return [
-            (
-                replace(orders.participant(), reactions=orders.reactions(DEADLINES, clock)),
-                partial(units.Orders, clock=clock),
-            ),
-            (customers.participant(), units.Customers),
-            (vehicles.participant(), units.Vehicles),
-            (
-                replace(payments.participant(), reactions=paying),
-                partial(units.Payments, clock=clock, ids=ids),
-            ),
-            (
-                replace(payouts.participant(), reactions=payouts.reactions(ids)),
-                partial(units.Payouts, clock=clock, ids=ids),
-            ),
-            (kpis.participant(), views.Kpis),
-            (
-                replace(portal.participant(), reactions=portal.reactions(ids, clock)),
-                views.Portal,
-            ),
-        ]

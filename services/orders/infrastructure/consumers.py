@@ -30,14 +30,6 @@ from services.orders.domain.history import Fact
 from services.orders.domain.states import State
 from services.orders.infrastructure.postgres import OrdersUnitOfWork
 
-PUBLISHES = (
-    OrderConfirmed,
-    OrderCancellationRequested,
-    OrderCompleted,
-    OrderFailed,
-    OrderCancelled,
-    OrderClosed,
-)
 USUAL_DEADLINES = Deadlines()
 BATCH_DELAY = 0.05
 """In seconds, for the two states that a purchase only passes through. Consuming their events at
@@ -238,7 +230,18 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
 
 def participant(deadlines: Deadlines = USUAL_DEADLINES) -> Participant:
-    return Participant("orders", PUBLISHES, reactions(deadlines))
+    return Participant(
+        "orders",
+        publishes=(
+            OrderConfirmed,
+            OrderCancellationRequested,
+            OrderCompleted,
+            OrderFailed,
+            OrderCancelled,
+            OrderClosed,
+        ),
+        reactions=reactions(deadlines),
+    )
 
 
 def _fact(event: Received[Any]) -> Fact:

@@ -1,4 +1,4 @@
-"""What this service consumes, and how it reacts. `PUBLISHES` lists its own events."""
+"""What this service consumes, and how it reacts."""
 
 from uuid import UUID
 
@@ -12,17 +12,6 @@ from services.vehicles.application.sell_vehicle import sell_vehicle
 from services.vehicles.domain import events
 from services.vehicles.domain.reservation import Purchase
 from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
-
-PUBLISHES = (
-    events.VehicleReserved,
-    events.VehicleReservationFailed,
-    events.VehicleReleased,
-    events.VehicleSold,
-    events.VehicleSaleFailed,
-    events.VehicleListed,
-    events.VehicleUpdated,
-    events.VehicleWithdrawn,
-)
 
 
 class CreditReserved(EventData):
@@ -100,4 +89,17 @@ def reactions() -> Reactions[VehiclesUnitOfWork]:
 
 
 def participant() -> Participant:
-    return Participant("vehicles", PUBLISHES, reactions())
+    return Participant(
+        "vehicles",
+        publishes=(
+            events.VehicleReserved,
+            events.VehicleReservationFailed,
+            events.VehicleReleased,
+            events.VehicleSold,
+            events.VehicleSaleFailed,
+            events.VehicleListed,
+            events.VehicleUpdated,
+            events.VehicleWithdrawn,
+        ),
+        reactions=reactions(),
+    )

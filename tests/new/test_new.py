@@ -1,0 +1,210 @@
+"""`./taskw new` writes a service and an event that pass every check, or it writes nothing."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.new.event import event_changes
+from tests.new.places import ROOT
+from tests.new.service import service_changes
+from tests.new.written import Refused, write
+
+PORTAL = "services/portal/infrastructure"
+MEASURE = (
+    "docs/scale.md leaves loyalty out: measure it with ./taskw bench purchases, and add it to"
+    " CPU_MS in tests/documents/scale.py"
+)
+OF_THE_SERVICE = [
+    f"loyalty has no name for people: add it to SERVICES in {PORTAL}/wording.py",
+    MEASURE,
+]
+OF_THE_EVENT = [
+    "nothing causes PointsCredited: return it from a method of an entity in"
+    " services/loyalty/domain, and publish it in a use case",
+    "points.credited.v1 is not kept as it is published first: once its fields are settled, copy"
+    " tests/contracts/loyalty/points.credited.v1.json to tests/contracts/released",
+    f"the portal does not consume points.credited.v1: add it to {PORTAL}/consumers.py",
+    f"points.credited.v1 has no name for people: add it to EVENTS in {PORTAL}/wording.py",
+    "events of loyalty have no lane on a purchase's page: add it to LANES in"
+    f" {PORTAL}/purchase_view.py",
+    "loyalty: nobody reacts to points.credited.v1, and it is not declared unconsumed",
+]
+PLACES = "tests/contracts/test_places_of_a_service.py"
+OWN_TESTS = "tests/unit/loyalty"
+TESTS_OF_ALL = ("tests/contracts/test_canvas.py", "tests/contracts/test_samples.py")
+
+
+class Checkout:
+    """What git has of this checkout, in a repository of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        self.git("init", "--quiet")
+        self.commit()
+
+    def git(self, *arguments: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example")
+        return self.run("git", *who, *arguments)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "all")
+
+    def changed(self) -> set[str]:
+        """The files that are new or not as in the last commit."""
+        listed = self.git("status", "--porcelain", "--untracked-files=all")
+        return {line[3:] for line in listed.splitlines()}
+
+    def python(self, *arguments: str, fails: bool = False) -> str:
+        return self.run(sys.executable, "-m", *arguments, fails=fails)
+
+    def run(self, *command: str, fails: bool = False) -> str:
+        ended = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert (ended.returncode != 0) == fails, ended.stdout
+        return ended.stdout
+
+
+def environment() -> Mapping[str, str]:
+    """This one without what pytest says to the processes that it starts."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PYTEST")}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("no git history here")
+    return Checkout(tmp_path)
+
+
+def left(printed: str) -> list[str]:
+    """The sentences between the first line and the last one."""
+    first, *sentences, last = printed.splitlines()
+    assert first == "left to do:"
+    assert last.startswith("./taskw new left loyalty")
+    return sentences
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_new_service_and_its_event_pass_every_check_and_what_is_left_is_said(
+    checkout: Checkout,
+) -> None:
+    assert left(checkout.python("tests.new", "service", "loyalty")) == OF_THE_SERVICE
+    check(checkout)
+    fits = checkout.python("libs.messaging", "choreography", "--check")
+    assert fits == "the services fit together\n"
+    places_say(checkout, {"loyalty": OF_THE_SERVICE})
+
+    printed = left(checkout.python("tests.new", "event", "loyalty", "points.credited.v1"))
+    assert printed == OF_THE_EVENT
+    check(checkout)
+    refused = checkout.python("libs.messaging", "choreography", "--check", fails=True)
+    assert refused.splitlines() == [OF_THE_EVENT[-1]]
+    of_the_event = {"loyalty-points.credited.v1": OF_THE_EVENT[:-1]}
+    places_say(checkout, {"loyalty": OF_THE_SERVICE} | of_the_event)
+
+
+def check(checkout: Checkout) -> None:
+    """Format, lint, types, imports, and the tests of the service that need no server."""
+    tools = Path(sys.executable).parent
+    checkout.run(str(tools / "ruff"), "format", "--check", "--quiet")
+    checkout.run(str(tools / "ruff"), "check", "--quiet")
+    checkout.run(str(tools / "mypy"), "services/loyalty", OWN_TESTS, "tests/integration/loyalty")
+    checkout.run(str(tools / "lint-imports"))
+    checkout.python("pytest", "-q", "-p", "no:cacheprovider", OWN_TESTS, *TESTS_OF_ALL)
+    checkout.python("tests.documents", "--check")
+    checkout.python("tests.kubernetes", "--check")
+
+
+def places_say(checkout: Checkout, expected: Mapping[str, list[str]]) -> None:
+    """The test of places fails for these subjects alone, with all that is left of each."""
+    told = checkout.python("pytest", "-q", "-p", "no:cacheprovider", PLACES, fails=True)
+    failed = re.findall(r"^FAILED \S+\[(\S+)\]", told, re.MULTILINE)
+    assert sorted(failed) == sorted(expected), told
+    for sentences in expected.values():
+        assert [each for each in sentences if each not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "port", "why"),
+    [
+        ("Loyalty", None, "'Loyalty' is no name of a service: one word in lower case"),
+        ("gift-cards", None, "'gift-cards' is no name of a service"),
+        ("class", None, "class means something to Python or to Postgres"),
+        ("user", None, "user means something to Python or to Postgres"),
+        ("payouts", None, "services/payouts exists already"),
+        ("events", None, "services/events exists already"),
+        ("messaging", None, "tests/unit/messaging exists already"),
+        ("db", None, "db is the name of a container or a volume in compose.yaml already"),
+        ("loyalty", 8083, "port 8083 is taken: leave --port out for the next free one"),
+        ("loyalty", 80, "80 is no port for a service: choose one from 1024 to 65535"),
+    ],
+)
+def test_service_of_a_wrong_name_or_port_is_refused(name: str, port: int | None, why: str) -> None:
+    with pytest.raises(Refused, match=why):
+        service_changes(ROOT, name, port)
+
+
+@pytest.mark.parametrize(
+    ("service", "event_type", "why"),
+    [
+        ("orders", "order.returned", "'order.returned' is no type of an event"),
+        ("orders", "Order.returned.v1", "'Order.returned.v1' is no type of an event"),
+        ("loyalty", "points.credited.v1", "there is no service 'loyalty': there are orders, "),
+        ("orders", "order.closed.v1", "orders publishes order.closed.v1 already"),
+        ("orders", "vehicle.sold.v1", "vehicles publishes vehicle.sold.v1 already"),
+    ],
+)
+def test_event_of_a_wrong_type_or_service_is_refused(
+    service: str, event_type: str, why: str
+) -> None:
+    with pytest.raises(Refused, match=why):
+        event_changes(ROOT, service, event_type)
+
+
+@pytest.mark.parametrize("service", ["orders", "customers", "vehicles", "payments", "payouts"])
+def test_event_is_added_to_what_each_service_publishes(service: str) -> None:
+    written = event_changes(ROOT, service, "thing.happened.v1")
+    [events, consumers, sample] = written
+    assert written[events].startswith(events.read_text()[:40])
+    assert written[events].endswith('    type: ClassVar[str] = "thing.happened.v1"\n')
+    assert written[consumers].count("ThingHappened") == (
+        1 if "events.ThingHappened" in written[consumers] else 2
+    )
+    assert sample == ROOT / "tests" / "contracts" / service / "thing.happened.v1.json"
+
+
+def test_nothing_is_written_while_a_file_has_changes_of_somebody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine, other = tmp_path / "mine.txt", tmp_path / "other.txt"
+    mine.write_text("kept")
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@example")
+    for command in (("init", "-q"), ("add", "mine.txt"), ("commit", "-qm", "mine")):
+        subprocess.run([*git, *command], check=True)
+    mine.write_text("changed")
+    with pytest.raises(Refused, match=r"commit or stash your changes first: mine\.txt"):
+        write({other: "new", mine: "overwritten"})
+    assert mine.read_text() == "changed"
+    assert not other.exists()

@@ -1,0 +1,54 @@
+"""Changes of files that are made together or not at all."""
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+SKELETON = Path(__file__).parent / "skeleton"
+SUFFIX = ".tmpl"
+
+Changes = Mapping[Path, str]
+"""The whole new text of each file."""
+
+
+class Refused(Exception):
+    """Nothing was written. The sentence says why."""
+
+
+def write(changes: Changes) -> None:
+    """Raises Refused when a file to be changed has changes that are not committed."""
+    root = Path.cwd()
+    there = [str(path.relative_to(root)) for path in changes if path.exists()]
+    listed = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=no", "--", *there],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if listed.returncode:
+        raise Refused(f"git does not answer here: {listed.stderr.strip()}")
+    if listed.stdout:
+        names = ", ".join(line[3:] for line in listed.stdout.splitlines())
+        raise Refused(f"commit or stash your changes first: {names}")
+    for path, text in changes.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    _format([path for path in changes if path.suffix == ".py"])
+
+
+def skeleton(root: Path, name: str, **words: object) -> dict[Path, str]:
+    """The files of the skeleton with `NAME` in their paths and `words` in their text replaced."""
+    made = {}
+    for template in sorted(SKELETON.rglob(f"*{SUFFIX}")):
+        place = str(template.relative_to(SKELETON)).removesuffix(SUFFIX).replace("NAME", name)
+        made[root / place] = Template(template.read_text()).substitute(name=name, **words)
+    return made
+
+
+def _format(paths: Sequence[Path]) -> None:
+    """As `./taskw format`: where an import stands depends on the names, and on what is there."""
+    ruff = Path(sys.executable).parent / "ruff"
+    for command in (("check", "--select=I", "--fix", "--quiet"), ("format", "--quiet")):
+        subprocess.run([ruff, *command, *paths], check=True)

@@ -1,0 +1,22 @@
+from typing import Any
+
+from libs.kernel.clock import Clock
+from libs.kernel.ids import IdFactory
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
+from services.customers.infrastructure.consumers import participant
+from tests.simulation.parts import Part
+from tests.unit.customers.memory import CustomersInMemory, ReservationsInMemory
+
+
+class Customers(UnitOfWork):
+    def __init__(self, connection: Any, outbox: Outbox) -> None:
+        super().__init__(connection, outbox)
+        self.customers = CustomersInMemory(connection.table("customers"))
+        self.reservations = ReservationsInMemory(
+            self.customers.rows, connection.table("reservations"), connection.table("closed")
+        )
+
+
+def part(clock: Clock, ids: IdFactory) -> Part:
+    return Part(participant(), Customers)

@@ -1,0 +1,25 @@
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from libs.kernel.clock import Clock
+from libs.kernel.ids import IdFactory
+from libs.messaging.outbox.outbox import Outbox
+from libs.messaging.outbox.unit_of_work import UnitOfWork
+from services.orders.infrastructure.consumers import participant, reactions
+from tests.simulation.parts import Part
+from tests.simulation.terms import DEADLINES
+from tests.unit.orders.memory import MemoryOrders, MemoryPurchases
+
+
+class Orders(UnitOfWork):
+    def __init__(self, connection: Any, outbox: Outbox, clock: Clock) -> None:
+        super().__init__(connection, outbox)
+        rows = connection.table("orders")
+        self.orders = MemoryOrders(rows, clock())
+        self.purchases = MemoryPurchases(rows, clock())
+
+
+def part(clock: Clock, ids: IdFactory) -> Part:
+    ours = replace(participant(), reactions=reactions(DEADLINES, clock))
+    return Part(ours, partial(Orders, clock=clock))
