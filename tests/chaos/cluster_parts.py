@@ -154,11 +154,16 @@ class ClusterParts:
                 self.cluster.network.join_again(target)
 
     def is_whole(self) -> bool:
-        return (
-            self.cluster.databases.is_whole()
-            and len(self.cluster.brokers.running()) == len(BROKERS)
-            and all(self.cluster.is_ready(replica) for replica in REPLICAS)
-        )
+        return not self.missing()
+
+    def missing(self) -> list[str]:
+        """The parts that do not work."""
+        there = self.cluster.brokers.running()
+        return [
+            *([] if self.cluster.databases.is_whole() else ["a standby"]),
+            *(name for name in BROKERS if name not in there),
+            *(each.name for each in REPLICAS if not self.cluster.is_ready(each)),
+        ]
 
     def remove(self) -> None:
         delete(self.children.folder)

@@ -183,8 +183,9 @@ async def _under_load(
                     break
                 recovery = await _suffer(parts, probe, fault, timed)
                 recoveries.append(recovery)
-                if not await _until_whole(parts):
-                    harm.append(f"{fault} ({recovery.target}): the cluster is not whole again")
+                if missing := await _until_whole(parts):
+                    what = ", ".join(missing)
+                    harm.append(f"{fault} ({recovery.target}): does not work again: {what}")
                 else:
                     timed("  the cluster is whole again")
         finally:
@@ -232,13 +233,12 @@ async def _suffer(
     return Recovery(fault, target, seconds, refused)
 
 
-async def _until_whole(parts: ClusterParts) -> bool:
+async def _until_whole(parts: ClusterParts) -> list[str]:
+    """What does not work after that time."""
     deadline = time.monotonic() + WHOLE_WITHIN
-    while not await asyncio.to_thread(parts.is_whole):
-        if time.monotonic() > deadline:
-            return False
+    while (missing := await asyncio.to_thread(parts.missing)) and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
-    return True
+    return missing
 
 
 async def _until_nothing_is_left(found: Mapping[str, str]) -> Counter[str]:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from deploy.local.commands import command
 from deploy.local.market import Market
 from deploy.local.people import ADMIN
-from deploy.local.portal import portal
 from tests.e2e.replicas.system import Replicated
 from tests.e2e.system import running_system
 from tests.fixtures.nginx import nginx_program
@@ -48,8 +48,8 @@ def three() -> Iterator[Three]:
     nginx_program()  # skips before anything has started
     with running_system(Three) as started:
         password = {"PASSWORD": started.installation.sign_in_password(ADMIN.role)}
-        command = ("add-user", ADMIN.email, "--role", ADMIN.role, "--name", ADMIN.name)
-        asyncio.run(portal(started.installation, *command, environment=password))
+        words = ("add-user", ADMIN.email, "--role", ADMIN.role, "--name", ADMIN.name)
+        asyncio.run(command(started.installation, "portal", *words, environment=password))
         yield started
 
 
