@@ -236,9 +236,11 @@ async def _suffer(
 async def _until_whole(parts: ClusterParts) -> list[str]:
     """What does not work after that time."""
     deadline = time.monotonic() + WHOLE_WITHIN
-    while (missing := await asyncio.to_thread(parts.missing)) and time.monotonic() < deadline:
+    while True:
+        missing = await asyncio.to_thread(parts.missing)
+        if not missing or time.monotonic() > deadline:
+            return missing
         await asyncio.sleep(0.5)
-    return missing
 
 
 async def _until_nothing_is_left(found: Mapping[str, str]) -> Counter[str]:

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from deploy.cluster.plan import VIEWS
+from deploy.cluster.plan import PUBLISHERS
 from deploy.local.private import start_service, wait_for_process
 from deploy.local.processes import log_of, stop_recorded
 from deploy.local.state import ROOT
@@ -59,7 +59,7 @@ class Replicated(System):
 
     def roles(self, service: str) -> tuple[str, ...]:
         """A service that publishes nothing needs no relay."""
-        return ("api", "worker") if service in VIEWS else ("api", "worker", "relay")
+        return ("api", "worker", "relay") if service in PUBLISHERS else ("api", "worker")
 
     def one_of_each(self, service: str) -> list[tuple[str, str]]:
         return [(service, role) for role in self.roles(service)]
