@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,11 +15,11 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
+from tests.contracts.samples import read_sample
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, running
 from tests.integration.orders.market import TENANT, WAY_FORWARD, buy, look
 
-SAMPLES = Path(__file__).parents[2] / "contracts"
 ALL = read(CHOREOGRAPHY).participants
 
 
@@ -43,8 +42,7 @@ async def state_by_peer(
     channel: AbstractChannel, event_type: str, order_id: UUID, event_id: UUID | None = None
 ) -> None:
     """Publish a peer's own sample of an event, made to be about this purchase."""
-    (path,) = SAMPLES.glob(f"*/{event_type}.json")
-    sample: dict[str, Any] = json.loads(path.read_text())
+    sample = read_sample(event_type)
     sample |= {
         "id": str(event_id or uuid7()),
         "subject": str(order_id),
@@ -59,7 +57,7 @@ async def state_by_peer(
         type=event_type,
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
     )
-    exchange = await channel.get_exchange(path.parent.name, ensure=False)
+    exchange = await channel.get_exchange(sample["source"], ensure=False)
     await exchange.publish(message, routing_key=event_type)
 
 

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,19 +14,17 @@ from libs.messaging.topology import apply, topology_of
 from libs.runtime.settings import CHOREOGRAPHY
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.main import build
+from tests.contracts.samples import read_sample
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import running
 from tests.integration.vehicles.conftest import body
-
-SAMPLES = Path(__file__).parents[2] / "contracts"
 
 
 async def tell(
     channel: AbstractChannel, event_type: str, order_id: UUID, *, copies: int = 1, **data: Any
 ) -> None:
     """Publish the peer's sample for this purchase; `data` replaces fields of it."""
-    (path,) = SAMPLES.glob(f"*/{event_type}.json")
-    event = json.loads(path.read_bytes())
+    event = read_sample(event_type)
     message_id = str(uuid7())
     event |= {"id": message_id, "time": datetime.now(UTC).isoformat(), "subject": str(order_id)}
     event["data"] |= {"order_id": str(order_id), **data}
