@@ -150,6 +150,9 @@ class ClusterParts:
                     with suppress(psutil.NoSuchProcess):
                         process.resume()
                 thaw(self.children, target)
+                if target in BROKERS:  # the others go on without a node that stood still
+                    kill(self.children, target)
+                    self._start(target)
             case Act.CUT_OFF:
                 self.cluster.network.join_again(target)
 
