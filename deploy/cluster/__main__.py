@@ -80,16 +80,16 @@ def recover() -> None:
     """Mend what a failover with asynchronous replication has lost, and verify."""
     from deploy.backup.failure import BackupFailed  # seconds of imports, of use here only
     from deploy.cluster.recovery import recover as mend
-    from deploy.local.commands import CommandRefused
-    from deploy.local.lost import Unknown
+    from deploy.local.verify import UNREACHABLE
     from libs.messaging.dead_letters.look import DeadLetterError
 
     with exclusive(PLACE):
         cluster = system.Cluster(Children(PLACE, tied=False), system.load_plan(PLACE))
         try:
             hold = mend(cluster)
-        except (BackupFailed, CommandRefused, DeadLetterError, Unknown) as error:
-            raise StartFailed(str(error).removeprefix("error: ")) from None
+        except (BackupFailed, DeadLetterError, *UNREACHABLE) as error:
+            why = " ".join(str(error).removeprefix("error: ").split()) or type(error).__name__
+            raise StartFailed(f"{why} (./taskw cluster up starts what is stopped)") from None
     if not hold:
         sys.exit("error: not every invariant holds, see above")
 

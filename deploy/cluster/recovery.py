@@ -24,7 +24,8 @@ def recover(cluster: Cluster) -> bool:
     """Stop the services, mend what the last failover lost, start them, and check the invariants
     until they hold. Returns whether they do. Repeating it changes nothing.
 
-    Raises StartFailed, BackupFailed, Unknown, CommandRefused and DeadLetterError, each in one line.
+    Raises StartFailed, BackupFailed, CommandRefused, DeadLetterError and the errors of asyncpg and
+    aio_pika. Services are stopped then.
     """
     moment = cluster.databases.last_failover()
     if moment is None:

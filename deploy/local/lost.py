@@ -7,7 +7,7 @@ the others hold.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -24,16 +24,19 @@ EVENTS = """
 NEEDED = ("customer_id", "vehicle_id", "total_cents")
 
 
-class Unknown(Exception):
-    """No archive says what orders has to know of a purchase."""
-
-
 async def take_up_lost(installation: Installation, tell: Callable[[str], None]) -> None:
-    """Tells what was done. What orders gave up about these purchases is published to it again. No
-    service may run. Raises Unknown, CommandRefused and DeadLetterError.
+    """Tells what was done, and which purchases cannot be taken up. What orders gave up about those
+    that are is published to it again. No service may run. Raises CommandRefused and
+    DeadLetterError.
     """
+    lost: list[Mapping[str, Any]] = []
     async with connected(databases(installation)) as connections:
-        lost = [each async for each in _lost(connections)]
+        for order_id, tenant in await _held_by_others(connections):
+            known = await _known_of(order_id, connections)
+            if missing := [name for name in NEEDED if name not in known]:
+                tell(f"purchase {order_id}: no event in the archives has {', '.join(missing)}")
+            else:
+                lost.append({"order_id": str(order_id), "tenant_id": tenant, **known})
     given = "\n".join(map(json.dumps, lost))
     tell(await command(installation, "orders", "take-up-lost", given=given))
     subjects = {each["order_id"] for each in lost}
@@ -44,17 +47,13 @@ async def take_up_lost(installation: Installation, tell: Callable[[str], None]) 
     tell(f"dead letters about them: {len(redriven.sent)} redriven")
 
 
-async def _lost(connections: Connections) -> AsyncIterator[Mapping[str, Any]]:
+async def _held_by_others(connections: Connections) -> list[tuple[UUID, str]]:
+    """The purchases, with their tenants, that orders does not know."""
     found: list[tuple[UUID, str]] = []
     async with at_one_moment(connections):
         async for some in purchases(connections, 0):
             found += [(it.order_id, tenant) for it in some if (tenant := _tenant_of(it))]
-    for order_id, tenant in found:
-        yield {
-            "order_id": str(order_id),
-            "tenant_id": tenant,
-            **await _known_of(order_id, connections),
-        }
+    return found
 
 
 def _tenant_of(it: Purchase) -> str | None:
@@ -73,6 +72,4 @@ async def _known_of(order_id: UUID, connections: Connections) -> Mapping[str, An
         for row in await connection.fetch(EVENTS, str(order_id)):
             data = json.loads(row["body"])["data"]
             known |= {name: data[name] for name in NEEDED if data.get(name) is not None}
-    if missing := [name for name in NEEDED if name not in known]:
-        raise Unknown(f"purchase {order_id}: no event in the archives has {', '.join(missing)}")
     return known
