@@ -13,7 +13,7 @@ from deploy.cluster.plan import BROKERS, MACHINES, REPLICAS
 from deploy.local.processes import Children, StartFailed, StillRunning
 from deploy.local.state import FOLDER, NotUp, exclusive
 from deploy.services import SERVICES
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 PLACE = FOLDER / "cluster"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.held import hold
+from deploy.local.held_names import hold
 from deploy.local.postgres import server_user
 from deploy.local.processes import Children, StartFailed, recorded
 

@@ -30,7 +30,7 @@ from deploy.passwords import Passwords
 from deploy.secret_settings import with_files
 from deploy.services import service_named
 from deploy.waiting import wait_for
-from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -21,7 +21,7 @@ from deploy.local.lifecycle import System, shown
 from deploy.local.processes import StartFailed, StillRunning
 from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
 from deploy.services import SERVICES, service_named
-from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 MOMENTS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
@@ -279,7 +279,7 @@ def topology(context: typer.Context) -> None:
 
 
 def _replay_to(installation: Installation, service: str) -> None:
-    from deploy.local.missed import replay_missed  # of use to this command only
+    from deploy.local.missed_events import replay_missed  # of use to this command only
     from libs.messaging.dead_letters.replay_service import ReplayError
 
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.held import holding
+from deploy.local.held_names import holding
 from deploy.local.processes import StartFailed
 
 POLICY = Path("/usr/sbin/policy-rc.d")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from deploy.local.held import hold
+from deploy.local.held_names import hold
 from deploy.local.processes import StartFailed
 
 # Below the range from which the kernel numbers outgoing connections, so that no client takes a port

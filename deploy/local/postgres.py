@@ -17,7 +17,7 @@ import subprocess
 from pathlib import Path
 
 from deploy.certificates import LOOPBACK, Authority, write_secret
-from deploy.local.held import holding
+from deploy.local.held_names import holding
 from deploy.local.processes import Children, StartFailed, recorded
 
 USER = "mercado-veiculo"

@@ -27,7 +27,7 @@ from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import ChoreographyError
 from libs.messaging.topology import TopologyError
 from libs.runtime.direct import open_directly
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 # The errors of servers that have just started.
 EXPECTED = (

@@ -22,8 +22,8 @@ from libs.runtime.certificates import watching_certificates
 from libs.runtime.data_keys import KeyCheck
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
-from libs.runtime.peers import expected_queues
 from libs.runtime.readiness import SAMPLE_SECONDS, Readiness
+from libs.runtime.written_choreography import expected_queues
 
 if TYPE_CHECKING:
     from libs.runtime.service import Service

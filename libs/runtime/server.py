@@ -13,13 +13,13 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from libs.runtime.broker import check_broker
+from libs.runtime.broker_check import check_broker
 from libs.runtime.connections import Connection
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure
 from libs.runtime.jwks import KeySet, KeysUnavailable
 from libs.runtime.logging import configure_logging
 from libs.runtime.settings import ServiceSettings
+from libs.runtime.start_failure import StartFailure
 from libs.runtime.telemetry import start_recording
 
 if TYPE_CHECKING:

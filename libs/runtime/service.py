@@ -17,22 +17,22 @@ from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.participant import Participant
 from libs.messaging.schema.partitions import Maintain
 from libs.messaging.schema.tables import MessagingTables
-from libs.runtime import given_up, handlers, openapi, pages
+from libs.runtime import common_endpoints, given_up, handlers, openapi
 from libs.runtime.answering import COMPRESSION, UNCOMPRESSED, NotModified, UsualHeaders
 from libs.runtime.auth import Authenticator
 from libs.runtime.data_keys import Sealed
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.limits import RequestLimits
 from libs.runtime.loops import Loop
 from libs.runtime.metrics import PoolUse, start_at_zero
-from libs.runtime.peers import check_own
 from libs.runtime.readiness import Check, Readiness
 from libs.runtime.replica import Replica
 from libs.runtime.routes import add, templates
 from libs.runtime.running import running
 from libs.runtime.settings import ServiceSettings, read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 from libs.runtime.telemetry import RequestContext
+from libs.runtime.written_choreography import check_own
 
 Unit = TypeVar("Unit", bound=UnitOfWork)
 S = TypeVar("S", bound=ServiceSettings)
@@ -112,7 +112,7 @@ def create_app(service: Service[Any]) -> FastAPI:
     app.state.registry.register(PoolUse(engine))
     handlers.install(app)
     openapi.install(app, type(settings).__module__.partition(".infrastructure")[0])
-    pages.install(app, service.participant, service.choreography)
+    common_endpoints.install(app, service.participant, service.choreography)
     if settings.serves_api:
         routers = list(service.routers)
         if service.participant.publishes:
@@ -129,7 +129,7 @@ def create_app(service: Service[Any]) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         places=settings.pool_size - RESERVED_CONNECTIONS,
         closed=readiness.overload,
-        free=lambda path: path in pages.FREE or service.unplaced(path),
+        free=lambda path: path in common_endpoints.FREE or service.unplaced(path),
         streams=service.streams,
         forms=service.forms,
     )

@@ -37,8 +37,8 @@ from libs.messaging.plain_text import (
     check_database_is_private,
     is_loopback,
 )
-from libs.runtime.failure import StartFailure
-from libs.runtime.secret_files import SecretFiles
+from libs.runtime.secret_file_settings import SecretFiles
+from libs.runtime.start_failure import StartFailure
 
 CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"
 

@@ -13,7 +13,7 @@ import pytest
 import libs
 from deploy.services import SERVICES
 from libs.kernel.errors import CodedError, Conflict, Invalid, NotFound
-from libs.runtime.faults import FAULTS, MALFORMED
+from libs.runtime.field_errors import FAULTS, MALFORMED
 from libs.runtime.problems import status_of
 from services.portal.infrastructure import i18n
 from services.portal.infrastructure.sentences import OTHERWISE, SENTENCES, Said, sentence

@@ -15,7 +15,7 @@ from opentelemetry.propagate import inject
 
 from libs.messaging.broker_url import parse_management_url
 from libs.runtime.auth import DEFAULT_TENANT
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from services.portal.domain.user import User
 from services.portal.infrastructure.sentences import Said
 from services.settings import MarketSettings

@@ -20,8 +20,8 @@ from libs.kernel.secret_files import SecretFileError, take_from_files
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 from services.portal.application.create_user import create_user
 from services.portal.application.record_audit import record_audit
 from services.portal.application.rotate_signing_key import rotate_signing_key

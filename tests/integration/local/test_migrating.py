@@ -17,8 +17,8 @@ from deploy.passwords import Passwords
 from deploy.prepare import prepare_databases
 from deploy.services import SERVICES
 from libs.messaging.database_url import parse_database_url
-from libs.runtime.failure import StartFailure
 from libs.runtime.migrations import migrate
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.servers import server_folder
 from tests.integration.local.systems import private_only
 

@@ -16,9 +16,9 @@ from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.relay.relay import Relay
-from libs.runtime.broker import check_broker
+from libs.runtime.broker_check import check_broker
 from libs.runtime.certificates import servers_with_tls
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.own_rabbitmq import OwnRabbitMQ, own_rabbitmq
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.auth import asked_auth, kept_auth
 from deploy.docker import __main__ as container
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 
 def test_a_start_that_does_not_mention_auth_leaves_it_as_it_was(tmp_path: Path) -> None:

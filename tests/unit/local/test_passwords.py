@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from deploy.passwords import Passwords
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 
 def test_password_is_the_same_for_whoever_asks_later(tmp_path: Path) -> None:

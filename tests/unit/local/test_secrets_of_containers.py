@@ -10,7 +10,7 @@ from deploy.docker import volumes
 from deploy.installation import Installation
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, ServiceSpec, service_named
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 WATCHERS = ("prometheus", "grafana", "exporter")
 SERVERS = ("db", "rabbitmq", "pgbouncer")

@@ -23,15 +23,15 @@ ASSETS = "/docs/assets"
 FREE = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi"})
 """Paths that are answered without a place among the requests at work."""
 
-pages = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
 
-@pages.get("/health")
+@router.get("/health")
 async def health() -> Response:
     return JSONResponse({"status": "ok"})
 
 
-@pages.get("/ready")
+@router.get("/ready")
 async def ready(request: Request) -> Response:
     readiness: Readiness = request.app.state.readiness
     well, checks = await readiness.report()
@@ -52,13 +52,13 @@ async def ready(request: Request) -> Response:
     return JSONResponse(content, 200 if well else 503)
 
 
-@pages.get("/metrics")
+@router.get("/metrics")
 async def metrics(request: Request) -> Response:
     registry: CollectorRegistry = request.app.state.registry
     return Response(exposition(registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@pages.get("/docs")
+@router.get("/docs")
 async def docs(request: Request) -> HTMLResponse:
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
@@ -83,7 +83,7 @@ def _policy_of(page: str) -> str:
     )
 
 
-@pages.get("/asyncapi")
+@router.get("/asyncapi")
 async def asyncapi(request: Request) -> Response:
     """What the service publishes and consumes, as an AsyncAPI 3 document."""
     state = request.app.state
@@ -104,6 +104,6 @@ def install(app: FastAPI, participant: Participant, choreography: Choreography) 
     """Add the addresses above to `app`."""
     app.state.participant = participant
     app.state.choreography = choreography
-    add(app, pages)
+    add(app, router)
     assets = str(files("fastapi_offline") / "static")
     app.mount(ASSETS, StaticFiles(directory=assets), name="docs-assets")

@@ -9,8 +9,8 @@ from aiormq.exceptions import AMQPError
 from yarl import URL
 
 from libs.messaging.broker_url import connect_to_any, describe_broker_refusal
-from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
+from libs.runtime.start_failure import StartFailure
 
 CONNECT_SECONDS = 5.0
 

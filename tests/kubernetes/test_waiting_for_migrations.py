@@ -9,7 +9,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL
 from typer.testing import CliRunner
 
-from deploy.kubernetes import waiting
 from deploy.kubernetes.__main__ import app
 from deploy.kubernetes.manifests import entries
 from libs.runtime.migrations import configuration
@@ -26,12 +25,12 @@ def settings() -> DatabaseSettings:
 
 
 def test_an_empty_database_misses_everything_and_the_newest_nothing() -> None:
-    assert waiting.missing("orders", None)[0] == FIRST
-    assert waiting.missing("orders", HEAD) == []
+    assert waiting_for_migrations.missing("orders", None)[0] == FIRST
+    assert waiting_for_migrations.missing("orders", HEAD) == []
 
 
 def test_a_former_release_starts_on_the_schema_of_a_later_one() -> None:
-    assert waiting.missing("orders", "ffff_of_the_future") == []
+    assert waiting_for_migrations.missing("orders", "ffff_of_the_future") == []
 
 
 def test_each_reason_is_told_once_and_the_wait_ends_when_nothing_is_missing(
@@ -50,9 +49,9 @@ def test_each_reason_is_told_once_and_the_wait_ends_when_nothing_is_missing(
     async def revision(_: object) -> str | None:
         return answers.pop(0)()
 
-    monkeypatch.setattr(waiting, "revision_of", revision)
+    monkeypatch.setattr(waiting_for_migrations, "revision_of", revision)
     monkeypatch.setattr("signal.signal", lambda *_: None)
-    waiting.wait("orders", settings, pause=lambda: None)
+    waiting_for_migrations.wait("orders", settings, pause=lambda: None)
 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4, lines

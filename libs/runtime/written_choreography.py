@@ -9,7 +9,7 @@ from libs.messaging.saga.choreography import (
     read,
 )
 from libs.messaging.saga.participant import Participant
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 MEND = "write it with `python -m libs.messaging choreography`, or set CHOREOGRAPHY to where it is"
 

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from libs.kernel.secret_files import SecretFileError, secret_in
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 
 class FromFile(str):
