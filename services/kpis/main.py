@@ -8,7 +8,8 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import STATEMENT_SECONDS, create_engine
 from libs.runtime.readiness import Remembered
 from libs.runtime.replica import Replica
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.kpis.infrastructure.consumers import participant
 from services.kpis.infrastructure.http import router

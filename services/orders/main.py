@@ -11,7 +11,8 @@ import sys
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import check_database, create_engine
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.settings import read_settings
 from libs.runtime.start_failure import one_line_errors
 from libs.runtime.written_choreography import read_choreography

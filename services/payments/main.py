@@ -5,7 +5,8 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.attention import attention_count
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.payments.application.expire_payment_codes import expire_payment_codes
 from services.payments.infrastructure.consumers import participant

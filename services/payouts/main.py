@@ -4,7 +4,8 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.attention import attention_count
 from libs.runtime.database import create_engine
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.payouts.infrastructure.bank_worker import BankWorker
 from services.payouts.infrastructure.consumers import participant

@@ -18,7 +18,8 @@ from libs.messaging.saga.choreography import Choreography
 from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
 from libs.runtime.replica import Replica
-from libs.runtime.service import RESEAL, Service, main
+from libs.runtime.server import RESEAL, main
+from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.portal.infrastructure import assets, backups, http, http_sessions, keeping, sessions
 from services.portal.infrastructure.back_office import back_office

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL
 from typer.testing import CliRunner
 
+from deploy.kubernetes import waiting_for_migrations
 from deploy.kubernetes.__main__ import app
 from deploy.kubernetes.manifests import entries
 from libs.runtime.migrations import configuration

@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.application import create_app
 from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server, configuration
-from libs.runtime.service import create_app
 from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.domain.user import User

@@ -51,7 +51,8 @@ from libs.runtime.idempotency import (
 from libs.runtime.pagination import PageDep
 from libs.runtime.routes import api_router
 from libs.runtime.schemas import Body, Cents, Out
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.settings import ServiceSettings
 from services.events import MarketEvent
 from services.settings import NAME

@@ -15,7 +15,7 @@ from deploy.local.state import ROOT
 from deploy.passwords import Passwords
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.relay.settings import RelaySettings
-from libs.runtime.service import RESERVED_CONNECTIONS
+from libs.runtime.application import RESERVED_CONNECTIONS
 from tests.unit.local.test_env_example import settings_type
 
 OF_A_RELAY = RelaySettings().claimers + 1 + 2
