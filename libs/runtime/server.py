@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import logging
 import resource
 import signal
@@ -30,6 +31,10 @@ from libs.runtime.telemetry import start_recording
 S = TypeVar("S", bound=ServiceSettings)
 
 RESEAL = "re-seal"
+GC_ALLOCATIONS = 20_000
+"""Allocations between two runs of the cycle collector. A request or a batch makes hundreds of
+objects and hardly a cycle, so Python's default of 700 would start several runs in each.
+"""
 KEEP_ALIVE_SECONDS = 75
 """Idle connections are kept longer than proxies keep theirs (nginx and many balancers 60 seconds).
 So the proxy ends a connection first, and no request arrives on a connection that is just being
@@ -45,6 +50,7 @@ def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
     """Run the service until SIGTERM or Ctrl-C; with the word `re-seal` seal anew what earlier data
     keys have sealed, and end. An error at start is one line and exit code 2.
     """
+    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
     with one_line_errors():
         if words := [word for word in sys.argv[1:] if word != RESEAL]:
             raise StartFailure(f"{words[0]!r} is not known: leave it out, or write {RESEAL}")
