@@ -10,8 +10,8 @@ from rich.console import Console
 
 from deploy.cluster import system
 from deploy.cluster.plan import BROKERS, MACHINES, REPLICAS
-from deploy.local.processes import Children, StartFailed, StillRunning
 from deploy.local.state import FOLDER, NotUp, exclusive
+from deploy.servers.processes import Children, StartFailed, StillRunning
 from deploy.services import SERVICES
 from libs.runtime.start_failure import StartFailure
 

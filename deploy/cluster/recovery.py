@@ -15,8 +15,8 @@ from deploy.cluster.system import Cluster
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
 from deploy.local.backups import settled
 from deploy.local.lost import take_up_lost
-from deploy.local.processes import StartFailed
 from deploy.local.verify import databases
+from deploy.servers.processes import StartFailed
 from libs.messaging.saga.choreography import read
 
 

@@ -18,8 +18,8 @@ from deploy.backup.failure import BackupFailed
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from deploy.local import lifecycle
 from deploy.local.lifecycle import System, shown
-from deploy.local.processes import StartFailed, StillRunning
 from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
+from deploy.servers.processes import StartFailed, StillRunning
 from deploy.services import SERVICES, service_named
 from libs.runtime.start_failure import StartFailure, one_line_errors
 

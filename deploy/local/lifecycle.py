@@ -11,8 +11,6 @@ from deploy.installation import Installation
 from deploy.local import containers
 from deploy.local import logs as log_files
 from deploy.local.engine import Choice, Runtime, choose_runtime, wished_runtime
-from deploy.local.postgres import data_folder
-from deploy.local.processes import StartFailed, StillRunning, recorded, stop_recorded
 from deploy.local.state import (
     CONTAINER_PASSWORDS,
     DEMO,
@@ -24,6 +22,8 @@ from deploy.local.state import (
     load_state,
     make,
 )
+from deploy.servers.postgres import data_folder
+from deploy.servers.processes import StartFailed, StillRunning, recorded, stop_recorded
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import finish, place_of, switch
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime
-from deploy.local.ports import Ports
-from deploy.local.postgres import data_folder, start_postgres
-from deploy.local.processes import Children, StartFailed, StillRunning
-from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import ROOT, State
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.secret_settings import SECRETS, with_files, write_secrets
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import data_folder, start_postgres
+from deploy.servers.processes import Children, StartFailed, StillRunning
+from deploy.servers.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import ChoreographyError
 from libs.messaging.topology import TopologyError

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 
 from deploy.cluster.databases import Replication
-from deploy.local.processes import StartFailed
 from deploy.local.verify import show_report
+from deploy.servers.processes import StartFailed
 from tests.chaos import cluster_run
 from tests.chaos.run import Result, run
 

@@ -17,8 +17,8 @@ from deploy.cluster.system import NETWORK_IS_PRIVATE, check_programs
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
 from deploy.local.invariants import ARRIVED, check
 from deploy.local.market import Market
-from deploy.local.processes import StartFailed
 from deploy.local.verify import databases
+from deploy.servers.processes import StartFailed
 from libs.messaging.saga.choreography import read
 from tests.chaos.cluster_parts import Act, ClusterParts, Part, running_cluster
 from tests.fixtures.polling import eventually

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.engine import Runtime, choose_runtime
-from deploy.local.processes import Birth, Record, recorded
 from deploy.local.state import ROOT
+from deploy.servers.processes import Birth, Record, recorded
 
 private_only = pytest.mark.skipif(
     choose_runtime().runtime is not Runtime.LOCAL or "TEST_POSTGRES_URL" in os.environ,

@@ -23,11 +23,11 @@ from deploy.backup.cluster import Server
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import Place, merge_ledgers, put_back, switch
 from deploy.backup.sets import NAME, BackupSet, Folder, path_of
-from deploy.local.ports import Ports
-from deploy.local.postgres import start_postgres
-from deploy.local.processes import Children
 from deploy.local.state import ROOT
 from deploy.passwords import Passwords
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import start_postgres
+from deploy.servers.processes import Children
 from tests.fixtures.servers import server_folder
 from tests.integration.local.systems import private_only
 

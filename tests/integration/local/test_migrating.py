@@ -10,11 +10,11 @@ from typer.testing import CliRunner, Result
 
 from deploy.installation import SUPERUSER, Installation
 from deploy.local.migrating import app
-from deploy.local.ports import Ports
-from deploy.local.postgres import start_postgres
-from deploy.local.processes import Children
 from deploy.passwords import Passwords
 from deploy.prepare import prepare_databases
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import start_postgres
+from deploy.servers.processes import Children
 from deploy.services import SERVICES
 from libs.messaging.database_url import parse_database_url
 from libs.runtime.migrations import migrate

@@ -16,9 +16,9 @@ from deploy.backup.failure import BackupFailed
 from deploy.backup.files import serving
 from deploy.backup.restoring import Place, put_back
 from deploy.backup.sets import Folder
-from deploy.local.ports import Ports
-from deploy.local.postgres import server_user, start_postgres
-from deploy.local.processes import Children
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import server_user, start_postgres
+from deploy.servers.processes import Children
 from tests.fixtures.servers import server_folder
 from tests.integration.local.systems import private_only
 

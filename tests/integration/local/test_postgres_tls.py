@@ -15,9 +15,9 @@ from cryptography import x509
 
 from deploy import certificates
 from deploy.certificates import Authority
-from deploy.local.ports import Ports
-from deploy.local.postgres import start_postgres
-from deploy.local.processes import Children, StartFailed
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import start_postgres
+from deploy.servers.processes import Children, StartFailed
 from libs.messaging.database import connect, describe_refusal
 from libs.messaging.database_url import parse_database_url
 from tests.fixtures.polling import eventually

@@ -15,8 +15,8 @@ from deploy.backup.restoring import MARK, finish, place_of, put_back
 from deploy.backup.sets import Folder
 from deploy.installation import ADMINISTRATOR, BACKUP, SUPERUSER, Installation
 from deploy.local import private
-from deploy.local.processes import Children
 from deploy.local.state import State
+from deploy.servers.processes import Children
 from libs.kernel.ids import time_of, uuid7
 from tests.integration.local.systems import own_place, private_only
 

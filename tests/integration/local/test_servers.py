@@ -7,7 +7,7 @@ import pytest
 from aio_pika import connect
 from aiormq.exceptions import AMQPConnectionError
 
-from deploy.local.processes import recorded
+from deploy.servers.processes import recorded
 from tests.fixtures.own_rabbitmq import own_rabbitmq
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer

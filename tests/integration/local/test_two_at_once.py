@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.processes import recorded
 from deploy.local.state import State, load_state
+from deploy.servers.processes import recorded
 from tests.integration.local.systems import command, own_place, private_only, run
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400), private_only]

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.certificates import Authority, ends
-from deploy.local.rabbitmq import CERTIFICATE, renew_certificate
+from deploy.servers.rabbitmq import CERTIFICATE, renew_certificate
 from libs.messaging import topology
 from libs.messaging.__main__ import main
 from libs.messaging.inbox.inbox import InboxWindow

@@ -6,9 +6,9 @@ import pytest
 
 from deploy.cluster import network, system
 from deploy.cluster.plan import MACHINES, REPLICAS
-from deploy.local.ports import Ports
-from deploy.local.processes import StartFailed
 from deploy.local.state import NotUp
+from deploy.servers.ports import Ports
+from deploy.servers.processes import StartFailed
 
 
 def test_everything_to_install_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
 from deploy.installation import Installation
-from deploy.local.postgres import SETTINGS
 from deploy.local.state import ROOT
 from deploy.passwords import Passwords
+from deploy.servers.postgres import SETTINGS
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.relay.settings import RelaySettings
 from libs.runtime.application import RESERVED_CONNECTIONS

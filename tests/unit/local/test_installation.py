@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import postgres
 from deploy.local.engine import Runtime
 from deploy.local.state import State
+from deploy.servers import postgres
 from libs.messaging.database_url import parse_database_url
 
 SERVICES = {"portal": 8086}

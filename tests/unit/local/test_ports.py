@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import Ports
-from deploy.local.processes import StartFailed
+from deploy.servers.ports import Ports
+from deploy.servers.processes import StartFailed
 
 
 def test_default_port_is_used_when_nobody_has_it() -> None:
@@ -43,7 +43,7 @@ def test_port_that_was_picked_is_held_until_its_server_can_have_it() -> None:
 
 
 def picked_by_another_process(default: int) -> int:
-    code = f"from deploy.local.ports import Ports; print(Ports().pick({default}))"
+    code = f"from deploy.servers.ports import Ports; print(Ports().pick({default}))"
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
 
 

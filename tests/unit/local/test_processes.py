@@ -13,9 +13,9 @@ from typing import Any
 import psutil
 import pytest
 
-from deploy.local import processes
 from deploy.local.private import wait_for_process
-from deploy.local.processes import (
+from deploy.servers import processes
+from deploy.servers.processes import (
     Birth,
     Children,
     StartFailed,
@@ -243,7 +243,7 @@ def test_start_that_takes_too_long_is_given_up(children: Children) -> None:
 
 def test_tied_processes_end_when_their_starter_is_killed(tmp_path: Path) -> None:
     code = (
-        "import os, pathlib, sys, time; from deploy.local.processes import Children;"
+        "import os, pathlib, sys, time; from deploy.servers.processes import Children;"
         "Children(pathlib.Path(sys.argv[1]), tied=True)"
         ".start('server', ['sleep', '60'], rank=0, env=dict(os.environ));"
         "print('started', flush=True); time.sleep(60)"

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.certificates import LOOPBACK, Authority, write_secret
-from deploy.local.packages import install_without_starting
-from deploy.local.ports import Ports
-from deploy.local.processes import Children, StartFailed
 from deploy.rabbitmq.tls import tls_settings
+from deploy.servers.packages import install_without_starting
+from deploy.servers.ports import Ports
+from deploy.servers.processes import Children, StartFailed
 
 # Debian's wrapper on PATH demands the system's user and folders; this is the program itself.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

@@ -17,8 +17,8 @@ import subprocess
 from pathlib import Path
 
 from deploy.certificates import LOOPBACK, Authority, write_secret
-from deploy.local.held_names import holding
-from deploy.local.processes import Children, StartFailed, recorded
+from deploy.servers.held_names import holding
+from deploy.servers.processes import Children, StartFailed, recorded
 
 USER = "mercado-veiculo"
 SHARED = Path("/var/lib/mercado-veiculo")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.held_names import holding
-from deploy.local.processes import StartFailed
+from deploy.servers.held_names import holding
+from deploy.servers.processes import StartFailed
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 SYSTEMD = Path("/run/systemd/system")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from deploy.local.held_names import hold
-from deploy.local.processes import StartFailed
+from deploy.servers.held_names import hold
+from deploy.servers.processes import StartFailed
 
 # Below the range from which the kernel numbers outgoing connections, so that no client takes a port
 # in the seconds until the server binds it.
