@@ -20,7 +20,7 @@ from aio_pika.abc import (
 )
 
 from deploy.backup.failure import BackupFailed
-from deploy.local.snapshot import Connections, connected
+from deploy.checker.snapshot import Connections, connected
 from libs.kernel.ids import time_of
 from libs.messaging.dead_letters import replay
 from libs.messaging.dead_letters.copies import HEADER_QUEUE

@@ -109,7 +109,7 @@ def serve(context: typer.Context, name: str) -> None:
 @app.command()
 def checker() -> None:
     """Check the invariants from time to time, and when operators ask for it in the portal."""
-    from deploy.local.checker import run
+    from deploy.checker.periodic import run
 
     run(_own())
 

@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 
 from deploy.backup.failure import BackupFailed
-from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, ROOT, Installation
 from deploy.local import lifecycle
 from deploy.local.lifecycle import System, shown
-from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
+from deploy.local.state import DEMO, FOLDER, NotUp, exclusive
 from deploy.servers.processes import StartFailed, StillRunning
 from deploy.services import SERVICES, service_named
 from libs.runtime.start_failure import StartFailure, one_line_errors
@@ -121,7 +121,7 @@ def verify(
     grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
 ) -> None:
     """Check every invariant over all databases and queues; the result also stands in the portal."""
-    from deploy.local import verify as checker  # seconds of imports, of use here only
+    from deploy.checker import verify as checker  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
     system = _shown()
@@ -279,7 +279,7 @@ def topology(context: typer.Context) -> None:
 
 
 def _replay_to(installation: Installation, service: str) -> None:
-    from deploy.local.missed_events import replay_missed  # of use to this command only
+    from deploy.checker.missed_events import replay_missed  # of use to this command only
     from libs.messaging.dead_letters.replay_service import ReplayError
 
     try:
@@ -373,7 +373,7 @@ def _open_market(system: System) -> None:
     """Put a catalogue and people to sign in there, where there are none yet."""
     import httpx
 
-    from deploy.local.commands import CommandRefused
+    from deploy.commands import CommandRefused
     from deploy.local.people import open_market
 
     try:

@@ -10,13 +10,13 @@ import httpx
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
+from deploy.checker.verify import databases, record, show_report
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
-from deploy.local.invariants import check
 from deploy.local.market import Market, NotReached
-from deploy.local.report import Report
 from deploy.local.scenarios import SCENARIOS, Scenario
 from deploy.local.timeline import draw, events_of
-from deploy.local.verify import databases, record, show_report
 from libs.messaging.saga.choreography import Choreography, read
 
 CODE_LIFETIME_SECONDS = 6

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 from deploy.auth import asked_auth, asked_tls, kept_auth
-from deploy.installation import Installation
+from deploy.installation import ROOT, Installation
 from deploy.local import containers
 from deploy.local import logs as log_files
 from deploy.local.engine import Choice, Runtime, choose_runtime, wished_runtime
@@ -15,7 +15,6 @@ from deploy.local.state import (
     CONTAINER_PASSWORDS,
     DEMO,
     FOLDER,
-    ROOT,
     NotUp,
     State,
     forget_state,

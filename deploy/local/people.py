@@ -6,9 +6,9 @@ from uuid import UUID
 
 import httpx
 
+from deploy.commands import CommandRefused, command
 from deploy.installation import Installation
 from deploy.local.catalogue import fill
-from deploy.local.commands import CommandRefused, command
 from deploy.local.market import Market
 
 CREDIT_CENTS = 250_000_00

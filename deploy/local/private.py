@@ -14,9 +14,9 @@ import httpx
 from deploy.auth import asked_auth, asked_tls, kept, kept_auth
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import finish, place_of, switch
-from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.installation import ADMINISTRATOR, ROOT, SUPERUSER, Installation
 from deploy.local.engine import Runtime
-from deploy.local.state import ROOT, State
+from deploy.local.state import State
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.secret_settings import SECRETS, with_files, write_secrets
 from deploy.servers.ports import Ports
@@ -205,7 +205,7 @@ def start_checker(folder: Path) -> None:
     """Start the checker once, after the folder's state is stored."""
     children = Children(folder, tied=False)
     if not children.runs(CHECKER):
-        command = [sys.executable, "-m", "deploy.local.checker", str(folder)]
+        command = [sys.executable, "-m", "deploy.checker.periodic", str(folder)]
         children.start(CHECKER, command, rank=3, env=os.environ, cwd=ROOT)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from deploy.local import verify
+from deploy.checker import verify
 from deploy.local.catalogue import fill
 from deploy.local.market import Market
 from tests.browser.conftest import Person

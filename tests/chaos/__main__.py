@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.checker.verify import show_report
 from deploy.cluster.databases import Replication
-from deploy.local.verify import show_report
 from deploy.servers.processes import StartFailed
 from tests.chaos import cluster_run
 from tests.chaos.run import Result, run

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED
-from deploy.local.rules import RULES
+from deploy.checker.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED
+from deploy.checker.rules import RULES
 from libs.kernel.events import Direction
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.inbox.reactions import Step

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 
-from deploy.local.snapshot import RECORDS
+from deploy.checker.snapshot import RECORDS
 from deploy.services import ServiceSpec
 from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.participant import Participant
@@ -55,7 +55,7 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
     if takes_steps(name) and name not in RECORDS:
         yield (
             f"./taskw verify looks at nothing of {name}: add its records to RECORDS in"
-            " deploy/local/snapshot.py, and a rule to deploy/local/rules.py"
+            " deploy/checker/snapshot.py, and a rule to deploy/checker/rules.py"
         )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from deploy.local.commands import command
+from deploy.commands import command
 from deploy.local.market import Market
 from deploy.local.people import ADMIN
 from tests.e2e.replicas.system import Replicated

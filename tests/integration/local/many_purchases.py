@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import asyncpg
 from rich.console import Console
 
-from deploy.local.invariants import check
-from deploy.local.verify import show_report
+from deploy.checker.invariants import check
+from deploy.checker.verify import show_report
 from libs.messaging.saga.choreography import DescribedParticipant
 from tests.fixtures.servers import running_servers
 from tests.integration.local.purchases import PRICE, PURCHASES, Purchase

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from deploy.local.invariants import check
-from deploy.local.report import Report
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
 from tests.integration.local.spoilt import IDS, PARTICIPANTS, Spoilt
 
 CREDIT = "credit adds up for every customer"

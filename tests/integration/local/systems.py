@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.installation import ROOT
 from deploy.local.engine import Runtime, choose_runtime
-from deploy.local.state import ROOT
 from deploy.servers.processes import Birth, Record, recorded
 
 private_only = pytest.mark.skipif(

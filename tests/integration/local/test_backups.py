@@ -23,7 +23,7 @@ from deploy.backup.cluster import Server
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import Place, merge_ledgers, put_back, switch
 from deploy.backup.sets import NAME, BackupSet, Folder, path_of
-from deploy.local.state import ROOT
+from deploy.installation import ROOT
 from deploy.passwords import Passwords
 from deploy.servers.ports import Ports
 from deploy.servers.postgres import start_postgres

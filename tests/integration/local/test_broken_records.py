@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.local.invariants import ARRIVED
+from deploy.checker.invariants import ARRIVED
 from tests.integration.local.purchases import PRICE, identifier
 from tests.integration.local.rules import (
     AT_REST,

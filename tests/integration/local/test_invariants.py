@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from deploy.local.invariants import ARRIVED, check
+from deploy.checker.invariants import ARRIVED, check
 from tests.integration.local.purchases import PRICE, PURCHASES, identifier
 from tests.integration.local.rules import (
     AT_REST,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.local.invariants import check
+from deploy.checker.invariants import check
 from tests.integration.local.purchases import identifier
 from tests.integration.local.rules import AT_REST, broken
 from tests.integration.local.spoilt import PARTICIPANTS, Spoilt

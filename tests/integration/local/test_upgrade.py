@@ -9,9 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from deploy.installation import CHOREOGRAPHY
+from deploy.installation import CHOREOGRAPHY, ROOT
 from deploy.local.market import Market
-from deploy.local.state import ROOT
 from libs.messaging.saga.choreography import read
 from libs.messaging.topology import topology_of
 from tests.fixtures.buying import PRICE, complete

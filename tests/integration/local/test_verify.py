@@ -11,9 +11,9 @@ import aio_pika
 import asyncpg
 import pytest
 
-from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED, check
-from deploy.local.report import LISTED, Report
-from deploy.local.snapshot import connected
+from deploy.checker.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED, check
+from deploy.checker.report import LISTED, Report
+from deploy.checker.snapshot import connected
 from libs.messaging.dead_letters.copies import HEADER_ERROR
 from libs.messaging.topology import apply, apply_policies, topology_of
 from tests.fixtures.polling import eventually

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
-from deploy.local.invariants import ARRIVED, check
-from deploy.local.report import Report
-from deploy.local.rules import CREDIT, VEHICLE
+from deploy.checker.invariants import ARRIVED, check
+from deploy.checker.report import Report
+from deploy.checker.rules import CREDIT, VEHICLE
 from tests.fixtures.servers import PostgresServer
 from tests.integration.local.purchases import PRICE
 from tests.integration.local.spoilt import (

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deploy.local.checker import Asked, watch
+from deploy.checker.periodic import Asked, watch
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 NOBODY, SOMEBODY = Asked(AT, frozenset()), Asked(AT, frozenset({"default"}))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.state import CONTAINER_PASSWORDS, ROOT
+from deploy.installation import ROOT
+from deploy.local.state import CONTAINER_PASSWORDS
 
 DOCKER = """#!/bin/sh
 here=${0%/*}

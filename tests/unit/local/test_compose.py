@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deploy.docker.volumes import HANDED, OWN, RABBITMQ_SETTINGS, SECRETS
-from deploy.local.state import ROOT
+from deploy.installation import ROOT
 from deploy.services import SERVICES
 from libs.messaging.inbox import subscriber
 from libs.messaging.outbox import wakeup

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
 
-from deploy.installation import Installation
-from deploy.local.state import ROOT
+from deploy.installation import ROOT, Installation
 from deploy.passwords import Passwords
 from deploy.servers.postgres import SETTINGS
 from deploy.services import SERVICES, ServiceSpec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.state import ROOT
+from deploy.installation import ROOT
 
 SCRIPTS = (ROOT / "deploy" / "local" / "setup.sh", ROOT / "Taskfile.yml")
 UV = Path(sys.executable).with_name("uv")

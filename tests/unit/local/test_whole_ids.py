@@ -6,11 +6,11 @@ from uuid import uuid4
 import pytest
 from rich.console import Console
 
+from deploy.checker.report import Invariant, Report
+from deploy.checker.verify import show_report
 from deploy.local import demo
 from deploy.local.market import Market, NotReached
-from deploy.local.report import Invariant, Report
 from deploy.local.scenarios import Scenario
-from deploy.local.verify import show_report
 
 FIRST, SECOND, THIRD = (str(uuid4()) for _ in range(3))
 

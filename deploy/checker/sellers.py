@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from deploy.local.snapshot import Purchase, Row
+from deploy.checker.snapshot import Purchase, Row
 
 ENDS = {"PAID": 1, "FAILED": 0}
 """How often the bank has paid. Any other status is on its way, and must not be one at rest."""

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from deploy.checker.snapshot import Connections, Purchase, at_one_moment, connected, purchases
+from deploy.checker.verify import databases
+from deploy.commands import command
 from deploy.installation import CHOREOGRAPHY, Installation
-from deploy.local.commands import command
-from deploy.local.snapshot import Connections, Purchase, at_one_moment, connected, purchases
-from deploy.local.verify import databases
 from libs.messaging.dead_letters.dead_letters import DeadLetters
 from libs.messaging.saga.choreography import read
 

@@ -1,4 +1,4 @@
-"""python -m deploy.local.checker FOLDER: checks the invariants at intervals, and when somebody
+"""python -m deploy.checker.periodic FOLDER: checks the invariants at intervals, and when somebody
 requests it in the portal, which shows the results.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import asyncpg
 
+from deploy.checker.invariants import check
+from deploy.checker.verify import UNREACHABLE, databases, record
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
-from deploy.local.invariants import check
 from deploy.local.state import load_state
-from deploy.local.verify import UNREACHABLE, databases, record
 from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 

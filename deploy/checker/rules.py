@@ -6,8 +6,8 @@ Each returns one sentence for each violation.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from deploy.local.sellers import sellers_are_paid
-from deploy.local.snapshot import Purchase, Row
+from deploy.checker.sellers import sellers_are_paid
+from deploy.checker.snapshot import Purchase, Row
 
 Rule: TypeAlias = Callable[[Purchase], Iterator[str]]
 

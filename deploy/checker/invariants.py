@@ -9,13 +9,13 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from uuid import UUID
 
-from deploy.local.books import customers_that_do_not_add_up, vehicles_that_do_not_add_up
-from deploy.local.deliveries import KNOWN_FOR, Deliveries, read_deliveries
-from deploy.local.queues import Queues, read_queues
-from deploy.local.report import Found, Invariant, Report
-from deploy.local.rules import CREDIT, RULES, VEHICLE, charge_unanswered, refund_failed
-from deploy.local.sellers import payout_failed, payout_unanswered
-from deploy.local.snapshot import Connections, Purchase, at_one_moment, connected, purchases
+from deploy.checker.books import customers_that_do_not_add_up, vehicles_that_do_not_add_up
+from deploy.checker.deliveries import KNOWN_FOR, Deliveries, read_deliveries
+from deploy.checker.queues import Queues, read_queues
+from deploy.checker.report import Found, Invariant, Report
+from deploy.checker.rules import CREDIT, RULES, VEHICLE, charge_unanswered, refund_failed
+from deploy.checker.sellers import payout_failed, payout_unanswered
+from deploy.checker.snapshot import Connections, Purchase, at_one_moment, connected, purchases
 from libs.messaging.saga.choreography import DescribedParticipant
 
 PUBLISHED = "every event was published"

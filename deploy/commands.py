@@ -5,8 +5,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from deploy.installation import Installation
-from deploy.local.state import ROOT
+from deploy.installation import ROOT, Installation
 from deploy.services import service_named
 
 

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
-from deploy.local.report import LISTED, Found
-from deploy.local.snapshot import Connections, Row
+from deploy.checker.report import LISTED, Found
+from deploy.checker.snapshot import Connections, Row
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
 

@@ -8,10 +8,10 @@ import asyncpg
 from aio_pika.exceptions import AMQPError
 from rich.console import Console
 
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
+from deploy.commands import CommandRefused, command
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
-from deploy.local.commands import CommandRefused, command
-from deploy.local.invariants import check
-from deploy.local.report import Report
 from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT

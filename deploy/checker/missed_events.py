@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import asyncpg
 from aio_pika.exceptions import AMQPError
 
+from deploy.checker.snapshot import connected
+from deploy.checker.verify import databases
 from deploy.installation import CHOREOGRAPHY, Installation
-from deploy.local.snapshot import connected
-from deploy.local.verify import databases
 from libs.messaging.dead_letters.replay_service import ReplayError, replay_to_service
 from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.saga.choreography import read
