@@ -84,7 +84,7 @@ def demo(
     """Run seven purchases through the HTTP entrypoints of a system of its own, and show what
     happened in each.
     """
-    from deploy.local import demo as purchases  # seconds of imports, of use here only
+    from deploy.demo import demo as purchases  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
     well = False
@@ -374,7 +374,7 @@ def _open_market(system: System) -> None:
     import httpx
 
     from deploy.commands import CommandRefused
-    from deploy.local.people import open_market
+    from deploy.demo.people import open_market
 
     try:
         asyncio.run(open_market(system.installation))
@@ -399,7 +399,7 @@ def _print_addresses(system: System) -> None:
 
 def _print_sign_ins(system: System) -> None:
     """The portal comes last: it is where to go on."""
-    from deploy.local.people import PEOPLE
+    from deploy.demo.people import PEOPLE
 
     installation = system.installation
     print(f"\n{'portal':12}{system.state.service_url('portal')}   sign in as")

@@ -20,9 +20,9 @@ import httpx
 import uvloop
 from rich.console import Console
 
+from deploy.demo.market import Market
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local import private
-from deploy.local.market import Market
 from deploy.local.state import FOLDER, NotUp, State, exclusive, make
 from deploy.servers.postgres import data_folder
 from deploy.servers.processes import StartFailed, recorded, stop_recorded

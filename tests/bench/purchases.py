@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from deploy.local.market import Market, idempotency_key
+from deploy.demo.market import Market, idempotency_key
 from deploy.servers.processes import recorded
 
 PRICE = 1_000

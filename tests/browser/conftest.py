@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from deploy.services import service_named
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 from validate_docbr import CPF
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from services.portal.infrastructure import i18n, wording
 from tests.browser.chromium import fits
 from tests.browser.conftest import Person

@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from deploy.checker import periodic
-from deploy.local.market import Market, random_plate
+from deploy.demo.market import Market, random_plate
 from services.portal.infrastructure.i18n import LANGUAGES, translations
 from tests.browser.chromium import fits
 from tests.browser.conftest import Person

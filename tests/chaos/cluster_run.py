@@ -19,8 +19,8 @@ from deploy.checker.verify import databases
 from deploy.cluster.databases import Replication
 from deploy.cluster.recovery import recover
 from deploy.cluster.system import NETWORK_IS_PRIVATE, Cluster
+from deploy.demo.market import FINAL_STATES, Market
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
-from deploy.local.market import FINAL_STATES, Market
 from libs.messaging.saga.choreography import read
 from tests.chaos.buyers import Buyers
 from tests.chaos.cluster_parts import (

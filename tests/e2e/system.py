@@ -15,9 +15,9 @@ from typing import Protocol, TypeVar
 
 import psutil
 
+from deploy.demo.market import Market
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime, choose_runtime
-from deploy.local.market import Market
 from deploy.local.private import secrets_folder, start_service, wait_for_service
 from deploy.local.state import State
 from deploy.prepare import prepare_broker, prepare_databases

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from deploy.certificates import write_secret
-from deploy.local.demo import play
+from deploy.demo.demo import play
 from deploy.postgres import pgbouncer
 from deploy.servers.ports import Ports, can_bind
 from deploy.services import ServiceSpec

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from deploy.rotation import ROTATIONS
 from deploy.services import SERVICES
 from tests.fixtures.buying import buy_during

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from deploy.local.timeline import events_of
+from deploy.demo.timeline import events_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated
 from tests.integration.local.spoilt import database

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.catalogue import CATALOGUE
+from deploy.demo.catalogue import CATALOGUE
 from deploy.local.state import State, load_state
 from deploy.servers.processes import recorded
 from tests.integration.local.systems import command, kill, own_place, private_only, records, run

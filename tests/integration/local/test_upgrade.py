@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from deploy.demo.market import Market
 from deploy.installation import CHOREOGRAPHY, ROOT
-from deploy.local.market import Market
 from libs.messaging.saga.choreography import read
 from libs.messaging.topology import topology_of
 from tests.fixtures.buying import PRICE, complete

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 
 
 @pytest.fixture

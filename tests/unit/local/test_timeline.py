@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from deploy.local.timeline import Happened, draw
+from deploy.demo.timeline import Happened, draw
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from deploy.checker.report import Invariant, Report
 from deploy.checker.verify import show_report
-from deploy.local import demo
-from deploy.local.market import Market, NotReached
-from deploy.local.scenarios import Scenario
+from deploy.demo import demo
+from deploy.demo.market import Market, NotReached
+from deploy.demo.scenarios import Scenario
 
 FIRST, SECOND, THIRD = (str(uuid4()) for _ in range(3))
 

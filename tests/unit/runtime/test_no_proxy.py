@@ -12,7 +12,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from deploy.rabbitmq.provision import provision
 from libs.messaging.topology import Topology, check
 from libs.runtime.direct import open_directly

@@ -13,10 +13,10 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn
 from deploy.checker.invariants import check
 from deploy.checker.report import Report
 from deploy.checker.verify import databases, record, show_report
+from deploy.demo.market import Market, NotReached
+from deploy.demo.scenarios import SCENARIOS, Scenario
+from deploy.demo.timeline import draw, events_of
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
-from deploy.local.market import Market, NotReached
-from deploy.local.scenarios import SCENARIOS, Scenario
-from deploy.local.timeline import draw, events_of
 from libs.messaging.saga.choreography import Choreography, read
 
 CODE_LIFETIME_SECONDS = 6

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from deploy.local.market import Market, random_chassis_number
+from deploy.demo.market import Market, random_chassis_number
 
 
 @dataclass(frozen=True)

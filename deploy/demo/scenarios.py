@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from deploy.local.market import DECLINED, Market
+from deploy.demo.market import DECLINED, Market
 
 PRICE = 4_500_000
 

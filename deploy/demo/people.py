@@ -7,9 +7,9 @@ from uuid import UUID
 import httpx
 
 from deploy.commands import CommandRefused, command
+from deploy.demo.catalogue import fill
+from deploy.demo.market import Market
 from deploy.installation import Installation
-from deploy.local.catalogue import fill
-from deploy.local.market import Market
 
 CREDIT_CENTS = 250_000_00
 NOBODY = "nobody signs in with this e-mail"
