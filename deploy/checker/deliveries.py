@@ -15,8 +15,8 @@ from uuid import UUID
 
 from deploy.checker.report import LISTED, Found
 from deploy.checker.snapshot import Connections, Row
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 
 KNOWN_FOR = INBOX_WINDOW.past
 """Inboxes delete older messages, so older events prove nothing."""

@@ -10,8 +10,8 @@ from deploy.checker.snapshot import connected
 from deploy.checker.verify import databases
 from deploy.installation import CHOREOGRAPHY, Installation
 from libs.messaging.dead_letters.replay_service import ReplayError, replay_to_service
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.saga.choreography import read
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 
 
 async def replay_missed(

@@ -1,22 +1,19 @@
-"""python -m deploy.checker.periodic FOLDER: checks the invariants at intervals, and when somebody
-requests it in the portal, which shows the results.
+"""Checks the invariants at intervals, and when somebody requests it in the portal, which shows the
+results.
 """
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import asyncpg
 
 from deploy.checker.invariants import check
 from deploy.checker.verify import UNREACHABLE, databases, record
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
-from deploy.local.state import load_state
 from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 
@@ -93,8 +90,3 @@ def run(installation: Installation) -> None:
             pause=lambda: asyncio.sleep(LOOK_SECONDS),
         )
     )
-
-
-if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    run(load_state(place).installation(place))

@@ -9,8 +9,8 @@ from aio_pika.exceptions import ChannelNotFoundEntity
 
 from libs.messaging.dead_letters.dead_letters import DeadLetter, DeadLetters
 from libs.messaging.dead_letters.replay import connected
+from libs.messaging.names import dead_queue
 from libs.messaging.saga.choreography import DescribedParticipant
-from libs.messaging.topology import dead_queue
 from libs.messaging.view_queues import overflow_queue, view_queues
 
 

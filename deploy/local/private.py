@@ -205,7 +205,7 @@ def start_checker(folder: Path) -> None:
     """Start the checker once, after the folder's state is stored."""
     children = Children(folder, tied=False)
     if not children.runs(CHECKER):
-        command = [sys.executable, "-m", "deploy.checker.periodic", str(folder)]
+        command = [sys.executable, "-m", "deploy.local.checking", str(folder)]
         children.start(CHECKER, command, rank=3, env=os.environ, cwd=ROOT)
 
 

@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.relay import Relay, RelaySettings
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
 from libs.runtime.certificates import watching_certificates

@@ -30,13 +30,13 @@ from libs.messaging.database_url import (
     plain_dsn,
     url_from_parts,
 )
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.plain_text import (
     Tls,
     check_broker_is_private,
     check_database_is_private,
     is_loopback,
 )
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.runtime.secret_file_settings import SecretFiles
 from libs.runtime.start_failure import StartFailure
 

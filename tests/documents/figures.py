@@ -11,9 +11,9 @@ from pathlib import Path
 from deploy.checker.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED
 from deploy.checker.rules import RULES
 from libs.kernel.events import Direction
-from libs.messaging.inbox.inbox import INBOX_WINDOW
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography, ConsumedEvent, read
+from libs.messaging.saga.reactions import Step
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.messaging.topology import topology_of
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.documents.stories import STARTS, Story, stories

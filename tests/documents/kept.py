@@ -3,8 +3,8 @@
 import re
 from datetime import timedelta
 
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.relay.claims import Limits
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.runtime.idempotency import KEPT as ANSWERS_KEPT
 from libs.runtime.settings import ServiceSettings
 from services.portal.application.request_password_reset import LIFETIME as RESET_LIFETIME

@@ -11,8 +11,8 @@ import yaml  # type: ignore[import-untyped]
 
 from deploy.checker.snapshot import RECORDS
 from deploy.services import ServiceSpec
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import ServiceSettings
 from services.events import PurchaseEvent
 from services.portal.infrastructure import consumers as portal

@@ -12,8 +12,8 @@ from pydantic import ConfigDict
 from libs.kernel.clock import Clock, utc_now
 from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.portal.application.erase_user import erase_user
 from services.portal.application.note_event import note_event

@@ -8,8 +8,8 @@ so no two labels can meet.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography
+from libs.messaging.saga.reactions import Step
 from services.portal.infrastructure.i18n import marked
 
 NODE_WIDTH, NODE_HEIGHT = 150, 64

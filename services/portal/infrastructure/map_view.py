@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from libs.messaging.inbox.reactions import Step
+from libs.messaging.names import dead_queue
 from libs.messaging.saga.choreography import Choreography
-from libs.messaging.topology import dead_queue
+from libs.messaging.saga.reactions import Step
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_drawing import DrawnEdge, Edge, Node, draw, edges_of
 from services.portal.infrastructure.probes import Refusals

@@ -10,8 +10,8 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused
 
 from deploy.rabbitmq.provision import BrokerAccount, OperatorAccount, provision
+from libs.messaging.names import look_lock
 from libs.messaging.relay.bindings import BindingWatch
-from libs.messaging.topology import look_lock
 from tests.fixtures.servers import RabbitMQServer
 
 

@@ -12,10 +12,10 @@ from deploy.certificates import Authority, ends
 from deploy.servers.rabbitmq import CERTIFICATE, renew_certificate
 from libs.messaging import topology
 from libs.messaging.__main__ import main
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.runtime.broker_check import check_broker
 from libs.runtime.certificates import servers_with_tls
 from libs.runtime.start_failure import StartFailure

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from libs.messaging.database import Connection
-from libs.messaging.inbox.inbox import INBOX_WINDOW
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.messaging.schema.partitions import DAYS_AHEAD, maintain
 from libs.runtime.migrations import migrate
 from services.portal.infrastructure.keeping import MONTHS_AHEAD

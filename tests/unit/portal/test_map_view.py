@@ -1,7 +1,7 @@
 """The map shows what the broker counts on the edge it counts it for."""
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import read
+from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.infrastructure.broker import QueueState
 from services.portal.infrastructure.map_view import EdgeView, MapView, map_view

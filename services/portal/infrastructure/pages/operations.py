@@ -10,8 +10,8 @@ from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
+from libs.messaging.names import dead_queue
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.messaging.topology import dead_queue
 from libs.messaging.view_queues import overflow_queue
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from libs.messaging.database import Connection
 from libs.messaging.dead_letters.reissue import envelope_of, forgotten, reissued
-from libs.messaging.inbox.inbox import INBOX_WINDOW
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 
 _GIVEN_UP = "attempts > 0 AND due_at = 'infinity'"
 
