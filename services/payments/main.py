@@ -2,7 +2,7 @@
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.attention import attention_count
+from libs.calls.attention import attention_count
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
 from libs.runtime.peers import read_choreography

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.calls import Calls
+from libs.calls.worker import Calls
 from services.payments.application.call_gateway import call_gateway
 from services.payments.application.ports import Gateway
 from services.payments.application.record_charge import record_charge

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import Counter
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.calls import Calls
+from libs.calls.worker import Calls
 from services.payouts.application.call_bank import call_bank
 from services.payouts.application.ports import Bank
 from services.payouts.application.record_answer import record_answer

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from libs.runtime.calls import Calls
+from libs.calls.worker import Calls
 
 
 class Outside:
