@@ -10,7 +10,7 @@ from services.payments.application.record_charge import record_charge
 from services.payments.domain.gateway import Answer, Approved, GatewayPolicy
 from services.payments.infrastructure.settings import PaymentsSettings
 from tests.integration.payments.conftest import Payments
-from tests.integration.payments.test_gateway import silent_for
+from tests.integration.payments.test_calls import silent_for
 
 UNANSWERED = "payment.charge_unanswered.v1"
 CHARGED = {"outcome": "charged", "reference": "gw-7", "note": "the gateway's desk says so"}
