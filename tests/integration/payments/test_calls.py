@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from libs.kernel.ids import uuid7
 from libs.messaging.supervision import Supervisor
 from services.payments.domain.gateway import Approved, Declined
-from services.payments.infrastructure.gateway_worker import GatewayWorker
+from services.payments.infrastructure.gateway_worker import gateway_worker
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
 from services.payments.infrastructure.settings import PaymentsSettings
 from tests.fixtures.polling import eventually
@@ -119,7 +119,7 @@ async def test_lease_keeps_a_second_worker_away_while_the_first_asks(
     await payments.paid(order_id)
     transactions = payments.service.transactions
     workers = [
-        GatewayWorker(transactions, SandboxGateway(transactions.engine), settings.gateway_terms)
+        gateway_worker(transactions, SandboxGateway(transactions.engine), settings.gateway_terms)
         for _ in range(4)
     ]
     await asyncio.gather(*(worker.work() for worker in workers))
@@ -137,7 +137,9 @@ async def test_silent_gateway_does_not_hold_up_other_payments(
     patient = PaymentsSettings(
         _env_file=None, database_url=settings.database_url, role="api", gateway_patience_seconds=20
     )
-    worker = GatewayWorker(transactions, SandboxGateway(transactions.engine), patient.gateway_terms)
+    worker = gateway_worker(
+        transactions, SandboxGateway(transactions.engine), patient.gateway_terms
+    )
     started = time.monotonic()
     await worker.work()
     await payments.paid(good)

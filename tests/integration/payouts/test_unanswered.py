@@ -7,7 +7,7 @@ import httpx
 from prometheus_client import REGISTRY
 
 from services.payouts.application.record_answer import record_answer
-from services.payouts.domain.bank import Answer, Paid, RetryPolicy
+from services.payouts.domain.bank import Answer, BankPolicy, Paid
 from services.payouts.infrastructure.settings import PayoutsSettings
 from tests.integration.payouts.conftest import SILENT, Payouts
 
@@ -36,7 +36,7 @@ async def in_need(payouts: Payouts) -> list[str]:
 
 async def answers_late(payouts: Payouts, order_id: UUID, answer: Answer) -> None:
     """A worker that had stood still for longer than its lease records what it was told."""
-    policy: RetryPolicy = PayoutsSettings.model_construct().bank_terms.policy
+    policy: BankPolicy = PayoutsSettings.model_construct().bank_terms.policy
     payout_id = (await payouts.record(order_id))["payout_id"]
     await payouts.service.transactions.run(
         lambda uow: record_answer(

@@ -7,10 +7,10 @@ import httpx
 from prometheus_client import REGISTRY
 
 from services.payments.application.record_charge import record_charge
-from services.payments.domain.gateway import Answer, Approved, RetryPolicy
+from services.payments.domain.gateway import Answer, Approved, GatewayPolicy
 from services.payments.infrastructure.settings import PaymentsSettings
 from tests.integration.payments.conftest import Payments
-from tests.integration.payments.test_gateway import silent_for
+from tests.integration.payments.test_calls import silent_for
 
 UNANSWERED = "payment.charge_unanswered.v1"
 CHARGED = {"outcome": "charged", "reference": "gw-7", "note": "the gateway's desk says so"}
@@ -45,7 +45,7 @@ async def in_need(payments: Payments) -> list[str]:
 
 async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> None:
     """A worker that had stood still for longer than its lease records what it was told."""
-    policy: RetryPolicy = PaymentsSettings.model_construct().gateway_terms.policy
+    policy: GatewayPolicy = PaymentsSettings.model_construct().gateway_terms.policy
     await payments.service.transactions.run(
         lambda uow: record_charge(
             uow, order_id=order_id, answer=answer, claim=UUID(int=1), policy=policy

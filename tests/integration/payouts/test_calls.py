@@ -13,7 +13,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.supervision import Supervisor
 from libs.runtime.database import create_engine
 from services.payouts.domain.bank import Paid, Refused
-from services.payouts.infrastructure.bank_worker import BankWorker
+from services.payouts.infrastructure.bank_worker import bank_worker
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 from services.payouts.infrastructure.sandbox_bank import SandboxBank
 from services.payouts.infrastructure.settings import PayoutsSettings
@@ -118,7 +118,7 @@ async def test_bank_is_called_with_no_transaction_open(
             return Paid(key)
 
     order_id = await payouts.closed()
-    await BankWorker(transactions, Watching(), settings.bank_terms).work()
+    await bank_worker(transactions, Watching(), settings.bank_terms).work()
     await engine.dispose()
     assert held == [0]
     assert await payouts.status(order_id) == "PAID"
@@ -132,7 +132,7 @@ async def test_bank_that_breaks_off_has_not_answered(
             raise ConnectionResetError(key)
 
     order_id = await payouts.closed()
-    await BankWorker(payouts.service.transactions, Broken(), settings.bank_terms).work()
+    await bank_worker(payouts.service.transactions, Broken(), settings.bank_terms).work()
     record = await payouts.record(order_id)
     assert (record["status"], record["attempts"], record["claim"]) == ("PENDING", 1, None)
     assert record["reason"] == "the bank did not answer: ConnectionResetError"
@@ -167,7 +167,7 @@ async def test_lease_keeps_a_second_worker_away_while_the_first_asks(
 ) -> None:
     order_id = await payouts.closed()
     transactions = payouts.service.transactions
-    workers = [BankWorker(transactions, bank_of(payouts), settings.bank_terms) for _ in range(4)]
+    workers = [bank_worker(transactions, bank_of(payouts), settings.bank_terms) for _ in range(4)]
     await asyncio.gather(*(worker.work() for worker in workers))
     assert await payouts.transfers() == [(True, 1)]
     assert await payouts.types(order_id) == [COMPLETED]
@@ -181,7 +181,7 @@ async def test_silent_bank_does_not_hold_up_other_payouts(
         _env_file=None, database_url=settings.database_url, role="api", bank_patience_seconds=20
     )
     transactions: Transactions[PostgresPayoutsUnitOfWork] = payouts.service.transactions
-    worker = BankWorker(transactions, bank_of(payouts), patient.bank_terms)
+    worker = bank_worker(transactions, bank_of(payouts), patient.bank_terms)
     started = time.monotonic()
     await worker.work()
     good = await payouts.closed()
