@@ -20,16 +20,18 @@ from services.orders.infrastructure.deadline_timer import deadline_timer
 from services.orders.infrastructure.http_orders import orders_router
 from services.orders.infrastructure.http_purchases import purchases_router
 from services.orders.infrastructure.lost_purchases import read_lost, take_up
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import TABLES
 
 
-def connect(settings: OrdersSettings) -> Transactions[OrdersUnitOfWork]:
-    return Transactions(create_engine(settings), Outbox(settings.service, TABLES), OrdersUnitOfWork)
+def connect(settings: OrdersSettings) -> Transactions[PostgresOrdersUnitOfWork]:
+    return Transactions(
+        create_engine(settings), Outbox(settings.service, TABLES), PostgresOrdersUnitOfWork
+    )
 
 
-def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
+def build(settings: OrdersSettings) -> Service[PostgresOrdersUnitOfWork]:
     transactions = connect(settings)
     return Service(
         settings=settings,

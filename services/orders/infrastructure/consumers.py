@@ -28,7 +28,7 @@ from services.orders.domain.events import (
 )
 from services.orders.domain.history import Fact
 from services.orders.domain.states import State
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 
 USUAL_DEADLINES = Deadlines()
 BATCH_DELAY = 0.05
@@ -61,24 +61,24 @@ class PaidOut(EventData):
     order_id: UUID | None
 
 
-def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersUnitOfWork]:
+def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[PostgresOrdersUnitOfWork]:
     """A peer's step raises the purchase, its failure starts the compensation, the release of the
     credit ends it.
 
     Orders itself undoes nothing here, so all but the first and last steps are views.
     """
-    on = Reactions[OrdersUnitOfWork]("orders", extensions=(TENANT,))
+    on = Reactions[PostgresOrdersUnitOfWork]("orders", extensions=(TENANT,))
 
     @on.view("credit.reserved.v1", Happened, batch_delay=BATCH_DELAY)
     async def advance_purchase_when_credit_reserved(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         state, fact = State.CREDIT_RESERVED, _fact(event)
         await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
 
     @on.backward("credit.reservation_failed.v1", Failed)
     async def end_purchase_when_credit_reservation_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
+        uow: PostgresOrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         order_id, fact = event.data.order_id, _fact(event)
         await end_purchase(
@@ -87,14 +87,14 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("vehicle.reserved.v1", Happened, batch_delay=BATCH_DELAY)
     async def advance_purchase_when_vehicle_reserved(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         state, fact = State.VEHICLE_RESERVED, _fact(event)
         await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
 
     @on.view("vehicle.reservation_failed.v1", Failed)
     async def turn_purchase_back_when_vehicle_reservation_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
+        uow: PostgresOrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
         await turn_purchase_back(
@@ -103,7 +103,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.code_generated.v1", CodeGenerated)
     async def show_payment_code_when_code_generated(
-        uow: OrdersUnitOfWork, event: Received[CodeGenerated]
+        uow: PostgresOrdersUnitOfWork, event: Received[CodeGenerated]
     ) -> None:
         code, expires_at, fact = event.data.code, event.data.expires_at, _fact(event)
         await show_payment_code(
@@ -112,7 +112,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.code_generation_failed.v1", Failed)
     async def turn_purchase_back_when_code_generation_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
+        uow: PostgresOrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
         await turn_purchase_back(
@@ -121,14 +121,14 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.processed.v1", Happened)
     async def advance_purchase_when_payment_processed(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         state, fact = State.PAID, _fact(event)
         await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
 
     @on.view("payment.failed.v1", Failed)
     async def turn_purchase_back_when_payment_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
+        uow: PostgresOrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
         await turn_purchase_back(
@@ -137,7 +137,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.expired.v1", Happened)
     async def turn_purchase_back_when_payment_expired(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = "payment_expired", _fact(event)
         await turn_purchase_back(
@@ -146,7 +146,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.voided.v1", Happened)
     async def turn_purchase_back_when_payment_voided(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = None, _fact(event)
         await turn_purchase_back(
@@ -155,7 +155,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.refunded.v1", Happened)
     async def turn_purchase_back_when_payment_refunded(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = None, _fact(event)
         await turn_purchase_back(
@@ -164,19 +164,19 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("payment.refund_failed.v1", Happened)
     async def ask_for_a_person_when_refund_failed(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     @on.view("payment.charge_unanswered.v1", Happened)
     async def ask_for_a_person_when_charge_unanswered(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     @on.forward("vehicle.sold.v1", VehicleSold, compensated_by=["credit.released.v1"])
     async def complete_purchase_when_vehicle_sold(
-        uow: OrdersUnitOfWork, event: Received[VehicleSold]
+        uow: PostgresOrdersUnitOfWork, event: Received[VehicleSold]
     ) -> None:
         seller_id, fact = event.data.seller_id, _fact(event)
         await complete_purchase(
@@ -185,7 +185,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("vehicle.sale_failed.v1", Failed)
     async def turn_purchase_back_when_sale_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
+        uow: PostgresOrdersUnitOfWork, event: Received[Failed]
     ) -> None:
         reason, fact = event.data.reason, _fact(event)
         await turn_purchase_back(
@@ -194,7 +194,7 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.view("vehicle.released.v1", Happened)
     async def turn_purchase_back_when_vehicle_released(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         reason, fact = None, _fact(event)
         await turn_purchase_back(
@@ -203,26 +203,26 @@ def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersU
 
     @on.backward("credit.released.v1", Happened)
     async def end_purchase_when_credit_released(
-        uow: OrdersUnitOfWork, event: Received[Happened]
+        uow: PostgresOrdersUnitOfWork, event: Received[Happened]
     ) -> None:
         order_id, fact = event.data.order_id, _fact(event)
         await end_purchase(uow, tenant_of(event), order_id, None, fact, deadlines, clock())
 
     @on.view("payout.completed.v1", PaidOut)
     async def note_payout_when_payout_completed(
-        uow: OrdersUnitOfWork, event: Received[PaidOut]
+        uow: PostgresOrdersUnitOfWork, event: Received[PaidOut]
     ) -> None:
         await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     @on.view("payout.unanswered.v1", PaidOut)
     async def ask_for_a_person_when_payout_unanswered(
-        uow: OrdersUnitOfWork, event: Received[PaidOut]
+        uow: PostgresOrdersUnitOfWork, event: Received[PaidOut]
     ) -> None:
         await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
 
     @on.view("payout.failed.v1", PaidOut)
     async def ask_for_a_person_when_payout_failed(
-        uow: OrdersUnitOfWork, event: Received[PaidOut]
+        uow: PostgresOrdersUnitOfWork, event: Received[PaidOut]
     ) -> None:
         await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
 

@@ -18,14 +18,14 @@ from services.orders.application.confirm_order import confirm_order
 from services.orders.application.create_order import create_order
 from services.orders.domain.order import Order
 from services.orders.infrastructure import access
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.schemas import Confirmation, NewOrder, OrderOut, OrderPage
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import IDEMPOTENCY
 
 
 def orders_router(
-    transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+    transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
 ) -> APIRouter:
     routes = api_router(prefix="/orders", tags=["orders"])
     _add_writes(routes, transactions, settings)
@@ -34,7 +34,9 @@ def orders_router(
 
 
 def _add_writes(
-    routes: APIRouter, transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+    routes: APIRouter,
+    transactions: Transactions[PostgresOrdersUnitOfWork],
+    settings: OrdersSettings,
 ) -> None:
     idempotency = Idempotency(transactions, IDEMPOTENCY)
     deadlines, most_open = settings.deadlines, settings.max_open_purchases
@@ -47,7 +49,7 @@ def _add_writes(
         """Create a draft."""
         access.may_order(caller, body.customer_id)
 
-        async def work(uow: OrdersUnitOfWork) -> Answer:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
             order = await create_order(
                 uow,
                 order_id=uuid7(),
@@ -68,7 +70,7 @@ def _add_writes(
         """Confirm a draft; with a customer and a vehicle the purchase begins."""
         scope = access.writable(caller)
 
-        async def work(uow: OrdersUnitOfWork) -> Order:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Order:
             order = await confirm_order(
                 uow,
                 scope,
@@ -92,7 +94,7 @@ def _add_writes(
         """The vehicle was picked up: nothing can be cancelled any more."""
         scope = access.closable(caller)
 
-        async def work(uow: OrdersUnitOfWork) -> Order:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Order:
             return await close_order(
                 uow,
                 scope,
@@ -105,7 +107,7 @@ def _add_writes(
         return respond(_answer(await transactions.run(work)))
 
 
-def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
+def _add_reads(routes: APIRouter, transactions: Transactions[PostgresOrdersUnitOfWork]) -> None:
     @routes.get("", response_model=OrderPage, operation_id="list_orders")
     async def find(request: Request, caller: TenantCallerDep, page: PageDep) -> Response:
         """Newest first."""

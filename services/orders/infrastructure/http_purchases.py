@@ -18,7 +18,7 @@ from services.orders.application.request_purchase import request_purchase
 from services.orders.domain.order import Order
 from services.orders.domain.states import State
 from services.orders.infrastructure import access
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.schemas import (
     PurchaseOut,
     PurchasePage,
@@ -30,7 +30,7 @@ from services.orders.infrastructure.tables import IDEMPOTENCY
 
 
 def purchases_router(
-    transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+    transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
 ) -> APIRouter:
     routes = api_router(tags=["purchases"])
     _add_writes(routes, transactions, settings)
@@ -39,7 +39,9 @@ def purchases_router(
 
 
 def _add_writes(
-    routes: APIRouter, transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
+    routes: APIRouter,
+    transactions: Transactions[PostgresOrdersUnitOfWork],
+    settings: OrdersSettings,
 ) -> None:
     idempotency = Idempotency(transactions, IDEMPOTENCY)
     deadlines, most_open = settings.deadlines, settings.max_open_purchases
@@ -54,7 +56,7 @@ def _add_writes(
         """Order and confirm in one step. The purchase goes on by itself: watch it at Location."""
         access.may_order(caller, body.customer_id)
 
-        async def work(uow: OrdersUnitOfWork) -> Answer:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
             order = await request_purchase(
                 uow,
                 order_id=uuid7(),
@@ -81,7 +83,7 @@ def _add_writes(
         """Give the purchase up: possible until the order is closed, also after paying."""
         scope = access.cancellable(caller)
 
-        async def work(uow: OrdersUnitOfWork) -> Answer:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
             order = await cancel_purchase(
                 uow, scope, transaction_id, deadlines=deadlines, now=utc_now()
             )
@@ -90,7 +92,7 @@ def _add_writes(
         return respond(await transactions.run(work))
 
 
-def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
+def _add_reads(routes: APIRouter, transactions: Transactions[PostgresOrdersUnitOfWork]) -> None:
     @routes.get(
         "/saga-states/{transaction_id}", response_model=SagaState, operation_id="get_saga_state"
     )

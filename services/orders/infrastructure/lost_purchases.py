@@ -10,7 +10,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.failure import StartFailure
 from services.orders.application.take_up_lost_purchase import take_up_lost_purchase
 from services.orders.domain.deadlines import Deadlines
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 
 
 class LostPurchase(BaseModel):
@@ -40,7 +40,7 @@ def read_lost(lines: Iterable[str]) -> list[LostPurchase]:
 
 
 async def take_up(
-    transactions: Transactions[OrdersUnitOfWork],
+    transactions: Transactions[PostgresOrdersUnitOfWork],
     lost: Iterable[LostPurchase],
     deadlines: Deadlines,
 ) -> int:
@@ -48,7 +48,7 @@ async def take_up(
     taken = 0
     for each in lost:
 
-        async def one(uow: OrdersUnitOfWork, each: LostPurchase = each) -> bool:
+        async def one(uow: PostgresOrdersUnitOfWork, each: LostPurchase = each) -> bool:
             return await take_up_lost_purchase(
                 uow, **each.model_dump(), deadlines=deadlines, now=utc_now()
             )

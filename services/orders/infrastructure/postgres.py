@@ -197,7 +197,7 @@ class PostgresPurchases:
         return _purchase(row)
 
 
-class OrdersUnitOfWork(UnitOfWork):
+class PostgresOrdersUnitOfWork(UnitOfWork):
     def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
         super().__init__(connection, outbox)
         self.orders: OrderRepository = PostgresOrders(connection)
