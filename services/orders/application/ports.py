@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
+from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.order import Order
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import State
@@ -75,6 +76,10 @@ class PurchaseRepository(Protocol):
 
 
 class OrdersUnitOfWork(Protocol):
+    """`most_open` is how many open purchases a customer may have."""
+
+    deadlines: Deadlines
+    most_open: int
     orders: OrderRepository
     purchases: PurchaseRepository
 

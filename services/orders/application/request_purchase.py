@@ -3,7 +3,6 @@ from uuid import UUID
 
 from services.orders.application.limit_open_purchases import limit_open_purchases
 from services.orders.application.ports import OrdersUnitOfWork
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.order import Order
 
 
@@ -15,12 +14,10 @@ async def request_purchase(
     customer_id: UUID,
     vehicle_id: UUID,
     total_cents: int,
-    most_open: int,
-    deadlines: Deadlines,
     now: datetime,
 ) -> Order:
     """Create and confirm an order in one step, with one insert. Raises TooManyOpenPurchases."""
-    await limit_open_purchases(uow, tenant_id, customer_id, most_open)
+    await limit_open_purchases(uow, tenant_id, customer_id)
     order = Order(
         id=order_id,
         tenant_id=tenant_id,
@@ -28,6 +25,6 @@ async def request_purchase(
         vehicle_id=vehicle_id,
         created_at=now,
     )
-    uow.publish(*order.confirm(total_cents, now, deadlines))
+    uow.publish(*order.confirm(total_cents, now, uow.deadlines))
     await uow.orders.add(order)
     return order

@@ -2,7 +2,6 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.errors import OrderNotFound
 from services.orders.domain.order import Order
 
@@ -15,7 +14,6 @@ async def take_up_lost_purchase(
     customer_id: UUID,
     vehicle_id: UUID,
     total_cents: int,
-    deadlines: Deadlines,
     now: datetime,
 ) -> bool:
     """Create the order of a purchase that peers know and the database has lost, and begin its
@@ -34,6 +32,6 @@ async def take_up_lost_purchase(
         vehicle_id=vehicle_id,
         created_at=now,
     )
-    uow.publish(*order.take_up_again(total_cents, now, deadlines))
+    uow.publish(*order.take_up_again(total_cents, now, uow.deadlines))
     await uow.orders.add(order)
     return True

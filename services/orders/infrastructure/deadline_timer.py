@@ -28,12 +28,9 @@ def deadline_timer(
     transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
 ) -> Loop:
     """Gives up overdue purchases. A compensation that is stuck raises an alert instead."""
-    deadlines = settings.deadlines
 
     async def look(uow: PostgresOrdersUnitOfWork) -> Overdue:
-        return await give_up_overdue_purchases(
-            uow, most=AT_ONCE, deadlines=deadlines, now=utc_now()
-        )
+        return await give_up_overdue_purchases(uow, most=AT_ONCE, now=utc_now())
 
     async def work() -> bool:
         overdue = await transactions.run(look)

@@ -20,15 +20,12 @@ from services.orders.domain.order import Order
 from services.orders.infrastructure import access
 from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.schemas import Confirmation, NewOrder, OrderOut, OrderPage
-from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import IDEMPOTENCY
 
 
-def orders_router(
-    transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
-) -> APIRouter:
+def orders_router(transactions: Transactions[PostgresOrdersUnitOfWork]) -> APIRouter:
     routes = api_router(prefix="/orders", tags=["orders"])
-    _add_writes(routes, transactions, settings)
+    _add_writes(routes, transactions)
     _add_reads(routes, transactions)
     return routes
 
@@ -36,10 +33,8 @@ def orders_router(
 def _add_writes(
     routes: APIRouter,
     transactions: Transactions[PostgresOrdersUnitOfWork],
-    settings: OrdersSettings,
 ) -> None:
     idempotency = Idempotency(transactions, IDEMPOTENCY)
-    deadlines, most_open = settings.deadlines, settings.max_open_purchases
 
     @routes.post("", status_code=201, response_model=OrderOut, operation_id="create_order")
     @answers(ETAG, LOCATION)
@@ -77,8 +72,6 @@ def _add_writes(
                 order_id,
                 expected_version=version,
                 total_cents=body.total_cents,
-                most_open=most_open,
-                deadlines=deadlines,
                 now=utc_now(),
             )
             access.may_order(caller, order.customer_id)
@@ -100,7 +93,6 @@ def _add_writes(
                 scope,
                 order_id,
                 expected_version=version,
-                deadlines=deadlines,
                 now=utc_now(),
             )
 

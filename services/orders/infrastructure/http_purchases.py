@@ -25,15 +25,12 @@ from services.orders.infrastructure.schemas import (
     PurchaseRequest,
     SagaState,
 )
-from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import IDEMPOTENCY
 
 
-def purchases_router(
-    transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
-) -> APIRouter:
+def purchases_router(transactions: Transactions[PostgresOrdersUnitOfWork]) -> APIRouter:
     routes = api_router(tags=["purchases"])
-    _add_writes(routes, transactions, settings)
+    _add_writes(routes, transactions)
     _add_reads(routes, transactions)
     return routes
 
@@ -41,10 +38,8 @@ def purchases_router(
 def _add_writes(
     routes: APIRouter,
     transactions: Transactions[PostgresOrdersUnitOfWork],
-    settings: OrdersSettings,
 ) -> None:
     idempotency = Idempotency(transactions, IDEMPOTENCY)
-    deadlines, most_open = settings.deadlines, settings.max_open_purchases
 
     @routes.post(
         "/purchase", status_code=202, response_model=PurchaseOut, operation_id="buy_vehicle"
@@ -64,8 +59,6 @@ def _add_writes(
                 customer_id=body.customer_id,
                 vehicle_id=body.vehicle_id,
                 total_cents=body.total_cents,
-                most_open=most_open,
-                deadlines=deadlines,
                 now=utc_now(),
             )
             return _accepted(order)
@@ -84,9 +77,7 @@ def _add_writes(
         scope = access.cancellable(caller)
 
         async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
-            order = await cancel_purchase(
-                uow, scope, transaction_id, deadlines=deadlines, now=utc_now()
-            )
+            order = await cancel_purchase(uow, scope, transaction_id, now=utc_now())
             return _accepted(order)
 
         return respond(await transactions.run(work))

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.orders.application.ports import OrderRepository, PurchaseRepository, Scope
+from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.errors import OrderNotFound, PurchaseNotFound
 from services.orders.domain.history import Fact
 from services.orders.domain.order import Order
@@ -92,8 +93,9 @@ _COUNT_OPEN = select(func.count()).where(
 
 
 class PostgresOrders:
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, deadlines: Deadlines) -> None:
         self._connection = connection
+        self._deadlines = deadlines
 
     async def add(self, order: Order) -> None:
         statement = _ADD_ORDER if order.purchase is None else _ADD_PURCHASE
@@ -111,21 +113,22 @@ class PostgresOrders:
 
     async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
         rows = await self._connection.execute(_page(_within(scope), limit, after))
-        return [_order(row) for row in rows]
+        return [_order(row, self._deadlines) for row in rows]
 
     async def _one(self, query: Select[Any], scope: Scope, order_id: UUID) -> Order:
         found = await self._connection.execute(query, _which(scope, order_id))
         row = found.one_or_none()
         if row is None:
             raise OrderNotFound
-        return _order(row)
+        return _order(row, self._deadlines)
 
 
 class PostgresPurchases:
     """One statement locks the purchases of a batch, and one writes those that were saved."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, deadlines: Deadlines) -> None:
         self._connection = connection
+        self._deadlines = deadlines
         self._locked: dict[UUID, Purchase] = {}
         self._changed: dict[UUID, Purchase] = {}
 
@@ -134,7 +137,7 @@ class PostgresPurchases:
         out.
         """
         rows = await self._connection.execute(_PURCHASES_LOCKED, {"orders": order_ids})
-        self._locked.update({row.id: _purchase(row) for row in rows})
+        self._locked.update({row.id: _purchase(row, self._deadlines) for row in rows})
 
     async def get(self, scope: Scope, order_id: UUID) -> Purchase:
         return await self._one(_PURCHASE, scope, order_id)
@@ -175,11 +178,11 @@ class PostgresPurchases:
         if vehicle_id is not None:
             query = query.where(ORDERS.c.vehicle_id == vehicle_id)
         rows = await self._connection.execute(_page(query, limit, after))
-        return [_purchase(row) for row in rows]
+        return [_purchase(row, self._deadlines) for row in rows]
 
     async def lock_due(self, limit: int) -> Sequence[Purchase]:
         rows = await self._connection.execute(_DUE, {"most": limit})
-        return [_purchase(row) for row in rows]
+        return [_purchase(row, self._deadlines) for row in rows]
 
     async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
         customer = f"open purchases of {tenant_id} {customer_id}"
@@ -194,14 +197,18 @@ class PostgresPurchases:
         row = found.one_or_none()
         if row is None:
             raise PurchaseNotFound
-        return _purchase(row)
+        return _purchase(row, self._deadlines)
 
 
 class PostgresOrdersUnitOfWork(UnitOfWork):
-    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+    def __init__(
+        self, connection: AsyncConnection, outbox: Outbox, deadlines: Deadlines, most_open: int
+    ) -> None:
         super().__init__(connection, outbox)
-        self.orders: OrderRepository = PostgresOrders(connection)
-        self._purchases = PostgresPurchases(connection)
+        self.deadlines = deadlines
+        self.most_open = most_open
+        self.orders: OrderRepository = PostgresOrders(connection, deadlines)
+        self._purchases = PostgresPurchases(connection, deadlines)
         self.purchases: PurchaseRepository = self._purchases
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
@@ -268,7 +275,7 @@ def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
     }
 
 
-def _order(row: Row[Any]) -> Order:
+def _order(row: Row[Any], deadlines: Deadlines) -> Order:
     return Order(
         id=row.id,
         tenant_id=row.tenant_id,
@@ -278,7 +285,7 @@ def _order(row: Row[Any]) -> Order:
         status=Status(row.status),
         version=row.version,
         created_at=row.created_at,
-        purchase=None if row.state is None else _purchase(row),
+        purchase=None if row.state is None else _purchase(row, deadlines),
     )
 
 
@@ -288,13 +295,14 @@ def _moment(written: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _purchase(row: Row[Any]) -> Purchase:
+def _purchase(row: Row[Any], deadlines: Deadlines) -> Purchase:
     return Purchase(
         order_id=row.id,
         tenant_id=row.tenant_id,
         customer_id=row.customer_id,
         vehicle_id=row.vehicle_id,
         total_cents=row.total_cents,
+        deadlines=deadlines,
         state=State(row.state),
         sequence=row.sequence,
         reason=row.reason,
