@@ -257,7 +257,9 @@ class People:
     def _order(self, request: Callable[..., Awaitable[Any]], order: Order, **how: Any) -> None:
         self._ask(
             "orders",
-            lambda uow: request(uow, Scope(order.tenant_id), order.id, now=self.world.now, **how),
+            lambda uow: request(
+                uow, scope=Scope(order.tenant_id), order_id=order.id, now=self.world.now, **how
+            ),
         )
 
     def _payment(

@@ -7,6 +7,7 @@ from services.orders.domain.states import State
 
 async def advance_purchase(
     uow: OrdersUnitOfWork,
+    *,
     tenant_id: str,
     order_id: UUID,
     state: State,

@@ -7,9 +7,9 @@ from services.orders.domain.order import Order
 
 async def close_order(
     uow: OrdersUnitOfWork,
+    *,
     scope: Scope,
     order_id: UUID,
-    *,
     expected_version: int | None,
     now: datetime,
 ) -> Order:

@@ -8,9 +8,9 @@ from services.orders.domain.order import Order
 
 async def confirm_order(
     uow: OrdersUnitOfWork,
+    *,
     scope: Scope,
     order_id: UUID,
-    *,
     expected_version: int,
     total_cents: int,
     now: datetime,
@@ -23,7 +23,7 @@ async def confirm_order(
     order.check_version(expected_version)
     events = order.confirm(total_cents, now, uow.deadlines)
     if order.customer_id is not None:
-        await limit_open_purchases(uow, order.tenant_id, order.customer_id)
+        await limit_open_purchases(uow, tenant_id=order.tenant_id, customer_id=order.customer_id)
     uow.publish(*events)
     await uow.orders.save(order)
     return order

@@ -7,6 +7,7 @@ from services.orders.domain.history import Fact
 
 async def end_purchase(
     uow: OrdersUnitOfWork,
+    *,
     tenant_id: str,
     order_id: UUID,
     reason: str | None,

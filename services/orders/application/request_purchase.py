@@ -17,7 +17,7 @@ async def request_purchase(
     now: datetime,
 ) -> Order:
     """Create and confirm an order in one step, with one insert. Raises TooManyOpenPurchases."""
-    await limit_open_purchases(uow, tenant_id, customer_id)
+    await limit_open_purchases(uow, tenant_id=tenant_id, customer_id=customer_id)
     order = Order(
         id=order_id,
         tenant_id=tenant_id,

@@ -7,6 +7,7 @@ from services.orders.domain.history import Fact
 
 async def show_payment_code(
     uow: OrdersUnitOfWork,
+    *,
     tenant_id: str,
     order_id: UUID,
     code: str,

@@ -6,6 +6,7 @@ from services.orders.domain.history import Fact
 
 async def turn_purchase_back(
     uow: OrdersUnitOfWork,
+    *,
     tenant_id: str,
     order_id: UUID,
     reason: str | None,
