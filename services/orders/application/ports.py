@@ -22,13 +22,15 @@ class Scope:
     tenant_id: str
     customer_id: UUID | None = None
 
-    def holds(self, tenant_id: str, customer_id: UUID) -> bool:
-        return self.tenant_id == tenant_id and self.customer_id in (None, customer_id)
+    def holds(self, order: Order) -> bool:
+        return self.tenant_id == order.tenant_id and self.customer_id in (None, order.customer_id)
 
 
 class OrderRepository(Protocol):
     async def add(self, order: Order) -> None:
         """Insert a new order, with its purchase where it has one."""
+
+    async def find(self, scope: Scope, order_id: UUID) -> Order | None: ...
 
     async def get(self, scope: Scope, order_id: UUID) -> Order:
         """Raises OrderNotFound."""
@@ -37,9 +39,9 @@ class OrderRepository(Protocol):
         """The order, locked until the transaction ends. Raises OrderNotFound."""
 
     async def save(self, order: Order) -> None:
-        """Write the changes to the row locked before."""
+        """Write the changes of an order that was locked or added before."""
 
-    async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
+    async def page(self, scope: Scope, after: UUID | None, limit: int) -> Sequence[Order]:
         """At most `limit` orders older than `after`, newest first."""
 
 
@@ -56,8 +58,8 @@ class PurchaseRepository(Protocol):
     async def page(
         self,
         scope: Scope,
-        limit: int,
         after: UUID | None,
+        limit: int,
         *,
         state: State | None,
         vehicle_id: UUID | None,

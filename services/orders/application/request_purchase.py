@@ -1,6 +1,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from services.orders.application.create_order import create_order
 from services.orders.application.limit_open_purchases import limit_open_purchases
 from services.orders.application.ports import OrdersUnitOfWork
 from services.orders.domain.order import Order
@@ -16,15 +17,16 @@ async def request_purchase(
     total_cents: int,
     now: datetime,
 ) -> Order:
-    """Create and confirm an order in one step, with one insert. Raises TooManyOpenPurchases."""
+    """Create and confirm an order in one step. Raises TooManyOpenPurchases."""
     await limit_open_purchases(uow, tenant_id=tenant_id, customer_id=customer_id)
-    order = Order(
-        id=order_id,
+    order = await create_order(
+        uow,
+        order_id=order_id,
         tenant_id=tenant_id,
         customer_id=customer_id,
         vehicle_id=vehicle_id,
-        created_at=now,
+        now=now,
     )
     uow.publish(*order.confirm(total_cents, now, uow.deadlines))
-    await uow.orders.add(order)
+    await uow.orders.save(order)
     return order

@@ -1,9 +1,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from services.orders.application.create_order import create_order
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.errors import OrderNotFound
-from services.orders.domain.order import Order
 
 
 async def take_up_lost_purchase(
@@ -19,19 +18,16 @@ async def take_up_lost_purchase(
     """Create the order of a purchase that peers know and the database has lost, and begin its
     compensation. False, and nothing changes, where the order exists.
     """
-    try:
-        await uow.orders.get(Scope(tenant_id), order_id)
-    except OrderNotFound:
-        pass
-    else:
+    if await uow.orders.find(Scope(tenant_id), order_id) is not None:
         return False
-    order = Order(
-        id=order_id,
+    order = await create_order(
+        uow,
+        order_id=order_id,
         tenant_id=tenant_id,
         customer_id=customer_id,
         vehicle_id=vehicle_id,
-        created_at=now,
+        now=now,
     )
     uow.publish(*order.take_up_again(total_cents, now, uow.deadlines))
-    await uow.orders.add(order)
+    await uow.orders.save(order)
     return True

@@ -89,7 +89,7 @@ class Endpoints:
         scope = access.readable(caller)
         after = None if page.after is None else UUID(page.after[0])
         found = await self._transactions.read(
-            lambda uow: uow.orders.page(scope, page.limit + 1, after)
+            lambda uow: uow.orders.page(scope, after, page.limit + 1)
         )
         orders = found[: page.limit]
         following = (orders[-1].id,) if len(found) > page.limit else None

@@ -82,7 +82,7 @@ class Endpoints:
         after = None if page.after is None else UUID(page.after[0])
         found = await self._transactions.read(
             lambda uow: uow.purchases.page(
-                scope, page.limit + 1, after, state=state, vehicle_id=vehicle
+                scope, after, page.limit + 1, state=state, vehicle_id=vehicle
             )
         )
         purchases = found[: page.limit]
