@@ -21,23 +21,23 @@ from libs.runtime.written_choreography import read_choreography
 from services.customers.infrastructure.consumers import participant
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
 from services.customers.infrastructure.http import router
-from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
 from services.customers.infrastructure.replay_erasures import replay_erasures
 from services.customers.infrastructure.settings import CustomersSettings
 from services.customers.infrastructure.tables import IDEMPOTENCY, TABLES, customers
 from services.customers.infrastructure.vault import Vault
 
 
-def connect(settings: CustomersSettings) -> Transactions[CustomersUnitOfWork]:
+def connect(settings: CustomersSettings) -> Transactions[PostgresCustomersUnitOfWork]:
     vault = Vault(settings.data_keys, settings.index_key)
     return Transactions(
         create_engine(settings),
         Outbox(settings.service, TABLES),
-        partial(CustomersUnitOfWork, vault=vault),
+        partial(PostgresCustomersUnitOfWork, vault=vault),
     )
 
 
-def build(settings: CustomersSettings) -> Service[CustomersUnitOfWork]:
+def build(settings: CustomersSettings) -> Service[PostgresCustomersUnitOfWork]:
     transactions = connect(settings)
     ledger = FileErasureLedger(settings.erasure_ledger)
     return Service(

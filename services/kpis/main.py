@@ -13,7 +13,7 @@ from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.kpis.infrastructure.consumers import participant
 from services.kpis.infrastructure.http import router
-from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 from services.kpis.infrastructure.reader import PostgresReader
 from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.infrastructure.tables import TABLES
@@ -21,16 +21,16 @@ from services.kpis.infrastructure.tables import TABLES
 
 def connect(
     settings: KpisSettings, *, statement_seconds: float = STATEMENT_SECONDS
-) -> Transactions[KpisUnitOfWork]:
+) -> Transactions[PostgresKpisUnitOfWork]:
     engine = create_engine(settings, statement_seconds=statement_seconds)
     return Transactions(
         engine,
         Outbox(settings.service, TABLES),
-        partial(KpisUnitOfWork, zone=ZoneInfo(settings.business_time_zone)),
+        partial(PostgresKpisUnitOfWork, zone=ZoneInfo(settings.business_time_zone)),
     )
 
 
-def build(settings: KpisSettings) -> Service[KpisUnitOfWork]:
+def build(settings: KpisSettings) -> Service[PostgresKpisUnitOfWork]:
     transactions = connect(settings)
     standby = settings.standby_dsn
     replica = Replica(settings, standby, transactions.engine) if standby else None

@@ -7,6 +7,7 @@ python -m services.orders.main take-up-lost        after a failover that lost co
 
 import asyncio
 import sys
+from functools import partial
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -21,16 +22,24 @@ from services.orders.infrastructure.deadline_timer import deadline_timer
 from services.orders.infrastructure.http_orders import orders_router
 from services.orders.infrastructure.http_purchases import purchases_router
 from services.orders.infrastructure.lost_purchases import read_lost, take_up
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import TABLES
 
 
-def connect(settings: OrdersSettings) -> Transactions[OrdersUnitOfWork]:
-    return Transactions(create_engine(settings), Outbox(settings.service, TABLES), OrdersUnitOfWork)
+def connect(settings: OrdersSettings) -> Transactions[PostgresOrdersUnitOfWork]:
+    return Transactions(
+        create_engine(settings),
+        Outbox(settings.service, TABLES),
+        partial(
+            PostgresOrdersUnitOfWork,
+            deadlines=settings.deadlines,
+            most_open=settings.max_open_purchases,
+        ),
+    )
 
 
-def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
+def build(settings: OrdersSettings) -> Service[PostgresOrdersUnitOfWork]:
     transactions = connect(settings)
     return Service(
         settings=settings,
@@ -39,11 +48,11 @@ def build(settings: OrdersSettings) -> Service[OrdersUnitOfWork]:
             "orders": "Drafts, confirmed and closed orders.",
             "purchases": "Buying in one step, watching it, giving up.",
         },
-        participant=participant(settings.deadlines),
+        participant=participant(),
         choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
-        routers=[orders_router(transactions, settings), purchases_router(transactions, settings)],
+        routers=[orders_router(transactions), purchases_router(transactions)],
         loops=[deadline_timer(transactions, settings)],
     )
 
@@ -54,7 +63,7 @@ async def take_up_lost(settings: OrdersSettings) -> str:
     await check_database(settings)
     transactions = connect(settings)
     try:
-        taken = await take_up(transactions, lost, settings.deadlines)
+        taken = await take_up(transactions, lost)
     finally:
         await transactions.engine.dispose()
     return f"{taken} of {len(lost)} purchases are taken up, and end"

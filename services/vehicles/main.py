@@ -12,17 +12,17 @@ from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.http import router
-from services.vehicles.infrastructure.postgres import TABLES, VehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import TABLES, PostgresVehiclesUnitOfWork
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.infrastructure.tables import PAPERS, vehicles
 from services.vehicles.infrastructure.vault import Vault
 
 
-def build(settings: VehiclesSettings) -> Service[VehiclesUnitOfWork]:
+def build(settings: VehiclesSettings) -> Service[PostgresVehiclesUnitOfWork]:
     vault = Vault(settings.data_keys, settings.index_key)
 
-    def unit_of_work(connection: AsyncConnection, outbox: Outbox) -> VehiclesUnitOfWork:
-        return VehiclesUnitOfWork(connection, outbox, vault)
+    def unit_of_work(connection: AsyncConnection, outbox: Outbox) -> PostgresVehiclesUnitOfWork:
+        return PostgresVehiclesUnitOfWork(connection, outbox, vault)
 
     transactions = Transactions(
         create_engine(settings), Outbox(settings.service, TABLES), unit_of_work

@@ -37,13 +37,12 @@ from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
 from services.vehicles.domain.papers import Papers
 from services.vehicles.domain.vehicle import Details, Vehicle
 from tests.simulation.database import Fault
-from tests.simulation.terms import DEADLINES, PRICE_CENTS
+from tests.simulation.terms import PRICE_CENTS
 from tests.simulation.world import World
 from tests.unit.customers.memory import LedgerInMemory
 from tests.unit.vehicles.samples import renavam
 
 TENANTS = ("north", "south")
-MOST_OPEN = 5
 THIS_YEAR = 2026
 
 
@@ -168,8 +167,6 @@ class People:
                 customer_id=customer.id,
                 vehicle_id=vehicle.id,
                 total_cents=total_cents,
-                most_open=MOST_OPEN,
-                deadlines=DEADLINES,
                 now=self.world.now,
             ),
         )
@@ -194,7 +191,6 @@ class People:
             order,
             expected_version=order.version,
             total_cents=PRICE_CENTS,
-            most_open=MOST_OPEN,
         )
 
     def cancel(self, order: Order) -> None:
@@ -259,9 +255,11 @@ class People:
         self._ask("vehicles", lambda uow: request(uow, **which, version=vehicle.version, **how))
 
     def _order(self, request: Callable[..., Awaitable[Any]], order: Order, **how: Any) -> None:
-        when = {"deadlines": DEADLINES, "now": self.world.now}
         self._ask(
-            "orders", lambda uow: request(uow, Scope(order.tenant_id), order.id, **when, **how)
+            "orders",
+            lambda uow: request(
+                uow, scope=Scope(order.tenant_id), order_id=order.id, now=self.world.now, **how
+            ),
         )
 
     def _payment(

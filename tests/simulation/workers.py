@@ -20,7 +20,6 @@ from services.payouts.application.record_answer import record_answer
 from services.payouts.domain.bank import BankPolicy
 from tests.simulation.database import Fault
 from tests.simulation.people import TENANTS
-from tests.simulation.terms import DEADLINES
 from tests.simulation.world import World
 from tests.unit.payments.memory import MemoryGateway
 from tests.unit.payouts.memory import MemoryBank
@@ -74,9 +73,7 @@ class Workers:
     def give_up_overdue(self, fault: Fault = Fault.NONE) -> None:
         self.world.do(
             "orders",
-            lambda uow: give_up_overdue_purchases(
-                uow, most=AT_ONCE, deadlines=DEADLINES, now=self.world.now
-            ),
+            lambda uow: give_up_overdue_purchases(uow, most=AT_ONCE, now=self.world.now),
             fault,
         )
 

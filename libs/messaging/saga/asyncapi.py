@@ -142,7 +142,7 @@ def _describe_reaction(broker: RabbitBroker, reaction: Reaction[Any], publisher:
         ),
         _exchange(publisher),
         title=reaction.queue,
-        description=f"{reaction.handler.__name__.replace('_', ' ')} ({reaction.step.value})",
+        description=f"{reaction.does} ({reaction.step.value})",
     )(receive)
 
 

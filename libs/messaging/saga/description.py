@@ -61,7 +61,7 @@ def _consumed(reaction: Any) -> Json:
         "irrevocable": reaction.irrevocable,
         "batch_delay": _first(reaction, "batch_delay", "linger"),
         "kept": getattr(reaction, "kept", False),
-        "does": reaction.handler.__name__.partition("_when_")[0].replace("_", " "),
+        "does": getattr(reaction, "does", None) or _named_by(reaction.handler),
         "extensions": _names(getattr(reaction, "extensions", None)),
         "keeps_all": model.model_config.get("extra") == "allow",
         "fields": {
@@ -72,6 +72,11 @@ def _consumed(reaction: Any) -> Json:
             for name, field in model.model_fields.items()
         },
     }
+
+
+def _named_by(handler: Any) -> str:
+    """What a reaction of an older revision does: it stands only in its handler's name."""
+    return str(handler.__name__).partition("_when_")[0].replace("_", " ")
 
 
 def _first(described: Any, *names: str) -> Any:

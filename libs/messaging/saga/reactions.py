@@ -24,7 +24,10 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Reaction(Generic[Unit]):
-    """`handler` runs in a transaction the library owns; it never sees the broker message."""
+    """`handler` runs in a transaction the library owns; it never sees the broker message.
+
+    `does` says in words what the service does with the event.
+    """
 
     service: str
     event_type: str
@@ -36,6 +39,7 @@ class Reaction(Generic[Unit]):
     batch_delay: float = 0.0
     extensions: tuple[str, ...] = ()
     kept: bool = False
+    does: str = ""
 
     @property
     def queue(self) -> str:
@@ -46,7 +50,9 @@ class Reaction(Generic[Unit]):
 class Reactions(Generic[Unit]):
     """A service's reactions, registered by decorators: `@on.view("payment.failed.v1", Failed)`.
 
-    A message without one of the `extensions`, CloudEvents extension attributes, is malformed.
+    What a reaction does is the name of its handler up to `_when_`. Reactions that share a handler
+    say it by `does`. A message without one of the `extensions`, CloudEvents extension attributes,
+    is malformed.
     """
 
     def __init__(self, service: str, *, extensions: Sequence[str] = ()) -> None:
@@ -55,24 +61,29 @@ class Reactions(Generic[Unit]):
         self.by_event: dict[str, Reaction[Unit]] = {}
 
     def forward(
-        self, event_type: str, data_model: type[Data], *, compensated_by: Sequence[str]
+        self,
+        event_type: str,
+        data_model: type[Data],
+        *,
+        compensated_by: Sequence[str],
+        does: str = "",
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """A step of the saga; `compensated_by` names the events on which this service undoes it."""
-        return self._register(event_type, data_model, Step.FORWARD, tuple(compensated_by))
+        return self._register(event_type, data_model, Step.FORWARD, does, tuple(compensated_by))
 
     def irrevocable(
-        self, event_type: str, data_model: type[Data]
+        self, event_type: str, data_model: type[Data], *, does: str = ""
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """A step that is never compensated: it is tried until it is done, by the service or by a
         person.
         """
-        return self._register(event_type, data_model, Step.FORWARD, irrevocable=True)
+        return self._register(event_type, data_model, Step.FORWARD, does, irrevocable=True)
 
     def backward(
-        self, event_type: str, data_model: type[Data]
+        self, event_type: str, data_model: type[Data], *, does: str = ""
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """A compensation: undoes a step of this service, or leaves a tombstone in its place."""
-        return self._register(event_type, data_model, Step.BACKWARD)
+        return self._register(event_type, data_model, Step.BACKWARD, does)
 
     def view(
         self,
@@ -81,6 +92,7 @@ class Reactions(Generic[Unit]):
         *,
         batch_delay: float = 0.0,
         kept: bool = False,
+        does: str = "",
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
         """Updates what this service knows, and moves nothing.
 
@@ -91,13 +103,16 @@ class Reactions(Generic[Unit]):
         queue of a view that is `kept` drops nothing, because the service decides by what it knows
         from it.
         """
-        return self._register(event_type, data_model, Step.VIEW, batch_delay=batch_delay, kept=kept)
+        return self._register(
+            event_type, data_model, Step.VIEW, does, batch_delay=batch_delay, kept=kept
+        )
 
     def _register(
         self,
         event_type: str,
         data_model: type[Data],
         step: Step,
+        does: str,
         compensated_by: tuple[str, ...] = (),
         *,
         irrevocable: bool = False,
@@ -118,6 +133,7 @@ class Reactions(Generic[Unit]):
                 batch_delay,
                 self.extensions,
                 kept,
+                does or handler.__name__.partition("_when_")[0].replace("_", " "),
             )
             return handler
 

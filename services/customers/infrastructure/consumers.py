@@ -17,7 +17,7 @@ from services.customers.domain.events import (
     CustomerRegistered,
     CustomerUpdated,
 )
-from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
 from services.events import TENANT, tenant_of
 
 
@@ -34,8 +34,8 @@ class Purchase(EventData):
     order_id: UUID
 
 
-def reactions() -> Reactions[CustomersUnitOfWork]:
-    on = Reactions[CustomersUnitOfWork]("customers", extensions=(TENANT,))
+def reactions() -> Reactions[PostgresCustomersUnitOfWork]:
+    on = Reactions[PostgresCustomersUnitOfWork]("customers", extensions=(TENANT,))
 
     @on.forward(
         "order.confirmed.v1",
@@ -43,31 +43,31 @@ def reactions() -> Reactions[CustomersUnitOfWork]:
         compensated_by=["vehicle.released.v1", "vehicle.reservation_failed.v1"],
     )
     async def reserve_credit_when_order_confirmed(
-        uow: CustomersUnitOfWork, event: Received[OrderConfirmed]
+        uow: PostgresCustomersUnitOfWork, event: Received[OrderConfirmed]
     ) -> None:
         await reserve_credit(uow, tenant_id=tenant_of(event), **dict(event.data))
 
     @on.backward("vehicle.reservation_failed.v1", Purchase)
     async def release_credit_when_vehicle_reservation_failed(
-        uow: CustomersUnitOfWork, event: Received[Purchase]
+        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
     ) -> None:
         await release_credit(uow, tenant_id=tenant_of(event), order_id=event.data.order_id)
 
     @on.backward("vehicle.released.v1", Purchase)
     async def release_credit_when_vehicle_released(
-        uow: CustomersUnitOfWork, event: Received[Purchase]
+        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
     ) -> None:
         await release_credit(uow, tenant_id=tenant_of(event), order_id=event.data.order_id)
 
     @on.forward("order.completed.v1", Purchase, compensated_by=["vehicle.released.v1"])
     async def consume_credit_when_order_completed(
-        uow: CustomersUnitOfWork, event: Received[Purchase]
+        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
     ) -> None:
         await consume_credit(uow, order_id=event.data.order_id)
 
     @on.view("order.closed.v1", Purchase)
     async def note_closing_when_order_closed(
-        uow: CustomersUnitOfWork, event: Received[Purchase]
+        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
     ) -> None:
         await note_order_closed(uow, order_id=event.data.order_id)
 

@@ -28,7 +28,7 @@ from services.customers.application.register_customer import register_customer
 from services.customers.application.register_user import register_user
 from services.customers.domain.customer import Customer
 from services.customers.infrastructure import access
-from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
 from services.customers.infrastructure.schemas import (
     CreditLimitIn,
     CreditRequestIn,
@@ -47,7 +47,7 @@ class Endpoints:
 
     def __init__(
         self,
-        transactions: Transactions[CustomersUnitOfWork],
+        transactions: Transactions[PostgresCustomersUnitOfWork],
         keys: Table,
         ledger: ErasureLedger,
         starting_limit_cents: int,
@@ -69,7 +69,7 @@ class Endpoints:
         if not caller.may(access.ADMIN):
             limit_cents = self._starting_limit_cents
 
-        async def work(uow: CustomersUnitOfWork) -> Answer:
+        async def work(uow: PostgresCustomersUnitOfWork) -> Answer:
             customer = await register_customer(
                 uow,
                 customer_id=uuid7(),
@@ -235,7 +235,7 @@ class Endpoints:
 
 
 def router(
-    transactions: Transactions[CustomersUnitOfWork],
+    transactions: Transactions[PostgresCustomersUnitOfWork],
     keys: Table,
     ledger: ErasureLedger,
     starting_limit_cents: int,

@@ -179,7 +179,7 @@ class PostgresCustomers:
         )
 
 
-class CustomersUnitOfWork(UnitOfWork):
+class PostgresCustomersUnitOfWork(UnitOfWork):
     def __init__(self, connection: AsyncConnection, outbox: Outbox, vault: Vault) -> None:
         super().__init__(connection, outbox)
         self.customers = PostgresCustomers(connection, vault)

@@ -5,11 +5,11 @@ from functools import partial
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.customers.application.replay_erasure import replay_erasure
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
-from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
 
 
 async def replay_erasures(
-    transactions: Transactions[CustomersUnitOfWork], ledger: FileErasureLedger
+    transactions: Transactions[PostgresCustomersUnitOfWork], ledger: FileErasureLedger
 ) -> str:
     """Returns one line on what was done. It may run again at any time."""
     known = again = 0

@@ -12,7 +12,7 @@ from libs.messaging.saga.participant import Participant
 from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.kpis.domain.fact import Fact
-from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 
 
 class Whole(EventData):
@@ -56,79 +56,79 @@ class Updated(Listed):
     is_sold: bool
 
 
-def reactions() -> Reactions[KpisUnitOfWork]:
+def reactions() -> Reactions[PostgresKpisUnitOfWork]:
     """All reactions are views: they compute figures, and none is a step of a purchase."""
-    on = Reactions[KpisUnitOfWork]("kpis", extensions=(TENANT,))
+    on = Reactions[PostgresKpisUnitOfWork]("kpis", extensions=(TENANT,))
 
     @on.view("order.completed.v1", Completed)
     async def count_sale_when_order_completed(
-        uow: KpisUnitOfWork, event: Received[Completed]
+        uow: PostgresKpisUnitOfWork, event: Received[Completed]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("order.failed.v1", Ended)
     async def count_lost_purchase_when_order_failed(
-        uow: KpisUnitOfWork, event: Received[Ended]
+        uow: PostgresKpisUnitOfWork, event: Received[Ended]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("order.cancelled.v1", Ended)
     async def reverse_sale_when_order_cancelled(
-        uow: KpisUnitOfWork, event: Received[Ended]
+        uow: PostgresKpisUnitOfWork, event: Received[Ended]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("order.closed.v1", Closed)
     async def count_due_payout_when_order_closed(
-        uow: KpisUnitOfWork, event: Received[Closed]
+        uow: PostgresKpisUnitOfWork, event: Received[Closed]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("payout.completed.v1", PaidOut)
     async def count_paid_payout_when_payout_completed(
-        uow: KpisUnitOfWork, event: Received[PaidOut]
+        uow: PostgresKpisUnitOfWork, event: Received[PaidOut]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("payout.failed.v1", PaidOut)
     async def count_failed_payout_when_payout_failed(
-        uow: KpisUnitOfWork, event: Received[PaidOut]
+        uow: PostgresKpisUnitOfWork, event: Received[PaidOut]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("vehicle.listed.v1", Listed)
     async def count_vehicle_when_vehicle_listed(
-        uow: KpisUnitOfWork, event: Received[Listed]
+        uow: PostgresKpisUnitOfWork, event: Received[Listed]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("vehicle.updated.v1", Updated)
     async def follow_vehicle_when_vehicle_updated(
-        uow: KpisUnitOfWork, event: Received[Updated]
+        uow: PostgresKpisUnitOfWork, event: Received[Updated]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("vehicle.withdrawn.v1", Whole)
     async def take_vehicle_away_when_vehicle_withdrawn(
-        uow: KpisUnitOfWork, event: Received[Whole]
+        uow: PostgresKpisUnitOfWork, event: Received[Whole]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("customer.registered.v1", Whole)
     async def count_customer_when_customer_registered(
-        uow: KpisUnitOfWork, event: Received[Whole]
+        uow: PostgresKpisUnitOfWork, event: Received[Whole]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("customer.updated.v1", Whole)
     async def note_update_when_customer_updated(
-        uow: KpisUnitOfWork, event: Received[Whole]
+        uow: PostgresKpisUnitOfWork, event: Received[Whole]
     ) -> None:
         uow.facts.add(_fact(event))
 
     @on.view("customer.erased.v1", Whole)
     async def note_erasure_when_customer_erased(
-        uow: KpisUnitOfWork, event: Received[Whole]
+        uow: PostgresKpisUnitOfWork, event: Received[Whole]
     ) -> None:
         uow.facts.add(_fact(event))
 

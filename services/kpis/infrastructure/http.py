@@ -14,7 +14,7 @@ from libs.runtime.routes import api_router
 from services.kpis.application.kpi_service import KpiService
 from services.kpis.application.ports import Evaluator
 from services.kpis.domain.kpi import KPI
-from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 from services.kpis.infrastructure.published_views import VIEWS
 from services.kpis.infrastructure.schemas import (
     ActiveKpis,
@@ -37,7 +37,10 @@ Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examp
 
 class Endpoints:
     def __init__(
-        self, transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator, time_zone: str
+        self,
+        transactions: Transactions[PostgresKpisUnitOfWork],
+        evaluator: Evaluator,
+        time_zone: str,
     ) -> None:
         self._transactions = transactions
         self._time_zone = time_zone
@@ -50,7 +53,7 @@ class Endpoints:
         await self._evaluator.check(body.sql_template)
         given = body.model_dump() | {"owner": body.owner or caller.subject}
 
-        async def work(uow: KpisUnitOfWork) -> Answer:
+        async def work(uow: PostgresKpisUnitOfWork) -> Answer:
             kpi = await KpiService(uow.kpis).define_kpi(KPI(**given, tenant_id=caller.tenant_id))
             return Answer(201, _out(kpi), kpi.version, f"/kpis/{kpi.id}")
 
@@ -129,7 +132,7 @@ class Endpoints:
 
 
 def router(
-    transactions: Transactions[KpisUnitOfWork], evaluator: Evaluator, time_zone: str
+    transactions: Transactions[PostgresKpisUnitOfWork], evaluator: Evaluator, time_zone: str
 ) -> APIRouter:
     routes, to = api_router(tags=["kpis"]), Endpoints(transactions, evaluator, time_zone)
     routes.post("/kpis", status_code=201, response_model=KpiOut, operation_id="define_kpi")(

@@ -13,7 +13,7 @@ from services.kpis.infrastructure.kpi_repository import PostgresKpis
 from services.kpis.infrastructure.read_model import PostgresReadModel
 
 
-class KpisUnitOfWork(UnitOfWork):
+class PostgresKpisUnitOfWork(UnitOfWork):
     """`zone` is the time zone whose months the figures use."""
 
     def __init__(self, connection: AsyncConnection, outbox: Outbox, zone: tzinfo) -> None:

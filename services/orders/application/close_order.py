@@ -2,17 +2,15 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.order import Order
 
 
 async def close_order(
     uow: OrdersUnitOfWork,
+    *,
     scope: Scope,
     order_id: UUID,
-    *,
     expected_version: int | None,
-    deadlines: Deadlines,
     now: datetime,
 ) -> Order:
     """The vehicle was picked up. A closed order cannot be cancelled.
@@ -21,6 +19,6 @@ async def close_order(
     """
     order = await uow.orders.lock(scope, order_id)
     order.check_version(expected_version)
-    uow.publish(*order.close(now, deadlines))
+    uow.publish(*order.close(now))
     await uow.orders.save(order)
     return order

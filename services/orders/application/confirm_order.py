@@ -3,19 +3,16 @@ from uuid import UUID
 
 from services.orders.application.limit_open_purchases import limit_open_purchases
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.order import Order
 
 
 async def confirm_order(
     uow: OrdersUnitOfWork,
+    *,
     scope: Scope,
     order_id: UUID,
-    *,
     expected_version: int,
     total_cents: int,
-    most_open: int,
-    deadlines: Deadlines,
     now: datetime,
 ) -> Order:
     """A draft becomes an order, and with a customer and a vehicle its purchase begins.
@@ -24,9 +21,9 @@ async def confirm_order(
     """
     order = await uow.orders.lock(scope, order_id)
     order.check_version(expected_version)
-    events = order.confirm(total_cents, now, deadlines)
+    events = order.confirm(total_cents, now, uow.deadlines)
     if order.customer_id is not None:
-        await limit_open_purchases(uow, order.tenant_id, order.customer_id, most_open)
+        await limit_open_purchases(uow, tenant_id=order.tenant_id, customer_id=order.customer_id)
     uow.publish(*events)
     await uow.orders.save(order)
     return order

@@ -2,20 +2,19 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.history import Fact
 
 
 async def end_purchase(
     uow: OrdersUnitOfWork,
+    *,
     tenant_id: str,
     order_id: UUID,
     reason: str | None,
     fact: Fact,
-    deadlines: Deadlines,
     now: datetime,
 ) -> None:
     """The credit is released, or was never reserved. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
-    uow.publish(*purchase.end(reason, fact, now, deadlines))
+    uow.publish(*purchase.end(reason, fact, now))
     await uow.purchases.save(purchase)

@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orders.application.ports import OrdersUnitOfWork
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.states import State
 
 
@@ -18,15 +17,13 @@ class Overdue:
     stuck: Sequence[UUID]
 
 
-async def give_up_overdue_purchases(
-    uow: OrdersUnitOfWork, *, most: int, deadlines: Deadlines, now: datetime
-) -> Overdue:
+async def give_up_overdue_purchases(uow: OrdersUnitOfWork, *, most: int, now: datetime) -> Overdue:
     """Start the compensation of every purchase past its deadline. A purchase whose compensation is
     overdue is only reported.
     """
     purchases = await uow.purchases.lock_due(most)
     stuck = [each.order_id for each in purchases if each.state is State.COMPENSATING]
     for purchase in purchases:
-        uow.publish(*purchase.run_out_of_time(now, deadlines))
+        uow.publish(*purchase.run_out_of_time(now))
         await uow.purchases.save(purchase)
     return Overdue(len(purchases), stuck)

@@ -4,13 +4,11 @@ from services.orders.application.ports import OrdersUnitOfWork
 from services.orders.domain.errors import TooManyOpenPurchases
 
 
-async def limit_open_purchases(
-    uow: OrdersUnitOfWork, tenant_id: str, customer_id: UUID, most: int
-) -> None:
-    """Raises TooManyOpenPurchases when the customer already has `most` of them.
+async def limit_open_purchases(uow: OrdersUnitOfWork, *, tenant_id: str, customer_id: UUID) -> None:
+    """Raises TooManyOpenPurchases when the customer already has as many as are allowed.
 
     Concurrent requests of one customer wait for each other, so that together they cannot exceed the
     limit.
     """
-    if await uow.purchases.count_open(tenant_id, customer_id) >= most:
-        raise TooManyOpenPurchases(most=most)
+    if await uow.purchases.count_open(tenant_id, customer_id) >= uow.most_open:
+        raise TooManyOpenPurchases(most=uow.most_open)

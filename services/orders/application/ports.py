@@ -6,6 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
+from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.order import Order
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import State
@@ -21,13 +22,15 @@ class Scope:
     tenant_id: str
     customer_id: UUID | None = None
 
-    def holds(self, tenant_id: str, customer_id: UUID) -> bool:
-        return self.tenant_id == tenant_id and self.customer_id in (None, customer_id)
+    def holds(self, order: Order) -> bool:
+        return self.tenant_id == order.tenant_id and self.customer_id in (None, order.customer_id)
 
 
 class OrderRepository(Protocol):
     async def add(self, order: Order) -> None:
         """Insert a new order, with its purchase where it has one."""
+
+    async def find(self, scope: Scope, order_id: UUID) -> Order | None: ...
 
     async def get(self, scope: Scope, order_id: UUID) -> Order:
         """Raises OrderNotFound."""
@@ -36,9 +39,9 @@ class OrderRepository(Protocol):
         """The order, locked until the transaction ends. Raises OrderNotFound."""
 
     async def save(self, order: Order) -> None:
-        """Write the changes to the row locked before."""
+        """Write the changes of an order that was locked or added before."""
 
-    async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
+    async def page(self, scope: Scope, after: UUID | None, limit: int) -> Sequence[Order]:
         """At most `limit` orders older than `after`, newest first."""
 
 
@@ -55,8 +58,8 @@ class PurchaseRepository(Protocol):
     async def page(
         self,
         scope: Scope,
-        limit: int,
         after: UUID | None,
+        limit: int,
         *,
         state: State | None,
         vehicle_id: UUID | None,
@@ -75,6 +78,10 @@ class PurchaseRepository(Protocol):
 
 
 class OrdersUnitOfWork(Protocol):
+    """`most_open` is how many open purchases a customer may have."""
+
+    deadlines: Deadlines
+    most_open: int
     orders: OrderRepository
     purchases: PurchaseRepository
 

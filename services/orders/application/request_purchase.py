@@ -1,9 +1,9 @@
 from datetime import datetime
 from uuid import UUID
 
+from services.orders.application.create_order import create_order
 from services.orders.application.limit_open_purchases import limit_open_purchases
 from services.orders.application.ports import OrdersUnitOfWork
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.order import Order
 
 
@@ -15,19 +15,18 @@ async def request_purchase(
     customer_id: UUID,
     vehicle_id: UUID,
     total_cents: int,
-    most_open: int,
-    deadlines: Deadlines,
     now: datetime,
 ) -> Order:
-    """Create and confirm an order in one step, with one insert. Raises TooManyOpenPurchases."""
-    await limit_open_purchases(uow, tenant_id, customer_id, most_open)
-    order = Order(
-        id=order_id,
+    """Create and confirm an order in one step. Raises TooManyOpenPurchases."""
+    await limit_open_purchases(uow, tenant_id=tenant_id, customer_id=customer_id)
+    order = await create_order(
+        uow,
+        order_id=order_id,
         tenant_id=tenant_id,
         customer_id=customer_id,
         vehicle_id=vehicle_id,
-        created_at=now,
+        now=now,
     )
-    uow.publish(*order.confirm(total_cents, now, deadlines))
-    await uow.orders.add(order)
+    uow.publish(*order.confirm(total_cents, now, uow.deadlines))
+    await uow.orders.save(order)
     return order

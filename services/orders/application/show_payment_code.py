@@ -2,22 +2,21 @@ from datetime import datetime
 from uuid import UUID
 
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.history import Fact
 
 
 async def show_payment_code(
     uow: OrdersUnitOfWork,
+    *,
     tenant_id: str,
     order_id: UUID,
     code: str,
     expires_at: datetime,
     fact: Fact,
-    deadlines: Deadlines,
 ) -> None:
     """The buyer can now see the code, and the deadline follows the code's expiry. Raises
     PurchaseNotFound.
     """
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
-    purchase.receive_code(code, expires_at, fact, deadlines)
+    purchase.receive_code(code, expires_at, fact)
     await uow.purchases.save(purchase)

@@ -1,10 +1,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from services.orders.application.create_order import create_order
 from services.orders.application.ports import OrdersUnitOfWork, Scope
-from services.orders.domain.deadlines import Deadlines
-from services.orders.domain.errors import OrderNotFound
-from services.orders.domain.order import Order
 
 
 async def take_up_lost_purchase(
@@ -15,25 +13,21 @@ async def take_up_lost_purchase(
     customer_id: UUID,
     vehicle_id: UUID,
     total_cents: int,
-    deadlines: Deadlines,
     now: datetime,
 ) -> bool:
     """Create the order of a purchase that peers know and the database has lost, and begin its
     compensation. False, and nothing changes, where the order exists.
     """
-    try:
-        await uow.orders.get(Scope(tenant_id), order_id)
-    except OrderNotFound:
-        pass
-    else:
+    if await uow.orders.find(Scope(tenant_id), order_id) is not None:
         return False
-    order = Order(
-        id=order_id,
+    order = await create_order(
+        uow,
+        order_id=order_id,
         tenant_id=tenant_id,
         customer_id=customer_id,
         vehicle_id=vehicle_id,
-        created_at=now,
+        now=now,
     )
-    uow.publish(*order.take_up_again(total_cents, now, deadlines))
-    await uow.orders.add(order)
+    uow.publish(*order.take_up_again(total_cents, now, uow.deadlines))
+    await uow.orders.save(order)
     return True

@@ -48,19 +48,19 @@ class Order:
         """
         if self.status is not Status.DRAFT:
             raise OrderNotDraft(status=self.status)
-        purchase = self._become_purchase(total_cents)
-        return [] if purchase is None else purchase.request(now, deadlines)
+        purchase = self._become_purchase(total_cents, deadlines)
+        return [] if purchase is None else purchase.request(now)
 
     def take_up_again(
         self, total_cents: int, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
         """See the purchase's. Raises PurchaseNotFound."""
-        purchase = self._become_purchase(total_cents)
+        purchase = self._become_purchase(total_cents, deadlines)
         if purchase is None:
             raise PurchaseNotFound
-        return purchase.take_up_again(now, deadlines)
+        return purchase.take_up_again(now)
 
-    def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def close(self, now: datetime) -> list[PurchaseEvent]:
         """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
         if self.status is Status.CLOSED:
             raise OrderAlreadyClosed
@@ -69,21 +69,21 @@ class Order:
         if self.purchase is None:
             events: list[PurchaseEvent] = [self._closed_without_purchase(self.total_cents)]
         else:
-            events = self.purchase.close(now, deadlines)
+            events = self.purchase.close(now)
         self.status = Status.CLOSED
         self.version += 1
         return events
 
-    def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def cancel(self, now: datetime) -> list[PurchaseEvent]:
         """Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed."""
         if self.purchase is None:
             raise PurchaseNotFound
         already = self.purchase.cancelled_by_buyer
-        events = self.purchase.cancel(now, deadlines)
+        events = self.purchase.cancel(now)
         self.version += 0 if already else 1
         return events
 
-    def _become_purchase(self, total_cents: int) -> Purchase | None:
+    def _become_purchase(self, total_cents: int, deadlines: Deadlines) -> Purchase | None:
         """None without customer and vehicle."""
         self.status, self.total_cents = Status.CONFIRMED, total_cents
         self.version += 1
@@ -94,6 +94,7 @@ class Order:
                 customer_id=self.customer_id,
                 vehicle_id=self.vehicle_id,
                 total_cents=total_cents,
+                deadlines=deadlines,
             )
         return self.purchase
 

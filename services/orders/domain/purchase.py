@@ -40,7 +40,7 @@ ASKING_FOR_A_PERSON = (
 class Purchase:
     """`sequence` counts the events that orders has published about it. `due` says when the deadline
     timer must look at it: an instant, or a time from the database's now, which becomes an instant
-    when the purchase is saved.
+    when the purchase is saved. `deadlines` is the policy it follows.
     """
 
     order_id: UUID
@@ -48,6 +48,7 @@ class Purchase:
     customer_id: UUID
     vehicle_id: UUID
     total_cents: int
+    deadlines: Deadlines
     state: State = State.REQUESTED
     sequence: int = 0
     reason: str | None = None
@@ -68,8 +69,8 @@ class Purchase:
         """Whether the last event of payments or of payouts asks for a person."""
         return any(self._last_of(service) in asking for service, asking in ASKING_FOR_A_PERSON)
 
-    def request(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        self._enter(State.REQUESTED, deadlines)
+    def request(self, now: datetime) -> list[PurchaseEvent]:
+        self._enter(State.REQUESTED)
         return [
             OrderConfirmed(
                 order_id=self.order_id,
@@ -81,27 +82,23 @@ class Purchase:
             )
         ]
 
-    def reach(self, state: State, fact: Fact, deadlines: Deadlines) -> None:
+    def reach(self, state: State, fact: Fact) -> None:
         """A peer has done its step: the state rises to `state`, or does not change where it is
         higher.
         """
         self.note(fact)
-        self._rise(state, deadlines)
+        self._rise(state)
 
-    def receive_code(
-        self, code: str, expires_at: datetime, fact: Fact, deadlines: Deadlines
-    ) -> None:
+    def receive_code(self, code: str, expires_at: datetime, fact: Fact) -> None:
         """Payments has made the code that the buyer pays with. It is kept in every state."""
         self.payment_code, self.code_expires_at = code, expires_at
-        self.reach(State.AWAITING_PAYMENT, fact, deadlines)
+        self.reach(State.AWAITING_PAYMENT, fact)
 
-    def complete(
-        self, seller_id: UUID, fact: Fact, now: datetime, deadlines: Deadlines
-    ) -> list[PurchaseEvent]:
+    def complete(self, seller_id: UUID, fact: Fact, now: datetime) -> list[PurchaseEvent]:
         """The vehicle is sold, which is the last step forward."""
         self.note(fact)
         self.seller_id = seller_id
-        if not self._rise(State.COMPLETED, deadlines):
+        if not self._rise(State.COMPLETED):
             return []
         return [
             OrderCompleted(
@@ -115,7 +112,7 @@ class Purchase:
             )
         ]
 
-    def turn_back(self, reason: str | None, fact: Fact, deadlines: Deadlines) -> None:
+    def turn_back(self, reason: str | None, fact: Fact) -> None:
         """A peer has failed or undone its step: the compensation has begun. The first reason is
         kept.
         """
@@ -124,18 +121,16 @@ class Purchase:
             return
         self.reason = self.reason or reason
         if self.state in FORWARD:
-            self._enter(State.COMPENSATING, deadlines)
+            self._enter(State.COMPENSATING)
 
-    def end(
-        self, reason: str | None, fact: Fact, now: datetime, deadlines: Deadlines
-    ) -> list[PurchaseEvent]:
+    def end(self, reason: str | None, fact: Fact, now: datetime) -> list[PurchaseEvent]:
         """Nothing is reserved any more. The state is cancelled where the buyer cancelled, else
         failed.
         """
-        self.turn_back(reason, fact, deadlines)
+        self.turn_back(reason, fact)
         if self.state in ENDED:
             return []
-        self._enter(State.CANCELLED if self.cancelled_by_buyer else State.FAILED, deadlines)
+        self._enter(State.CANCELLED if self.cancelled_by_buyer else State.FAILED)
         event = OrderCancelled if self.cancelled_by_buyer else OrderFailed
         return [
             event(
@@ -154,7 +149,7 @@ class Purchase:
         if not any(fact.repeats(known) for known in self.history):
             self.history.append(fact)
 
-    def cancel(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def cancel(self, now: datetime) -> list[PurchaseEvent]:
         """The buyer cancels. During a compensation this only decides how the purchase ends.
 
         Raises OrderAlreadyClosed and PurchaseAlreadyFailed. A second cancellation changes nothing.
@@ -168,27 +163,27 @@ class Purchase:
         self.cancelled_by_buyer = True
         if self.state is State.COMPENSATING:
             return []
-        return [self._give_up(CANCELLED_BY_BUYER, now, deadlines)]
+        return [self._give_up(CANCELLED_BY_BUYER, now)]
 
-    def run_out_of_time(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def run_out_of_time(self, now: datetime) -> list[PurchaseEvent]:
         """The deadline has passed. A compensation is not given up; only `due` moves on."""
         if self.state is State.COMPENSATING:
-            self.due = deadlines.compensating
+            self.due = self.deadlines.compensating
             return []
-        return [self._give_up(DEADLINE_PASSED, now, deadlines)]
+        return [self._give_up(DEADLINE_PASSED, now)]
 
-    def take_up_again(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def take_up_again(self, now: datetime) -> list[PurchaseEvent]:
         """The database has lost the purchase after peers had learnt of it. It is ended, because
         nobody knows how far it had come. The lost `order.confirmed` had the sequence 1.
         """
         self._next(OrderConfirmed.type, now)
-        return [self._give_up(LOST, now, deadlines)]
+        return [self._give_up(LOST, now)]
 
-    def close(self, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def close(self, now: datetime) -> list[PurchaseEvent]:
         """The buyer has picked the vehicle up. Raises PurchaseNotCompleted."""
         if self.state is not State.COMPLETED:
             raise PurchaseNotCompleted(state=self.state)
-        self._enter(State.CLOSED, deadlines)
+        self._enter(State.CLOSED)
         return [
             OrderClosed(
                 order_id=self.order_id,
@@ -206,9 +201,9 @@ class Purchase:
         facts = [fact for fact in self.history if fact.service == service]
         return max(facts, key=lambda fact: fact.sequence).type if facts else None
 
-    def _give_up(self, reason: str, now: datetime, deadlines: Deadlines) -> PurchaseEvent:
+    def _give_up(self, reason: str, now: datetime) -> PurchaseEvent:
         self.reason = self.reason or reason
-        self._enter(State.COMPENSATING, deadlines)
+        self._enter(State.COMPENSATING)
         return OrderCancellationRequested(
             order_id=self.order_id,
             tenant_id=self.tenant_id,
@@ -219,19 +214,19 @@ class Purchase:
             reason=reason,
         )
 
-    def _rise(self, state: State, deadlines: Deadlines) -> bool:
+    def _rise(self, state: State) -> bool:
         """Whether the state rose to `state`. The state never falls, and never leaves the
         compensation.
         """
         if self.state not in FORWARD or FORWARD.index(state) <= FORWARD.index(self.state):
             return False
-        self._enter(state, deadlines)
+        self._enter(state)
         return True
 
-    def _enter(self, state: State, deadlines: Deadlines) -> None:
+    def _enter(self, state: State) -> None:
         self.state = state
         if state not in (State.CREDIT_RESERVED, State.VEHICLE_RESERVED):
-            self.due = deadlines.on_entering(state, self.code_expires_at)
+            self.due = self.deadlines.on_entering(state, self.code_expires_at)
 
     def _next(self, event_type: str, now: datetime) -> int:
         """The sequence of the next event of orders. The event goes into the history as well."""

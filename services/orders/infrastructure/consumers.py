@@ -1,6 +1,8 @@
 """What orders consumes: its own views of peers' events, and its reactions."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypedDict
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -17,7 +19,6 @@ from services.orders.application.note_event import note_event
 from services.orders.application.note_payout import note_payout
 from services.orders.application.show_payment_code import show_payment_code
 from services.orders.application.turn_purchase_back import turn_purchase_back
-from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.events import (
     OrderCancellationRequested,
     OrderCancelled,
@@ -28,9 +29,8 @@ from services.orders.domain.events import (
 )
 from services.orders.domain.history import Fact
 from services.orders.domain.states import State
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork as Unit
 
-USUAL_DEADLINES = Deadlines()
 BATCH_DELAY = 0.05
 """In seconds, for the two states that a purchase only passes through. Consuming their events at
 once would slow the purchase.
@@ -61,175 +61,104 @@ class PaidOut(EventData):
     order_id: UUID | None
 
 
-def reactions(deadlines: Deadlines, clock: Clock = utc_now) -> Reactions[OrdersUnitOfWork]:
+Handler = Callable[[Unit, Received[Happened]], Awaitable[None]]
+
+
+class About(TypedDict):
+    """What every use case is told: which purchase, and the event."""
+
+    tenant_id: str
+    order_id: UUID
+    fact: Fact
+
+
+def reactions(clock: Clock = utc_now) -> Reactions[Unit]:
     """A peer's step raises the purchase, its failure starts the compensation, the release of the
     credit ends it.
 
     Orders itself undoes nothing here, so all but the first and last steps are views.
     """
-    on = Reactions[OrdersUnitOfWork]("orders", extensions=(TENANT,))
-
-    @on.view("credit.reserved.v1", Happened, batch_delay=BATCH_DELAY)
-    async def advance_purchase_when_credit_reserved(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        state, fact = State.CREDIT_RESERVED, _fact(event)
-        await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
+    on = Reactions[Unit]("orders", extensions=(TENANT,))
 
     @on.backward("credit.reservation_failed.v1", Failed)
     async def end_purchase_when_credit_reservation_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
+        uow: Unit, event: Received[Failed]
     ) -> None:
-        order_id, fact = event.data.order_id, _fact(event)
-        await end_purchase(
-            uow, tenant_of(event), order_id, event.data.reason, fact, deadlines, clock()
-        )
-
-    @on.view("vehicle.reserved.v1", Happened, batch_delay=BATCH_DELAY)
-    async def advance_purchase_when_vehicle_reserved(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        state, fact = State.VEHICLE_RESERVED, _fact(event)
-        await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
-
-    @on.view("vehicle.reservation_failed.v1", Failed)
-    async def turn_purchase_back_when_vehicle_reservation_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
-    ) -> None:
-        reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
+        await end_purchase(uow, **_about(event), reason=event.data.reason, now=clock())
 
     @on.view("payment.code_generated.v1", CodeGenerated)
     async def show_payment_code_when_code_generated(
-        uow: OrdersUnitOfWork, event: Received[CodeGenerated]
+        uow: Unit, event: Received[CodeGenerated]
     ) -> None:
-        code, expires_at, fact = event.data.code, event.data.expires_at, _fact(event)
-        await show_payment_code(
-            uow, tenant_of(event), event.data.order_id, code, expires_at, fact, deadlines
-        )
-
-    @on.view("payment.code_generation_failed.v1", Failed)
-    async def turn_purchase_back_when_code_generation_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
-    ) -> None:
-        reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
-
-    @on.view("payment.processed.v1", Happened)
-    async def advance_purchase_when_payment_processed(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        state, fact = State.PAID, _fact(event)
-        await advance_purchase(uow, tenant_of(event), event.data.order_id, state, fact, deadlines)
-
-    @on.view("payment.failed.v1", Failed)
-    async def turn_purchase_back_when_payment_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
-    ) -> None:
-        reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
-
-    @on.view("payment.expired.v1", Happened)
-    async def turn_purchase_back_when_payment_expired(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        reason, fact = "payment_expired", _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
-
-    @on.view("payment.voided.v1", Happened)
-    async def turn_purchase_back_when_payment_voided(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        reason, fact = None, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
-
-    @on.view("payment.refunded.v1", Happened)
-    async def turn_purchase_back_when_payment_refunded(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        reason, fact = None, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
-
-    @on.view("payment.refund_failed.v1", Happened)
-    async def ask_for_a_person_when_refund_failed(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
-
-    @on.view("payment.charge_unanswered.v1", Happened)
-    async def ask_for_a_person_when_charge_unanswered(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        await note_event(uow, tenant_of(event), event.data.order_id, _fact(event))
+        code, expires_at = event.data.code, event.data.expires_at
+        await show_payment_code(uow, **_about(event), code=code, expires_at=expires_at)
 
     @on.forward("vehicle.sold.v1", VehicleSold, compensated_by=["credit.released.v1"])
-    async def complete_purchase_when_vehicle_sold(
-        uow: OrdersUnitOfWork, event: Received[VehicleSold]
-    ) -> None:
-        seller_id, fact = event.data.seller_id, _fact(event)
-        await complete_purchase(
-            uow, tenant_of(event), event.data.order_id, seller_id, fact, deadlines, clock()
-        )
-
-    @on.view("vehicle.sale_failed.v1", Failed)
-    async def turn_purchase_back_when_sale_failed(
-        uow: OrdersUnitOfWork, event: Received[Failed]
-    ) -> None:
-        reason, fact = event.data.reason, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
-
-    @on.view("vehicle.released.v1", Happened)
-    async def turn_purchase_back_when_vehicle_released(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        reason, fact = None, _fact(event)
-        await turn_purchase_back(
-            uow, tenant_of(event), event.data.order_id, reason, fact, deadlines
-        )
+    async def complete_purchase_when_vehicle_sold(uow: Unit, event: Received[VehicleSold]) -> None:
+        seller_id = event.data.seller_id
+        await complete_purchase(uow, **_about(event), seller_id=seller_id, now=clock())
 
     @on.backward("credit.released.v1", Happened)
-    async def end_purchase_when_credit_released(
-        uow: OrdersUnitOfWork, event: Received[Happened]
-    ) -> None:
-        order_id, fact = event.data.order_id, _fact(event)
-        await end_purchase(uow, tenant_of(event), order_id, None, fact, deadlines, clock())
+    async def end_purchase_when_credit_released(uow: Unit, event: Received[Happened]) -> None:
+        await end_purchase(uow, **_about(event), reason=None, now=clock())
 
-    @on.view("payout.completed.v1", PaidOut)
-    async def note_payout_when_payout_completed(
-        uow: OrdersUnitOfWork, event: Received[PaidOut]
-    ) -> None:
-        await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
-
-    @on.view("payout.unanswered.v1", PaidOut)
-    async def ask_for_a_person_when_payout_unanswered(
-        uow: OrdersUnitOfWork, event: Received[PaidOut]
-    ) -> None:
-        await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
-
-    @on.view("payout.failed.v1", PaidOut)
-    async def ask_for_a_person_when_payout_failed(
-        uow: OrdersUnitOfWork, event: Received[PaidOut]
-    ) -> None:
-        await note_payout(uow, tenant_of(event), event.data.order_id, _fact(event))
-
+    _advance_purchase(on)
+    _turn_purchase_back(on)
+    _keep_in_history(on)
     return on
 
 
-def participant(deadlines: Deadlines = USUAL_DEADLINES) -> Participant:
+def _advance_purchase(on: Reactions[Unit]) -> None:
+    def to(state: State) -> Handler:
+        async def advance(uow: Unit, event: Received[Happened]) -> None:
+            await advance_purchase(uow, **_about(event), state=state)
+
+        return advance
+
+    row = partial(on.view, data_model=Happened, does="advance purchase")
+    row("credit.reserved.v1", batch_delay=BATCH_DELAY)(to(State.CREDIT_RESERVED))
+    row("vehicle.reserved.v1", batch_delay=BATCH_DELAY)(to(State.VEHICLE_RESERVED))
+    row("payment.processed.v1")(to(State.PAID))
+
+
+def _turn_purchase_back(on: Reactions[Unit]) -> None:
+    async def with_its_reason(uow: Unit, event: Received[Failed]) -> None:
+        await turn_purchase_back(uow, **_about(event), reason=event.data.reason)
+
+    def because(reason: str | None) -> Handler:
+        async def turn_back(uow: Unit, event: Received[Happened]) -> None:
+            await turn_purchase_back(uow, **_about(event), reason=reason)
+
+        return turn_back
+
+    does = "turn purchase back"
+    on.view("vehicle.reservation_failed.v1", Failed, does=does)(with_its_reason)
+    on.view("payment.code_generation_failed.v1", Failed, does=does)(with_its_reason)
+    on.view("payment.failed.v1", Failed, does=does)(with_its_reason)
+    on.view("payment.expired.v1", Happened, does=does)(because("payment_expired"))
+    on.view("payment.voided.v1", Happened, does=does)(because(None))
+    on.view("payment.refunded.v1", Happened, does=does)(because(None))
+    on.view("vehicle.sale_failed.v1", Failed, does=does)(with_its_reason)
+    on.view("vehicle.released.v1", Happened, does=does)(because(None))
+
+
+def _keep_in_history(on: Reactions[Unit]) -> None:
+    async def note(uow: Unit, event: Received[Happened]) -> None:
+        await note_event(uow, **_about(event))
+
+    async def note_paying(uow: Unit, event: Received[PaidOut]) -> None:
+        order_id, fact = event.data.order_id, _fact(event)
+        await note_payout(uow, tenant_id=tenant_of(event), order_id=order_id, fact=fact)
+
+    asks = "ask for a person"
+    on.view("payment.refund_failed.v1", Happened, does=asks)(note)
+    on.view("payment.charge_unanswered.v1", Happened, does=asks)(note)
+    on.view("payout.completed.v1", PaidOut, does="note payout")(note_paying)
+    on.view("payout.unanswered.v1", PaidOut, does=asks)(note_paying)
+    on.view("payout.failed.v1", PaidOut, does=asks)(note_paying)
+
+
+def participant() -> Participant:
     return Participant(
         "orders",
         publishes=(
@@ -240,8 +169,13 @@ def participant(deadlines: Deadlines = USUAL_DEADLINES) -> Participant:
             OrderCancelled,
             OrderClosed,
         ),
-        reactions=reactions(deadlines),
+        reactions=reactions(),
     )
+
+
+def _about(event: Received[Any]) -> About:
+    order_id: UUID = event.data.order_id
+    return About(tenant_id=tenant_of(event), order_id=order_id, fact=_fact(event))
 
 
 def _fact(event: Received[Any]) -> Fact:

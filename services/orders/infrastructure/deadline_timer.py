@@ -10,7 +10,7 @@ from services.orders.application.give_up_overdue_purchases import (
     Overdue,
     give_up_overdue_purchases,
 )
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 
 AT_ONCE = 50
@@ -24,14 +24,13 @@ STUCK = Counter(
 log = structlog.get_logger(__name__)
 
 
-def deadline_timer(transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings) -> Loop:
+def deadline_timer(
+    transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
+) -> Loop:
     """Gives up overdue purchases. A compensation that is stuck raises an alert instead."""
-    deadlines = settings.deadlines
 
-    async def look(uow: OrdersUnitOfWork) -> Overdue:
-        return await give_up_overdue_purchases(
-            uow, most=AT_ONCE, deadlines=deadlines, now=utc_now()
-        )
+    async def look(uow: PostgresOrdersUnitOfWork) -> Overdue:
+        return await give_up_overdue_purchases(uow, most=AT_ONCE, now=utc_now())
 
     async def work() -> bool:
         overdue = await transactions.run(look)

@@ -1,5 +1,6 @@
 """`/orders`: draft, confirm, close, read. The tenant must be named."""
 
+from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -18,36 +19,24 @@ from services.orders.application.confirm_order import confirm_order
 from services.orders.application.create_order import create_order
 from services.orders.domain.order import Order
 from services.orders.infrastructure import access
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.schemas import Confirmation, NewOrder, OrderOut, OrderPage
-from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import IDEMPOTENCY
 
 
-def orders_router(
-    transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
-) -> APIRouter:
-    routes = api_router(prefix="/orders", tags=["orders"])
-    _add_writes(routes, transactions, settings)
-    _add_reads(routes, transactions)
-    return routes
+class Endpoints:
+    def __init__(self, transactions: Transactions[PostgresOrdersUnitOfWork]) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
 
-
-def _add_writes(
-    routes: APIRouter, transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
-) -> None:
-    idempotency = Idempotency(transactions, IDEMPOTENCY)
-    deadlines, most_open = settings.deadlines, settings.max_open_purchases
-
-    @routes.post("", status_code=201, response_model=OrderOut, operation_id="create_order")
     @answers(ETAG, LOCATION)
     async def create(
-        body: NewOrder, caller: TenantCallerDep, call: RequiredIdempotentCallDep
+        self, body: NewOrder, caller: TenantCallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
         """Create a draft."""
         access.may_order(caller, body.customer_id)
 
-        async def work(uow: OrdersUnitOfWork) -> Answer:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
             order = await create_order(
                 uow,
                 order_id=uuid7(),
@@ -58,71 +47,75 @@ def _add_writes(
             )
             return _answer(order, status=201, location=f"/orders/{order.id}")
 
-        return await idempotency.run(call, work)
+        return await self._idempotency.run(call, work)
 
-    @routes.patch("/{order_id}/confirm", response_model=OrderOut, operation_id="confirm_order")
     @answers(ETAG)
     async def confirm(
-        order_id: UUID, body: Confirmation, caller: TenantCallerDep, version: IfMatchDep
+        self, order_id: UUID, body: Confirmation, caller: TenantCallerDep, version: IfMatchDep
     ) -> Response:
         """Confirm a draft; with a customer and a vehicle the purchase begins."""
         scope = access.writable(caller)
 
-        async def work(uow: OrdersUnitOfWork) -> Order:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Order:
             order = await confirm_order(
                 uow,
-                scope,
-                order_id,
+                scope=scope,
+                order_id=order_id,
                 expected_version=version,
                 total_cents=body.total_cents,
-                most_open=most_open,
-                deadlines=deadlines,
                 now=utc_now(),
             )
             access.may_order(caller, order.customer_id)
             return order
 
-        return respond(_answer(await transactions.run(work)))
+        return respond(_answer(await self._transactions.run(work)))
 
-    @routes.post("/{order_id}/close", response_model=OrderOut, operation_id="close_order")
     @answers(ETAG)
     async def close(
-        order_id: UUID, caller: TenantCallerDep, version: OptionalIfMatchDep
+        self, order_id: UUID, caller: TenantCallerDep, version: OptionalIfMatchDep
     ) -> Response:
         """The vehicle was picked up: nothing can be cancelled any more."""
-        scope = access.closable(caller)
+        work = partial(
+            close_order,
+            scope=access.closable(caller),
+            order_id=order_id,
+            expected_version=version,
+            now=utc_now(),
+        )
+        return respond(_answer(await self._transactions.run(work)))
 
-        async def work(uow: OrdersUnitOfWork) -> Order:
-            return await close_order(
-                uow,
-                scope,
-                order_id,
-                expected_version=version,
-                deadlines=deadlines,
-                now=utc_now(),
-            )
-
-        return respond(_answer(await transactions.run(work)))
-
-
-def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
-    @routes.get("", response_model=OrderPage, operation_id="list_orders")
-    async def find(request: Request, caller: TenantCallerDep, page: PageDep) -> Response:
+    async def find(self, request: Request, caller: TenantCallerDep, page: PageDep) -> Response:
         """Newest first."""
         scope = access.readable(caller)
         after = None if page.after is None else UUID(page.after[0])
-        found = await transactions.read(lambda uow: uow.orders.page(scope, page.limit + 1, after))
+        found = await self._transactions.read(
+            lambda uow: uow.orders.page(scope, after, page.limit + 1)
+        )
         orders = found[: page.limit]
         following = (orders[-1].id,) if len(found) > page.limit else None
         return page.answer([OrderOut.of(order) for order in orders], following, request)
 
-    @routes.get("/{order_id}", response_model=OrderOut, operation_id="get_order")
     @answers(ETAG)
-    async def show(order_id: UUID, caller: TenantCallerDep) -> Response:
+    async def show(self, order_id: UUID, caller: TenantCallerDep) -> Response:
         """One order: a buyer's own, or any of the tenant for an operator or admin."""
         scope = access.readable(caller)
-        found = await transactions.read(lambda uow: uow.orders.get(scope, order_id))
+        found = await self._transactions.read(lambda uow: uow.orders.get(scope, order_id))
         return respond(_answer(found))
+
+
+def orders_router(transactions: Transactions[PostgresOrdersUnitOfWork]) -> APIRouter:
+    routes, to = api_router(prefix="/orders", tags=["orders"]), Endpoints(transactions)
+    one = "/{order_id}"
+    routes.post("", status_code=201, response_model=OrderOut, operation_id="create_order")(
+        to.create
+    )
+    routes.patch(f"{one}/confirm", response_model=OrderOut, operation_id="confirm_order")(
+        to.confirm
+    )
+    routes.post(f"{one}/close", response_model=OrderOut, operation_id="close_order")(to.close)
+    routes.get("", response_model=OrderPage, operation_id="list_orders")(to.find)
+    routes.get(one, response_model=OrderOut, operation_id="get_order")(to.show)
+    return routes
 
 
 def _answer(order: Order, *, status: int = 200, location: str | None = None) -> Answer:

@@ -1,6 +1,7 @@
 """`/purchase`, `/saga-states` and `/purchases`: buying in one step, watching it, giving up."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -18,43 +19,29 @@ from services.orders.application.request_purchase import request_purchase
 from services.orders.domain.order import Order
 from services.orders.domain.states import State
 from services.orders.infrastructure import access
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.schemas import (
     PurchaseOut,
     PurchasePage,
     PurchaseRequest,
     SagaState,
 )
-from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import IDEMPOTENCY
 
 
-def purchases_router(
-    transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
-) -> APIRouter:
-    routes = api_router(tags=["purchases"])
-    _add_writes(routes, transactions, settings)
-    _add_reads(routes, transactions)
-    return routes
+class Endpoints:
+    def __init__(self, transactions: Transactions[PostgresOrdersUnitOfWork]) -> None:
+        self._transactions = transactions
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
 
-
-def _add_writes(
-    routes: APIRouter, transactions: Transactions[OrdersUnitOfWork], settings: OrdersSettings
-) -> None:
-    idempotency = Idempotency(transactions, IDEMPOTENCY)
-    deadlines, most_open = settings.deadlines, settings.max_open_purchases
-
-    @routes.post(
-        "/purchase", status_code=202, response_model=PurchaseOut, operation_id="buy_vehicle"
-    )
     @answers(LOCATION)
     async def purchase(
-        body: PurchaseRequest, caller: CallerDep, call: RequiredIdempotentCallDep
+        self, body: PurchaseRequest, caller: CallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
         """Order and confirm in one step. The purchase goes on by itself: watch it at Location."""
         access.may_order(caller, body.customer_id)
 
-        async def work(uow: OrdersUnitOfWork) -> Answer:
+        async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
             order = await request_purchase(
                 uow,
                 order_id=uuid7(),
@@ -62,46 +49,27 @@ def _add_writes(
                 customer_id=body.customer_id,
                 vehicle_id=body.vehicle_id,
                 total_cents=body.total_cents,
-                most_open=most_open,
-                deadlines=deadlines,
                 now=utc_now(),
             )
             return _accepted(order)
 
-        return await idempotency.run(call, work)
+        return await self._idempotency.run(call, work)
 
-    @routes.post(
-        "/purchases/{transaction_id}/cancel",
-        status_code=202,
-        response_model=PurchaseOut,
-        operation_id="cancel_purchase",
-    )
     @answers(LOCATION)
-    async def cancel(transaction_id: UUID, caller: CallerDep) -> Response:
+    async def cancel(self, transaction_id: UUID, caller: CallerDep) -> Response:
         """Give the purchase up: possible until the order is closed, also after paying."""
-        scope = access.cancellable(caller)
+        scope, order_id, now = access.cancellable(caller), transaction_id, utc_now()
+        work = partial(cancel_purchase, scope=scope, order_id=order_id, now=now)
+        return respond(_accepted(await self._transactions.run(work)))
 
-        async def work(uow: OrdersUnitOfWork) -> Answer:
-            order = await cancel_purchase(
-                uow, scope, transaction_id, deadlines=deadlines, now=utc_now()
-            )
-            return _accepted(order)
-
-        return respond(await transactions.run(work))
-
-
-def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) -> None:
-    @routes.get(
-        "/saga-states/{transaction_id}", response_model=SagaState, operation_id="get_saga_state"
-    )
-    async def show(transaction_id: UUID, caller: CallerDep) -> Response:
+    async def show(self, transaction_id: UUID, caller: CallerDep) -> Response:
         """Where a purchase stands, with all its events."""
         scope = access.readable(caller)
-        found = await transactions.read(lambda uow: uow.purchases.get(scope, transaction_id))
+        found = await self._transactions.read(lambda uow: uow.purchases.get(scope, transaction_id))
         return respond(Answer(200, SagaState.of(found)))
 
-    @routes.get("/purchases", response_model=PurchasePage, operation_id="list_purchases")
     async def find(
+        self,
         request: Request,
         caller: CallerDep,
         page: PageDep,
@@ -112,14 +80,28 @@ def _add_reads(routes: APIRouter, transactions: Transactions[OrdersUnitOfWork]) 
         """Newest first."""
         scope = access.readable(caller, customer)
         after = None if page.after is None else UUID(page.after[0])
-        found = await transactions.read(
+        found = await self._transactions.read(
             lambda uow: uow.purchases.page(
-                scope, page.limit + 1, after, state=state, vehicle_id=vehicle
+                scope, after, page.limit + 1, state=state, vehicle_id=vehicle
             )
         )
         purchases = found[: page.limit]
         following = (purchases[-1].order_id,) if len(found) > page.limit else None
         return page.answer([PurchaseOut.of(each) for each in purchases], following, request)
+
+
+def purchases_router(transactions: Transactions[PostgresOrdersUnitOfWork]) -> APIRouter:
+    routes, to = api_router(tags=["purchases"]), Endpoints(transactions)
+    accepted: dict[str, Any] = {"status_code": 202, "response_model": PurchaseOut}
+    routes.post("/purchase", **accepted, operation_id="buy_vehicle")(to.purchase)
+    routes.post("/purchases/{transaction_id}/cancel", **accepted, operation_id="cancel_purchase")(
+        to.cancel
+    )
+    routes.get(
+        "/saga-states/{transaction_id}", response_model=SagaState, operation_id="get_saga_state"
+    )(to.show)
+    routes.get("/purchases", response_model=PurchasePage, operation_id="list_purchases")(to.find)
+    return routes
 
 
 def _accepted(order: Order) -> Answer:

@@ -9,8 +9,7 @@ from libs.kernel.clock import utc_now
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.start_failure import StartFailure
 from services.orders.application.take_up_lost_purchase import take_up_lost_purchase
-from services.orders.domain.deadlines import Deadlines
-from services.orders.infrastructure.postgres import OrdersUnitOfWork
+from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 
 
 class LostPurchase(BaseModel):
@@ -40,18 +39,15 @@ def read_lost(lines: Iterable[str]) -> list[LostPurchase]:
 
 
 async def take_up(
-    transactions: Transactions[OrdersUnitOfWork],
+    transactions: Transactions[PostgresOrdersUnitOfWork],
     lost: Iterable[LostPurchase],
-    deadlines: Deadlines,
 ) -> int:
     """Returns how many were taken up; the database knew the others."""
     taken = 0
     for each in lost:
 
-        async def one(uow: OrdersUnitOfWork, each: LostPurchase = each) -> bool:
-            return await take_up_lost_purchase(
-                uow, **each.model_dump(), deadlines=deadlines, now=utc_now()
-            )
+        async def one(uow: PostgresOrdersUnitOfWork, each: LostPurchase = each) -> bool:
+            return await take_up_lost_purchase(uow, **each.model_dump(), now=utc_now())
 
         taken += await transactions.run(one)
     return taken

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.orders.application.ports import OrderRepository, PurchaseRepository, Scope
+from services.orders.domain.deadlines import Deadlines
 from services.orders.domain.errors import OrderNotFound, PurchaseNotFound
 from services.orders.domain.history import Fact
 from services.orders.domain.order import Order
@@ -47,8 +48,6 @@ _WHICH = (
 )
 _ORDER = select(ORDERS).where(_WHICH)
 _ORDER_LOCKED = _ORDER.with_for_update()
-_PURCHASE = _ORDER.where(ORDERS.c.state.is_not(None))
-_PURCHASE_LOCKED = _PURCHASE.with_for_update()
 _PURCHASES_LOCKED = (
     select(ORDERS)
     .where(
@@ -65,10 +64,8 @@ _DUE_AT = func.coalesce(
 )
 """A waiting time begins at the database's now; this machine's clock does not matter."""
 
-_ADD_ORDER = insert(ORDERS)
-_ADD_PURCHASE = _ADD_ORDER.values(due_at=_DUE_AT)
-_SAVE_ORDER = update(ORDERS).where(ORDERS.c.id == bindparam("order"))
-_SAVE_PURCHASE = _SAVE_ORDER.values(due_at=_DUE_AT)
+_ADD = insert(ORDERS).values(due_at=_DUE_AT)
+_SAVE = update(ORDERS).where(ORDERS.c.id == bindparam("order")).values(due_at=_DUE_AT)
 
 _DUE = (
     select(ORDERS)
@@ -92,79 +89,96 @@ _COUNT_OPEN = select(func.count()).where(
 
 
 class PostgresOrders:
-    def __init__(self, connection: AsyncConnection) -> None:
+    """Rows are locked once in a transaction. `flush` writes those that were added or saved."""
+
+    def __init__(self, connection: AsyncConnection, deadlines: Deadlines) -> None:
         self._connection = connection
+        self._deadlines = deadlines
+        self._locked: dict[UUID, Order] = {}
+        self._added: dict[UUID, Order] = {}
+        self._changed: dict[UUID, Order] = {}
 
     async def add(self, order: Order) -> None:
-        statement = _ADD_ORDER if order.purchase is None else _ADD_PURCHASE
-        await self._connection.execute(statement, _values_of_order(order))
+        self._added[order.id] = order
+
+    async def find(self, scope: Scope, order_id: UUID) -> Order | None:
+        found = await self.all(_ORDER, _which(scope, order_id))
+        return found[0] if found else None
+
+    async def find_locked(self, scope: Scope, order_id: UUID) -> Order | None:
+        locked = self._locked.get(order_id)
+        if locked is not None and scope.holds(locked):
+            return locked
+        found = await self.lock_all(_ORDER_LOCKED, _which(scope, order_id))
+        return found[0] if found else None
 
     async def get(self, scope: Scope, order_id: UUID) -> Order:
-        return await self._one(_ORDER, scope, order_id)
+        return _present(await self.find(scope, order_id))
 
     async def lock(self, scope: Scope, order_id: UUID) -> Order:
-        return await self._one(_ORDER_LOCKED, scope, order_id)
+        return _present(await self.find_locked(scope, order_id))
 
     async def save(self, order: Order) -> None:
-        statement = _SAVE_ORDER if order.purchase is None else _SAVE_PURCHASE
-        await self._connection.execute(statement, {"order": order.id, **_values_of_order(order)})
+        if order.id not in self._added:
+            self._changed[order.id] = order
 
-    async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
-        rows = await self._connection.execute(_page(_within(scope), limit, after))
-        return [_order(row) for row in rows]
+    async def save_purchase(self, purchase: Purchase) -> None:
+        await self.save(self._locked[purchase.order_id])
 
-    async def _one(self, query: Select[Any], scope: Scope, order_id: UUID) -> Order:
-        found = await self._connection.execute(query, _which(scope, order_id))
-        row = found.one_or_none()
-        if row is None:
-            raise OrderNotFound
-        return _order(row)
+    async def page(self, scope: Scope, after: UUID | None, limit: int) -> Sequence[Order]:
+        return await self.all(_page(_within(scope), after, limit))
+
+    async def all(
+        self, query: Select[Any], parameters: Mapping[str, object] | None = None
+    ) -> Sequence[Order]:
+        rows = await self._connection.execute(query, parameters)
+        return [_order(row, self._deadlines) for row in rows]
+
+    async def lock_all(
+        self, query: Select[Any], parameters: Mapping[str, object]
+    ) -> Sequence[Order]:
+        """A row that was locked before is not read again, because it may have been changed."""
+        found = await self.all(query, parameters)
+        return [self._locked.setdefault(order.id, order) for order in found]
+
+    def changed(self, order_id: UUID) -> Order | None:
+        return self._changed.get(order_id)
+
+    async def flush(self) -> None:
+        added = [_values(order) for order in self._added.values()]
+        changed = [{"order": key, **_values(order)} for key, order in self._changed.items()]
+        for statement, rows in ((_ADD, added), (_SAVE, changed)):
+            if rows:
+                await self._connection.execute(statement, rows if len(rows) > 1 else rows[0])
 
 
 class PostgresPurchases:
-    """One statement locks the purchases of a batch, and one writes those that were saved."""
+    """The purchases in the rows of orders."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, orders: PostgresOrders) -> None:
         self._connection = connection
-        self._locked: dict[UUID, Purchase] = {}
-        self._changed: dict[UUID, Purchase] = {}
+        self._orders = orders
+
+    async def get(self, scope: Scope, order_id: UUID) -> Purchase:
+        return _purchase_of(await self._orders.find(scope, order_id))
+
+    async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
+        return _purchase_of(await self._orders.find_locked(scope, order_id))
 
     async def lock_all(self, order_ids: Sequence[UUID]) -> None:
         """All are locked in one order, so that two batches do not deadlock. Unknown ones are left
         out.
         """
-        rows = await self._connection.execute(_PURCHASES_LOCKED, {"orders": order_ids})
-        self._locked.update({row.id: _purchase(row) for row in rows})
-
-    async def get(self, scope: Scope, order_id: UUID) -> Purchase:
-        return await self._one(_PURCHASE, scope, order_id)
-
-    async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
-        purchase = self._locked.get(order_id)
-        if purchase is not None and scope.holds(purchase.tenant_id, purchase.customer_id):
-            return purchase
-        return await self._one(_PURCHASE_LOCKED, scope, order_id)
+        await self._orders.lock_all(_PURCHASES_LOCKED, {"orders": order_ids})
 
     async def save(self, purchase: Purchase) -> None:
-        self._changed[purchase.order_id] = purchase
-
-    def changed(self, order_id: UUID) -> Purchase | None:
-        """The purchase as it was last saved; None where it was not saved."""
-        return self._changed.get(order_id)
-
-    async def flush(self) -> None:
-        if self._changed:
-            rows = [
-                {"order": order_id, **_values_of_purchase(purchase)}
-                for order_id, purchase in self._changed.items()
-            ]
-            await self._connection.execute(_SAVE_PURCHASE, rows if len(rows) > 1 else rows[0])
+        await self._orders.save_purchase(purchase)
 
     async def page(
         self,
         scope: Scope,
-        limit: int,
         after: UUID | None,
+        limit: int,
         *,
         state: State | None,
         vehicle_id: UUID | None,
@@ -174,12 +188,10 @@ class PostgresPurchases:
             query = query.where(ORDERS.c.state == state)
         if vehicle_id is not None:
             query = query.where(ORDERS.c.vehicle_id == vehicle_id)
-        rows = await self._connection.execute(_page(query, limit, after))
-        return [_purchase(row) for row in rows]
+        return [_purchase_of(each) for each in await self._orders.all(_page(query, after, limit))]
 
     async def lock_due(self, limit: int) -> Sequence[Purchase]:
-        rows = await self._connection.execute(_DUE, {"most": limit})
-        return [_purchase(row) for row in rows]
+        return [_purchase_of(each) for each in await self._orders.lock_all(_DUE, {"most": limit})]
 
     async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
         customer = f"open purchases of {tenant_id} {customer_id}"
@@ -189,32 +201,42 @@ class PostgresPurchases:
         )
         return int(found.scalar_one())
 
-    async def _one(self, query: Select[Any], scope: Scope, order_id: UUID) -> Purchase:
-        found = await self._connection.execute(query, _which(scope, order_id))
-        row = found.one_or_none()
-        if row is None:
-            raise PurchaseNotFound
-        return _purchase(row)
 
-
-class OrdersUnitOfWork(UnitOfWork):
-    def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
+class PostgresOrdersUnitOfWork(UnitOfWork):
+    def __init__(
+        self, connection: AsyncConnection, outbox: Outbox, deadlines: Deadlines, most_open: int
+    ) -> None:
         super().__init__(connection, outbox)
-        self.orders: OrderRepository = PostgresOrders(connection)
-        self._purchases = PostgresPurchases(connection)
+        self.deadlines = deadlines
+        self.most_open = most_open
+        self._orders = PostgresOrders(connection, deadlines)
+        self._purchases = PostgresPurchases(connection, self._orders)
+        self.orders: OrderRepository = self._orders
         self.purchases: PurchaseRepository = self._purchases
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
         await self._purchases.lock_all([UUID(subject) for subject in subjects])
 
     async def flush(self) -> None:
-        await self._purchases.flush()
+        await self._orders.flush()
 
     def committed(self) -> None:
         for row in self.staged:
-            purchase = self._purchases.changed(UUID(row.subject))
-            if purchase is not None:
-                observe_outcome(row.type, purchase)
+            order = self._orders.changed(UUID(row.subject))
+            if order is not None and order.purchase is not None:
+                observe_outcome(row.type, order.purchase)
+
+
+def _present(order: Order | None) -> Order:
+    if order is None:
+        raise OrderNotFound
+    return order
+
+
+def _purchase_of(order: Order | None) -> Purchase:
+    if order is None or order.purchase is None:
+        raise PurchaseNotFound
+    return order.purchase
 
 
 def _which(scope: Scope, order_id: UUID) -> Mapping[str, object]:
@@ -228,14 +250,15 @@ def _within(scope: Scope) -> Select[Any]:
     return query
 
 
-def _page(query: Select[Any], limit: int, after: UUID | None) -> Select[Any]:
+def _page(query: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
     """Newest first. Ids grow with time, so new rows never shift a page."""
     if after is not None:
         query = query.where(ORDERS.c.id < after)
     return query.order_by(ORDERS.c.id.desc()).limit(limit)
 
 
-def _values_of_order(order: Order) -> Mapping[str, object]:
+def _values(order: Order) -> Mapping[str, object]:
+    purchase = order.purchase
     own = {
         "id": order.id,
         "tenant_id": order.tenant_id,
@@ -246,12 +269,11 @@ def _values_of_order(order: Order) -> Mapping[str, object]:
         "version": order.version,
         "created_at": order.created_at,
     }
-    return own if order.purchase is None else {**own, **_values_of_purchase(order.purchase)}
-
-
-def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
+    if purchase is None:
+        return {**own, "wait": None, "due": None}
     waits = isinstance(purchase.due, timedelta)
     return {
+        **own,
         "state": purchase.state,
         "sequence": purchase.sequence,
         "reason": purchase.reason,
@@ -268,7 +290,7 @@ def _values_of_purchase(purchase: Purchase) -> Mapping[str, object]:
     }
 
 
-def _order(row: Row[Any]) -> Order:
+def _order(row: Row[Any], deadlines: Deadlines) -> Order:
     return Order(
         id=row.id,
         tenant_id=row.tenant_id,
@@ -278,7 +300,7 @@ def _order(row: Row[Any]) -> Order:
         status=Status(row.status),
         version=row.version,
         created_at=row.created_at,
-        purchase=None if row.state is None else _purchase(row),
+        purchase=None if row.state is None else _purchase(row, deadlines),
     )
 
 
@@ -288,13 +310,14 @@ def _moment(written: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _purchase(row: Row[Any]) -> Purchase:
+def _purchase(row: Row[Any], deadlines: Deadlines) -> Purchase:
     return Purchase(
         order_id=row.id,
         tenant_id=row.tenant_id,
         customer_id=row.customer_id,
         vehicle_id=row.vehicle_id,
         total_cents=row.total_cents,
+        deadlines=deadlines,
         state=State(row.state),
         sequence=row.sequence,
         reason=row.reason,

@@ -11,7 +11,7 @@ from services.vehicles.application.reserve_vehicle import reserve_vehicle
 from services.vehicles.application.sell_vehicle import sell_vehicle
 from services.vehicles.domain import events
 from services.vehicles.domain.reservation import Purchase
-from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
 
 
 class CreditReserved(EventData):
@@ -30,8 +30,8 @@ class PaymentFailed(EventData):
     reason: str
 
 
-def reactions() -> Reactions[VehiclesUnitOfWork]:
-    on = Reactions[VehiclesUnitOfWork]("vehicles", extensions=(TENANT,))
+def reactions() -> Reactions[PostgresVehiclesUnitOfWork]:
+    on = Reactions[PostgresVehiclesUnitOfWork]("vehicles", extensions=(TENANT,))
 
     @on.forward(
         "credit.reserved.v1",
@@ -45,43 +45,43 @@ def reactions() -> Reactions[VehiclesUnitOfWork]:
         ],
     )
     async def reserve_vehicle_when_credit_reserved(
-        uow: VehiclesUnitOfWork, event: Received[CreditReserved]
+        uow: PostgresVehiclesUnitOfWork, event: Received[CreditReserved]
     ) -> None:
         await reserve_vehicle(uow, Purchase(tenant_id=tenant_of(event), **dict(event.data)))
 
     @on.forward("payment.processed.v1", PaymentEnded, compensated_by=["payment.refunded.v1"])
     async def sell_vehicle_when_payment_processed(
-        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
         await sell_vehicle(uow, event.data.order_id)
 
     @on.backward("payment.code_generation_failed.v1", PaymentFailed)
     async def release_vehicle_when_code_generation_failed(
-        uow: VehiclesUnitOfWork, event: Received[PaymentFailed]
+        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentFailed]
     ) -> None:
         await release_vehicle(uow, event.data.order_id, tenant_of(event), event.data.reason)
 
     @on.backward("payment.failed.v1", PaymentFailed)
     async def release_vehicle_when_payment_failed(
-        uow: VehiclesUnitOfWork, event: Received[PaymentFailed]
+        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentFailed]
     ) -> None:
         await release_vehicle(uow, event.data.order_id, tenant_of(event), event.data.reason)
 
     @on.backward("payment.expired.v1", PaymentEnded)
     async def release_vehicle_when_payment_expired(
-        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
         await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_expired")
 
     @on.backward("payment.voided.v1", PaymentEnded)
     async def release_vehicle_when_payment_voided(
-        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
         await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_voided")
 
     @on.backward("payment.refunded.v1", PaymentEnded)
     async def release_vehicle_when_payment_refunded(
-        uow: VehiclesUnitOfWork, event: Received[PaymentEnded]
+        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
     ) -> None:
         await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_refunded")
 

@@ -23,7 +23,7 @@ from services.vehicles.application.ports import Listing
 from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
 from services.vehicles.domain.errors import SellerNotFound
 from services.vehicles.domain.papers import sought_plate
-from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
 from services.vehicles.infrastructure.schemas import (
     CheckedVehicle,
     CheckedVehicles,
@@ -46,7 +46,7 @@ class Endpoints:
     """Each is one endpoint of `router` below."""
 
     def __init__(
-        self, transactions: Transactions[VehiclesUnitOfWork], clock: Clock, ids: IdFactory
+        self, transactions: Transactions[PostgresVehiclesUnitOfWork], clock: Clock, ids: IdFactory
     ) -> None:
         self._transactions = transactions
         self._idempotency = Idempotency(transactions, IDEMPOTENCY)
@@ -62,7 +62,7 @@ class Endpoints:
         details, papers = body.details.checked(this_year=self._this_year()), body.papers
         vehicle_id = self._ids()
 
-        async def work(uow: VehiclesUnitOfWork) -> Answer:
+        async def work(uow: PostgresVehiclesUnitOfWork) -> Answer:
             listing = await list_vehicle(
                 uow,
                 vehicle_id=vehicle_id,
@@ -203,7 +203,7 @@ class Endpoints:
         )
 
     async def _answer(
-        self, caller: Caller, work: Callable[[VehiclesUnitOfWork], Awaitable[Listing]]
+        self, caller: Caller, work: Callable[[PostgresVehiclesUnitOfWork], Awaitable[Listing]]
     ) -> Response:
         return _shown(await self._transactions.run(work), caller)
 
@@ -212,7 +212,7 @@ class Endpoints:
 
 
 def router(
-    transactions: Transactions[VehiclesUnitOfWork],
+    transactions: Transactions[PostgresVehiclesUnitOfWork],
     *,
     clock: Clock = utc_now,
     ids: IdFactory = uuid7,

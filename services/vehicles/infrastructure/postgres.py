@@ -11,7 +11,7 @@ from services.vehicles.infrastructure.vault import Vault
 from services.vehicles.infrastructure.vehicle_repository import PostgresVehicles
 
 
-class VehiclesUnitOfWork(UnitOfWork):
+class PostgresVehiclesUnitOfWork(UnitOfWork):
     def __init__(self, connection: AsyncConnection, outbox: Outbox, vault: Vault) -> None:
         super().__init__(connection, outbox)
         self.vehicles = PostgresVehicles(connection, vault)

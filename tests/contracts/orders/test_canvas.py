@@ -9,7 +9,7 @@ from libs.kernel.errors import Conflict
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import FORWARD, State
 from tests.contracts.canvas import canvas_of
-from tests.unit.orders.purchases import DEADLINES, NOW, SELLER, fact, in_state
+from tests.unit.orders.purchases import NOW, SELLER, fact, in_state
 
 
 def test_the_canvas_shows_every_state_and_where_it_leads() -> None:
@@ -35,13 +35,10 @@ def leads_to(state: State) -> list[State]:
 
 HEARD = fact("vehicle.released.v1")
 ACTS: list[Callable[[Purchase], object]] = [
-    *(
-        partial(Purchase.reach, state=step, fact=HEARD, deadlines=DEADLINES)
-        for step in FORWARD[:-1]
-    ),
-    partial(Purchase.complete, seller_id=SELLER, fact=HEARD, now=NOW, deadlines=DEADLINES),
-    partial(Purchase.turn_back, reason=None, fact=HEARD, deadlines=DEADLINES),
-    partial(Purchase.end, reason=None, fact=HEARD, now=NOW, deadlines=DEADLINES),
-    partial(Purchase.cancel, now=NOW, deadlines=DEADLINES),
-    partial(Purchase.close, now=NOW, deadlines=DEADLINES),
+    *(partial(Purchase.reach, state=step, fact=HEARD) for step in FORWARD[:-1]),
+    partial(Purchase.complete, seller_id=SELLER, fact=HEARD, now=NOW),
+    partial(Purchase.turn_back, reason=None, fact=HEARD),
+    partial(Purchase.end, reason=None, fact=HEARD, now=NOW),
+    partial(Purchase.cancel, now=NOW),
+    partial(Purchase.close, now=NOW),
 ]

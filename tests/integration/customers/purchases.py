@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
-from services.customers.infrastructure.postgres import CustomersUnitOfWork
+from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
 from services.customers.infrastructure.tables import TABLES, credit_reservations
 from tests.fixtures.services import ServiceClient
 
@@ -49,7 +49,7 @@ async def deliver(
 ) -> None:
     """React to events in one transaction, as the subscriber does with a batch."""
 
-    async def work(uow: CustomersUnitOfWork) -> None:
+    async def work(uow: PostgresCustomersUnitOfWork) -> None:
         for event_type, data in events:
             reaction = client.service.participant.reactions.by_event[event_type]
             received: Any = Received[reaction.data_model]  # type: ignore[name-defined]

@@ -18,7 +18,7 @@ from deploy.postgres.provision import DatabaseAccounts, provision
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
 from libs.runtime.service import Service
-from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.main import build
 from services.tokens import Issuer
@@ -76,7 +76,7 @@ class Kpis:
     """The service as a test sees it."""
 
     client: httpx.AsyncClient
-    service: Service[KpisUnitOfWork]
+    service: Service[PostgresKpisUnitOfWork]
     database: Database
     tenant: str
 

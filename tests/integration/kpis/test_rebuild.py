@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from services.kpis.application.rebuild_read_model import rebuild_read_model
-from services.kpis.infrastructure.postgres import KpisUnitOfWork
+from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 from tests.fixtures.polling import eventually
 from tests.integration.kpis.conftest import Kpis
 
@@ -89,16 +89,16 @@ async def test_batch_in_the_middle_of_a_reaction_waits_and_sees_its_fact(kpis: K
     order = uuid7()
     await kpis.completed(order, 8)
     rebuilding: list[asyncio.Task[int]] = []
-    changed = KpisUnitOfWork.flush
+    changed = PostgresKpisUnitOfWork.flush
 
-    async def flush(uow: KpisUnitOfWork) -> None:
+    async def flush(uow: PostgresKpisUnitOfWork) -> None:
         await changed(uow)
         if uow.facts.added:
             rebuilding.append(asyncio.create_task(rebuild_read_model(kpis.service.transactions)))
             await somebody_waits(kpis)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(KpisUnitOfWork, "flush", flush)
+        patch.setattr(PostgresKpisUnitOfWork, "flush", flush)
         await kpis.cancelled(order, 8)
     await asyncio.gather(*rebuilding)
 

@@ -22,7 +22,7 @@ from libs.messaging.envelope import Received
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
 from services.vehicles.infrastructure.consumers import participant
-from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.main import build
 from tests.fixtures.databases import migrated_database_of
@@ -45,7 +45,7 @@ class Vehicles:
     """The service as a test sees it: its endpoints for a caller, its reactions, its events."""
 
     client: httpx.AsyncClient
-    transactions: Transactions[VehiclesUnitOfWork]
+    transactions: Transactions[PostgresVehiclesUnitOfWork]
     tenant: str
 
     def caller(

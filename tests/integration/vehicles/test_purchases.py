@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from libs.kernel.ids import uuid7
 from services.vehicles.application.release_vehicle import release_vehicle
 from services.vehicles.infrastructure.consumers import participant
-from services.vehicles.infrastructure.postgres import VehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
 from tests.integration.vehicles.conftest import Vehicles
 
 RELEASES = {
@@ -195,7 +195,7 @@ async def test_two_batches_that_meet_in_a_deadlock_both_end(vehicles: Vehicles) 
     async def release_both(first: UUID, second: UUID) -> None:
         waited = False
 
-        async def work(uow: VehiclesUnitOfWork) -> None:
+        async def work(uow: PostgresVehiclesUnitOfWork) -> None:
             nonlocal waited
             await release_vehicle(uow, first, vehicles.tenant, "payment_voided")
             if not waited:

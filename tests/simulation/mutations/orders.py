@@ -13,10 +13,10 @@ from tests.simulation.mutations.registry import mutation
 def forward_again() -> AbstractContextManager[object]:
     rightly = Purchase._rise
 
-    def eager(self: Purchase, state: State, deadlines: Any) -> bool:
+    def eager(self: Purchase, state: State) -> bool:
         if self.state is not State.COMPENSATING:
-            return rightly(self, state, deadlines)
-        self._enter(state, deadlines)
+            return rightly(self, state)
+        self._enter(state)
         return True
 
     return patch.object(Purchase, "_rise", eager)
@@ -26,10 +26,10 @@ def forward_again() -> AbstractContextManager[object]:
 def state_falls() -> AbstractContextManager[object]:
     rightly = Purchase._rise
 
-    def falling(self: Purchase, state: State, deadlines: Any) -> bool:
+    def falling(self: Purchase, state: State) -> bool:
         if self.state not in FORWARD:
-            return rightly(self, state, deadlines)
-        self._enter(state, deadlines)
+            return rightly(self, state)
+        self._enter(state)
         return True
 
     return patch.object(Purchase, "_rise", falling)
@@ -39,10 +39,10 @@ def state_falls() -> AbstractContextManager[object]:
 def cancelled_after_closing() -> AbstractContextManager[object]:
     rightly = Purchase.cancel
 
-    def lenient(self: Purchase, now: Any, deadlines: Any) -> Any:
+    def lenient(self: Purchase, now: Any) -> Any:
         if self.state is State.CLOSED:
             self.state = State.COMPLETED
-        return rightly(self, now, deadlines)
+        return rightly(self, now)
 
     return patch.object(Purchase, "cancel", lenient)
 
@@ -51,10 +51,10 @@ def cancelled_after_closing() -> AbstractContextManager[object]:
 def closed_early() -> AbstractContextManager[object]:
     rightly = Purchase.close
 
-    def lenient(self: Purchase, now: Any, deadlines: Any) -> Any:
+    def lenient(self: Purchase, now: Any) -> Any:
         if self.state in FORWARD:
             self.state = State.COMPLETED
-        return rightly(self, now, deadlines)
+        return rightly(self, now)
 
     return patch.object(Purchase, "close", lenient)
 
@@ -71,10 +71,10 @@ def last_consumed() -> AbstractContextManager[object]:
 def completed_after_end() -> AbstractContextManager[object]:
     rightly = Purchase._rise
 
-    def eager(self: Purchase, state: State, deadlines: Any) -> bool:
+    def eager(self: Purchase, state: State) -> bool:
         if self.state in (State.FAILED, State.CANCELLED) and state is State.COMPLETED:
-            self._enter(state, deadlines)
+            self._enter(state)
             return True
-        return rightly(self, state, deadlines)
+        return rightly(self, state)
 
     return patch.object(Purchase, "_rise", eager)

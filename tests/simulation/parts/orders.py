@@ -8,18 +8,19 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.orders.infrastructure.consumers import participant, reactions
 from tests.simulation.parts import Part
-from tests.simulation.terms import DEADLINES
+from tests.simulation.terms import DEADLINES, MOST_OPEN
 from tests.unit.orders.memory import MemoryOrders, MemoryPurchases
 
 
 class Orders(UnitOfWork):
     def __init__(self, connection: Any, outbox: Outbox, clock: Clock) -> None:
         super().__init__(connection, outbox)
+        self.deadlines, self.most_open = DEADLINES, MOST_OPEN
         rows = connection.table("orders")
         self.orders = MemoryOrders(rows, clock())
         self.purchases = MemoryPurchases(rows, clock())
 
 
 def part(clock: Clock, ids: IdFactory) -> Part:
-    ours = replace(participant(), reactions=reactions(DEADLINES, clock))
+    ours = replace(participant(), reactions=reactions(clock))
     return Part(ours, partial(Orders, clock=clock))

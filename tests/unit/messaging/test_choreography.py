@@ -123,6 +123,16 @@ def test_a_step_that_is_never_undone_needs_no_way_back_and_is_drawn_as_forward()
     )
 
 
+def test_reactions_that_share_a_handler_say_each_for_itself_what_they_do() -> None:
+    on = Reactions[Any]("credit")
+    on.forward("order.placed.v1", Purchase, compensated_by=[], does="reserve credit")(note)
+    on.backward("order.cancelled.v1", Purchase, does="release credit")(note)
+    on.view("order.closed.v1", Purchase)(note)
+    (credit,) = choreography_of([Participant("credit", (), on)]).participants
+    assert [each.does for each in credit.consumes] == ["reserve credit", "release credit", "note"]
+    assert [each.does for each in on.by_event.values()] == [each.does for each in credit.consumes]
+
+
 def test_a_way_back_that_only_looks_on_is_a_problem() -> None:
     assert check([orders(), credit(goes_back=False)]) == [
         "credit: the step on order.placed.v1 is undone by order.cancelled.v1, "

@@ -25,11 +25,15 @@ class MemoryOrders:
     async def add(self, order: Order) -> None:
         await self.save(order)
 
-    async def get(self, scope: Scope, order_id: UUID) -> Order:
+    async def find(self, scope: Scope, order_id: UUID) -> Order | None:
         order = _found(self.rows, scope, order_id)
+        return order and replace(order, purchase=order.purchase and _copy(order.purchase))
+
+    async def get(self, scope: Scope, order_id: UUID) -> Order:
+        order = await self.find(scope, order_id)
         if order is None:
-            raise OrderNotFound("There is no such order.")
-        return replace(order, purchase=order.purchase and _copy(order.purchase))
+            raise OrderNotFound
+        return order
 
     lock = get
 
@@ -37,7 +41,7 @@ class MemoryOrders:
         purchase = order.purchase and _stored(order.purchase, self.now)
         self.rows[order.id] = replace(order, purchase=purchase)
 
-    async def page(self, scope: Scope, limit: int, after: UUID | None) -> Sequence[Order]:
+    async def page(self, scope: Scope, after: UUID | None, limit: int) -> Sequence[Order]:
         raise NotImplementedError
 
 
@@ -49,7 +53,7 @@ class MemoryPurchases:
     async def get(self, scope: Scope, order_id: UUID) -> Purchase:
         order = _found(self.rows, scope, order_id)
         if order is None or order.purchase is None:
-            raise PurchaseNotFound("There is no such purchase.")
+            raise PurchaseNotFound
         return _copy(order.purchase)
 
     lock = get
@@ -61,8 +65,8 @@ class MemoryPurchases:
     async def page(
         self,
         scope: Scope,
-        limit: int,
         after: UUID | None,
+        limit: int,
         *,
         state: State | None,
         vehicle_id: UUID | None,
@@ -90,9 +94,7 @@ class MemoryPurchases:
 
 def _found(rows: dict[UUID, Order], scope: Scope, order_id: UUID) -> Order | None:
     order = rows.get(order_id)
-    if order is None or order.tenant_id != scope.tenant_id:
-        return None
-    return order if scope.customer_id in (None, order.customer_id) else None
+    return order if order is not None and scope.holds(order) else None
 
 
 def _copy(purchase: Purchase) -> Purchase:

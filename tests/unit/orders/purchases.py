@@ -26,8 +26,9 @@ def requested() -> Purchase:
         customer_id=CUSTOMER,
         vehicle_id=VEHICLE,
         total_cents=5_000_000,
+        deadlines=DEADLINES,
     )
-    purchase.request(NOW, DEADLINES)
+    purchase.request(NOW)
     return purchase
 
 

@@ -42,7 +42,7 @@ def test_an_order_without_customer_and_vehicle_starts_no_purchase_and_closes() -
     order = draft(None, None)
     assert order.confirm(5000, NOW, DEADLINES) == []
     assert order.purchase is None
-    (event,) = order.close(NOW, DEADLINES)
+    (event,) = order.close(NOW)
     assert isinstance(event, OrderClosed)
     assert (event.seller_id, event.vehicle_id, event.total_cents) == (None, None, 5000)
     assert (order.status, order.version) == (Status.CLOSED, 3)
@@ -59,13 +59,13 @@ def test_a_customer_without_a_vehicle_or_the_reverse_is_refused(
 def test_an_order_is_confirmed_once_and_closed_once() -> None:
     order = draft(None, None)
     with pytest.raises(OrderNotConfirmed):
-        order.close(NOW, DEADLINES)
+        order.close(NOW)
     order.confirm(1, NOW, DEADLINES)
     with pytest.raises(OrderNotDraft):
         order.confirm(1, NOW, DEADLINES)
-    order.close(NOW, DEADLINES)
+    order.close(NOW)
     with pytest.raises(OrderAlreadyClosed):
-        order.close(NOW, DEADLINES)
+        order.close(NOW)
 
 
 def test_an_order_with_a_purchase_closes_only_once_that_is_completed() -> None:
@@ -73,10 +73,10 @@ def test_an_order_with_a_purchase_closes_only_once_that_is_completed() -> None:
     order.confirm(5000, NOW, DEADLINES)
     assert order.purchase is not None
     with pytest.raises(PurchaseNotCompleted):
-        order.close(NOW, DEADLINES)
+        order.close(NOW)
     assert (order.status, order.version) == (Status.CONFIRMED, 2)
-    order.purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW, DEADLINES)
-    (event,) = order.close(NOW, DEADLINES)
+    order.purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW)
+    (event,) = order.close(NOW)
     assert isinstance(event, OrderClosed)
     assert (event.seller_id, event.sequence) == (SELLER, 3)
     assert order.purchase.state is State.CLOSED
@@ -86,17 +86,17 @@ def test_only_the_clients_writes_raise_the_version() -> None:
     order = draft()
     order.confirm(5000, NOW, DEADLINES)
     assert order.purchase is not None
-    order.purchase.reach(State.CREDIT_RESERVED, fact("credit.reserved.v1"), DEADLINES)
-    order.purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW, DEADLINES)
+    order.purchase.reach(State.CREDIT_RESERVED, fact("credit.reserved.v1"))
+    order.purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW)
     assert order.version == 2
-    order.cancel(NOW, DEADLINES)
-    order.cancel(NOW, DEADLINES)
+    order.cancel(NOW)
+    order.cancel(NOW)
     assert order.version == 3
 
 
 def test_an_order_that_started_no_purchase_cannot_be_cancelled() -> None:
     with pytest.raises(PurchaseNotFound):
-        draft().cancel(NOW, DEADLINES)
+        draft().cancel(NOW)
 
 
 def test_a_version_other_than_the_current_one_is_stale() -> None:

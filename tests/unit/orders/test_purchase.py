@@ -28,22 +28,22 @@ def test_a_requested_purchase_states_order_confirmed_and_waits_from_the_database
 @pytest.mark.parametrize("heard", FORWARD[1:-1])
 def test_a_forward_event_only_raises_the_state(reached: State, heard: State) -> None:
     purchase = in_state(reached)
-    purchase.reach(heard, fact("payment.processed.v1"), DEADLINES)
+    purchase.reach(heard, fact("payment.processed.v1"))
     assert purchase.state is max(reached, heard, key=FORWARD.index)
 
 
 @pytest.mark.parametrize("state", [State.COMPENSATING, *sorted(ENDED)])
 def test_a_forward_event_changes_nothing_once_the_way_back_has_begun_or_ended(state: State) -> None:
     purchase = in_state(state)
-    purchase.reach(State.PAID, fact("payment.processed.v1"), DEADLINES)
-    assert purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW, DEADLINES) == []
+    purchase.reach(State.PAID, fact("payment.processed.v1"))
+    assert purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW) == []
     assert purchase.state is state
 
 
 @pytest.mark.parametrize("reached", BEFORE_COMPLETED)
 def test_a_sold_vehicle_completes_the_purchase_whatever_was_heard_before(reached: State) -> None:
     purchase = in_state(reached)
-    (event,) = purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW, DEADLINES)
+    (event,) = purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW)
     assert isinstance(event, OrderCompleted)
     assert (event.seller_id, event.sequence) == (SELLER, 2)
     assert (purchase.state, purchase.due) == (State.COMPLETED, None)
@@ -52,8 +52,8 @@ def test_a_sold_vehicle_completes_the_purchase_whatever_was_heard_before(reached
 @pytest.mark.parametrize("reached", FORWARD)
 def test_a_failure_turns_the_purchase_round_and_its_reason_stays(reached: State) -> None:
     purchase = in_state(reached)
-    purchase.turn_back("declined", fact("payment.failed.v1"), DEADLINES)
-    purchase.turn_back("later", fact("vehicle.sale_failed.v1"), DEADLINES)
+    purchase.turn_back("declined", fact("payment.failed.v1"))
+    purchase.turn_back("later", fact("vehicle.sale_failed.v1"))
     assert (purchase.state, purchase.reason) == (State.COMPENSATING, "declined")
     assert purchase.due == DEADLINES.compensating
 
@@ -65,7 +65,7 @@ def test_released_credit_ends_the_purchase_as_cancelled_or_failed(
 ) -> None:
     purchase = in_state(state)
     purchase.cancelled_by_buyer = cancelled
-    (event,) = purchase.end("no credit", fact("credit.released.v1"), NOW, DEADLINES)
+    (event,) = purchase.end("no credit", fact("credit.released.v1"), NOW)
     assert isinstance(event, OrderCancelled if cancelled else OrderFailed)
     assert event.reason == "no credit"
     assert purchase.state is (State.CANCELLED if cancelled else State.FAILED)
@@ -75,99 +75,99 @@ def test_released_credit_ends_the_purchase_as_cancelled_or_failed(
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_nothing_leaves_an_end(state: State) -> None:
     purchase = in_state(state)
-    purchase.turn_back(None, fact("vehicle.released.v1"), DEADLINES)
-    assert purchase.end(None, fact("credit.released.v1"), NOW, DEADLINES) == []
+    purchase.turn_back(None, fact("vehicle.released.v1"))
+    assert purchase.end(None, fact("credit.released.v1"), NOW) == []
     assert purchase.state is state
 
 
 def test_a_reason_that_arrives_after_the_end_is_still_shown() -> None:
     purchase = requested()
-    purchase.end(None, fact("credit.released.v1"), NOW, DEADLINES)
-    purchase.turn_back("price_changed", fact("vehicle.reservation_failed.v1"), DEADLINES)
+    purchase.end(None, fact("credit.released.v1"), NOW)
+    purchase.turn_back("price_changed", fact("vehicle.reservation_failed.v1"))
     assert (purchase.state, purchase.reason) == (State.FAILED, "price_changed")
 
 
 @pytest.mark.parametrize("reached", FORWARD)
 def test_cancelling_turns_the_purchase_round_and_asks_payments(reached: State) -> None:
     purchase = in_state(reached)
-    (event,) = purchase.cancel(NOW, DEADLINES)
+    (event,) = purchase.cancel(NOW)
     assert event.type == "order.cancellation_requested.v1"
     assert (purchase.state, purchase.reason) == (State.COMPENSATING, "cancelled_by_buyer")
-    assert purchase.cancel(NOW, DEADLINES) == []
+    assert purchase.cancel(NOW) == []
 
 
 def test_cancelling_on_the_way_back_only_decides_how_it_ends() -> None:
     purchase = requested()
-    purchase.turn_back("declined", fact("payment.failed.v1"), DEADLINES)
-    assert purchase.cancel(NOW, DEADLINES) == []
-    (event,) = purchase.end(None, fact("credit.released.v1"), NOW, DEADLINES)
+    purchase.turn_back("declined", fact("payment.failed.v1"))
+    assert purchase.cancel(NOW) == []
+    (event,) = purchase.end(None, fact("credit.released.v1"), NOW)
     assert isinstance(event, OrderCancelled)
     assert event.reason == "declined"
 
 
 def test_cancelling_is_refused_once_closed_or_failed_and_repeated_once_cancelled() -> None:
     with pytest.raises(OrderAlreadyClosed):
-        in_state(State.CLOSED).cancel(NOW, DEADLINES)
+        in_state(State.CLOSED).cancel(NOW)
     with pytest.raises(PurchaseAlreadyFailed):
-        in_state(State.FAILED).cancel(NOW, DEADLINES)
+        in_state(State.FAILED).cancel(NOW)
     purchase = requested()
-    purchase.cancel(NOW, DEADLINES)
-    purchase.end(None, fact("credit.released.v1"), NOW, DEADLINES)
-    assert purchase.cancel(NOW, DEADLINES) == []
+    purchase.cancel(NOW)
+    purchase.end(None, fact("credit.released.v1"), NOW)
+    assert purchase.cancel(NOW) == []
 
 
 @pytest.mark.parametrize("reached", BEFORE_COMPLETED)
 def test_a_passed_deadline_starts_the_way_back_and_ends_failed(reached: State) -> None:
     purchase = in_state(reached)
-    (event,) = purchase.run_out_of_time(NOW, DEADLINES)
+    (event,) = purchase.run_out_of_time(NOW)
     assert event.type == "order.cancellation_requested.v1"
     assert purchase.state is State.COMPENSATING
-    (end,) = purchase.end(None, fact("credit.released.v1"), NOW, DEADLINES)
+    (end,) = purchase.end(None, fact("credit.released.v1"), NOW)
     assert isinstance(end, OrderFailed)
     assert end.reason == "deadline_passed"
 
 
 def test_a_purchase_the_buyer_cancels_after_its_deadline_ends_cancelled() -> None:
     purchase = requested()
-    purchase.run_out_of_time(NOW, DEADLINES)
-    assert purchase.cancel(NOW, DEADLINES) == []
-    (end,) = purchase.end(None, fact("credit.released.v1"), NOW, DEADLINES)
+    purchase.run_out_of_time(NOW)
+    assert purchase.cancel(NOW) == []
+    (end,) = purchase.end(None, fact("credit.released.v1"), NOW)
     assert isinstance(end, OrderCancelled)
 
 
 def test_the_way_back_has_no_deadline_only_a_time_to_look_again() -> None:
     purchase = in_state(State.COMPENSATING)
-    assert purchase.run_out_of_time(NOW, DEADLINES) == []
+    assert purchase.run_out_of_time(NOW) == []
     assert (purchase.state, purchase.due) == (State.COMPENSATING, DEADLINES.compensating)
 
 
 def test_the_deadline_follows_the_code_and_then_the_payment() -> None:
     purchase = requested()
     expires = NOW + timedelta(minutes=30)
-    purchase.receive_code("MV-1", expires, fact("payment.code_generated.v1"), DEADLINES)
+    purchase.receive_code("MV-1", expires, fact("payment.code_generated.v1"))
     assert purchase.due == expires + timedelta(minutes=15)
-    purchase.reach(State.PAID, fact("payment.processed.v1", 2), DEADLINES)
+    purchase.reach(State.PAID, fact("payment.processed.v1", 2))
     assert purchase.due == timedelta(hours=24)
 
 
 def test_reserving_does_not_move_the_deadline() -> None:
     purchase = requested()
     purchase.due = NOW
-    purchase.reach(State.CREDIT_RESERVED, fact("credit.reserved.v1"), DEADLINES)
-    purchase.reach(State.VEHICLE_RESERVED, fact("vehicle.reserved.v1"), DEADLINES)
+    purchase.reach(State.CREDIT_RESERVED, fact("credit.reserved.v1"))
+    purchase.reach(State.VEHICLE_RESERVED, fact("vehicle.reserved.v1"))
     assert purchase.due == NOW
 
 
 def test_a_code_heard_after_the_payment_is_kept_and_the_state_stays() -> None:
     purchase = in_state(State.PAID)
-    purchase.receive_code("MV-1", NOW, fact("payment.code_generated.v1"), DEADLINES)
+    purchase.receive_code("MV-1", NOW, fact("payment.code_generated.v1"))
     assert (purchase.state, purchase.payment_code) == (State.PAID, "MV-1")
 
 
 @pytest.mark.parametrize("state", [each for each in State if each is not State.COMPLETED])
 def test_only_a_completed_purchase_closes(state: State) -> None:
     with pytest.raises(PurchaseNotCompleted, match=state):
-        in_state(state).close(NOW, DEADLINES)
+        in_state(state).close(NOW)
 
 
 def test_a_person_is_needed_while_the_last_word_of_payments_is_a_failed_refund() -> None:
@@ -189,7 +189,7 @@ def test_a_person_is_needed_until_the_seller_who_could_not_be_paid_is() -> None:
 
 def test_an_older_refund_failure_never_overwrites_the_refund() -> None:
     purchase = in_state(State.COMPENSATING)
-    purchase.turn_back(None, fact("payment.refunded.v1", 4), DEADLINES)
+    purchase.turn_back(None, fact("payment.refunded.v1", 4))
     purchase.note(fact("payment.refund_failed.v1", 3))
     assert not purchase.needs_attention
 
@@ -198,5 +198,5 @@ def test_an_event_heard_twice_stands_once_in_the_history() -> None:
     purchase = requested()
     heard = fact("credit.reserved.v1")
     for again in (heard, replace(heard, time=NOW + timedelta(seconds=1))):
-        purchase.reach(State.CREDIT_RESERVED, again, DEADLINES)
+        purchase.reach(State.CREDIT_RESERVED, again)
     assert [each.type for each in purchase.history] == ["order.confirmed.v1", "credit.reserved.v1"]

@@ -15,7 +15,6 @@ from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import FORWARD, State
 from services.orders.infrastructure.consumers import reactions
 from tests.unit.orders.purchases import (
-    DEADLINES,
     NOW,
     ORDER,
     SELLER,
@@ -25,7 +24,7 @@ from tests.unit.orders.purchases import (
     requested,
 )
 
-REACTIONS = reactions(DEADLINES, clock=lambda: NOW).by_event
+REACTIONS = reactions(clock=lambda: NOW).by_event
 PRODUCER = {
     "order": "orders",
     "credit": "customers",
@@ -207,7 +206,7 @@ def _orders_own(world: World) -> Iterator[tuple[str, World]]:
 
 def _act(world: World, action: str) -> World:
     purchase = copy(world.purchase)
-    events = getattr(purchase, action)(NOW, DEADLINES)
+    events = getattr(purchase, action)(NOW)
     world = replace(world, purchase=purchase)
     for event in events:
         world = _tell(world, "orders", event.sequence, event.type.removesuffix(".v1"))
