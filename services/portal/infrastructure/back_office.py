@@ -32,10 +32,10 @@ from services.portal.infrastructure.pages import (
 from services.portal.infrastructure.pages import map as map_pages
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.peers import Peers
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
 from services.portal.infrastructure.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.vehicle_market import SERVICE, VehicleMarket
 
 IMPORT_SECONDS = 1.0

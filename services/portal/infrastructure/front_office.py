@@ -23,9 +23,9 @@ from services.portal.infrastructure.pages import (
 )
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.peers import Peers
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.watch import TimelineWatch
 
 

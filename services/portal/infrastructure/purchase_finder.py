@@ -19,7 +19,7 @@ from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import OPERATOR, User, words_of
 from services.portal.infrastructure.attention_desk import AttentionDesk
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 SHOWN = 25
 MOST_NAMED = 200

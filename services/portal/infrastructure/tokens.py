@@ -18,8 +18,8 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.rotate_signing_key import first_signing_key
 from services.portal.domain.signing_key import SigningKey
 from services.portal.domain.user import User
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 ALGORITHM = "ES256"
 KNOWN_SECONDS = 5.0

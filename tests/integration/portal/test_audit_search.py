@@ -13,7 +13,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.infrastructure.audit_view import ACTIONS
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.purchases import buy

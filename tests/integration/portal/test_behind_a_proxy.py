@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.nginx import nginx_before
 from tests.integration.portal.conftest import PASSWORD, AddUser
 from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import error_of, submit

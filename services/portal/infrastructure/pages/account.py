@@ -22,7 +22,6 @@ from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
@@ -30,6 +29,7 @@ from services.portal.infrastructure.sessions import (
     local_path,
     sessions_of,
 )
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import refusal_message
 

@@ -17,8 +17,8 @@ from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.operations import HERE
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable, Reply
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import require_roles
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 
 Operator = Annotated[User, require_roles(OPERATOR)]

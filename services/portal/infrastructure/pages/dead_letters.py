@@ -30,7 +30,7 @@ from services.portal.infrastructure.dead_letter_desk import (
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 
 ONE = f"{HERE}/dead-letters/{{service}}"

@@ -11,7 +11,7 @@ from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 T = TypeVar("T")
 

@@ -29,7 +29,6 @@ from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.interrupted import resume_page, sign_in_page
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.sessions import (
     SessionIdDep,
@@ -38,6 +37,7 @@ from services.portal.infrastructure.sessions import (
     local_path,
     sessions_of,
 )
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import (
     LOCALE_COOKIE,
     THEME_COOKIE,

@@ -18,7 +18,7 @@ from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.operations import HERE, Keeper
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 
 ONE = f"{HERE}/given-up/{{service}}"

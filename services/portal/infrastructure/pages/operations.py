@@ -19,16 +19,16 @@ from services.portal.domain.audit import Audit
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.attention_desk import AttentionDesk, WaitingForAPerson
-from services.portal.infrastructure.backups import last_backup
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
-from services.portal.infrastructure.checks import ACTION as CHECKED
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, grouped
 from services.portal.infrastructure.given_up_desk import GivenUpDesk, as_uuid
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.probes import Probes
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.slow_statements import SlowStatements
+from services.portal.infrastructure.store.backups import last_backup
+from services.portal.infrastructure.store.checks import ACTION as CHECKED
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]

@@ -19,9 +19,9 @@ from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.showroom import Vehicle
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import down_message, refusal_message
 

@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.application.ports import Place
+from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import sign_in_places
-from services.portal.infrastructure.vault import Vault
 
 KNOWN = timedelta(days=180)
 """How long a place is known after the last sign-in from it."""

@@ -10,7 +10,7 @@ from libs.runtime.loops import Loop
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit, Result
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 MADE = "backup.made"
 CHECKED = "backup.checked"

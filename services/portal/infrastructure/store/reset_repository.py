@@ -9,9 +9,9 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.user import User
+from services.portal.infrastructure.store.user_repository import user_of
+from services.portal.infrastructure.store.vault import Vault, token_hash
 from services.portal.infrastructure.tables import password_resets, users
-from services.portal.infrastructure.user_repository import user_of
-from services.portal.infrastructure.vault import Vault, token_hash
 
 GOOD = password_resets.c.expires_at > func.now()
 

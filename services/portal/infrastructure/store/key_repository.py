@@ -8,8 +8,8 @@ from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.signing_key import SigningKey
+from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import signing_keys
-from services.portal.infrastructure.vault import Vault
 
 
 class PostgresKeys:

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.portal.domain.session import Session
 from services.portal.domain.sign_in_limits import Attempts, Over
 from services.portal.domain.user import User
+from services.portal.infrastructure.store.user_repository import user_of
+from services.portal.infrastructure.store.vault import Vault, token_hash
 from services.portal.infrastructure.tables import sessions, sign_in_attempts, users
-from services.portal.infrastructure.user_repository import user_of
-from services.portal.infrastructure.vault import Vault, token_hash
 
 UNUSED = timedelta(hours=2)
 """A session that was unused for this long has ended."""

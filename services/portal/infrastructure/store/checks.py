@@ -8,7 +8,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit, Result
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 ACTION = "invariants.checked"
 ACTOR = "checker"

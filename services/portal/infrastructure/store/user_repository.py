@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.portal.application.ports import EVERYBODY, Wanted
 from services.portal.domain.errors import EmailTaken, UserNotFound
 from services.portal.domain.user import ADMIN, NO_PASSWORD, User, words_of
+from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import erased_customers, users
-from services.portal.infrastructure.vault import Vault
 
 
 class PostgresUsers:

@@ -12,8 +12,8 @@ from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission, SubmissionStatus
 from services.portal.infrastructure.i18n import SOURCE
 from services.portal.infrastructure.import_words import SAID, row_text
+from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import submission_errors, submissions
-from services.portal.infrastructure.vault import Vault
 
 FILE = ("content", "sealed_content", "digest")
 COLUMNS = [column for column in submissions.c if column.name not in FILE]

@@ -4,8 +4,8 @@ from libs.messaging.database import Connection
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.schema.partitions import Maintain
 from libs.runtime.loops import Loop
-from services.portal.infrastructure.postgres import PortalUnitOfWork
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 MONTHS_AHEAD = 2
 AT_ONCE = 200

@@ -6,16 +6,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
-from services.portal.infrastructure.audit_repository import PostgresAudits
-from services.portal.infrastructure.check_repository import PostgresChecks
-from services.portal.infrastructure.key_repository import PostgresKeys
-from services.portal.infrastructure.place_repository import PostgresPlaces
-from services.portal.infrastructure.reset_repository import PostgresResets
-from services.portal.infrastructure.session_repository import PostgresAttempts, PostgresSessions
-from services.portal.infrastructure.submission_repository import PostgresSubmissions
-from services.portal.infrastructure.timeline_repository import PostgresTimeline
-from services.portal.infrastructure.user_repository import PostgresUsers
-from services.portal.infrastructure.vault import Vault
+from services.portal.infrastructure.store.audit_repository import PostgresAudits
+from services.portal.infrastructure.store.check_repository import PostgresChecks
+from services.portal.infrastructure.store.key_repository import PostgresKeys
+from services.portal.infrastructure.store.place_repository import PostgresPlaces
+from services.portal.infrastructure.store.reset_repository import PostgresResets
+from services.portal.infrastructure.store.session_repository import (
+    PostgresAttempts,
+    PostgresSessions,
+)
+from services.portal.infrastructure.store.submission_repository import PostgresSubmissions
+from services.portal.infrastructure.store.timeline_repository import PostgresTimeline
+from services.portal.infrastructure.store.user_repository import PostgresUsers
+from services.portal.infrastructure.store.vault import Vault
 
 
 class PortalUnitOfWork(UnitOfWork):
