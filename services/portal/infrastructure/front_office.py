@@ -9,7 +9,7 @@ from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure import assets
 from services.portal.infrastructure.attention_desk import AttentionDesk
 from services.portal.infrastructure.http_sessions import SignIns
-from services.portal.infrastructure.mail import ConsoleMail
+from services.portal.infrastructure.identity.mail import ConsoleMail
 from services.portal.infrastructure.pages import (
     account,
     credit,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from services.portal.infrastructure.sessions import CSRF_FIELD, local_path
+from services.portal.infrastructure.identity.sessions import CSRF_FIELD, local_path
 
 HELD_FIELD = "held"
 MAX_HELD = 50_000

@@ -23,6 +23,11 @@ from services.portal.application.sign_out import sign_out
 from services.portal.domain.errors import SignInRefused, TooManyAttempts
 from services.portal.domain.session import Session
 from services.portal.domain.user import User
+from services.portal.infrastructure.identity.sessions import (
+    NewSession,
+    sessions_of,
+)
+from services.portal.infrastructure.identity.tokens import Tokens
 from services.portal.infrastructure.schemas import (
     Credentials,
     SessionOut,
@@ -31,13 +36,8 @@ from services.portal.infrastructure.schemas import (
     TokenOut,
     UserOut,
 )
-from services.portal.infrastructure.sessions import (
-    NewSession,
-    sessions_of,
-)
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.tokens import Tokens
 
 MAX_DEVICE = 200
 

@@ -21,9 +21,9 @@ from services.portal.domain.user import User
 from services.portal.infrastructure import assets, charts, i18n, import_words, wording
 from services.portal.infrastructure.dead_letter_desk import refused_at
 from services.portal.infrastructure.forms import amount_of
+from services.portal.infrastructure.identity.sessions import sessions_of
 from services.portal.infrastructure.navigation import entries_for
 from services.portal.infrastructure.sentences import Said, sentence
-from services.portal.infrastructure.sessions import sessions_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"

@@ -15,8 +15,8 @@ from libs.messaging.inbox.failures import summarize
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.supervision import Supervisor
 from services.portal.domain.timeline import Moment, PurchaseState, Timeline
+from services.portal.infrastructure.identity.viewing import MayView
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.viewing import MayView
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0

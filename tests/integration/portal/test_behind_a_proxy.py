@@ -23,7 +23,7 @@ RIGHT = {"email": "operator@example.com", "password": PASSWORD}
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a hundred passwords of nobody can be looked at."""
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("services.portal.infrastructure.passwords.PasswordHasher", hasher)
+    monkeypatch.setattr("services.portal.infrastructure.identity.passwords.PasswordHasher", hasher)
 
 
 def seen_as(address: str, url: str) -> httpx.AsyncClient:

@@ -148,7 +148,7 @@ async def test_what_is_done_for_an_account_is_done_after_the_answer(
     async def fails(*_: Any) -> None:
         raise OSError("no mail today")
 
-    monkeypatch.setattr("services.portal.infrastructure.mail.ConsoleMail.send", fails)
+    monkeypatch.setattr("services.portal.infrastructure.identity.mail.ConsoleMail.send", fails)
     answer, _ = await ask(portal, "buyer@example.com")
     assert (answer.status_code, SENT in answer.text) == (200, True)
 

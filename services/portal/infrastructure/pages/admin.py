@@ -40,10 +40,10 @@ from services.portal.infrastructure.audit_view import (
     line,
 )
 from services.portal.infrastructure.i18n import LANGUAGES, marked
+from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.roles import ROLES
 from services.portal.infrastructure.sentences import said
-from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 

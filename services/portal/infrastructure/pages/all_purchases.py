@@ -12,6 +12,7 @@ from fastapi import APIRouter, Form, Request, Response
 from libs.kernel.clock import utc_now
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.purchase_finder import (
     ATTENTION,
@@ -20,7 +21,6 @@ from services.portal.infrastructure.purchase_finder import (
     STUCK,
     PurchaseFinder,
 )
-from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import redirect, render
 from services.portal.infrastructure.wording import STAFF_STATES
 

@@ -10,10 +10,10 @@ from services.portal.domain.user import ADMIN, User
 from services.portal.infrastructure.credit_view import Credit
 from services.portal.infrastructure.forms import NotANumber, cents_of
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import down_message, refusal_message
 

@@ -14,16 +14,16 @@ from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Timeline
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure import purchase_view
+from services.portal.infrastructure.identity.sessions import SessionIdDep, UserDep
+from services.portal.infrastructure.identity.viewing import MayView, by_session
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.purchases import is_own
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.purchase_view import LANES, CodeRecord, Standing
-from services.portal.infrastructure.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import fragment, render
-from services.portal.infrastructure.viewing import MayView, by_session
 from services.portal.infrastructure.watch import TimelineWatch
 from services.portal.infrastructure.wording import PAYMENT_METHODS, waits_for
 

@@ -22,9 +22,9 @@ from services.portal.infrastructure.attention_desk import AttentionDesk, Waiting
 from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, grouped
 from services.portal.infrastructure.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.probes import Probes
-from services.portal.infrastructure.sessions import require_roles
 from services.portal.infrastructure.slow_statements import SlowStatements
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED

@@ -15,14 +15,14 @@ from libs.runtime.handlers import DATABASE_TROUBLE, database_failed
 from libs.runtime.problems import status_of
 from services.portal.domain.user import User
 from services.portal.infrastructure.i18n import marked
-from services.portal.infrastructure.pages.interrupted import go_on
-from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.sessions import (
+from services.portal.infrastructure.identity.sessions import (
     SignInRequired,
     WrongCsrfToken,
     sessions_of,
     to_sign_in,
 )
+from services.portal.infrastructure.pages.interrupted import go_on
+from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.templating import render
 
 log = structlog.get_logger(__name__)

@@ -12,11 +12,11 @@ from services.portal.domain.user import BUYER, User
 from services.portal.infrastructure.credit_view import Credit
 from services.portal.infrastructure.forms import NotANumber, cents_of, number_of
 from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.purchase_view import Standing
-from services.portal.infrastructure.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import redirect, render
 

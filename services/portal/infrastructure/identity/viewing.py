@@ -10,8 +10,8 @@ from libs.runtime.auth import LEEWAY_SECONDS, Caller
 from services.portal.domain.errors import UserNotFound
 from services.portal.domain.timeline import Purchase
 from services.portal.domain.user import User
-from services.portal.infrastructure import access
-from services.portal.infrastructure.sessions import caller_for
+from services.portal.infrastructure.identity import access
+from services.portal.infrastructure.identity.sessions import caller_for
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 MayView = Callable[[PortalUnitOfWork], Awaitable[bool]]
