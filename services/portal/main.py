@@ -27,7 +27,7 @@ from services.portal.infrastructure.front_office import front_office
 from services.portal.infrastructure.identity import sessions
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
 from services.portal.infrastructure.identity.tokens import Tokens
-from services.portal.infrastructure.peers import Peers, trusted_with
+from services.portal.infrastructure.peers.peers import Peers, trusted_with
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store import backups, keeping
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork

@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure import assets
-from services.portal.infrastructure.attention_desk import AttentionDesk
 from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.identity.mail import ConsoleMail
 from services.portal.infrastructure.pages import (
@@ -22,8 +21,9 @@ from services.portal.infrastructure.pages import (
     storefront,
 )
 from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.peers import Peers
-from services.portal.infrastructure.purchase_finder import PurchaseFinder
+from services.portal.infrastructure.peers.attention_desk import AttentionDesk
+from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.watch import TimelineWatch

@@ -27,7 +27,7 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render

@@ -14,7 +14,7 @@ from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.purchase_finder import (
+from services.portal.infrastructure.peers.purchase_finder import (
     ATTENTION,
     QUIET,
     SHOWN,

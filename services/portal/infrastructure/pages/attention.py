@@ -12,12 +12,12 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import OPERATOR, User
-from services.portal.infrastructure.attention_desk import AttentionDesk, Service, Waiting
 from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.operations import HERE
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting
+from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable, Reply
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 

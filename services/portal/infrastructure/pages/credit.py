@@ -13,7 +13,7 @@ from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.templating import Flash, redirect, render
 from services.portal.infrastructure.wording import down_message, refusal_message
 

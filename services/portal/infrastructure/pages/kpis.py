@@ -28,7 +28,7 @@ from services.portal.infrastructure.kpi_view import (
 from services.portal.infrastructure.kpi_words import Speaker
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.sentences import Said
 from services.portal.infrastructure.templating import Flash, locale_of, redirect, render
 from services.portal.infrastructure.wording import PRECONDITION_FAILED, refusal_message

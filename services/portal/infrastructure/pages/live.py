@@ -18,8 +18,8 @@ from services.portal.infrastructure.identity.sessions import SessionIdDep, UserD
 from services.portal.infrastructure.identity.viewing import MayView, by_session
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.purchases import is_own
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.purchase_finder import PurchaseFinder
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.purchase_view import LANES, CodeRecord, Standing
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork

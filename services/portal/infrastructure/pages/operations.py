@@ -18,14 +18,14 @@ from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure.attention_desk import AttentionDesk, WaitingForAPerson
-from services.portal.infrastructure.broker import BrokerUnavailable, ManagementApi, QueueState
-from services.portal.infrastructure.dead_letter_desk import DeadLetterDesk, grouped
-from services.portal.infrastructure.given_up_desk import GivenUpDesk, as_uuid
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.probes import Probes
-from services.portal.infrastructure.slow_statements import SlowStatements
+from services.portal.infrastructure.peers.attention_desk import AttentionDesk, WaitingForAPerson
+from services.portal.infrastructure.peers.broker import BrokerUnavailable, ManagementApi, QueueState
+from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.peers.probes import Probes
+from services.portal.infrastructure.peers.slow_statements import SlowStatements
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork

@@ -22,7 +22,7 @@ from services.portal.infrastructure.identity.sessions import (
     to_sign_in,
 )
 from services.portal.infrastructure.pages.interrupted import go_on
-from services.portal.infrastructure.peers import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.templating import render
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from services.portal.domain.user import User
 from services.portal.infrastructure.identity.sessions import UserDep
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.purchase_view import Standing
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import Flash, redirect, render

@@ -15,7 +15,7 @@ from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.purchase_view import Standing
 from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.templating import redirect, render
