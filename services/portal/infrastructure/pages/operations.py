@@ -25,10 +25,10 @@ from services.portal.infrastructure.peers.broker import BrokerUnavailable, Manag
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
 from services.portal.infrastructure.peers.probes import Probes
-from services.portal.infrastructure.peers.slow_statements import SlowStatements
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.slow_statements import SlowStatements
 from services.portal.infrastructure.templating import redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
