@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.portal.domain.audit import Audit
 from services.portal.domain.user import ADMIN, User
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 
 ACTIONS = {
     "user.signed_in": marked("Signed in"),

@@ -1,7 +1,7 @@
 """Reads numbers and amounts that people type into fields."""
 
 from services.portal.domain.amounts import cents_in
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 
 NO_NUMBER = marked("Write a whole number, such as 2021.")
 NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 
 NODE_WIDTH, NODE_HEIGHT = 150, 64
 COLUMN = 236

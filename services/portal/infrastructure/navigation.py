@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.portal.domain.user import ADMIN, BUYER, OPERATOR, SELLER, User
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Self
 
 from services.portal.domain.timeline import Direction, Moment
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 
 LANES = ("orders", "customers", "vehicles", "payments", "payouts")
 STEPS = (

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.peers import PeerRefusal
 
 EVENTS = {

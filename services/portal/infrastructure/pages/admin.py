@@ -39,11 +39,11 @@ from services.portal.infrastructure.audit_view import (
     ids_in,
     line,
 )
-from services.portal.infrastructure.i18n import LANGUAGES, marked
 from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.language.i18n import LANGUAGES, marked
+from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.pages.roles import ROLES
-from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 

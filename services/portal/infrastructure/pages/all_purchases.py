@@ -11,8 +11,8 @@ from fastapi import APIRouter, Form, Request, Response
 
 from libs.kernel.clock import utc_now
 from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.purchase_finder import (
     ATTENTION,

@@ -12,8 +12,8 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import OPERATOR, User
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.pages.operations import HERE
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting

@@ -26,7 +26,6 @@ from services.portal.domain.user import (
 )
 from services.portal.infrastructure.held import MAX_HELD, Held
 from services.portal.infrastructure.http_sessions import SignIns
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import (
     SessionIdDep,
     UserDep,
@@ -34,9 +33,10 @@ from services.portal.infrastructure.identity.sessions import (
     local_path,
     sessions_of,
 )
+from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.pages.interrupted import resume_page, sign_in_page
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import (
     LOCALE_COOKIE,

@@ -18,11 +18,11 @@ from services.portal.application.request_password_reset import request_password_
 from services.portal.application.reset_password import reset_password
 from services.portal.domain.errors import InvalidUser, ResetRefused
 from services.portal.domain.user import User, check_password
-from services.portal.infrastructure import i18n
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import MAX_TOKEN, VisitorDep
+from services.portal.infrastructure.language import i18n
+from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.sentences import said
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.templating import Flash, redirect, render
 

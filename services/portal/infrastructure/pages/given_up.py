@@ -13,7 +13,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.pages.operations import HERE, Keeper
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid

@@ -26,9 +26,9 @@ from services.portal.domain.vehicle_file import (
     VehicleFile,
     read_vehicle_file,
 )
-from services.portal.infrastructure.i18n import SOURCE, marked
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.import_words import column_name, file_text
+from services.portal.infrastructure.language.i18n import SOURCE, marked
+from services.portal.infrastructure.language.import_words import column_name, file_text
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerUnavailable
 from services.portal.infrastructure.peers.vehicle_market import VehicleMarket

@@ -14,13 +14,13 @@ from libs.messaging.inbox.failures import summarize
 from libs.runtime.handlers import DATABASE_TROUBLE, database_failed
 from libs.runtime.problems import status_of
 from services.portal.domain.user import User
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import (
     SignInRequired,
     WrongCsrfToken,
     sessions_of,
     to_sign_in,
 )
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.pages.interrupted import go_on
 from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.templating import render

@@ -1,7 +1,7 @@
 """What each role means, in words for people."""
 
 from services.portal.domain.user import ADMIN, BUYER, OPERATOR, SELLER
-from services.portal.infrastructure.i18n import marked
+from services.portal.infrastructure.language.i18n import marked
 
 ROLES = {
     BUYER: marked("buys vehicles"),

@@ -15,8 +15,8 @@ from services.portal.domain.amounts import is_plausible
 from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of, number_of
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply

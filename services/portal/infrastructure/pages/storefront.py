@@ -11,8 +11,8 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from services.portal.domain.user import BUYER, User
 from services.portal.infrastructure.credit_view import Credit
 from services.portal.infrastructure.forms import NotANumber, cents_of, number_of
-from services.portal.infrastructure.i18n import marked
 from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
+from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.pages.diary import Diary
 from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply

@@ -17,7 +17,7 @@ from libs.messaging.broker_url import parse_management_url
 from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.failure import StartFailure
 from services.portal.domain.user import User
-from services.portal.infrastructure.sentences import Said
+from services.portal.infrastructure.language.sentences import Said
 from services.settings import MarketSettings
 
 log = structlog.get_logger(__name__)

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission, SubmissionStatus
-from services.portal.infrastructure.i18n import SOURCE
-from services.portal.infrastructure.import_words import SAID, row_text
+from services.portal.infrastructure.language.i18n import SOURCE
+from services.portal.infrastructure.language.import_words import SAID, row_text
 from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import submission_errors, submissions
 

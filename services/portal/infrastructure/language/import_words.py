@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 
 from services.portal.domain.submission import RowError
 from services.portal.domain.vehicle_file import FileRefused
-from services.portal.infrastructure import i18n
-from services.portal.infrastructure.i18n import marked
-from services.portal.infrastructure.sentences import Said, sentence
+from services.portal.infrastructure.language import i18n
+from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.language.sentences import Said, sentence
 
 COLUMNS: Mapping[str, str] = {
     "make": marked("Make"),

@@ -1,6 +1,6 @@
 """The portal's languages: the catalogues in `locales/`, and the choice of a visitor's language.
 
-`python -m services.portal.infrastructure.i18n` updates the catalogues from the templates and the
+`python -m services.portal.infrastructure.language.i18n` updates the catalogues from the templates and the
 code. New texts are untranslated at first, and a test reports them.
 """
 
@@ -20,8 +20,8 @@ from babel.support import NullTranslations, Translations
 from services.portal.domain.user import LOCALES
 
 SOURCE = "en"
-FOLDER = Path(__file__).parent
-CATALOGUES = FOLDER / "locales"
+FOLDER = Path(__file__).parents[1]
+CATALOGUES = Path(__file__).parent / "locales"
 TRANSLATED = tuple(locale for locale in LOCALES if locale != SOURCE)
 LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
 REGIONS = {"en": "en", "pt": "pt_BR", "es": "es_UY"}

@@ -8,7 +8,7 @@ from typing import Self
 from babel.numbers import format_currency
 
 from libs.kernel.errors import CodedError
-from services.portal.infrastructure.i18n import REGIONS, marked, translated
+from services.portal.infrastructure.language.i18n import REGIONS, marked, translated
 
 Params = Mapping[str, str | int]
 
