@@ -20,10 +20,8 @@ from libs.runtime.database import create_engine
 from libs.runtime.peers import read_choreography
 from libs.runtime.replica import Replica
 from libs.runtime.service import RESEAL, Service, main
-from services.portal.infrastructure import assets, http, http_sessions
-from services.portal.infrastructure.back_office import back_office
+from services.portal.infrastructure import http
 from services.portal.infrastructure.consumers import participant
-from services.portal.infrastructure.front_office import front_office
 from services.portal.infrastructure.identity import sessions
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
 from services.portal.infrastructure.identity.tokens import Tokens
@@ -33,8 +31,11 @@ from services.portal.infrastructure.store import backups, keeping
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import TABLES, signing_keys, submissions, users
-from services.portal.infrastructure.templating import FOR_TLS, HEADERS
-from services.portal.infrastructure.watch import TimelineWatch
+from services.portal.infrastructure.web import assets, http_sessions
+from services.portal.infrastructure.web.back_office import back_office
+from services.portal.infrastructure.web.front_office import front_office
+from services.portal.infrastructure.web.templating import FOR_TLS, HEADERS
+from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def connect(settings: PortalSettings) -> Transactions[PortalUnitOfWork]:

@@ -37,7 +37,7 @@ from services.portal.infrastructure.schemas import (
     TimelineOut,
 )
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.watch import TimelineWatch
+from services.portal.infrastructure.web.watch import TimelineWatch
 
 log = structlog.get_logger(__name__)
 

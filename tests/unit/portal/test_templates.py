@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.portal.infrastructure import assets, templating
+from services.portal.infrastructure.web import assets, templating
 
 TEMPLATES = sorted(templating.TEMPLATES.glob("*.html"))
 OWN_FILES = sorted(each for each in assets.FOLDER.rglob("*") if each.suffix in (".css", ".js"))

@@ -1,7 +1,7 @@
 """The portal's languages: the catalogues in `locales/`, and the choice of a visitor's language.
 
-`python -m services.portal.infrastructure.language.i18n` updates the catalogues from the templates and the
-code. New texts are untranslated at first, and a test reports them.
+`python -m services.portal.infrastructure.language.i18n` updates the catalogues from the templates
+and the code. New texts are untranslated at first, and a test reports them.
 """
 
 import sys

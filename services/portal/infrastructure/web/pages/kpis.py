@@ -15,7 +15,10 @@ from fastapi import APIRouter, Form, Request, Response
 from libs.kernel.clock import utc_now
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.kpi_view import (
+from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.language.sentences import Said
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.web.kpi_view import (
     MONTH,
     KpiView,
     asks_for_month,
@@ -24,14 +27,11 @@ from services.portal.infrastructure.kpi_view import (
     of_rows,
     over_months,
 )
-from services.portal.infrastructure.kpi_words import Speaker
-from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.language.sentences import Said
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.templating import Flash, locale_of, redirect, render
-from services.portal.infrastructure.wording import PRECONDITION_FAILED, refusal_message
+from services.portal.infrastructure.web.kpi_words import Speaker
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
+from services.portal.infrastructure.web.wording import PRECONDITION_FAILED, refusal_message
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 Admin = Annotated[User, require_roles(ADMIN)]

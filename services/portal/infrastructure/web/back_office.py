@@ -13,7 +13,17 @@ from libs.messaging.saga.choreography import Choreography
 from libs.runtime.loops import Loop
 from services.portal.application.import_vehicles import VehicleImports
 from services.portal.application.ports import PasswordHasher
-from services.portal.infrastructure.pages import (
+from services.portal.infrastructure.peers.attention_desk import AttentionDesk
+from services.portal.infrastructure.peers.broker import ManagementApi
+from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
+from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.probes import Probes
+from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
+from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages import (
     admin,
     all_purchases,
     attention,
@@ -25,18 +35,8 @@ from services.portal.infrastructure.pages import (
     operations,
     user_page,
 )
-from services.portal.infrastructure.pages import map as map_pages
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.broker import ManagementApi
-from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk
-from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
-from services.portal.infrastructure.peers.peers import Peers
-from services.portal.infrastructure.peers.probes import Probes
-from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
-from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
-from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages import map as map_pages
+from services.portal.infrastructure.web.pages.diary import Diary
 
 IMPORT_SECONDS = 1.0
 

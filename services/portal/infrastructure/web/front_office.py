@@ -6,10 +6,15 @@ from fastapi import APIRouter
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
-from services.portal.infrastructure import assets
-from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.identity.mail import ConsoleMail
-from services.portal.infrastructure.pages import (
+from services.portal.infrastructure.peers.attention_desk import AttentionDesk
+from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web import assets
+from services.portal.infrastructure.web.http_sessions import SignIns
+from services.portal.infrastructure.web.pages import (
     account,
     credit,
     entrance,
@@ -20,13 +25,8 @@ from services.portal.infrastructure.pages import (
     selling,
     storefront,
 )
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.peers import Peers
-from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
-from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.watch import TimelineWatch
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def front_office(

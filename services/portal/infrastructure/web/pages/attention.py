@@ -14,12 +14,12 @@ from services.portal.domain.audit import Result
 from services.portal.domain.user import OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.operations import HERE
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting
 from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable, Reply
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.web.pages.operations import HERE
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
 
 Operator = Annotated[User, require_roles(OPERATOR)]
 ONE = f"{HERE}/attention/{{service}}/{{identifier}}"

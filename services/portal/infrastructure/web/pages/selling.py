@@ -14,16 +14,16 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.amounts import is_plausible
 from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, SELLER, User
-from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
-from services.portal.infrastructure.wording import down_message, refusal_message
+from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.showroom import Vehicle
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+from services.portal.infrastructure.web.wording import down_message, refusal_message
 
 Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 PAGE_SIZE = 24

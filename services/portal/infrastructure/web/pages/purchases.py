@@ -11,13 +11,13 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.sessions import UserDep
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.purchase_view import Standing
-from services.portal.infrastructure.showroom import Vehicle
-from services.portal.infrastructure.templating import Flash, redirect, render
-from services.portal.infrastructure.wording import down_message, refusal_message
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.purchase_view import Standing
+from services.portal.infrastructure.web.showroom import Vehicle
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+from services.portal.infrastructure.web.wording import down_message, refusal_message
 
 PAGE_SIZE = 20
 SIDE_BY_SIDE = 5

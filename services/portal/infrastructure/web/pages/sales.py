@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import render
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import render
 
 Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 PAGE_SIZE = 24

@@ -22,9 +22,9 @@ from services.portal.infrastructure.identity.sessions import MAX_TOKEN, VisitorD
 from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
 
 log = structlog.get_logger(__name__)
 

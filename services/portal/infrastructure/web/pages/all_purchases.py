@@ -13,7 +13,6 @@ from libs.kernel.clock import utc_now
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.purchase_finder import (
     ATTENTION,
     QUIET,
@@ -21,8 +20,9 @@ from services.portal.infrastructure.peers.purchase_finder import (
     STUCK,
     PurchaseFinder,
 )
-from services.portal.infrastructure.templating import redirect, render
-from services.portal.infrastructure.wording import STAFF_STATES
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import redirect, render
+from services.portal.infrastructure.web.wording import STAFF_STATES
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/all-purchases"

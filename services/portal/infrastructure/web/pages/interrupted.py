@@ -7,10 +7,10 @@ from fastapi import Request, Response
 
 from libs.runtime.limits import READING
 from services.portal.domain.user import User
-from services.portal.infrastructure.held import HELD_FIELD, Held, is_same_origin, page_of
 from services.portal.infrastructure.identity.sessions import SIGN_IN, sessions_of
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.web.held import HELD_FIELD, Held, is_same_origin, page_of
+from services.portal.infrastructure.web.templating import Flash, redirect, render
 
 SIGN_OUT = "/sign-out"
 FOR_STRANGERS = (SIGN_IN, "/register", "/forgot-password", "/reset-password")

@@ -19,7 +19,6 @@ from services.portal.domain.audit import Audit
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, WaitingForAPerson
 from services.portal.infrastructure.peers.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
@@ -29,7 +28,8 @@ from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.store.slow_statements import SlowStatements
-from services.portal.infrastructure.templating import redirect, render
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/operations"

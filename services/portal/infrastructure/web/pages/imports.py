@@ -29,11 +29,11 @@ from services.portal.domain.vehicle_file import (
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import SOURCE, marked
 from services.portal.infrastructure.language.import_words import column_name, file_text
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerUnavailable
 from services.portal.infrastructure.peers.vehicle_market import VehicleMarket
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, locale_of, redirect, render
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
 
 Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 Reader = Annotated[User, require_roles(SELLER, OPERATOR, ADMIN)]

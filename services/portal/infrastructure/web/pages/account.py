@@ -16,8 +16,6 @@ from services.portal.application.link_customer import link_customer
 from services.portal.application.ports import PasswordHasher
 from services.portal.domain.errors import InvalidUser
 from services.portal.domain.user import User, check_password
-from services.portal.infrastructure.credit_view import Credit
-from services.portal.infrastructure.forms import NotANumber, cents_of
 from services.portal.infrastructure.identity.sessions import (
     SessionIdDep,
     UserDep,
@@ -26,12 +24,14 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
-from services.portal.infrastructure.wording import refusal_message
+from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.forms import NotANumber, cents_of
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+from services.portal.infrastructure.web.wording import refusal_message
 
 Text = Annotated[str, Form(max_length=254)]
 Secret = Annotated[str, Form(max_length=1000)]

@@ -21,9 +21,9 @@ from services.portal.infrastructure.identity.sessions import (
     to_sign_in,
 )
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.interrupted import go_on
 from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.templating import render
+from services.portal.infrastructure.web.pages.interrupted import go_on
+from services.portal.infrastructure.web.templating import render
 
 log = structlog.get_logger(__name__)
 

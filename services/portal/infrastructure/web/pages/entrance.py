@@ -24,8 +24,6 @@ from services.portal.domain.user import (
     User,
     check_password,
 )
-from services.portal.infrastructure.held import MAX_HELD, Held
-from services.portal.infrastructure.http_sessions import SignIns
 from services.portal.infrastructure.identity.sessions import (
     SessionIdDep,
     UserDep,
@@ -35,10 +33,12 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.pages.interrupted import resume_page, sign_in_page
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import (
+from services.portal.infrastructure.web.held import MAX_HELD, Held
+from services.portal.infrastructure.web.http_sessions import SignIns
+from services.portal.infrastructure.web.pages.interrupted import resume_page, sign_in_page
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import (
     LOCALE_COOKIE,
     THEME_COOKIE,
     THEMES,

@@ -31,7 +31,11 @@ from services.portal.domain.user import (
     normal_name,
     words_of,
 )
-from services.portal.infrastructure.audit_view import (
+from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.language.i18n import LANGUAGES, marked
+from services.portal.infrastructure.language.sentences import said
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.audit_view import (
     ACTIONS,
     SYSTEM,
     Known,
@@ -39,13 +43,9 @@ from services.portal.infrastructure.audit_view import (
     ids_in,
     line,
 )
-from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.language.i18n import LANGUAGES, marked
-from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.pages.roles import ROLES
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.pages.roles import ROLES
+from services.portal.infrastructure.web.templating import Flash, redirect, render
 
 Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 Admin = Annotated[User, require_roles(ADMIN)]

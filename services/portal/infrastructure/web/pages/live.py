@@ -13,19 +13,19 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Timeline
 from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure import purchase_view
 from services.portal.infrastructure.identity.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.identity.viewing import MayView, by_session
-from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.pages.purchases import is_own
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
-from services.portal.infrastructure.purchase_view import LANES, CodeRecord, Standing
-from services.portal.infrastructure.showroom import Vehicle
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import fragment, render
-from services.portal.infrastructure.watch import TimelineWatch
-from services.portal.infrastructure.wording import PAYMENT_METHODS, waits_for
+from services.portal.infrastructure.web import purchase_view
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.pages.purchases import is_own
+from services.portal.infrastructure.web.purchase_view import LANES, CodeRecord, Standing
+from services.portal.infrastructure.web.showroom import Vehicle
+from services.portal.infrastructure.web.templating import fragment, render
+from services.portal.infrastructure.web.watch import TimelineWatch
+from services.portal.infrastructure.web.wording import PAYMENT_METHODS, waits_for
 
 STILL_EVERY = 5
 """A page learns after this many seconds without an event that it still follows."""

@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 
 from libs.runtime.handlers import method_not_allowed, methods_of
 from libs.runtime.problems import NoSuchPath, problem
-from services.portal.infrastructure.pages.page import page_router
+from services.portal.infrastructure.web.pages.page import page_router
 
 FOR_PROGRAMS = ("api/", ".well-known/", "static/")
 

@@ -18,13 +18,13 @@ from pydantic import BaseModel, Field
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from services.portal.domain.user import User
-from services.portal.infrastructure import assets, charts, wording
-from services.portal.infrastructure.forms import amount_of
 from services.portal.infrastructure.identity.sessions import sessions_of
 from services.portal.infrastructure.language import i18n, import_words
 from services.portal.infrastructure.language.sentences import Said, sentence
-from services.portal.infrastructure.navigation import entries_for
 from services.portal.infrastructure.peers.dead_letter_desk import refused_at
+from services.portal.infrastructure.web import assets, charts, wording
+from services.portal.infrastructure.web.forms import amount_of
+from services.portal.infrastructure.web.navigation import entries_for
 
 TEMPLATES = Path(__file__).parent / "templates"
 LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"

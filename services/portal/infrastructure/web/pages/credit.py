@@ -7,15 +7,15 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from services.portal.domain.user import ADMIN, User
-from services.portal.infrastructure.credit_view import Credit
-from services.portal.infrastructure.forms import NotANumber, cents_of
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.templating import Flash, redirect, render
-from services.portal.infrastructure.wording import down_message, refusal_message
+from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.forms import NotANumber, cents_of
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+from services.portal.infrastructure.web.wording import down_message, refusal_message
 
 Admin = Annotated[User, require_roles(ADMIN)]
 Version = Annotated[str, Form(max_length=20)]

@@ -9,16 +9,16 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from services.portal.domain.user import BUYER, User
-from services.portal.infrastructure.credit_view import Credit
-from services.portal.infrastructure.forms import NotANumber, cents_of, number_of
 from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.purchase_view import Standing
-from services.portal.infrastructure.showroom import Vehicle
-from services.portal.infrastructure.templating import redirect, render
+from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.forms import NotANumber, cents_of, number_of
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.purchase_view import Standing
+from services.portal.infrastructure.web.showroom import Vehicle
+from services.portal.infrastructure.web.templating import redirect, render
 
 PAGE_SIZE = 24
 FILTERS = ("q", "make", "year_min", "year_max", "price_min", "price_max", "order")

@@ -7,10 +7,10 @@ from typing import Any
 
 from babel.dates import format_skeleton, get_timezone_location
 
-from services.portal.infrastructure import wording
-from services.portal.infrastructure.kpi_view import MONTH, Cell, unit_of
 from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.web import wording
+from services.portal.infrastructure.web.kpi_view import MONTH, Cell, unit_of
 
 SHIPPED = (
     marked("Monthly sales"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
-from services.portal.infrastructure.charts import Point
+from services.portal.infrastructure.web.charts import Point
 
 Cell = str | int | float | bool | None
 

@@ -17,17 +17,17 @@ from services.portal.application.enable_user import enable_user
 from services.portal.application.ports import PasswordHasher
 from services.portal.domain.errors import LastAdmin, NothingKept, UserNotFound
 from services.portal.domain.user import ADMIN, User, check_password
-from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.pages.diary import Diary
-from services.portal.infrastructure.pages.page import page_router
-from services.portal.infrastructure.pages.roles import ROLES
 from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
-from services.portal.infrastructure.wording import refusal_message
+from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.pages.roles import ROLES
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+from services.portal.infrastructure.web.wording import refusal_message
 
 Admin = Annotated[User, require_roles(ADMIN)]
 ONE = "/users/{user_id}"

@@ -22,8 +22,6 @@ from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.pages.operations import HERE, Keeper, purchases_of
-from services.portal.infrastructure.pages.page import page_router
 from services.portal.infrastructure.peers.dead_letter_desk import (
     DeadLetterDesk,
     Redriven,
@@ -31,7 +29,9 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
     refused_at,
 )
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
-from services.portal.infrastructure.templating import Flash, redirect, render
+from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
 
 ONE = f"{HERE}/dead-letters/{{service}}"
 
