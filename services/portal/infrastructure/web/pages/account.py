@@ -223,7 +223,7 @@ class Account:
                 down = sorted({*down, "customers"})
         return render(
             request,
-            "account.html",
+            "pages/account.html",
             user,
             status=status,
             customer=customer,

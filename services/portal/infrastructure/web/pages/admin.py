@@ -105,7 +105,7 @@ class AdminPages:
         ]
         return render(
             request,
-            "audits.html",
+            "pages/audits.html",
             user,
             lines=[line(each, known, user) for each in shown],
             older=shown[-1].sequence if len(found) > SHOWN else None,
@@ -151,7 +151,7 @@ class AdminPages:
         report = await self._transactions.run(
             lambda uow: verify_audits(uow, tenant_id=user.tenant_id)
         )
-        return render(request, "audit_chain.html", user, report=report)
+        return render(request, "pages/audit_chain.html", user, report=report)
 
     async def submissions(self, request: Request, user: Keeper, after: str = "") -> Response:
         start = _id(after)
@@ -160,7 +160,7 @@ class AdminPages:
         )
         shown = found[:SHOWN]
         older = shown[-1].id if len(found) > SHOWN else None
-        return render(request, "submissions.html", user, submissions=shown, older=older)
+        return render(request, "pages/submissions.html", user, submissions=shown, older=older)
 
     async def users(
         self, request: Request, user: Admin, role: str = "", state: str = "", after: str = ""
@@ -235,7 +235,7 @@ class AdminPages:
         shown = found[:SHOWN]
         return render(
             request,
-            "users.html",
+            "pages/users.html",
             user,
             status=422 if errors else 200,
             users=shown,

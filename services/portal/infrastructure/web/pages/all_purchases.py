@@ -70,7 +70,7 @@ class AllPurchases:
             return redirect(f"/purchases/{found.exact}")
         return render(
             request,
-            "all_purchases.html",
+            "pages/all_purchases.html",
             user,
             found=found,
             states=states,

@@ -159,7 +159,7 @@ def _form(
 ) -> Response:
     return render(
         request,
-        "attention.html",
+        "pages/attention.html",
         user,
         status=422 if errors else 200,
         it=it,

@@ -121,7 +121,7 @@ class CreditRequests:
             down = [error.service]
         return render(
             request,
-            "credit_requests.html",
+            "pages/credit_requests.html",
             user,
             status=503 if down else 422 if wrong else 200,
             asking=asking,

@@ -80,7 +80,7 @@ class DeadLetterPages:
         purchases = await purchases_of(self._transactions, user.tenant_id, [letter])
         return render(
             request,
-            "dead_letter.html",
+            "pages/dead_letter.html",
             user,
             letter=letter,
             refused_at=refused_at(letter),

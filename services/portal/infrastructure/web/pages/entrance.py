@@ -210,4 +210,4 @@ def home_of(user: User) -> str:
 def _join_page(
     request: Request, values: Mapping[str, str], errors: Mapping[str, str], status: int = 200
 ) -> Response:
-    return render(request, "register.html", None, status=status, values=values, errors=errors)
+    return render(request, "pages/register.html", None, status=status, values=values, errors=errors)

@@ -60,7 +60,11 @@ class ForgottenPasswords:
 
     async def ask(self, request: Request, visitor: VisitorDep) -> Response:
         return render(
-            request, "forgot_password.html", visitor, by_mail=self._mailer is not None, sent=False
+            request,
+            "pages/forgot_password.html",
+            visitor,
+            by_mail=self._mailer is not None,
+            sent=False,
         )
 
     async def send(self, request: Request, visitor: VisitorDep, email: Text) -> Response:
@@ -68,7 +72,11 @@ class ForgottenPasswords:
         is done after it.
         """
         response = render(
-            request, "forgot_password.html", visitor, by_mail=self._mailer is not None, sent=True
+            request,
+            "pages/forgot_password.html",
+            visitor,
+            by_mail=self._mailer is not None,
+            sent=True,
         )
         if self._mailer is not None:
             response.background = BackgroundTask(self._send, self._mailer, email)
@@ -140,11 +148,13 @@ class ForgottenPasswords:
         status: int = 200,
     ) -> Response:
         return render(
-            request, "reset_password.html", visitor, status=status, token=token, errors=errors
+            request, "pages/reset_password.html", visitor, status=status, token=token, errors=errors
         )
 
     def _no_longer_good(self, request: Request, visitor: User | None) -> Response:
-        return render(request, "reset_password.html", visitor, status=410, token=None, errors={})
+        return render(
+            request, "pages/reset_password.html", visitor, status=410, token=None, errors={}
+        )
 
 
 def router(

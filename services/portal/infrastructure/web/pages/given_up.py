@@ -46,7 +46,7 @@ class GivenUpPages:
             return redirect(HERE, SILENT)
         if event is None:
             return redirect(HERE, GONE)
-        return render(request, "given_up.html", user, event=event, warned=warned)
+        return render(request, "pages/given_up.html", user, event=event, warned=warned)
 
     async def send_again(
         self,

@@ -120,11 +120,11 @@ class ImportPages:
         submission = await self._transactions.read(lambda uow: _visible(uow, user, submission_id))
         if submission.status is SubmissionStatus.READY:
             return await self._preview(request, user, submission)
-        return await self._progress(request, user, submission, "import.html")
+        return await self._progress(request, user, submission, "pages/import.html")
 
     async def progress(self, request: Request, user: Reader, submission_id: UUID) -> Response:
         submission = await self._transactions.read(lambda uow: _visible(uow, user, submission_id))
-        return await self._progress(request, user, submission, "_import.html")
+        return await self._progress(request, user, submission, "fragments/import.html")
 
     async def begin(
         self,
@@ -166,7 +166,7 @@ class ImportPages:
         )
         return render(
             request,
-            "imports.html",
+            "pages/imports.html",
             user,
             status=422 if error else 200,
             submissions=recent,
@@ -181,7 +181,7 @@ class ImportPages:
         file, down = await self._checked(user, submission, await self._file(submission))
         return render(
             request,
-            "import_preview.html",
+            "pages/import_preview.html",
             user,
             status=422 if unanswered else 200,
             submission=submission,

@@ -50,7 +50,7 @@ def sign_in_page(
 ) -> Response:
     return render(
         request,
-        "sign_in.html",
+        "pages/sign_in.html",
         None,
         status=status,
         next=back,
@@ -67,4 +67,4 @@ def resume_page(
     `csrf_token` is that of a session that begins with this answer.
     """
     token = csrf_token or sessions_of(request).csrf_token(request)
-    return render(request, "resume.html", user, held=held, back=back, csrf_token=token)
+    return render(request, "pages/resume.html", user, held=held, back=back, csrf_token=token)

@@ -88,7 +88,7 @@ class KpiPages:
         months = months or _months(zone)
         return render(
             request,
-            "kpis.html",
+            "pages/kpis.html",
             user,
             status=503 if down else 200,
             views=views,
@@ -236,7 +236,7 @@ class KpiPages:
         shown = {"month": months[-1], **{n: v for n, v in values.items() if v or n != "month"}}
         return render(
             request,
-            "kpi_form.html",
+            "pages/kpi_form.html",
             user,
             status=422 if errors else 200,
             kpi=kpi,

@@ -46,7 +46,7 @@ class LivePurchase:
 
     async def show(self, order_id: UUID, request: Request, user: UserDep) -> Response:
         context = await self._context(user, order_id)
-        return render(request, "purchase.html", user, **context)
+        return render(request, "pages/purchase.html", user, **context)
 
     async def panel(self, order_id: UUID, request: Request, user: UserDep) -> Response:
         context = await self._context(user, order_id) | {"partial": True}
@@ -125,7 +125,7 @@ class LivePurchase:
             "position": moments[-1].position if moments else 0,
             "live": purchase is None or not purchase.is_finished,
             "partial": False,
-            "panel": "_staff_panel.html" if of_another else "_panel.html",
+            "panel": "fragments/staff_panel.html" if of_another else "fragments/panel.html",
             "of_another": of_another,
         }
         if of_another:
@@ -246,7 +246,7 @@ def _drawn(
 ) -> str:
     return fragment(
         request,
-        "_timeline.html",
+        "fragments/timeline.html",
         user,
         events=purchase_view.events(moments, seen=seen),
         lanes=LANES,

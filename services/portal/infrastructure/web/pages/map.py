@@ -37,10 +37,10 @@ def router(choreography: Choreography, broker: ManagementApi, probes: Probes) ->
 
     @routes.get("/map")
     async def page(request: Request, user: Keeper, views: str = "") -> Response:
-        return await show(request, user, "map.html", views)
+        return await show(request, user, "pages/map.html", views)
 
     @routes.get("/map/live")
     async def live(request: Request, user: Keeper, views: str = "") -> Response:
-        return await show(request, user, "_map.html", views)
+        return await show(request, user, "fragments/map.html", views)
 
     return routes

@@ -74,7 +74,7 @@ class OperationsPages:
         attended = [each.name for each in now["services"] if each.outbox_given_up]
         return render(
             request,
-            "operations.html",
+            "pages/operations.html",
             user,
             dead=groups,
             purchases=await purchases_of(self._transactions, user.tenant_id, shown),
@@ -87,7 +87,7 @@ class OperationsPages:
 
     async def live(self, request: Request, user: Keeper, queues: str = "") -> Response:
         now = await self._now(user, all_queues=queues == "all")
-        return render(request, "_operations.html", user, **now)
+        return render(request, "fragments/operations.html", user, **now)
 
     async def check(self, user: Keeper) -> Response:
         """Ask the checker, which reads all databases, to look now."""

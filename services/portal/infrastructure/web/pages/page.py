@@ -90,7 +90,7 @@ async def problem_page(request: Request, status: int, *, service: str = "") -> R
     visitor = await _whoever(request)
     return render(
         request,
-        "problem.html",
+        "pages/problem.html",
         visitor,
         status=status,
         title=TITLES.get(status, OTHER),

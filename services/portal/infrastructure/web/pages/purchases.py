@@ -50,7 +50,7 @@ class Purchases:
         vehicles, missing = await self._vehicles(user, {each.vehicle_id for each in purchases})
         return render(
             request,
-            "purchases.html",
+            "pages/purchases.html",
             user,
             purchases=[(each, vehicles.get(each.vehicle_id)) for each in purchases],
             down=down + missing,

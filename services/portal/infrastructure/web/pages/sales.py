@@ -28,6 +28,6 @@ def router(transactions: Transactions[PortalUnitOfWork]) -> APIRouter:
         )
         shown = found[:PAGE_SIZE]
         next_page = f"/sales?after={shown[-1].order_id}" if len(found) > PAGE_SIZE else None
-        return render(request, "sales.html", user, sales=shown, next_page=next_page)
+        return render(request, "pages/sales.html", user, sales=shown, next_page=next_page)
 
     return routes

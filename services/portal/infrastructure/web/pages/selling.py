@@ -79,7 +79,7 @@ class Selling:
         next_page = f"/sell?{urlencode({'after': found['next']})}" if found["next"] else None
         return render(
             request,
-            "sell.html",
+            "pages/sell.html",
             user,
             vehicles=[Vehicle.of(item) for item in found["items"]],
             down=down,
@@ -310,7 +310,7 @@ def _form(
     errors = {name: text for name, text in typed.errors.items() if name in FIELDS}
     return render(
         request,
-        "sell_form.html",
+        "pages/sell_form.html",
         user,
         status=typed.status if status is None else status,
         values={**typed.values, **typed.about},

@@ -60,7 +60,7 @@ class Storefront:
         given = {name: value for name, value in values.items() if value}
         return render(
             request,
-            "storefront.html",
+            "pages/storefront.html",
             visitor,
             vehicles=vehicles,
             counts=counts,
@@ -136,7 +136,7 @@ class Storefront:
         """`own` is the visitor's last purchase of the vehicle."""
         return render(
             request,
-            "vehicle.html",
+            "pages/vehicle.html",
             visitor,
             status=503 if down else 409 if error else 200,
             vehicle=vehicle,

@@ -223,7 +223,7 @@ class UserPage:
             limit = amount_of(credit["credit_limit_cents"])
         return render(
             request,
-            "user.html",
+            "pages/user.html",
             user,
             status=422 if errors else 503 if down else 200,
             one=one,
