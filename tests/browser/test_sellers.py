@@ -12,7 +12,7 @@ from playwright.async_api import BrowserContext, FilePayload, Locator, Page, exp
 from validate_docbr import RENAVAM
 
 from deploy.demo.market import Market, random_chassis_number, random_plate
-from services.portal.infrastructure import i18n
+from services.portal.infrastructure.language import i18n
 from tests.browser.chromium import fits
 from tests.fixtures.polling import eventually
 

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 
 from deploy.checker import periodic
 from deploy.demo.market import Market, random_plate
-from services.portal.infrastructure.i18n import LANGUAGES, translations
+from services.portal.infrastructure.language.i18n import LANGUAGES, translations
 from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 from tests.e2e.system import System

@@ -18,7 +18,7 @@ from services.events import TENANT, tenant_of
 from services.portal.application.erase_user import erase_user
 from services.portal.application.note_event import note_event
 from services.portal.domain.timeline import Fact, Kind
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 OF_A_PURCHASE = (
     "order.confirmed.v1",

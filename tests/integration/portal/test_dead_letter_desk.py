@@ -16,7 +16,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging import names
 from libs.messaging.dead_letters.copies import HEADER_REFUSED_AT
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient

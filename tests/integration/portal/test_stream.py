@@ -24,8 +24,8 @@ from libs.runtime.server import Server, configuration
 from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.domain.user import User
-from services.portal.infrastructure.pages import live
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages import live
 from services.portal.main import build
 from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually

@@ -8,7 +8,7 @@ import pytest
 from libs.messaging.saga.choreography import read
 from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.infrastructure.map_drawing import (
+from services.portal.infrastructure.web.map_drawing import (
     NODE_WIDTH,
     Drawing,
     Edge,
