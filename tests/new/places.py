@@ -15,6 +15,7 @@ from libs.messaging.saga.participant import Participant
 from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import ServiceSettings
 from services.events import PurchaseEvent
+from services.portal.infrastructure import consumers as portal
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.web import wording
 from services.portal.infrastructure.web.purchase_view import LANES
