@@ -26,7 +26,7 @@ from deploy.services import SERVICES
 from tests.fixtures.polling import eventually
 from tests.fixtures.postgres_15 import postgres_15_programs
 from tests.fixtures.prometheus import metrics_of, program
-from tests.integration.local.systems import own_place, private_only, records, run
+from tests.integration.deploy.systems import own_place, private_only, records, run
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(600), private_only]
 

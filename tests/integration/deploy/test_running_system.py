@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from deploy.local.state import load_state
-from tests.integration.local.systems import command, kill, own_place, private_only, records, run
+from tests.integration.deploy.systems import command, kill, own_place, private_only, records, run
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), private_only]
 

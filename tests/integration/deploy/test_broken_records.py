@@ -3,8 +3,8 @@
 import pytest
 
 from deploy.checker.invariants import ARRIVED
-from tests.integration.local.purchases import PRICE, identifier
-from tests.integration.local.rules import (
+from tests.integration.deploy.purchases import PRICE, identifier
+from tests.integration.deploy.rules import (
     AT_REST,
     PUBLISHED,
     RECORDS,
@@ -13,7 +13,7 @@ from tests.integration.local.rules import (
     Break,
     assert_turns_red,
 )
-from tests.integration.local.spoilt import Spoilt
+from tests.integration.deploy.spoilt import Spoilt
 
 BREAKS = (
     Break(

@@ -11,7 +11,7 @@ import pytest
 from deploy.demo.catalogue import CATALOGUE
 from deploy.local.state import State, load_state
 from deploy.servers.processes import recorded
-from tests.integration.local.systems import command, kill, own_place, private_only, records, run
+from tests.integration.deploy.systems import command, kill, own_place, private_only, records, run
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), private_only]
 

@@ -29,7 +29,7 @@ from deploy.servers.ports import Ports
 from deploy.servers.postgres import start_postgres
 from deploy.servers.processes import Children
 from tests.fixtures.servers import server_folder
-from tests.integration.local.systems import private_only
+from tests.integration.deploy.systems import private_only
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, private_only]
 PASSWORD = "secret"

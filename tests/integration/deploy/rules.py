@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from deploy.checker.invariants import check
 from deploy.checker.report import Report
-from tests.integration.local.spoilt import IDS, PARTICIPANTS, Spoilt
+from tests.integration.deploy.spoilt import IDS, PARTICIPANTS, Spoilt
 
 CREDIT = "credit adds up for every customer"
 VEHICLE = "a vehicle is held or sold once"

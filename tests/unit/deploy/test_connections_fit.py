@@ -15,7 +15,7 @@ from deploy.servers.postgres import SETTINGS
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.relay.settings import RelaySettings
 from libs.runtime.application import RESERVED_CONNECTIONS
-from tests.unit.local.test_env_example import settings_type
+from tests.unit.deploy.test_env_example import settings_type
 
 OF_A_RELAY = RelaySettings().claimers + 1 + 2
 """Its claimers, its janitor, and two for a while when queues are looked for."""

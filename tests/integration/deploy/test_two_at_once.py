@@ -8,7 +8,7 @@ import pytest
 
 from deploy.local.state import State, load_state
 from deploy.servers.processes import recorded
-from tests.integration.local.systems import command, own_place, private_only, run
+from tests.integration.deploy.systems import command, own_place, private_only, run
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400), private_only]
 

@@ -1,6 +1,6 @@
 """Consistent records of any number of purchases, made inside the databases.
 
-By hand, to measure the checker: python -m tests.integration.local.many_purchases 1000000
+By hand, to measure the checker: python -m tests.integration.deploy.many_purchases 1000000
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from deploy.checker.invariants import check
 from deploy.checker.verify import show_report
 from libs.messaging.saga.choreography import DescribedParticipant
 from tests.fixtures.servers import running_servers
-from tests.integration.local.purchases import PRICE, PURCHASES, Purchase
-from tests.integration.local.spoilt import PARTICIPANTS, empty_databases
+from tests.integration.deploy.purchases import PRICE, PURCHASES, Purchase
+from tests.integration.deploy.spoilt import PARTICIPANTS, empty_databases
 
 MANY = 200
 """How many the tests make: more than are listed of any offence."""

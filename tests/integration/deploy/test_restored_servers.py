@@ -18,7 +18,7 @@ from deploy.local import private
 from deploy.local.state import State
 from deploy.servers.processes import Children
 from libs.kernel.ids import time_of, uuid7
-from tests.integration.local.systems import own_place, private_only
+from tests.integration.deploy.systems import own_place, private_only
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(900), private_only]
 EVENT = "order.confirmed.v1"

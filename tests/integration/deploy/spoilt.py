@@ -11,7 +11,7 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated
-from tests.integration.local.purchases import PURCHASES, fill, identifier
+from tests.integration.deploy.purchases import PURCHASES, fill, identifier
 
 PARTICIPANTS = read(CHOREOGRAPHY).participants
 

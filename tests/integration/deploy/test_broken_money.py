@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.integration.local.rules import MONEY, NOTHING_HELD, SELLERS, Break, assert_turns_red
-from tests.integration.local.spoilt import Spoilt
+from tests.integration.deploy.rules import MONEY, NOTHING_HELD, SELLERS, Break, assert_turns_red
+from tests.integration.deploy.spoilt import Spoilt
 
 BREAKS = (
     Break(

@@ -3,9 +3,9 @@
 import pytest
 
 from deploy.checker.invariants import check
-from tests.integration.local.purchases import identifier
-from tests.integration.local.rules import AT_REST, broken
-from tests.integration.local.spoilt import PARTICIPANTS, Spoilt
+from tests.integration.deploy.purchases import identifier
+from tests.integration.deploy.rules import AT_REST, broken
+from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt
 
 JUST_MOVED = {
     "order just made": "UPDATE orders SET created_at = now() WHERE id = '{awaiting}'",

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.integration.local.purchases import PRICE
-from tests.integration.local.rules import CREDIT, NOTHING_HELD, VEHICLE, Break, assert_turns_red
-from tests.integration.local.spoilt import Spoilt
+from tests.integration.deploy.purchases import PRICE
+from tests.integration.deploy.rules import CREDIT, NOTHING_HELD, VEHICLE, Break, assert_turns_red
+from tests.integration.deploy.spoilt import Spoilt
 
 BREAKS = (
     Break(

@@ -20,7 +20,7 @@ from libs.messaging.database_url import parse_database_url
 from libs.runtime.migrations import migrate
 from libs.runtime.start_failure import StartFailure
 from tests.fixtures.servers import server_folder
-from tests.integration.local.systems import private_only
+from tests.integration.deploy.systems import private_only
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), private_only]
 AUDITS = """

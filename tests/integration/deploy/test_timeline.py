@@ -12,7 +12,7 @@ import pytest
 from deploy.demo.timeline import events_of
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated
-from tests.integration.local.spoilt import database
+from tests.integration.deploy.spoilt import database
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ARCHIVED = """

@@ -9,8 +9,8 @@ from deploy.checker.invariants import ARRIVED, check
 from deploy.checker.report import Report
 from deploy.checker.rules import CREDIT, VEHICLE
 from tests.fixtures.servers import PostgresServer
-from tests.integration.local.purchases import PRICE
-from tests.integration.local.spoilt import (
+from tests.integration.deploy.purchases import PRICE
+from tests.integration.deploy.spoilt import (
     IDS,
     PARTICIPANTS,
     Spoilt,

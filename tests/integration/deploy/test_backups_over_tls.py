@@ -20,7 +20,7 @@ from deploy.certificates import Authority
 from deploy.installation import BACKUP
 from tests.fixtures.postgres_15 import PROGRAMS, running_postgres_15
 from tests.fixtures.servers import server_folder
-from tests.integration.local.systems import private_only
+from tests.integration.deploy.systems import private_only
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, private_only]
 PASSWORD = "of-who-makes-backups"

@@ -6,10 +6,10 @@ import pytest
 import pytest_asyncio
 
 from tests.fixtures.servers import PostgresServer
-from tests.integration.local.many_purchases import MANY, fill_with_many
-from tests.integration.local.spoilt import PARTICIPANTS, Spoilt, empty_databases, filled_databases
+from tests.integration.deploy.many_purchases import MANY, fill_with_many
+from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt, empty_databases, filled_databases
 
-pytest.register_assert_rewrite("tests.integration.local.rules")
+pytest.register_assert_rewrite("tests.integration.deploy.rules")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -18,9 +18,9 @@ from libs.messaging.dead_letters.copies import HEADER_ERROR
 from libs.messaging.topology import apply, apply_policies, topology_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer, RabbitMQServer
-from tests.integration.local.many_purchases import MANY
-from tests.integration.local.purchases import identifier
-from tests.integration.local.spoilt import PARTICIPANTS, Spoilt
+from tests.integration.deploy.many_purchases import MANY
+from tests.integration.deploy.purchases import identifier
+from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt
 
 QUEUE = "vehicles.on.credit.reserved.v1"
 

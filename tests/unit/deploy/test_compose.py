@@ -17,7 +17,7 @@ from libs.runtime import running
 from libs.runtime.settings import ServiceSettings
 from tests.fixtures.compose import composed, copy_compose, with_compose
 from tests.fixtures.containers import IMAGES
-from tests.unit.local.test_env_example import settings_of
+from tests.unit.deploy.test_env_example import settings_of
 
 BUILT = ("secrets", *HANDED, *(spec.name for spec in SERVICES))
 DECIDED = {

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 
 from deploy.checker.invariants import ARRIVED, check
-from tests.integration.local.purchases import PRICE, PURCHASES, identifier
-from tests.integration.local.rules import (
+from tests.integration.deploy.purchases import PRICE, PURCHASES, identifier
+from tests.integration.deploy.rules import (
     AT_REST,
     CREDIT,
     MONEY,
@@ -17,7 +17,7 @@ from tests.integration.local.rules import (
     VEHICLE,
     broken,
 )
-from tests.integration.local.spoilt import PARTICIPANTS, Spoilt
+from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt
 
 ALLOWED = {
     "vehicle sold by hand": (
