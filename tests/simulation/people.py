@@ -112,7 +112,7 @@ class People:
             "customers",
             lambda uow: erase_customer(
                 uow,
-                self.ledger,
+                ledger=self.ledger,
                 tenant_id=customer.tenant_id,
                 customer_id=customer.id,
                 now=self.world.now,
