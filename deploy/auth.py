@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 
 def asked_auth(folder: Path) -> str:

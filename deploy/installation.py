@@ -23,7 +23,8 @@ EXPORTER = "exporter"
 BACKUP = "backup"
 """The role that may copy the files of the database server, and nothing else."""
 VHOST = "mercado"
-CHOREOGRAPHY = Path(__file__).parents[1] / "services" / "choreography.json"
+ROOT = Path(__file__).parents[1]
+CHOREOGRAPHY = ROOT / "services" / "choreography.json"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 RETIRED = "retired "
 """The prefix of the names of the notes that say which keys are retired."""

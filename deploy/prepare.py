@@ -11,9 +11,9 @@ from deploy.services import SERVICES
 from libs.messaging import topology
 from libs.messaging.database_url import parse_database_url
 from libs.messaging.saga.choreography import read
-from libs.runtime.failure import StartFailure
 from libs.runtime.migration_plan import Pending, pending
 from libs.runtime.migrations import migrate
+from libs.runtime.start_failure import StartFailure
 
 
 def prepare_databases(installation: Installation) -> None:

@@ -27,7 +27,7 @@ from deploy.rabbitmq import provision as rabbitmq
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import read
 from libs.runtime.crypto import LOOK_AGAIN_SECONDS
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 HandOut = Callable[[], None]
 

@@ -33,7 +33,7 @@ from jwt.algorithms import ECAlgorithm
 
 from libs.kernel.ids import uuid7
 from libs.runtime.auth import DEFAULT_TENANT, ROLES
-from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.start_failure import StartFailure, one_line_errors
 from services.settings import NAME
 
 KEY_ID = "local"

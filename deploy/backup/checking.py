@@ -16,10 +16,10 @@ from deploy.backup import files
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import Place, Tell, keys_of, merge_ledgers, replay_erasures
 from deploy.backup.sets import BackupSet, Folder, path_of
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
+from deploy.checker.verify import databases
 from deploy.installation import CHOREOGRAPHY, Installation
-from deploy.local.invariants import check
-from deploy.local.report import Report
-from deploy.local.verify import databases
 from deploy.passwords import Passwords
 from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read

@@ -20,7 +20,7 @@ import asyncpg
 
 from deploy.backup.failure import BackupFailed
 from deploy.backup.sealed import Compressed, seal
-from deploy.local.postgres import server_environment, server_programs
+from deploy.servers.postgres import server_environment, server_programs
 
 TOLD_EVERY_SECONDS = 0.2
 STATE = """

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from deploy.backup import sealed
 from deploy.backup.failure import BackupFailed
-from deploy.local.postgres import SETTINGS, server_environment, server_programs, server_user
-from deploy.local.processes import Children, StartFailed
+from deploy.servers.postgres import SETTINGS, server_environment, server_programs, server_user
+from deploy.servers.processes import Children, StartFailed
 
 RECOVERY_SECONDS = 6 * 3600.0
 ENDS_SECONDS = 60.0

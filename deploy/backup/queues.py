@@ -20,13 +20,13 @@ from aio_pika.abc import (
 )
 
 from deploy.backup.failure import BackupFailed
-from deploy.local.snapshot import Connections, connected
+from deploy.checker.snapshot import Connections, connected
 from libs.kernel.ids import time_of
 from libs.messaging.dead_letters import replay
 from libs.messaging.dead_letters.copies import HEADER_QUEUE
 from libs.messaging.dead_letters.missed import missed
+from libs.messaging.names import dead_queue
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
-from libs.messaging.topology import dead_queue
 
 MARGIN = timedelta(minutes=5)
 """An event may be this much older than its transaction, or its publisher's clock may be this much

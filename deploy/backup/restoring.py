@@ -25,11 +25,10 @@ from deploy.backup import files, sealed
 from deploy.backup.failure import BackupFailed
 from deploy.backup.queues import rewind
 from deploy.backup.sets import BackupSet, Folder, path_of
-from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, SUPERUSER, Installation
-from deploy.local.postgres import data_folder
-from deploy.local.state import ROOT
-from deploy.local.verify import databases
+from deploy.checker.verify import databases
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, ROOT, SUPERUSER, Installation
 from deploy.passwords import RETIRED, Passwords
+from deploy.servers.postgres import data_folder
 from deploy.services import service_named
 from libs.messaging.saga.choreography import read
 

@@ -10,10 +10,10 @@ from rich.console import Console
 
 from deploy.cluster import system
 from deploy.cluster.plan import BROKERS, MACHINES, REPLICAS
-from deploy.local.processes import Children, StartFailed, StillRunning
 from deploy.local.state import FOLDER, NotUp, exclusive
+from deploy.servers.processes import Children, StartFailed, StillRunning
 from deploy.services import SERVICES
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 PLACE = FOLDER / "cluster"
 
@@ -62,7 +62,7 @@ def verify(
     grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
 ) -> None:
     """Check every invariant over all databases and queues of the cluster."""
-    from deploy.local import verify as checker  # seconds of imports, of use here only
+    from deploy.checker import verify as checker  # seconds of imports, of use here only
 
     cluster = system.Cluster(Children(PLACE, tied=False), system.load_plan(PLACE))
     console = Console(soft_wrap=True)
@@ -79,8 +79,8 @@ def verify(
 def recover() -> None:
     """Mend what a failover with asynchronous replication has lost, and verify."""
     from deploy.backup.failure import BackupFailed  # seconds of imports, of use here only
+    from deploy.checker.verify import UNREACHABLE
     from deploy.cluster.recovery import recover as mend
-    from deploy.local.verify import UNREACHABLE
     from libs.messaging.dead_letters.look import DeadLetterError
 
     with exclusive(PLACE):

@@ -13,9 +13,9 @@ from deploy.certificates import write_secret
 from deploy.cluster.network import Network
 from deploy.cluster.plan import BROKERS
 from deploy.installation import ADMINISTRATOR
-from deploy.local.processes import Children
-from deploy.local.rabbitmq import PLUGINS, TWELVE_HOURS_MS, installed_rabbitmq, node_environment
 from deploy.passwords import Passwords
+from deploy.servers.processes import Children
+from deploy.servers.rabbitmq import PLUGINS, TWELVE_HOURS_MS, installed_rabbitmq, node_environment
 
 PORT, MANAGEMENT_PORT = 5672, 15672
 EPMD_PORT, DISTRIBUTION_PORT = 4369, 25672

@@ -17,7 +17,8 @@ import psutil
 from deploy.cluster.network import Network
 from deploy.cluster.plan import DATABASES
 from deploy.installation import SUPERUSER
-from deploy.local.postgres import (
+from deploy.passwords import Passwords
+from deploy.servers.postgres import (
     FORGETFUL,
     SETTINGS,
     data_folder,
@@ -26,8 +27,7 @@ from deploy.local.postgres import (
     server_programs,
     server_user,
 )
-from deploy.local.processes import Children, StartFailed
-from deploy.passwords import Passwords
+from deploy.servers.processes import Children, StartFailed
 
 PORT, PATRONI_PORT, CLIENT_PORT, PEER_PORT = 5432, 8008, 2379, 2380
 DATA = "data"

@@ -9,8 +9,8 @@ from deploy.cluster.brokers import MANAGEMENT_PORT
 from deploy.cluster.databases import PATRONI_PORT, PORT
 from deploy.cluster.network import Network
 from deploy.cluster.plan import BROKERS, DATABASES, DOORS, Replica
-from deploy.local.ports import can_bind
-from deploy.local.processes import Children
+from deploy.servers.ports import can_bind
+from deploy.servers.processes import Children
 
 PRIMARY_PORT = 5000
 HAPROXY = """

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.held import hold
-from deploy.local.postgres import server_user
-from deploy.local.processes import Children, StartFailed, recorded
+from deploy.servers.held_names import hold
+from deploy.servers.postgres import server_user
+from deploy.servers.processes import Children, StartFailed, recorded
 
 SWITCH = "switch"
 NETWORKS = range(1, 255)

@@ -4,19 +4,19 @@ orders has lost end.
 With asynchronous replication a standby that becomes the primary may lack what the former one
 committed last. All databases lack it from one moment on, so they are as restored ones are: see
 `deploy.backup.queues`. But services may have gone on in between, with events that nobody has
-published any more: see `deploy.local.lost`.
+published any more: see `deploy.checker.lost`.
 """
 
 import asyncio
 
 from deploy.backup.queues import rewind
+from deploy.checker.lost import take_up_lost
+from deploy.checker.verify import databases
 from deploy.cluster.plan import REPLICAS
 from deploy.cluster.system import Cluster
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
 from deploy.local.backups import settled
-from deploy.local.lost import take_up_lost
-from deploy.local.processes import StartFailed
-from deploy.local.verify import databases
+from deploy.servers.processes import StartFailed
 from libs.messaging.saga.choreography import read
 
 

@@ -23,13 +23,13 @@ from deploy.cluster.network import Network, check_rights, free_network
 from deploy.cluster.plan import DATABASES, DOORS, MACHINES, REPLICAS, Replica
 from deploy.installation import Installation
 from deploy.local.engine import Runtime
-from deploy.local.ports import Ports
-from deploy.local.postgres import data_folder
 from deploy.local.private import EXPECTED, is_ready, start_service, wait_for_process
-from deploy.local.processes import Children, StartFailed, recorded, stop_recorded
 from deploy.local.state import NotUp, State, make
 from deploy.passwords import Passwords
 from deploy.prepare import prepare_broker, prepare_databases
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import data_folder
+from deploy.servers.processes import Children, StartFailed, recorded, stop_recorded
 from deploy.services import SERVICES, service_named
 
 PROGRAMS = {"etcd": "etcd-server", "haproxy": "haproxy", "nginx": "nginx-light"}

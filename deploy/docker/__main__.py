@@ -30,7 +30,7 @@ from deploy.passwords import Passwords
 from deploy.secret_settings import with_files
 from deploy.services import service_named
 from deploy.waiting import wait_for
-from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -109,7 +109,7 @@ def serve(context: typer.Context, name: str) -> None:
 @app.command()
 def checker() -> None:
     """Check the invariants from time to time, and when operators ask for it in the portal."""
-    from deploy.local.checker import run
+    from deploy.checker.periodic import run
 
     run(_own())
 

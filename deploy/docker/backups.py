@@ -17,9 +17,9 @@ from deploy.backup.copies import wanted
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import Place, finish, put_back
 from deploy.backup.sets import NAME, Folder
+from deploy.commands import CommandRefused, command
 from deploy.docker.volumes import FILES, SEALED_KEYS, SECRETS
 from deploy.installation import BACKUP, Installation
-from deploy.local.commands import CommandRefused, command
 
 BACKUPS = SECRETS.with_name("backups")
 RESTORED = SECRETS.with_name("restored") / "data"

@@ -19,7 +19,7 @@ from deploy.rabbitmq.tls import tls_settings
 from deploy.secret_settings import write_secrets
 from deploy.services import SERVICES, service_named
 from libs.runtime.auth import ROLES
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 SECRETS = Path("/var/lib/mercado-veiculo/secrets")
 OWN = SECRETS.with_name("own")

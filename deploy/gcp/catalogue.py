@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.docker.volumes import FILES
-from deploy.gcp.held import HeldPasswords
+from deploy.gcp.held_passwords import HeldPasswords
 from deploy.installation import CHOREOGRAPHY, Installation
 from deploy.secret_settings import SECRETS
 from deploy.services import SERVICES, ServiceSpec

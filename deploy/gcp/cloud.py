@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.gcp.catalogue import JOBS, ROOT, TERRAFORM, secrets_of
-from deploy.gcp.held import HeldPasswords
+from deploy.gcp.held_passwords import HeldPasswords
 from deploy.gcp.inside import Servers, installation_of
 from deploy.gcp.tools import Refused, ask, show
 from deploy.installation import CHOREOGRAPHY, OPERATOR, SUPERUSER

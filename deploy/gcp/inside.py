@@ -16,13 +16,13 @@ from typing import Any
 from deploy.certificates import Authority
 from deploy.docker.volumes import FILES
 from deploy.gcp.catalogue import KEEPS_A_LEDGER
-from deploy.gcp.held import HeldPasswords
+from deploy.gcp.held_passwords import HeldPasswords
 from deploy.installation import Installation
 from deploy.local.migrating import apply_pending
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.services import service_named
 from deploy.waiting import wait_for
-from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 INSTALLATION = Path("/secrets/INSTALLATION/value")
 APPROVED = "--approved-by="

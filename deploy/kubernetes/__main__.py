@@ -13,10 +13,10 @@ import secrets as random
 import typer
 
 from deploy.kubernetes.manifests import PROJECT, Kind, entries
-from deploy.kubernetes.waiting import wait as wait_for_migrations
+from deploy.kubernetes.waiting_for_migrations import wait as wait_for_migrations
 from deploy.services import service_named
-from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import DatabaseSettings, read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 

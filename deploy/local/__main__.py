@@ -15,13 +15,13 @@ import typer
 from rich.console import Console
 
 from deploy.backup.failure import BackupFailed
-from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
+from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, ROOT, Installation
 from deploy.local import lifecycle
 from deploy.local.lifecycle import System, shown
-from deploy.local.processes import StartFailed, StillRunning
-from deploy.local.state import DEMO, FOLDER, ROOT, NotUp, exclusive
+from deploy.local.state import DEMO, FOLDER, NotUp, exclusive
+from deploy.servers.processes import StartFailed, StillRunning
 from deploy.services import SERVICES, service_named
-from libs.runtime.failure import StartFailure, one_line_errors
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 MOMENTS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
@@ -84,7 +84,7 @@ def demo(
     """Run seven purchases through the HTTP entrypoints of a system of its own, and show what
     happened in each.
     """
-    from deploy.local import demo as purchases  # seconds of imports, of use here only
+    from deploy.demo import demo as purchases  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
     well = False
@@ -121,7 +121,7 @@ def verify(
     grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
 ) -> None:
     """Check every invariant over all databases and queues; the result also stands in the portal."""
-    from deploy.local import verify as checker  # seconds of imports, of use here only
+    from deploy.checker import verify as checker  # seconds of imports, of use here only
 
     console = Console(soft_wrap=True)
     system = _shown()
@@ -279,7 +279,7 @@ def topology(context: typer.Context) -> None:
 
 
 def _replay_to(installation: Installation, service: str) -> None:
-    from deploy.local.missed import replay_missed  # of use to this command only
+    from deploy.checker.missed_events import replay_missed  # of use to this command only
     from libs.messaging.dead_letters.replay_service import ReplayError
 
     try:
@@ -373,8 +373,8 @@ def _open_market(system: System) -> None:
     """Put a catalogue and people to sign in there, where there are none yet."""
     import httpx
 
-    from deploy.local.commands import CommandRefused
-    from deploy.local.people import open_market
+    from deploy.commands import CommandRefused
+    from deploy.demo.people import open_market
 
     try:
         asyncio.run(open_market(system.installation))
@@ -399,7 +399,7 @@ def _print_addresses(system: System) -> None:
 
 def _print_sign_ins(system: System) -> None:
     """The portal comes last: it is where to go on."""
-    from deploy.local.people import PEOPLE
+    from deploy.demo.people import PEOPLE
 
     installation = system.installation
     print(f"\n{'portal':12}{system.state.service_url('portal')}   sign in as")

@@ -18,14 +18,14 @@ from deploy.backup.copies import Copies, wanted
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import place_of, put_back
 from deploy.backup.sets import Folder
-from deploy.installation import ADMINISTRATOR, BACKUP, CHOREOGRAPHY, Installation
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
+from deploy.checker.verify import UNREACHABLE, databases, record, show_report
+from deploy.commands import CommandRefused, command
+from deploy.installation import ADMINISTRATOR, BACKUP, CHOREOGRAPHY, ROOT, Installation
 from deploy.local import lifecycle
-from deploy.local.commands import CommandRefused, command
 from deploy.local.engine import Runtime, choose_runtime
-from deploy.local.invariants import check
-from deploy.local.report import Report
-from deploy.local.state import FOLDER, ROOT, NotUp
-from deploy.local.verify import UNREACHABLE, databases, record, show_report
+from deploy.local.state import FOLDER, NotUp
 from libs.messaging.saga.choreography import read
 
 ONLY_PROCESSES = (

@@ -16,10 +16,11 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from deploy.installation import ROOT
 from deploy.local.engine import Runtime
-from deploy.local.ports import Ports
-from deploy.local.processes import StartFailed, StillRunning
-from deploy.local.state import ROOT, State
+from deploy.local.state import State
+from deploy.servers.ports import Ports
+from deploy.servers.processes import StartFailed, StillRunning
 from deploy.services import SERVICES
 
 SECRETS = PurePosixPath("/var/lib/mercado-veiculo/secrets")

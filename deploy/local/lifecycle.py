@@ -7,23 +7,22 @@ from itertools import chain
 from pathlib import Path
 
 from deploy.auth import asked_auth, asked_tls, kept_auth
-from deploy.installation import Installation
+from deploy.installation import ROOT, Installation
 from deploy.local import containers
 from deploy.local import logs as log_files
 from deploy.local.engine import Choice, Runtime, choose_runtime, wished_runtime
-from deploy.local.postgres import data_folder
-from deploy.local.processes import StartFailed, StillRunning, recorded, stop_recorded
 from deploy.local.state import (
     CONTAINER_PASSWORDS,
     DEMO,
     FOLDER,
-    ROOT,
     NotUp,
     State,
     forget_state,
     load_state,
     make,
 )
+from deploy.servers.postgres import data_folder
+from deploy.servers.processes import StartFailed, StillRunning, recorded, stop_recorded
 
 
 @dataclass(frozen=True)

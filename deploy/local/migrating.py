@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from deploy.commands import CommandRefused, command
 from deploy.installation import Installation
-from deploy.local.commands import CommandRefused, command
 from deploy.prepare import migrate_to_head, pending_of
 from deploy.services import SERVICES, service_named
-from libs.runtime.failure import StartFailure
 from libs.runtime.migration_plan import KEEPS_OUT, Pending, Statement, Table, play
+from libs.runtime.start_failure import StartFailure
 
 APPROVER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PORTAL = "portal"

@@ -14,20 +14,20 @@ import httpx
 from deploy.auth import asked_auth, asked_tls, kept, kept_auth
 from deploy.backup.failure import BackupFailed
 from deploy.backup.restoring import finish, place_of, switch
-from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
+from deploy.installation import ADMINISTRATOR, ROOT, SUPERUSER, Installation
 from deploy.local.engine import Runtime
-from deploy.local.ports import Ports
-from deploy.local.postgres import data_folder, start_postgres
-from deploy.local.processes import Children, StartFailed, StillRunning
-from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
-from deploy.local.state import ROOT, State
+from deploy.local.state import State
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.secret_settings import SECRETS, with_files, write_secrets
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import data_folder, start_postgres
+from deploy.servers.processes import Children, StartFailed, StillRunning
+from deploy.servers.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.services import SERVICES, ServiceSpec
 from libs.messaging.saga.choreography import ChoreographyError
 from libs.messaging.topology import TopologyError
 from libs.runtime.direct import open_directly
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 # The errors of servers that have just started.
 EXPECTED = (
@@ -205,7 +205,7 @@ def start_checker(folder: Path) -> None:
     """Start the checker once, after the folder's state is stored."""
     children = Children(folder, tied=False)
     if not children.runs(CHECKER):
-        command = [sys.executable, "-m", "deploy.local.checker", str(folder)]
+        command = [sys.executable, "-m", "deploy.local.checking", str(folder)]
         children.start(CHECKER, command, rank=3, env=os.environ, cwd=ROOT)
 
 

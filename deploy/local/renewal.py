@@ -5,12 +5,13 @@ from datetime import datetime
 import httpx
 
 from deploy.certificates import ends
-from deploy.local import containers, postgres, private, rabbitmq
+from deploy.local import containers, private
 from deploy.local.engine import Runtime
 from deploy.local.lifecycle import System
 from deploy.local.state import NotUp
 from deploy.rotation import ROTATIONS
 from deploy.secret_settings import write_secrets
+from deploy.servers import postgres, rabbitmq
 from deploy.services import SERVICES
 from libs.messaging.database import DATABASE_ERRORS
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.certificates import Authority
-from deploy.installation import Installation
+from deploy.installation import ROOT, Installation
 from deploy.local.engine import Runtime
-from deploy.local.postgres import socket_folder
 from deploy.passwords import Passwords
+from deploy.servers.postgres import socket_folder
 
-ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("LOCAL_FOLDER") or ROOT / ".local").absolute()
 DEMO = FOLDER / "demo"
 """The folder of the demo's system, inside that of `up`."""

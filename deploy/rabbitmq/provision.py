@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from libs.messaging.broker_url import parse_management_url
-from libs.messaging.topology import dead_queue, look_lock
+from libs.messaging.names import dead_queue, look_lock
 
 NOTHING = "^$"
 

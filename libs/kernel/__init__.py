@@ -1,1 +1,1 @@
-"""What every layer may use: ids, clock, events and errors. Standard library only."""
+"""What every layer may use: ids, clock, events, errors and retries. Standard library only."""

@@ -28,7 +28,7 @@ from libs.messaging.broker_url import (
 )
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect, describe_refusal
 from libs.messaging.database_url import DatabaseUrlError, parse_database_url
-from libs.messaging.dead_letters import replay
+from libs.messaging.dead_letters import given_up, replay
 from libs.messaging.dead_letters.dead_letters import (
     DeadLetter,
     DeadLetters,
@@ -37,7 +37,6 @@ from libs.messaging.dead_letters.dead_letters import (
     how_to_go_on,
 )
 from libs.messaging.dead_letters.look import DeadLetterError
-from libs.messaging.outbox import given_up
 from libs.messaging.plain_text import Tls, check_broker_is_private, check_database_is_private
 from libs.messaging.relay.backlog import backlog
 from libs.messaging.saga import choreography, discovery

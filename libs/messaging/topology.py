@@ -18,6 +18,12 @@ from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed
 
 from libs.messaging.broker_url import BrokerUrlError, connect_to_any, parse_management_url
 from libs.messaging.dead_letters.moving import move_dead_letters
+from libs.messaging.names import (
+    dead_letter_exchange,
+    dead_queue,
+    former_dead_queue,
+    redrive_exchange,
+)
 from libs.messaging.saga.choreography import AnyParticipant
 from libs.messaging.view_queues import (
     OVERFLOW_ARGUMENTS,
@@ -84,28 +90,6 @@ class Topology:
     bindings: tuple[Binding, ...]
     participants: tuple[str, ...] = ()
     policies: tuple[Policy, ...] = ()
-
-
-def dead_queue(service: str) -> str:
-    return f"{service}.dead-letters"
-
-
-def former_dead_queue(service: str) -> str:
-    """Its delivery limit of 10,000 could be used up by looking; `apply` moves what it holds."""
-    return f"{service}.dead"
-
-
-def look_lock(service: str) -> str:
-    """An exclusive queue: it exists while somebody looks at the dead letters."""
-    return f"{service}.dead-letters.look"
-
-
-def dead_letter_exchange(service: str) -> str:
-    return f"{service}.dlx"
-
-
-def redrive_exchange(service: str) -> str:
-    return f"{service}.redrive"
 
 
 def topology_of(participants: Sequence[AnyParticipant]) -> Topology:

@@ -12,16 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach, get_current
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Link, NoOpTracerProvider, Span, SpanKind, StatusCode
 
-from libs.messaging.relay.claims import Message, SubjectRows
-
-_tracer = trace.get_tracer("libs.messaging")
-
-MOST_LINKS = 128
-"""The most links of one span: as many as the SDK keeps by default."""
+tracer = trace.get_tracer("libs.messaging")
 
 
 def records() -> bool:
@@ -41,61 +36,21 @@ def reaction(queue: str, source: str, kind: str, identifier: str, parent: str) -
         finally:
             detach(token)
         return
-    attributes = _attributes("process", "process", f"{source}:{kind}:{queue}", kind, identifier)
-    with _span(f"process {queue}", context, SpanKind.CONSUMER, attributes, _links([context])):
+    attributes = attributes_of("process", "process", f"{source}:{kind}:{queue}", kind, identifier)
+    with recording(f"process {queue}", context, SpanKind.CONSUMER, attributes, links_to([context])):
         yield
-
-
-@contextmanager
-def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Iterator[None]:
-    """The span of a relay's batch, begun at `started_ns`, linked to what stated its events."""
-    if not subjects or not records():
-        yield
-        return
-    messages = [message for each in subjects for message in each.messages]
-    stated = [_stated(message) for message in messages[:MOST_LINKS] if message.traceparent]
-    attributes: dict[str, str | int] = {
-        "messaging.system": "rabbitmq",
-        "messaging.destination.name": service,
-        "messaging.batch.message_count": len(messages),
-    }
-    name, links = f"relay {service}", _links(stated)
-    with _span(name, Context(), SpanKind.INTERNAL, attributes, links, started_ns):
-        yield
-
-
-def publish(exchange: str, message: Message) -> Span | None:
-    """The span of one message from its sending to the broker's answer, linked to the span of the
-    batch. None where the event has no trace. Call it only when `records` is true, and `end` the
-    span.
-
-    Its kind is CLIENT: the message's own context is that of the span which stated the event.
-    """
-    if message.traceparent is None:
-        return None
-    destination = f"{exchange}:{message.type}"
-    return _tracer.start_span(
-        f"publish {destination}",
-        _stated(message),
-        SpanKind.CLIENT,
-        {
-            **_attributes("publish", "send", destination, message.type, str(message.id)),
-            "messaging.message.body.size": len(message.body),
-        },
-        links=_links([get_current()]),
-    )
 
 
 def end(span: Span | None, error: str | None = None) -> None:
     """End the span of a message; `error` is the type of what went wrong."""
     if span is not None:
         if error is not None:
-            _failed(span, error)
+            mark_failed(span, error)
         span.end()
 
 
 @contextmanager
-def _span(
+def recording(
     name: str,
     parent: Context,
     kind: SpanKind,
@@ -106,7 +61,7 @@ def _span(
     """A span that names only the type of an error raised within: an error's message may hold
     personal data.
     """
-    with _tracer.start_as_current_span(
+    with tracer.start_as_current_span(
         name,
         parent,
         kind,
@@ -119,11 +74,11 @@ def _span(
         try:
             yield
         except BaseException as error:
-            _failed(span, type(error).__name__)
+            mark_failed(span, type(error).__name__)
             raise
 
 
-def _attributes(
+def attributes_of(
     name: str, operation: str, destination: str, routing_key: str, identifier: str
 ) -> dict[str, str]:
     return {
@@ -136,15 +91,11 @@ def _attributes(
     }
 
 
-def _stated(message: Message) -> Context:
-    return extract({"traceparent": message.traceparent or ""})
-
-
-def _links(contexts: Sequence[Context]) -> list[Link]:
+def links_to(contexts: Sequence[Context]) -> list[Link]:
     found = (trace.get_current_span(each).get_span_context() for each in contexts)
     return [Link(each) for each in found if each.is_valid]
 
 
-def _failed(span: Span, error: str) -> None:
+def mark_failed(span: Span, error: str) -> None:
     span.set_attribute("error.type", error)
     span.set_status(StatusCode.ERROR)

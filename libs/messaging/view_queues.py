@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import AnyParticipant
+from libs.messaging.saga.reactions import Step
 
 VIEW_QUEUE_BYTES = 100_000_000
 """The most that the messages of one view's queue may take. An event is about 650 bytes, so these

@@ -20,8 +20,8 @@ from libs.messaging.database import (
 )
 from libs.messaging.database import Connection as DriverConnection
 from libs.messaging.database_url import Dsn
-from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings
+from libs.runtime.start_failure import StartFailure
 
 OVERFLOW = 5
 RELAY_POOL = 2

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Conflict, NotFound
-from libs.messaging.outbox.given_up import (
+from libs.messaging.dead_letters.given_up import (
     GivenUp,
     GivenUpError,
     MayBeHandled,

@@ -18,7 +18,7 @@ from libs.messaging.inbox.failures import (
     summarize,
 )
 from libs.messaging.outbox.outbox import MessageTooLarge
-from libs.runtime.faults import INVALID_JSON, described
+from libs.runtime.field_errors import INVALID_JSON, described
 from libs.runtime.problems import (
     DatabaseUnavailable,
     InvalidInput,

@@ -19,8 +19,8 @@ from sqlalchemy import URL, Connection, event, text
 
 from libs.messaging.database import DATABASE_ERRORS, connect, describe_refusal, open_connection
 from libs.messaging.database_url import parse_database_url
-from libs.runtime.failure import StartFailure
 from libs.runtime.migrations import configuration, migrate
+from libs.runtime.start_failure import StartFailure
 
 REVISION = "SELECT version_num FROM alembic_version"
 TABLES = """

@@ -30,8 +30,8 @@ from libs.messaging.database import describe_refusal
 from libs.messaging.database_url import plain_dsn
 from libs.messaging.schema import partitions
 from libs.runtime.database import engine_of
-from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import DatabaseSettings, read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 LOCK = "hashtext('migrations')"
 """The number of the database's advisory lock that a migration holds from before its first look."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
@@ -12,21 +12,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.relay import Relay, RelaySettings
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.messaging.schema.partitions import PartitionUpkeep
 from libs.messaging.supervision import Supervisor
 from libs.runtime.certificates import watching_certificates
 from libs.runtime.data_keys import KeyCheck
 from libs.runtime.idempotency import IDEMPOTENCY_KEYS, delete_expired
 from libs.runtime.loops import Loop
-from libs.runtime.peers import expected_queues
 from libs.runtime.readiness import SAMPLE_SECONDS, Readiness
-
-if TYPE_CHECKING:
-    from libs.runtime.service import Service
+from libs.runtime.service import Service
+from libs.runtime.written_choreography import expected_queues
 
 CLOSE_SECONDS = 5.0
 LOOP_PAUSE_SECONDS = 30.0
@@ -42,9 +40,7 @@ LOOP_STOP_SECONDS = 15.0
 
 
 @asynccontextmanager
-async def running(
-    service: "Service[Any]", app: FastAPI, readiness: Readiness
-) -> AsyncIterator[None]:
+async def running(service: Service[Any], app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
     """Starts the upkeep of partitions, relay, subscriber and loops as the role asks. At the end, in
     this order: stop the intake and finish what is in hand, finish the loops, flush the relay, close
     the service's own connections, close the pool.
@@ -80,7 +76,7 @@ async def _close(engine: AsyncEngine) -> None:
 
 
 @asynccontextmanager
-async def _checking_keys(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+async def _checking_keys(service: Service[Any], readiness: Readiness) -> AsyncIterator[None]:
     if service.sealed is None:
         yield
         return
@@ -115,7 +111,7 @@ async def _checking_keys(service: "Service[Any]", readiness: Readiness) -> Async
 
 
 @asynccontextmanager
-async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+async def _keeping_partitions(service: Service[Any], readiness: Readiness) -> AsyncIterator[None]:
     """The upkeep of partitions, for every process that writes the inbox or the archive. It starts
     before the process writes.
     """
@@ -140,7 +136,7 @@ async def _keeping_partitions(service: "Service[Any]", readiness: Readiness) -> 
 
 
 @asynccontextmanager
-async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+async def _relaying(service: Service[Any], readiness: Readiness) -> AsyncIterator[None]:
     """The relay itself, or a way to wake the one in another process; neither where the service
     publishes nothing.
     """
@@ -193,7 +189,7 @@ async def _relaying(service: "Service[Any]", readiness: Readiness) -> AsyncItera
 
 
 @asynccontextmanager
-async def _subscribing(service: "Service[Any]", readiness: Readiness) -> AsyncIterator[None]:
+async def _subscribing(service: Service[Any], readiness: Readiness) -> AsyncIterator[None]:
     subscriber = Subscriber(
         service.participant,
         service.transactions,
@@ -221,7 +217,7 @@ async def _started(part: _Part) -> AsyncIterator[None]:
         await part.stop()
 
 
-def _own_loops(service: "Service[Any]") -> list[Loop]:
+def _own_loops(service: Service[Any]) -> list[Loop]:
     """The loop that deletes expired idempotency keys, in each service that has the table."""
     table = service.tables.outbox.metadata.tables.get(IDEMPOTENCY_KEYS)
     if table is None:

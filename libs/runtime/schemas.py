@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from libs.runtime.faults import CannotBeNull, CannotBeStored, fault
+from libs.runtime.field_errors import CannotBeNull, CannotBeStored, fault
 
 MAX_INTEGER = 2**63 - 1
 

@@ -1,30 +1,40 @@
 """The process: checks at start that each end in one line, then uvicorn until SIGTERM."""
 
+import asyncio
 import errno
+import gc
 import logging
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from libs.runtime.broker import check_broker
+from libs.runtime.application import create_app
+from libs.runtime.broker_check import check_broker
 from libs.runtime.connections import Connection
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure
 from libs.runtime.jwks import KeySet, KeysUnavailable
 from libs.runtime.logging import configure_logging
-from libs.runtime.settings import ServiceSettings
+from libs.runtime.resealing import reseal, to_standard_error
+from libs.runtime.service import Service
+from libs.runtime.settings import ServiceSettings, read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 from libs.runtime.telemetry import start_recording
 
-if TYPE_CHECKING:
-    from libs.runtime.service import Service
+S = TypeVar("S", bound=ServiceSettings)
 
+RESEAL = "re-seal"
+GC_ALLOCATIONS = 20_000
+"""Allocations between two runs of the cycle collector. A request or a batch makes hundreds of
+objects and hardly a cycle, so Python's default of 700 would start several runs in each.
+"""
 KEEP_ALIVE_SECONDS = 75
 """Idle connections are kept longer than proxies keep theirs (nginx and many balancers 60 seconds).
 So the proxy ends a connection first, and no request arrives on a connection that is just being
@@ -36,7 +46,39 @@ the broker count. Many systems allow 1,024 unless a process asks for more.
 """
 
 
-def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> None:
+def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
+    """Run the service until SIGTERM or Ctrl-C; with the word `re-seal` seal anew what earlier data
+    keys have sealed, and end. An error at start is one line and exit code 2.
+    """
+    gc.set_threshold(GC_ALLOCATIONS, 20, 50)
+    with one_line_errors():
+        if words := [word for word in sys.argv[1:] if word != RESEAL]:
+            raise StartFailure(f"{words[0]!r} is not known: leave it out, or write {RESEAL}")
+        settings = read_settings(settings_type)
+        if RESEAL in sys.argv[1:]:
+            sys.exit(asyncio.run(_reseal(settings, build)))
+        serve(settings, lambda: build(settings))
+
+
+async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
+    """Returns the exit code: 1 when an earlier key is still used."""
+    await check_database(settings)
+    service = build(settings)
+    try:
+        if service.sealed is None:
+            raise StartFailure(f"{settings.service} seals nothing")
+        engine = service.transactions.engine
+        result = await reseal(engine, service.sealed, progress=to_standard_error)
+    finally:
+        for close in service.closing:
+            await close()
+        await service.transactions.engine.dispose()
+    for line in result.lines():
+        print(line)  # noqa: T201
+    return 1 if result.left else 0
+
+
+def serve(settings: ServiceSettings, build: Callable[[], Service[Any]]) -> None:
     """Run until SIGTERM or Ctrl-C; raises StartFailure for what the operator can mend."""
     configure_logging(settings.service, settings.log_level)
     if settings.otel_exporter_otlp_endpoint:
@@ -53,10 +95,8 @@ def serve(settings: ServiceSettings, build: Callable[[], "Service[Any]"]) -> Non
 
 
 async def _serve(
-    settings: ServiceSettings, build: Callable[[], "Service[Any]"], listener: socket.socket
+    settings: ServiceSettings, build: Callable[[], Service[Any]], listener: socket.socket
 ) -> None:
-    from libs.runtime.service import create_app
-
     await check_database(settings)
     await check_broker(settings)
     await _check_keys(settings)

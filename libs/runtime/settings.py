@@ -30,15 +30,15 @@ from libs.messaging.database_url import (
     plain_dsn,
     url_from_parts,
 )
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.plain_text import (
     Tls,
     check_broker_is_private,
     check_database_is_private,
     is_loopback,
 )
-from libs.runtime.failure import StartFailure
-from libs.runtime.secret_files import SecretFiles
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
+from libs.runtime.secret_file_settings import SecretFiles
+from libs.runtime.start_failure import StartFailure
 
 CHOREOGRAPHY = Path(__file__).parents[2] / "services" / "choreography.json"
 

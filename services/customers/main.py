@@ -13,10 +13,11 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import check_database, create_engine
-from libs.runtime.failure import one_line_errors
-from libs.runtime.peers import read_choreography
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import one_line_errors
+from libs.runtime.written_choreography import read_choreography
 from services.customers.infrastructure.consumers import participant
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
 from services.customers.infrastructure.http import router

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import STATEMENT_SECONDS, create_engine
-from libs.runtime.peers import read_choreography
 from libs.runtime.readiness import Remembered
 from libs.runtime.replica import Replica
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
+from libs.runtime.written_choreography import read_choreography
 from services.kpis.infrastructure.consumers import participant
 from services.kpis.infrastructure.http import router
 from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork

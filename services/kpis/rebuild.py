@@ -3,8 +3,8 @@
 import asyncio
 
 from libs.runtime.database import check_database
-from libs.runtime.failure import one_line_errors
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import one_line_errors
 from services.kpis.application.rebuild_read_model import rebuild_read_model
 from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.main import connect

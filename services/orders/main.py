@@ -12,10 +12,11 @@ from functools import partial
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.database import check_database, create_engine
-from libs.runtime.failure import one_line_errors
-from libs.runtime.peers import read_choreography
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import one_line_errors
+from libs.runtime.written_choreography import read_choreography
 from services.orders.infrastructure.consumers import participant
 from services.orders.infrastructure.deadline_timer import deadline_timer
 from services.orders.infrastructure.http_orders import orders_router

@@ -1,15 +1,16 @@
 """The payments service: the only place where its parts are wired."""
 
+from libs.calls.attention import attention_count
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.attention import attention_count
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
-from libs.runtime.peers import read_choreography
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
+from libs.runtime.written_choreography import read_choreography
 from services.payments.application.expire_payment_codes import expire_payment_codes
 from services.payments.infrastructure.consumers import participant
-from services.payments.infrastructure.gateway_worker import GatewayWorker
+from services.payments.infrastructure.gateway_worker import gateway_worker
 from services.payments.infrastructure.http import router
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
@@ -24,7 +25,7 @@ def build(settings: PaymentsSettings) -> Service[PostgresPaymentsUnitOfWork]:
     outbox = Outbox(settings.service, TABLES)
     transactions = Transactions(engine, outbox, PostgresPaymentsUnitOfWork)
     gateway = SandboxGateway(engine, latency=settings.sandbox_latency_seconds)
-    worker = GatewayWorker(transactions, gateway, settings.gateway_terms)
+    worker = gateway_worker(transactions, gateway, settings.gateway_terms)
 
     async def expire() -> bool:
         return await transactions.run(lambda uow: expire_payment_codes(uow, limit=EXPIRED_AT_ONCE))

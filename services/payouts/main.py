@@ -1,12 +1,13 @@
 """The payouts service: the only place where its parts are wired."""
 
+from libs.calls.attention import attention_count
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.attention import attention_count
 from libs.runtime.database import create_engine
-from libs.runtime.peers import read_choreography
-from libs.runtime.service import Service, main
-from services.payouts.infrastructure.bank_worker import BankWorker
+from libs.runtime.server import main
+from libs.runtime.service import Service
+from libs.runtime.written_choreography import read_choreography
+from services.payouts.infrastructure.bank_worker import bank_worker
 from services.payouts.infrastructure.consumers import participant
 from services.payouts.infrastructure.http import router
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
@@ -20,7 +21,7 @@ def build(settings: PayoutsSettings) -> Service[PostgresPayoutsUnitOfWork]:
     outbox = Outbox(settings.service, TABLES)
     transactions = Transactions(engine, outbox, PostgresPayoutsUnitOfWork)
     bank = SandboxBank(engine, latency=settings.sandbox_bank_latency_seconds)
-    worker = BankWorker(transactions, bank, settings.bank_terms)
+    worker = bank_worker(transactions, bank, settings.bank_terms)
     return Service(
         settings=settings,
         description="Payouts to sellers.",

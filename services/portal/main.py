@@ -17,22 +17,26 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.choreography import Choreography
 from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
-from libs.runtime.peers import read_choreography
 from libs.runtime.replica import Replica
-from libs.runtime.service import RESEAL, Service, main
-from services.portal.infrastructure import assets, backups, http, http_sessions, keeping, sessions
-from services.portal.infrastructure.back_office import back_office
+from libs.runtime.server import RESEAL, main
+from libs.runtime.service import Service
+from libs.runtime.written_choreography import read_choreography
+from services.portal.infrastructure import http
 from services.portal.infrastructure.consumers import participant
-from services.portal.infrastructure.front_office import front_office
-from services.portal.infrastructure.passwords import Argon2Passwords
-from services.portal.infrastructure.peers import Peers, trusted_with
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.identity import sessions
+from services.portal.infrastructure.identity.passwords import Argon2Passwords
+from services.portal.infrastructure.identity.tokens import Tokens
+from services.portal.infrastructure.peers.peers import Peers, trusted_with
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store import backups, keeping
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import TABLES, signing_keys, submissions, users
-from services.portal.infrastructure.templating import FOR_TLS, HEADERS
-from services.portal.infrastructure.tokens import Tokens
-from services.portal.infrastructure.vault import Vault
-from services.portal.infrastructure.watch import TimelineWatch
+from services.portal.infrastructure.web import assets, http_sessions
+from services.portal.infrastructure.web.back_office import back_office
+from services.portal.infrastructure.web.front_office import front_office
+from services.portal.infrastructure.web.templating import FOR_TLS, HEADERS
+from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def connect(settings: PortalSettings) -> Transactions[PortalUnitOfWork]:

@@ -7,8 +7,9 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.data_keys import Indexed, Sealed
 from libs.runtime.database import create_engine
-from libs.runtime.peers import read_choreography
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
+from libs.runtime.written_choreography import read_choreography
 from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.http import router
 from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork

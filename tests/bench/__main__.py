@@ -20,12 +20,12 @@ import httpx
 import uvloop
 from rich.console import Console
 
+from deploy.demo.market import Market
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local import private
-from deploy.local.market import Market
-from deploy.local.postgres import data_folder
-from deploy.local.processes import StartFailed, recorded, stop_recorded
 from deploy.local.state import FOLDER, NotUp, State, exclusive, make
+from deploy.servers.postgres import data_folder
+from deploy.servers.processes import StartFailed, recorded, stop_recorded
 from libs.messaging.topology import apply, topology_of
 from tests.bench import consuming, hops, peer, purchases, raw, sample
 from tests.bench.findings import Findings

@@ -13,10 +13,10 @@ import uvloop
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.bench import naive, raw, sample
 from tests.bench.relaying import SPAWN, wait_for
 

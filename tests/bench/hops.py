@@ -7,12 +7,12 @@ from multiprocessing.connection import Connection
 import uvloop
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.bench import sample
 from tests.bench.relaying import SPAWN
 

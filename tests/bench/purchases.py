@@ -14,8 +14,8 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from deploy.local.market import Market, idempotency_key
-from deploy.local.processes import recorded
+from deploy.demo.market import Market, idempotency_key
+from deploy.servers.processes import recorded
 
 PRICE = 1_000
 _CODE = "SELECT payment_code FROM orders WHERE id = $1"

@@ -14,10 +14,10 @@ import asyncpg
 import uvloop
 from prometheus_client import REGISTRY
 
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay import claimer, claims
 from libs.messaging.relay.claims import Batch
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.bench.raw import BODY, EVENT_TYPE, EXCHANGE
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ import json, resource, sys
 from importlib import import_module
 
 main = import_module(f"services.{sys.argv[1]}.main")
-from libs.runtime import peers
+from libs.runtime import written_choreography
 
 own = main.participant()
 if hasattr(peers, "read_choreography"):

@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from deploy.services import service_named
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.create_user import create_user
-from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.identity.passwords import Argon2Passwords
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.main import connect
 from tests.browser.chromium import CHROMIUM, FLAGS, WAIT_MILLISECONDS, install_chromium

@@ -3,7 +3,7 @@
 import aio_pika
 
 from deploy.installation import ADMINISTRATOR
-from libs.messaging.topology import dead_letter_exchange, dead_queue
+from libs.messaging.names import dead_letter_exchange, dead_queue
 from tests.e2e.system import System
 from tests.fixtures.polling import eventually
 

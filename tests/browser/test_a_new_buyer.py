@@ -10,8 +10,9 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 from validate_docbr import CPF
 
-from deploy.local.market import Market
-from services.portal.infrastructure import i18n, wording
+from deploy.demo.market import Market
+from services.portal.infrastructure.language import i18n
+from services.portal.infrastructure.web import wording
 from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 from tests.e2e.quiet import invariants_hold

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from playwright.async_api import async_playwright
 
-from services.portal.infrastructure.assets import FOLDER
-from services.portal.infrastructure.charts import Point
-from services.portal.infrastructure.templating import environment
+from services.portal.infrastructure.web.assets import FOLDER
+from services.portal.infrastructure.web.charts import Point
+from services.portal.infrastructure.web.templating import environment
 from tests.browser.chromium import CHROMIUM, FLAGS, install_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from tests.browser.conftest import Person
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from playwright.async_api import FilePayload, Page, Route, expect
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.change_roles import change_roles

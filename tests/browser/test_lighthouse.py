@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Page
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from tests.browser import lighthouse
 from tests.browser.conftest import Person
 from tests.e2e.system import System

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from services.portal.domain.user import LOCALES
 from tests.browser.conftest import Person
 

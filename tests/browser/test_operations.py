@@ -7,8 +7,8 @@ import pytest
 from playwright.async_api import FilePayload, Page, expect
 from validate_docbr import RENAVAM
 
-from deploy.local import verify
-from deploy.local.market import Market, random_chassis_number, random_plate
+from deploy.checker import verify
+from deploy.demo.market import Market, random_chassis_number, random_plate
 from tests.browser.conftest import Person
 from tests.browser.dead_letters import give_up_next_message
 from tests.e2e.quiet import invariants_hold

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from deploy.local import verify
-from deploy.local.catalogue import fill
-from deploy.local.market import Market
+from deploy.checker import verify
+from deploy.demo.catalogue import fill
+from deploy.demo.market import Market
 from tests.browser.conftest import Person
 from tests.browser.dead_letters import give_up_next_message
 from tests.e2e.quiet import invariants_hold

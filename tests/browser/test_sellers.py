@@ -11,8 +11,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import BrowserContext, FilePayload, Locator, Page, expect
 from validate_docbr import RENAVAM
 
-from deploy.local.market import Market, random_chassis_number, random_plate
-from services.portal.infrastructure import i18n
+from deploy.demo.market import Market, random_chassis_number, random_plate
+from services.portal.infrastructure.language import i18n
 from tests.browser.chromium import fits
 from tests.fixtures.polling import eventually
 

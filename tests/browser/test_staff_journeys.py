@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
-from deploy.local import checker
-from deploy.local.market import Market, random_plate
-from services.portal.infrastructure.i18n import LANGUAGES, translations
+from deploy.checker import periodic
+from deploy.demo.market import Market, random_plate
+from services.portal.infrastructure.language.i18n import LANGUAGES, translations
 from tests.browser.chromium import fits
 from tests.browser.conftest import Person
 from tests.e2e.system import System
@@ -83,9 +83,9 @@ async def test_an_operator_finds_a_purchase_reads_it_and_has_everything_checked(
     await fits(page)
     await navigation.get_by_role("link", name=say("Operations")).click()
     await page.get_by_role("button", name=say("Check now")).click()
-    asked = await checker.asking(system.installation)
+    asked = await periodic.asking(system.installation)
     assert asked.tenants == {"default"}
-    await checker.examine(system.installation, asked)
+    await periodic.examine(system.installation, asked)
     await expect(page.get_by_text(say("all hold"))).to_be_visible()  # without a reload
     await fits(page)
     await market.cancel(order_id)

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from deploy.checker.verify import show_report
 from deploy.cluster.databases import Replication
-from deploy.local.processes import StartFailed
-from deploy.local.verify import show_report
+from deploy.servers.processes import StartFailed
 from tests.chaos import cluster_run
 from tests.chaos.run import Result, run
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 
-from deploy.local.market import APPROVED, DECLINED, FINAL_STATES, Market
+from deploy.demo.market import APPROVED, DECLINED, FINAL_STATES, Market
 from tests.e2e.patience import unless_too_late, until_answered
 
 PRICE = 1_000

@@ -18,8 +18,8 @@ from deploy.cluster.databases import Replication, etcd_of
 from deploy.cluster.plan import BROKERS, DATABASES, DOORS, REPLICAS
 from deploy.cluster.system import Cluster, check_programs, delete, end_postgres, new_plan
 from deploy.installation import VHOST
-from deploy.local.ports import Ports
-from deploy.local.processes import Children
+from deploy.servers.ports import Ports
+from deploy.servers.processes import Children
 from tests.e2e.system import SETTINGS, freeze, kill, own_folder, thaw
 
 WHOLE_WITHIN = 180.0

@@ -13,14 +13,14 @@ from http import HTTPStatus
 
 import httpx
 
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
+from deploy.checker.verify import databases
 from deploy.cluster.databases import Replication
 from deploy.cluster.recovery import recover
 from deploy.cluster.system import NETWORK_IS_PRIVATE, Cluster
+from deploy.demo.market import FINAL_STATES, Market
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
-from deploy.local.invariants import check
-from deploy.local.market import FINAL_STATES, Market
-from deploy.local.report import Report
-from deploy.local.verify import databases
 from libs.messaging.saga.choreography import read
 from tests.chaos.buyers import Buyers
 from tests.chaos.cluster_parts import (

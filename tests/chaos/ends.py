@@ -6,8 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from deploy.local.market import FINAL_STATES
-from deploy.local.snapshot import connected
+from deploy.checker.snapshot import connected
+from deploy.demo.market import FINAL_STATES
 
 UNFINISHED = {
     "orders": f"SELECT count(*) FROM orders WHERE state NOT IN {tuple(sorted(FINAL_STATES))}",

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from deploy.installation import Installation
-from deploy.local.postgres import data_folder
 from deploy.local.private import start_service, wait_for_process
-from deploy.local.processes import StartFailed, recorded
+from deploy.servers.postgres import data_folder
+from deploy.servers.processes import StartFailed, recorded
 from deploy.services import ServiceSpec, service_named
 from tests.chaos.schedule import LINES, PROCESSES, RELAYS, SERVERS, Fault, Kind
 from tests.e2e.system import SETTINGS, System, freeze, kill, own_folder, thaw

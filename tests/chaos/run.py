@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
+from deploy.demo.market import FINAL_STATES
 from deploy.installation import ADMINISTRATOR
-from deploy.local.invariants import check
-from deploy.local.market import FINAL_STATES
-from deploy.local.report import Report
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.chaos.buyers import Buyers

@@ -6,7 +6,7 @@ import pytest
 
 from deploy.cluster.plan import REPLICAS
 from deploy.cluster.system import check_programs
-from deploy.local.processes import StartFailed
+from deploy.servers.processes import StartFailed
 from deploy.services import SERVICES
 from tests.chaos.cluster_parts import BOUNDS, FIRST, THEN, Act, ClusterFault, Part, turns
 from tests.chaos.cluster_run import Recovery, run

@@ -11,14 +11,14 @@ import asyncpg
 import httpx
 import pytest
 
+from deploy.checker.invariants import ARRIVED, check
+from deploy.checker.verify import databases
 from deploy.cluster.plan import DATABASES
 from deploy.cluster.recovery import recover
 from deploy.cluster.system import NETWORK_IS_PRIVATE, check_programs
+from deploy.demo.market import Market
 from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY
-from deploy.local.invariants import ARRIVED, check
-from deploy.local.market import Market
-from deploy.local.processes import StartFailed
-from deploy.local.verify import databases
+from deploy.servers.processes import StartFailed
 from libs.messaging.saga.choreography import read
 from tests.chaos.cluster_parts import Act, ClusterParts, Part, running_cluster
 from tests.fixtures.polling import eventually

@@ -38,7 +38,7 @@ def test_each_place_that_does_not_know_a_service_is_named() -> None:
         f"absent has no image in a cluster: add it to {production}",
         "the portal does not find absent at port 8099: add absent_url to its settings",
         "absent has no name for people: add it to SERVICES in"
-        " services/portal/infrastructure/wording.py",
+        " services/portal/infrastructure/web/wording.py",
         "absent has no row in the endpoint matrix: add it to tests/security/matrix.py",
         "absent takes no part in the simulation: add tests/simulation/parts/absent.py",
         "docs/scale.md leaves absent out: measure it with ./taskw bench purchases, and add it to"

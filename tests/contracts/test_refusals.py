@@ -13,10 +13,10 @@ import pytest
 import libs
 from deploy.services import SERVICES
 from libs.kernel.errors import CodedError, Conflict, Invalid, NotFound
-from libs.runtime.faults import FAULTS, MALFORMED
+from libs.runtime.field_errors import FAULTS, MALFORMED
 from libs.runtime.problems import status_of
-from services.portal.infrastructure import i18n
-from services.portal.infrastructure.sentences import OTHERWISE, SENTENCES, Said, sentence
+from services.portal.infrastructure.language import i18n
+from services.portal.infrastructure.language.sentences import OTHERWISE, SENTENCES, Said, sentence
 
 ROOT = Path(__file__).parents[2]
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")

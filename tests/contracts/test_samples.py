@@ -15,8 +15,8 @@ import pytest
 from deploy.services import SERVICES
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import Received
-from libs.messaging.inbox.reactions import Reaction
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reaction
 from tests.contracts.samples import FOLDER, read_sample, sample_of, written_today
 
 PARTICIPANTS: list[Participant] = [

@@ -17,13 +17,14 @@ import json, sys
 from importlib import import_module
 
 main, name = import_module(f"services.{sys.argv[1]}.main"), sys.argv[1]
-from libs.runtime import pages, peers
+from libs.runtime import common_endpoints, written_choreography
 from libs.runtime.settings import CHOREOGRAPHY
 
-choreography = peers.read_choreography(CHOREOGRAPHY)
-peers.check_own(main.participant(), choreography)
-queues = peers.expected_queues(main.participant(), choreography)
-pages._described(main.participant(), choreography, "mercado")  # what /asyncapi answers with
+choreography = written_choreography.read_choreography(CHOREOGRAPHY)
+written_choreography.check_own(main.participant(), choreography)
+queues = written_choreography.expected_queues(main.participant(), choreography)
+# what /asyncapi answers with
+common_endpoints._described(main.participant(), choreography, "mercado")
 print(json.dumps({"modules": sorted(sys.modules), "queues": queues}))
 """
 

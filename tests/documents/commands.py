@@ -21,7 +21,7 @@ import yaml  # type: ignore[import-untyped]
 from alembic.config import CommandLine
 
 from deploy.services import SERVICES
-from libs.runtime.service import RESEAL
+from libs.runtime.server import RESEAL
 from tests.documents.sections import ROOT
 
 FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

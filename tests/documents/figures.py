@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from deploy.local.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED
-from deploy.local.rules import RULES
+from deploy.checker.invariants import ARRIVED, NOTHING_WAITS, PUBLISHED
+from deploy.checker.rules import RULES
 from libs.kernel.events import Direction
-from libs.messaging.inbox.inbox import INBOX_WINDOW
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography, ConsumedEvent, read
+from libs.messaging.saga.reactions import Step
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.messaging.topology import topology_of
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.documents.stories import STARTS, Story, stories

@@ -3,15 +3,15 @@
 import re
 from datetime import timedelta
 
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.relay.claims import Limits
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.runtime.idempotency import KEPT as ANSWERS_KEPT
 from libs.runtime.settings import ServiceSettings
 from services.portal.application.request_password_reset import LIFETIME as RESET_LIFETIME
-from services.portal.infrastructure.place_repository import KNOWN
-from services.portal.infrastructure.session_repository import UNUSED
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.submission_repository import READY_FOR
+from services.portal.infrastructure.store.place_repository import KNOWN
+from services.portal.infrastructure.store.session_repository import UNUSED
+from services.portal.infrastructure.store.submission_repository import READY_FOR
 
 
 def retention() -> str:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.reactions import Step
 from tests.simulation.people import People
 from tests.simulation.running import without_logs
 from tests.simulation.stages import (

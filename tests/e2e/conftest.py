@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from tests.e2e.system import System, running_system
 
 

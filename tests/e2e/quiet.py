@@ -1,8 +1,8 @@
 """The end every test here asks for: all messages handled, all invariants hold."""
 
+from deploy.checker.invariants import check
+from deploy.checker.report import Report
 from deploy.installation import ADMINISTRATOR
-from deploy.local.invariants import check
-from deploy.local.report import Report
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.e2e.system import System

@@ -15,17 +15,17 @@ from typing import Protocol, TypeVar
 
 import psutil
 
+from deploy.demo.market import Market
 from deploy.installation import ADMINISTRATOR, SUPERUSER, Installation
 from deploy.local.engine import Runtime, choose_runtime
-from deploy.local.market import Market
-from deploy.local.ports import Ports
-from deploy.local.postgres import data_folder, start_postgres
 from deploy.local.private import secrets_folder, start_service, wait_for_service
-from deploy.local.processes import Children, recorded
-from deploy.local.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.local.state import State
 from deploy.prepare import prepare_broker, prepare_databases
 from deploy.secret_settings import write_secrets
+from deploy.servers.ports import Ports
+from deploy.servers.postgres import data_folder, start_postgres
+from deploy.servers.processes import Children, recorded
+from deploy.servers.rabbitmq import Broker, start_rabbitmq, wait_for_rabbitmq
 from deploy.services import SERVICES, ServiceSpec, service_named
 from tests.fixtures.containers import FixedContainers
 

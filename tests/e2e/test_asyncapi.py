@@ -8,14 +8,14 @@ from typing import Any
 import aio_pika
 import jsonschema_rs
 
-from deploy.installation import ADMINISTRATOR, VHOST
-from deploy.local.market import Market
-from deploy.local.scenarios import (
+from deploy.demo.market import Market
+from deploy.demo.scenarios import (
     bought_and_picked_up,
     cancelled_after_paying,
     credit_too_low,
     payment_declined,
 )
+from deploy.installation import ADMINISTRATOR, VHOST
 from deploy.services import SERVICES
 from libs.kernel.ids import uuid7
 from tests.e2e.quiet import invariants_hold

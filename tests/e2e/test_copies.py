@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.demo.scenarios import bought_and_picked_up, cancelled_after_paying
+from deploy.installation import ROOT
 from deploy.local.private import start_service
-from deploy.local.scenarios import bought_and_picked_up, cancelled_after_paying
-from deploy.local.state import ROOT
 from deploy.services import SERVICES, ServiceSpec
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import SETTINGS, System, running_system

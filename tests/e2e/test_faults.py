@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from deploy.local.market import FINAL_STATES, Market
+from deploy.demo.market import FINAL_STATES, Market
 from deploy.services import SERVICES
 from tests.e2e.patience import unless_too_late, until_answered
 from tests.e2e.quiet import invariants_hold

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from deploy.local.market import Market
-from deploy.local.scenarios import PRICE, bought_and_picked_up, cancelled_after_paying
+from deploy.demo.market import Market
+from deploy.demo.scenarios import PRICE, bought_and_picked_up, cancelled_after_paying
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 

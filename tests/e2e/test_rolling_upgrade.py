@@ -5,8 +5,8 @@ tables that have columns it does not know.
 import asyncpg
 import pytest
 
-from deploy.local.market import Market
-from deploy.local.scenarios import bought_and_picked_up, cancelled_after_paying
+from deploy.demo.market import Market
+from deploy.demo.scenarios import bought_and_picked_up, cancelled_after_paying
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 

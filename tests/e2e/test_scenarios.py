@@ -2,9 +2,9 @@
 
 import pytest
 
-from deploy.local.market import Market
-from deploy.local.scenarios import SCENARIOS, Scenario, bought_and_picked_up
-from deploy.local.timeline import events_of
+from deploy.demo.market import Market
+from deploy.demo.scenarios import SCENARIOS, Scenario, bought_and_picked_up
+from deploy.demo.timeline import events_of
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 

@@ -14,9 +14,9 @@ import pytest
 from rich.console import Console
 
 from deploy.certificates import write_secret
-from deploy.local.demo import play
-from deploy.local.ports import Ports, can_bind
+from deploy.demo.demo import play
 from deploy.postgres import pgbouncer
+from deploy.servers.ports import Ports, can_bind
 from deploy.services import ServiceSpec
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.rotating import all_ready, end_connections, rotate_while_buying

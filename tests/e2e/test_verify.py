@@ -4,8 +4,8 @@ from io import StringIO
 
 from rich.console import Console
 
-from deploy.local.invariants import ARRIVED, NOTHING_WAITS
-from deploy.local.verify import verify
+from deploy.checker.invariants import ARRIVED, NOTHING_WAITS
+from deploy.checker.verify import verify
 from tests.e2e.quiet import invariants_hold
 from tests.e2e.system import System
 

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from deploy.checker.invariants import ARRIVED, check
+from deploy.checker.missed_events import replay_missed
+from deploy.checker.queues import read_queues
+from deploy.demo.market import Market
+from deploy.demo.scenarios import PRICE, bought_and_picked_up, cancelled_after_paying
 from deploy.installation import ADMINISTRATOR, VHOST
-from deploy.local.invariants import ARRIVED, check
-from deploy.local.market import Market
-from deploy.local.missed import replay_missed
-from deploy.local.queues import read_queues
-from deploy.local.scenarios import PRICE, bought_and_picked_up, cancelled_after_paying
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.e2e.quiet import invariants_hold

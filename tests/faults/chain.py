@@ -18,11 +18,11 @@ from starlette.responses import Response
 
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.choreography import Choreography, choreography_of
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from libs.messaging.schema import migrations
 from libs.messaging.schema.tables import messaging_tables
 from libs.runtime.auth import CallerDep

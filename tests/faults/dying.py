@@ -17,13 +17,14 @@ from typing import Any, NoReturn
 import asyncpg
 
 from libs.messaging.inbox.consumer import QueueConsumer
-from libs.messaging.inbox.inbox import Inbox, InboxWindow
+from libs.messaging.inbox.inbox import Inbox
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.relay.in_flight import InFlight
 from libs.messaging.relay.publisher import Publisher
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
 from services.payouts.infrastructure.sandbox_bank import SandboxBank
 

@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.kernel.ids import uuid7
 from libs.messaging import topology
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.faults import chain
 from tests.faults.crashes import dies_at
 from tests.fixtures.polling import eventually

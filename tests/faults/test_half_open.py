@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.messaging import topology
 from libs.messaging.database import VANISHED_CLIENT, Connection, limits_transactions
 from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.runtime.database import create_engine
 from tests.faults import chain
 from tests.fixtures.containers import past_the_engine

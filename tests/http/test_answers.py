@@ -8,7 +8,7 @@ import pytest
 
 from deploy.services import SERVICES
 from services.portal.domain.user import ROLES, User
-from services.portal.infrastructure.templating import FOR_TLS, HEADERS
+from services.portal.infrastructure.web.templating import FOR_TLS, HEADERS
 from tests.fixtures.whole_market import WholeMarket, person
 from tests.security.things import new_customer, new_vehicle
 

@@ -12,7 +12,7 @@ from deploy.services import SERVICES
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.create_user import create_user
-from services.portal.infrastructure.passwords import Argon2Passwords
+from services.portal.infrastructure.identity.passwords import Argon2Passwords
 from tests.fixtures.whole_market import person
 from tests.http.serving import Serving
 from tests.security.things import new_vehicle

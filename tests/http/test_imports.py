@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from services.portal.domain.user import User
-from services.portal.infrastructure.vehicle_market import SOLD
+from services.portal.infrastructure.peers.vehicle_market import SOLD
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import WholeMarket, person
 from tests.security.things import new_vehicle

@@ -13,9 +13,9 @@ import pytest
 from starlette.responses import StreamingResponse
 
 from libs.runtime import connections, limits
+from libs.runtime.application import create_app
 from libs.runtime.routes import api_router
 from libs.runtime.server import Server, configuration
-from libs.runtime.service import create_app
 from tests.fixtures.polling import eventually
 from tests.http.serving import no_signals
 from tests.http.test_slow_clients import BODY, Client

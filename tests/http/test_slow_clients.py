@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from libs.runtime import connections, limits
+from libs.runtime.application import create_app
 from libs.runtime.server import Server, configuration
-from libs.runtime.service import create_app
 from tests.http.serving import no_signals
 from tests.integration.runtime.notes import NotesSettings, build, create_tables
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import yaml  # type: ignore[import-untyped]
 
-from deploy.local.snapshot import RECORDS
+from deploy.checker.snapshot import RECORDS
 from deploy.services import ServiceSpec
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import ServiceSettings
 from services.events import PurchaseEvent
 from services.portal.infrastructure import consumers as portal
-from services.portal.infrastructure import wording
-from services.portal.infrastructure.purchase_view import LANES
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.web import wording
+from services.portal.infrastructure.web.purchase_view import LANES
 from tests.documents.scale import CPU_MS
 from tests.security.matrix import OWN
 
@@ -39,7 +39,7 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
         if address is None or not address.default.endswith(f":{port}"):
             yield f"the portal does not find {name} at port {port}: add {name}_url to its settings"
     if name not in wording.SERVICES:
-        yield f"{name} has no name for people: add it to SERVICES in {PORTAL}/wording.py"
+        yield f"{name} has no name for people: add it to SERVICES in {PORTAL}/web/wording.py"
     if name not in OWN:
         yield f"{name} has no row in the endpoint matrix: add it to tests/security/matrix.py"
     if find_spec(f"tests.simulation.parts.{name}") is None:
@@ -55,7 +55,7 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
     if takes_steps(name) and name not in RECORDS:
         yield (
             f"./taskw verify looks at nothing of {name}: add its records to RECORDS in"
-            " deploy/local/snapshot.py, and a rule to deploy/local/rules.py"
+            " deploy/checker/snapshot.py, and a rule to deploy/checker/rules.py"
         )
 
 
@@ -104,11 +104,11 @@ def gaps_of_event(name: str, event_type: str) -> Iterator[str]:
 def _gaps_of_page(name: str, event_type: str) -> Iterator[str]:
     """Of what the portal shows on the page of a purchase."""
     if wording.event_name(event_type) == event_type.rpartition(".v")[0]:
-        yield f"{event_type} has no name for people: add it to EVENTS in {PORTAL}/wording.py"
+        yield f"{event_type} has no name for people: add it to EVENTS in {PORTAL}/web/wording.py"
     if name not in LANES:
         yield (
             f"events of {name} have no lane on a purchase's page: add it to LANES in"
-            f" {PORTAL}/purchase_view.py"
+            f" {PORTAL}/web/purchase_view.py"
         )
 
 

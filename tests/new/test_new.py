@@ -21,7 +21,7 @@ MEASURE = (
     " CPU_MS in tests/documents/scale.py"
 )
 OF_THE_SERVICE = [
-    f"loyalty has no name for people: add it to SERVICES in {PORTAL}/wording.py",
+    f"loyalty has no name for people: add it to SERVICES in {PORTAL}/web/wording.py",
     MEASURE,
 ]
 OF_THE_EVENT = [
@@ -30,9 +30,9 @@ OF_THE_EVENT = [
     "points.credited.v1 is not kept as it is published first: once its fields are settled, copy"
     " tests/contracts/loyalty/points.credited.v1.json to tests/contracts/released",
     f"the portal does not consume points.credited.v1: add it to {PORTAL}/consumers.py",
-    f"points.credited.v1 has no name for people: add it to EVENTS in {PORTAL}/wording.py",
+    f"points.credited.v1 has no name for people: add it to EVENTS in {PORTAL}/web/wording.py",
     "events of loyalty have no lane on a purchase's page: add it to LANES in"
-    f" {PORTAL}/purchase_view.py",
+    f" {PORTAL}/web/purchase_view.py",
     "loyalty: nobody reacts to points.credited.v1, and it is not declared unconsumed",
 ]
 PLACES = "tests/contracts/test_places_of_a_service.py"

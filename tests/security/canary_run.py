@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from libs.runtime.logging import configure_logging
-from services.portal.infrastructure.sessions import CSRF_HEADER, SESSION_COOKIE
+from services.portal.infrastructure.identity.sessions import CSRF_HEADER, SESSION_COOKIE
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import Databases, WholeMarket, app_of, open_market, person

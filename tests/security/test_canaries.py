@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 from validate_docbr import CPF, RENAVAM
 
-from deploy.local.market import random_chassis_number, random_letters, random_plate
+from deploy.demo.market import random_chassis_number, random_letters, random_plate
 from deploy.services import SERVICES
 from libs.messaging import topology
 from libs.messaging.saga.choreography import read

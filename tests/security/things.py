@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from validate_docbr import CPF, RENAVAM
 
-from deploy.local.market import random_chassis_number, random_plate
+from deploy.demo.market import random_chassis_number, random_plate
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.begin_submission import begin_submission

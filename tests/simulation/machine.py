@@ -10,7 +10,7 @@ from typing import ClassVar, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
-from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.reactions import Step
 from services.orders.domain.states import State as PurchaseState
 from services.payments.domain.payment import Payment
 from services.payments.domain.payment import State as PaymentState

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from deploy.local.snapshot import Purchase
+from deploy.checker.snapshot import Purchase
 from services.payouts.domain.payout import OF_AN_ORDER
 from tests.simulation.workers import Workers
 from tests.simulation.world import World

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from deploy.local.rules import CREDIT, GIVEN_BACK, HOLDS_VEHICLE, RULES, SUCCEEDED, VEHICLE
-from deploy.local.snapshot import Purchase
+from deploy.checker.rules import CREDIT, GIVEN_BACK, HOLDS_VEHICLE, RULES, SUCCEEDED, VEHICLE
+from deploy.checker.snapshot import Purchase
 from services.customers.domain.customer import Customer
 from services.orders.domain.states import State
 from services.vehicles.domain.vehicle import Vehicle

@@ -11,12 +11,13 @@ from libs.kernel.clock import Clock
 from libs.kernel.ids import IdFactory
 from libs.messaging.envelope import Received
 from libs.messaging.inbox.consumer import QueueConsumer
-from libs.messaging.inbox.inbox import Inbox, InboxWindow
-from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.inbox.inbox import Inbox
 from libs.messaging.inbox.rejections import Rejections
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reaction
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.schema.tables import messaging_tables
 from tests.simulation.broker import Broker, Message
 from tests.simulation.database import Crash, Database, Fault

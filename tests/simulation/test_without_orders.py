@@ -1,6 +1,6 @@
 """While orders hears nothing, purchases under way go on: nobody waits for a coordinator."""
 
-from libs.messaging.inbox.reactions import Step
+from libs.messaging.saga.reactions import Step
 from services.orders.infrastructure.consumers import participant
 from tests.documents.stories import play
 

@@ -13,7 +13,7 @@ from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.kpis.domain.fact import Fact as Figure
 from services.kpis.infrastructure.read_model import FOLDS, KEY, Fold
 from services.portal.domain.timeline import Fact
-from services.portal.infrastructure.timeline_repository import _head
+from services.portal.infrastructure.store.timeline_repository import _head
 from tests.simulation.database import Table
 
 

@@ -12,12 +12,12 @@ from services.payments.application.call_gateway import call_gateway
 from services.payments.application.expire_payment_codes import expire_payment_codes
 from services.payments.application.record_charge import record_charge
 from services.payments.application.record_refund import record_refund
-from services.payments.domain.gateway import RetryPolicy as GatewayPolicy
+from services.payments.domain.gateway import GatewayPolicy
 from services.payments.domain.payment import Payment
 from services.payments.domain.payment import State as PaymentState
 from services.payouts.application.call_bank import call_bank
 from services.payouts.application.record_answer import record_answer
-from services.payouts.domain.bank import RetryPolicy as BankPolicy
+from services.payouts.domain.bank import BankPolicy
 from tests.simulation.database import Fault
 from tests.simulation.people import TENANTS
 from tests.simulation.world import World

@@ -10,9 +10,9 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.errors import DomainError
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.outbox.outbox import OutboxRow
 from libs.messaging.saga.choreography import read
+from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.domain.purchase import Purchase
 from tests.simulation.broker import Broker, Message

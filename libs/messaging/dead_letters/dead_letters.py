@@ -24,9 +24,9 @@ from libs.messaging.dead_letters.copies import (
 from libs.messaging.dead_letters.look import DeadLetterError, look
 from libs.messaging.dead_letters.reissue import envelope_of, forgotten, reissued
 from libs.messaging.dead_letters.replay import send_to_queue
-from libs.messaging.inbox.inbox import INBOX_WINDOW, InboxWindow
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import AnyParticipant
+from libs.messaging.saga.reactions import Step
+from libs.messaging.schema.inbox_window import INBOX_WINDOW, InboxWindow
 
 _BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count", "x-acquired-count")
 

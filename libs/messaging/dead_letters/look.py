@@ -16,7 +16,7 @@ from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity
 from aiormq.exceptions import ChannelLockedResource
 
 from libs.messaging.dead_letters.replay import connected
-from libs.messaging.topology import dead_queue, look_lock
+from libs.messaging.names import dead_queue, look_lock
 
 MOST = 10_000
 """The most messages taken in one look; a look needs about a second for them."""

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from libs.kernel.ids import time_of
-from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.schema.inbox_window import InboxWindow
 
 SAME_ID = timedelta(days=7)
 """Within a span of this length an event is reissued under one new id, however often."""

@@ -11,8 +11,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from libs.messaging.broker_url import connect_to_any
 from libs.messaging.database import Connection
 from libs.messaging.envelope import CONTENT_TYPE
+from libs.messaging.names import redrive_exchange
 from libs.messaging.relay.archive import Archived, archived
-from libs.messaging.topology import redrive_exchange
 
 PUBLISH_SECONDS = 5.0
 

@@ -13,9 +13,9 @@ from libs.messaging.inbox import metrics
 from libs.messaging.inbox.delivery import Delivery
 from libs.messaging.inbox.failures import is_infrastructure_error
 from libs.messaging.inbox.inbox import Inbox, Verdict
-from libs.messaging.inbox.reactions import Reaction
 from libs.messaging.outbox.causation import caused_by
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
+from libs.messaging.saga.reactions import Reaction
 
 
 class InboxUnavailable(Exception):

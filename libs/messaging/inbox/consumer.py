@@ -26,11 +26,12 @@ from libs.messaging.inbox.failures import (
     sqlstate,
     summarize,
 )
-from libs.messaging.inbox.inbox import Inbox, InboxWindow, Verdict
-from libs.messaging.inbox.reactions import Reaction, Step
+from libs.messaging.inbox.inbox import Inbox, Verdict
 from libs.messaging.inbox.rejections import Rejection, Rejections, acknowledge
 from libs.messaging.inbox.retries import DelayedRetries
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
+from libs.messaging.saga.reactions import Reaction, Step
+from libs.messaging.schema.inbox_window import InboxWindow
 
 BATCH = 100
 """The most messages in one transaction. A batch takes what is waiting; it does not wait until it is

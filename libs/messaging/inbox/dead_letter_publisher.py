@@ -15,7 +15,7 @@ from libs.messaging.dead_letters.copies import (
     HEADER_REFUSED_AT,
     copy_of,
 )
-from libs.messaging.topology import dead_letter_exchange, dead_queue
+from libs.messaging.names import dead_letter_exchange, dead_queue
 
 
 class DeadLetterPublisher:

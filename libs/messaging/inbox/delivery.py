@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from libs.kernel.ids import time_of
 from libs.messaging.envelope import Received
-from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.saga.reactions import Reaction
 
 
 class Unreadable(Exception):

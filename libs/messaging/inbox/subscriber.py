@@ -20,11 +20,12 @@ from libs.messaging.inbox.consumer import BATCH, QueueConsumer
 from libs.messaging.inbox.database import Database
 from libs.messaging.inbox.dead_letter_publisher import DeadLetterPublisher
 from libs.messaging.inbox.failures import BROKER_ERRORS, RAW_DATABASE_ERRORS, describe, summarize
-from libs.messaging.inbox.inbox import Inbox, InboxWindow
-from libs.messaging.inbox.reactions import Reaction
+from libs.messaging.inbox.inbox import Inbox
 from libs.messaging.inbox.rejections import Rejections
 from libs.messaging.outbox.unit_of_work import Transactions, Unit
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reaction
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.schema.tables import MessagingTables
 from libs.messaging.supervision import Supervisor
 

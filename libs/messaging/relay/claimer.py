@@ -4,10 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from libs.messaging import tracing
 from libs.messaging.database import Connection
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
+from libs.messaging.relay import spans
 from libs.messaging.relay.broker import BrokerUnavailable
 from libs.messaging.relay.claims import Batch, Message, Outcome, claim, park, settle
 from libs.messaging.relay.metrics import (
@@ -201,7 +201,7 @@ class Claimer:
         if not batch.subjects and batch.crowded_from is None:
             return
         try:
-            with tracing.batch(self._service, batch.subjects, started_ns):
+            with spans.batch(self._service, batch.subjects, started_ns):
                 published = await self._publish_and_park(connection, batch)
                 may_go = await settle(
                     connection,

@@ -15,6 +15,7 @@ from aiormq.exceptions import DeliveryError, PublishError
 from opentelemetry.trace import Span
 
 from libs.messaging import tracing
+from libs.messaging.relay import spans
 from libs.messaging.relay.claims import Message, Outcome
 from libs.messaging.relay.frames import Frames
 
@@ -119,7 +120,7 @@ class InFlight:
 
     def _expect(self, outcome: Outcome, message: Message) -> None:
         channel, message_id = self._channel, str(message.id)
-        span = tracing.publish(self._frames.service, message) if self._records else None
+        span = spans.publish(self._frames.service, message) if self._records else None
         confirmation = self._loop.create_future()
         confirmation.add_done_callback(partial(self._answered, message_id, span))
         self._unconfirmed[confirmation] = outcome

@@ -19,7 +19,6 @@ from datetime import timedelta
 from libs.messaging.broker_url import BrokerUrl
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.messaging.database_url import Dsn
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.kept_connection import KeptConnection
 from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.backlog import Backlog
@@ -30,6 +29,7 @@ from libs.messaging.relay.janitor import Janitor
 from libs.messaging.relay.publisher import Publisher
 from libs.messaging.relay.queue_watch import QueueWatch
 from libs.messaging.relay.settings import RelaySettings
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.supervision import Supervisor
 
 __all__ = ["Relay", "RelaySettings"]

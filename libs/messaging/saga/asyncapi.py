@@ -15,9 +15,9 @@ from pydantic import BaseModel, create_model
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import CONTENT_TYPE, Received, WireSequence
-from libs.messaging.inbox.reactions import Reaction
 from libs.messaging.saga.choreography import Choreography, choreography_of
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reaction
 
 SYSTEM = "system"
 CORRELATION = {

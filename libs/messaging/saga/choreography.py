@@ -11,9 +11,9 @@ from typing import Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from libs.kernel.events import Direction
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.description import described
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Step
 
 
 class ChoreographyError(Exception):

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import (
     Choreography,
     ConsumedEvent,
@@ -17,6 +16,7 @@ from libs.messaging.saga.choreography import (
     Field,
     PublishedEvent,
 )
+from libs.messaging.saga.reactions import Step
 
 
 class Kind(Enum):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.kernel.events import DomainEvent
-from libs.messaging.inbox.reactions import Reaction, Reactions
+from libs.messaging.saga.reactions import Reaction, Reactions
 
 
 @dataclass(frozen=True)

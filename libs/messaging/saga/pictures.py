@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import (
     Choreography,
     ChoreographyError,
     DescribedParticipant,
 )
+from libs.messaging.saga.reactions import Step
 
 BEGIN = "<!-- choreography:begin (generated) -->"
 END = "<!-- choreography:end -->"

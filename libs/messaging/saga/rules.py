@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography, ConsumedEvent, DescribedParticipant
+from libs.messaging.saga.reactions import Step
 
 
 def check(choreography: Choreography) -> list[str]:

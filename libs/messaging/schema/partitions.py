@@ -26,7 +26,7 @@ from prometheus_client import Gauge
 
 from libs.messaging.database import DATABASE_ERRORS, Connection, connect
 from libs.messaging.database_url import Dsn
-from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.supervision import Supervisor
 
 log = logging.getLogger(__name__)

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.customers.application.consume_credit import consume_credit
 from services.customers.application.note_order_closed import note_order_closed
 from services.customers.application.release_credit import release_credit

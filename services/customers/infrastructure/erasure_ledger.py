@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from libs.kernel.errors import Invalid
-from libs.runtime.faults import fault, rule
+from libs.runtime.field_errors import fault, rule
 from libs.runtime.schemas import Body, Cents, Changes, Out
 from services.customers.domain.customer import Customer
 from services.customers.domain.personal_data import (

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import ConfigDict
 
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.kpis.domain.fact import Fact
 from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork as Unit

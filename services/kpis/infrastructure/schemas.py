@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from libs.runtime.faults import fault, rule
+from libs.runtime.field_errors import fault, rule
 from libs.runtime.schemas import Body, Changes, Out
 from services.kpis.application.ports import Cell
 from services.kpis.domain.errors import KpiIdTaken

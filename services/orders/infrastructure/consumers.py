@@ -9,8 +9,8 @@ from pydantic import AwareDatetime
 
 from libs.kernel.clock import Clock, utc_now
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.orders.application.advance_purchase import advance_purchase
 from services.orders.application.complete_purchase import complete_purchase

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from libs.kernel.clock import utc_now
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from services.orders.application.take_up_lost_purchase import take_up_lost_purchase
 from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 

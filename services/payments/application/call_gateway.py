@@ -1,10 +1,10 @@
 """One call of the gateway, outside of any transaction."""
 
-import asyncio
 from datetime import timedelta
 
+from libs.kernel.calls import answer_within
 from services.payments.application.ports import Gateway
-from services.payments.domain.gateway import Answer, Unanswered
+from services.payments.domain.gateway import Answer
 from services.payments.domain.payment import Payment, State
 
 
@@ -12,14 +12,8 @@ async def call_gateway(gateway: Gateway, payment: Payment, patience: timedelta) 
     """Charge or refund the claimed payment. The key depends on the payment and on how many cards
     were declined: a call repeated after a lost answer, a crash or a time-out moves no money twice,
     and a new card makes a new request.
-
-    Every error counts as an answer too: Unanswered.
     """
-    try:
-        async with asyncio.timeout(patience.total_seconds()):
-            return await _ask(gateway, payment)
-    except Exception as error:
-        return Unanswered(f"the gateway did not answer: {type(error).__name__}")
+    return await answer_within(patience, "gateway", _ask(gateway, payment))
 
 
 async def _ask(gateway: Gateway, payment: Payment) -> Answer:

@@ -1,7 +1,7 @@
 from uuid import UUID
 
 from services.payments.application.ports import PaymentsUnitOfWork
-from services.payments.domain.gateway import Answer, RetryPolicy
+from services.payments.domain.gateway import Answer, GatewayPolicy
 
 
 async def record_refund(
@@ -10,7 +10,7 @@ async def record_refund(
     order_id: UUID,
     answer: Answer,
     claim: UUID | None,
-    policy: RetryPolicy,
+    policy: GatewayPolicy,
 ) -> None:
     """Record the result of the call made under `claim`. A failed call is due again later."""
     payment = await uow.payments.lock(order_id)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from libs.kernel.calls import Unanswered
 from services.payments.domain import events
 from services.payments.domain.errors import (
     ChargeInFlight,
@@ -16,7 +17,7 @@ from services.payments.domain.errors import (
     RefundNotFailed,
     StalePayment,
 )
-from services.payments.domain.gateway import Answer, Approved, Declined, RetryPolicy, Unanswered
+from services.payments.domain.gateway import Answer, Approved, Declined, GatewayPolicy
 
 AT_ONCE = timedelta(0)
 
@@ -139,7 +140,7 @@ class Payment:
             self._begin_refund("sale_failed")
 
     def charge_answered(
-        self, answer: Answer, claim: UUID | None, policy: RetryPolicy
+        self, answer: Answer, claim: UUID | None, policy: GatewayPolicy
     ) -> list[events.PaymentEvent]:
         """Only the first answer counts. A declined or unanswered call counts only under the current
         claim, because a late answer may be about a card tried before. A charge approved after the
@@ -175,7 +176,7 @@ class Payment:
         return self._failed(NOT_CHARGED) if reference is None else self._charged(reference)
 
     def refund_answered(
-        self, answer: Answer, claim: UUID | None, policy: RetryPolicy
+        self, answer: Answer, claim: UUID | None, policy: GatewayPolicy
     ) -> list[events.PaymentEvent]:
         """A failing refund is published once for each episode and retried without end. A failure
         counts only under the current claim, because a later call may be running.
@@ -228,14 +229,14 @@ class Payment:
         if self.state is State.FAILED:
             self._begin_refund(CHARGED_AFTER_ALL)
 
-    def _stayed_silent(self, policy: RetryPolicy) -> list[events.PaymentEvent]:
+    def _stayed_silent(self, policy: GatewayPolicy) -> list[events.PaymentEvent]:
         """Published once; the gateway is called again without end."""
         self.claim, self.call_in = None, policy.delay(self.attempts)
         if self.needs_attention or self.attempts < policy.silent_tries:
             return []
         return self._next(events.PaymentChargeUnanswered)
 
-    def _declined(self, reason: str, policy: RetryPolicy) -> list[events.PaymentEvent]:
+    def _declined(self, reason: str, policy: GatewayPolicy) -> list[events.PaymentEvent]:
         """While a try is left, the code can be paid again and nothing is published. There is no
         other try for a charge that a person was asked about, or whose purchase was cancelled,
         because something waits for its end.

@@ -7,15 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    Boolean,
     Executable,
     Integer,
     Interval,
     RowMapping,
     bindparam,
-    case,
     func,
-    null,
     select,
     text,
     update,
@@ -23,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.calls.tables import claim_due, next_attempt
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.payments.domain.payment import AWAITING_GATEWAY, Payment, State
@@ -48,24 +46,7 @@ _LOCK_OVERDUE = (
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
 )
-_DUE = (
-    select(payments.c.order_id)
-    .where(payments.c.next_attempt <= func.now())
-    .order_by(payments.c.next_attempt)
-    .limit(bindparam("most", type_=Integer))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(payments)
-    .where(payments.c.order_id == _DUE.c.order_id)
-    .values(
-        attempts=payments.c.attempts + 1,
-        claim=func.gen_random_uuid(),
-        next_attempt=func.now() + bindparam("lease", type_=Interval),
-    )
-    .returning(*_COLUMNS)
-)
+_CLAIM = claim_due(payments, payments.c.order_id, _COLUMNS)
 _ADD = (
     insert(payments)
     .values(expires_at=func.now() + bindparam("code_lives", type_=Interval))
@@ -77,20 +58,13 @@ _TOMBSTONE = insert(payments)
 _LOCK_OR_ADD = _TOMBSTONE.on_conflict_do_update(
     index_elements=[payments.c.order_id], set_={"order_id": _TOMBSTONE.excluded.order_id}
 ).returning(*_COLUMNS)
-_NEXT_ATTEMPT = case(
-    (
-        bindparam("awaits_gateway", type_=Boolean),
-        func.coalesce(func.now() + bindparam("call_in", type_=Interval), payments.c.next_attempt),
-    ),
-    else_=null(),
-)
 _FIXED = ("order_id", "payment_id", "tenant_id", "customer_id", "amount_cents", "code")
 _SAVE = (
     update(payments)
     .where(payments.c.order_id == bindparam("key"))
     .values(
         {name: bindparam(name) for name in _FIELDS if name not in (*_FIXED, "expires_at")}
-        | {"next_attempt": _NEXT_ATTEMPT, "updated_at": func.now()}
+        | {"next_attempt": next_attempt(payments), "updated_at": func.now()}
     )
 )
 
@@ -194,6 +168,6 @@ def _changes(payment: Payment) -> dict[str, Any]:
     del values["expires_at"]
     return values | {
         "key": payment.order_id,
-        "awaits_gateway": payment.state in AWAITING_GATEWAY,
+        "awaits_call": payment.state in AWAITING_GATEWAY,
         "call_in": payment.call_in,
     }

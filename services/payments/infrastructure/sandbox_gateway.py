@@ -1,10 +1,8 @@
 """A gateway for every environment but production: it moves no money and does what the token says.
 
-It keeps its own books, one row for each idempotency key, written before it answers: a repeated key
-returns the first result, whatever process was killed in between. `README.md` lists the tokens.
+Its books have one row for each idempotency key. `README.md` lists the tokens.
 """
 
-import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,12 +21,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from libs.calls.sandbox import NEVER, Sandbox
 from services.payments.domain.gateway import Approved, Declined
 from services.payments.infrastructure.tables import metadata
-
-NEVER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -85,15 +81,15 @@ _CALL = _call.on_conflict_do_update(
         ),
     },
 ).returning(operations.c.outcome, operations.c.calls)
+_CHARGE = select(operations.c.order_id, operations.c.method).where(
+    operations.c.key == bindparam("reference"),
+    operations.c.outcome == "approved",
+    operations.c.amount_cents == bindparam("amount"),
+)
 
 
-class SandboxGateway:
-    """Implements Gateway. `latency` is in seconds, for every call."""
-
-    def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._latency = latency
-        self._places = asyncio.Semaphore(2)  # keeps connections of the shared database free
+class SandboxGateway(Sandbox):
+    """Implements Gateway."""
 
     async def charge(
         self, key: str, *, order_id: UUID, amount_cents: int, method: str
@@ -108,7 +104,7 @@ class SandboxGateway:
             result="declined" if scenario.declined else "approved",
             done_on=scenario.charged_on,
         )
-        await self._answer(calls, scenario.charge_answered_on)
+        await self._answer(calls, answered_on=scenario.charge_answered_on)
         if outcome == "approved":
             return Approved(key)
         return Declined(scenario.declined or "not_charged")
@@ -116,16 +112,7 @@ class SandboxGateway:
     async def refund(
         self, key: str, *, charge_reference: str, amount_cents: int
     ) -> Approved | Declined:
-        async with self._engine.connect() as connection:
-            charge = (
-                await connection.execute(
-                    select(operations.c.order_id, operations.c.method).where(
-                        operations.c.key == charge_reference,
-                        operations.c.outcome == "approved",
-                        operations.c.amount_cents == amount_cents,
-                    )
-                )
-            ).first()
+        charge = await self._book(_CHARGE, {"reference": charge_reference, "amount": amount_cents})
         if charge is None:
             return Declined("no_such_charge")
         scenario = SCENARIOS[charge.method]
@@ -138,16 +125,9 @@ class SandboxGateway:
             result="approved",
             done_on=scenario.refunded_on,
         )
-        await self._answer(calls, scenario.refund_answered_on)
+        await self._answer(calls, answered_on=scenario.refund_answered_on)
         return Approved(key) if outcome == "approved" else Declined("refund_refused")
 
     async def _operate(self, **operation: object) -> tuple[str, int]:
-        async with self._places, self._engine.connect() as connection:
-            row = (await connection.execute(_CALL, operation)).one()
+        row = await self._book(_CALL, operation)
         return row.outcome, row.calls
-
-    async def _answer(self, calls: int, answered_on: int) -> None:
-        """No answer comes before that call: the caller's patience ends the wait."""
-        await asyncio.sleep(self._latency)
-        if calls < answered_on:
-            await asyncio.Event().wait()

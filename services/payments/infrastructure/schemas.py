@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from libs.runtime.faults import fault, rule
+from libs.runtime.field_errors import fault, rule
 from libs.runtime.schemas import Body, Out
 from services.payments.domain.code import parse_code
 from services.payments.domain.errors import ReferenceAndOutcome

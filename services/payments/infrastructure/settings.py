@@ -1,17 +1,20 @@
 """What payments reads from the environment, beside the settings of every service."""
 
 from datetime import timedelta
-from typing import Self
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from libs.calls.settings import CallSettings
+from libs.calls.worker import CallTerms
 from services.payments.application.generate_payment_code import USUAL_TERMS, CodeTerms
-from services.payments.domain.gateway import RetryPolicy
-from services.payments.infrastructure.gateway_worker import GatewayTerms
+from services.payments.domain.gateway import GatewayPolicy
 from services.settings import MarketSettings
 
 
-class PaymentsSettings(MarketSettings):
+class PaymentsSettings(CallSettings, MarketSettings):
+    called: ClassVar[str] = "gateway"
+
     service: str = "payments"
     port: int = 8082
 
@@ -33,29 +36,12 @@ class PaymentsSettings(MarketSettings):
     """Declined cards after which a payment has failed; until then the code can be paid again."""
     sandbox_latency_seconds: float = Field(default=0, ge=0)
 
-    @model_validator(mode="after")
-    def _lease_outlives_a_call(self) -> Self:
-        if self.gateway_lease_seconds <= self.gateway_patience_seconds + 1:
-            raise ValueError(
-                "GATEWAY_LEASE_SECONDS must be more than a second above GATEWAY_PATIENCE_SECONDS"
-            )
-        return self
-
     @property
     def code_terms(self) -> CodeTerms:
         return CodeTerms(timedelta(seconds=self.code_lifetime_seconds), self.gateway_limit_cents)
 
     @property
-    def gateway_terms(self) -> GatewayTerms:
-        return GatewayTerms(
-            concurrency=self.gateway_concurrency,
-            patience=timedelta(seconds=self.gateway_patience_seconds),
-            lease=timedelta(seconds=self.gateway_lease_seconds),
-            policy=RetryPolicy(
-                first=timedelta(seconds=self.gateway_first_retry_seconds),
-                longest=timedelta(seconds=self.gateway_longest_retry_seconds),
-                refund_tries=self.gateway_refund_tries,
-                silent_tries=self.gateway_silent_tries,
-                card_tries=self.card_tries,
-            ),
+    def gateway_terms(self) -> CallTerms[GatewayPolicy]:
+        return self.call_terms(
+            GatewayPolicy, refund_tries=self.gateway_refund_tries, card_tries=self.card_tries
         )

@@ -11,11 +11,11 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    false,
     func,
     text,
 )
 
+from libs.calls.tables import call_columns
 from services.payments.domain.payment import State
 from services.tables import service_tables
 
@@ -43,25 +43,15 @@ payments = Table(
     Column("reason", Text),
     Column("declines", Integer, nullable=False, server_default=text("0")),
     Column("refund_error", Text),
-    Column("needs_attention", Boolean, nullable=False, server_default=false()),
-    Column("attempts", Integer, nullable=False),
-    Column("claim", Uuid),
-    Column("next_attempt", DateTime(timezone=True)),
     Column("version", Integer, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    *call_columns("payments", "payment_id"),
     CheckConstraint("state IN (" + ", ".join(f"'{state}'" for state in State) + ")", name="state"),
     CheckConstraint(
         "(next_attempt IS NOT NULL) = (state IN ('PROCESSING', 'REFUNDING', 'REFUND_FAILED'))",
         name="next_attempt",
     ),
     Index("ix_payments_tenant_id_payment_id", "tenant_id", "payment_id", unique=True),
-    Index(
-        "ix_payments_needs_attention",
-        "tenant_id",
-        "payment_id",
-        postgresql_where=text("needs_attention"),
-    ),
     Index("ix_payments_pending", "expires_at", postgresql_where=text("state = 'PENDING'")),
-    Index("ix_payments_due", "next_attempt", postgresql_where=text("next_attempt IS NOT NULL")),
 )

@@ -1,7 +1,7 @@
 from uuid import UUID
 
 from services.payouts.application.ports import PayoutsUnitOfWork
-from services.payouts.domain.bank import Answer, RetryPolicy
+from services.payouts.domain.bank import Answer, BankPolicy
 from services.payouts.domain.payout import Payout, Status
 
 
@@ -11,7 +11,7 @@ async def record_answer(
     payout_id: UUID,
     answer: Answer,
     claim: UUID | None,
-    policy: RetryPolicy,
+    policy: BankPolicy,
 ) -> bool:
     """Record the result of the call made under `claim`. Returns True when the payout has now
     failed.

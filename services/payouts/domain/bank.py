@@ -1,7 +1,8 @@
-"""The bank's possible answers, and the wait before the next call."""
+"""The bank's possible answers, and when it is called again."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import KW_ONLY, dataclass
+
+from libs.kernel.calls import RetryPolicy, Unanswered
 
 
 @dataclass(frozen=True)
@@ -19,27 +20,14 @@ class Refused:
     for_good: bool = False
 
 
-@dataclass(frozen=True)
-class Unanswered:
-    """Nobody knows whether the money moved: call again with the same key."""
-
-    reason: str
-
-
 Answer = Paid | Refused | Unanswered
 
 
 @dataclass(frozen=True)
-class RetryPolicy:
+class BankPolicy(RetryPolicy):
     """A payout has failed after `tries` calls when the last one was refused. It needs a person
     after `silent_tries` calls when the last one got no answer.
     """
 
-    first: timedelta
-    longest: timedelta
+    _: KW_ONLY
     tries: int
-    silent_tries: int = 5
-
-    def delay(self, attempts: int) -> timedelta:
-        """The wait after the attempt of this number. It doubles each time, up to `longest`."""
-        return min(self.longest, self.first * (1 << min(attempts - 1, 30)))

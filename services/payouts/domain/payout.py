@@ -6,8 +6,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from libs.kernel.calls import Unanswered
 from services.payouts.domain import events
-from services.payouts.domain.bank import Answer, Paid, Refused, RetryPolicy, Unanswered
+from services.payouts.domain.bank import Answer, BankPolicy, Paid, Refused
 from services.payouts.domain.errors import (
     PayoutInFlight,
     PayoutNotFailed,
@@ -85,7 +86,7 @@ class Payout:
         )
 
     def answered(
-        self, answer: Answer, claim: UUID | None, policy: RetryPolicy
+        self, answer: Answer, claim: UUID | None, policy: BankPolicy
     ) -> list[events.PayoutEvent]:
         """Paid always counts, because the money has moved. Any other answer counts only under the
         current claim, because a later call may be running.
@@ -143,7 +144,7 @@ class Payout:
         if expected is not None and expected != self.version:
             raise StalePayout
 
-    def _given_up(self, answer: Refused, policy: RetryPolicy) -> bool:
+    def _given_up(self, answer: Refused, policy: BankPolicy) -> bool:
         return answer.for_good or self.attempts >= policy.tries
 
     def _paid(self, reference: str) -> list[events.PayoutEvent]:

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.payouts.application.pay_seller import pay_seller
 from services.payouts.domain.events import PayoutCompleted, PayoutFailed, PayoutUnanswered

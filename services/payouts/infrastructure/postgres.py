@@ -7,23 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    Boolean,
     Executable,
-    Integer,
-    Interval,
     RowMapping,
     bindparam,
-    case,
     exists,
     func,
     literal,
-    null,
     select,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.calls.tables import IN_A_WHILE, claim_due, next_attempt
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.payouts.domain.errors import PayoutNotFound
@@ -45,46 +41,19 @@ _WAS_PROCESSED = select(exists(select(literal(1)).where(_OF_THAT_ID)))
 _GET = select(*_COLUMNS).where(_OF_THAT_ID)
 _LOCK_BY_EXTERNAL_ID = _GET.with_for_update()
 _LOCK = select(*_COLUMNS).where(payouts.c.payout_id == bindparam("payout")).with_for_update()
-_IN_A_WHILE = func.now() + bindparam("call_in", type_=Interval)
 _SAVE = (
     insert(payouts)
-    .values(next_attempt=_IN_A_WHILE)
+    .values(next_attempt=IN_A_WHILE)
     .on_conflict_do_nothing()  # an order's payout may conflict in its id or its order
     .returning(literal(1))
 )
-_DUE = (
-    select(payouts.c.payout_id)
-    .where(payouts.c.next_attempt <= func.now())
-    .order_by(payouts.c.next_attempt)
-    .limit(bindparam("most", type_=Integer))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-_CLAIM = (
-    update(payouts)
-    .where(payouts.c.payout_id == _DUE.c.payout_id)
-    .values(
-        attempts=payouts.c.attempts + 1,
-        claim=func.gen_random_uuid(),
-        next_attempt=func.now() + bindparam("lease", type_=Interval),
-    )
-    .returning(*_COLUMNS)
-)
+_CLAIM = claim_due(payouts, payouts.c.payout_id, _COLUMNS)
 _UPDATE = (
     update(payouts)
     .where(payouts.c.payout_id == bindparam("key"))
     .values(
         {name: bindparam(name) for name in _FIELDS if name not in _FIXED}
-        | {
-            "next_attempt": case(
-                (
-                    bindparam("pending", type_=Boolean),
-                    func.coalesce(_IN_A_WHILE, payouts.c.next_attempt),
-                ),
-                else_=null(),
-            ),
-            "updated_at": func.now(),
-        }
+        | {"next_attempt": next_attempt(payouts), "updated_at": func.now()}
     )
 )
 
@@ -122,7 +91,7 @@ class PostgresPayouts:
             values
             | {
                 "key": payout.payout_id,
-                "pending": payout.status is Status.PENDING,
+                "awaits_call": payout.status is Status.PENDING,
                 "call_in": payout.call_in,
             },
         )

@@ -1,11 +1,9 @@
 """A bank for every environment but production: it moves no money and does what the seller's id
 says.
 
-It keeps its own books, one row for each idempotency key, written before it answers: a payment stays
-made, whatever process was killed in between. `README.md` lists the ids.
+Its books have one row for each idempotency key. `README.md` lists the ids.
 """
 
-import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,12 +20,10 @@ from sqlalchemy import (
     func,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from libs.calls.sandbox import NEVER, Sandbox
 from services.payouts.domain.bank import Paid, Refused
 from services.payouts.infrastructure.tables import metadata
-
-NEVER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -80,13 +76,8 @@ _TRANSFER = (
 )
 
 
-class SandboxBank:
-    """Implements Bank. `latency` is in seconds, for every call."""
-
-    def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._latency = latency
-        self._places = asyncio.Semaphore(2)  # keeps connections of the shared database free
+class SandboxBank(Sandbox):
+    """Implements Bank."""
 
     async def pay(
         self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int
@@ -99,9 +90,6 @@ class SandboxBank:
             "amount_cents": amount_cents,
             "paid_on": scenario.paid_on,
         }
-        async with self._places, self._engine.connect() as connection:
-            booked = (await connection.execute(_TRANSFER, transfer)).one()
-        await asyncio.sleep(self._latency)
-        if booked.calls < scenario.answered_on:
-            await asyncio.Event().wait()  # no answer: the caller's patience ends it
+        booked = await self._book(_TRANSFER, transfer)
+        await self._answer(booked.calls, answered_on=scenario.answered_on)
         return Paid(key) if booked.paid else Refused(scenario.refusal, scenario.for_good)

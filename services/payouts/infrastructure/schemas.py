@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from libs.runtime.faults import fault, rule
+from libs.runtime.field_errors import fault, rule
 from libs.runtime.schemas import Body, Cents, Out
 from services.payouts.domain.errors import ReferenceAndOutcome
 from services.payouts.domain.payout import Payout, Status, free_external_id

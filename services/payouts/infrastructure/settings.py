@@ -1,16 +1,18 @@
 """What payouts reads from the environment, beside the settings of every service."""
 
-from datetime import timedelta
-from typing import Self
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from services.payouts.domain.bank import RetryPolicy
-from services.payouts.infrastructure.bank_worker import BankTerms
+from libs.calls.settings import CallSettings
+from libs.calls.worker import CallTerms
+from services.payouts.domain.bank import BankPolicy
 from services.settings import MarketSettings
 
 
-class PayoutsSettings(MarketSettings):
+class PayoutsSettings(CallSettings, MarketSettings):
+    called: ClassVar[str] = "bank"
+
     service: str = "payouts"
     port: int = 8084
 
@@ -27,24 +29,6 @@ class PayoutsSettings(MarketSettings):
     """Calls without an answer after which a payout is said to need a person; it is asked on."""
     sandbox_bank_latency_seconds: float = Field(default=0, ge=0)
 
-    @model_validator(mode="after")
-    def _lease_outlives_a_call(self) -> Self:
-        if self.bank_lease_seconds <= self.bank_patience_seconds + 1:
-            raise ValueError(
-                "BANK_LEASE_SECONDS must be more than a second above BANK_PATIENCE_SECONDS"
-            )
-        return self
-
     @property
-    def bank_terms(self) -> BankTerms:
-        return BankTerms(
-            concurrency=self.bank_concurrency,
-            patience=timedelta(seconds=self.bank_patience_seconds),
-            lease=timedelta(seconds=self.bank_lease_seconds),
-            policy=RetryPolicy(
-                first=timedelta(seconds=self.bank_first_retry_seconds),
-                longest=timedelta(seconds=self.bank_longest_retry_seconds),
-                tries=self.bank_tries,
-                silent_tries=self.bank_silent_tries,
-            ),
-        )
+    def bank_terms(self) -> CallTerms[BankPolicy]:
+        return self.call_terms(BankPolicy, tries=self.bank_tries)

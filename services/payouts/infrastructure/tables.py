@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -11,11 +10,10 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    false,
     func,
-    text,
 )
 
+from libs.calls.tables import call_columns
 from services.payouts.domain.payout import Status
 from services.tables import service_tables
 
@@ -35,14 +33,11 @@ payouts = Table(
     Column("reason", Text),
     Column("settled_by", Text),
     Column("settlement_note", Text),
-    Column("needs_attention", Boolean, nullable=False, server_default=false()),
-    Column("attempts", Integer, nullable=False),
-    Column("claim", Uuid),
-    Column("next_attempt", DateTime(timezone=True)),
     Column("version", Integer, nullable=False),
     Column("sequence", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    *call_columns("payouts", "payout_id"),
     CheckConstraint(
         "status IN (" + ", ".join(f"'{status}'" for status in Status) + ")", name="status"
     ),
@@ -52,11 +47,4 @@ payouts = Table(
     Index("ix_payouts_tenant_id_external_id", "tenant_id", "external_id", unique=True),
     Index("ix_payouts_tenant_id_payout_id", "tenant_id", "payout_id"),
     Index("ix_payouts_tenant_id_seller_id_payout_id", "tenant_id", "seller_id", "payout_id"),
-    Index(
-        "ix_payouts_needs_attention",
-        "tenant_id",
-        "payout_id",
-        postgresql_where=text("needs_attention"),
-    ),
-    Index("ix_payouts_due", "next_attempt", postgresql_where=text("next_attempt IS NOT NULL")),
 )

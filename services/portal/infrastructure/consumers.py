@@ -12,13 +12,13 @@ from pydantic import ConfigDict
 from libs.kernel.clock import Clock, utc_now
 from libs.kernel.ids import IdFactory, uuid7
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.portal.application.erase_user import erase_user
 from services.portal.application.note_event import note_event
 from services.portal.domain.timeline import Fact, Kind
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 OF_A_PURCHASE = (
     "order.confirmed.v1",

@@ -21,8 +21,9 @@ from services.portal.application.ports import WantedAudits
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.errors import PurchaseNotFound, SubmissionNotFound
 from services.portal.domain.timeline import Purchase, PurchaseState
-from services.portal.infrastructure import access
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.identity import access
+from services.portal.infrastructure.identity.sessions import sessions_of
+from services.portal.infrastructure.identity.viewing import MayView, by_session, by_token, may_read
 from services.portal.infrastructure.schemas import (
     AuditOut,
     AuditPage,
@@ -35,9 +36,8 @@ from services.portal.infrastructure.schemas import (
     SubmissionPage,
     TimelineOut,
 )
-from services.portal.infrastructure.sessions import sessions_of
-from services.portal.infrastructure.viewing import MayView, by_session, by_token, may_read
-from services.portal.infrastructure.watch import TimelineWatch
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.watch import TimelineWatch
 
 log = structlog.get_logger(__name__)
 

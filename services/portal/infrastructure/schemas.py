@@ -12,8 +12,8 @@ from services.portal.domain.session import Session
 from services.portal.domain.submission import Submission
 from services.portal.domain.timeline import Moment, Timeline
 from services.portal.domain.user import User
-from services.portal.infrastructure.i18n import SOURCE
-from services.portal.infrastructure.import_words import row_text, whole_text
+from services.portal.infrastructure.language.i18n import SOURCE
+from services.portal.infrastructure.language.import_words import row_text, whole_text
 
 
 class Credentials(Body):

@@ -20,21 +20,21 @@ from libs.kernel.secret_files import SecretFileError, take_from_files
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 from services.portal.application.create_user import create_user
 from services.portal.application.record_audit import record_audit
 from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Result
 from services.portal.domain.user import check_password, normal_email
-from services.portal.infrastructure import backups
-from services.portal.infrastructure.backups import record_backup
-from services.portal.infrastructure.checks import record_check
-from services.portal.infrastructure.passwords import Argon2Passwords
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.identity.passwords import Argon2Passwords
+from services.portal.infrastructure.identity.tokens import Tokens, make_key
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.tokens import Tokens, make_key
+from services.portal.infrastructure.store import backups
+from services.portal.infrastructure.store.backups import record_backup
+from services.portal.infrastructure.store.checks import record_check
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 Connect = Callable[[PortalSettings], Transactions[PortalUnitOfWork]]
 Answer = TypeVar("Answer")

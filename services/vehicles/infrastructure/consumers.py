@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import TENANT, tenant_of
 from services.vehicles.application.release_vehicle import release_vehicle
 from services.vehicles.application.reserve_vehicle import reserve_vehicle

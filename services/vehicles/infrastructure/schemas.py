@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError, Validati
 
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Invalid
-from libs.runtime.faults import described, fault, rule
+from libs.runtime.field_errors import described, fault, rule
 from libs.runtime.schemas import Body, Cents, Changes, Out
 from services.vehicles.application.ports import Listing, MakeCount, Search, Status
 from services.vehicles.domain.papers import (

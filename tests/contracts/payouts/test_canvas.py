@@ -7,7 +7,8 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from services.payouts.domain.bank import Paid, Refused, RetryPolicy, Unanswered
+from libs.kernel.calls import Unanswered
+from services.payouts.domain.bank import BankPolicy, Paid, Refused
 from services.payouts.domain.errors import PayoutNotFailed
 from services.payouts.domain.payout import Payout, Status
 from services.payouts.infrastructure.sandbox_bank import SCENARIOS
@@ -31,7 +32,7 @@ def test_the_canvas_shows_where_each_status_leads() -> None:
 
 def leads_to(status: Status) -> set[str]:
     """Every status that an answer of the bank or a person leads to."""
-    policy = RetryPolicy(timedelta(seconds=1), timedelta(seconds=1), tries=1)
+    policy = BankPolicy(timedelta(seconds=1), timedelta(seconds=1), tries=1)
     answers = (Paid("ref"), Refused("no", for_good=True), Unanswered("silent"))
     acts: list[Callable[[Payout], object]] = [Payout.retry]
     acts += [partial(Payout.answered, answer=each, claim=CLAIM, policy=policy) for each in answers]

@@ -1,6 +1,6 @@
 """The canvas of the portal names the commands of a terminal."""
 
-from libs.runtime.service import RESEAL
+from libs.runtime.server import RESEAL
 from services.portal.infrastructure import terminal
 from tests.contracts.canvas import first_column, section
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from libs.messaging.inbox.reactions import Reaction
 from libs.messaging.saga.choreography import read
+from libs.messaging.saga.reactions import Reaction
 from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.infrastructure.consumers import SHOWN, participant
 from tests.contracts.samples import read_sample

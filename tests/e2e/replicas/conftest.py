@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from deploy.local.commands import command
-from deploy.local.market import Market
-from deploy.local.people import ADMIN
+from deploy.commands import command
+from deploy.demo.market import Market
+from deploy.demo.people import ADMIN
 from tests.e2e.replicas.system import Replicated
 from tests.e2e.system import running_system
 from tests.fixtures.nginx import nginx_program

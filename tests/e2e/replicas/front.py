@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from deploy.local.ports import can_bind
-from deploy.local.processes import Children, recorded
+from deploy.servers.ports import can_bind
+from deploy.servers.processes import Children, recorded
 from tests.fixtures.nginx import nginx_program
 
 # Each request has a connection of its own: none is sent into one that is just being closed.

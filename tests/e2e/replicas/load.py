@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from deploy.local.market import FINAL_STATES
+from deploy.demo.market import FINAL_STATES
 from tests.chaos.cluster_run import ClusterBuyers
 from tests.chaos.ends import outcomes, what_is_left
 from tests.e2e.quiet import invariants_hold

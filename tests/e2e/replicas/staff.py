@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
-from deploy.local.people import ADMIN
+from deploy.demo.people import ADMIN
 from tests.e2e.replicas.system import Replicated
 
 REQUEST_SECONDS = 30.0

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.cluster.plan import PUBLISHERS
+from deploy.installation import ROOT
 from deploy.local.private import start_service, wait_for_process
-from deploy.local.processes import log_of, stop_recorded
-from deploy.local.state import ROOT
 from deploy.prepare import prepare_broker, prepare_databases
+from deploy.servers.processes import log_of, stop_recorded
 from deploy.services import SERVICES, service_named
 from tests.e2e.replicas.front import Front
 from tests.e2e.system import SETTINGS, System

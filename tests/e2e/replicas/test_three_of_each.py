@@ -11,8 +11,8 @@ import httpx
 import pytest
 from validate_docbr import RENAVAM
 
-from deploy.local.market import Market, random_chassis_number, random_plate
-from deploy.local.scenarios import PRICE, SCENARIOS
+from deploy.demo.market import Market, random_chassis_number, random_plate
+from deploy.demo.scenarios import PRICE, SCENARIOS
 from deploy.services import SERVICES
 from services.portal.domain.sign_in_limits import ATTEMPTS
 from tests.e2e.patience import until_answered

@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import pytest
 
-from deploy.local.state import ROOT
+from deploy.installation import ROOT
 from deploy.prepare import pending_of, prepare_broker, prepare_databases
 from deploy.services import SERVICES, service_named
 from tests.e2e.replicas.load import flow, purchases, refusals

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
 from services.customers.infrastructure.replay_erasures import replay_erasures
 from services.customers.infrastructure.tables import customers as table

@@ -11,7 +11,7 @@ import asyncpg
 import httpx
 from validate_docbr import CPF
 
-from deploy.local.ports import Ports
+from deploy.servers.ports import Ports
 from services.customers.infrastructure.settings import CustomersSettings
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient

@@ -11,7 +11,7 @@ import pytest
 
 from libs.runtime import crypto
 from libs.runtime.crypto import new_key
-from libs.runtime.secret_files import FromFile
+from libs.runtime.secret_file_settings import FromFile
 from tests.fixtures.databases import execute
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.conftest import INDEX_KEY, MASTER_KEY, Serve

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.messaging import topology
 from libs.messaging.broker_url import BrokerUrl
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 

@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from libs.messaging import database
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.schema import migrations
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 
 SERVICE = "shop"

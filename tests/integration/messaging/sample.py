@@ -14,10 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import EventData, Received, encode
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from libs.messaging.schema.migrations import install, upgrade
 from libs.messaging.schema.tables import messaging_tables
 from services.events import TENANT, PurchaseEvent, tenant_of

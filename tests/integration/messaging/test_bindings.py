@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.clock import utc_now
 from libs.messaging.dead_letters.replay import replay
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample

@@ -9,16 +9,16 @@ from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from deploy.certificates import Authority, ends
-from deploy.local.rabbitmq import CERTIFICATE, renew_certificate
+from deploy.servers.rabbitmq import CERTIFICATE, renew_certificate
 from libs.messaging import topology
 from libs.messaging.__main__ import main
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.relay.bindings import BindingWatch
 from libs.messaging.relay.relay import Relay
-from libs.runtime.broker import check_broker
+from libs.messaging.schema.inbox_window import InboxWindow
+from libs.runtime.broker_check import check_broker
 from libs.runtime.certificates import servers_with_tls
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.own_rabbitmq import OwnRabbitMQ, own_rabbitmq
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample

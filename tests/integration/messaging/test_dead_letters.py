@@ -20,8 +20,8 @@ from libs.messaging.dead_letters.dead_letters import (
     WouldStrand,
 )
 from libs.messaging.dead_letters.look import DeadLetterError
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import Subscribe, inbox_rows, until_reserved

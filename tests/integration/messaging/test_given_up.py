@@ -9,7 +9,7 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.given_up import GivenUpError, given_up, reissue, release
+from libs.messaging.dead_letters.given_up import GivenUpError, given_up, reissue, release
 from libs.messaging.relay.backlog import backlog
 from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import Outlet, outlet

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.messaging import topology
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.own_rabbitmq import OwnRabbitMQ, own_rabbitmq
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample

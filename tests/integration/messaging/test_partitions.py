@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from libs.kernel.ids import uuid7
 from libs.messaging.database import Connection
-from libs.messaging.inbox.inbox import Inbox, InboxWindow, Verdict
+from libs.messaging.inbox.inbox import Inbox, Verdict
 from libs.messaging.saga.choreography import choreography_of
 from libs.messaging.schema import partitions as keeping
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.schema.partitions import DAYS_AHEAD, PartitionUpkeep, maintain
 from libs.runtime.service import Service
 from libs.runtime.settings import Role, ServiceSettings

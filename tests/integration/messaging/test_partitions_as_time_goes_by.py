@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import make_url
 
 from libs.messaging.database import Connection
-from libs.messaging.inbox.inbox import INBOX_WINDOW
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 from libs.messaging.schema.partitions import DAYS_AHEAD, maintain
 from libs.runtime.migrations import migrate
-from services.portal.infrastructure.keeping import MONTHS_AHEAD
+from services.portal.infrastructure.store.keeping import MONTHS_AHEAD
 from tests.fixtures.moving_clock import MovingClock, postgres_with_a_moving_clock
 from tests.fixtures.servers import fresh_database
 

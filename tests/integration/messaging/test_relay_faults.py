@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.archive import archived
 from libs.messaging.relay.claims import Limits
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy
 from tests.integration.messaging.relaying import QUICK, SERVICE, Outlet, outlet, per_subject

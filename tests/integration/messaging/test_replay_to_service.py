@@ -19,9 +19,9 @@ from libs.messaging.dead_letters import missed, replay_service
 from libs.messaging.dead_letters.dead_letters import DeadLetters
 from libs.messaging.dead_letters.replay import send_to_queue
 from libs.messaging.dead_letters.replay_service import ReplayError, replay_to_service
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.saga.choreography import choreography_of
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer, RabbitMQServer, fresh_database
 from tests.integration.messaging import sample

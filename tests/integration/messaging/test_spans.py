@@ -15,8 +15,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from libs.kernel.ids import uuid7
 from libs.messaging import tracing
 from libs.messaging.envelope import Received
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.relay import Relay
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import Subscribe
@@ -40,7 +40,7 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Spans:
     """The finished spans of that name."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
     monkeypatch.setattr(tracing, "records", lambda: True)
     return lambda name: [span for span in exporter.get_finished_spans() if span.name == name]
 

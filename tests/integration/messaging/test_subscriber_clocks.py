@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.inbox import consumer
-from libs.messaging.inbox.inbox import INBOX_WINDOW, InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
+from libs.messaging.schema.inbox_window import INBOX_WINDOW, InboxWindow
 from tests.fixtures.polling import eventually
 from tests.integration.messaging import sample
 from tests.integration.messaging.effects import Subscribe, until_reserved

@@ -18,10 +18,10 @@ from libs.kernel.ids import uuid7
 from libs.messaging import topology
 from libs.messaging.envelope import Received
 from libs.messaging.inbox.consumer import WHOLE_ROUNDS
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer, RabbitMQServer
 from tests.integration.messaging import sample

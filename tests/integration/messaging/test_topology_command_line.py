@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.kernel.ids import uuid7
 from libs.messaging.__main__ import main
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.relay.relay import Relay
 from libs.messaging.saga.choreography import choreography_of, read
 from libs.messaging.saga.pictures import BEGIN, END
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.integration.messaging import sample

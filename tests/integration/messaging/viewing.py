@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from libs.messaging import topology
 from libs.messaging.envelope import Received
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from libs.messaging.topology import Topology
 from services.events import TENANT
 from tests.fixtures.servers import RabbitMQServer

@@ -16,17 +16,17 @@ import pytest_asyncio
 import yaml  # type: ignore[import-untyped]
 
 from deploy.installation import ADMINISTRATOR, EXPORTER, VHOST, Installation
-from deploy.local.ports import Ports
-from deploy.local.processes import Children
-from deploy.local.rabbitmq import SERVER
 from deploy.local.state import load_state
 from deploy.observability.configuration import ALERTS, QUERIES, Targets, write_prometheus
 from deploy.observability.dashboards import DASHBOARDS
+from deploy.servers.ports import Ports
+from deploy.servers.processes import Children
+from deploy.servers.rabbitmq import SERVER
 from deploy.services import SERVICES
 from tests.fixtures.polling import eventually
 from tests.fixtures.postgres_15 import postgres_15_programs
 from tests.fixtures.prometheus import metrics_of, program
-from tests.integration.local.systems import own_place, private_only, records, run
+from tests.integration.deploy.systems import own_place, private_only, records, run
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(600), private_only]
 

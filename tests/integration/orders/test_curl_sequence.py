@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.ports import Ports
+from deploy.servers.ports import Ports
 from tests.fixtures.polling import eventually
 
 ROOT = Path(__file__).parents[3]

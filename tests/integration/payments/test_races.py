@@ -10,7 +10,7 @@ from libs.kernel.ids import uuid7
 from services.payments.application.cancel_payment import cancel_payment
 from services.payments.application.pay_code import pay_code
 from services.payments.application.record_charge import record_charge
-from services.payments.domain.gateway import Approved, RetryPolicy
+from services.payments.domain.gateway import Approved, GatewayPolicy
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from tests.fixtures.polling import eventually
 from tests.integration.payments.conftest import Payments
@@ -123,7 +123,7 @@ async def test_answer_that_meets_an_uncommitted_cancellation_waits_for_it(
                 order_id=order_id,
                 answer=Approved("charge-1"),
                 claim=claimed[0].claim,
-                policy=RetryPolicy(timedelta(seconds=1), timedelta(seconds=1), refund_tries=1),
+                policy=GatewayPolicy(timedelta(seconds=1), timedelta(seconds=1), refund_tries=1),
             )
         )
 

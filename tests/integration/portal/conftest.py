@@ -16,9 +16,9 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers import Peers
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.peers import Peers
 from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.main import build, connect
 from tests.fixtures.databases import emptied, migrated_database_of
 from tests.fixtures.servers import PostgresServer

@@ -8,7 +8,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.consumers import reactions
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CUSTOMER, VEHICLE, SELLER = uuid7(), uuid7(), uuid7()

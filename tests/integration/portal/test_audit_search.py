@@ -12,8 +12,8 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
-from services.portal.infrastructure.audit_view import ACTIONS
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.audit_view import ACTIONS
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.purchases import buy
@@ -146,7 +146,7 @@ async def test_an_operator_is_not_led_where_only_admins_may_go(
 
 
 def test_every_action_that_is_recorded_has_words() -> None:
-    """`ACTIONS` in services/portal/infrastructure/audit_view.py, against what the code records."""
+    """`ACTIONS` in the portal's web/audit_view.py, against what the code records."""
     code = "\n".join(path.read_text() for path in PORTAL.rglob("*.py"))
     recorded = set(re.findall(r'action="([a-z_]+\.[a-z_]+)"', code))
     recorded |= set(re.findall(r'\.note\(\s*user,\s*"([a-z_]+\.[a-z_]+)"', code))

@@ -19,8 +19,8 @@ from libs.runtime.migrations import migrate
 from services.portal.application.record_audit import record_audit
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import verify_chain
-from services.portal.infrastructure.audit_repository import PostgresAudits
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.audit_repository import PostgresAudits
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
@@ -97,7 +97,7 @@ async def test_whatever_the_owner_of_the_database_changes_shows(
 async def test_the_verification_reads_a_chain_longer_than_it_reads_at_once(
     transactions: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.portal.infrastructure.audit_repository.AT_ONCE", 2)
+    monkeypatch.setattr("services.portal.infrastructure.store.audit_repository.AT_ONCE", 2)
     for _ in range(5):
         await record(transactions)
     report = await transactions.run(lambda uow: verify_audits(uow, tenant_id="default"))

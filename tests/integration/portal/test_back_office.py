@@ -7,9 +7,9 @@ import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.audit import Result
-from services.portal.infrastructure.backups import MADE, record_backup
-from services.portal.infrastructure.checks import record_check
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.backups import MADE, record_backup
+from services.portal.infrastructure.store.checks import record_check
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 

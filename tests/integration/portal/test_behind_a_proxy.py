@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.nginx import nginx_before
 from tests.integration.portal.conftest import PASSWORD, AddUser
 from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
@@ -23,7 +23,7 @@ RIGHT = {"email": "operator@example.com", "password": PASSWORD}
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a hundred passwords of nobody can be looked at."""
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr("services.portal.infrastructure.passwords.PasswordHasher", hasher)
+    monkeypatch.setattr("services.portal.infrastructure.identity.passwords.PasswordHasher", hasher)
 
 
 def seen_as(address: str, url: str) -> httpx.AsyncClient:

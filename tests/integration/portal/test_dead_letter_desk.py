@@ -13,10 +13,10 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from libs.kernel.ids import uuid7
-from libs.messaging import topology
+from libs.messaging import names
 from libs.messaging.dead_letters.copies import HEADER_REFUSED_AT
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
@@ -61,10 +61,10 @@ async def refused(
     """A message among the dead letters; its id."""
     event_id, service = event_id or str(uuid7()), queue.partition(".")[0]
     body = {"id": event_id, "type": "credit.reserved.v1", "subject": subject, "tenantid": tenant}
-    exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
+    exchange = await channel.get_exchange(names.dead_letter_exchange(service))
     named: dict[str, Any] = {"x-error": "KeyError", "x-origin-queue": queue, **(headers or {})}
     message = aio_pika.Message(json.dumps(body).encode(), headers=named)
-    await exchange.publish(message, topology.dead_queue(service))
+    await exchange.publish(message, names.dead_queue(service))
     return event_id
 
 
@@ -72,12 +72,12 @@ async def refused(
 async def refusing(channel: AbstractChannel, queue: str) -> AsyncIterator[None]:
     """A service that gives up every message of this queue at once."""
     service = queue.partition(".")[0]
-    exchange = await channel.get_exchange(topology.dead_letter_exchange(service))
+    exchange = await channel.get_exchange(names.dead_letter_exchange(service))
 
     async def give_up(message: AbstractIncomingMessage) -> None:
         headers: dict[str, Any] = {"x-error": "KeyError", "x-origin-queue": queue}
         again = aio_pika.Message(message.body, headers=headers)
-        await exchange.publish(again, topology.dead_queue(service))
+        await exchange.publish(again, names.dead_queue(service))
         await message.ack()
 
     waiting = await channel.get_queue(queue)
@@ -265,7 +265,7 @@ async def test_a_letter_that_is_gone_is_said_to_be_gone_and_not_audited(
 async def test_an_unreadable_message_is_shown_as_it_is(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
-    exchange = await channel.get_exchange(topology.dead_letter_exchange("vehicles"))
+    exchange = await channel.get_exchange(names.dead_letter_exchange("vehicles"))
     await exchange.publish(aio_pika.Message(b"<script>no event</script>"), STEP)
     listed = (await desk.get("/operations")).text
     link = re.search(r'href="([^"]*)">unreadable', listed)
@@ -280,7 +280,7 @@ async def test_a_view_that_misses_events_is_shown_with_the_command_that_helps(
     before = (await desk.get("/operations/live")).text
     assert "topology replay" not in before
     assert "portal.overflow" not in before, "it needs no consumer"
-    exchange = await channel.get_exchange(topology.dead_letter_exchange("portal"))
+    exchange = await channel.get_exchange(names.dead_letter_exchange("portal"))
     await exchange.publish(aio_pika.Message(b"{}"), VIEW)  # as the broker does with what it drops
 
     async def shown() -> bool:  # the management API counts every few seconds

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import error_of, submit
@@ -148,7 +148,7 @@ async def test_what_is_done_for_an_account_is_done_after_the_answer(
     async def fails(*_: Any) -> None:
         raise OSError("no mail today")
 
-    monkeypatch.setattr("services.portal.infrastructure.mail.ConsoleMail.send", fails)
+    monkeypatch.setattr("services.portal.infrastructure.identity.mail.ConsoleMail.send", fails)
     answer, _ = await ask(portal, "buyer@example.com")
     assert (answer.status_code, SENT in answer.text) == (200, True)
 

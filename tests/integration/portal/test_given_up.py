@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from libs.kernel.ids import uuid7
-from services.portal.infrastructure.probes import Probes, ServiceState
+from services.portal.infrastructure.peers.probes import Probes, ServiceState
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 from tests.integration.portal.pages import Behind, submit

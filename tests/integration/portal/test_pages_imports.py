@@ -10,7 +10,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.user import User
 from services.portal.domain.vehicle_file import read_vehicle_file
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import Behind

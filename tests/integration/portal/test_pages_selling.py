@@ -12,8 +12,8 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.sale import RESERVED
 from services.portal.domain.timeline import Fact, Kind
 from services.portal.domain.user import User
-from services.portal.infrastructure.pages.sales import PAGE_SIZE
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages.sales import PAGE_SIZE
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.pages import Behind, error_of, field_of, submit, vehicle

@@ -8,7 +8,7 @@ import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime import replica
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy

@@ -11,7 +11,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import app_of
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from deploy.postgres.provision import DatabaseAccounts, provision
-from services.portal.infrastructure.slow_statements import SlowStatement, SlowStatements
+from services.portal.infrastructure.store.slow_statements import SlowStatement, SlowStatements
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in

@@ -18,14 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.application import create_app
 from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server, configuration
-from libs.runtime.service import create_app
 from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.domain.user import User
-from services.portal.infrastructure.pages import live
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages import live
 from services.portal.main import build
 from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually

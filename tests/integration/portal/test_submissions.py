@@ -16,7 +16,7 @@ from services.portal.application.note_rows import note_rows
 from services.portal.domain.errors import SubmissionFinished, SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import User
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.terminal import run
 from services.portal.main import connect
 from tests.fixtures.services import ServiceClient

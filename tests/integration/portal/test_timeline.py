@@ -9,7 +9,7 @@ import pytest
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.timeline import PurchaseState
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, Heard, buy, envelope, hear

@@ -3,7 +3,7 @@
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
 from services.portal.domain.user import User
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import Behind, error_of, submit, vehicle

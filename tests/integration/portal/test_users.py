@@ -22,8 +22,8 @@ from services.portal.domain.errors import (
     UserNotFound,
 )
 from services.portal.domain.user import User
-from services.portal.infrastructure.passwords import Argon2Passwords
-from services.portal.infrastructure.postgres import PortalUnitOfWork
+from services.portal.infrastructure.identity.passwords import Argon2Passwords
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 

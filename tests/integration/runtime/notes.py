@@ -30,11 +30,11 @@ from starlette.responses import Response
 
 from libs.kernel.errors import Conflict, NotFound, StaleVersion
 from libs.kernel.ids import uuid7
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from libs.messaging.saga.choreography import choreography_of
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from libs.messaging.schema import migrations
 from libs.messaging.schema.tables import messaging_tables
 from libs.runtime.auth import CallerDep, TenantCallerDep
@@ -51,7 +51,8 @@ from libs.runtime.idempotency import (
 from libs.runtime.pagination import PageDep
 from libs.runtime.routes import api_router
 from libs.runtime.schemas import Body, Cents, Out
-from libs.runtime.service import Service, main
+from libs.runtime.server import main
+from libs.runtime.service import Service
 from libs.runtime.settings import ServiceSettings
 from services.events import MarketEvent
 from services.settings import NAME

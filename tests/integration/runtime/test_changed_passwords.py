@@ -13,7 +13,7 @@ import pytest
 
 from libs.messaging import topology
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer, RabbitMQServer
 from tests.fixtures.services import serving

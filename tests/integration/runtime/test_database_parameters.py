@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from libs.messaging.database import connect
 from libs.runtime.database import check_database, create_engine
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.servers import PostgresServer
 from tests.integration.runtime.notes import NotesSettings
 

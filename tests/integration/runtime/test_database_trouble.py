@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.runtime import database, limits
+from libs.runtime.application import RESERVED_CONNECTIONS
 from libs.runtime.database import create_engine
 from libs.runtime.loops import Loop
-from libs.runtime.service import RESERVED_CONNECTIONS
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import ServiceClient, serving
 from tests.integration.runtime.notes import NotesSettings, build

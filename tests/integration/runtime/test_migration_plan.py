@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from libs.runtime.failure import StartFailure
 from libs.runtime.migration_plan import Pending, Statement, pending, play
 from libs.runtime.migrations import migrate
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.servers import PostgresServer
 
 REVISION = "SELECT version_num FROM alembic_version"

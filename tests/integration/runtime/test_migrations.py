@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from libs.runtime.failure import StartFailure
 from libs.runtime.migrations import SERVICES, main, migrate
+from libs.runtime.start_failure import StartFailure
 
 NAMES = sorted(path.parents[2].name for path in SERVICES.glob("*/infrastructure/migrations/env.py"))
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from libs.messaging import topology
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.runtime.database import create_engine
 from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually

@@ -16,7 +16,7 @@ import aio_pika
 import asyncpg
 import httpx
 
-from deploy.local.ports import Ports
+from deploy.servers.ports import Ports
 from tests.fixtures.polling import eventually
 
 ROOT = Path(__file__).parents[3]

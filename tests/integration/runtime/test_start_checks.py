@@ -7,9 +7,9 @@ import asyncpg
 import httpx
 import pytest
 
-from libs.runtime.broker import check_broker
+from libs.runtime.broker_check import check_broker
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.servers import PostgresServer, RabbitMQServer
 from tests.integration.runtime.notes import NotesSettings
 

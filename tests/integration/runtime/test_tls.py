@@ -17,7 +17,7 @@ from yarl import URL
 from deploy.certificates import ends
 from libs.runtime.certificates import Server, servers_with_tls
 from libs.runtime.database import check_database
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import serving

@@ -16,9 +16,9 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from deploy.local.ports import Ports
-from libs.runtime.failure import StartFailure
+from deploy.servers.ports import Ports
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import StartFailure
 from tests.fixtures.services import ServiceClient
 from tests.integration.runtime.notes import NotesSettings
 from tests.integration.runtime.test_process import (

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+from libs.kernel.calls import Unanswered
 from services.kpis.infrastructure.read_model import FOLDS
 from services.payouts.domain.bank import Refused
-from services.payouts.domain.bank import Unanswered as BankSilent
 from services.payouts.domain.payout import Payout, Status
 from tests.simulation import views
 from tests.simulation.mutations.registry import mutation
@@ -90,7 +90,7 @@ def silent_bank_is_no() -> AbstractContextManager[object]:
     rightly = Payout.answered
 
     def hasty(self: Payout, answer: Any, claim: Any, policy: Any) -> Any:
-        silent = isinstance(answer, BankSilent)
+        silent = isinstance(answer, Unanswered)
         taken = Refused("silent", for_good=True) if silent else answer
         return rightly(self, taken, claim, policy)
 

@@ -7,10 +7,10 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+from libs.kernel.calls import Unanswered
 from services.payments.application import call_gateway
 from services.payments.application.cancel_payment import cancel_payment
 from services.payments.domain.gateway import Declined
-from services.payments.domain.gateway import Unanswered as GatewaySilent
 from services.payments.domain.payment import Payment
 from services.payments.domain.payment import State as PaymentState
 from services.payments.infrastructure import consumers as payments
@@ -76,7 +76,7 @@ def silence_is_no() -> AbstractContextManager[object]:
     rightly = Payment.charge_answered
 
     def hasty(self: Payment, answer: Any, claim: Any, policy: Any) -> Any:
-        taken = Declined("silent") if isinstance(answer, GatewaySilent) else answer
+        taken = Declined("silent") if isinstance(answer, Unanswered) else answer
         return rightly(self, taken, claim, policy)
 
     return patch.object(Payment, "charge_answered", hasty)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from deploy.gcp.held import HeldPasswords
+from deploy.gcp.held_passwords import HeldPasswords
 from deploy.gcp.inside import CloudTrust, Servers, handed, installation_of
 from deploy.local.migrating import apply_pending
 from deploy.services import SERVICES
 from libs.messaging.broker_url import parse_broker_url, parse_management_url
 from libs.messaging.database_url import parse_database_url
 from libs.messaging.plain_text import check_broker_is_private, check_database_is_private
-from libs.runtime.failure import StartFailure
+from libs.runtime.start_failure import StartFailure
 from tests.documents.sections import ROOT
 
 SERVERS = Servers("10.0.0.3:5432", "broker.example:5671", "broker.example:443", "someone")

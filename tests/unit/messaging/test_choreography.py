@@ -10,10 +10,10 @@ import pytest
 
 from libs.kernel.events import Direction, DomainEvent
 from libs.messaging.envelope import EventData
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import pictures, rules
 from libs.messaging.saga.choreography import ChoreographyError, choreography_of
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import PurchaseEvent
 
 

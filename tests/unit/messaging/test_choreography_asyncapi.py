@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from libs.messaging.envelope import EventData
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.saga import asyncapi
 from libs.messaging.saga.choreography import choreography_of
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
 from services.events import MarketEvent, PurchaseEvent
 
 

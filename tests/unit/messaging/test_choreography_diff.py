@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from libs.kernel.events import Direction
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import (
     Choreography,
     ConsumedEvent,
@@ -16,6 +15,7 @@ from libs.messaging.saga.choreography import (
     PublishedEvent,
 )
 from libs.messaging.saga.diff import Change, Kind, changes
+from libs.messaging.saga.reactions import Step
 from libs.messaging.saga.reports import Format, report
 
 PLACED, CANCELLED = "order.placed.v1", "order.cancelled.v1"

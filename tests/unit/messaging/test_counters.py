@@ -10,15 +10,15 @@ from uuid import uuid4
 from prometheus_client import REGISTRY
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.inbox.metrics import Why
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.outbox.wakeup import WakeUp
 from libs.messaging.relay.relay import Relay
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
+from libs.messaging.schema.inbox_window import InboxWindow
 from tests.integration.messaging.sample import (
     TABLES,
     CreditUnitOfWork,

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from libs.kernel.clock import utc_now
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.claims import Limits
+from libs.messaging.schema.inbox_window import InboxWindow
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from libs.messaging.inbox.inbox import InboxWindow
 from libs.messaging.relay.claims import Limits
 from libs.messaging.relay.relay import Relay, RelaySettings
+from libs.messaging.schema.inbox_window import InboxWindow
 
 REMEMBERED = InboxWindow().replayable
 LONGER = REMEMBERED + timedelta(seconds=1)

@@ -5,8 +5,8 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from libs.messaging.inbox.inbox import INBOX_WINDOW
 from libs.messaging.relay.claims import Limits
+from libs.messaging.schema.inbox_window import INBOX_WINDOW
 
 LIBRARY = (Path(__file__).parents[3] / "docs" / "library.md").read_text()
 ROW = re.compile(r"^\| [\w ]+ \| (\d+) \| .+ \| `(\w+\.\w+)` \|$", re.MULTILINE)

@@ -35,13 +35,13 @@ from services.payments.application.retry_refund import retry_refund
 from services.payments.application.settle_charge import ChargeSettlement, settle_charge
 from services.payments.application.settle_refund import Settlement, settle_refund
 from services.payments.domain.code import code_from
-from services.payments.domain.gateway import Answer, RetryPolicy
+from services.payments.domain.gateway import Answer, GatewayPolicy
 from services.payments.domain.payment import Payment, State
 from tests.unit.payments.memory import TERMS, MemoryGateway, MemoryUnitOfWork
 
 ORDER, PAYMENT, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
 LEASE = timedelta(seconds=30)
-POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), refund_tries=2, silent_tries=2)
+POLICY = GatewayPolicy(timedelta(seconds=1), timedelta(seconds=8), refund_tries=2, silent_tries=2)
 CARD_TRIES = (1, 3)
 ENDS = {
     "payment.code_generation_failed.v1",

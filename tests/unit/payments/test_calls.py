@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
+from libs.kernel.calls import Unanswered
 from services.payments.application.call_gateway import call_gateway
-from services.payments.domain.gateway import Approved, Declined, RetryPolicy, Unanswered
+from services.payments.domain.gateway import Approved, Declined, GatewayPolicy
 from services.payments.domain.payment import Payment, State
 from services.payments.infrastructure.settings import PaymentsSettings
 from tests.unit.payments.memory import MemoryGateway
@@ -37,7 +38,7 @@ class SlowGateway(MemoryGateway):
 
 
 def test_waits_double_up_to_the_longest() -> None:
-    policy = RetryPolicy(timedelta(seconds=1), timedelta(seconds=5), refund_tries=3)
+    policy = GatewayPolicy(timedelta(seconds=1), timedelta(seconds=5), refund_tries=3)
     assert [policy.delay(attempt).total_seconds() for attempt in (1, 2, 3, 4)] == [1, 2, 4, 5]
     assert policy.delay(1_000_000) == timedelta(seconds=5)
 

@@ -21,13 +21,13 @@ from services.payouts.application.pay_seller import pay_seller
 from services.payouts.application.record_answer import record_answer
 from services.payouts.application.retry_payout import retry_payout
 from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
-from services.payouts.domain.bank import Answer, RetryPolicy
+from services.payouts.domain.bank import Answer, BankPolicy
 from services.payouts.domain.payout import Payout, Status
 from tests.unit.payouts.memory import MemoryBank, MemoryUnitOfWork
 
 ORDER, PAYOUT, SELLER = UUID(int=1), UUID(int=2), UUID(int=3)
 LEASE = timedelta(seconds=30)
-POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=8), tries=2, silent_tries=2)
+POLICY = BankPolicy(timedelta(seconds=1), timedelta(seconds=8), tries=2, silent_tries=2)
 MOODS = st.sampled_from(["pay", "refuse", "refuse for good", "silent before", "silent after"])
 
 

@@ -7,15 +7,16 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
+from libs.kernel.calls import Unanswered
 from services.payouts.application.call_bank import call_bank
-from services.payouts.domain.bank import Answer, Paid, Refused, RetryPolicy, Unanswered
+from services.payouts.domain.bank import Answer, BankPolicy, Paid, Refused
 from services.payouts.domain.errors import PayoutNotFailed, StalePayout
 from services.payouts.domain.payout import Payout, Status
 from services.payouts.infrastructure.settings import PayoutsSettings
 from tests.unit.payouts.memory import MemoryBank
 
 CLAIM, LATER_CLAIM = UUID(int=10), UUID(int=11)
-POLICY = RetryPolicy(timedelta(seconds=1), timedelta(seconds=5), tries=3)
+POLICY = BankPolicy(timedelta(seconds=1), timedelta(seconds=5), tries=3)
 PATIENCE = timedelta(seconds=0.05)
 
 

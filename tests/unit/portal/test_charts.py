@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from services.portal.infrastructure.charts import LONGEST_NAME, WIDTH, Point, bars
-from services.portal.infrastructure.templating import environment
+from services.portal.infrastructure.web.charts import LONGEST_NAME, WIDTH, Point, bars
+from services.portal.infrastructure.web.templating import environment
 
 SVG = "{http://www.w3.org/2000/svg}"
 

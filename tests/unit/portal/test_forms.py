@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.portal.infrastructure.forms import NotANumber, amount_of, cents_of, number_of
+from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from services.portal.domain import vehicle_file
 from services.portal.domain.submission import RowError
 from services.portal.domain.user import LOCALES
 from services.portal.domain.vehicle_file import COLUMNS, FileRefused
-from services.portal.infrastructure import i18n, vehicle_market
-from services.portal.infrastructure.import_words import (
+from services.portal.infrastructure.language import i18n
+from services.portal.infrastructure.language.import_words import (
     FILE,
     ROWS,
     WHOLE,
@@ -20,7 +20,8 @@ from services.portal.infrastructure.import_words import (
     row_text,
     whole_text,
 )
-from services.portal.infrastructure.sentences import OTHERWISE
+from services.portal.infrastructure.language.sentences import OTHERWISE
+from services.portal.infrastructure.peers import vehicle_market
 
 SOURCE = getsource(vehicle_file)
 WHATEVER: dict[str, str | int] = {"columns": "year,price"}

@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from services.portal.infrastructure.kpi_view import (
+from services.portal.infrastructure.web.kpi_view import (
     asks_for_month,
     is_figure,
     months_until,
@@ -13,7 +13,7 @@ from services.portal.infrastructure.kpi_view import (
     over_months,
     unit_of,
 )
-from services.portal.infrastructure.kpi_words import SHIPPED, Speaker
+from services.portal.infrastructure.web.kpi_words import SHIPPED, Speaker
 
 KPI: dict[str, Any] = {
     "id": "conversion",
@@ -55,7 +55,7 @@ def test_columns_months_and_words_are_said_in_the_readers_language() -> None:
 
 
 def test_the_names_of_the_shipped_kpis_are_translated() -> None:
-    """`SHIPPED` in services/portal/infrastructure/kpi_words.py, against what kpis ships."""
+    """`SHIPPED` in services/portal/infrastructure/web/kpi_words.py, against what kpis ships."""
     versions = Path(__file__).parents[3] / "services/kpis/infrastructure/migrations/versions"
     first = (versions / "0001_initial.py").read_text()
     shipped = re.findall(r'^        "([A-Z][^"]+)",$', first, flags=re.MULTILINE)

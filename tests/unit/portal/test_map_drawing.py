@@ -5,10 +5,10 @@ from itertools import combinations
 
 import pytest
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import read
+from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.infrastructure.map_drawing import (
+from services.portal.infrastructure.web.map_drawing import (
     NODE_WIDTH,
     Drawing,
     Edge,

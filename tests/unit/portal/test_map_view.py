@@ -1,11 +1,11 @@
 """The map shows what the broker counts on the edge it counts it for."""
 
-from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import read
+from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.infrastructure.broker import QueueState
-from services.portal.infrastructure.map_view import EdgeView, MapView, map_view
-from services.portal.infrastructure.probes import Refusals
+from services.portal.infrastructure.peers.broker import QueueState
+from services.portal.infrastructure.peers.probes import Refusals
+from services.portal.infrastructure.web.map_view import EdgeView, MapView, map_view
 
 QUEUE = "payments.on.vehicle.reserved.v1"
 BUSY = QueueState(

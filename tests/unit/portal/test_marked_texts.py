@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment
 
-from services.portal.infrastructure.templating import TEMPLATES
+from services.portal.infrastructure.web.templating import TEMPLATES
 
 SHOWN = ("alt", "aria-label", "content", "placeholder", "title", "value", "data-copied")
 HOLE = "\x01"

@@ -2,7 +2,7 @@
 
 import httpx
 
-from services.portal.infrastructure.probes import Probes, ServiceState
+from services.portal.infrastructure.peers.probes import Probes, ServiceState
 
 ADDRESSES = {"orders": "http://orders", "payouts": "http://payouts"}
 CHECKS = {"database": "ok", "relay": "down"}

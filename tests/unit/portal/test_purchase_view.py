@@ -7,9 +7,9 @@ import pytest
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.domain.timeline import STATE_AFTER, Direction, Moment
-from services.portal.infrastructure import purchase_view, wording
 from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
-from services.portal.infrastructure.purchase_view import LANES
+from services.portal.infrastructure.web import purchase_view, wording
+from services.portal.infrastructure.web.purchase_view import LANES
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from libs.runtime.crypto import new_key
-from libs.runtime.failure import StartFailure
 from libs.runtime.migrations import MigrationSettings
 from libs.runtime.settings import read_settings
+from libs.runtime.start_failure import StartFailure
 from services.portal.infrastructure.settings import PortalSettings
 
 DB_URL = "postgresql+psycopg2://portal_app:${DB_PASSWORD}@db-prod:5432/portal?sslmode=require"

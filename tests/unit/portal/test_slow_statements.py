@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.portal.infrastructure.slow_statements import (
+from services.portal.infrastructure.store.slow_statements import (
     LONGEST_TEXT,
     SHOWN,
     SlowStatement,

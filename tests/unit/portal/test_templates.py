@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.portal.infrastructure import assets, templating
+from services.portal.infrastructure.web import assets, templating
 
-TEMPLATES = sorted(templating.TEMPLATES.glob("*.html"))
+TEMPLATES = sorted(templating.TEMPLATES.rglob("*.html"))
 OWN_FILES = sorted(each for each in assets.FOLDER.rglob("*") if each.suffix in (".css", ".js"))
 ELSEWHERE = re.compile(r"""(?:https?:)?//[\w.-]+\.\w""")
 NAMESPACES = ("http://www.w3.org/",)
@@ -36,7 +36,7 @@ def test_every_form_that_changes_something_carries_the_token(path: Path) -> None
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_every_template_can_be_read(path: Path) -> None:
-    templating.environment("pt").get_template(path.name)
+    templating.environment("pt").get_template(path.relative_to(templating.TEMPLATES).as_posix())
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from libs.runtime import crypto
 from libs.runtime.crypto import CannotDecrypt, Cipher, new_key, parse_cipher
-from libs.runtime.secret_files import FromFile
+from libs.runtime.secret_file_settings import FromFile
 
 
 def cipher_of(file: Path, text: str) -> Cipher:

@@ -12,14 +12,14 @@ from threading import Thread
 import httpx
 import pytest
 
-from deploy.local.market import Market
+from deploy.demo.market import Market
 from deploy.rabbitmq.provision import provision
 from libs.messaging.topology import Topology, check
 from libs.runtime.direct import open_directly
 from libs.runtime.jwks import KeySet, KeysUnavailable
 from libs.runtime.telemetry import span_exporter
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers import Peers
+from services.portal.infrastructure.peers.peers import Peers
 
 ROOT = Path(__file__).parents[3]
 SOURCES = sorted(

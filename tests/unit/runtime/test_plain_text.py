@@ -6,8 +6,8 @@ from libs.messaging.__main__ import main
 from libs.messaging.broker_url import BrokerUrlError
 from libs.messaging.database_url import DatabaseUrlError, parse_database_url
 from libs.messaging.plain_text import Tls, check_broker_is_private, check_database_is_private
-from libs.runtime.failure import StartFailure
 from libs.runtime.settings import ServiceSettings, read_settings
+from libs.runtime.start_failure import StartFailure
 
 NEAR = ("127.0.0.1", "localhost", "[::1]", "127.8.9.10")
 FAR = ("db", "10.0.0.1", "[2001:db8::1]", "localhost.example")

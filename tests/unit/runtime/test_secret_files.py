@@ -11,9 +11,9 @@ import pytest
 from deploy.services import SERVICES
 from libs.messaging.__main__ import main
 from libs.runtime.crypto import new_key
-from libs.runtime.failure import StartFailure
 from libs.runtime.migrations import MigrationSettings
 from libs.runtime.settings import ServiceSettings, read_settings
+from libs.runtime.start_failure import StartFailure
 
 LOOKS_SECRET = re.compile("password|secret|key|database_url|rabbitmq.*url|db_url")
 

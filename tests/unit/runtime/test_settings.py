@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.runtime.failure import StartFailure, one_line_errors
 from libs.runtime.settings import ServiceSettings, read_settings
+from libs.runtime.start_failure import StartFailure, one_line_errors
 
 URL = "postgresql://me:secret@127.0.0.1:5432/x"
 

@@ -1,0 +1,1 @@
+"""Buys and sells over HTTP as people would, and shows what became of each purchase."""

@@ -1,0 +1,1 @@
+"""Postgres, RabbitMQ and other programs as processes of this machine."""

@@ -1,0 +1,1 @@
+"""Calls of a system outside, such as a gateway or a bank."""

@@ -1,0 +1,45 @@
+"""Calls of a system outside: what no answer is, how long to wait for one, when to call again."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import KW_ONLY, dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """Nobody knows whether the system has done it: call again with the same key."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When to call again. After `silent_tries` calls, the last without an answer, a person is
+    needed; the system is called on.
+    """
+
+    first: timedelta
+    longest: timedelta
+    _: KW_ONLY
+    silent_tries: int = 5
+
+    def delay(self, attempts: int) -> timedelta:
+        """The wait after the attempt of this number. It doubles each time, up to `longest`."""
+        return min(self.longest, self.first * (1 << min(attempts - 1, 30)))
+
+
+async def answer_within(
+    patience: timedelta, system: str, call: Awaitable[Answer]
+) -> Answer | Unanswered:
+    """The answer of `system` to `call`. Every error is Unanswered, and so is a call that takes
+    longer than `patience`.
+    """
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            return await call
+    except Exception as error:
+        return Unanswered(f"the {system} did not answer: {type(error).__name__}")

@@ -1,0 +1,58 @@
+"""The spans of a relay's batch and of its messages."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.propagate import extract
+from opentelemetry.trace import Span, SpanKind
+
+from libs.messaging import tracing
+from libs.messaging.relay.claims import Message, SubjectRows
+
+MOST_LINKS = 128
+"""The most links of one span: as many as the SDK keeps by default."""
+
+
+@contextmanager
+def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Iterator[None]:
+    """The span of a relay's batch, begun at `started_ns`, linked to what stated its events."""
+    if not subjects or not tracing.records():
+        yield
+        return
+    messages = [message for each in subjects for message in each.messages]
+    stated = [_stated(message) for message in messages[:MOST_LINKS] if message.traceparent]
+    attributes: dict[str, str | int] = {
+        "messaging.system": "rabbitmq",
+        "messaging.destination.name": service,
+        "messaging.batch.message_count": len(messages),
+    }
+    name, links = f"relay {service}", tracing.links_to(stated)
+    with tracing.recording(name, Context(), SpanKind.INTERNAL, attributes, links, started_ns):
+        yield
+
+
+def publish(exchange: str, message: Message) -> Span | None:
+    """The span of one message from its sending to the broker's answer, linked to the span of the
+    batch. None where the event has no trace. Call it only when `records` is true, and `end` the
+    span.
+
+    Its kind is CLIENT: the message's own context is that of the span which stated the event.
+    """
+    if message.traceparent is None:
+        return None
+    destination = f"{exchange}:{message.type}"
+    return tracing.tracer.start_span(
+        f"publish {destination}",
+        _stated(message),
+        SpanKind.CLIENT,
+        {
+            **tracing.attributes_of("publish", "send", destination, message.type, str(message.id)),
+            "messaging.message.body.size": len(message.body),
+        },
+        links=tracing.links_to([get_current()]),
+    )
+
+
+def _stated(message: Message) -> Context:
+    return extract({"traceparent": message.traceparent or ""})

@@ -1,0 +1,1 @@
+"""Who somebody is: sessions, tokens, passwords, and what each may see."""

@@ -1,0 +1,1 @@
+"""The texts for people, and their translations."""

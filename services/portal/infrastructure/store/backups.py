@@ -1,0 +1,57 @@
+"""Backups of the system are recorded as audits, where operators find them, and as a metric."""
+
+from prometheus_client import Gauge
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.auth import DEFAULT_TENANT
+from libs.runtime.loops import Loop
+from services.portal.application.ports import WantedAudits
+from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import Audit, Result
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+
+MADE = "backup.made"
+CHECKED = "backup.checked"
+ACTOR = "backup"
+LOOK_SECONDS = 60.0
+LAST_SUCCESS = Gauge(
+    "backup_last_success_timestamp_seconds",
+    "When the last backup had been made, and copied where a store is named, in seconds since 1970",
+)
+"""The time of the last success; 0 when there is none."""
+
+
+async def record_backup(
+    transactions: Transactions[PortalUnitOfWork], *, name: str, action: str, result: Result
+) -> Audit:
+    """A backup was MADE, or was CHECKED by a restore into another place."""
+    return await transactions.run(
+        lambda uow: record_audit(
+            uow,
+            audit_id=uuid7(),
+            tenant_id=DEFAULT_TENANT,
+            actor=ACTOR,
+            action=action,
+            target=name,
+            result=result,
+            now=utc_now(),
+        )
+    )
+
+
+async def last_backup(uow: PortalUnitOfWork) -> Audit | None:
+    found = await uow.audits.page(DEFAULT_TENANT, None, 1, WantedAudits(action=MADE))
+    return found[0] if found else None
+
+
+def loop(transactions: Transactions[PortalUnitOfWork]) -> Loop:
+    """Keeps the metric equal to the audits."""
+
+    async def look() -> bool:
+        last = await transactions.read(last_backup)
+        LAST_SUCCESS.set(last.entry.at.timestamp() if last else 0)
+        return False
+
+    return Loop("age of the backup", LOOK_SECONDS, look)

@@ -1,0 +1,40 @@
+"""Reads numbers and amounts that people type into fields."""
+
+from services.portal.domain.amounts import cents_in
+from services.portal.infrastructure.language.i18n import marked
+
+NO_NUMBER = marked("Write a whole number, such as 2021.")
+NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")
+
+
+class NotANumber(ValueError):
+    """`str(error)` is the text for the user; `field` is the name of the field."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def number_of(text: str, field: str) -> int | None:
+    """None where the field is empty. Raises NotANumber."""
+    text = text.strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotANumber(NO_NUMBER, field)
+    return int(text)
+
+
+def cents_of(text: str, field: str) -> int | None:
+    """None where the field is empty. Raises NotANumber."""
+    if not text.strip():
+        return None
+    cents = cents_in(text)
+    if cents is None:
+        raise NotANumber(NO_AMOUNT, field)
+    return cents
+
+
+def amount_of(cents: int) -> str:
+    """The text of `cents` in a field: `45900,00`."""
+    return f"{cents // 100},{cents % 100:02}"

@@ -1,0 +1,53 @@
+"""Wires the pages of buyers and sellers."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.application.ports import PasswordHasher
+from services.portal.infrastructure.identity.mail import ConsoleMail
+from services.portal.infrastructure.peers.attention_desk import AttentionDesk
+from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
+from services.portal.infrastructure.settings import PortalSettings
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web import assets
+from services.portal.infrastructure.web.http_sessions import SignIns
+from services.portal.infrastructure.web.pages import (
+    account,
+    credit,
+    entrance,
+    forgotten,
+    live,
+    purchases,
+    sales,
+    selling,
+    storefront,
+)
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.watch import TimelineWatch
+
+
+def front_office(
+    transactions: Transactions[PortalUnitOfWork],
+    settings: PortalSettings,
+    peers: Peers,
+    passwords: PasswordHasher,
+    watch: TimelineWatch,
+) -> Sequence[APIRouter]:
+    mailer = ConsoleMail() if settings.mailer == "console" else None
+    diary, sign_ins = Diary(transactions), SignIns(transactions, settings, passwords)
+    finder = PurchaseFinder(transactions, peers, AttentionDesk(peers))
+    return [
+        assets.router,
+        storefront.router(peers, diary),
+        purchases.router(peers, diary),
+        live.router(transactions, peers, watch, finder),
+        selling.router(transactions, peers, diary),
+        sales.router(transactions),
+        account.router(transactions, peers, diary, passwords),
+        credit.router(peers, diary),
+        entrance.router(transactions, passwords, sign_ins),
+        forgotten.router(transactions, passwords, mailer, settings.public_address),
+    ]

@@ -1,0 +1,250 @@
+"""The user's own account: the customer record, the password."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Query, Request, Response
+
+from libs.kernel.clock import utc_now
+from libs.kernel.errors import DomainError
+from libs.kernel.ids import uuid7
+from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.application.change_password import change_password
+from services.portal.application.link_customer import link_customer
+from services.portal.application.ports import PasswordHasher
+from services.portal.domain.errors import InvalidUser
+from services.portal.domain.user import User, check_password
+from services.portal.infrastructure.identity.sessions import (
+    SessionIdDep,
+    UserDep,
+    local_path,
+    sessions_of,
+)
+from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.language.sentences import said
+from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.forms import NotANumber, cents_of
+from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+from services.portal.infrastructure.web.wording import refusal_message
+
+Text = Annotated[str, Form(max_length=254)]
+Secret = Annotated[str, Form(max_length=1000)]
+Next = Annotated[str, Form(max_length=2000)]
+Back = Annotated[str, Query(alias="next", max_length=2000)]
+
+REGISTERED = Flash(marked("Thank you. You are registered as a customer."))
+NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
+SAVED = Flash(marked("Saved."))
+PASSWORD_CHANGED = Flash(marked("The password was changed. You are signed out everywhere else."))
+WRONG_PASSWORD = marked("This is not your password.")
+NO_EMAIL = marked(
+    "Your e-mail is stored and cannot be read just now. Please tell an administrator."
+)
+
+
+class Account:
+    def __init__(
+        self,
+        transactions: Transactions[PortalUnitOfWork],
+        peers: Peers,
+        diary: Diary,
+        passwords: PasswordHasher,
+    ) -> None:
+        self._transactions = transactions
+        self._peers = peers
+        self._diary = diary
+        self._passwords = passwords
+
+    async def show(self, request: Request, user: UserDep, back: Back = "") -> Response:
+        return await self._page(request, user, {"next": back, "name": user.name}, {})
+
+    async def register_customer(
+        self,
+        request: Request,
+        user: UserDep,
+        name: Text,
+        phone: Text,
+        document: Text,
+        next: Next = "",  # noqa: A002 (the field's name)
+    ) -> Response:
+        """The user's own customer record. Sent again, with corrections too, it is the same one."""
+        values = {"name": name, "phone": phone, "document": document}
+        if not user.email:
+            return await self._page(request, user, {**values, "next": next}, {"": NO_EMAIL}, 409)
+        body = {**values, "email": user.email}
+
+        async def deed() -> UUID:
+            path = f"/users/{user.id}/customer"
+            made = await self._peers.send(user, "customers", "PUT", path, body)
+            return UUID(made.body["id"])
+
+        async def save(customer_id: UUID) -> None:
+            await self._transactions.run(
+                partial(
+                    link_customer,
+                    tenant_id=user.tenant_id,
+                    user_id=user.id,
+                    customer_id=customer_id,
+                )
+            )
+
+        try:
+            await save(await self._diary.note(user, "customer.registered", str(user.id), deed))
+        except (PeerUnavailable, PeerRefusal, DomainError) as error:
+            return await self._again(request, user, {**values, "next": next}, error)
+        return redirect(local_path(next) if next else "/account", REGISTERED)
+
+    async def ask_for_credit(
+        self,
+        request: Request,
+        user: UserDep,
+        wanted: Text = "",
+        next: Next = "",  # noqa: A002 (the field's name)
+    ) -> Response:
+        values = {"wanted": wanted, "next": next}
+        if user.customer_id is None:
+            return redirect("/account")
+        path = f"/customers/{user.customer_id}/credit-request"
+        try:
+            cents = cents_of(wanted, "wanted")
+            if cents is None:
+                raise NotANumber(NO_LIMIT, "wanted")
+            body = {"wanted_limit_cents": cents}
+            await self._diary.note(
+                user,
+                "credit.asked_for",
+                str(user.customer_id),
+                lambda: self._peers.send(user, "customers", "PUT", path, body),
+            )
+        except NotANumber as error:
+            return await self._page(request, user, values, {"wanted": str(error)}, 422)
+        except PeerRefusal as refusal:
+            errors = {"wanted": refusal_message(refusal)}
+            return await self._page(request, user, values, errors, refusal.status)
+        except PeerUnavailable as error:
+            return await self._again(request, user, values, error)
+        return redirect(local_path(next) if next else "/account")
+
+    async def change_customer(
+        self,
+        request: Request,
+        user: UserDep,
+        version: Text,
+        name: Text = "",
+        email: Text = "",
+        phone: Text = "",
+    ) -> Response:
+        """Fields left empty stay as they are."""
+        values = {"name": name, "email": email, "phone": phone}
+        changes = {field: text for field, text in values.items() if text.strip()}
+        path = f"/customers/{user.customer_id}"
+
+        def deed() -> Any:
+            return self._peers.send(user, "customers", "PATCH", path, changes, version=version)
+
+        try:
+            if changes and user.customer_id is not None:
+                await self._diary.note(user, "customer.changed", str(user.customer_id), deed)
+        except (PeerUnavailable, PeerRefusal) as error:
+            return await self._again(request, user, values, error)
+        return redirect("/account", SAVED)
+
+    async def change_password(
+        self,
+        request: Request,
+        user: UserDep,
+        session_id: SessionIdDep,
+        current_password: Secret,
+        password: Secret,
+    ) -> Response:
+        """Every other session of the user ends."""
+        if not await self._passwords.verify(current_password, user.password_hash):
+            return await self._page(request, user, {}, {"current_password": WRONG_PASSWORD}, 422)
+        try:
+            check_password(password, email=user.email)
+        except InvalidUser as error:
+            return await self._page(request, user, {}, {"password": said(error)}, 422)
+        await self._transactions.run(
+            partial(
+                change_password,
+                tenant_id=user.tenant_id,
+                user_id=user.id,
+                password_hash=await self._passwords.hash(password),
+                session_id=session_id,
+                browser=sessions_of(request).browser_of(request),
+                actor=str(user.id),
+                audit_id=uuid7(),
+                now=utc_now(),
+            )
+        )
+        return redirect("/account", PASSWORD_CHANGED)
+
+    async def _again(
+        self,
+        request: Request,
+        user: User,
+        values: Mapping[str, str],
+        error: PeerUnavailable | PeerRefusal | DomainError,
+    ) -> Response:
+        """The form with the user's input and what is wrong with it."""
+        match error:
+            case PeerUnavailable(service=service):
+                return await self._page(request, user, values, {}, 503, [service])
+            case PeerRefusal(fields=fields, status=status):
+                return await self._page(request, user, values, fields, status)
+            case DomainError():
+                return await self._page(request, user, values, {"": said(error)}, 409)
+
+    async def _page(
+        self,
+        request: Request,
+        user: User,
+        values: Mapping[str, str],
+        errors: Mapping[str, str],
+        status: int = 200,
+        down: list[str] | None = None,
+    ) -> Response:
+        """The page shows people their own data as it is stored, not masked."""
+        down, customer, version = list(down or ()), None, ""
+        if user.customer_id is not None:
+            path = f"/customers/{user.customer_id}"
+            try:
+                found = await self._peers.get(user, "customers", path, full="true")
+                customer, version = found.body, found.version
+            except PeerUnavailable as error:
+                down = sorted({*down, error.service})
+            except PeerRefusal:
+                down = sorted({*down, "customers"})
+        return render(
+            request,
+            "pages/account.html",
+            user,
+            status=status,
+            customer=customer,
+            credit=Credit.of(customer) if customer else None,
+            version=version,
+            values=dict(values),
+            errors=dict(errors),
+            down=down,
+        )
+
+
+def router(
+    transactions: Transactions[PortalUnitOfWork],
+    peers: Peers,
+    diary: Diary,
+    passwords: PasswordHasher,
+) -> APIRouter:
+    routes, to = page_router(), Account(transactions, peers, diary, passwords)
+    routes.get("/account")(to.show)
+    routes.post("/account/customer")(to.register_customer)
+    routes.post("/account/credit")(to.ask_for_credit)
+    routes.post("/account/customer/change")(to.change_customer)
+    routes.post("/account/password")(to.change_password)
+    return routes

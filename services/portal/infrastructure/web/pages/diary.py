@@ -1,0 +1,53 @@
+"""Actions on the pages are recorded in the audits, with their results."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import Result
+from services.portal.domain.user import User
+from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+
+T = TypeVar("T")
+
+
+class Diary:
+    def __init__(self, transactions: Transactions[PortalUnitOfWork]) -> None:
+        self._transactions = transactions
+
+    async def note(
+        self, user: User, action: str, target: str, deed: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Do `deed`, and record that `user` did it, or the error instead."""
+        try:
+            done = await deed()
+        except PeerRefusal as refusal:
+            await self._record(user, action, target, Result.REFUSED, {"code": refusal.code})
+            raise
+        except PeerUnavailable as error:
+            await self._record(user, action, target, Result.FAILED, {"service": error.service})
+            raise
+        await self._record(user, action, target, Result.DONE, {})
+        return done
+
+    async def _record(
+        self, user: User, action: str, target: str, result: Result, details: dict[str, str | int]
+    ) -> None:
+        await self._transactions.run(
+            partial(
+                record_audit,
+                audit_id=uuid7(),
+                tenant_id=user.tenant_id,
+                actor=str(user.id),
+                action=action,
+                target=target,
+                result=result,
+                details=details,
+                now=utc_now(),
+            )
+        )

@@ -1,0 +1,107 @@
+"""One event that a relay has given up, and sending it again."""
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import quote
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request, Response
+
+from libs.kernel.clock import utc_now
+from libs.kernel.ids import uuid7
+from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import Result
+from services.portal.domain.user import User
+from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages.operations import HERE, Keeper
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import Flash, redirect, render
+
+ONE = f"{HERE}/given-up/{{service}}"
+SENT_AGAIN = "given_up.sent_again"
+
+SENT = Flash(marked("It goes out again, and what waited behind it."))
+GONE = Flash(marked("This event is no longer given up."), "wait")
+SILENT = Flash(marked("The service did not answer: check whether it was sent."), "back")
+REFUSED = Flash(marked("The service refused it. Nothing was changed."), "back")
+
+
+class GivenUpPages:
+    """Each public method is one address of `router` below."""
+
+    def __init__(self, transactions: Transactions[PortalUnitOfWork], desk: GivenUpDesk) -> None:
+        self._transactions = transactions
+        self._desk = desk
+
+    async def event(
+        self, request: Request, user: Keeper, service: str, message: str = "", warned: str = ""
+    ) -> Response:
+        try:
+            event = await self._desk.find(user, service, message)
+        except PeerUnavailable:
+            return redirect(HERE, SILENT)
+        if event is None:
+            return redirect(HERE, GONE)
+        return render(request, "pages/given_up.html", user, event=event, warned=warned)
+
+    async def send_again(
+        self,
+        user: Keeper,
+        service: str,
+        message: Annotated[str, Form()] = "",
+        not_handled: Annotated[str, Form()] = "",
+    ) -> Response:
+        """Do it, note it in the audits, and say what came of it."""
+        event_id = as_uuid(message)
+        if event_id is None:
+            return redirect(HERE, GONE)
+        try:
+            sent = await self._desk.send_again(
+                user, service, event_id, not_handled=not_handled == "yes"
+            )
+        except PeerUnavailable:
+            return await self._failed(user, service, event_id, SILENT)
+        except PeerRefusal as refusal:
+            if refusal.status == 404:
+                return redirect(HERE, GONE)
+            if refusal.code == "copy-may-be-handled":
+                place = f"{HERE}/given-up/{quote(service, safe='')}?message={event_id}"
+                return redirect(f"{place}&warned=yes")
+            return await self._failed(user, service, event_id, REFUSED)
+        details = {"service": service, "subject": sent["subject"]}
+        if sent["new_id"] is not None:
+            details["new_id"] = sent["new_id"]
+        await self._note(user, event_id, Result.DONE, details)
+        return redirect(HERE, SENT)
+
+    async def _failed(self, user: User, service: str, event_id: UUID, why: Flash) -> Response:
+        await self._note(user, event_id, Result.FAILED, {"service": service})
+        return redirect(HERE, why)
+
+    async def _note(
+        self, user: User, event_id: UUID, result: Result, details: Mapping[str, str]
+    ) -> None:
+        await self._transactions.run(
+            lambda uow: record_audit(
+                uow,
+                audit_id=uuid7(),
+                tenant_id=user.tenant_id,
+                actor=str(user.id),
+                action=SENT_AGAIN,
+                target=str(event_id),
+                result=result,
+                details=details,
+                now=utc_now(),
+            )
+        )
+
+
+def router(transactions: Transactions[PortalUnitOfWork], desk: GivenUpDesk) -> APIRouter:
+    routes, to = page_router(), GivenUpPages(transactions, desk)
+    routes.get(ONE)(to.event)
+    routes.post(f"{ONE}/send-again")(to.send_again)
+    return routes

@@ -1,0 +1,25 @@
+"""An unknown address: people get a page, programs a problem."""
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from libs.runtime.handlers import method_not_allowed, methods_of
+from libs.runtime.problems import NoSuchPath, problem
+from services.portal.infrastructure.web.pages.page import page_router
+
+FOR_PROGRAMS = ("api/", ".well-known/", "static/")
+
+
+async def nowhere(path: str, request: Request) -> Response:
+    if path.startswith(FOR_PROGRAMS):
+        if request.method not in methods_of(request):
+            return method_not_allowed(request)
+        return problem(NoSuchPath())
+    raise HTTPException(404)
+
+
+def router() -> APIRouter:
+    """It must be the last router, because it takes every address that no other router has."""
+    routes = page_router()
+    routes.get("/{path:path}")(nowhere)
+    return routes

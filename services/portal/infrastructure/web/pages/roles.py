@@ -1,0 +1,11 @@
+"""What each role means, in words for people."""
+
+from services.portal.domain.user import ADMIN, BUYER, OPERATOR, SELLER
+from services.portal.infrastructure.language.i18n import marked
+
+ROLES = {
+    BUYER: marked("buys vehicles"),
+    SELLER: marked("sells vehicles"),
+    OPERATOR: marked("keeps the market running"),
+    ADMIN: marked("may do everything, users too"),
+}

@@ -1,0 +1,33 @@
+"""What a seller has sold, and what has been paid out for it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.domain.user import ADMIN, SELLER, User
+from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages.page import page_router
+from services.portal.infrastructure.web.templating import render
+
+Seller = Annotated[User, require_roles(SELLER, ADMIN)]
+PAGE_SIZE = 24
+
+
+def router(transactions: Transactions[PortalUnitOfWork]) -> APIRouter:
+    routes = page_router()
+
+    @routes.get("/sales")
+    async def show_sales(
+        request: Request, user: Seller, after: Annotated[UUID | None, Query()] = None
+    ) -> Response:
+        found = await transactions.read_behind(
+            lambda uow: uow.timeline.sales(user.tenant_id, user.id, after, PAGE_SIZE + 1)
+        )
+        shown = found[:PAGE_SIZE]
+        next_page = f"/sales?after={shown[-1].order_id}" if len(found) > PAGE_SIZE else None
+        return render(request, "pages/sales.html", user, sales=shown, next_page=next_page)
+
+    return routes

@@ -1,0 +1,176 @@
+"""A purchase as its page shows it: how far it has come, and its events in one lane for each
+service.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from services.portal.domain.timeline import Direction, Moment
+from services.portal.infrastructure.language.i18n import marked
+
+LANES = ("orders", "customers", "vehicles", "payments", "payouts")
+STEPS = (
+    ("order.confirmed", marked("Order")),
+    ("credit.reserved", marked("Credit")),
+    ("vehicle.reserved", marked("Vehicle")),
+    ("payment.code_generated", marked("Payment code")),
+    ("payment.processed", marked("Payment")),
+    ("order.completed", marked("Sale")),
+    ("order.closed", marked("Pick-up")),
+)
+STATES_AFTER = (
+    "REQUESTED",
+    "CREDIT_RESERVED",
+    "VEHICLE_RESERVED",
+    "AWAITING_PAYMENT",
+    "PAID",
+    "COMPLETED",
+    "CLOSED",
+)
+"""The state in orders after the step at the same place is done."""
+RESTING = frozenset({"AWAITING_PAYMENT", "COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
+FAILED = frozenset({"COMPENSATING", "FAILED", "CANCELLED"})
+CAN_CANCEL = frozenset(STATES_AFTER) - {"CLOSED"}
+WAITING = "payment.code_generated"
+
+Mark = Literal["done", "now", "undone", ""]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The state of a purchase in orders. Amounts in cents."""
+
+    transaction_id: str
+    state: str
+    customer_id: str
+    vehicle_id: str
+    total_cents: int
+    reason: str | None
+    cancelled_by_buyer: bool
+    needs_attention: bool
+    payment_code: str | None
+    payment_code_expires_at: datetime | None
+    requested_at: datetime | None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        values: dict[str, Any] = {name: answer.get(name) for name in cls.__annotations__}
+        for name, value in values.items():
+            if name.endswith("_at") and value:
+                values[name] = datetime.fromisoformat(value)
+        return cls(**values)
+
+    @property
+    def rests(self) -> bool:
+        """Nothing happens until somebody acts."""
+        return self.state in RESTING
+
+    @property
+    def has_failed(self) -> bool:
+        """It ended, or will end, without a sale: the vehicle can be bought again."""
+        return self.state in FAILED
+
+    @property
+    def can_cancel(self) -> bool:
+        return self.state in CAN_CANCEL
+
+
+@dataclass(frozen=True)
+class CodeRecord:
+    """A payment code as payments has it. `reason` says why the last card was declined, if
+    any.
+    """
+
+    state: str
+    declines: int
+    tries_left: int
+    reason: str | None
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Also reads the answer of an older release, in which the first declined card ends a
+        payment.
+        """
+        return cls(
+            answer["state"],
+            answer.get("declines", 0),
+            answer.get("tries_left", 1),
+            answer.get("reason"),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    label: str
+    mark: Mark
+
+
+@dataclass(frozen=True)
+class Event:
+    """`lane` counts from 1; `before` is the lane of the previous event. `ms` counts from the first
+    event.
+    """
+
+    type: str
+    service: str
+    lane: int
+    before: int
+    tone: Literal["go", "wait", "back"]
+    ms: int
+    occurred_at: datetime
+    reason: str
+    is_new: bool
+
+
+def steps(state: str, heard: Collection[str]) -> list[Step]:
+    """`heard` are the types of the purchase's events, without version."""
+    if state in STATES_AFTER:
+        last = STATES_AFTER.index(state)
+        return [Step(label, _mark(place, last)) for place, (_, label) in enumerate(STEPS)]
+    return [Step(label, "undone" if event in heard else "") for event, label in STEPS]
+
+
+def heard(moments: Sequence[Moment]) -> set[str]:
+    return {_name(moment.type) for moment in moments}
+
+
+def events(moments: Sequence[Moment], *, seen: int | None = None) -> list[Event]:
+    """The events in the order they happened. Those after the position `seen` are new."""
+    ordered = sorted(moments, key=lambda moment: (moment.occurred_at, moment.position))
+    lanes = [lane_of(moment.service) for moment in ordered]
+    return [
+        Event(
+            type=moment.type,
+            service=moment.service,
+            lane=lane,
+            before=before,
+            tone=_tone(moment),
+            ms=moment.ms,
+            occurred_at=moment.occurred_at,
+            reason=str(moment.details.get("reason") or ""),
+            is_new=seen is not None and moment.position > seen,
+        )
+        for moment, lane, before in zip(ordered, lanes, lanes[:1] + lanes, strict=False)
+    ]
+
+
+def lane_of(service: str) -> int:
+    return LANES.index(service) + 1 if service in LANES else len(LANES)
+
+
+def _tone(moment: Moment) -> Literal["go", "wait", "back"]:
+    if moment.direction is Direction.BACK:
+        return "back"
+    return "wait" if _name(moment.type) == WAITING else "go"
+
+
+def _name(event_type: str) -> str:
+    return event_type.rpartition(".v")[0] or event_type
+
+
+def _mark(place: int, last: int) -> Mark:
+    if place <= last:
+        return "done"
+    return "now" if place == last + 1 else ""

@@ -1,0 +1,224 @@
+"""The bank's moods, and a worker that is killed at any point: every seller is paid once."""
+
+import asyncio
+import time
+from uuid import UUID
+
+import pytest
+import structlog
+from prometheus_client import REGISTRY
+
+from libs.kernel.ids import uuid7
+from libs.messaging.outbox.unit_of_work import Transactions
+from libs.messaging.supervision import Supervisor
+from libs.runtime.database import create_engine
+from services.payouts.domain.bank import Paid, Refused
+from services.payouts.infrastructure.bank_worker import bank_worker
+from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
+from services.payouts.infrastructure.sandbox_bank import SandboxBank
+from services.payouts.infrastructure.settings import PayoutsSettings
+from tests.fixtures.polling import eventually
+from tests.integration.payouts.conftest import (
+    LOST_ANSWER,
+    LOST_CALL,
+    REFUSED_FOR_GOOD,
+    REFUSED_ONCE,
+    REFUSED_THRICE,
+    SILENT,
+    Payouts,
+)
+
+FAILED, COMPLETED = "payout.failed.v1", "payout.completed.v1"
+ENDS: dict[UUID, tuple[str, str | None, list[str], tuple[bool, int]]] = {
+    UUID("019a0000-0000-7000-8000-000000000001"): ("PAID", None, [COMPLETED], (True, 1)),
+    REFUSED_FOR_GOOD: ("FAILED", "account_closed", [FAILED], (False, 1)),
+    REFUSED_ONCE: ("PAID", None, [COMPLETED], (True, 2)),
+    REFUSED_THRICE: ("FAILED", "limit_reached", [FAILED], (False, 3)),
+    LOST_CALL: ("PAID", None, [COMPLETED], (True, 2)),
+    LOST_ANSWER: ("PAID", None, [COMPLETED], (True, 2)),
+    SILENT: ("PENDING", "the bank did not answer: TimeoutError", [], (False, 4)),
+}
+
+
+def bank_of(payouts: Payouts) -> SandboxBank:
+    return SandboxBank(payouts.service.transactions.engine)
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+@pytest.mark.parametrize("seller_id", ENDS, ids=lambda seller: str(seller)[-6:])
+async def test_payout_ends_as_its_seller_says_and_pays_at_most_once(
+    payouts: Payouts, seller_id: UUID
+) -> None:
+    order_id = await payouts.closed(seller_id=seller_id)
+    await payouts.bank_turn(4)
+    status, reason, events, transfer = ENDS[seller_id]
+    record = await payouts.record(order_id)
+    assert (record["status"], record["reason"]) == (status, reason)
+    assert await payouts.types(order_id) == events
+    assert await payouts.transfers() == [transfer]
+
+
+async def test_payout_that_fails_for_good_says_why_and_raises_an_alarm(payouts: Payouts) -> None:
+    before = counted("payouts_failed_total")
+    order_id = await payouts.closed(seller_id=REFUSED_FOR_GOOD)
+    with structlog.testing.capture_logs() as logs:
+        await payouts.bank_turn(2)
+    (told,) = await payouts.told(order_id)
+    assert told["data"]["reason"] == "account_closed"
+    (alert,) = [line for line in logs if line["event"] == "payout failed"]
+    assert (alert["log_level"], alert["order_id"]) == ("error", str(order_id))
+    assert str(REFUSED_FOR_GOOD) not in str(logs)
+    assert counted("payouts_failed_total") - before == 1
+
+
+async def test_silent_bank_becomes_an_alarm_and_never_a_failure(payouts: Payouts) -> None:
+    order_id = await payouts.closed(seller_id=SILENT)
+    with structlog.testing.capture_logs() as logs:
+        await payouts.bank_turn(6)
+    levels = [line["log_level"] for line in logs if line["event"] == "bank silent"]
+    assert levels == ["warning"] * 4 + ["error"] * 2
+    assert await payouts.status(order_id) == "PENDING"
+    assert FAILED not in await payouts.types(order_id)
+
+
+@pytest.mark.parametrize("seller_id", [SILENT, REFUSED_THRICE], ids=["silent", "refused"])
+async def test_call_that_did_not_pay_is_repeated_later_and_later(
+    payouts: Payouts, seller_id: UUID
+) -> None:
+    await payouts.closed(seller_id=seller_id)
+    waits = []
+    for _ in range(2):
+        await payouts.bank_turn()
+        (row,) = await payouts.rows(
+            "SELECT extract(epoch FROM next_attempt - updated_at) AS wait FROM payouts"
+        )
+        waits.append(round(float(row["wait"])))
+        await payouts.loop()
+    assert waits == [1, 2]
+    assert await payouts.transfers() == [(False, 2)], "nothing is called before its time"
+
+
+async def test_bank_is_called_with_no_transaction_open(
+    payouts: Payouts, settings: PayoutsSettings
+) -> None:
+    """The worker has a pool of its own here: the service looks after other things meanwhile."""
+    engine = create_engine(settings)
+    outbox = payouts.service.transactions.outbox
+    transactions = Transactions(engine, outbox, PostgresPayoutsUnitOfWork)
+    held: list[int] = []
+
+    class Watching:
+        async def pay(
+            self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int
+        ) -> Paid | Refused:
+            held.append(engine.pool.checkedout())  # type: ignore[attr-defined]
+            return Paid(key)
+
+    order_id = await payouts.closed()
+    await bank_worker(transactions, Watching(), settings.bank_terms).work()
+    await engine.dispose()
+    assert held == [0]
+    assert await payouts.status(order_id) == "PAID"
+
+
+async def test_bank_that_breaks_off_has_not_answered(
+    payouts: Payouts, settings: PayoutsSettings
+) -> None:
+    class Broken:
+        async def pay(self, key: str, **_: object) -> Paid | Refused:
+            raise ConnectionResetError(key)
+
+    order_id = await payouts.closed()
+    await bank_worker(payouts.service.transactions, Broken(), settings.bank_terms).work()
+    record = await payouts.record(order_id)
+    assert (record["status"], record["attempts"], record["claim"]) == ("PENDING", 1, None)
+    assert record["reason"] == "the bank did not answer: ConnectionResetError"
+
+
+@pytest.mark.parametrize("seller_id", [uuid7(), REFUSED_FOR_GOOD], ids=["paid", "refused"])
+async def test_worker_killed_between_the_answer_and_the_commit_pays_once(
+    payouts: Payouts, settings: PayoutsSettings, seller_id: UUID
+) -> None:
+    """Its call went out, its claim runs out, another worker repeats the call with the same key."""
+    order_id = await payouts.closed(seller_id=seller_id)
+    lease = settings.bank_terms.lease
+    (claimed,) = await payouts.service.transactions.run(
+        lambda uow: uow.payouts.claim_calls(1, lease)
+    )
+    first = await bank_of(payouts).pay(
+        f"payout-{claimed.payout_id}",
+        external_id=claimed.external_id,
+        seller_id=seller_id,
+        amount_cents=4_500_000,
+    )
+    assert await payouts.loop() is False
+    assert await payouts.status(order_id) == "PENDING", "its lease has not ended"
+
+    await payouts.bank_turn()
+    assert isinstance(first, Paid) == (await payouts.status(order_id) == "PAID")
+    assert await payouts.transfers() == [(isinstance(first, Paid), 2)]
+
+
+async def test_lease_keeps_a_second_worker_away_while_the_first_asks(
+    payouts: Payouts, settings: PayoutsSettings
+) -> None:
+    order_id = await payouts.closed()
+    transactions = payouts.service.transactions
+    workers = [bank_worker(transactions, bank_of(payouts), settings.bank_terms) for _ in range(4)]
+    await asyncio.gather(*(worker.work() for worker in workers))
+    assert await payouts.transfers() == [(True, 1)]
+    assert await payouts.types(order_id) == [COMPLETED]
+
+
+async def test_silent_bank_does_not_hold_up_other_payouts(
+    payouts: Payouts, settings: PayoutsSettings
+) -> None:
+    silent = await payouts.closed(seller_id=SILENT)
+    patient = PayoutsSettings(
+        _env_file=None, database_url=settings.database_url, role="api", bank_patience_seconds=20
+    )
+    transactions: Transactions[PostgresPayoutsUnitOfWork] = payouts.service.transactions
+    worker = bank_worker(transactions, bank_of(payouts), patient.bank_terms)
+    started = time.monotonic()
+    await worker.work()
+    good = await payouts.closed()
+    await worker.work()
+    assert await payouts.status(good) == "PAID"
+    assert await payouts.status(silent) == "PENDING"
+    assert time.monotonic() - started < 15
+
+
+async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:
+    (loop,) = [each for each in payouts.service.loops if each.name == "bank"]
+    loop.every = 3600
+    parts = Supervisor("test")
+    loop.start(parts)
+    try:
+        await payouts.request("bonus-1")
+
+        async def paid() -> bool:
+            return await payouts.status("bonus-1") == "PAID"
+
+        await eventually(paid)
+    finally:
+        await parts.stop(within=5)
+
+
+async def test_key_that_was_paid_stays_paid_whatever_else_is_asked(payouts: Payouts) -> None:
+    """Also by a bank that was started anew."""
+    for seller_id in (uuid7(), REFUSED_FOR_GOOD):
+        answer = await bank_of(payouts).pay(
+            "payout-1", external_id="x", seller_id=seller_id, amount_cents=1
+        )
+        assert isinstance(answer, Paid)
+    assert await payouts.transfers() == [(True, 2)]
+
+
+async def test_answers_of_the_bank_are_counted(payouts: Payouts) -> None:
+    before = counted("payouts_bank_answers_total", answer="paid")
+    await payouts.closed()
+    await payouts.bank_turn()
+    assert counted("payouts_bank_answers_total", answer="paid") - before == 1
