@@ -24,7 +24,7 @@ from services.customers.infrastructure.http import router
 from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
 from services.customers.infrastructure.replay_erasures import replay_erasures
 from services.customers.infrastructure.settings import CustomersSettings
-from services.customers.infrastructure.tables import IDEMPOTENCY, TABLES, customers
+from services.customers.infrastructure.tables import TABLES, customers
 from services.customers.infrastructure.vault import Vault
 
 
@@ -48,7 +48,7 @@ def build(settings: CustomersSettings) -> Service[PostgresCustomersUnitOfWork]:
         choreography=read_choreography(settings.choreography),
         tables=TABLES,
         transactions=transactions,
-        routers=[router(transactions, IDEMPOTENCY, ledger, settings.starting_limit_cents)],
+        routers=[router(transactions, ledger, settings.starting_limit_cents)],
         sealed=Sealed(
             settings.data_keys,
             [customers.c.data_key],

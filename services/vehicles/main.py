@@ -1,7 +1,7 @@
 """The vehicles service, wired. `python -m services.vehicles.main` runs it; with the word `re-seal`
 it seals the papers anew after a change of DATA_KEYS."""
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from functools import partial
 
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -12,20 +12,18 @@ from libs.runtime.service import Service
 from libs.runtime.written_choreography import read_choreography
 from services.vehicles.infrastructure.consumers import participant
 from services.vehicles.infrastructure.http import router
-from services.vehicles.infrastructure.postgres import TABLES, PostgresVehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
 from services.vehicles.infrastructure.settings import VehiclesSettings
-from services.vehicles.infrastructure.tables import PAPERS, vehicles
+from services.vehicles.infrastructure.tables import PAPERS, TABLES, vehicles
 from services.vehicles.infrastructure.vault import Vault
 
 
 def build(settings: VehiclesSettings) -> Service[PostgresVehiclesUnitOfWork]:
     vault = Vault(settings.data_keys, settings.index_key)
-
-    def unit_of_work(connection: AsyncConnection, outbox: Outbox) -> PostgresVehiclesUnitOfWork:
-        return PostgresVehiclesUnitOfWork(connection, outbox, vault)
-
     transactions = Transactions(
-        create_engine(settings), Outbox(settings.service, TABLES), unit_of_work
+        create_engine(settings),
+        Outbox(settings.service, TABLES),
+        partial(PostgresVehiclesUnitOfWork, vault=vault),
     )
     return Service(
         settings=settings,

@@ -37,7 +37,7 @@ OF_THE_EVENT = [
 ]
 PLACES = "tests/contracts/test_places_of_a_service.py"
 OWN_TESTS = "tests/unit/loyalty"
-TESTS_OF_ALL = ("tests/contracts/test_canvas.py", "tests/contracts/test_samples.py")
+TESTS_OF_ALL = tuple(f"tests/contracts/test_{each}.py" for each in ("canvas", "samples", "dialect"))
 
 
 class Checkout:

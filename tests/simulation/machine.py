@@ -173,7 +173,7 @@ class Simulation(RuleBasedStateMachine):
     def administer(self, number: int, other: int, request: str) -> None:
         customer = _pick(self.people.customers, number)
         vehicle = _pick(self.people.vehicles, other)
-        drafts = [each for each in self.people.orders if each.total_cents is None]
+        drafts = [each for each in self.people.orders if each.price_cents is None]
         match request:
             case "draft":
                 self.people.draft(customer.tenant_id, (customer, vehicle))

@@ -112,7 +112,7 @@ class People:
             "customers",
             lambda uow: erase_customer(
                 uow,
-                self.ledger,
+                ledger=self.ledger,
                 tenant_id=customer.tenant_id,
                 customer_id=customer.id,
                 now=self.world.now,
@@ -157,7 +157,7 @@ class People:
     def mark_as_sold(self, vehicle: Vehicle) -> None:
         self._vehicle(mark_vehicle_as_sold, vehicle)
 
-    def purchase(self, customer: Customer, vehicle: Vehicle, total_cents: int) -> None:
+    def purchase(self, customer: Customer, vehicle: Vehicle, price_cents: int) -> None:
         self._ask(
             "orders",
             lambda uow: request_purchase(
@@ -166,7 +166,7 @@ class People:
                 tenant_id=customer.tenant_id,
                 customer_id=customer.id,
                 vehicle_id=vehicle.id,
-                total_cents=total_cents,
+                price_cents=price_cents,
                 now=self.world.now,
             ),
         )
@@ -190,7 +190,7 @@ class People:
             confirm_order,
             order,
             expected_version=order.version,
-            total_cents=PRICE_CENTS,
+            price_cents=PRICE_CENTS,
         )
 
     def cancel(self, order: Order) -> None:

@@ -55,7 +55,7 @@ def _orders(world: World) -> Records:
         order_id: {
             "tenant_id": each.tenant_id,
             "state": str(each.state),
-            "total_cents": each.total_cents,
+            "total_cents": each.price_cents,
             "overdue": not world.is_ahead(each.due),
         }
         for order_id, each in world.purchases().items()

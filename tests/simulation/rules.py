@@ -100,7 +100,7 @@ def _offences(at_rest: Sequence[Purchase], offences: Any) -> Iterator[str]:
 def customers_that_do_not_add_up(world: World) -> Iterator[str]:
     recorded = Counter[tuple[UUID, str]]()
     for record in world.rows("customers", "reservations").values():
-        recorded[record.customer_id, str(record.state)] += record.total_cents
+        recorded[record.customer_id, str(record.state)] += record.price_cents
     customers: Iterable[Customer] = world.rows("customers", "customers").values()
     for customer in customers:
         credit = customer.credit

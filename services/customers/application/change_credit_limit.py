@@ -18,7 +18,7 @@ async def change_credit_limit(
 ) -> Customer:
     """Raises CustomerNotFound, StaleVersion, CreditLimitBelowUse."""
     customer = await uow.customers.lock(tenant_id, customer_id)
-    customer.require_version(expected_version)
+    customer.check_version(expected_version)
     if events := customer.change_limit(limit_cents, now):
         uow.publish(*events)
         await uow.customers.save(customer)

@@ -17,7 +17,7 @@ async def decline_credit(
 ) -> Customer:
     """Raises CustomerNotFound, StaleVersion, NoCreditRequest."""
     customer = await uow.customers.lock(tenant_id, customer_id)
-    customer.require_version(expected_version)
+    customer.check_version(expected_version)
     uow.publish(*customer.decline_credit(now))
     await uow.customers.save(customer)
     return customer

@@ -18,7 +18,7 @@ async def edit_customer(
 ) -> Customer:
     """`changes` holds values in normal form. Raises CustomerNotFound, StaleVersion."""
     customer = await uow.customers.lock(tenant_id, customer_id)
-    customer.require_version(expected_version)
+    customer.check_version(expected_version)
     if events := customer.edit(changes, now):
         uow.publish(*events)
         await uow.customers.save(customer)

@@ -9,8 +9,8 @@ from services.customers.domain.errors import CustomerHasOpenPurchases
 
 async def erase_customer(
     uow: CustomersUnitOfWork,
-    ledger: ErasureLedger,
     *,
+    ledger: ErasureLedger,
     tenant_id: str,
     customer_id: UUID,
     now: datetime,

@@ -36,7 +36,7 @@ class CustomerRepository(Protocol):
     async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
         """Raises CustomerNotFound only where the customer never existed."""
 
-    async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
+    async def find_locked_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
         """The user's own record, or None. Nobody else adds or changes it until the transaction
         ends.
         """

@@ -26,7 +26,7 @@ async def register_user(
 
     Raises DocumentTaken, RegisteredWithAnotherDocument.
     """
-    known = await uow.customers.lock_of_user(tenant_id, user_id)
+    known = await uow.customers.find_locked_of_user(tenant_id, user_id)
     if known is not None:
         if events := known.register_again(personal, now):
             uow.publish(*events)

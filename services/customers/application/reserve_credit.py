@@ -13,12 +13,12 @@ async def reserve_credit(
     order_id: UUID,
     customer_id: UUID,
     vehicle_id: UUID,
-    total_cents: int,
+    price_cents: int,
 ) -> None:
     """No record -> RESERVED, or REFUSED with a reason. Any record, a tombstone too, does not
     change.
     """
-    reservation = CreditReservation(order_id, tenant_id, customer_id, total_cents)
+    reservation = CreditReservation(order_id, tenant_id, customer_id, price_cents)
     hold = await uow.reservations.add_holding_credit(reservation)
     if hold is Hold.HELD:
         uow.publish(*reservation.reserved(customer_id, vehicle_id))

@@ -34,7 +34,7 @@ class CreditReservation:
     order_id: UUID
     tenant_id: str
     customer_id: UUID | None
-    total_cents: int
+    price_cents: int
     state: ReservationState = ReservationState.RESERVED
     sequence: int = 1
 
@@ -55,7 +55,7 @@ class CreditReservation:
                 order_id=self.order_id,
                 customer_id=customer_id,
                 vehicle_id=vehicle_id,
-                total_cents=self.total_cents,
+                total_cents=self.price_cents,
             )
         ]
 

@@ -54,7 +54,7 @@ class Customer:
             raise CustomerNotFound
         return self.personal
 
-    def require_version(self, expected: int) -> None:
+    def check_version(self, expected: int) -> None:
         """Raises StaleVersion when the caller has seen another version."""
         if expected != self.version:
             raise StaleVersion

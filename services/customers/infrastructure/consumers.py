@@ -17,7 +17,7 @@ from services.customers.domain.events import (
     CustomerRegistered,
     CustomerUpdated,
 )
-from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
+from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork as Unit
 from services.events import TENANT, tenant_of
 
 
@@ -34,8 +34,8 @@ class Purchase(EventData):
     order_id: UUID
 
 
-def reactions() -> Reactions[PostgresCustomersUnitOfWork]:
-    on = Reactions[PostgresCustomersUnitOfWork]("customers", extensions=(TENANT,))
+def reactions() -> Reactions[Unit]:
+    on = Reactions[Unit]("customers", extensions=(TENANT,))
 
     @on.forward(
         "order.confirmed.v1",
@@ -43,32 +43,29 @@ def reactions() -> Reactions[PostgresCustomersUnitOfWork]:
         compensated_by=["vehicle.released.v1", "vehicle.reservation_failed.v1"],
     )
     async def reserve_credit_when_order_confirmed(
-        uow: PostgresCustomersUnitOfWork, event: Received[OrderConfirmed]
+        uow: Unit, event: Received[OrderConfirmed]
     ) -> None:
-        await reserve_credit(uow, tenant_id=tenant_of(event), **dict(event.data))
+        await reserve_credit(
+            uow,
+            tenant_id=tenant_of(event),
+            order_id=event.data.order_id,
+            customer_id=event.data.customer_id,
+            vehicle_id=event.data.vehicle_id,
+            price_cents=event.data.total_cents,
+        )
 
-    @on.backward("vehicle.reservation_failed.v1", Purchase)
-    async def release_credit_when_vehicle_reservation_failed(
-        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
-    ) -> None:
+    async def release(uow: Unit, event: Received[Purchase]) -> None:
         await release_credit(uow, tenant_id=tenant_of(event), order_id=event.data.order_id)
 
-    @on.backward("vehicle.released.v1", Purchase)
-    async def release_credit_when_vehicle_released(
-        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
-    ) -> None:
-        await release_credit(uow, tenant_id=tenant_of(event), order_id=event.data.order_id)
+    for released in ("vehicle.reservation_failed.v1", "vehicle.released.v1"):
+        on.backward(released, Purchase, does="release credit")(release)
 
     @on.forward("order.completed.v1", Purchase, compensated_by=["vehicle.released.v1"])
-    async def consume_credit_when_order_completed(
-        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
-    ) -> None:
+    async def consume_credit_when_order_completed(uow: Unit, event: Received[Purchase]) -> None:
         await consume_credit(uow, order_id=event.data.order_id)
 
     @on.view("order.closed.v1", Purchase)
-    async def note_closing_when_order_closed(
-        uow: PostgresCustomersUnitOfWork, event: Received[Purchase]
-    ) -> None:
+    async def note_closing_when_order_closed(uow: Unit, event: Received[Purchase]) -> None:
         await note_order_closed(uow, order_id=event.data.order_id)
 
     return on

@@ -6,7 +6,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from sqlalchemy import Table
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
@@ -40,6 +39,7 @@ from services.customers.infrastructure.schemas import (
     CustomersOut,
     OwnCustomerIn,
 )
+from services.customers.infrastructure.tables import IDEMPOTENCY
 
 
 class Endpoints:
@@ -48,12 +48,11 @@ class Endpoints:
     def __init__(
         self,
         transactions: Transactions[PostgresCustomersUnitOfWork],
-        keys: Table,
         ledger: ErasureLedger,
         starting_limit_cents: int,
     ) -> None:
         self._transactions = transactions
-        self._idempotency = Idempotency(transactions, keys)
+        self._idempotency = Idempotency(transactions, IDEMPOTENCY)
         self._ledger = ledger
         self._starting_limit_cents = starting_limit_cents
 
@@ -213,7 +212,7 @@ class Endpoints:
         caller.require(access.ADMIN, *(() if full else (access.OPERATOR,)))
         after = None if page.after is None else _asked(*page.after)
         found = await self._transactions.read(
-            lambda uow: uow.customers.asking_for_credit(caller.tenant_id, after, page.limit + 1)
+            lambda uow: uow.customers.page_of_requests(caller.tenant_id, after, page.limit + 1)
         )
         shown = found[: page.limit]
         next_after = _place(shown[-1]) if len(found) > page.limit else None
@@ -236,12 +235,11 @@ class Endpoints:
 
 def router(
     transactions: Transactions[PostgresCustomersUnitOfWork],
-    keys: Table,
     ledger: ErasureLedger,
     starting_limit_cents: int,
 ) -> APIRouter:
     routes = api_router(tags=["customers"])
-    to = Endpoints(transactions, keys, ledger, starting_limit_cents)
+    to = Endpoints(transactions, ledger, starting_limit_cents)
     routes.post(
         "/customers", status_code=201, response_model=CustomerOut, operation_id="register_customer"
     )(to.register)

@@ -57,7 +57,7 @@ class PostgresCustomers:
     async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
         return await self._one(tenant_id, customer_id, for_update=True)
 
-    async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
+    async def find_locked_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
         user = f"customer of user {tenant_id} {user_id}"
         await self._connection.execute(_LOCK_USER, {"user": user})
         rows = await self._connection.execute(
@@ -73,7 +73,7 @@ class PostgresCustomers:
             update(customers).where(customers.c.id == customer.id).values(self._columns(customer))
         )
 
-    async def page(self, tenant_id: str, after: UUID | None, limit: int) -> list[Customer]:
+    async def page(self, tenant_id: str, after: UUID | None, limit: int) -> Sequence[Customer]:
         """Newest first (ids grow with time): the customers before the customer `after`."""
         query = (
             select(customers)
@@ -86,11 +86,11 @@ class PostgresCustomers:
         rows = await self._connection.execute(query)
         return [self._customer(row) for row in rows.mappings()]
 
-    async def asking_for_credit(
+    async def page_of_requests(
         self, tenant_id: str, after: tuple[datetime, UUID] | None, limit: int
-    ) -> list[Customer]:
-        """Customers with an open request, the oldest request first. `after` is the time of the
-        request and the id of the last customer of the page before.
+    ) -> Sequence[Customer]:
+        """Customers with an open request for credit, the oldest request first. `after` is the time
+        of the request and the id of the last customer of the page before.
         """
         place = customers.c.credit_asked_at, customers.c.id
         query = (

@@ -90,7 +90,7 @@ ADD = text(f"WITH turn AS MATERIALIZED ({TURN}) {ADD_RECORD}")
 
 LOCK = text(
     """
-    SELECT order_id, tenant_id, customer_id, total_cents, state, sequence
+    SELECT order_id, tenant_id, customer_id, total_cents AS price_cents, state, sequence
     FROM credit_reservations WHERE order_id = CAST(:order_id AS uuid) FOR UPDATE
     """
 )
@@ -173,7 +173,7 @@ def _columns(reservation: CreditReservation) -> dict[str, Any]:
         "order_id": reservation.order_id,
         "tenant_id": reservation.tenant_id,
         "customer_id": reservation.customer_id,
-        "total_cents": reservation.total_cents,
+        "total_cents": reservation.price_cents,
         "state": reservation.state.value,
         "sequence": reservation.sequence,
     }

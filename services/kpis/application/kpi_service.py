@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.kpis.application.ports import KPIRepository
-from services.kpis.domain.errors import KpiExists, KpiNotFound
+from services.kpis.domain.errors import KpiExists
 from services.kpis.domain.kpi import KPI
 
 
@@ -17,7 +17,7 @@ class KpiService:
 
     async def get_kpi(self, tenant_id: str, kpi_id: str) -> KPI:
         """Raises KpiNotFound."""
-        return _found(await self._repository.find(tenant_id, kpi_id))
+        return await self._repository.get(tenant_id, kpi_id)
 
     async def define_kpi(self, kpi: KPI) -> KPI:
         """Raises KpiExists, for the id of a shipped KPI too."""
@@ -27,17 +27,12 @@ class KpiService:
         return kpi
 
     async def change_kpi(
-        self, tenant_id: str, kpi_id: str, expected_version: int, changes: dict[str, Any]
+        self, *, tenant_id: str, kpi_id: str, expected_version: int, changes: dict[str, Any]
     ) -> KPI:
         """Raises KpiNotFound, StaleVersion."""
-        kpi = _found(await self._repository.lock(tenant_id, kpi_id))
-        changed = kpi.changed(expected_version, changes, tenant_id)
+        kpi = await self._repository.lock(tenant_id, kpi_id)
+        kpi.check_version(expected_version)
+        changed = kpi.changed(changes, tenant_id)
         if changed != kpi:
             await self._repository.save(changed)
         return changed
-
-
-def _found(kpi: KPI | None) -> KPI:
-    if kpi is None:
-        raise KpiNotFound
-    return kpi

@@ -59,8 +59,11 @@ class KPIRepository(Protocol):
 
     async def find(self, tenant_id: str, kpi_id: str) -> KPI | None: ...
 
-    async def lock(self, tenant_id: str, kpi_id: str) -> KPI | None:
-        """Like `find`, and the row is locked until the transaction ends."""
+    async def get(self, tenant_id: str, kpi_id: str) -> KPI:
+        """Raises KpiNotFound."""
+
+    async def lock(self, tenant_id: str, kpi_id: str) -> KPI:
+        """Like `get`, and the row is locked until the transaction ends."""
 
     async def active(self, tenant_id: str) -> Sequence[KPI]:
         """The active KPIs, ordered by id."""

@@ -30,12 +30,15 @@ class KPI:
     tenant_id: str = "default"
     version: int = 1
 
-    def changed(self, expected_version: int, changes: dict[str, Any], tenant_id: str) -> "KPI":
-        """The next version, which is the tenant's own even where this one is shipped; this one
-        where nothing differs. Raises StaleVersion when the caller has seen another version.
-        """
-        if expected_version != self.version:
+    def check_version(self, expected: int) -> None:
+        """Raises StaleVersion when the caller has seen another version."""
+        if expected != self.version:
             raise StaleVersion
+
+    def changed(self, changes: dict[str, Any], tenant_id: str) -> "KPI":
+        """The next version, which is the tenant's own even where this one is shipped; this one
+        where nothing differs.
+        """
         if all(getattr(self, name) == value for name, value in changes.items()):
             return self
         return replace(self, **changes, tenant_id=tenant_id, version=self.version + 1)

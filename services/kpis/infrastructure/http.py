@@ -14,6 +14,7 @@ from libs.runtime.routes import api_router
 from services.kpis.application.kpi_service import KpiService
 from services.kpis.application.ports import Evaluator
 from services.kpis.domain.kpi import KPI
+from services.kpis.infrastructure import access
 from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 from services.kpis.infrastructure.published_views import VIEWS
 from services.kpis.infrastructure.schemas import (
@@ -30,7 +31,7 @@ from services.kpis.infrastructure.schemas import (
 )
 from services.kpis.infrastructure.tables import IDEMPOTENCY
 
-Admin = Annotated[Caller, caller_with("admin")]
+Admin = Annotated[Caller, caller_with(access.ADMIN)]
 KpiId = Annotated[str, Path(max_length=64)]
 Month = Annotated[str | None, Query(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
 
@@ -61,7 +62,7 @@ class Endpoints:
 
     async def browse(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
         """Those shipped and the tenant's own, active or not, by id."""
-        caller.require("operator", "admin")
+        caller.require(access.OPERATOR, access.ADMIN)
         after = page.after[0] if page.after else None
         found = await self._transactions.read(
             lambda uow: uow.kpis.page(caller.tenant_id, after, page.limit + 1)
@@ -72,7 +73,7 @@ class Endpoints:
 
     async def active(self, caller: CallerDep) -> ActiveKpis:
         """All of them: those shipped and the tenant's own."""
-        caller.require("operator", "admin")
+        caller.require(access.OPERATOR, access.ADMIN)
         found = await self._transactions.read(
             lambda uow: KpiService(uow.kpis).get_active_kpis(caller.tenant_id)
         )
@@ -80,19 +81,19 @@ class Endpoints:
 
     async def views(self, caller: CallerDep) -> ViewList:
         """What a template may ask."""
-        caller.require("operator", "admin")
+        caller.require(access.OPERATOR, access.ADMIN)
         return ViewList(items=[ViewOut(name=name, columns=VIEWS[name]) for name in VIEWS])
 
     async def trial(self, body: TrialIn, caller: CallerDep) -> TrialOut:
         """What a template comes to now, for the caller's tenant. Nothing is kept."""
-        caller.require("admin")
+        caller.require(access.ADMIN)
         found = await self._evaluator.evaluate(body.sql_template, caller.tenant_id, body.month)
         return TrialOut(columns=found.columns, units=found.units, rows=found.rows)
 
     @answers(ETAG)
     async def read(self, kpi_id: KpiId, caller: CallerDep) -> Response:
         """One KPI, as it is defined."""
-        caller.require("operator", "admin")
+        caller.require(access.OPERATOR, access.ADMIN)
         kpi = await self._find(caller.tenant_id, kpi_id)
         return respond(Answer(200, _out(kpi), kpi.version))
 
@@ -105,13 +106,18 @@ class Endpoints:
             await self._evaluator.check(body.sql_template)
         changes = body.model_dump(exclude_unset=True)
         kpi = await self._transactions.run(
-            lambda uow: KpiService(uow.kpis).change_kpi(caller.tenant_id, kpi_id, version, changes)
+            lambda uow: KpiService(uow.kpis).change_kpi(
+                tenant_id=caller.tenant_id,
+                kpi_id=kpi_id,
+                expected_version=version,
+                changes=changes,
+            )
         )
         return respond(Answer(200, _out(kpi), kpi.version))
 
     async def value(self, kpi_id: KpiId, caller: CallerDep, month: Month = None) -> ValueOut:
         """What it comes to now, for the caller's tenant; `month` in the business's time zone."""
-        caller.require("operator", "admin")
+        caller.require(access.OPERATOR, access.ADMIN)
         kpi = await self._find(caller.tenant_id, kpi_id)
         result = await self._evaluator.evaluate(kpi.sql_template, caller.tenant_id, month)
         cells = result.rows[0] if len(result.rows) == 1 else ()

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kernel.errors import StaleVersion
-from services.kpis.domain.errors import KpiExists
+from services.kpis.domain.errors import KpiExists, KpiNotFound
 from services.kpis.domain.kpi import EVERY_TENANT, KPI, Status
 from services.kpis.infrastructure.tables import kpis
 
@@ -21,8 +21,11 @@ class PostgresKpis:
     async def find(self, tenant_id: str, kpi_id: str) -> KPI | None:
         return await self._one(_candidates(tenant_id, kpi_id))
 
-    async def lock(self, tenant_id: str, kpi_id: str) -> KPI | None:
-        return await self._one(_candidates(tenant_id, kpi_id).with_for_update())
+    async def get(self, tenant_id: str, kpi_id: str) -> KPI:
+        return _present(await self.find(tenant_id, kpi_id))
+
+    async def lock(self, tenant_id: str, kpi_id: str) -> KPI:
+        return _present(await self._one(_candidates(tenant_id, kpi_id).with_for_update()))
 
     async def active(self, tenant_id: str) -> Sequence[KPI]:
         own = _visible(tenant_id).subquery()
@@ -53,6 +56,12 @@ class PostgresKpis:
 
     async def _many(self, query: Select[Any]) -> Sequence[KPI]:
         return [KPI(**row) for row in (await self._connection.execute(query)).mappings()]
+
+
+def _present(kpi: KPI | None) -> KPI:
+    if kpi is None:
+        raise KpiNotFound
+    return kpi
 
 
 def _candidates(tenant_id: str, kpi_id: str) -> Select[Any]:

@@ -12,7 +12,7 @@ async def confirm_order(
     scope: Scope,
     order_id: UUID,
     expected_version: int,
-    total_cents: int,
+    price_cents: int,
     now: datetime,
 ) -> Order:
     """A draft becomes an order, and with a customer and a vehicle its purchase begins.
@@ -21,7 +21,7 @@ async def confirm_order(
     """
     order = await uow.orders.lock(scope, order_id)
     order.check_version(expected_version)
-    events = order.confirm(total_cents, now, uow.deadlines)
+    events = order.confirm(price_cents, now, uow.deadlines)
     if order.customer_id is not None:
         await limit_open_purchases(uow, tenant_id=order.tenant_id, customer_id=order.customer_id)
     uow.publish(*events)

@@ -14,7 +14,7 @@ async def request_purchase(
     tenant_id: str,
     customer_id: UUID,
     vehicle_id: UUID,
-    total_cents: int,
+    price_cents: int,
     now: datetime,
 ) -> Order:
     """Create and confirm an order in one step. Raises TooManyOpenPurchases."""
@@ -27,6 +27,6 @@ async def request_purchase(
         vehicle_id=vehicle_id,
         now=now,
     )
-    uow.publish(*order.confirm(total_cents, now, uow.deadlines))
+    uow.publish(*order.confirm(price_cents, now, uow.deadlines))
     await uow.orders.save(order)
     return order

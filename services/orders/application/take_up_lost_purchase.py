@@ -12,7 +12,7 @@ async def take_up_lost_purchase(
     tenant_id: str,
     customer_id: UUID,
     vehicle_id: UUID,
-    total_cents: int,
+    price_cents: int,
     now: datetime,
 ) -> bool:
     """Create the order of a purchase that peers know and the database has lost, and begin its
@@ -28,6 +28,6 @@ async def take_up_lost_purchase(
         vehicle_id=vehicle_id,
         now=now,
     )
-    uow.publish(*order.take_up_again(total_cents, now, uow.deadlines))
+    uow.publish(*order.take_up_again(price_cents, now, uow.deadlines))
     await uow.orders.save(order)
     return True

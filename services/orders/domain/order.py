@@ -28,7 +28,7 @@ class Order:
     customer_id: UUID | None
     vehicle_id: UUID | None
     created_at: datetime
-    total_cents: int | None = None
+    price_cents: int | None = None
     status: Status = Status.DRAFT
     version: int = 1
     purchase: Purchase | None = None
@@ -42,20 +42,20 @@ class Order:
         if expected is not None and expected != self.version:
             raise StaleVersion
 
-    def confirm(self, total_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
+    def confirm(self, price_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
         """Raises OrderNotDraft. Without customer and vehicle no purchase begins and no event is
         published.
         """
         if self.status is not Status.DRAFT:
             raise OrderNotDraft(status=self.status)
-        purchase = self._become_purchase(total_cents, deadlines)
+        purchase = self._become_purchase(price_cents, deadlines)
         return [] if purchase is None else purchase.request(now)
 
     def take_up_again(
-        self, total_cents: int, now: datetime, deadlines: Deadlines
+        self, price_cents: int, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
         """See the purchase's. Raises PurchaseNotFound."""
-        purchase = self._become_purchase(total_cents, deadlines)
+        purchase = self._become_purchase(price_cents, deadlines)
         if purchase is None:
             raise PurchaseNotFound
         return purchase.take_up_again(now)
@@ -64,10 +64,10 @@ class Order:
         """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
         if self.status is Status.CLOSED:
             raise OrderAlreadyClosed
-        if self.total_cents is None:
+        if self.price_cents is None:
             raise OrderNotConfirmed
         if self.purchase is None:
-            events: list[PurchaseEvent] = [self._closed_without_purchase(self.total_cents)]
+            events: list[PurchaseEvent] = [self._closed_without_purchase(self.price_cents)]
         else:
             events = self.purchase.close(now)
         self.status = Status.CLOSED
@@ -83,9 +83,9 @@ class Order:
         self.version += 0 if already else 1
         return events
 
-    def _become_purchase(self, total_cents: int, deadlines: Deadlines) -> Purchase | None:
+    def _become_purchase(self, price_cents: int, deadlines: Deadlines) -> Purchase | None:
         """None without customer and vehicle."""
-        self.status, self.total_cents = Status.CONFIRMED, total_cents
+        self.status, self.price_cents = Status.CONFIRMED, price_cents
         self.version += 1
         if self.customer_id is not None and self.vehicle_id is not None:
             self.purchase = Purchase(
@@ -93,12 +93,12 @@ class Order:
                 tenant_id=self.tenant_id,
                 customer_id=self.customer_id,
                 vehicle_id=self.vehicle_id,
-                total_cents=total_cents,
+                price_cents=price_cents,
                 deadlines=deadlines,
             )
         return self.purchase
 
-    def _closed_without_purchase(self, total_cents: int) -> OrderClosed:
+    def _closed_without_purchase(self, price_cents: int) -> OrderClosed:
         """The only event of such an order, so its sequence is 1. It triggers no payout."""
         return OrderClosed(
             order_id=self.id,
@@ -107,5 +107,5 @@ class Order:
             customer_id=None,
             vehicle_id=None,
             seller_id=None,
-            total_cents=total_cents,
+            total_cents=price_cents,
         )

@@ -47,7 +47,7 @@ class Purchase:
     tenant_id: str
     customer_id: UUID
     vehicle_id: UUID
-    total_cents: int
+    price_cents: int
     deadlines: Deadlines
     state: State = State.REQUESTED
     sequence: int = 0
@@ -78,7 +78,7 @@ class Purchase:
                 sequence=self._next(OrderConfirmed.type, now),
                 customer_id=self.customer_id,
                 vehicle_id=self.vehicle_id,
-                total_cents=self.total_cents,
+                total_cents=self.price_cents,
             )
         ]
 
@@ -108,7 +108,7 @@ class Purchase:
                 customer_id=self.customer_id,
                 vehicle_id=self.vehicle_id,
                 seller_id=seller_id,
-                total_cents=self.total_cents,
+                total_cents=self.price_cents,
             )
         ]
 
@@ -139,7 +139,7 @@ class Purchase:
                 sequence=self._next(event.type, now),
                 customer_id=self.customer_id,
                 vehicle_id=self.vehicle_id,
-                total_cents=self.total_cents,
+                total_cents=self.price_cents,
                 reason=self.reason,
             )
         ]
@@ -192,7 +192,7 @@ class Purchase:
                 customer_id=self.customer_id,
                 vehicle_id=self.vehicle_id,
                 seller_id=self.seller_id,
-                total_cents=self.total_cents,
+                total_cents=self.price_cents,
             )
         ]
 
@@ -210,7 +210,7 @@ class Purchase:
             sequence=self._next(OrderCancellationRequested.type, now),
             customer_id=self.customer_id,
             vehicle_id=self.vehicle_id,
-            total_cents=self.total_cents,
+            total_cents=self.price_cents,
             reason=reason,
         )
 

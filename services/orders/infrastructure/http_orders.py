@@ -62,7 +62,7 @@ class Endpoints:
                 scope=scope,
                 order_id=order_id,
                 expected_version=version,
-                total_cents=body.total_cents,
+                price_cents=body.total_cents,
                 now=utc_now(),
             )
             access.may_order(caller, order.customer_id)

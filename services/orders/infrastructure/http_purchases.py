@@ -48,7 +48,7 @@ class Endpoints:
                 tenant_id=caller.tenant_id,
                 customer_id=body.customer_id,
                 vehicle_id=body.vehicle_id,
-                total_cents=body.total_cents,
+                price_cents=body.total_cents,
                 now=utc_now(),
             )
             return _accepted(order)

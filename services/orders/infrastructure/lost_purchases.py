@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from libs.kernel.clock import utc_now
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -21,7 +21,7 @@ class LostPurchase(BaseModel):
     tenant_id: str
     customer_id: UUID
     vehicle_id: UUID
-    total_cents: PositiveInt
+    price_cents: PositiveInt = Field(alias="total_cents")
 
 
 def read_lost(lines: Iterable[str]) -> list[LostPurchase]:

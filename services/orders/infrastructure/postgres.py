@@ -35,26 +35,26 @@ from services.orders.domain.order import Order
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import OPEN, State, Status
 from services.orders.infrastructure.metrics import observe_outcome
-from services.orders.infrastructure.tables import ORDERS
+from services.orders.infrastructure.tables import orders
 
 # Statements are built once, because building one costs more than sending it.
 _WHICH = (
-    (ORDERS.c.id == bindparam("order"))
-    & (ORDERS.c.tenant_id == bindparam("tenant"))
+    (orders.c.id == bindparam("order"))
+    & (orders.c.tenant_id == bindparam("tenant"))
     & (
         bindparam("customer", type_=Uuid).is_(None)
-        | (ORDERS.c.customer_id == bindparam("customer"))
+        | (orders.c.customer_id == bindparam("customer"))
     )
 )
-_ORDER = select(ORDERS).where(_WHICH)
+_ORDER = select(orders).where(_WHICH)
 _ORDER_LOCKED = _ORDER.with_for_update()
 _PURCHASES_LOCKED = (
-    select(ORDERS)
+    select(orders)
     .where(
-        ORDERS.c.id == func.any(bindparam("orders", type_=ARRAY(Uuid()))),
-        ORDERS.c.state.is_not(None),
+        orders.c.id == func.any(bindparam("orders", type_=ARRAY(Uuid()))),
+        orders.c.state.is_not(None),
     )
-    .order_by(ORDERS.c.id)
+    .order_by(orders.c.id)
     .with_for_update()
 )
 
@@ -64,13 +64,13 @@ _DUE_AT = func.coalesce(
 )
 """A waiting time begins at the database's now; this machine's clock does not matter."""
 
-_ADD = insert(ORDERS).values(due_at=_DUE_AT)
-_SAVE = update(ORDERS).where(ORDERS.c.id == bindparam("order")).values(due_at=_DUE_AT)
+_ADD = insert(orders).values(due_at=_DUE_AT)
+_SAVE = update(orders).where(orders.c.id == bindparam("order")).values(due_at=_DUE_AT)
 
 _DUE = (
-    select(ORDERS)
-    .where(ORDERS.c.due_at <= func.now())
-    .order_by(ORDERS.c.due_at)
+    select(orders)
+    .where(orders.c.due_at <= func.now())
+    .order_by(orders.c.due_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
@@ -82,9 +82,9 @@ other.
 """
 
 _COUNT_OPEN = select(func.count()).where(
-    ORDERS.c.tenant_id == bindparam("tenant"),
-    ORDERS.c.customer_id == bindparam("customer"),
-    ORDERS.c.state.in_(OPEN),
+    orders.c.tenant_id == bindparam("tenant"),
+    orders.c.customer_id == bindparam("customer"),
+    orders.c.state.in_(OPEN),
 )
 
 
@@ -155,9 +155,9 @@ class PostgresOrders:
 class PostgresPurchases:
     """The purchases in the rows of orders."""
 
-    def __init__(self, connection: AsyncConnection, orders: PostgresOrders) -> None:
+    def __init__(self, connection: AsyncConnection, rows: PostgresOrders) -> None:
         self._connection = connection
-        self._orders = orders
+        self._orders = rows
 
     async def get(self, scope: Scope, order_id: UUID) -> Purchase:
         return _purchase_of(await self._orders.find(scope, order_id))
@@ -183,11 +183,11 @@ class PostgresPurchases:
         state: State | None,
         vehicle_id: UUID | None,
     ) -> Sequence[Purchase]:
-        query = _within(scope).where(ORDERS.c.state.is_not(None))
+        query = _within(scope).where(orders.c.state.is_not(None))
         if state is not None:
-            query = query.where(ORDERS.c.state == state)
+            query = query.where(orders.c.state == state)
         if vehicle_id is not None:
-            query = query.where(ORDERS.c.vehicle_id == vehicle_id)
+            query = query.where(orders.c.vehicle_id == vehicle_id)
         return [_purchase_of(each) for each in await self._orders.all(_page(query, after, limit))]
 
     async def lock_due(self, limit: int) -> Sequence[Purchase]:
@@ -244,17 +244,17 @@ def _which(scope: Scope, order_id: UUID) -> Mapping[str, object]:
 
 
 def _within(scope: Scope) -> Select[Any]:
-    query = select(ORDERS).where(ORDERS.c.tenant_id == scope.tenant_id)
+    query = select(orders).where(orders.c.tenant_id == scope.tenant_id)
     if scope.customer_id is not None:
-        query = query.where(ORDERS.c.customer_id == scope.customer_id)
+        query = query.where(orders.c.customer_id == scope.customer_id)
     return query
 
 
 def _page(query: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
     """Newest first. Ids grow with time, so new rows never shift a page."""
     if after is not None:
-        query = query.where(ORDERS.c.id < after)
-    return query.order_by(ORDERS.c.id.desc()).limit(limit)
+        query = query.where(orders.c.id < after)
+    return query.order_by(orders.c.id.desc()).limit(limit)
 
 
 def _values(order: Order) -> Mapping[str, object]:
@@ -264,7 +264,7 @@ def _values(order: Order) -> Mapping[str, object]:
         "tenant_id": order.tenant_id,
         "customer_id": order.customer_id,
         "vehicle_id": order.vehicle_id,
-        "total_cents": order.total_cents,
+        "total_cents": order.price_cents,
         "status": order.status,
         "version": order.version,
         "created_at": order.created_at,
@@ -296,7 +296,7 @@ def _order(row: Row[Any], deadlines: Deadlines) -> Order:
         tenant_id=row.tenant_id,
         customer_id=row.customer_id,
         vehicle_id=row.vehicle_id,
-        total_cents=row.total_cents,
+        price_cents=row.total_cents,
         status=Status(row.status),
         version=row.version,
         created_at=row.created_at,
@@ -316,7 +316,7 @@ def _purchase(row: Row[Any], deadlines: Deadlines) -> Purchase:
         tenant_id=row.tenant_id,
         customer_id=row.customer_id,
         vehicle_id=row.vehicle_id,
-        total_cents=row.total_cents,
+        price_cents=row.total_cents,
         deadlines=deadlines,
         state=State(row.state),
         sequence=row.sequence,

@@ -18,11 +18,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from services.orders.domain.states import State, Status
 from services.tables import service_tables
 
-METADATA, TABLES, IDEMPOTENCY = service_tables("orders")
+metadata, TABLES, IDEMPOTENCY = service_tables("orders")
 
-ORDERS = Table(
+orders = Table(
     "orders",
-    METADATA,
+    metadata,
     Column("id", Uuid, primary_key=True),
     Column("tenant_id", Text, nullable=False),
     Column("customer_id", Uuid),
@@ -47,6 +47,6 @@ ORDERS = Table(
     CheckConstraint(f"status IN ({', '.join(repr(each.value) for each in Status)})", name="status"),
     CheckConstraint(f"state IN ({', '.join(repr(each.value) for each in State)})", name="state"),
 )
-Index(None, ORDERS.c.tenant_id, ORDERS.c.id)
-Index(None, ORDERS.c.tenant_id, ORDERS.c.customer_id, ORDERS.c.id)
-Index(None, ORDERS.c.due_at, postgresql_where=ORDERS.c.due_at.is_not(None))
+Index(None, orders.c.tenant_id, orders.c.id)
+Index(None, orders.c.tenant_id, orders.c.customer_id, orders.c.id)
+Index(None, orders.c.due_at, postgresql_where=orders.c.due_at.is_not(None))

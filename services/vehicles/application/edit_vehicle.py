@@ -26,7 +26,7 @@ async def edit_vehicle(
     listing = await uow.vehicles.lock(tenant_id, vehicle_id)
     vehicle = listing.vehicle
     vehicle.require_seller(acting_seller)
-    vehicle.require_version(version)
+    vehicle.check_version(version)
     details = Details(**_changed(vehicle.details, changes)).checked(this_year=this_year)
     papers = Papers.checked(**_changed(listing.papers, changes), year=details.year)
     new_papers = papers != listing.papers

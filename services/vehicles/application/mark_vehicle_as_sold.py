@@ -11,7 +11,7 @@ async def mark_vehicle_as_sold(
     Raises VehicleNotFound, StaleVersion, VehicleIsReserved, VehicleIsSold, VehicleIsWithdrawn.
     """
     listing = await uow.vehicles.lock(tenant_id, vehicle_id)
-    listing.vehicle.require_version(version)
+    listing.vehicle.check_version(version)
     event = listing.vehicle.mark_as_sold()
     await uow.vehicles.save(listing.vehicle)
     uow.publish(event)

@@ -65,19 +65,19 @@ class VehicleRepository(Protocol):
     async def add(self, vehicle: Vehicle, papers: Papers) -> None:
         """Raises VehicleAlreadyListed."""
 
-    async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+    async def get(self, tenant_id: str, vehicle_id: UUID) -> Listing:
         """Raises VehicleNotFound."""
         ...
 
     async def lock(self, tenant_id: str, vehicle_id: UUID) -> Listing:
-        """Like `find`, and nobody else writes it until the transaction ends."""
+        """Like `get`, and nobody else writes it until the transaction ends."""
         ...
 
     async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
         """Without `papers` the stored ones stay. Raises VehicleAlreadyListed."""
 
-    async def search(
-        self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    async def page(
+        self, search: Search, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Listing]:
         """At most `limit` vehicles: those after `after`, in the order of (price_cents, id)."""
         ...
@@ -88,8 +88,8 @@ class VehicleRepository(Protocol):
         """
         ...
 
-    async def of_seller(
-        self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
+    async def page_of_seller(
+        self, tenant_id: str, after: UUID | None, limit: int, *, seller_id: UUID
     ) -> Sequence[Listing]:
         """At most `limit` of a seller's vehicles, on the market or not, newest first."""
         ...
@@ -106,11 +106,9 @@ class ReservationRepository(Protocol):
         """
         ...
 
-    async def lock(self, order_id: UUID) -> Held | None:
-        """None where the purchase has no record."""
-        ...
+    async def find_locked(self, order_id: UUID) -> Held | None: ...
 
-    async def lock_or_create(self, tombstone: Reservation) -> Held | None:
+    async def add_or_lock(self, tombstone: Reservation) -> Held | None:
         """None where `tombstone` was written, because the purchase had no record."""
         ...
 

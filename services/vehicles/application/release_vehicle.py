@@ -5,11 +5,11 @@ from services.vehicles.domain.reservation import Reservation
 
 
 async def release_vehicle(
-    uow: VehiclesUnitOfWork, order_id: UUID, tenant_id: str, reason: str
+    uow: VehiclesUnitOfWork, *, tenant_id: str, order_id: UUID, reason: str
 ) -> None:
     """RESERVED, SOLD, SALE_FAILED or no record -> RELEASED. Any other state does not change."""
     tombstone = Reservation.tombstone(order_id, tenant_id)
-    held = await uow.reservations.lock_or_create(tombstone)
+    held = await uow.reservations.add_or_lock(tombstone)
     if held is None:
         uow.publish(tombstone.released(reason))
         return

@@ -2,7 +2,7 @@ from services.vehicles.application.ports import VehiclesUnitOfWork
 from services.vehicles.domain.reservation import Purchase, Reservation
 
 
-async def reserve_vehicle(uow: VehiclesUnitOfWork, purchase: Purchase) -> None:
+async def reserve_vehicle(uow: VehiclesUnitOfWork, *, purchase: Purchase) -> None:
     """No record -> RESERVED or REFUSED. Any record, a tombstone too, does not change."""
     held = await uow.reservations.open(Reservation.asked_for(purchase))
     if held is None:

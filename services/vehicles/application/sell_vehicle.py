@@ -3,11 +3,11 @@ from uuid import UUID
 from services.vehicles.application.ports import VehiclesUnitOfWork
 
 
-async def sell_vehicle(uow: VehiclesUnitOfWork, order_id: UUID) -> None:
+async def sell_vehicle(uow: VehiclesUnitOfWork, *, order_id: UUID) -> None:
     """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Any other state does not
     change.
     """
-    held = await uow.reservations.lock(order_id)
+    held = await uow.reservations.find_locked(order_id)
     if held is None:
         return
     event = held.reservation.sell(held.vehicle)

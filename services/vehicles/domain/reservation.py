@@ -34,7 +34,7 @@ class Purchase:
     tenant_id: str
     customer_id: UUID
     vehicle_id: UUID
-    total_cents: int
+    price_cents: int
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Reservation:
             return self._refused(purchase, "vehicle_not_found")
         if not vehicle.is_for_sale:
             return self._refused(purchase, "vehicle_not_for_sale")
-        if vehicle.details.price_cents != purchase.total_cents:
+        if vehicle.details.price_cents != purchase.price_cents:
             return self._refused(purchase, "price_changed")
         self.state = State.RESERVED
         vehicle.reserve()
@@ -88,7 +88,7 @@ class Reservation:
             order_id=self.order_id,
             customer_id=purchase.customer_id,
             vehicle_id=vehicle.id,
-            total_cents=purchase.total_cents,
+            total_cents=purchase.price_cents,
             seller_id=vehicle.seller_id,
             price_cents=vehicle.details.price_cents,
             make=vehicle.details.make,

@@ -105,7 +105,7 @@ class Vehicle:
         if acting_seller is not None and acting_seller != str(self.seller_id):
             raise NotYourVehicle
 
-    def require_version(self, version: int | None) -> None:
+    def check_version(self, version: int | None) -> None:
         """Raises StaleVersion where the caller has seen another version. None accepts any."""
         if version is not None and version != self.version:
             raise StaleVersion
@@ -147,7 +147,7 @@ class Vehicle:
         self._require_on_market()
         if self.is_reserved and acting_seller is not None:
             raise VehicleIsReserved
-        self.require_version(version)
+        self.check_version(version)
         self.withdrawn = True
         self.version += 1
         return VehicleWithdrawn(

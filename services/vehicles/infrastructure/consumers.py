@@ -1,5 +1,7 @@
 """What this service consumes, and how it reacts."""
 
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from libs.messaging.envelope import EventData, Received
@@ -11,7 +13,14 @@ from services.vehicles.application.reserve_vehicle import reserve_vehicle
 from services.vehicles.application.sell_vehicle import sell_vehicle
 from services.vehicles.domain import events
 from services.vehicles.domain.reservation import Purchase
-from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
+from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork as Unit
+
+REASONS = {
+    "payment.expired.v1": "payment_expired",
+    "payment.voided.v1": "payment_voided",
+    "payment.refunded.v1": "payment_refunded",
+}
+"""Why a vehicle is released, by the event that gives no reason itself."""
 
 
 class CreditReserved(EventData):
@@ -30,8 +39,8 @@ class PaymentFailed(EventData):
     reason: str
 
 
-def reactions() -> Reactions[PostgresVehiclesUnitOfWork]:
-    on = Reactions[PostgresVehiclesUnitOfWork]("vehicles", extensions=(TENANT,))
+def reactions() -> Reactions[Unit]:
+    on = Reactions[Unit]("vehicles", extensions=(TENANT,))
 
     @on.forward(
         "credit.reserved.v1",
@@ -45,47 +54,38 @@ def reactions() -> Reactions[PostgresVehiclesUnitOfWork]:
         ],
     )
     async def reserve_vehicle_when_credit_reserved(
-        uow: PostgresVehiclesUnitOfWork, event: Received[CreditReserved]
+        uow: Unit, event: Received[CreditReserved]
     ) -> None:
-        await reserve_vehicle(uow, Purchase(tenant_id=tenant_of(event), **dict(event.data)))
+        purchase = Purchase(
+            order_id=event.data.order_id,
+            tenant_id=tenant_of(event),
+            customer_id=event.data.customer_id,
+            vehicle_id=event.data.vehicle_id,
+            price_cents=event.data.total_cents,
+        )
+        await reserve_vehicle(uow, purchase=purchase)
 
     @on.forward("payment.processed.v1", PaymentEnded, compensated_by=["payment.refunded.v1"])
-    async def sell_vehicle_when_payment_processed(
-        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
-    ) -> None:
-        await sell_vehicle(uow, event.data.order_id)
+    async def sell_vehicle_when_payment_processed(uow: Unit, event: Received[PaymentEnded]) -> None:
+        await sell_vehicle(uow, order_id=event.data.order_id)
 
-    @on.backward("payment.code_generation_failed.v1", PaymentFailed)
-    async def release_vehicle_when_code_generation_failed(
-        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentFailed]
-    ) -> None:
-        await release_vehicle(uow, event.data.order_id, tenant_of(event), event.data.reason)
-
-    @on.backward("payment.failed.v1", PaymentFailed)
-    async def release_vehicle_when_payment_failed(
-        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentFailed]
-    ) -> None:
-        await release_vehicle(uow, event.data.order_id, tenant_of(event), event.data.reason)
-
-    @on.backward("payment.expired.v1", PaymentEnded)
-    async def release_vehicle_when_payment_expired(
-        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
-    ) -> None:
-        await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_expired")
-
-    @on.backward("payment.voided.v1", PaymentEnded)
-    async def release_vehicle_when_payment_voided(
-        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
-    ) -> None:
-        await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_voided")
-
-    @on.backward("payment.refunded.v1", PaymentEnded)
-    async def release_vehicle_when_payment_refunded(
-        uow: PostgresVehiclesUnitOfWork, event: Received[PaymentEnded]
-    ) -> None:
-        await release_vehicle(uow, event.data.order_id, tenant_of(event), "payment_refunded")
-
+    _release_vehicle(on)
     return on
+
+
+def _release_vehicle(on: Reactions[Unit]) -> None:
+    async def release(uow: Unit, event: Received[Any], reason: str) -> None:
+        order_id, tenant_id = event.data.order_id, tenant_of(event)
+        await release_vehicle(uow, tenant_id=tenant_id, order_id=order_id, reason=reason)
+
+    async def with_its_reason(uow: Unit, event: Received[PaymentFailed]) -> None:
+        await release(uow, event, event.data.reason)
+
+    does = "release vehicle"
+    for failed in ("payment.code_generation_failed.v1", "payment.failed.v1"):
+        on.backward(failed, PaymentFailed, does=does)(with_its_reason)
+    for ended, reason in REASONS.items():
+        on.backward(ended, PaymentEnded, does=does)(partial(release, reason=reason))
 
 
 def participant() -> Participant:

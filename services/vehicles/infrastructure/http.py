@@ -23,6 +23,7 @@ from services.vehicles.application.ports import Listing
 from services.vehicles.application.withdraw_vehicle import withdraw_vehicle
 from services.vehicles.domain.errors import SellerNotFound
 from services.vehicles.domain.papers import sought_plate
+from services.vehicles.infrastructure import access
 from services.vehicles.infrastructure.postgres import PostgresVehiclesUnitOfWork
 from services.vehicles.infrastructure.schemas import (
     CheckedVehicle,
@@ -58,7 +59,7 @@ class Endpoints:
         self, body: NewVehicle, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
         """Put a vehicle on the market: a seller the own, an admin anybody's."""
-        caller.require("seller", "admin")
+        caller.require(access.SELLER, access.ADMIN)
         details, papers = body.details.checked(this_year=self._this_year()), body.papers
         vehicle_id = self._ids()
 
@@ -70,7 +71,7 @@ class Endpoints:
                 seller_id=body.seller_id,
                 details=details,
                 papers=papers,
-                acting_seller=_acting_seller(caller),
+                acting_seller=access.acting_seller(caller),
             )
             # The answer is masked even for the sender, because it is stored to be replayed.
             out = VehicleOut.of(listing, in_full=False)
@@ -82,7 +83,7 @@ class Endpoints:
         """What `POST /vehicles` would find wrong with the fields of each. Nothing is put on the
         market, and what is on it is not looked at.
         """
-        caller.require("seller", "admin")
+        caller.require(access.SELLER, access.ADMIN)
         return CheckedVehicles(vehicles=[CheckedVehicle.of(each) for each in body.vehicles])
 
     async def browse(
@@ -96,7 +97,7 @@ class Endpoints:
         search = filters.search(caller.tenant_id)
         after = None if page.after is None else (int(page.after[0]), UUID(page.after[1]))
         found = await self._transactions.read(
-            lambda uow: uow.vehicles.search(search, after=after, limit=page.limit + 1)
+            lambda uow: uow.vehicles.page(search, after, page.limit + 1)
         )
         shown = found[: page.limit]
         next_after = _position(shown[-1]) if len(found) > page.limit else None
@@ -116,14 +117,14 @@ class Endpoints:
         """A seller's vehicles, sold and withdrawn ones too, newest first. Anybody but that seller
         gets 404 where there are none.
         """
-        caller.require("seller", "operator", "admin")
+        caller.require(access.SELLER, access.OPERATOR, access.ADMIN)
         own = caller.subject == str(seller_id)
-        if not (own or caller.may("operator", "admin")):
+        if not (own or caller.may(access.OPERATOR, access.ADMIN)):
             raise SellerNotFound
         after = None if page.after is None else UUID(page.after[0])
         found = await self._transactions.read(
-            lambda uow: uow.vehicles.of_seller(
-                caller.tenant_id, seller_id, after=after, limit=page.limit + 1
+            lambda uow: uow.vehicles.page_of_seller(
+                caller.tenant_id, after, page.limit + 1, seller_id=seller_id
             )
         )
         if not (found or own or after):
@@ -136,7 +137,7 @@ class Endpoints:
         """Find by the plate, in either spelling, also what is sold or withdrawn: the newest first,
         at most twenty. Operator or admin.
         """
-        caller.require("operator", "admin")
+        caller.require(access.OPERATOR, access.ADMIN)
         plate = sought_plate(body.plate)
         found = await self._transactions.read(
             lambda uow: uow.vehicles.find_by_plate(caller.tenant_id, plate, MOST_OF_A_PLATE)
@@ -147,7 +148,7 @@ class Endpoints:
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
         """One vehicle. Needs a token of the tenant and no role."""
         listing = await self._transactions.read(
-            lambda uow: uow.vehicles.find(caller.tenant_id, vehicle_id)
+            lambda uow: uow.vehicles.get(caller.tenant_id, vehicle_id)
         )
         return _shown(listing, caller)
 
@@ -156,7 +157,7 @@ class Endpoints:
         self, vehicle_id: UUID, body: VehicleChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
         """Change what is sent. While a purchase holds the vehicle only its colour may change."""
-        caller.require("seller", "admin")
+        caller.require(access.SELLER, access.ADMIN)
         return await self._answer(
             caller,
             lambda uow: edit_vehicle(
@@ -166,7 +167,7 @@ class Endpoints:
                 version=version,
                 changes=body.model_dump(exclude_unset=True),
                 this_year=self._this_year(),
-                acting_seller=_acting_seller(caller),
+                acting_seller=access.acting_seller(caller),
             ),
         )
 
@@ -175,7 +176,7 @@ class Endpoints:
         self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
         """Sold by hand, outside any purchase. Admin."""
-        caller.require("admin")
+        caller.require(access.ADMIN)
         return await self._answer(
             caller,
             lambda uow: mark_vehicle_as_sold(
@@ -190,7 +191,7 @@ class Endpoints:
         """Take a vehicle off the market for good. Its seller may while no purchase holds it: else
         409. An admin may always; a purchase that holds the vehicle then fails.
         """
-        caller.require("seller", "admin")
+        caller.require(access.SELLER, access.ADMIN)
         return await self._answer(
             caller,
             lambda uow: withdraw_vehicle(
@@ -198,7 +199,7 @@ class Endpoints:
                 tenant_id=caller.tenant_id,
                 vehicle_id=vehicle_id,
                 version=version,
-                acting_seller=_acting_seller(caller),
+                acting_seller=access.acting_seller(caller),
             ),
         )
 
@@ -253,15 +254,10 @@ def _position(listing: Listing) -> tuple[int, UUID]:
     return listing.vehicle.details.price_cents, listing.vehicle.id
 
 
-def _acting_seller(caller: Caller) -> str | None:
-    """The one seller this caller acts for; None for an admin, who acts for all."""
-    return None if caller.may("admin") else caller.subject
-
-
 def _shown(listing: Listing, caller: Caller) -> Response:
     return respond(Answer(200, _out(listing, caller), listing.vehicle.version))
 
 
 def _out(listing: Listing, caller: Caller) -> VehicleOut:
-    owns = caller.may("seller") and caller.subject == str(listing.vehicle.seller_id)
-    return VehicleOut.of(listing, in_full=owns or caller.may("admin"))
+    in_full = access.may_read_in_full(caller, listing.vehicle.seller_id)
+    return VehicleOut.of(listing, in_full=in_full)

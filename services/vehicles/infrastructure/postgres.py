@@ -5,8 +5,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.vehicles.infrastructure.reservation_repository import PostgresReservations
-from services.vehicles.infrastructure.tables import TABLES as TABLES
-from services.vehicles.infrastructure.tables import metadata as metadata
 from services.vehicles.infrastructure.vault import Vault
 from services.vehicles.infrastructure.vehicle_repository import PostgresVehicles
 

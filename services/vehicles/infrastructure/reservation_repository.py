@@ -94,19 +94,19 @@ class PostgresReservations:
         row = (await self._connection.execute(_OPEN, _columns(reservation))).one_or_none()
         return None if row is None else Held(reservation, _vehicle(row))
 
-    async def lock(self, order_id: UUID) -> Held | None:
+    async def find_locked(self, order_id: UUID) -> Held | None:
         row = (await self._connection.execute(_LOCK, {"order_id": order_id})).one_or_none()
         return None if row is None else Held(_reservation(row), _vehicle(row))
 
-    async def lock_or_create(self, tombstone: Reservation) -> Held | None:
+    async def add_or_lock(self, tombstone: Reservation) -> Held | None:
         """Most releases find a record, so it looks first; the insert decides every race."""
-        held = await self.lock(tombstone.order_id)
+        held = await self.find_locked(tombstone.order_id)
         if held is not None:
             return held
         written = await self._connection.execute(_INSERT, _columns(tombstone))
         if written.one_or_none() is not None:
             return None
-        return await self.lock(tombstone.order_id)
+        return await self.find_locked(tombstone.order_id)
 
     async def save(self, held: Held) -> None:
         reservation, vehicle = held.reservation, held.vehicle

@@ -53,7 +53,7 @@ class PostgresVehicles:
         with _each_paper_once():
             await self._connection.execute(insert(vehicles), {**_columns(vehicle), **sealed})
 
-    async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+    async def get(self, tenant_id: str, vehicle_id: UUID) -> Listing:
         return await self._one(select(vehicles), tenant_id, vehicle_id)
 
     async def lock(self, tenant_id: str, vehicle_id: UUID) -> Listing:
@@ -68,8 +68,8 @@ class PostgresVehicles:
                 update(vehicles).where(vehicles.c.id == vehicle.id).values(values)
             )
 
-    async def search(
-        self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    async def page(
+        self, search: Search, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Listing]:
         rows = await self._connection.execute(search_statement(search, after=after, limit=limit))
         return [self._listing(row) for row in rows]
@@ -91,8 +91,8 @@ class PostgresVehicles:
             for _, each in sorted(spellings.items())
         ]
 
-    async def of_seller(
-        self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
+    async def page_of_seller(
+        self, tenant_id: str, after: UUID | None, limit: int, *, seller_id: UUID
     ) -> Sequence[Listing]:
         query = (
             select(vehicles)

@@ -21,7 +21,7 @@ from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.polling import eventually
 from tests.integration.customers.conftest import INDEX_KEY, MASTER_KEY
 from tests.integration.customers.purchases import confirmed
-from tests.integration.customers.test_broker import envelope
+from tests.integration.customers.test_on_the_wire import envelope
 
 IN = "customers.on.order.confirmed.v1"
 OUT = "orders.on.credit.reservation_failed.v1"

@@ -84,7 +84,7 @@ def consumed_after_release() -> AbstractContextManager[object]:
         self.rows[order_id] = replace(record, state=ReservationState.CONSUMED)
         customer = self._customer(record)
         if customer is not None:
-            self._move(customer, consumed=record.total_cents)
+            self._move(customer, consumed=record.price_cents)
 
     return patch.object(ReservationsInMemory, "consume", careless)
 

@@ -18,9 +18,9 @@ from tests.simulation.mutations.registry import mutation
 def no_tombstone_of_vehicle() -> AbstractContextManager[object]:
     rightly = release_vehicle
 
-    async def forgetful(uow: Any, order_id: UUID, tenant_id: str, reason: str) -> None:
+    async def forgetful(uow: Any, *, tenant_id: str, order_id: UUID, reason: str) -> None:
         if order_id in uow.reservations.by_order:
-            await rightly(uow, order_id, tenant_id, reason)
+            await rightly(uow, tenant_id=tenant_id, order_id=order_id, reason=reason)
         else:
             uow.publish(Reservation.tombstone(order_id, tenant_id).released(reason))
 
@@ -52,7 +52,7 @@ def any_price() -> AbstractContextManager[object]:
 
     def careless(self: Reservation, purchase: Any, vehicle: Vehicle | None) -> Any:
         if vehicle is not None:
-            purchase = replace(purchase, total_cents=vehicle.details.price_cents)
+            purchase = replace(purchase, price_cents=vehicle.details.price_cents)
         return rightly(self, purchase, vehicle)
 
     return patch.object(Reservation, "decide", careless)
@@ -62,9 +62,9 @@ def any_price() -> AbstractContextManager[object]:
 def expiry_ignored() -> AbstractContextManager[object]:
     rightly = release_vehicle
 
-    async def deaf(uow: Any, order_id: UUID, tenant_id: str, reason: str) -> None:
+    async def deaf(uow: Any, *, tenant_id: str, order_id: UUID, reason: str) -> None:
         if reason != "payment_expired":
-            await rightly(uow, order_id, tenant_id, reason)
+            await rightly(uow, tenant_id=tenant_id, order_id=order_id, reason=reason)
 
     return patch.object(vehicles, "release_vehicle", deaf)
 

@@ -52,7 +52,7 @@ class CustomersInMemory:
             raise CustomerNotFound("no such customer")
         return copy(customer)
 
-    async def lock_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
+    async def find_locked_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
         return next((c for c in self._of(tenant_id) if c.user_id == user_id), None)
 
     async def save(self, customer: Customer) -> None:
@@ -85,9 +85,9 @@ class ReservationsInMemory:
         customer = self._customer(reservation)
         if customer is None or customer.is_erased:
             return Hold.NOT_HELD
-        if customer.credit.available_cents < reservation.total_cents:
+        if customer.credit.available_cents < reservation.price_cents:
             return Hold.NOT_HELD
-        self._move(customer, reserved=reservation.total_cents)
+        self._move(customer, reserved=reservation.price_cents)
         return Hold.HELD
 
     async def why_not_held(self, reservation: CreditReservation) -> Refusal:
@@ -107,9 +107,9 @@ class ReservationsInMemory:
         customer = self._customer(reservation)
         assert customer is not None
         if held_as is ReservationState.RESERVED:
-            self._move(customer, reserved=-reservation.total_cents)
+            self._move(customer, reserved=-reservation.price_cents)
         else:
-            self._move(customer, consumed=-reservation.total_cents)
+            self._move(customer, consumed=-reservation.price_cents)
 
     async def save(self, reservation: CreditReservation) -> None:
         self.rows[reservation.order_id] = copy(reservation)
@@ -120,7 +120,7 @@ class ReservationsInMemory:
             self.rows[order_id] = replace(record, state=ReservationState.CONSUMED)
             customer = self._customer(record)
             assert customer is not None
-            self._move(customer, reserved=-record.total_cents, consumed=record.total_cents)
+            self._move(customer, reserved=-record.price_cents, consumed=record.price_cents)
 
     async def mark_closed(self, order_id: UUID) -> None:
         if order_id in self.rows:

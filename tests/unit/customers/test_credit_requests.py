@@ -122,5 +122,7 @@ async def test_an_erased_customer_asks_for_nothing_any_more(
     uow: UnitOfWorkInMemory, customer: Customer
 ) -> None:
     await ask(uow, customer.id, 50_000)
-    await erase_customer(uow, LedgerInMemory(), tenant_id=TENANT, customer_id=customer.id, now=NOW)
+    await erase_customer(
+        uow, ledger=LedgerInMemory(), tenant_id=TENANT, customer_id=customer.id, now=NOW
+    )
     assert uow.customers.rows[customer.id].credit_request is None

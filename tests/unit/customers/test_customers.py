@@ -213,16 +213,16 @@ async def test_customers_are_found_by_a_document_or_email_as_people_write_them()
     assert list(by_document) == list(by_email) == [customer]
 
 
-async def reserve(uow: UnitOfWorkInMemory, customer: Customer, total_cents: int) -> None:
+async def reserve(uow: UnitOfWorkInMemory, customer: Customer, price_cents: int) -> None:
     await reserve_credit(
         uow,
         tenant_id=TENANT,
         order_id=uuid4(),
         customer_id=customer.id,
         vehicle_id=uuid4(),
-        total_cents=total_cents,
+        price_cents=price_cents,
     )
 
 
 async def erase(uow: UnitOfWorkInMemory, ledger: LedgerInMemory, customer: Customer) -> None:
-    await erase_customer(uow, ledger, tenant_id=TENANT, customer_id=customer.id, now=NOW)
+    await erase_customer(uow, ledger=ledger, tenant_id=TENANT, customer_id=customer.id, now=NOW)

@@ -35,7 +35,7 @@ async def confirmed(uow: UnitOfWorkInMemory, order: UUID, customer: UUID = CUSTO
         order_id=order,
         customer_id=customer,
         vehicle_id=VEHICLE,
-        total_cents=TOTALS[order],
+        price_cents=TOTALS[order],
     )
 
 
@@ -137,7 +137,7 @@ async def test_the_credit_adds_up_after_any_deliveries(
         credit = uow.customers.rows[CUSTOMER].credit
         held = [row for row in uow.reservations.rows.values() if row.holds_credit]
         assert credit.available_cents >= 0
-        assert credit.in_use_cents == sum(row.total_cents for row in held)
+        assert credit.in_use_cents == sum(row.price_cents for row in held)
         assert credit.limit_cents == 10_000
 
 

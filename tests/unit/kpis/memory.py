@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from libs.kernel.errors import StaleVersion
-from services.kpis.domain.errors import KpiExists
+from services.kpis.domain.errors import KpiExists, KpiNotFound
 from services.kpis.domain.kpi import EVERY_TENANT, KPI, Status
 
 
@@ -14,8 +14,13 @@ class KpisInMemory:
     async def find(self, tenant_id: str, kpi_id: str) -> KPI | None:
         return self.kept.get((tenant_id, kpi_id)) or self.kept.get((EVERY_TENANT, kpi_id))
 
-    async def lock(self, tenant_id: str, kpi_id: str) -> KPI | None:
-        return await self.find(tenant_id, kpi_id)
+    async def get(self, tenant_id: str, kpi_id: str) -> KPI:
+        kpi = await self.find(tenant_id, kpi_id)
+        if kpi is None:
+            raise KpiNotFound
+        return kpi
+
+    lock = get
 
     async def active(self, tenant_id: str) -> Sequence[KPI]:
         found = await self.page(tenant_id, None, len(self.kept))
@@ -28,11 +33,11 @@ class KpisInMemory:
 
     async def add(self, kpi: KPI) -> None:
         if (kpi.tenant_id, kpi.id) in self.kept:
-            raise KpiExists("there is a KPI of this id")
+            raise KpiExists(field="id")
         self.kept[kpi.tenant_id, kpi.id] = kpi
 
     async def save(self, kpi: KPI) -> None:
         there = self.kept.get((kpi.tenant_id, kpi.id))
         if there is not None and there.version != kpi.version - 1:
-            raise StaleVersion("somebody else has changed the KPI meanwhile")
+            raise StaleVersion
         self.kept[kpi.tenant_id, kpi.id] = kpi

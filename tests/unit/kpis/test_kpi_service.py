@@ -41,7 +41,9 @@ async def test_kpi_that_is_not_there_is_not_found(service: KpiService) -> None:
     with pytest.raises(KpiNotFound):
         await service.get_kpi("other", "kpi_001")
     with pytest.raises(KpiNotFound):
-        await service.change_kpi("default", "kpi_002", 1, {"name": "A"})
+        await service.change_kpi(
+            tenant_id="default", kpi_id="kpi_002", expected_version=1, changes={"name": "A"}
+        )
 
 
 async def test_id_is_taken_by_an_own_or_a_shipped_kpi(service: KpiService) -> None:
@@ -55,24 +57,38 @@ async def test_id_is_taken_by_an_own_or_a_shipped_kpi(service: KpiService) -> No
 async def test_change_makes_the_next_version_of_the_one_that_was_read(service: KpiService) -> None:
     await service.define_kpi(MONTHLY)
 
-    changed = await service.change_kpi("default", "kpi_001", 1, {"status": Status.INACTIVE})
+    changed = await service.change_kpi(
+        tenant_id="default",
+        kpi_id="kpi_001",
+        expected_version=1,
+        changes={"status": Status.INACTIVE},
+    )
 
     assert (changed.version, changed.status) == (2, "inactive")
     assert await service.get_active_kpis("default") == [SHIPPED]
     with pytest.raises(StaleVersion):
-        await service.change_kpi("default", "kpi_001", 1, {"name": "A"})
+        await service.change_kpi(
+            tenant_id="default", kpi_id="kpi_001", expected_version=1, changes={"name": "A"}
+        )
 
 
 async def test_change_that_changes_nothing_makes_no_version(service: KpiService) -> None:
     await service.define_kpi(MONTHLY)
 
-    assert await service.change_kpi("default", "kpi_001", 1, {"owner": "user"}) == MONTHLY
+    assert (
+        await service.change_kpi(
+            tenant_id="default", kpi_id="kpi_001", expected_version=1, changes={"owner": "user"}
+        )
+        == MONTHLY
+    )
 
 
 async def test_shipped_kpi_that_is_changed_becomes_the_tenants_own(
     service: KpiService, repository: KpisInMemory
 ) -> None:
-    changed = await service.change_kpi("default", "conversion", 1, {"name": "Ours"})
+    changed = await service.change_kpi(
+        tenant_id="default", kpi_id="conversion", expected_version=1, changes={"name": "Ours"}
+    )
 
     assert (changed.tenant_id, changed.version) == ("default", 2)
     assert await service.get_kpi("other", "conversion") == SHIPPED

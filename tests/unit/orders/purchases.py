@@ -1,17 +1,16 @@
 """Purchases for the tests: a fixed clock, one order, and a unit of work that keeps it in memory."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
-from services.orders.application.ports import Scope
 from services.orders.domain.deadlines import Deadlines
-from services.orders.domain.errors import PurchaseNotFound
 from services.orders.domain.history import Fact
+from services.orders.domain.order import Order
 from services.orders.domain.purchase import Purchase
 from services.orders.domain.states import ENDED, FORWARD, State
+from tests.unit.orders.memory import MemoryPurchases
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DEADLINES = Deadlines()
@@ -25,7 +24,7 @@ def requested() -> Purchase:
         tenant_id="tenant-1",
         customer_id=CUSTOMER,
         vehicle_id=VEHICLE,
-        total_cents=5_000_000,
+        price_cents=5_000_000,
         deadlines=DEADLINES,
     )
     purchase.request(NOW)
@@ -62,38 +61,29 @@ def may_follow(before: State, after: State) -> bool:
 
 
 @dataclass
-class InMemoryPurchases:
-    """One purchase; what is saved is what the next lock returns."""
-
-    purchase: Purchase
-
-    async def get(self, scope: Scope, order_id: UUID) -> Purchase:
-        if (scope.tenant_id, order_id) != (self.purchase.tenant_id, self.purchase.order_id):
-            raise PurchaseNotFound("There is no such purchase.")
-        return copy(self.purchase)
-
-    async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
-        return await self.get(scope, order_id)
-
-    async def save(self, purchase: Purchase) -> None:
-        self.purchase = purchase
-
-    async def page(
-        self, scope: Scope, limit: int, after: UUID | None, state: State | None
-    ) -> Sequence[Purchase]:
-        raise NotImplementedError
-
-    async def lock_due(self, limit: int) -> Sequence[Purchase]:
-        return [copy(self.purchase)]
-
-    async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
-        return 1
-
-
-@dataclass
 class InMemoryUnitOfWork:
-    purchases: InMemoryPurchases
+    """Over one purchase."""
+
+    purchases: MemoryPurchases
     published: list[DomainEvent] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, purchase: Purchase) -> "InMemoryUnitOfWork":
+        order = Order(
+            id=ORDER,
+            tenant_id="tenant-1",
+            customer_id=CUSTOMER,
+            vehicle_id=VEHICLE,
+            created_at=NOW,
+            purchase=purchase,
+        )
+        return cls(MemoryPurchases({ORDER: order}, NOW))
+
+    @property
+    def purchase(self) -> Purchase:
+        (order,) = self.purchases.rows.values()
+        assert order.purchase is not None
+        return order.purchase
 
     def publish(self, *events: DomainEvent) -> None:
         self.published.extend(events)

@@ -33,7 +33,7 @@ def test_confirming_with_customer_and_vehicle_starts_the_purchase() -> None:
     order = draft()
     (event,) = order.confirm(5000, NOW, DEADLINES)
     assert event.type == "order.confirmed.v1"
-    assert (order.status, order.version, order.total_cents) == (Status.CONFIRMED, 2, 5000)
+    assert (order.status, order.version, order.price_cents) == (Status.CONFIRMED, 2, 5000)
     assert order.purchase is not None
     assert order.purchase.state is State.REQUESTED
 
@@ -110,7 +110,7 @@ def test_a_lost_order_is_taken_up_as_a_purchase_that_ends() -> None:
     order = draft()
     (event,) = order.take_up_again(5000, NOW, DEADLINES)
     assert (event.type, event.sequence) == ("order.cancellation_requested.v1", 2)
-    assert (order.status, order.total_cents) == (Status.CONFIRMED, 5000)
+    assert (order.status, order.price_cents) == (Status.CONFIRMED, 5000)
     assert order.purchase is not None
     assert (order.purchase.state, order.purchase.reason) == (State.COMPENSATING, "purchase_lost")
 

@@ -18,7 +18,6 @@ from tests.unit.orders.purchases import (
     NOW,
     ORDER,
     SELLER,
-    InMemoryPurchases,
     InMemoryUnitOfWork,
     copy,
     requested,
@@ -231,7 +230,7 @@ _ANSWERS: dict[tuple[object, ...], tuple[Purchase, list[DomainEvent]]] = {}
 def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, list[DomainEvent]]:
     """The service's real reaction, over a purchase kept in memory."""
     reaction = REACTIONS[f"{event}.v1"]
-    uow: Any = InMemoryUnitOfWork(InMemoryPurchases(purchase))
+    uow: Any = InMemoryUnitOfWork.of(purchase)
     data = {
         "order_id": ORDER,
         "reason": event,
@@ -250,7 +249,7 @@ def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, lis
         data=reaction.data_model.model_validate(data),
     )
     _run(reaction.handler(uow, received))
-    return uow.purchases.purchase, uow.published
+    return uow.purchase, uow.published
 
 
 def _run(coroutine: Any) -> None:

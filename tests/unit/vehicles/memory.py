@@ -22,27 +22,27 @@ class MemoryVehicles:
     async def add(self, vehicle: Vehicle, papers: Papers) -> None:
         self._write(vehicle, papers)
 
-    async def find(self, tenant_id: str, vehicle_id: UUID) -> Listing:
+    async def get(self, tenant_id: str, vehicle_id: UUID) -> Listing:
         listing = self.by_id.get(vehicle_id)
         if listing is None or listing.vehicle.tenant_id != tenant_id:
             raise VehicleNotFound
         return Listing(copy(listing.vehicle), listing.papers)
 
-    lock = find
+    lock = get
 
     async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
         self._write(vehicle, papers or self.by_id[vehicle.id].papers)
 
-    async def search(
-        self, search: Search, *, after: tuple[int, UUID] | None, limit: int
+    async def page(
+        self, search: Search, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Listing]:
         raise NotImplementedError
 
     async def makes(self, search: Search) -> Sequence[MakeCount]:
         raise NotImplementedError
 
-    async def of_seller(
-        self, tenant_id: str, seller_id: UUID, *, after: UUID | None, limit: int
+    async def page_of_seller(
+        self, tenant_id: str, after: UUID | None, limit: int, *, seller_id: UUID
     ) -> Sequence[Listing]:
         raise NotImplementedError
 
@@ -82,12 +82,12 @@ class MemoryReservations:
             return Held(reservation, None)
         return held
 
-    async def lock(self, order_id: UUID) -> Held | None:
+    async def find_locked(self, order_id: UUID) -> Held | None:
         reservation = self.by_order.get(order_id)
         return None if reservation is None else self._held(copy(reservation))
 
-    async def lock_or_create(self, tombstone: Reservation) -> Held | None:
-        held = await self.lock(tombstone.order_id)
+    async def add_or_lock(self, tombstone: Reservation) -> Held | None:
+        held = await self.find_locked(tombstone.order_id)
         if held is None:
             self.by_order[tombstone.order_id] = copy(tombstone)
         return held

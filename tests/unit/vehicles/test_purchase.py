@@ -59,7 +59,7 @@ def state(uow: MemoryUnitOfWork, order_id: UUID) -> State:
 async def test_vehicle_for_sale_at_its_price_is_reserved(uow: MemoryUnitOfWork) -> None:
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
-    await reserve_vehicle(uow, purchase)
+    await reserve_vehicle(uow, purchase=purchase)
     assert uow.published == [
         VehicleReserved(
             tenant_id=TENANT,
@@ -80,7 +80,7 @@ async def test_vehicle_for_sale_at_its_price_is_reserved(uow: MemoryUnitOfWork) 
 
 async def refusal(uow: MemoryUnitOfWork, wanted: Vehicle, total_cents: int = PRICE_CENTS) -> str:
     purchase = purchase_of(wanted, total_cents)
-    await reserve_vehicle(uow, purchase)
+    await reserve_vehicle(uow, purchase=purchase)
     event = uow.published[-1]
     assert isinstance(event, VehicleReservationFailed)
     assert state(uow, purchase.order_id) is State.REFUSED
@@ -89,7 +89,7 @@ async def refusal(uow: MemoryUnitOfWork, wanted: Vehicle, total_cents: int = PRI
 
 async def test_vehicle_reserved_already_is_refused_to_the_next_buyer(uow: MemoryUnitOfWork) -> None:
     wanted = await on_market(uow)
-    await reserve_vehicle(uow, purchase_of(wanted))
+    await reserve_vehicle(uow, purchase=purchase_of(wanted))
     assert await refusal(uow, wanted) == "vehicle_not_for_sale"
 
 
@@ -118,8 +118,8 @@ async def test_purchase_at_another_price_is_refused(uow: MemoryUnitOfWork) -> No
 async def test_paid_reservation_is_sold(uow: MemoryUnitOfWork) -> None:
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
-    await reserve_vehicle(uow, purchase)
-    await sell_vehicle(uow, purchase.order_id)
+    await reserve_vehicle(uow, purchase=purchase)
+    await sell_vehicle(uow, order_id=purchase.order_id)
     assert uow.published[1:] == [
         VehicleSold(
             tenant_id=TENANT,
@@ -137,21 +137,23 @@ async def test_paid_reservation_is_sold(uow: MemoryUnitOfWork) -> None:
 async def test_sale_fails_where_the_vehicle_was_withdrawn_meanwhile(uow: MemoryUnitOfWork) -> None:
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
-    await reserve_vehicle(uow, purchase)
+    await reserve_vehicle(uow, purchase=purchase)
     await withdraw_vehicle(
         uow, tenant_id=TENANT, vehicle_id=wanted.id, version=None, acting_seller=None
     )
-    await sell_vehicle(uow, purchase.order_id)
+    await sell_vehicle(uow, order_id=purchase.order_id)
     event = uow.published[-1]
     assert isinstance(event, VehicleSaleFailed)
     assert event.reason == "vehicle_withdrawn"
-    await release_vehicle(uow, purchase.order_id, TENANT, "payment_refunded")
+    await release_vehicle(
+        uow, order_id=purchase.order_id, tenant_id=TENANT, reason="payment_refunded"
+    )
     assert state(uow, purchase.order_id) is State.RELEASED
     assert not stored(uow, wanted).is_for_sale
 
 
 async def test_payment_without_a_record_does_nothing(uow: MemoryUnitOfWork) -> None:
-    await sell_vehicle(uow, purchase_of(vehicle()).order_id)
+    await sell_vehicle(uow, order_id=purchase_of(vehicle()).order_id)
     assert not uow.published
     assert not uow.reservations.by_order
 
@@ -160,10 +162,12 @@ async def test_payment_without_a_record_does_nothing(uow: MemoryUnitOfWork) -> N
 async def test_released_vehicle_is_for_sale_again(uow: MemoryUnitOfWork, paid: bool) -> None:
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
-    await reserve_vehicle(uow, purchase)
+    await reserve_vehicle(uow, purchase=purchase)
     if paid:
-        await sell_vehicle(uow, purchase.order_id)
-    await release_vehicle(uow, purchase.order_id, TENANT, "payment_refunded")
+        await sell_vehicle(uow, order_id=purchase.order_id)
+    await release_vehicle(
+        uow, order_id=purchase.order_id, tenant_id=TENANT, reason="payment_refunded"
+    )
     event = uow.published[-1]
     assert isinstance(event, VehicleReleased)
     assert (event.reason, event.vehicle_id) == ("payment_refunded", wanted.id)
@@ -172,8 +176,10 @@ async def test_released_vehicle_is_for_sale_again(uow: MemoryUnitOfWork, paid: b
 
 async def test_refused_purchase_has_nothing_to_release(uow: MemoryUnitOfWork) -> None:
     purchase = purchase_of(vehicle())
-    await reserve_vehicle(uow, purchase)
-    await release_vehicle(uow, purchase.order_id, TENANT, "payment_voided")
+    await reserve_vehicle(uow, purchase=purchase)
+    await release_vehicle(
+        uow, order_id=purchase.order_id, tenant_id=TENANT, reason="payment_voided"
+    )
     assert [type(event) for event in uow.published] == [VehicleReservationFailed]
 
 
@@ -182,9 +188,11 @@ async def test_release_that_comes_first_leaves_a_tombstone_that_stops_the_reserv
 ) -> None:
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
-    await release_vehicle(uow, purchase.order_id, TENANT, "payment_voided")
-    await reserve_vehicle(uow, purchase)
-    await sell_vehicle(uow, purchase.order_id)
+    await release_vehicle(
+        uow, order_id=purchase.order_id, tenant_id=TENANT, reason="payment_voided"
+    )
+    await reserve_vehicle(uow, purchase=purchase)
+    await sell_vehicle(uow, order_id=purchase.order_id)
     assert uow.published == [
         VehicleReleased(
             tenant_id=TENANT,
@@ -202,8 +210,8 @@ async def test_vehicle_its_buyer_lists_anew_is_not_for_sale_twice_when_the_sale_
 ) -> None:
     wanted = await on_market(uow)
     purchase = purchase_of(wanted)
-    await reserve_vehicle(uow, purchase)
-    await sell_vehicle(uow, purchase.order_id)
+    await reserve_vehicle(uow, purchase=purchase)
+    await sell_vehicle(uow, order_id=purchase.order_id)
     papers = uow.vehicles.by_id[wanted.id].papers
     again = vehicle()
     await list_vehicle(
@@ -215,7 +223,9 @@ async def test_vehicle_its_buyer_lists_anew_is_not_for_sale_twice_when_the_sale_
         papers=papers,
         acting_seller=None,
     )
-    await release_vehicle(uow, purchase.order_id, TENANT, "payment_refunded")
+    await release_vehicle(
+        uow, order_id=purchase.order_id, tenant_id=TENANT, reason="payment_refunded"
+    )
     assert stored(uow, wanted).withdrawn
     assert stored(uow, again).is_for_sale
 
@@ -241,11 +251,13 @@ async def play(steps: list[tuple[str, int]]) -> None:
     for step, buyer in steps:
         purchase = purchases[buyer]
         if step == "reserve":
-            await reserve_vehicle(uow, purchase)
+            await reserve_vehicle(uow, purchase=purchase)
         elif step == "sell":
-            await sell_vehicle(uow, purchase.order_id)
+            await sell_vehicle(uow, order_id=purchase.order_id)
         elif step == "release":
-            await release_vehicle(uow, purchase.order_id, TENANT, "payment_voided")
+            await release_vehicle(
+                uow, order_id=purchase.order_id, tenant_id=TENANT, reason="payment_voided"
+            )
         else:
             with suppress(VehicleIsSold, VehicleIsWithdrawn):
                 await withdraw_vehicle(

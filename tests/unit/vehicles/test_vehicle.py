@@ -111,7 +111,7 @@ def test_only_its_seller_or_an_admin_acts_on_a_vehicle() -> None:
 
 def test_version_seen_must_be_the_current_one_where_one_was_seen() -> None:
     listed = vehicle()
-    listed.require_version(1)
-    listed.require_version(None)
+    listed.check_version(1)
+    listed.check_version(None)
     with pytest.raises(StaleVersion):
-        listed.require_version(2)
+        listed.check_version(2)

@@ -1,4 +1,4 @@
 from libs.runtime.migrations import run
-from services.orders.infrastructure.tables import METADATA
+from services.orders.infrastructure.tables import metadata
 
-run(METADATA)
+run(metadata)

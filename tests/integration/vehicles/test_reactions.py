@@ -197,11 +197,15 @@ async def test_two_batches_that_meet_in_a_deadlock_both_end(vehicles: Vehicles) 
 
         async def work(uow: PostgresVehiclesUnitOfWork) -> None:
             nonlocal waited
-            await release_vehicle(uow, first, vehicles.tenant, "payment_voided")
+            await release_vehicle(
+                uow, order_id=first, tenant_id=vehicles.tenant, reason="payment_voided"
+            )
             if not waited:
                 waited = True
                 await met.wait()
-            await release_vehicle(uow, second, vehicles.tenant, "payment_voided")
+            await release_vehicle(
+                uow, order_id=second, tenant_id=vehicles.tenant, reason="payment_voided"
+            )
 
         await vehicles.transactions.run(work)
 

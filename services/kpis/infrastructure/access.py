@@ -1,0 +1,3 @@
+"""Whose the figures are. With AUTH=off every caller has every role."""
+
+ADMIN, OPERATOR = "admin", "operator"
