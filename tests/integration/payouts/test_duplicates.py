@@ -72,15 +72,7 @@ async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
         assert await uow.payouts.save_payout(payout(payouts, "bonus-1"))
         running = transactions.run(lambda other: request_payout(other, second))
         waiting.append(asyncio.create_task(running))
-        await eventually(somebody_waits)
-
-    async def somebody_waits() -> bool:
-        return bool(
-            await payouts.rows(
-                "SELECT 1 FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-        )
+        await eventually(payouts.somebody_waits_for_a_lock)
 
     await transactions.run(hold)
     (stored,) = await asyncio.gather(*waiting)
