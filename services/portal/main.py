@@ -24,8 +24,8 @@ from services.portal.infrastructure import http
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.identity import sessions
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.identity.tokens import Tokens
-from services.portal.infrastructure.peers.peers import Peers, trusted_with
+from services.portal.infrastructure.identity.signed_tokens import Tokens
+from services.portal.infrastructure.peers.client import Peers, trusted_with
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store import backups, keeping
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork

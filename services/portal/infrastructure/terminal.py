@@ -29,7 +29,7 @@ from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Result
 from services.portal.domain.user import check_password, normal_email
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.identity.tokens import Tokens, make_key
+from services.portal.infrastructure.identity.signed_tokens import Tokens, make_key
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store import backups
 from services.portal.infrastructure.store.backups import record_backup

@@ -16,7 +16,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.main import build, connect

@@ -26,7 +26,7 @@ from libs.runtime.limits import READING
 from libs.runtime.problems import Refusal
 from services.portal.domain.session import Session
 from services.portal.domain.user import User
-from services.portal.infrastructure.identity.tokens import Tokens
+from services.portal.infrastructure.identity.signed_tokens import Tokens
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.store.vault import Vault

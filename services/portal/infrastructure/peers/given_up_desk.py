@@ -11,7 +11,7 @@ from uuid import UUID
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 PATH = "/outbox/given-up"

@@ -18,7 +18,7 @@ from services.portal.application.ports import Wanted
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import OPERATOR, User, words_of
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 SHOWN = 25

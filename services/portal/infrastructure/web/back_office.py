@@ -14,10 +14,10 @@ from libs.runtime.loops import Loop
 from services.portal.application.import_vehicles import VehicleImports
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.broker import ManagementApi
+from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.management import ManagementApi
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket

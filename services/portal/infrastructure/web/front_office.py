@@ -8,7 +8,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.identity.mail import ConsoleMail
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork

@@ -27,7 +27,7 @@ from services.portal.infrastructure.identity.sessions import (
     NewSession,
     sessions_of,
 )
-from services.portal.infrastructure.identity.tokens import Tokens
+from services.portal.infrastructure.identity.signed_tokens import Tokens
 from services.portal.infrastructure.schemas import (
     Credentials,
     SessionOut,

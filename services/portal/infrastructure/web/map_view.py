@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from libs.messaging.inbox.reactions import Step
 from libs.messaging.saga.choreography import Choreography
 from libs.messaging.topology import dead_queue
-from services.portal.infrastructure.peers.broker import QueueState
+from services.portal.infrastructure.peers.management import QueueState
 from services.portal.infrastructure.peers.probes import Refusals
 from services.portal.infrastructure.web.map_drawing import DrawnEdge, Edge, Node, draw, edges_of
 

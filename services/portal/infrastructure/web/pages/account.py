@@ -24,7 +24,7 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web.credit_view import Credit
 from services.portal.infrastructure.web.forms import NotANumber, cents_of

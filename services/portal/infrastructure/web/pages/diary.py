@@ -10,7 +10,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 T = TypeVar("T")

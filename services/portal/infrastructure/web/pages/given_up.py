@@ -14,8 +14,8 @@ from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
-from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper
 from services.portal.infrastructure.web.pages.page import page_router

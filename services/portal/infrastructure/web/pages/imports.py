@@ -29,7 +29,7 @@ from services.portal.domain.vehicle_file import (
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import SOURCE, marked
 from services.portal.infrastructure.language.import_words import column_name, file_text
-from services.portal.infrastructure.peers.peers import PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerUnavailable
 from services.portal.infrastructure.peers.vehicle_market import VehicleMarket
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web.pages.page import page_router

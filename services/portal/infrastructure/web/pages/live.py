@@ -15,7 +15,7 @@ from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Tim
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.identity.viewing import MayView, by_session
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web import purchase_view

@@ -20,9 +20,13 @@ from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, WaitingForAPerson
-from services.portal.infrastructure.peers.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.peers.management import (
+    BrokerUnavailable,
+    ManagementApi,
+    QueueState,
+)
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED

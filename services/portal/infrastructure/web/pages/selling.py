@@ -16,7 +16,7 @@ from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.web.pages.diary import Diary

@@ -20,7 +20,7 @@ from services.portal.domain.user import ADMIN, User, check_password
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.web.pages.diary import Diary
