@@ -15,6 +15,7 @@ from libs.kernel.ids import IdFactory
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.note_rows import note_rows
 from services.portal.application.ports import PortalUnitOfWork, Transactions
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionFinished
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import ADMIN, SELLER, User
@@ -135,10 +136,10 @@ class VehicleImports:
         await self._transactions.run(
             partial(
                 finish_submission,
-                tenant_id=submission.tenant_id,
+                act=Act(
+                    submission.tenant_id, str(submission.user_id), self._new_id(), self._clock()
+                ),
                 submission_id=submission.id,
-                audit_id=self._new_id(),
-                now=self._clock(),
                 reason=reason,
             )
         )

@@ -26,7 +26,7 @@ from services.portal.application.create_user import create_user
 from services.portal.application.record_audit import record_audit
 from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.application.verify_audits import verify_audits
-from services.portal.domain.audit import Result
+from services.portal.domain.audit import Act, Result
 from services.portal.domain.user import check_password, normal_email
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
 from services.portal.infrastructure.identity.signed_tokens import Tokens, make_key
@@ -118,12 +118,9 @@ def rotate_keys(context: typer.Context) -> None:
             )
             await record_audit(
                 uow,
-                audit_id=uuid7(),
-                tenant_id=DEFAULT_TENANT,
-                actor=ACTOR,
+                act=Act(DEFAULT_TENANT, ACTOR, uuid7(), utc_now()),
                 action="key.rotated",
                 target=str(key.id),
-                now=utc_now(),
             )
             return f"{key.id} signs from {key.signs_from.isoformat(timespec='seconds')} on"
 
@@ -191,14 +188,11 @@ def record_schema(
         audit = await transactions.run(
             lambda uow: record_audit(
                 uow,
-                audit_id=uuid7(),
-                tenant_id=tenant,
-                actor=ACTOR,
+                act=Act(tenant, ACTOR, uuid7(), utc_now()),
                 action="schema.migrated",
                 target=service,
                 result=Result.FAILED if failed else Result.DONE,
                 details={"approved_by": approved_by, "revision": f"{before} > {after}"},
-                now=utc_now(),
             )
         )
         return str(audit.sequence)

@@ -10,6 +10,7 @@ from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
+from services.portal.domain.audit import Act
 from services.portal.domain.sign_in_limits import ATTEMPTS
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from tests.fixtures.services import ServiceClient
@@ -209,14 +210,11 @@ async def test_a_new_password_makes_every_other_browser_unknown(
         await transactions.run(
             lambda uow: change_password(
                 uow,
-                tenant_id=user.tenant_id,
+                act=Act(user.tenant_id, "test", uuid7(), utc_now()),
                 user_id=user.id,
                 password_hash=user.password_hash,
                 session_id=None,
                 browser=here.cookies["browser"],
-                actor="test",
-                audit_id=uuid7(),
-                now=utc_now(),
             )
         )
         for browser, last in ((here, 201), (there, 429)):

@@ -13,6 +13,7 @@ from services.portal.application.begin_submission import begin_submission
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.note_rows import note_rows
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionFinished, SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import User
@@ -47,10 +48,8 @@ async def hand_in(
 async def begin(uow: PortalUnitOfWork, submission: Submission) -> None:
     await begin_submission(
         uow,
-        tenant_id=submission.tenant_id,
+        act=Act(submission.tenant_id, str(submission.user_id), uuid7(), utc_now()),
         submission_id=submission.id,
-        audit_id=uuid7(),
-        now=utc_now(),
     )
 
 
@@ -70,10 +69,8 @@ async def finish(transactions: Portal, submission: Submission, reason: str | Non
     await transactions.run(
         lambda uow: finish_submission(
             uow,
-            tenant_id=submission.tenant_id,
+            act=Act(submission.tenant_id, str(submission.user_id), uuid7(), utc_now()),
             submission_id=submission.id,
-            audit_id=uuid7(),
-            now=utc_now(),
             reason=reason,
         )
     )

@@ -9,7 +9,7 @@ from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.loops import Loop
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
-from services.portal.domain.audit import Audit, Result
+from services.portal.domain.audit import Act, Audit, Result
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 
 MADE = "backup.made"
@@ -30,13 +30,10 @@ async def record_backup(
     return await transactions.run(
         lambda uow: record_audit(
             uow,
-            audit_id=uuid7(),
-            tenant_id=DEFAULT_TENANT,
-            actor=ACTOR,
+            act=Act(DEFAULT_TENANT, ACTOR, uuid7(), utc_now()),
             action=action,
             target=name,
             result=result,
-            now=utc_now(),
         )
     )
 

@@ -56,7 +56,7 @@ def back_office(
     probes = Probes({**settings.addresses, **own}, client)
     desk = DeadLetterDesk(choreography.participants, settings.current_operator)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
-    finder = PurchaseFinder(transactions, peers, attention_desk)
+    diary, finder = Diary(transactions), PurchaseFinder(transactions, peers, attention_desk)
     vehicle_market = VehicleMarket(peers)
     vehicle_imports = VehicleImports(transactions, vehicle_market, clock=utc_now, new_id=uuid7)
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
@@ -64,10 +64,10 @@ def back_office(
         all_purchases.router(finder),
         operations.router(transactions, broker, probes, desk, given_up_events, attention_desk),
         dead_letters.router(transactions, desk),
-        given_up.router(transactions, given_up_events),
-        attention.router(transactions, attention_desk),
+        given_up.router(diary, given_up_events),
+        attention.router(diary, attention_desk),
         map_pages.router(choreography, broker, probes),
-        kpis.router(peers, Diary(transactions)),
+        kpis.router(peers, diary),
         imports.router(
             transactions, vehicle_market, importing.wake, partial(probes.lives, SERVICE)
         ),

@@ -38,6 +38,7 @@ from services.portal.infrastructure.schemas import (
 )
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.web.pages.diary import act_of
 
 MAX_DEVICE = 200
 
@@ -151,14 +152,7 @@ class Endpoints:
     async def end(self, session_id: UUID, request: Request) -> Response:
         """End a session of the user, here or elsewhere."""
         session, user = await _signed_in(request)
-        work = partial(
-            sign_out,
-            tenant_id=user.tenant_id,
-            user_id=user.id,
-            session_id=session_id,
-            audit_id=uuid7(),
-            now=utc_now(),
-        )
+        work = partial(sign_out, act=act_of(user), user_id=user.id, session_id=session_id)
         if not await self._transactions.run(work):
             raise SessionNotFound
         response = Response(status_code=204)

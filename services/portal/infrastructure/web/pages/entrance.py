@@ -36,6 +36,7 @@ from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.web.held import MAX_HELD, Held
 from services.portal.infrastructure.web.http_sessions import SignIns
+from services.portal.infrastructure.web.pages.diary import act_of
 from services.portal.infrastructure.web.pages.interrupted import resume_page, sign_in_page
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import (
@@ -104,14 +105,7 @@ class Entrance:
 
     async def sign_out(self, request: Request, user: UserDep, session_id: SessionIdDep) -> Response:
         await self._transactions.run(
-            partial(
-                sign_out,
-                tenant_id=user.tenant_id,
-                user_id=user.id,
-                session_id=session_id,
-                audit_id=uuid7(),
-                now=utc_now(),
-            )
+            partial(sign_out, act=act_of(user), user_id=user.id, session_id=session_id)
         )
         response = redirect("/", SIGNED_OUT)
         sessions_of(request).end(response)

@@ -15,6 +15,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.begin_submission import begin_submission
 from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.import_vehicles import KIND
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import Submission, SubmissionStatus
 from services.portal.domain.user import ADMIN, OPERATOR, SELLER, User
@@ -143,10 +144,8 @@ class ImportPages:
             await self._transactions.run(
                 lambda uow: begin_submission(
                     uow,
-                    tenant_id=user.tenant_id,
+                    act=Act(user.tenant_id, str(submission.user_id), uuid7(), utc_now()),
                     submission_id=submission_id,
-                    audit_id=uuid7(),
-                    now=utc_now(),
                 )
             )
             self._begun()

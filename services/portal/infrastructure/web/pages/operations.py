@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 
 from libs.kernel.clock import utc_now
-from libs.kernel.ids import uuid7
 from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
@@ -32,6 +31,7 @@ from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
 from services.portal.infrastructure.store.postgres import PortalUnitOfWork
 from services.portal.infrastructure.store.slow_statements import SlowStatements
+from services.portal.infrastructure.web.pages.diary import act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import redirect, render
 
@@ -99,13 +99,7 @@ class OperationsPages:
         async def ask(uow: PortalUnitOfWork) -> None:
             await uow.checks.ask(user.tenant_id)
             await record_audit(
-                uow,
-                audit_id=uuid7(),
-                tenant_id=user.tenant_id,
-                actor=str(user.id),
-                action="invariants.asked",
-                target="all databases",
-                now=utc_now(),
+                uow, act=act_of(user), action="invariants.asked", target="all databases"
             )
 
         await self._transactions.run(ask)
