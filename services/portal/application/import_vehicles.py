@@ -81,7 +81,7 @@ class VehicleImports:
 
     async def turn(self) -> bool:
         """Put the next rows of the submission whose turn it is. Returns whether there was one."""
-        submission = await self._transactions.run(lambda uow: uow.submissions.next_due(KIND))
+        submission = await self._transactions.run(lambda uow: uow.submissions.find_due(KIND))
         if submission is None:
             return False
         with suppress(*OVERTAKEN):

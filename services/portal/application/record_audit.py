@@ -20,4 +20,4 @@ async def record_audit(
 ) -> Audit:
     """Call it last in the transaction, because the tenant's other entries wait until it ends."""
     entry = Entry(act.tenant, act.actor, action, target, result, details, act.at)
-    return await uow.audits.append(entry, act.id)
+    return await uow.audits.add(entry, act.id)

@@ -17,7 +17,7 @@ async def reset_password(
 
     The caller has checked and hashed the password, outside of any transaction. Raises ResetRefused.
     """
-    holder = await uow.resets.holder(token)
+    holder = await uow.resets.find_user(token)
     if holder is None:
         raise ResetRefused
     user = await uow.users.lock(holder.tenant_id, holder.id)

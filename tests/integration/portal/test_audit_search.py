@@ -12,13 +12,13 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Act, Result
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.audit_view import ACTIONS
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.purchases import buy
 
-Store = Transactions[PortalUnitOfWork]
+Store = Transactions[PostgresPortalUnitOfWork]
 PORTAL = Path(__file__).parents[3] / "services" / "portal"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

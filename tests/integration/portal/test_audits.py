@@ -20,13 +20,13 @@ from services.portal.application.record_audit import record_audit
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Act, verify_chain
 from services.portal.infrastructure.store.audit_repository import PostgresAudits
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 async def record(
@@ -57,7 +57,7 @@ async def test_an_audit_whose_effect_is_rolled_back_was_never_there(transactions
     class Broken(Exception):
         pass
 
-    async def fails(uow: PortalUnitOfWork) -> None:
+    async def fails(uow: PostgresPortalUnitOfWork) -> None:
         await record_audit(
             uow, act=Act("default", "ana", uuid7(), utc_now()), action="did", target="it"
         )
@@ -133,7 +133,7 @@ async def test_a_verification_beside_the_dropping_of_old_months_raises_no_false_
         await record(transactions, at=old)
     await record(transactions)
 
-    async def verify(uow: PortalUnitOfWork) -> str | None:
+    async def verify(uow: PostgresPortalUnitOfWork) -> str | None:
         await uow.audits.hold()
         start = await uow.audits.start("default")
         dropping = asyncio.create_task(drop(portal_database))

@@ -12,7 +12,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.domain.audit import Act
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import app_of
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
@@ -198,7 +198,7 @@ async def test_a_browser_is_known_for_the_accounts_it_signed_in_to_only(
 
 
 async def test_a_new_password_makes_every_other_browser_unknown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     user = await add_user("buyer")
     with (
@@ -289,7 +289,7 @@ async def test_sessions_that_are_over_are_forgotten(
     portal: ServiceClient,
     add_user: AddUser,
     portal_database: str,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     await add_user("buyer")
     await signed_in(portal, "buyer@example.com")
@@ -361,7 +361,7 @@ async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
 
 
 async def test_who_signs_in_is_audited_and_who_failed_too(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     user = await add_user("buyer")
     await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})

@@ -25,7 +25,7 @@ from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.domain.audit import Act
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages import live
 from services.portal.main import build
 from tests.fixtures.pgbouncer import pgbouncer_before
@@ -34,7 +34,7 @@ from tests.fixtures.servers import PostgresServer
 from tests.integration.portal.conftest import PASSWORD, AddUser, execute
 from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 @asynccontextmanager

@@ -24,11 +24,11 @@ from services.portal.domain.errors import (
 )
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 async def give(transactions: Portal, user: User, *roles: str, tenant: str = "default") -> User:

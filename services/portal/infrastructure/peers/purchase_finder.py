@@ -19,7 +19,7 @@ from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import OPERATOR, User, words_of
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 SHOWN = 25
 MOST_NAMED = 200
@@ -99,7 +99,10 @@ class _Buyers:
 
 class PurchaseFinder:
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], peers: Peers, attention: AttentionDesk
+        self,
+        transactions: Transactions[PostgresPortalUnitOfWork],
+        peers: Peers,
+        attention: AttentionDesk,
     ) -> None:
         self._transactions = transactions
         self._peers = peers
@@ -127,9 +130,9 @@ class PurchaseFinder:
             words=meaning.words,
         )
 
-        async def look(uow: PortalUnitOfWork) -> tuple[list[Purchase], int]:
-            found = await uow.timeline.sought(user.tenant_id, sought, after, SHOWN + 1)
-            stuck = await uow.timeline.sought(
+        async def look(uow: PostgresPortalUnitOfWork) -> tuple[list[Purchase], int]:
+            found = await uow.timeline.search(user.tenant_id, sought, after, SHOWN + 1)
+            stuck = await uow.timeline.search(
                 user.tenant_id, Sought(stuck_at=now), None, MOST_COUNTED
             )
             return found, len(stuck)

@@ -10,7 +10,7 @@ from libs.runtime.loops import Loop
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Act, Audit, Result
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 MADE = "backup.made"
 CHECKED = "backup.checked"
@@ -24,7 +24,7 @@ LAST_SUCCESS = Gauge(
 
 
 async def record_backup(
-    transactions: Transactions[PortalUnitOfWork], *, name: str, action: str, result: Result
+    transactions: Transactions[PostgresPortalUnitOfWork], *, name: str, action: str, result: Result
 ) -> Audit:
     """A backup was MADE, or was CHECKED by a restore into another place."""
     return await transactions.run(
@@ -38,12 +38,12 @@ async def record_backup(
     )
 
 
-async def last_backup(uow: PortalUnitOfWork) -> Audit | None:
+async def last_backup(uow: PostgresPortalUnitOfWork) -> Audit | None:
     found = await uow.audits.page(DEFAULT_TENANT, None, 1, WantedAudits(action=MADE))
     return found[0] if found else None
 
 
-def loop(transactions: Transactions[PortalUnitOfWork]) -> Loop:
+def loop(transactions: Transactions[PostgresPortalUnitOfWork]) -> Loop:
     """Keeps the metric equal to the audits."""
 
     async def look() -> bool:

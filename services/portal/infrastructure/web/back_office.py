@@ -22,7 +22,7 @@ from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages import (
     admin,
     all_purchases,
@@ -42,7 +42,7 @@ IMPORT_SECONDS = 1.0
 
 
 def back_office(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,

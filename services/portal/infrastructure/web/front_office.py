@@ -11,7 +11,7 @@ from services.portal.infrastructure.peers.attention_desk import AttentionDesk
 from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web import assets
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages import (
@@ -30,7 +30,7 @@ from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def front_office(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,

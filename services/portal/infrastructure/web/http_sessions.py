@@ -37,7 +37,7 @@ from services.portal.infrastructure.schemas import (
     UserOut,
 )
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages.diary import act_of
 
 MAX_DEVICE = 200
@@ -71,7 +71,7 @@ class SignIns:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         settings: PortalSettings,
         passwords: PasswordHasher,
     ) -> None:
@@ -103,7 +103,7 @@ class Endpoints:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         settings: PortalSettings,
         tokens: Tokens,
         sign_ins: SignIns,
@@ -192,7 +192,7 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     settings: PortalSettings,
     tokens: Tokens,
     passwords: PasswordHasher,

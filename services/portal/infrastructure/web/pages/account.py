@@ -23,7 +23,7 @@ from services.portal.infrastructure.identity.sessions import (
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.credit_view import Credit
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
 from services.portal.infrastructure.web.pages.diary import Diary, act_of
@@ -49,7 +49,7 @@ NO_EMAIL = marked(
 class Account:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         peers: Peers,
         diary: Diary,
         passwords: PasswordHasher,
@@ -231,7 +231,7 @@ class Account:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     peers: Peers,
     diary: Diary,
     passwords: PasswordHasher,

@@ -34,7 +34,7 @@ from services.portal.domain.user import (
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import LANGUAGES, marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.audit_view import (
     ACTIONS,
     SYSTEM,
@@ -65,7 +65,7 @@ class AdminPages:
     """Each public method is one address of `router` below."""
 
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher
+        self, transactions: Transactions[PostgresPortalUnitOfWork], passwords: PasswordHasher
     ) -> None:
         self._transactions = transactions
         self._passwords = passwords
@@ -271,7 +271,7 @@ class Search:
 
 
 async def _audits(
-    uow: PortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
+    uow: PostgresPortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
 ) -> tuple[list[Audit], Known]:
     """The audits, with what is known of the people that the entries and the search name."""
     found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted)
@@ -279,7 +279,7 @@ async def _audits(
     ids = ids_in(found) | searched
     users = await uow.users.of_customers(tenant_id, ids)
     names = await uow.users.names(tenant_id, ids | set(users.values()))
-    purchases = await uow.timeline.sought(tenant_id, Sought(among=ids), None, len(ids))
+    purchases = await uow.timeline.search(tenant_id, Sought(among=ids), None, len(ids))
     return found, Known(
         {str(user_id): name for user_id, name in names.items()},
         {str(customer_id): str(user_id) for customer_id, user_id in users.items()},
@@ -309,7 +309,9 @@ def _id(text: str) -> UUID | None:
         return None
 
 
-def router(transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher) -> APIRouter:
+def router(
+    transactions: Transactions[PostgresPortalUnitOfWork], passwords: PasswordHasher
+) -> APIRouter:
     routes, to = page_router(), AdminPages(transactions, passwords)
     routes.get("/audits")(to.audits)
     routes.post("/audits")(to.search_audits)

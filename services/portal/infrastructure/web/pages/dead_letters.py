@@ -25,7 +25,7 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
     readable,
     refused_at,
 )
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -62,7 +62,9 @@ class Done:
 class DeadLetterPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], desk: DeadLetterDesk) -> None:
+    def __init__(
+        self, transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk
+    ) -> None:
         self._transactions = transactions
         self._diary = Diary(transactions)
         self._desk = desk
@@ -213,7 +215,7 @@ def _one_line(error: str) -> str:
     return " ".join(error.split())
 
 
-def router(transactions: Transactions[PortalUnitOfWork], desk: DeadLetterDesk) -> APIRouter:
+def router(transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk) -> APIRouter:
     routes, to = page_router(), DeadLetterPages(transactions, desk)
     routes.get(ONE)(to.letter)
     routes.post(f"{HERE}/dead-letters/redrive")(to.redrive_some)

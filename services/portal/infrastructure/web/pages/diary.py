@@ -11,7 +11,7 @@ from services.portal.application.record_audit import NOTHING, record_audit
 from services.portal.domain.audit import Act, Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ def act_of(user: User) -> Act:
 
 
 class Diary:
-    def __init__(self, transactions: Transactions[PortalUnitOfWork]) -> None:
+    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork]) -> None:
         self._transactions = transactions
 
     async def note(

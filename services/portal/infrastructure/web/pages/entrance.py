@@ -33,7 +33,7 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.held import MAX_HELD, Held
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages.diary import act_of
@@ -63,7 +63,7 @@ SIGNED_OUT = Flash(marked("You have signed out."), "info")
 class Entrance:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         passwords: PasswordHasher,
         sign_ins: SignIns,
     ) -> None:
@@ -164,7 +164,9 @@ class Entrance:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher, sign_ins: SignIns
+    transactions: Transactions[PostgresPortalUnitOfWork],
+    passwords: PasswordHasher,
+    sign_ins: SignIns,
 ) -> APIRouter:
     routes, to = page_router(), Entrance(transactions, passwords, sign_ins)
     routes.get("/sign-in")(to.ask_who)

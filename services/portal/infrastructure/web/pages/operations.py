@@ -29,7 +29,7 @@ from services.portal.infrastructure.peers.management import (
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.store.slow_statements import SlowStatements
 from services.portal.infrastructure.web.pages.diary import act_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -49,7 +49,7 @@ class OperationsPages:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         broker: ManagementApi,
         probes: Probes,
         desk: DeadLetterDesk,
@@ -96,7 +96,7 @@ class OperationsPages:
     async def check(self, user: Keeper) -> Response:
         """Ask the checker, which reads all databases, to look now."""
 
-        async def ask(uow: PortalUnitOfWork) -> None:
+        async def ask(uow: PostgresPortalUnitOfWork) -> None:
             await uow.checks.ask(user.tenant_id)
             await record_audit(
                 uow, act=act_of(user), action="invariants.asked", target="all databases"
@@ -134,7 +134,7 @@ class OperationsPages:
         """The last check of the invariants, the requested one, and the last backup."""
 
         async def look(
-            uow: PortalUnitOfWork,
+            uow: PostgresPortalUnitOfWork,
         ) -> tuple[list[Audit], datetime | None, Audit | None]:
             found = await uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
             return found, await uow.checks.asked_at(tenant_id), await last_backup(uow)
@@ -159,7 +159,9 @@ def _is_a_store(queue: QueueState) -> bool:
 
 
 async def purchases_of(
-    transactions: Transactions[PortalUnitOfWork], tenant_id: str, letters: Sequence[DeadLetter]
+    transactions: Transactions[PostgresPortalUnitOfWork],
+    tenant_id: str,
+    letters: Sequence[DeadLetter],
 ) -> dict[str, Purchase]:
     """The purchases that the letters are about, by the letters' subject."""
     ids = {known for each in letters if (known := as_uuid(each.subject)) is not None}
@@ -167,13 +169,13 @@ async def purchases_of(
         return {}
     sought = Sought(among=ids)
     found = await transactions.read(
-        lambda uow: uow.timeline.sought(tenant_id, sought, None, len(ids))
+        lambda uow: uow.timeline.search(tenant_id, sought, None, len(ids))
     )
     return {str(each.id): each for each in found}
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     broker: ManagementApi,
     probes: Probes,
     desk: DeadLetterDesk,

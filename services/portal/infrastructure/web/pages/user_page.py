@@ -19,7 +19,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.web.pages.diary import Diary, act_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -46,7 +46,7 @@ Sure = Annotated[str, Form()]
 class UserPage:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         peers: Peers,
         passwords: PasswordHasher,
     ) -> None:
@@ -207,7 +207,7 @@ class UserPage:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork], peers: Peers, passwords: PasswordHasher
+    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, passwords: PasswordHasher
 ) -> APIRouter:
     routes, to = page_router(), UserPage(transactions, peers, passwords)
     routes.get(ONE)(to.show)
