@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.domain.ids import as_id
 from services.portal.domain.user import User
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
@@ -86,7 +87,7 @@ class GivenUpDesk:
         """Those of `subjects` that are purchases with a timeline."""
 
         async def look(uow: PostgresPortalUnitOfWork) -> set[str]:
-            ids = [known for known in map(as_uuid, subjects) if known is not None]
+            ids = [known for known in map(as_id, subjects) if known is not None]
             return {
                 str(each)
                 for each in ids
@@ -94,13 +95,6 @@ class GivenUpDesk:
             }
 
         return await self._transactions.read(look) if subjects else set()
-
-
-def as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _event(service: str, row: Any, purchases: set[str]) -> GivenUpEvent:

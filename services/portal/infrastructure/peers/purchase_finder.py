@@ -15,6 +15,7 @@ from uuid import UUID
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import Wanted
+from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import OPERATOR, User, words_of
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
@@ -164,7 +165,7 @@ class PurchaseFinder:
         if not typed:
             return _Meaning()
         try:
-            if (named := _as_id(typed)) is not None:
+            if (named := as_id(typed)) is not None:
                 return _Meaning([named], is_exact=True)
             if "@" in typed:
                 return _Meaning(await self._customers(user, email=typed))
@@ -256,10 +257,3 @@ def _buyer(body: Mapping[str, Any]) -> Buyer:
         limit_cents=body["credit_limit_cents"],
         available_cents=body["available_cents"],
     )
-
-
-def _as_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

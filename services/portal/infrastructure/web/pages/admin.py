@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
@@ -18,6 +17,7 @@ from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher, Wanted, WantedAudits
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Audit
+from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Sought
 from services.portal.domain.user import (
     ADMIN,
@@ -39,7 +39,6 @@ from services.portal.infrastructure.web.audit_view import (
     ACTIONS,
     SYSTEM,
     Known,
-    as_id,
     ids_in,
     line,
 )
@@ -154,7 +153,7 @@ class AdminPages:
         return render(request, "pages/audit_chain.html", user, report=report)
 
     async def submissions(self, request: Request, user: Keeper, after: str = "") -> Response:
-        start = _id(after)
+        start = as_id(after)  # a list without an id begins at its beginning
         found = await self._transactions.read_behind(
             lambda uow: uow.submissions.page(user.tenant_id, start, SHOWN + 1)
         )
@@ -229,7 +228,7 @@ class AdminPages:
     ) -> Response:
         found = await self._transactions.read(
             lambda uow: uow.users.page(
-                user.tenant_id, _id(search.after), SHOWN + 1, search.wanted()
+                user.tenant_id, as_id(search.after), SHOWN + 1, search.wanted()
             )
         )
         shown = found[:SHOWN]
@@ -299,14 +298,6 @@ def _day(text: str) -> datetime | None:
     except ValueError:
         return None
     return datetime.combine(day, time.min, UTC) if 1 < day.year < date.max.year else None
-
-
-def _id(text: str) -> UUID | None:
-    """None also where the text is no id: a list then begins at its beginning."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def router(

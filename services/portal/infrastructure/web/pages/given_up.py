@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request, Response
 
 from services.portal.domain.audit import Result
+from services.portal.domain.ids import as_id
 from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
 from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper
 from services.portal.infrastructure.web.pages.page import page_router
@@ -51,7 +52,7 @@ class GivenUpPages:
         not_handled: Annotated[str, Form()] = "",
     ) -> Response:
         """Do it, note it in the audits, and say what came of it."""
-        event_id = as_uuid(message)
+        event_id = as_id(message)
         if event_id is None:
             return redirect(HERE, GONE)
         try:

@@ -15,12 +15,13 @@ from libs.messaging.view_queues import overflow_queue
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit
+from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, WaitingForAPerson
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
-from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
 from services.portal.infrastructure.peers.management import (
     BrokerUnavailable,
     ManagementApi,
@@ -164,7 +165,7 @@ async def purchases_of(
     letters: Sequence[DeadLetter],
 ) -> dict[str, Purchase]:
     """The purchases that the letters are about, by the letters' subject."""
-    ids = {known for each in letters if (known := as_uuid(each.subject)) is not None}
+    ids = {known for each in letters if (known := as_id(each.subject)) is not None}
     if not ids:
         return {}
     sought = Sought(among=ids)
