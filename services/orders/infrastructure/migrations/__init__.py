@@ -2,4 +2,4 @@
 
 from services.orders.infrastructure.tables import metadata
 
-metadata = metadata
+__all__ = ["metadata"]
