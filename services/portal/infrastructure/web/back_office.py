@@ -23,6 +23,7 @@ from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.pages import (
     admin,
     all_purchases,
@@ -36,7 +37,6 @@ from services.portal.infrastructure.web.pages import (
     user_page,
 )
 from services.portal.infrastructure.web.pages import map as map_pages
-from services.portal.infrastructure.web.pages.diary import Diary
 
 IMPORT_SECONDS = 1.0
 

@@ -13,6 +13,7 @@ from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web import assets
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages import (
     account,
@@ -25,7 +26,6 @@ from services.portal.infrastructure.web.pages import (
     selling,
     storefront,
 )
-from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.watch import TimelineWatch
 
 

@@ -25,8 +25,8 @@ from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.diary import Diary, act_of
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
-from services.portal.infrastructure.web.pages.diary import Diary, act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import refusal_message

@@ -13,7 +13,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable, Reply
-from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render

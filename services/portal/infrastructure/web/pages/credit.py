@@ -11,8 +11,8 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
-from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import down_message, refusal_message

@@ -26,7 +26,7 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
     refused_at,
 )
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render

@@ -12,7 +12,7 @@ from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
-from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render

@@ -18,6 +18,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import Said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.kpi_view import (
     MONTH,
     KpiView,
@@ -28,7 +29,6 @@ from services.portal.infrastructure.web.kpi_view import (
     over_months,
 )
 from services.portal.infrastructure.web.kpi_words import Speaker
-from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
 from services.portal.infrastructure.web.wording import PRECONDITION_FAILED, refusal_message

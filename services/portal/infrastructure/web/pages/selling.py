@@ -18,8 +18,8 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
-from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.showroom import Vehicle
 from services.portal.infrastructure.web.templating import Flash, redirect, render

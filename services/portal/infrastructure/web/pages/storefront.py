@@ -13,8 +13,8 @@ from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.web.credit_view import Credit
+from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.forms import NotANumber, cents_of, number_of
-from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.purchase_view import Standing
 from services.portal.infrastructure.web.showroom import Vehicle

@@ -20,8 +20,8 @@ from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.web.diary import Diary, act_of
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
-from services.portal.infrastructure.web.pages.diary import Diary, act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.roles import ROLES
 from services.portal.infrastructure.web.templating import Flash, redirect, render
