@@ -12,7 +12,9 @@ import secrets as random
 
 import typer
 
-from deploy.kubernetes.manifests import PROJECT, Kind, entries
+from deploy.kubernetes.manifests import entries
+from deploy.kubernetes.pieces import PROJECT
+from deploy.kubernetes.placeholders import Kind
 from deploy.kubernetes.waiting_for_migrations import wait as wait_for_migrations
 from deploy.services import service_named
 from libs.runtime.settings import DatabaseSettings, read_settings

@@ -11,7 +11,7 @@ from deploy.kubernetes.manifests import written
 from deploy.observability.configuration import ALERTS
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "kubernetes" / "base" / "written"
-HEADER = "# Written by ./taskw kubernetes: change deploy/kubernetes/manifests.py instead.\n"
+HEADER = "# Written by ./taskw kubernetes: change deploy/kubernetes/*.py instead.\n"
 
 
 class _Plain(yaml.SafeDumper):  # type: ignore[misc]

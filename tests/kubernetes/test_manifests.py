@@ -13,13 +13,13 @@ import yaml  # type: ignore[import-untyped]
 from deploy.certificates import RENEWED_BEFORE_THE_END, SERVER
 from deploy.docker.volumes import PLUGINS, installation
 from deploy.installation import CHOREOGRAPHY
-from deploy.kubernetes import manifests
-from deploy.kubernetes.manifests import (
-    EXPORTER_IMAGE,
-    GRACE_SECONDS,
+from deploy.kubernetes.pieces import GRACE_SECONDS, POOLED
+from deploy.kubernetes.placeholders import Placeholders
+from deploy.kubernetes.watching import EXPORTER_IMAGE
+from deploy.kubernetes.workloads import (
     KEEPS_LEDGER,
     LEAVE_SECONDS,
-    Placeholders,
+    STANDBY,
     Role,
     queues_of,
     roles_of,
@@ -105,7 +105,7 @@ def test_what_answers_with_lists_and_figures_reads_them_from_a_standby() -> None
         if "DATABASE_READ_URL" in (settings := settings_of(spec, role, Placeholders()))
     }
 
-    assert standbys == dict.fromkeys([("kpis", "api"), ("portal", "api")], manifests.STANDBY)
+    assert standbys == dict.fromkeys([("kpis", "api"), ("portal", "api")], STANDBY)
 
 
 def test_roles_without_work_have_no_pods() -> None:
@@ -176,7 +176,7 @@ def test_certificates_bear_the_names_that_clients_use_and_last_as_elsewhere() ->
         for each in of_kind(base("certificates.yaml"), "Certificate")
     }
     for server, urls in {
-        "db-server": [installation(Placeholders()).postgres, manifests.POOLED, manifests.STANDBY],
+        "db-server": [installation(Placeholders()).postgres, POOLED, STANDBY],
         "rabbitmq-server": [installation(Placeholders()).rabbitmq, "rabbitmq.mercado-veiculo.svc:"],
     }.items():
         assert {url.partition(":")[0] for url in urls} <= set(found[server]["dnsNames"])
