@@ -2,7 +2,8 @@
 
     python -m libs.runtime.migrations SERVICE upgrade head
 
-A service's `migrations/env.py` is `run(metadata)`. MIGRATOR_DATABASE_URL wins over DATABASE_URL.
+A service has its `metadata` and `versions` in `infrastructure/migrations`; `alembic/` beside this
+module has what is the same for all. MIGRATOR_DATABASE_URL wins over DATABASE_URL.
 
 When several run at once on one database, one works and the others wait for it. Migrations connect
 to Postgres directly: the lock and the role belong to the session, and PgBouncer in transaction mode
@@ -14,6 +15,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 
 import asyncpg
@@ -39,7 +41,9 @@ LOOK_AGAIN_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
 
+ALEMBIC = Path(__file__).parent / "alembic"
 SERVICES = Path(__file__).parents[2] / "services"
+MIGRATIONS = "*/infrastructure/migrations/__init__.py"
 
 
 class MigrationSettings(DatabaseSettings):
@@ -56,13 +60,16 @@ Watch = Callable[[Connection], AbstractContextManager[object]]
 IncludeName = Callable[[str | None, str, object], bool]
 
 
-def run(metadata: MetaData, include_name: IncludeName = partitions.include_name) -> None:
-    """What a service's env.py does: connect, become the tables' owner, migrate.
+def run() -> None:
+    """What Alembic's env.py does: connect, become the tables' owner, migrate.
 
-    `include_name` is Alembic's: it leaves out partitions, which no metadata holds.
+    A service may have an `include_name` beside its `metadata`. It is Alembic's: it leaves out
+    partitions, which no metadata holds.
     """
-    url = context.config.attributes["url"]
-    asyncio.run(_connect_and_migrate(url, metadata, include_name))
+    chosen = context.config.attributes
+    service = import_module(f"services.{chosen['service']}.infrastructure.migrations")
+    include_name: IncludeName = getattr(service, "include_name", partitions.include_name)
+    asyncio.run(_connect_and_migrate(chosen["url"], service.metadata, include_name))
 
 
 async def _connect_and_migrate(url: URL, metadata: MetaData, include_name: IncludeName) -> None:
@@ -116,14 +123,14 @@ def _become_owner(connection: Connection) -> None:
 
 def configuration(service: str, url: URL) -> Config:
     """Alembic's configuration for one service; raises StartFailure for an unknown one."""
-    script = SERVICES / service / "infrastructure" / "migrations"
-    if not service.isidentifier() or not (script / "env.py").is_file():
-        known = sorted(
-            path.parents[2].name for path in SERVICES.glob("*/infrastructure/migrations/env.py")
-        )
-        raise StartFailure(f"no service {service!r} with migrations; there are {', '.join(known)}")
-    config = Config(attributes={"url": url})
-    config.set_main_option("script_location", str(script).replace("%", "%%"))
+    known = {path.parents[2].name: path.parent for path in SERVICES.glob(MIGRATIONS)}
+    if service not in known:
+        names = ", ".join(sorted(known))
+        raise StartFailure(f"no service {service!r} with migrations; there are {names}")
+    versions = known[service] / "versions"
+    config = Config(attributes={"service": service, "url": url})
+    for option, path in (("script_location", ALEMBIC), ("version_locations", versions)):
+        config.set_main_option(option, str(path).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 

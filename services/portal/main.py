@@ -25,11 +25,11 @@ from services.portal.infrastructure import http
 from services.portal.infrastructure.consumers import participant
 from services.portal.infrastructure.identity import sessions
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.identity.tokens import Tokens
-from services.portal.infrastructure.peers.peers import Peers, trusted_with
+from services.portal.infrastructure.identity.signed_tokens import Tokens
+from services.portal.infrastructure.peers.client import Peers, trusted_with
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store import backups, keeping
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import TABLES, signing_keys, submissions, users
 from services.portal.infrastructure.web import assets, http_sessions
@@ -39,7 +39,7 @@ from services.portal.infrastructure.web.templating import FOR_TLS, HEADERS
 from services.portal.infrastructure.web.watch import TimelineWatch
 
 
-def connect(settings: PortalSettings) -> Transactions[PortalUnitOfWork]:
+def connect(settings: PortalSettings) -> Transactions[PostgresPortalUnitOfWork]:
     """Raises StartFailure where the written choreography cannot be read."""
     choreography = read_choreography(settings.choreography)
     return _transactions(settings, create_engine(settings), choreography)
@@ -50,17 +50,17 @@ def _transactions(
     engine: AsyncEngine,
     choreography: Choreography,
     replica: Replica | None = None,
-) -> Transactions[PortalUnitOfWork]:
+) -> Transactions[PostgresPortalUnitOfWork]:
     vault = Vault(settings.data_keys, settings.index_key)
     return Transactions(
         engine,
         Outbox(settings.service, TABLES),
-        partial(PortalUnitOfWork, vault=vault, compensations=choreography.compensations),
+        partial(PostgresPortalUnitOfWork, vault=vault, compensations=choreography.compensations),
         copy=replica,
     )
 
 
-def build(settings: PortalSettings) -> Service[PortalUnitOfWork]:
+def build(settings: PortalSettings) -> Service[PostgresPortalUnitOfWork]:
     choreography = read_choreography(settings.choreography)
     engine = create_engine(settings)
     standby = settings.standby_dsn

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import async_playwright
 
-from services.portal.infrastructure.web.assets import FOLDER
+from services.portal.infrastructure.web.assets import assets
 from services.portal.infrastructure.web.charts import Point
 from services.portal.infrastructure.web.templating import environment
 from tests.browser.chromium import CHROMIUM, FLAGS, install_chromium
@@ -46,7 +46,7 @@ def meet(one: Box, other: Box) -> bool:
 async def test_no_two_texts_of_a_chart_meet_and_none_is_cut_off(width: int) -> None:
     if (missing := install_chromium()) is not None:
         pytest.skip(missing)
-    style = "".join((FOLDER / name).read_text() for name in ("portal.css", "operations.css"))
+    style = "".join(assets()[name].content.decode() for name in ("portal.css", "operations.css"))
     chart = environment("pt").filters["bars"](POINTS, "cents")
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -12,6 +12,7 @@ from deploy.demo.market import Market
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.change_roles import change_roles
+from services.portal.domain.audit import Act
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.main import connect
 from tests.browser.conftest import Person
@@ -172,12 +173,9 @@ async def test_who_loses_the_role_is_told_that_the_page_follows_no_longer(
         await transactions.run(
             lambda uow: change_roles(
                 uow,
-                tenant_id=market.tenant,
+                act=Act(market.tenant, "test", uuid7(), utc_now()),
                 user_id=operator.id,
                 roles=["seller"],
-                actor="test",
-                audit_id=uuid7(),
-                now=utc_now(),
             )
         )
     finally:

@@ -38,7 +38,7 @@ ALERT = re.compile(r"^ *- alert: (\w+)$", re.MULTILINE)
 ROW = re.compile(r"^\| `(\w+)` \| .+ \|$", re.MULTILINE)
 OF_OTHER_PROGRAMS = {"ALL_PROXY", "COMPOSE_PROFILES", "HTTP_PROXY"}
 SHOWN_BY = "shown by |"
-SHOWS = {"architecture.md", "data-security.md", "saga-report.md"}
+SHOWS = {"cloud.md", "data-security.md", "saga-report.md"}
 """Documents that say what holds, and by which test."""
 
 

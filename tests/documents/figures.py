@@ -112,14 +112,14 @@ def coordinator() -> str:
 
 
 def commands() -> str:
-    """What a coordinator would command, and what the service hears instead."""
+    """What a coordinator would command, and what the service consumes instead."""
     found: dict[tuple[str, str], list[str]] = {}
     for each in _choreography().participants:
         for one in each.consumes:
             if one.step is not Step.VIEW and each.name != STARTS:
                 found.setdefault((each.name, one.does), []).append(f"`{one.event_type}`")
     rows = [(does, service, ", ".join(events)) for (service, does), events in found.items()]
-    return _table(("command", "to", "here it does so when it hears"), rows)
+    return _table(("command", "to", "here it does so when it consumes"), rows)
 
 
 def knowledge() -> str:

@@ -1,4 +1,4 @@
-"""What the tests of several services share."""
+"""What the tests of several services use."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from services.tokens import Issuer
 
 @pytest.fixture(scope="session")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
-    """Signs the tokens of callers; a service that has AUTH=on trusts its `jwks`."""
+    """Makes the tokens that a service under test accepts."""
     return Issuer(tmp_path_factory.mktemp("keys"))

@@ -15,6 +15,7 @@ from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.begin_submission import begin_submission
 from services.portal.application.hand_in_submission import hand_in_submission
+from services.portal.domain.audit import Act
 from services.portal.domain.user import User
 from tests.fixtures.whole_market import WholeMarket, person
 
@@ -204,10 +205,8 @@ class Things:
             )
             await begin_submission(
                 uow,
-                tenant_id=self.tenant,
+                act=Act(self.tenant, str(made.user_id), uuid7(), utc_now()),
                 submission_id=made.id,
-                audit_id=uuid7(),
-                now=utc_now(),
             )
             return made.id
 

@@ -242,7 +242,7 @@ class People:
             external_id=external_id,
             amount_cents=500,
         )
-        self._ask("payouts", lambda uow: request_payout(uow, payout))
+        self._ask("payouts", lambda uow: request_payout(uow, payout=payout))
 
     def retry_payout(self, payout: Payout) -> None:
         which = {"tenant_id": payout.tenant_id, "external_id": payout.external_id}

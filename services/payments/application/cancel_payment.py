@@ -13,7 +13,7 @@ async def cancel_payment(
     tombstone = Payment.cancelled_before_it_began(
         order_id=order_id, tenant_id=tenant_id, payment_id=payment_id
     )
-    payment = await uow.payments.lock_or_add(tombstone)
+    payment = await uow.payments.add_or_lock(tombstone)
     if payment is tombstone:
         uow.publish(tombstone.begun())
         return

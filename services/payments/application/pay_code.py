@@ -19,10 +19,9 @@ async def pay_code(
 
     Raises MistypedCode, PaymentCodeNotFound, PaymentCodeExpired, PaymentCodeVoided.
     """
-    found = await uow.payments.lock_by_code(tenant_id, parse_code(code))
-    if found is None or not may_see(found[0]):
+    payment, overdue = await uow.payments.lock_by_code(tenant_id, parse_code(code))
+    if not may_see(payment):
         raise PaymentCodeNotFound("code")
-    payment, overdue = found
     payment.pay(method, overdue=overdue)
     await uow.payments.save(payment)
     return payment

@@ -18,15 +18,20 @@ class PaymentRepository(Protocol):
         already.
         """
 
-    async def lock_or_add(self, tombstone: Payment) -> Payment:
+    async def add_or_lock(self, tombstone: Payment) -> Payment:
         """The purchase's record, locked; the tombstone itself where there was none."""
 
-    async def lock(self, order_id: UUID) -> Payment | None: ...
+    async def lock(self, order_id: UUID) -> Payment:
+        """Raises PaymentNotFound."""
 
-    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None: ...
+    async def find_locked(self, order_id: UUID) -> Payment | None:
+        """Like `lock`, for a purchase whose payment may never have begun."""
 
-    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
-        """The payment, and whether its time is over."""
+    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment:
+        """Raises PaymentNotFound."""
+
+    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool]:
+        """The payment, and whether its time is over. Raises PaymentCodeNotFound."""
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
         """Pending payments past their time, except those that are locked already."""
@@ -48,11 +53,11 @@ class PaymentRepository(Protocol):
     async def page(
         self,
         tenant_id: str,
+        after: UUID | None,
+        limit: int,
         *,
         state: str | None,
         needs_attention: bool | None,
-        after: UUID | None,
-        limit: int,
     ) -> Sequence[Payment]:
         """Payments in the order of their ids, which is the order of their creation."""
 

@@ -16,6 +16,5 @@ async def record_charge(
     stands.
     """
     payment = await uow.payments.lock(order_id)
-    if payment is not None:
-        uow.publish(*payment.charge_answered(answer, claim, policy))
-        await uow.payments.save(payment)
+    uow.publish(*payment.charge_answered(answer, claim, policy))
+    await uow.payments.save(payment)

@@ -14,6 +14,5 @@ async def record_refund(
 ) -> None:
     """Record the result of the call made under `claim`. A failed call is due again later."""
     payment = await uow.payments.lock(order_id)
-    if payment is not None:
-        uow.publish(*payment.refund_answered(answer, claim, policy))
-        await uow.payments.save(payment)
+    uow.publish(*payment.refund_answered(answer, claim, policy))
+    await uow.payments.save(payment)

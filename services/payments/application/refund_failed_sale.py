@@ -5,7 +5,7 @@ from services.payments.application.ports import PaymentsUnitOfWork
 
 async def refund_failed_sale(uow: PaymentsUnitOfWork, *, order_id: UUID) -> None:
     """The vehicle was paid and could not be sold, so the money goes back."""
-    payment = await uow.payments.lock(order_id)
+    payment = await uow.payments.find_locked(order_id)
     if payment is not None:
         payment.refund_failed_sale()
         await uow.payments.save(payment)

@@ -1,7 +1,6 @@
 from uuid import UUID
 
 from services.payments.application.ports import PaymentsUnitOfWork
-from services.payments.domain.errors import PaymentNotFound
 from services.payments.domain.payment import Payment
 
 
@@ -13,8 +12,6 @@ async def retry_refund(
     Raises PaymentNotFound, StalePayment, RefundNotFailed.
     """
     payment = await uow.payments.lock_by_id(tenant_id, payment_id)
-    if payment is None:
-        raise PaymentNotFound
     payment.check_version(version)
     payment.retry_refund()
     await uow.payments.save(payment)

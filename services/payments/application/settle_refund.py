@@ -2,7 +2,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.payments.application.ports import PaymentsUnitOfWork
-from services.payments.domain.errors import PaymentNotFound
 from services.payments.domain.payment import Payment
 
 
@@ -28,8 +27,6 @@ async def settle_refund(
     Raises PaymentNotFound, StalePayment, RefundNotFailed, RefundInFlight.
     """
     payment = await uow.payments.lock_by_id(tenant_id, payment_id)
-    if payment is None:
-        raise PaymentNotFound
     payment.check_version(version)
     uow.publish(
         *payment.settle_refund(

@@ -10,7 +10,6 @@ class PaymentNotFound(NotFound):
 
 class PaymentCodeNotFound(NotFound):
     code = "payment-code-not-found"
-
     text = "There is no such payment code, or not yet."
 
     def __init__(self, field: str) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.auth import Caller, CallerDep
+from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import OptionalIfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import (
@@ -26,6 +26,7 @@ from services.payments.application.settle_refund import Settlement, settle_refun
 from services.payments.domain.code import parse_code
 from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
 from services.payments.domain.payment import Payment, State
+from services.payments.infrastructure.access import OPERATOR, visible, visible_code
 from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.schemas import (
     AcceptedOut,
@@ -61,7 +62,7 @@ class Endpoints:
         self, body: CodeRequest, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
         """The code of a purchase: there is one as soon as the vehicle is reserved."""
-        may_see = _may_see(caller)
+        may_see = visible(caller)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
             payment = await uow.payments.find_by_order(caller.tenant_id, body.order_id)
@@ -76,7 +77,7 @@ class Endpoints:
         self, code: Annotated[str, Path(max_length=64)], caller: CallerDep
     ) -> Response:
         """The code as it was typed: case, spaces and dashes are free."""
-        may_see, typed = _may_read(caller), parse_code(code)
+        may_see, typed = visible_code(caller), parse_code(code)
         payment = await self._transactions.read(
             lambda uow: uow.payments.find_by_code(caller.tenant_id, typed)
         )
@@ -91,7 +92,7 @@ class Endpoints:
         """Pay a code. The gateway is asked after the answer; paying twice charges once. After a
         declined card the code can be paid again with a new key, as long as it has `tries_left`.
         """
-        may_see = _may_see(caller)
+        may_see = visible(caller)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
             payment = await pay_code(
@@ -111,7 +112,7 @@ class Endpoints:
     @answers(ETAG)
     async def read_payment(self, payment_id: UUID, caller: CallerDep) -> Response:
         """One payment: a buyer's own, or any of the tenant for an operator."""
-        may_see = _may_see(caller)
+        may_see = visible(caller)
         payment = await self._transactions.read(
             lambda uow: uow.payments.find(caller.tenant_id, payment_id)
         )
@@ -128,15 +129,15 @@ class Endpoints:
         needs_attention: NeedsAttention = None,
     ) -> Response:
         """All payments of the tenant, oldest first."""
-        caller.require("operator")
+        caller.require(OPERATOR)
         after = UUID(page.after[0]) if page.after else None
         found = await self._transactions.read(
             lambda uow: uow.payments.page(
                 caller.tenant_id,
+                after,
+                page.limit + 1,
                 state=state,
                 needs_attention=needs_attention,
-                after=after,
-                limit=page.limit + 1,
             )
         )
         shown = [_out(payment) for payment in found[: page.limit]]
@@ -152,7 +153,7 @@ class Endpoints:
         call: IdempotentCallDep,
     ) -> Response:
         """Ask the gateway for a failed refund again, now."""
-        caller.require("operator")
+        caller.require(OPERATOR)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
             return _payment_answer(
@@ -176,7 +177,7 @@ class Endpoints:
         call: IdempotentCallDep,
     ) -> Response:
         """Record that a person paid a failed refund outside the gateway."""
-        caller.require("operator")
+        caller.require(OPERATOR)
         settlement = Settlement(reference=body.reference, note=body.note, by=caller.subject)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
@@ -202,7 +203,7 @@ class Endpoints:
         call: IdempotentCallDep,
     ) -> Response:
         """Record whether the gateway has charged what it leaves unanswered, having looked there."""
-        caller.require("operator")
+        caller.require(OPERATOR)
         settlement = ChargeSettlement(reference=body.reference, note=body.note, by=caller.subject)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
@@ -258,19 +259,6 @@ def router(
         to.settle
     )
     return routes
-
-
-def _may_see(caller: Caller) -> Callable[[Payment], bool]:
-    """An operator sees every payment of the tenant, a buyer only the own ones."""
-    caller.require("buyer", "operator")
-    if caller.may("operator"):
-        return lambda _: True
-    return lambda payment: caller.owns_customer(payment.customer_id)
-
-
-def _may_read(caller: Caller) -> Callable[[Payment], bool]:
-    """An admin may read a code too, because orders shows it to admins already."""
-    return (lambda _: True) if caller.may("admin") else _may_see(caller)
 
 
 def _payment_answer(payment: Payment, status: int = 200) -> Answer:

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.calls.tables import claim_due, next_attempt
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
+from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
 from services.payments.domain.payment import AWAITING_GATEWAY, Payment, State
 from services.payments.infrastructure.tables import payments
 
@@ -55,7 +56,7 @@ _ADD = (
 )
 _TOMBSTONE = insert(payments)
 # An update that changes nothing locks the existing row in the same round trip.
-_LOCK_OR_ADD = _TOMBSTONE.on_conflict_do_update(
+_ADD_OR_LOCK = _TOMBSTONE.on_conflict_do_update(
     index_elements=[payments.c.order_id], set_={"order_id": _TOMBSTONE.excluded.order_id}
 ).returning(*_COLUMNS)
 _FIXED = ("order_id", "payment_id", "tenant_id", "customer_id", "amount_cents", "code")
@@ -83,21 +84,27 @@ class PostgresPayments:
             payment.expires_at = row.expires_at
         return row is not None
 
-    async def lock_or_add(self, tombstone: Payment) -> Payment:
-        result = await self._connection.execute(_LOCK_OR_ADD, _values(tombstone))
+    async def add_or_lock(self, tombstone: Payment) -> Payment:
+        result = await self._connection.execute(_ADD_OR_LOCK, _values(tombstone))
         stored = _payment(result.mappings().one())
         return tombstone if stored.payment_id == tombstone.payment_id else stored
 
-    async def lock(self, order_id: UUID) -> Payment | None:
-        return await self._one(_LOCK, {"order": order_id})
+    async def lock(self, order_id: UUID) -> Payment:
+        return _there(await self.find_locked(order_id))
 
-    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None:
-        return await self._one(_LOCK_BY_ID, {"tenant": tenant_id, "payment": payment_id})
+    async def find_locked(self, order_id: UUID) -> Payment | None:
+        return await self._find(_LOCK, {"order": order_id})
 
-    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
+    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment:
+        key = {"tenant": tenant_id, "payment": payment_id}
+        return _there(await self._find(_LOCK_BY_ID, key))
+
+    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool]:
         result = await self._connection.execute(_LOCK_BY_CODE, {"tenant": tenant_id, "typed": code})
         row = result.mappings().first()
-        return None if row is None else (_payment(row), row["overdue"])
+        if row is None:
+            raise PaymentCodeNotFound("code")
+        return _payment(row), row["overdue"]
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
         return await self._many(_LOCK_OVERDUE, {"most": limit})
@@ -110,22 +117,22 @@ class PostgresPayments:
             await self._connection.execute(_SAVE, [_changes(payment) for payment in changed])
 
     async def find(self, tenant_id: str, payment_id: UUID) -> Payment | None:
-        return await self._one(_BY_ID, {"tenant": tenant_id, "payment": payment_id})
+        return await self._find(_BY_ID, {"tenant": tenant_id, "payment": payment_id})
 
     async def find_by_code(self, tenant_id: str, code: str) -> Payment | None:
-        return await self._one(_BY_CODE, {"tenant": tenant_id, "typed": code})
+        return await self._find(_BY_CODE, {"tenant": tenant_id, "typed": code})
 
     async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None:
-        return await self._one(_BY_ORDER, {"tenant": tenant_id, "order": order_id})
+        return await self._find(_BY_ORDER, {"tenant": tenant_id, "order": order_id})
 
     async def page(
         self,
         tenant_id: str,
+        after: UUID | None,
+        limit: int,
         *,
         state: str | None,
         needs_attention: bool | None,
-        after: UUID | None,
-        limit: int,
     ) -> Sequence[Payment]:
         query = select(*_COLUMNS).where(payments.c.tenant_id == tenant_id)
         if state is not None:
@@ -138,7 +145,7 @@ class PostgresPayments:
             query = query.where(payments.c.payment_id > after)
         return await self._many(query.order_by(payments.c.payment_id).limit(limit), {})
 
-    async def _one(self, query: Executable, values: dict[str, Any]) -> Payment | None:
+    async def _find(self, query: Executable, values: dict[str, Any]) -> Payment | None:
         row = (await self._connection.execute(query, values)).mappings().first()
         return None if row is None else _payment(row)
 
@@ -151,6 +158,12 @@ class PostgresPaymentsUnitOfWork(UnitOfWork):
     def __init__(self, connection: AsyncConnection, outbox: Outbox) -> None:
         super().__init__(connection, outbox)
         self.payments = PostgresPayments(connection)
+
+
+def _there(found: Payment | None) -> Payment:
+    if found is None:
+        raise PaymentNotFound
+    return found
 
 
 def _payment(row: RowMapping) -> Payment:

@@ -18,7 +18,7 @@ async def pay_seller(
     """
     if seller_id is None:
         return
-    await uow.payouts.save_payout(
+    await uow.payouts.add(
         Payout.of_order(
             payout_id=payout_id,
             tenant_id=tenant_id,

@@ -16,9 +16,9 @@ class PayoutRepository(Protocol):
     async def was_processed(self, tenant_id: str, external_id: str) -> bool:
         """Whether there is a payout of this id already, in any state."""
 
-    async def save_payout(self, payout: Payout) -> bool:
+    async def add(self, payout: Payout) -> bool:
         """Insert the payout. Returns False when there is one of its tenant and `external_id`
-        already. When several save the same id at once, exactly one gets True.
+        already. When several add the same id at once, exactly one gets True.
         """
 
     async def get(self, tenant_id: str, external_id: str) -> Payout:
@@ -35,20 +35,20 @@ class PayoutRepository(Protocol):
         counts as an attempt, has an id of its own, and the call is due again when the lease ends.
         """
 
-    async def update(self, payout: Payout) -> None:
+    async def save(self, payout: Payout) -> None:
         """Write the changes to the row locked before."""
 
     async def page(
         self,
         tenant_id: str,
+        after: UUID | None,
+        limit: int,
         *,
         seller_id: UUID | None,
         status: Status | None,
         needs_attention: bool | None,
-        before: UUID | None,
-        limit: int,
     ) -> Sequence[Payout]:
-        """Payouts older than `before`, newest first; of one seller where one is named."""
+        """Payouts older than `after`, newest first; of one seller where one is named."""
 
 
 class PayoutsUnitOfWork(Protocol):

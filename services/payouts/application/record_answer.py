@@ -19,5 +19,5 @@ async def record_answer(
     payout: Payout = await uow.payouts.lock(payout_id)
     was = payout.status
     uow.publish(*payout.answered(answer, claim, policy))
-    await uow.payouts.update(payout)
+    await uow.payouts.save(payout)
     return payout.status is Status.FAILED and was is not Status.FAILED

@@ -2,7 +2,7 @@ from services.payouts.application.ports import PayoutsUnitOfWork
 from services.payouts.domain.payout import Payout, free_external_id
 
 
-async def request_payout(uow: PayoutsUnitOfWork, payout: Payout) -> Payout:
+async def request_payout(uow: PayoutsUnitOfWork, *, payout: Payout) -> Payout:
     """The new payout when it is the first of its `external_id`, else the existing one: then nothing
     is paid again, whatever the requested amount.
 
@@ -11,6 +11,6 @@ async def request_payout(uow: PayoutsUnitOfWork, payout: Payout) -> Payout:
     free_external_id(payout.external_id)
     known = await uow.payouts.was_processed(payout.tenant_id, payout.external_id)
     # Several requests at once may find none. The database accepts one of them.
-    if not known and await uow.payouts.save_payout(payout):
+    if not known and await uow.payouts.add(payout):
         return payout
     return await uow.payouts.get(payout.tenant_id, payout.external_id)

@@ -12,5 +12,5 @@ async def retry_payout(
     payout = await uow.payouts.lock_by_external_id(tenant_id, external_id)
     payout.check_version(version)
     payout.retry()
-    await uow.payouts.update(payout)
+    await uow.payouts.save(payout)
     return payout

@@ -32,5 +32,5 @@ async def settle_payout(
     uow.publish(
         *payout.settle(reference=settlement.reference, note=settlement.note, by=settlement.by)
     )
-    await uow.payouts.update(payout)
+    await uow.payouts.save(payout)
     return payout

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from libs.runtime.auth import Caller, CallerDep
+from libs.runtime.auth import CallerDep
 from libs.runtime.concurrency import OptionalIfMatchDep
 from libs.runtime.declared import ETAG, LOCATION, answers
 from libs.runtime.idempotency import Answer, Idempotency, IdempotentCallDep, respond
@@ -17,8 +17,9 @@ from libs.runtime.routes import api_router
 from services.payouts.application.request_payout import request_payout
 from services.payouts.application.retry_payout import retry_payout
 from services.payouts.application.settle_payout import PayoutSettlement, settle_payout
-from services.payouts.domain.errors import NoSeller, PayoutNotFound
+from services.payouts.domain.errors import PayoutNotFound
 from services.payouts.domain.payout import Payout, Status
+from services.payouts.infrastructure.access import ADMIN, OPERATOR, only_seller
 from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
 from services.payouts.infrastructure.schemas import (
     EXTERNAL_ID,
@@ -50,11 +51,11 @@ class Endpoints:
         self, body: PayoutRequest, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
         """Pay a seller. A second request for an `external_id` pays nothing: it is a `duplicate`."""
-        caller.require("admin")
+        caller.require(ADMIN)
         payout = Payout(payout_id=uuid7(), tenant_id=caller.tenant_id, **dict(body))
 
         async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
-            stored = await request_payout(uow, payout)
+            stored = await request_payout(uow, payout=payout)
             location = f"/payouts/{stored.external_id}"
             if stored is payout:
                 return Answer(201, PayoutOut.of(stored), stored.version, location)
@@ -67,7 +68,7 @@ class Endpoints:
     @answers(ETAG)
     async def read(self, external_id: ExternalId, caller: CallerDep) -> Response:
         """One payout: a seller's own, or any of the tenant for an operator or admin."""
-        seller_id = _only_seller(caller)
+        seller_id = only_seller(caller)
         payout = await self._transactions.read(
             lambda uow: uow.payouts.get(caller.tenant_id, external_id)
         )
@@ -84,16 +85,16 @@ class Endpoints:
         needs_attention: NeedsAttention = None,
     ) -> Response:
         """Newest first: all of the tenant, or a seller's own."""
-        seller_id = _only_seller(caller)
-        before = UUID(page.after[0]) if page.after else None
+        seller_id = only_seller(caller)
+        after = UUID(page.after[0]) if page.after else None
         found = await self._transactions.read(
             lambda uow: uow.payouts.page(
                 caller.tenant_id,
+                after,
+                page.limit + 1,
                 seller_id=seller_id,
                 status=status,
                 needs_attention=needs_attention,
-                before=before,
-                limit=page.limit + 1,
             )
         )
         shown = [PayoutOut.of(payout) for payout in found[: page.limit]]
@@ -109,7 +110,7 @@ class Endpoints:
         call: IdempotentCallDep,
     ) -> Response:
         """Ask the bank for a failed payout again, now."""
-        caller.require("operator")
+        caller.require(OPERATOR)
 
         async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
             payout = await retry_payout(
@@ -131,7 +132,7 @@ class Endpoints:
         call: IdempotentCallDep,
     ) -> Response:
         """Record whether the bank has paid what it leaves unanswered, having looked there."""
-        caller.require("operator")
+        caller.require(OPERATOR)
         settlement = PayoutSettlement(reference=body.reference, note=body.note, by=caller.subject)
 
         async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
@@ -166,16 +167,3 @@ def router(
     )(to.retry)
     routes.post(f"{one}/settle", response_model=PayoutOut, operation_id="settle_payout")(to.settle)
     return routes
-
-
-def _only_seller(caller: Caller) -> UUID | None:
-    """The one seller whose payouts the caller sees; None for a caller who sees those of all
-    sellers.
-    """
-    caller.require("seller", "operator", "admin")
-    if caller.may("operator", "admin"):
-        return None
-    try:
-        return UUID(caller.subject)
-    except ValueError:
-        raise NoSeller from None

@@ -41,14 +41,14 @@ _WAS_PROCESSED = select(exists(select(literal(1)).where(_OF_THAT_ID)))
 _GET = select(*_COLUMNS).where(_OF_THAT_ID)
 _LOCK_BY_EXTERNAL_ID = _GET.with_for_update()
 _LOCK = select(*_COLUMNS).where(payouts.c.payout_id == bindparam("payout")).with_for_update()
-_SAVE = (
+_ADD = (
     insert(payouts)
     .values(next_attempt=IN_A_WHILE)
     .on_conflict_do_nothing()  # an order's payout may conflict in its id or its order
     .returning(literal(1))
 )
 _CLAIM = claim_due(payouts, payouts.c.payout_id, _COLUMNS)
-_UPDATE = (
+_SAVE = (
     update(payouts)
     .where(payouts.c.payout_id == bindparam("key"))
     .values(
@@ -68,9 +68,9 @@ class PostgresPayouts:
         found = await self._connection.execute(_WAS_PROCESSED, _id(tenant_id, external_id))
         return bool(found.scalar_one())
 
-    async def save_payout(self, payout: Payout) -> bool:
+    async def add(self, payout: Payout) -> bool:
         values = _values(payout) | {"call_in": payout.call_in}
-        return (await self._connection.execute(_SAVE, values)).first() is not None
+        return (await self._connection.execute(_ADD, values)).first() is not None
 
     async def get(self, tenant_id: str, external_id: str) -> Payout:
         return await self._one(_GET, _id(tenant_id, external_id))
@@ -84,10 +84,10 @@ class PostgresPayouts:
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payout]:
         return await self._many(_CLAIM, {"most": limit, "lease": lease})
 
-    async def update(self, payout: Payout) -> None:
+    async def save(self, payout: Payout) -> None:
         values = {name: value for name, value in _values(payout).items() if name not in _FIXED}
         await self._connection.execute(
-            _UPDATE,
+            _SAVE,
             values
             | {
                 "key": payout.payout_id,
@@ -99,12 +99,12 @@ class PostgresPayouts:
     async def page(
         self,
         tenant_id: str,
+        after: UUID | None,
+        limit: int,
         *,
         seller_id: UUID | None,
         status: Status | None,
         needs_attention: bool | None,
-        before: UUID | None,
-        limit: int,
     ) -> Sequence[Payout]:
         query = select(*_COLUMNS).where(payouts.c.tenant_id == tenant_id)
         if seller_id is not None:
@@ -115,8 +115,8 @@ class PostgresPayouts:
             query = query.where(
                 payouts.c.needs_attention if needs_attention else ~payouts.c.needs_attention
             )
-        if before is not None:
-            query = query.where(payouts.c.payout_id < before)
+        if after is not None:
+            query = query.where(payouts.c.payout_id < after)
         return await self._many(query.order_by(payouts.c.payout_id.desc()).limit(limit), {})
 
     async def _one(self, query: Executable, values: dict[str, Any]) -> Payout:

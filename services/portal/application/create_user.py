@@ -7,6 +7,7 @@ from uuid import UUID
 from libs.kernel.ids import IdFactory
 from services.portal.application.ports import PortalUnitOfWork
 from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import Act
 from services.portal.domain.user import User, known_locale, known_roles, normal_email, normal_name
 
 
@@ -43,12 +44,9 @@ async def create_user(
     await uow.users.add(user)
     await record_audit(
         uow,
-        audit_id=new_id(),
-        tenant_id=tenant_id,
-        actor=actor or str(user.id),
+        act=Act(tenant_id, actor or str(user.id), new_id(), now),
         action="user.created",
         target=str(user.id),
         details={"roles": " ".join(sorted(user.roles))},
-        now=now,
     )
     return user

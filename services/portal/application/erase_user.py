@@ -6,6 +6,7 @@ from uuid import UUID
 from libs.kernel.ids import IdFactory
 from services.portal.application.ports import PortalUnitOfWork
 from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import Act
 
 
 async def erase_user(
@@ -17,10 +18,7 @@ async def erase_user(
     for user_id in await uow.users.erase_customer(tenant_id, customer_id):
         await record_audit(
             uow,
-            audit_id=new_id(),
-            tenant_id=tenant_id,
-            actor="portal",
+            act=Act(tenant_id, "portal", new_id(), now),
             action="user.erased",
             target=str(user_id),
-            now=now,
         )

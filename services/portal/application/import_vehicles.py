@@ -15,6 +15,7 @@ from libs.kernel.ids import IdFactory
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.note_rows import note_rows
 from services.portal.application.ports import PortalUnitOfWork, Transactions
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionFinished
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import ADMIN, SELLER, User
@@ -80,7 +81,7 @@ class VehicleImports:
 
     async def turn(self) -> bool:
         """Put the next rows of the submission whose turn it is. Returns whether there was one."""
-        submission = await self._transactions.run(lambda uow: uow.submissions.next_due(KIND))
+        submission = await self._transactions.run(lambda uow: uow.submissions.find_due(KIND))
         if submission is None:
             return False
         with suppress(*OVERTAKEN):
@@ -135,10 +136,10 @@ class VehicleImports:
         await self._transactions.run(
             partial(
                 finish_submission,
-                tenant_id=submission.tenant_id,
+                act=Act(
+                    submission.tenant_id, str(submission.user_id), self._new_id(), self._clock()
+                ),
                 submission_id=submission.id,
-                audit_id=self._new_id(),
-                now=self._clock(),
                 reason=reason,
             )
         )

@@ -4,5 +4,5 @@ from services.portal.application.ports import PortalUnitOfWork
 from services.portal.domain.timeline import Fact
 
 
-async def note_event(uow: PortalUnitOfWork, fact: Fact) -> None:
+async def note_event(uow: PortalUnitOfWork, *, fact: Fact) -> None:
     uow.timeline.note(fact)

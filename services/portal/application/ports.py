@@ -91,10 +91,10 @@ class UserRepository(Protocol):
 class SessionRepository(Protocol):
     async def add(self, session: Session, token: str) -> None: ...
 
-    async def user_of(self, token: str) -> tuple[Session, User] | None:
+    async def find(self, token: str) -> tuple[Session, User] | None:
         """None when there is no such session, it has ended, or it was unused for too long."""
 
-    async def holder(self, session_id: UUID) -> User | None:
+    async def find_user(self, session_id: UUID) -> User | None:
         """The user of the session; None when it has ended. The call does not count as use."""
 
     async def of_user(self, user_id: UUID) -> list[Session]:
@@ -153,7 +153,7 @@ class ResetRepository(Protocol):
 
     async def add(self, user_id: UUID, token: str, lifetime: timedelta) -> None: ...
 
-    async def holder(self, token: str) -> User | None:
+    async def find_user(self, token: str) -> User | None:
         """The user of the token; None where it is not valid."""
 
     async def use(self, token: str) -> bool:
@@ -190,7 +190,7 @@ class KeyRepository(Protocol):
 
 
 class AuditRepository(Protocol):
-    async def append(self, entry: Entry, audit_id: UUID) -> Audit:
+    async def add(self, entry: Entry, audit_id: UUID) -> Audit:
         """Add the next entry to the tenant's chain. Entries of one tenant wait for each other."""
 
     async def page(
@@ -239,7 +239,7 @@ class SubmissionRepository(Protocol):
     async def discard(self, submission_id: UUID) -> None:
         """Delete the submission, unless it has begun."""
 
-    async def next_due(self, kind: str) -> Submission | None:
+    async def find_due(self, kind: str) -> Submission | None:
         """The due submission that has waited longest; they take turns."""
 
     async def page(
@@ -252,19 +252,19 @@ class TimelineRepository(Protocol):
     def note(self, fact: Fact) -> None:
         """The event is written at the end of the transaction, because many are written at once."""
 
-    async def purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None: ...
+    async def find_purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None: ...
 
-    async def purchases(
+    async def page_purchases(
         self, tenant_id: str, after: UUID | None, limit: int, customer_id: UUID | None = None
     ) -> list[Purchase]:
         """Purchases before `after`, newest first (ids grow with time)."""
 
-    async def sought(
+    async def search(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
         """The purchases that match the search, before `after`, newest first."""
 
-    async def sales(
+    async def page_sales(
         self,
         tenant_id: str,
         seller_id: UUID,
@@ -276,7 +276,7 @@ class TimelineRepository(Protocol):
         where one is given.
         """
 
-    async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
+    async def find(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
         """The events after position `after`, in the order of their positions."""
 
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.portal.application.ports import PortalUnitOfWork
 from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import ANONYMOUS, Act
 from services.portal.domain.user import User
 
 LIFETIME = timedelta(hours=1)
@@ -27,11 +28,8 @@ async def request_password_reset(
     await uow.resets.add(user.id, token, LIFETIME)
     await record_audit(
         uow,
-        audit_id=audit_id,
-        tenant_id=user.tenant_id,
-        actor="anonymous",
+        act=Act(user.tenant_id, ANONYMOUS, audit_id, now),
         action="user.password_reset_requested",
         target=str(user.id),
-        now=now,
     )
     return user

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from services.portal.application.ports import PortalUnitOfWork
 from services.portal.application.record_audit import record_audit
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import ResetRefused
 
 
@@ -16,7 +17,7 @@ async def reset_password(
 
     The caller has checked and hashed the password, outside of any transaction. Raises ResetRefused.
     """
-    holder = await uow.resets.holder(token)
+    holder = await uow.resets.find_user(token)
     if holder is None:
         raise ResetRefused
     user = await uow.users.lock(holder.tenant_id, holder.id)
@@ -30,10 +31,7 @@ async def reset_password(
     await uow.attempts.forget_account(user.email)
     await record_audit(
         uow,
-        audit_id=audit_id,
-        tenant_id=user.tenant_id,
-        actor=str(user.id),
+        act=Act(user.tenant_id, str(user.id), audit_id, now),
         action="user.password_reset",
         target=str(user.id),
-        now=now,
     )

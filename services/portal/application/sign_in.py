@@ -10,7 +10,7 @@ from services.portal.application.ports import (
     Transactions,
 )
 from services.portal.application.record_audit import record_audit
-from services.portal.domain.audit import Result
+from services.portal.domain.audit import ANONYMOUS, Act, Result
 from services.portal.domain.errors import SignInRefused, TooManyAttempts
 from services.portal.domain.session import Session
 from services.portal.domain.sign_in_limits import ATTEMPTS, WINDOW, wait_before_next_attempt
@@ -66,13 +66,10 @@ async def sign_in(
             await uow.sessions.add(session, token)
         await record_audit(
             uow,
-            audit_id=new_id(),
-            tenant_id=user.tenant_id,
-            actor=str(user.id) if good else "anonymous",
+            act=Act(user.tenant_id, str(user.id) if good else ANONYMOUS, new_id(), now),
             action="user.signed_in",
             target=str(user.id),
             result=result,
-            now=now,
         )
         return good
 

@@ -13,6 +13,8 @@ from enum import StrEnum
 from uuid import UUID
 
 GENESIS = b"\x00" * 32
+ANONYMOUS = "anonymous"
+"""The actor where nobody has signed in."""
 
 
 class Result(StrEnum):
@@ -22,9 +24,21 @@ class Result(StrEnum):
 
 
 @dataclass(frozen=True)
+class Act:
+    """Who does something, and when. `actor` is a user's id, ANONYMOUS, or a name of the system such
+    as `portal`. `id` becomes the id of the audit.
+    """
+
+    tenant: str
+    actor: str
+    id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Entry:
-    """What is recorded. `actor` is a user's id, `anonymous`, or a name of the system such as
-    `portal`; `target` is the id of the thing acted on. No field contains personal data.
+    """What is recorded. `actor` is that of the act; `target` is the id of the thing acted on. No
+    field contains personal data.
     """
 
     tenant_id: str

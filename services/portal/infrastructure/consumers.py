@@ -18,7 +18,7 @@ from services.events import TENANT, tenant_of
 from services.portal.application.erase_user import erase_user
 from services.portal.application.note_event import note_event
 from services.portal.domain.timeline import Fact, Kind
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 OF_A_PURCHASE = (
     "order.confirmed.v1",
@@ -111,8 +111,10 @@ class OfCustomer(Noted):
     customer_id: UUID
 
 
-def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[PortalUnitOfWork]:
-    on = Reactions[PortalUnitOfWork]("portal", extensions=(TENANT,))
+def reactions(
+    new_id: IdFactory = uuid7, clock: Clock = utc_now
+) -> Reactions[PostgresPortalUnitOfWork]:
+    on = Reactions[PostgresPortalUnitOfWork]("portal", extensions=(TENANT,))
     _note(on, OF_A_PURCHASE, OfPurchase)
     _note(on, OF_A_PAYOUT, OfPayout)
     _note(on, OF_A_VEHICLE, OfVehicle)
@@ -121,9 +123,9 @@ def reactions(new_id: IdFactory = uuid7, clock: Clock = utc_now) -> Reactions[Po
     # No user may be linked to an erased customer, so this one is never dropped.
     @on.view("customer.erased.v1", OfCustomer, kept=True)
     async def erase_user_when_customer_erased(
-        uow: PortalUnitOfWork, event: Received[OfCustomer]
+        uow: PostgresPortalUnitOfWork, event: Received[OfCustomer]
     ) -> None:
-        await note_event(uow, _fact(event))
+        await note_event(uow, fact=_fact(event))
         customer_id, now = event.data.customer_id, clock()
         await erase_user(
             uow, tenant_id=tenant_of(event), customer_id=customer_id, new_id=new_id, now=now
@@ -136,9 +138,9 @@ def participant() -> Participant:
     return Participant("portal", publishes=(), reactions=reactions())
 
 
-def _note(on: Reactions[PortalUnitOfWork], types: Iterable[str], view: type[Noted]) -> None:
-    async def note_in_timeline(uow: PortalUnitOfWork, event: Received[Noted]) -> None:
-        await note_event(uow, _fact(event))
+def _note(on: Reactions[PostgresPortalUnitOfWork], types: Iterable[str], view: type[Noted]) -> None:
+    async def note_in_timeline(uow: PostgresPortalUnitOfWork, event: Received[Noted]) -> None:
+        await note_event(uow, fact=_fact(event))
 
     for event_type in types:
         on.view(event_type, view, batch_delay=BATCH_DELAY)(note_in_timeline)

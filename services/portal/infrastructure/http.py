@@ -36,7 +36,7 @@ from services.portal.infrastructure.schemas import (
     SubmissionPage,
     TimelineOut,
 )
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.watch import TimelineWatch
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,9 @@ LookUp = Annotated[str | None, Query(max_length=100)]
 class Endpoints:
     """Each is one endpoint of `router` below."""
 
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -> None:
+    def __init__(
+        self, transactions: Transactions[PostgresPortalUnitOfWork], watch: TimelineWatch
+    ) -> None:
         self._transactions = transactions
         self._watch = watch
 
@@ -132,7 +134,7 @@ class Endpoints:
     async def timeline(self, order_id: UUID, caller: CallerDep) -> TimelineOut:
         """Each event of a purchase: a buyer's own, or any of the tenant for operator or admin."""
         found = await self._transactions.read(
-            lambda uow: uow.timeline.of(caller.tenant_id, order_id)
+            lambda uow: uow.timeline.find(caller.tenant_id, order_id)
         )
         access.may_read_purchase(caller, found.purchase if found else None)
         if found is None:
@@ -144,7 +146,7 @@ class Endpoints:
         give_up = time.monotonic() + HEARD_WITHIN_SECONDS
         while True:
             found = await self._transactions.read(
-                lambda uow: uow.timeline.purchase(caller.tenant_id, order_id)
+                lambda uow: uow.timeline.find_purchase(caller.tenant_id, order_id)
             )
             if (found and found.customer_id) or time.monotonic() > give_up:
                 return access.may_read_purchase(caller, found)
@@ -185,7 +187,7 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-def router(transactions: Transactions[PortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
+def router(transactions: Transactions[PostgresPortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
     routes, to = api_router(tags=["portal"]), Endpoints(transactions, watch)
 
     Heard = Annotated[Purchase, Depends(to.heard)]  # noqa: N806

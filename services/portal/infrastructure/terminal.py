@@ -26,19 +26,19 @@ from services.portal.application.create_user import create_user
 from services.portal.application.record_audit import record_audit
 from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.application.verify_audits import verify_audits
-from services.portal.domain.audit import Result
+from services.portal.domain.audit import Act, Result
 from services.portal.domain.user import check_password, normal_email
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.identity.tokens import Tokens, make_key
+from services.portal.infrastructure.identity.signed_tokens import Tokens, make_key
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store import backups
 from services.portal.infrastructure.store.backups import record_backup
 from services.portal.infrastructure.store.checks import record_check
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
-Connect = Callable[[PortalSettings], Transactions[PortalUnitOfWork]]
+Connect = Callable[[PortalSettings], Transactions[PostgresPortalUnitOfWork]]
 Answer = TypeVar("Answer")
-Work = Callable[[Transactions[PortalUnitOfWork], PortalSettings], Awaitable[Answer]]
+Work = Callable[[Transactions[PostgresPortalUnitOfWork], PortalSettings], Awaitable[Answer]]
 ACTOR = "terminal"
 ISO = "%Y-%m-%dT%H:%M:%S.%f%z"
 
@@ -70,7 +70,7 @@ def add_user(  # nosec B107  # an empty password is asked for
     or from the file that PASSWORD_FILE names.
     """
 
-    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
         check_password(password, email=normal_email(email))
         hashed = await Argon2Passwords().hash(password)
         user = await transactions.run(
@@ -97,7 +97,9 @@ def add_user(  # nosec B107  # an empty password is asked for
 def token(context: typer.Context, email: str) -> None:
     """Print a token for a user, that every service accepts."""
 
-    async def work(transactions: Transactions[PortalUnitOfWork], settings: PortalSettings) -> str:
+    async def work(
+        transactions: Transactions[PostgresPortalUnitOfWork], settings: PortalSettings
+    ) -> str:
         address = normal_email(email)
         user = await transactions.run(lambda uow: uow.users.find_by_email(address))
         if user is None:
@@ -111,19 +113,18 @@ def token(context: typer.Context, email: str) -> None:
 def rotate_keys(context: typer.Context) -> None:
     """Sign with a new key; the one before stays published until its tokens have expired."""
 
-    async def work(transactions: Transactions[PortalUnitOfWork], settings: PortalSettings) -> str:
-        async def rotate(uow: PortalUnitOfWork) -> str:
+    async def work(
+        transactions: Transactions[PostgresPortalUnitOfWork], settings: PortalSettings
+    ) -> str:
+        async def rotate(uow: PostgresPortalUnitOfWork) -> str:
             key = await rotate_signing_key(
                 uow, make_key=make_key, token_lifetime=settings.token_lifetime, now=utc_now()
             )
             await record_audit(
                 uow,
-                audit_id=uuid7(),
-                tenant_id=DEFAULT_TENANT,
-                actor=ACTOR,
+                act=Act(DEFAULT_TENANT, ACTOR, uuid7(), utc_now()),
                 action="key.rotated",
                 target=str(key.id),
-                now=utc_now(),
             )
             return f"{key.id} signs from {key.signs_from.isoformat(timespec='seconds')} on"
 
@@ -136,7 +137,9 @@ def rotate_keys(context: typer.Context) -> None:
 def verify(context: typer.Context, tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT) -> None:
     """Check that every audit is as it was written; exit 1 when one is not."""
 
-    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str | None:
+    async def work(
+        transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings
+    ) -> str | None:
         report = await transactions.run(lambda uow: verify_audits(uow, tenant_id=tenant))
         typer.echo(json.dumps({"checked": report.checked, "problem": report.problem}))
         return report.problem
@@ -161,7 +164,7 @@ def record(
 ) -> None:
     """Leave the result of a check of the invariants among the audits."""
 
-    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
         audit = await record_check(
             transactions,
             tenant_id=tenant,
@@ -187,18 +190,15 @@ def record_schema(
 ) -> None:
     """Leave among the audits who approved a change of a schema."""
 
-    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
         audit = await transactions.run(
             lambda uow: record_audit(
                 uow,
-                audit_id=uuid7(),
-                tenant_id=tenant,
-                actor=ACTOR,
+                act=Act(tenant, ACTOR, uuid7(), utc_now()),
                 action="schema.migrated",
                 target=service,
                 result=Result.FAILED if failed else Result.DONE,
                 details={"approved_by": approved_by, "revision": f"{before} > {after}"},
-                now=utc_now(),
             )
         )
         return str(audit.sequence)
@@ -215,7 +215,7 @@ def record_a_backup(
 ) -> None:
     """Leave among the audits that a backup was made, or checked."""
 
-    async def work(transactions: Transactions[PortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
         audit = await record_backup(
             transactions,
             name=name,

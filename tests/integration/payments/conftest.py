@@ -1,28 +1,22 @@
 """One migrated database per worker, emptied for each test; each test has a tenant of its own."""
 
-import json
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
-from libs.messaging.envelope import Received
-from libs.runtime.service import Service
-from services.payments.infrastructure.postgres import PostgresPaymentsUnitOfWork
 from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
 from services.tokens import Issuer
 from tests.fixtures.databases import migrated_database_of
-from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import serving
+from tests.fixtures.under_test import ServiceUnderTest
 
 
 @pytest.fixture(scope="session")
@@ -31,71 +25,22 @@ def payments_database(postgres_server: PostgresServer) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
-    return Issuer(tmp_path_factory.mktemp("keys"))
-
-
 @dataclass
-class Payments:
-    """The service as a test sees it. Its loops do not run by themselves: a test turns them."""
-
-    client: httpx.AsyncClient
-    service: Service[PostgresPaymentsUnitOfWork]
-    issuer: Issuer
-    tenant: str
+class Payments(ServiceUnderTest):
     customer_id: UUID
-
-    def caller(
-        self, role: str, *, customer_id: UUID | None = None, tenant: str | None = None
-    ) -> dict[str, str]:
-        """Headers of a caller with this role."""
-        token = self.issuer.token(
-            roles=[role],
-            subject=f"some-{role}",
-            tenant=tenant or self.tenant,
-            customer_id=customer_id,
-        )
-        return {"Authorization": f"Bearer {token}"}
 
     @property
     def buyer(self) -> dict[str, str]:
         return self.caller("buyer", customer_id=self.customer_id)
 
-    @property
-    def operator(self) -> dict[str, str]:
-        return self.caller("operator")
-
-    async def hears(self, event_type: str, order_id: UUID, **data: Any) -> None:
-        """Run the reaction to this event in a transaction, as the subscriber does."""
-        reaction = self.service.participant.reactions.by_event[event_type]
-        view: Any = Received[reaction.data_model]  # type: ignore[name-defined]
-        event = view.model_validate(
-            {
-                "id": uuid7(),
-                "source": "peer",
-                "type": event_type,
-                "subject": str(order_id),
-                "time": datetime.now(UTC),
-                "tenantid": self.tenant,
-                "sequence": 1,
-                "data": data | {"order_id": order_id},
-            }
-        )
-        await self.service.transactions.run(lambda uow: reaction.handler(uow, event))
-
     async def reserved(self, order_id: UUID | None = None, price_cents: int = 4_500_000) -> UUID:
         order_id = order_id or uuid7()
-        await self.hears(
-            "vehicle.reserved.v1",
-            order_id,
-            customer_id=self.customer_id,
-            price_cents=price_cents,
-        )
+        data = {"customer_id": self.customer_id, "price_cents": price_cents}
+        await self.consumes("vehicle.reserved.v1", order_id, **data)
         return order_id
 
     async def cancelled(self, order_id: UUID) -> None:
-        await self.hears("order.cancellation_requested.v1", order_id)
+        await self.consumes("order.cancellation_requested.v1", order_id)
 
     async def paid(self, order_id: UUID, method: str = "tok_approve") -> str:
         """Pay its code; the payment's id."""
@@ -124,18 +69,7 @@ class Payments:
         return order_id, payment_id
 
     async def gateway_turn(self) -> None:
-        """Everything that waits for the gateway is due now, is called, and its answer recorded."""
-        await self.execute(
-            "UPDATE payments SET next_attempt = now(), claim = NULL WHERE next_attempt IS NOT NULL"
-        )
-        await self.loop("gateway")
-        await eventually(self._answers_recorded)
-
-    async def _answers_recorded(self) -> bool:
-        return not await self.rows("SELECT 1 FROM payments WHERE claim IS NOT NULL")
-
-    async def loop(self, name: str) -> bool:
-        return await next(loop for loop in self.service.loops if loop.name == name).work()
+        await self.calls("gateway", "payments")
 
     async def code(self, order_id: UUID) -> str:
         return str((await self.record(order_id))["code"])
@@ -146,16 +80,6 @@ class Payments:
     async def record(self, order_id: UUID) -> Any:
         (row,) = await self.rows("SELECT * FROM payments WHERE order_id = :order", order=order_id)
         return row
-
-    async def told(self, order_id: UUID) -> list[dict[str, Any]]:
-        """Envelopes in the outbox about the purchase, oldest first."""
-        rows = await self.rows(
-            "SELECT body FROM outbox WHERE subject = :order ORDER BY seq", order=str(order_id)
-        )
-        return [json.loads(row["body"]) for row in rows]
-
-    async def types(self, order_id: UUID) -> list[str]:
-        return [event["type"] for event in await self.told(order_id)]
 
     async def moved(self, order_id: UUID, kind: str) -> int:
         """How often the gateway charged or refunded the purchase."""
@@ -171,21 +95,6 @@ class Payments:
         await self.execute(
             "UPDATE payments SET expires_at = now() WHERE order_id = :order", order=order_id
         )
-
-    async def somebody_waits_for_a_lock(self) -> bool:
-        waiting = await self.rows(
-            "SELECT 1 FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(waiting)
-
-    async def execute(self, statement: str, **values: object) -> None:
-        async with self.service.transactions.engine.begin() as connection:
-            await connection.execute(text(statement), values)
-
-    async def rows(self, statement: str, **values: object) -> list[Any]:
-        async with self.service.transactions.engine.connect() as connection:
-            return list((await connection.execute(text(statement), values)).mappings())
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The gateway's moods, and a worker that is killed at any point: one charge, one refund."""
 
-import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -10,7 +8,6 @@ from prometheus_client import REGISTRY
 from libs.kernel.ids import uuid7
 from libs.messaging.supervision import Supervisor
 from services.payments.domain.gateway import Approved, Declined
-from services.payments.infrastructure.gateway_worker import gateway_worker
 from services.payments.infrastructure.sandbox_gateway import SandboxGateway
 from services.payments.infrastructure.settings import PaymentsSettings
 from tests.fixtures.polling import eventually
@@ -27,18 +24,6 @@ ENDS = {
 }
 
 
-async def silent_for(payments: Payments, order_id: object) -> None:
-    """Wait until the call without an answer was recorded as such."""
-
-    async def recorded() -> bool:
-        rows = await payments.rows(
-            "SELECT claim FROM payments WHERE order_id = :order", order=order_id
-        )
-        return rows[0]["claim"] is None
-
-    await eventually(recorded)
-
-
 @pytest.mark.parametrize("method", ENDS)
 async def test_payment_ends_as_its_token_says_and_charges_at_most_once(
     payments: Payments, method: str
@@ -47,7 +32,6 @@ async def test_payment_ends_as_its_token_says_and_charges_at_most_once(
     await payments.paid(order_id, method)
     for _ in range(3):
         await payments.gateway_turn()
-        await silent_for(payments, order_id)
     state, charges, reason = ENDS[method]
     record = await payments.record(order_id)
     assert (record["state"], record["reason"]) == (state, reason)
@@ -71,22 +55,12 @@ async def test_unanswered_call_is_repeated_later_and_later(payments: Payments) -
     waits = []
     for _ in range(3):
         await payments.gateway_turn()
-        await silent_for(payments, order_id)
         (row,) = await payments.rows(
             "SELECT extract(epoch FROM next_attempt - updated_at) AS wait FROM payments"
         )
         waits.append(round(float(row["wait"])))
     assert waits == [1, 2, 4]
     assert (await payments.record(order_id))["attempts"] == 3
-
-
-async def test_nothing_is_called_before_its_time(payments: Payments) -> None:
-    order_id = await payments.reserved()
-    await payments.paid(order_id, "tok_silent")
-    await payments.gateway_turn()
-    await silent_for(payments, order_id)
-    await payments.loop("gateway")
-    assert (await payments.record(order_id))["attempts"] == 1
 
 
 @pytest.mark.parametrize("method", ["tok_approve", "tok_decline"])
@@ -110,43 +84,6 @@ async def test_worker_killed_between_the_answer_and_the_commit_charges_once(
     assert isinstance(first, Approved) == (await payments.state(order_id) == "PROCESSED")
     rows = await payments.rows("SELECT calls, outcome FROM sandbox_operations")
     assert [row["calls"] for row in rows] == [2]
-
-
-async def test_lease_keeps_a_second_worker_away_while_the_first_asks(
-    payments: Payments, settings: PaymentsSettings
-) -> None:
-    order_id = await payments.reserved()
-    await payments.paid(order_id)
-    transactions = payments.service.transactions
-    workers = [
-        gateway_worker(transactions, SandboxGateway(transactions.engine), settings.gateway_terms)
-        for _ in range(4)
-    ]
-    await asyncio.gather(*(worker.work() for worker in workers))
-    rows = await payments.rows("SELECT calls FROM sandbox_operations")
-    assert [row["calls"] for row in rows] == [1]
-    assert await payments.state(order_id) == "PROCESSED"
-
-
-async def test_silent_gateway_does_not_hold_up_other_payments(
-    payments: Payments, settings: PaymentsSettings
-) -> None:
-    silent, good = await payments.reserved(), await payments.reserved()
-    await payments.paid(silent, "tok_silent")
-    transactions = payments.service.transactions
-    patient = PaymentsSettings(
-        _env_file=None, database_url=settings.database_url, role="api", gateway_patience_seconds=20
-    )
-    worker = gateway_worker(
-        transactions, SandboxGateway(transactions.engine), patient.gateway_terms
-    )
-    started = time.monotonic()
-    await worker.work()
-    await payments.paid(good)
-    await worker.work()
-    assert await payments.state(good) == "PROCESSED"
-    assert await payments.state(silent) == "PROCESSING"
-    assert time.monotonic() - started < 15
 
 
 async def test_payment_wakes_the_gateway_loop_at_once(payments: Payments) -> None:
@@ -206,7 +143,6 @@ async def test_refund_whose_answer_was_lost_is_made_once(payments: Payments) -> 
     await payments.cancelled(order_id)
     for _ in range(2):
         await payments.gateway_turn()
-        await silent_for(payments, order_id)
     assert await payments.state(order_id) == "REFUNDED"
     rows = await payments.rows("SELECT calls FROM sandbox_operations WHERE kind = 'refund'")
     assert [row["calls"] for row in rows] == [2]

@@ -1,7 +1,6 @@
 """One purchase crosses the real broker: heard, coded, paid, and told to others."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import aio_pika
@@ -14,27 +13,12 @@ from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import running
+from tests.fixtures.under_test import envelope, message_of
 
 
 def reserved(order_id: str) -> aio_pika.Message:
-    message_id = str(uuid7())
-    event = {
-        "specversion": "1.0",
-        "id": message_id,
-        "source": "vehicles",
-        "type": "vehicle.reserved.v1",
-        "subject": order_id,
-        "time": datetime.now(UTC).isoformat(),
-        "tenantid": "default",
-        "sequence": 1,
-        "data": {"order_id": order_id, "customer_id": str(uuid7()), "price_cents": 4_500_000},
-    }
-    return aio_pika.Message(
-        json.dumps(event).encode(),
-        message_id=message_id,
-        content_type="application/cloudevents+json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-    )
+    data = {"order_id": order_id, "customer_id": str(uuid7()), "price_cents": 4_500_000}
+    return message_of(envelope("vehicle.reserved.v1", order_id, data, source="vehicles"))
 
 
 async def test_reserved_vehicle_is_coded_paid_and_told(database: str, vhost: str) -> None:

@@ -1,4 +1,4 @@
-"""What payments does when it hears of a purchase."""
+"""What payments does when it consumes events of a purchase."""
 
 from datetime import timedelta
 
@@ -95,8 +95,8 @@ async def test_paid_purchase_that_is_undone_is_refunded_once(payments: Payments,
     order_id = await payments.reserved()
     await payments.paid(order_id)
     await payments.gateway_turn()
-    await payments.hears(why, order_id)
-    await payments.hears(why, order_id)
+    await payments.consumes(why, order_id)
+    await payments.consumes(why, order_id)
     await payments.gateway_turn()
     await payments.gateway_turn()
     assert await payments.types(order_id) == [
@@ -110,7 +110,7 @@ async def test_paid_purchase_that_is_undone_is_refunded_once(payments: Payments,
 
 async def test_failed_sale_of_an_unknown_purchase_changes_nothing(payments: Payments) -> None:
     order_id = uuid7()
-    await payments.hears("vehicle.sale_failed.v1", order_id)
+    await payments.consumes("vehicle.sale_failed.v1", order_id)
     assert await payments.told(order_id) == []
     assert await payments.rows("SELECT 1 FROM payments") == []
 

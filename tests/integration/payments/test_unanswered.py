@@ -10,7 +10,6 @@ from services.payments.application.record_charge import record_charge
 from services.payments.domain.gateway import Answer, Approved, GatewayPolicy
 from services.payments.infrastructure.settings import PaymentsSettings
 from tests.integration.payments.conftest import Payments
-from tests.integration.payments.test_calls import silent_for
 
 UNANSWERED = "payment.charge_unanswered.v1"
 CHARGED = {"outcome": "charged", "reference": "gw-7", "note": "the gateway's desk says so"}
@@ -28,7 +27,6 @@ async def silent(payments: Payments, calls: int) -> tuple[UUID, str]:
 async def silence(payments: Payments, order_id: UUID, calls: int) -> None:
     for _ in range(calls):
         await payments.gateway_turn()
-        await silent_for(payments, order_id)
 
 
 async def settle(

@@ -1,7 +1,5 @@
 """The bank's moods, and a worker that is killed at any point: every seller is paid once."""
 
-import asyncio
-import time
 from uuid import UUID
 
 import pytest
@@ -9,12 +7,8 @@ import structlog
 from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.supervision import Supervisor
-from libs.runtime.database import create_engine
-from services.payouts.domain.bank import Paid, Refused
-from services.payouts.infrastructure.bank_worker import bank_worker
-from services.payouts.infrastructure.postgres import PostgresPayoutsUnitOfWork
+from services.payouts.domain.bank import Paid
 from services.payouts.infrastructure.sandbox_bank import SandboxBank
 from services.payouts.infrastructure.settings import PayoutsSettings
 from tests.fixtures.polling import eventually
@@ -96,46 +90,9 @@ async def test_call_that_did_not_pay_is_repeated_later_and_later(
             "SELECT extract(epoch FROM next_attempt - updated_at) AS wait FROM payouts"
         )
         waits.append(round(float(row["wait"])))
-        await payouts.loop()
+        await payouts.loop("bank")
     assert waits == [1, 2]
     assert await payouts.transfers() == [(False, 2)], "nothing is called before its time"
-
-
-async def test_bank_is_called_with_no_transaction_open(
-    payouts: Payouts, settings: PayoutsSettings
-) -> None:
-    """The worker has a pool of its own here: the service looks after other things meanwhile."""
-    engine = create_engine(settings)
-    outbox = payouts.service.transactions.outbox
-    transactions = Transactions(engine, outbox, PostgresPayoutsUnitOfWork)
-    held: list[int] = []
-
-    class Watching:
-        async def pay(
-            self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int
-        ) -> Paid | Refused:
-            held.append(engine.pool.checkedout())  # type: ignore[attr-defined]
-            return Paid(key)
-
-    order_id = await payouts.closed()
-    await bank_worker(transactions, Watching(), settings.bank_terms).work()
-    await engine.dispose()
-    assert held == [0]
-    assert await payouts.status(order_id) == "PAID"
-
-
-async def test_bank_that_breaks_off_has_not_answered(
-    payouts: Payouts, settings: PayoutsSettings
-) -> None:
-    class Broken:
-        async def pay(self, key: str, **_: object) -> Paid | Refused:
-            raise ConnectionResetError(key)
-
-    order_id = await payouts.closed()
-    await bank_worker(payouts.service.transactions, Broken(), settings.bank_terms).work()
-    record = await payouts.record(order_id)
-    assert (record["status"], record["attempts"], record["claim"]) == ("PENDING", 1, None)
-    assert record["reason"] == "the bank did not answer: ConnectionResetError"
 
 
 @pytest.mark.parametrize("seller_id", [uuid7(), REFUSED_FOR_GOOD], ids=["paid", "refused"])
@@ -154,41 +111,12 @@ async def test_worker_killed_between_the_answer_and_the_commit_pays_once(
         seller_id=seller_id,
         amount_cents=4_500_000,
     )
-    assert await payouts.loop() is False
+    assert await payouts.loop("bank") is False
     assert await payouts.status(order_id) == "PENDING", "its lease has not ended"
 
     await payouts.bank_turn()
     assert isinstance(first, Paid) == (await payouts.status(order_id) == "PAID")
     assert await payouts.transfers() == [(isinstance(first, Paid), 2)]
-
-
-async def test_lease_keeps_a_second_worker_away_while_the_first_asks(
-    payouts: Payouts, settings: PayoutsSettings
-) -> None:
-    order_id = await payouts.closed()
-    transactions = payouts.service.transactions
-    workers = [bank_worker(transactions, bank_of(payouts), settings.bank_terms) for _ in range(4)]
-    await asyncio.gather(*(worker.work() for worker in workers))
-    assert await payouts.transfers() == [(True, 1)]
-    assert await payouts.types(order_id) == [COMPLETED]
-
-
-async def test_silent_bank_does_not_hold_up_other_payouts(
-    payouts: Payouts, settings: PayoutsSettings
-) -> None:
-    silent = await payouts.closed(seller_id=SILENT)
-    patient = PayoutsSettings(
-        _env_file=None, database_url=settings.database_url, role="api", bank_patience_seconds=20
-    )
-    transactions: Transactions[PostgresPayoutsUnitOfWork] = payouts.service.transactions
-    worker = bank_worker(transactions, bank_of(payouts), patient.bank_terms)
-    started = time.monotonic()
-    await worker.work()
-    good = await payouts.closed()
-    await worker.work()
-    assert await payouts.status(good) == "PAID"
-    assert await payouts.status(silent) == "PENDING"
-    assert time.monotonic() - started < 15
 
 
 async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:

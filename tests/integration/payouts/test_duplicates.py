@@ -69,18 +69,10 @@ async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
 
     async def hold(uow: PostgresPayoutsUnitOfWork) -> None:
         assert not await uow.payouts.was_processed(payouts.tenant, "bonus-1")
-        assert await uow.payouts.save_payout(payout(payouts, "bonus-1"))
-        running = transactions.run(lambda other: request_payout(other, second))
+        assert await uow.payouts.add(payout(payouts, "bonus-1"))
+        running = transactions.run(lambda other: request_payout(other, payout=second))
         waiting.append(asyncio.create_task(running))
-        await eventually(somebody_waits)
-
-    async def somebody_waits() -> bool:
-        return bool(
-            await payouts.rows(
-                "SELECT 1 FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-        )
+        await eventually(payouts.somebody_waits_for_a_lock)
 
     await transactions.run(hold)
     (stored,) = await asyncio.gather(*waiting)
@@ -90,7 +82,7 @@ async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
 
 async def test_request_that_was_rolled_back_leaves_the_id_free(payouts: Payouts) -> None:
     async def fail(uow: PostgresPayoutsUnitOfWork) -> None:
-        assert await uow.payouts.save_payout(payout(payouts, "bonus-1"))
+        assert await uow.payouts.add(payout(payouts, "bonus-1"))
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -98,15 +90,15 @@ async def test_request_that_was_rolled_back_leaves_the_id_free(payouts: Payouts)
     assert (await payouts.request("bonus-1")).status_code == 201
 
 
-async def test_repository_says_what_was_processed_and_saves_it_once(payouts: Payouts) -> None:
+async def test_repository_says_what_was_processed_and_adds_it_once(payouts: Payouts) -> None:
     first, again = payout(payouts, "bonus-1"), payout(payouts, "bonus-1")
 
     async def work(uow: PostgresPayoutsUnitOfWork) -> list[bool]:
         return [
             await uow.payouts.was_processed(payouts.tenant, "bonus-1"),
-            await uow.payouts.save_payout(first),
+            await uow.payouts.add(first),
             await uow.payouts.was_processed(payouts.tenant, "bonus-1"),
-            await uow.payouts.save_payout(again),
+            await uow.payouts.add(again),
             await uow.payouts.was_processed("another", "bonus-1"),
         ]
 

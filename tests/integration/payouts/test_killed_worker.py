@@ -36,7 +36,7 @@ async def test_seller_is_paid_once_though_the_worker_was_killed(
     left = "PAID" if recorded else "PENDING"
     assert await payouts.transfers() == transfers
     assert await payouts.status(order_id) == left
-    assert await payouts.loop() is False
+    assert await payouts.loop("bank") is False
     assert await payouts.status(order_id) == left, "its lease has not ended"
 
     await payouts.bank_turn()

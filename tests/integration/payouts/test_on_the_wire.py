@@ -1,7 +1,6 @@
 """A closed order crosses the real broker: heard, paid by the bank, and told to orders."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import aio_pika
@@ -14,27 +13,12 @@ from services.payouts.infrastructure.settings import PayoutsSettings
 from services.payouts.main import build
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import running
+from tests.fixtures.under_test import envelope, message_of
 
 
 def closed(order_id: str, seller_id: str | None) -> aio_pika.Message:
-    message_id = str(uuid7())
-    event = {
-        "specversion": "1.0",
-        "id": message_id,
-        "source": "orders",
-        "type": "order.closed.v1",
-        "subject": order_id,
-        "time": datetime.now(UTC).isoformat(),
-        "tenantid": "default",
-        "sequence": 3,
-        "data": {"order_id": order_id, "seller_id": seller_id, "total_cents": 4_500_000},
-    }
-    return aio_pika.Message(
-        json.dumps(event).encode(),
-        message_id=message_id,
-        content_type="application/cloudevents+json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-    )
+    data = {"order_id": order_id, "seller_id": seller_id, "total_cents": 4_500_000}
+    return message_of(envelope("order.closed.v1", order_id, data, source="orders", sequence=3))
 
 
 async def test_closed_order_is_paid_and_told(database: str, vhost: str) -> None:

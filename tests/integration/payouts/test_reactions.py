@@ -1,4 +1,4 @@
-"""What payouts does when it hears that an order was closed."""
+"""What payouts does with a closed order."""
 
 from sqlalchemy import event
 

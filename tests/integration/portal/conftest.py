@@ -16,9 +16,9 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.main import build, connect
 from tests.fixtures.databases import emptied, migrated_database_of
 from tests.fixtures.servers import PostgresServer
@@ -123,7 +123,7 @@ async def shop(
 @pytest.fixture
 async def transactions(
     settings: Callable[..., PortalSettings],
-) -> AsyncIterator[Transactions[PortalUnitOfWork]]:
+) -> AsyncIterator[Transactions[PostgresPortalUnitOfWork]]:
     opened = connect(settings())
     yield opened
     await opened.engine.dispose()
@@ -136,7 +136,7 @@ def password_hash() -> str:
 
 
 @pytest.fixture
-def add_user(transactions: Transactions[PortalUnitOfWork], password_hash: str) -> AddUser:
+def add_user(transactions: Transactions[PostgresPortalUnitOfWork], password_hash: str) -> AddUser:
     """A user who signs in with PASSWORD; by default the e-mail is the role's."""
 
     async def add(

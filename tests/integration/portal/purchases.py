@@ -8,7 +8,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.consumers import reactions
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CUSTOMER, VEHICLE, SELLER = uuid7(), uuid7(), uuid7()
@@ -47,11 +47,13 @@ def envelope(
     }
 
 
-async def hear(transactions: Transactions[PortalUnitOfWork], *envelopes: dict[str, Any]) -> None:
+async def hear(
+    transactions: Transactions[PostgresPortalUnitOfWork], *envelopes: dict[str, Any]
+) -> None:
     """As the library does it: several reactions in one transaction."""
     known = reactions().by_event
 
-    async def react(uow: PortalUnitOfWork) -> None:
+    async def react(uow: PostgresPortalUnitOfWork) -> None:
         for each in envelopes:
             reaction = known[each["type"]]
             received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
@@ -61,7 +63,7 @@ async def hear(transactions: Transactions[PortalUnitOfWork], *envelopes: dict[st
 
 
 async def buy(
-    transactions: Transactions[PortalUnitOfWork], *, steps: int = 9, tenant: str = "default"
+    transactions: Transactions[PostgresPortalUnitOfWork], *, steps: int = 9, tenant: str = "default"
 ) -> UUID:
     """The first steps of a purchase, one after the other, 100 ms apart."""
     order_id = uuid7()

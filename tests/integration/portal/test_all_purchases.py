@@ -11,13 +11,13 @@ import pytest
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 from tests.integration.portal.pages import Behind, purchase, submit, vehicle
 from tests.integration.portal.purchases import START, WAY_FORWARD, Heard, envelope, hear
 
-Store = Transactions[PortalUnitOfWork]
+Store = Transactions[PostgresPortalUnitOfWork]
 CODE = "VHAJ-14WY-6FN9-WSAN"
 HERE = "/all-purchases"
 

@@ -11,14 +11,14 @@ import pytest
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
-from services.portal.domain.audit import Result
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.domain.audit import Act, Result
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.audit_view import ACTIONS
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.purchases import buy
 
-Store = Transactions[PortalUnitOfWork]
+Store = Transactions[PostgresPortalUnitOfWork]
 PORTAL = Path(__file__).parents[3] / "services" / "portal"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -35,14 +35,11 @@ async def note(
     await transactions.run(
         lambda uow: record_audit(
             uow,
-            audit_id=uuid7(),
-            tenant_id="default",
-            actor=actor,
+            act=Act("default", actor, uuid7(), at),
             action=action,
             target=target,
             result=Result.DONE,
             details=details,
-            now=at,
         )
     )
 

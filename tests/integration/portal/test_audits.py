@@ -18,20 +18,24 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.migrations import migrate
 from services.portal.application.record_audit import record_audit
 from services.portal.application.verify_audits import verify_audits
-from services.portal.domain.audit import verify_chain
+from services.portal.domain.audit import Act, verify_chain
 from services.portal.infrastructure.store.audit_repository import PostgresAudits
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
-async def record(transactions: Portal, action: str = "did", **changed: Any) -> None:
-    told = {"tenant_id": "default", "actor": "ana", "target": "it", "now": utc_now(), **changed}
-    await transactions.run(lambda uow: record_audit(uow, audit_id=uuid7(), action=action, **told))
+async def record(
+    transactions: Portal, action: str = "did", tenant: str = "default", **told: Any
+) -> None:
+    act = Act(tenant, "ana", uuid7(), told.pop("at", utc_now()))
+    await transactions.run(
+        lambda uow: record_audit(uow, act=act, action=action, **{"target": "it", **told})
+    )
 
 
 async def problem(transactions: Portal, tenant: str = "default") -> str | None:
@@ -41,7 +45,7 @@ async def problem(transactions: Portal, tenant: str = "default") -> str | None:
 
 async def test_many_at_once_make_one_chain_for_each_tenant(transactions: Portal) -> None:
     await asyncio.gather(
-        *(record(transactions, tenant_id=tenant) for tenant in ("south", "north") * 10)
+        *(record(transactions, tenant=tenant) for tenant in ("south", "north") * 10)
     )
     for tenant in ("south", "north"):
         audits = await transactions.run(lambda uow: uow.audits.page(tenant, None, 50))  # noqa: B023
@@ -53,15 +57,9 @@ async def test_an_audit_whose_effect_is_rolled_back_was_never_there(transactions
     class Broken(Exception):
         pass
 
-    async def fails(uow: PortalUnitOfWork) -> None:
+    async def fails(uow: PostgresPortalUnitOfWork) -> None:
         await record_audit(
-            uow,
-            audit_id=uuid7(),
-            tenant_id="default",
-            actor="ana",
-            action="did",
-            target="it",
-            now=utc_now(),
+            uow, act=Act("default", "ana", uuid7(), utc_now()), action="did", target="it"
         )
         raise Broken
 
@@ -132,10 +130,10 @@ async def test_a_verification_beside_the_dropping_of_old_months_raises_no_false_
     month = "'audits', 'at', 'audits_202501', '2025-01-01', '2025-02-01'"
     await execute(portal_database, f"SELECT messaging_make_partition({month})")
     for _ in range(2):
-        await record(transactions, now=old)
+        await record(transactions, at=old)
     await record(transactions)
 
-    async def verify(uow: PortalUnitOfWork) -> str | None:
+    async def verify(uow: PostgresPortalUnitOfWork) -> str | None:
         await uow.audits.hold()
         start = await uow.audits.start("default")
         dropping = asyncio.create_task(drop(portal_database))
@@ -165,7 +163,7 @@ async def test_operators_read_their_tenants_audits_page_by_page(
     await add_user("operator")
     for n in range(3):
         await record(transactions, target=str(n))
-    await record(transactions, tenant_id="elsewhere", target="secret")
+    await record(transactions, tenant="elsewhere", target="secret")
     await signed_in(portal, "operator@example.com")
     first = (await portal.get("/api/audits", params={"action": "did", "limit": 2})).json()
     assert [each["target"] for each in first["items"]] == ["2", "1"]
@@ -268,7 +266,7 @@ async def test_months_are_dropped_behind_and_the_chain_goes_on_from_their_last_h
 ) -> None:
     await old_months(provisioned["superuser"])
     for at in (datetime(2024, 1, 9, tzinfo=UTC), datetime(2024, 2, 9, tzinfo=UTC), utc_now()):
-        await record(as_app, now=at)
+        await record(as_app, at=at)
     await execute(provisioned["app"], "SELECT portal_maintain_partitions(2, 13, 13)")
     kept = await as_app.run(lambda uow: uow.audits.page("default", None, 10))
     assert [each.sequence for each in kept] == [3]
@@ -304,7 +302,7 @@ async def test_the_services_role_cannot_have_the_last_years_audits_dropped(
         f"ALTER TABLE audits_{month:%Y%m} OWNER TO"
         f" {urlsplit(provisioned['superuser']).path[1:]}_owner",
     )
-    await record(as_app, now=month + timedelta(days=1))
+    await record(as_app, at=month + timedelta(days=1))
     await execute(provisioned["app"], "SELECT portal_maintain_partitions(2, 0, 0)")
     assert len(await as_app.run(lambda uow: uow.audits.page("default", None, 10))) == 1
 
@@ -337,7 +335,7 @@ async def test_rows_in_the_default_partition_move_to_their_month_and_upkeep_goes
     ):
         await execute(superuser, f"DROP TABLE {row['part']}")
     if parent == "audits":
-        await record(as_app, now=now)
+        await record(as_app, at=now)
     else:
         await execute(
             superuser,

@@ -9,7 +9,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.audit import Result
 from services.portal.infrastructure.store.backups import MADE, record_backup
 from services.portal.infrastructure.store.checks import record_check
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 
@@ -50,7 +50,7 @@ async def test_without_a_broker_the_pages_say_so_and_show_the_rest(
 
 
 async def test_the_last_check_of_the_invariants_is_shown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     await add_user("operator")
     await signed_in(portal, "operator@example.com")
@@ -63,7 +63,7 @@ async def test_the_last_check_of_the_invariants_is_shown(
 
 
 async def test_the_last_backup_is_shown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     await add_user("operator")
     await signed_in(portal, "operator@example.com")
@@ -75,7 +75,7 @@ async def test_the_last_backup_is_shown(
 async def test_a_check_that_is_asked_for_is_answered_by_one_that_begins_later(
     portal: ServiceClient,
     add_user: AddUser,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     portal_database: str,
 ) -> None:
     await add_user("operator")

@@ -10,7 +10,7 @@ from argon2 import PasswordHasher
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.nginx import nginx_before
 from tests.integration.portal.conftest import PASSWORD, AddUser
 from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
@@ -83,7 +83,7 @@ async def test_what_a_visitor_says_of_himself_is_not_believed_without_a_trusted_
 
 
 async def test_a_stream_passes_a_proxy_as_it_is_told(
-    settings: Any, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    settings: Any, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     await add_user("operator")
     order_id = await buy(transactions, steps=1)

@@ -16,7 +16,7 @@ from libs.kernel.ids import uuid7
 from libs.messaging import names
 from libs.messaging.dead_letters.copies import HEADER_REFUSED_AT
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
@@ -169,7 +169,7 @@ async def test_a_mere_view_is_asked_about_too_and_no_purchase_is_said_to_wait_fo
 async def test_what_a_discarded_step_means_follows_from_where_its_purchase_stands(
     desk: ServiceClient,
     channel: AbstractChannel,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     ended: str,
     says: str,
 ) -> None:

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import error_of, submit
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 NEW = "a new battery staple"
 SENT = "If somebody signs in with this e-mail, a message is on its way to it."

@@ -4,7 +4,7 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 from tests.integration.portal.pages import Behind, error_of, field_of, submit
@@ -140,7 +140,7 @@ async def test_a_customer_record_is_made_and_linked(
     shop: ServiceClient,
     behind: Behind,
     add_user: AddUser,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     user = await add_user("buyer")
     await signed_in(shop, user.email)
@@ -164,7 +164,7 @@ async def test_a_corrected_form_after_a_lost_answer_links_the_user(
     shop: ServiceClient,
     behind: Behind,
     add_user: AddUser,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     user = await add_user("buyer")
     await signed_in(shop, user.email)

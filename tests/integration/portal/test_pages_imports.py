@@ -10,7 +10,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.user import User
 from services.portal.domain.vehicle_file import read_vehicle_file
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import Behind
@@ -34,7 +34,7 @@ async def hand_in(portal: ServiceClient, content: bytes) -> tuple[int, str]:
 
 
 async def test_a_file_handed_in_twice_is_one_submission(
-    serve: Serve, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    serve: Serve, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     await add_user("seller")
     content = f"{HEADER}\n{GOL}\n".encode()
@@ -164,7 +164,7 @@ async def test_a_file_that_nobody_begins_is_forgotten_after_a_day(
     portal: ServiceClient,
     seller: User,
     portal_database: str,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     _, old = await hand_in(portal, f"{HEADER}\n{GOL}\n".encode())
     await execute(

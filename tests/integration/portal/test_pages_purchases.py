@@ -10,14 +10,14 @@ import pytest
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.pages import Behind, field_of, purchase, submit, vehicle
 from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, envelope, hear
 
 CODE = "VHAJ-14WY-6FN9-WSAN"
-Store = Transactions[PortalUnitOfWork]
+Store = Transactions[PostgresPortalUnitOfWork]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.sale import RESERVED
 from services.portal.domain.timeline import Fact, Kind
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages.sales import PAGE_SIZE
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
@@ -221,7 +221,7 @@ async def test_a_seller_follows_a_sale_to_its_payout(
     shop: ServiceClient,
     behind: Behind,
     seller: User,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     order_id, vehicle_id = uuid7(), own(behind, seller, is_sold=True)
     assert "Nothing sold yet" in (await shop.get("/sales")).text
@@ -240,7 +240,7 @@ async def test_a_purchase_that_is_undone_is_no_sale(
     shop: ServiceClient,
     behind: Behind,
     seller: User,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     end: str,
 ) -> None:
     order_id, vehicle_id = uuid7(), own(behind, seller)
@@ -253,7 +253,7 @@ async def test_sales_are_a_sellers_own_and_come_page_by_page(
     shop: ServiceClient,
     behind: Behind,
     seller: User,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     mine = [own(behind, seller) for _ in range(PAGE_SIZE + 1)]
     foreign = own(behind, seller)
@@ -275,7 +275,7 @@ async def test_selling_is_for_sellers(shop: ServiceClient, add_user: AddUser) ->
 
 
 async def heard(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     order_id: UUID,
     event: str,
     sequence: int,
@@ -284,7 +284,7 @@ async def heard(
 ) -> None:
     details = {"vehicle_id": vehicle_id, "seller_id": str(seller_id)}
 
-    async def note(uow: PortalUnitOfWork) -> None:
+    async def note(uow: PostgresPortalUnitOfWork) -> None:
         uow.timeline.note(
             Fact(
                 event_id=uuid7(),

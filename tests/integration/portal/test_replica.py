@@ -8,7 +8,7 @@ import pytest
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime import replica
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy
@@ -63,7 +63,10 @@ async def replaying(standby: str, function: str) -> None:
 
 
 async def test_a_list_is_read_from_the_standby_until_that_is_too_far_behind(
-    serve: Serve, add_user: AddUser, transactions: Transactions[PortalUnitOfWork], standby: str
+    serve: Serve,
+    add_user: AddUser,
+    transactions: Transactions[PostgresPortalUnitOfWork],
+    standby: str,
 ) -> None:
     await add_user("operator")
     async with serve(database_read_url=standby) as portal:
@@ -99,7 +102,7 @@ async def test_a_list_is_read_from_the_database_itself_when_the_standby_does_not
     how: str,
     serve: Serve,
     add_user: AddUser,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     standby: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

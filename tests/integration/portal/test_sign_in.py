@@ -10,8 +10,9 @@ from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
+from services.portal.domain.audit import Act
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import app_of
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
@@ -197,7 +198,7 @@ async def test_a_browser_is_known_for_the_accounts_it_signed_in_to_only(
 
 
 async def test_a_new_password_makes_every_other_browser_unknown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     user = await add_user("buyer")
     with (
@@ -209,14 +210,11 @@ async def test_a_new_password_makes_every_other_browser_unknown(
         await transactions.run(
             lambda uow: change_password(
                 uow,
-                tenant_id=user.tenant_id,
+                act=Act(user.tenant_id, "test", uuid7(), utc_now()),
                 user_id=user.id,
                 password_hash=user.password_hash,
                 session_id=None,
                 browser=here.cookies["browser"],
-                actor="test",
-                audit_id=uuid7(),
-                now=utc_now(),
             )
         )
         for browser, last in ((here, 201), (there, 429)):
@@ -291,7 +289,7 @@ async def test_sessions_that_are_over_are_forgotten(
     portal: ServiceClient,
     add_user: AddUser,
     portal_database: str,
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     await add_user("buyer")
     await signed_in(portal, "buyer@example.com")
@@ -363,7 +361,7 @@ async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
 
 
 async def test_who_signs_in_is_audited_and_who_failed_too(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     user = await add_user("buyer")
     await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})

@@ -23,8 +23,9 @@ from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server, configuration
 from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
+from services.portal.domain.audit import Act
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages import live
 from services.portal.main import build
 from tests.fixtures.pgbouncer import pgbouncer_before
@@ -33,7 +34,7 @@ from tests.fixtures.servers import PostgresServer
 from tests.integration.portal.conftest import PASSWORD, AddUser, execute
 from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 @asynccontextmanager
@@ -194,12 +195,9 @@ async def lose_the_role(client: httpx.AsyncClient, transactions: Portal, _: str)
     await transactions.run(
         lambda uow: change_roles(
             uow,
-            tenant_id=user.tenant_id,
+            act=Act(user.tenant_id, "test", uuid7(), utc_now()),
             user_id=user.id,
             roles=["seller"],
-            actor="test",
-            audit_id=uuid7(),
-            now=utc_now(),
         )
     )
 

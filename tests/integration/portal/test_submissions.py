@@ -13,14 +13,15 @@ from services.portal.application.begin_submission import begin_submission
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.note_rows import note_rows
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionFinished, SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 async def hand_in(
@@ -28,7 +29,7 @@ async def hand_in(
 ) -> Submission:
     told = {"tenant_id": user.tenant_id, "kind": "vehicles", "name": "file.csv", **changed}
 
-    async def work(uow: PortalUnitOfWork) -> Submission:
+    async def work(uow: PostgresPortalUnitOfWork) -> Submission:
         submission = await hand_in_submission(
             uow,
             user_id=user.id,
@@ -44,13 +45,11 @@ async def hand_in(
     return await transactions.run(work)
 
 
-async def begin(uow: PortalUnitOfWork, submission: Submission) -> None:
+async def begin(uow: PostgresPortalUnitOfWork, submission: Submission) -> None:
     await begin_submission(
         uow,
-        tenant_id=submission.tenant_id,
+        act=Act(submission.tenant_id, str(submission.user_id), uuid7(), utc_now()),
         submission_id=submission.id,
-        audit_id=uuid7(),
-        now=utc_now(),
     )
 
 
@@ -70,10 +69,8 @@ async def finish(transactions: Portal, submission: Submission, reason: str | Non
     await transactions.run(
         lambda uow: finish_submission(
             uow,
-            tenant_id=submission.tenant_id,
+            act=Act(submission.tenant_id, str(submission.user_id), uuid7(), utc_now()),
             submission_id=submission.id,
-            audit_id=uuid7(),
-            now=utc_now(),
             reason=reason,
         )
     )
@@ -159,11 +156,11 @@ async def test_submissions_take_turns_and_pause_when_interrupted(
     made = [await hand_in(transactions, seller, bytes([n])) for n in range(3)]
 
     async def turn() -> UUID | None:
-        due = await transactions.run(lambda uow: uow.submissions.next_due("vehicles"))
+        due = await transactions.run(lambda uow: uow.submissions.find_due("vehicles"))
         return None if due is None else due.id
 
     async def interrupt(submission_id: UUID) -> None:
-        async def work(uow: PortalUnitOfWork) -> None:
+        async def work(uow: PostgresPortalUnitOfWork) -> None:
             submission = await uow.submissions.lock(seller.tenant_id, submission_id)
             submission.interrupted()
             await uow.submissions.save(submission)

@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.terminal import run
 from services.portal.main import connect
 from tests.fixtures.services import ServiceClient
@@ -109,7 +109,9 @@ async def test_troubles_are_one_line_each(portal_command: Command) -> None:
 
 
 async def test_rotating_the_keys_adds_one_and_is_audited(
-    portal_command: Command, portal_database: str, transactions: Transactions[PortalUnitOfWork]
+    portal_command: Command,
+    portal_database: str,
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     for _ in range(2):
         done = await portal_command("rotate-keys")
@@ -121,7 +123,9 @@ async def test_rotating_the_keys_adds_one_and_is_audited(
 
 
 async def test_a_tampered_audit_makes_the_verification_fail(
-    portal_command: Command, portal_database: str, transactions: Transactions[PortalUnitOfWork]
+    portal_command: Command,
+    portal_database: str,
+    transactions: Transactions[PostgresPortalUnitOfWork],
 ) -> None:
     for _ in range(2):
         await record(transactions)

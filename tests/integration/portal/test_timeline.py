@@ -9,12 +9,12 @@ import pytest
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.timeline import PurchaseState
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, Heard, buy, envelope, hear
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_an_older_event_never_overrules_a_newer_one(transactions: Portal) 
     given_up: Heard = ("order.cancellation_requested.v1", "orders", 3, {"reason": "buyer"})
     for heard in (cancelled, given_up, WAY_FORWARD[0]):
         await hear(transactions, envelope(order_id, heard))
-    purchase = await transactions.run(lambda uow: uow.timeline.purchase("default", order_id))
+    purchase = await transactions.run(lambda uow: uow.timeline.find_purchase("default", order_id))
     assert purchase is not None
     assert (purchase.state, purchase.customer_id) == (PurchaseState.CANCELLED, CUSTOMER)
 
@@ -139,7 +139,9 @@ async def test_a_payout_by_hand_is_no_purchase(transactions: Portal) -> None:
     payout_id = uuid7()
     event = envelope(payout_id, ("payout.completed.v1", "payouts", 1, {"amount_cents": 5}))
     await hear(transactions, event | {"data": {"order_id": None, "amount_cents": 5}})
-    assert await transactions.run(lambda uow: uow.timeline.purchases("default", None, 10)) == []
+    assert (
+        await transactions.run(lambda uow: uow.timeline.page_purchases("default", None, 10)) == []
+    )
 
 
 async def test_an_erased_customers_user_is_gone_with_the_sessions(

@@ -14,14 +14,14 @@ from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Unauthenticated
 from services.portal.application.rotate_signing_key import rotate_signing_key
-from services.portal.infrastructure.identity.tokens import Tokens, make_key
+from services.portal.infrastructure.identity.signed_tokens import Tokens, make_key
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 LIFETIME = timedelta(seconds=300)
 
 

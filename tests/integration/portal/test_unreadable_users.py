@@ -3,7 +3,7 @@
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import Behind, error_of, submit, vehicle
@@ -50,14 +50,14 @@ async def test_a_user_whose_name_and_e_mail_cannot_be_read_signs_in_and_sees_pag
 
 
 async def test_writing_a_user_keeps_what_cannot_be_read(
-    transactions: Transactions[PortalUnitOfWork], add_user: AddUser, portal_database: str
+    transactions: Transactions[PostgresPortalUnitOfWork], add_user: AddUser, portal_database: str
 ) -> None:
     buyer = await add_user("buyer")
     await damage(portal_database, buyer, "email")
     rows = "SELECT email, email_index FROM users"
     before = await execute(portal_database, rows)
 
-    async def write(uow: PortalUnitOfWork) -> None:
+    async def write(uow: PostgresPortalUnitOfWork) -> None:
         user = await uow.users.lock("default", buyer.id)
         user.locale = "pt"
         await uow.users.save(user)

@@ -13,6 +13,7 @@ from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.application.link_customer import link_customer
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import (
     CustomerErased,
     CustomerLinked,
@@ -23,23 +24,17 @@ from services.portal.domain.errors import (
 )
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
 
-Portal = Transactions[PortalUnitOfWork]
+Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 async def give(transactions: Portal, user: User, *roles: str, tenant: str = "default") -> User:
     return await transactions.run(
         lambda uow: change_roles(
-            uow,
-            tenant_id=tenant,
-            user_id=user.id,
-            roles=roles,
-            actor="test",
-            audit_id=uuid7(),
-            now=utc_now(),
+            uow, act=Act(tenant, "test", uuid7(), utc_now()), user_id=user.id, roles=roles
         )
     )
 
@@ -124,13 +119,10 @@ async def test_a_new_password_ends_the_other_sessions(
         await transactions.run(
             lambda uow: change_password(
                 uow,
-                tenant_id="default",
+                act=Act("default", str(user.id), uuid7(), utc_now()),
                 user_id=user.id,
                 password_hash=new_hash,
                 session_id=this,
-                actor=str(user.id),
-                audit_id=uuid7(),
-                now=utc_now(),
             )
         )
         assert (await there.get("/api/sessions")).status_code == 401

@@ -6,10 +6,10 @@ import asyncpg
 import pytest
 from sqlalchemy import make_url
 
-from libs.runtime.migrations import SERVICES, main, migrate
+from libs.runtime.migrations import MIGRATIONS, SERVICES, main, migrate
 from libs.runtime.start_failure import StartFailure
 
-NAMES = sorted(path.parents[2].name for path in SERVICES.glob("*/infrastructure/migrations/env.py"))
+NAMES = sorted(path.parents[2].name for path in SERVICES.glob(MIGRATIONS))
 
 
 async def relations(database: str) -> set[str]:

@@ -39,7 +39,8 @@ async def test_an_answer_in_time_is_the_answer() -> None:
 
 
 async def test_a_call_without_an_answer_is_given_up_in_time() -> None:
-    answer = await answer_within(SHORT, "outside", asyncio.Event().wait())
+    async with asyncio.timeout(5):
+        answer = await answer_within(SHORT, "outside", asyncio.Event().wait())
     assert answer == Unanswered("the outside did not answer: TimeoutError")
 
 

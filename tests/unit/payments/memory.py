@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from libs.kernel.events import DomainEvent
 from services.payments.application.generate_payment_code import CodeTerms
+from services.payments.domain.errors import PaymentCodeNotFound, PaymentNotFound
 from services.payments.domain.gateway import Approved, Declined
 from services.payments.domain.payment import AWAITING_GATEWAY, Payment, State
 
@@ -31,30 +32,26 @@ class MemoryPayments:
         self.rows[payment.order_id] = copy(payment)
         return True
 
-    async def lock_or_add(self, tombstone: Payment) -> Payment:
+    async def add_or_lock(self, tombstone: Payment) -> Payment:
         if tombstone.order_id not in self.rows:
             self.rows[tombstone.order_id] = copy(tombstone)
             return tombstone
         return copy(self.rows[tombstone.order_id])
 
-    async def lock(self, order_id: UUID) -> Payment | None:
+    async def lock(self, order_id: UUID) -> Payment:
+        return copy(_there(self.rows.get(order_id)))
+
+    async def find_locked(self, order_id: UUID) -> Payment | None:
         return copy(self.rows.get(order_id))
 
-    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment | None:
-        return next(
-            (
-                copy(row)
-                for row in self.rows.values()
-                if (row.tenant_id, row.payment_id) == (tenant_id, payment_id)
-            ),
-            None,
-        )
+    async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment:
+        return _there(await self.find(tenant_id, payment_id))
 
-    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool] | None:
-        for row in self.rows.values():
-            if (row.tenant_id, row.code) == (tenant_id, code) and row.expires_at:
-                return copy(row), row.expires_at <= self.now
-        return None
+    async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool]:
+        found = await self.find_by_code(tenant_id, code)
+        if found is None or found.expires_at is None:
+            raise PaymentCodeNotFound("code")
+        return found, found.expires_at <= self.now
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
         return [
@@ -81,25 +78,36 @@ class MemoryPayments:
             self.rows[payment.order_id] = copy(payment)
 
     async def find(self, tenant_id: str, payment_id: UUID) -> Payment | None:
-        return await self.lock_by_id(tenant_id, payment_id)
+        return self._first(payment_id=payment_id, tenant_id=tenant_id)
 
     async def find_by_code(self, tenant_id: str, code: str) -> Payment | None:
-        found = await self.lock_by_code(tenant_id, code)
-        return found and found[0]
+        return self._first(code=code, tenant_id=tenant_id)
 
     async def find_by_order(self, tenant_id: str, order_id: UUID) -> Payment | None:
-        return await self.lock(order_id)
+        return self._first(order_id=order_id, tenant_id=tenant_id)
 
     async def page(
         self,
         tenant_id: str,
+        after: UUID | None,
+        limit: int,
         *,
         state: str | None,
         needs_attention: bool | None,
-        after: UUID | None,
-        limit: int,
     ) -> Sequence[Payment]:
         return list(self.rows.values())[:limit]
+
+    def _first(self, **known: object) -> Payment | None:
+        for row in self.rows.values():
+            if all(getattr(row, name) == value for name, value in known.items()):
+                return copy(row)
+        return None
+
+
+def _there(found: Payment | None) -> Payment:
+    if found is None:
+        raise PaymentNotFound
+    return found
 
 
 @dataclass

@@ -26,10 +26,10 @@ class MemoryPayouts:
     async def was_processed(self, tenant_id: str, external_id: str) -> bool:
         return self._find(tenant_id, external_id) is not None
 
-    async def save_payout(self, payout: Payout) -> bool:
+    async def add(self, payout: Payout) -> bool:
         if self._find(payout.tenant_id, payout.external_id) is not None:
             return False
-        await self.update(payout)
+        await self.save(payout)
         return True
 
     async def get(self, tenant_id: str, external_id: str) -> Payout:
@@ -55,7 +55,7 @@ class MemoryPayouts:
             self.rows[row.payout_id] = copy(row)
         return claimed
 
-    async def update(self, payout: Payout) -> None:
+    async def save(self, payout: Payout) -> None:
         if payout.status is not Status.PENDING:
             self.due.pop(payout.payout_id, None)
         elif payout.call_in is not None:
@@ -67,12 +67,12 @@ class MemoryPayouts:
     async def page(
         self,
         tenant_id: str,
+        after: UUID | None,
+        limit: int,
         *,
         seller_id: UUID | None,
         status: Status | None,
         needs_attention: bool | None,
-        before: UUID | None,
-        limit: int,
     ) -> Sequence[Payout]:
         return list(self.rows.values())[:limit]
 

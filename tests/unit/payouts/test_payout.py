@@ -1,19 +1,14 @@
 """A payout's rules, one by one."""
 
-import asyncio
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from pydantic import ValidationError
 
 from libs.kernel.calls import Unanswered
-from services.payouts.application.call_bank import call_bank
 from services.payouts.domain.bank import Answer, BankPolicy, Paid, Refused
 from services.payouts.domain.errors import PayoutNotFailed, StalePayout
 from services.payouts.domain.payout import Payout, Status
-from services.payouts.infrastructure.settings import PayoutsSettings
-from tests.unit.payouts.memory import MemoryBank
 
 CLAIM, LATER_CLAIM = UUID(int=10), UUID(int=11)
 POLICY = BankPolicy(timedelta(seconds=1), timedelta(seconds=5), tries=3)
@@ -34,11 +29,6 @@ def payout(status: Status = Status.PENDING, *, attempts: int = 1, claim: UUID = 
 
 def hear(asked: Payout, answer: Answer, claim: UUID = CLAIM) -> list[str]:
     return [event.type for event in asked.answered(answer, claim, POLICY)]
-
-
-def test_waits_double_up_to_the_longest() -> None:
-    assert [POLICY.delay(attempt).total_seconds() for attempt in (1, 2, 3, 4)] == [1, 2, 4, 5]
-    assert POLICY.delay(1_000_000) == timedelta(seconds=5)
 
 
 def test_refused_payout_is_tried_again_until_its_last_try() -> None:
@@ -103,30 +93,3 @@ def test_older_version_is_stale() -> None:
     payout().check_version(None)
     with pytest.raises(StalePayout):
         payout().check_version(2)
-
-
-async def test_bank_without_an_answer_is_given_up_in_time() -> None:
-    class SilentBank(MemoryBank):
-        async def pay(self, key: str, **_: object) -> Paid | Refused:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-    answer = await call_bank(SilentBank(), payout(), PATIENCE)
-    assert answer == Unanswered("the bank did not answer: TimeoutError")
-
-
-async def test_every_call_for_a_payout_has_the_same_key_whatever_became_of_it() -> None:
-    bank = MemoryBank()
-    for asked in (payout(), payout(attempts=9), payout(Status.FAILED)):
-        await call_bank(bank, asked, PATIENCE)
-    assert set(bank.keys) == {f"payout-{UUID(int=2)}"}
-
-
-def test_lease_that_ends_within_a_call_is_refused() -> None:
-    with pytest.raises(ValidationError, match="BANK_LEASE_SECONDS"):
-        PayoutsSettings(
-            _env_file=None,
-            role="api",
-            database_url="postgresql://nobody@localhost/nothing",
-            bank_patience_seconds=30,
-        )

@@ -61,7 +61,7 @@ class World:
         self.saved[other.id] = other
         return other
 
-    async def next_due(self, kind: str) -> Submission | None:
+    async def find_due(self, kind: str) -> Submission | None:
         """All are due at once: who was written longest ago comes first."""
         running = [s for s in self.saved.values() if s.status is SubmissionStatus.RUNNING]
         if kind != KIND or not running:
@@ -84,7 +84,7 @@ class World:
         self.saved.pop(submission.id)
         self.saved[submission.id] = submission
 
-    async def append(self, entry: Any, audit_id: UUID) -> Any:
+    async def add(self, entry: Any, audit_id: UUID) -> Any:
         return None
 
     async def put(

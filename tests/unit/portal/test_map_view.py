@@ -3,7 +3,7 @@
 from libs.messaging.saga.choreography import read
 from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.infrastructure.peers.broker import QueueState
+from services.portal.infrastructure.peers.management import QueueState
 from services.portal.infrastructure.peers.probes import Refusals
 from services.portal.infrastructure.web.map_view import EdgeView, MapView, map_view
 

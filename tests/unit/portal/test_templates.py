@@ -8,7 +8,12 @@ import pytest
 from services.portal.infrastructure.web import assets, templating
 
 TEMPLATES = sorted(templating.TEMPLATES.rglob("*.html"))
-OWN_FILES = sorted(each for each in assets.FOLDER.rglob("*") if each.suffix in (".css", ".js"))
+STYLES = sorted(assets.STYLES.iterdir())
+OWN_FILES = [
+    *STYLES,
+    *sorted(each for each in assets.FOLDER.glob("*.*") if each.suffix in (".css", ".js")),
+]
+LONGEST_LINE = 120
 ELSEWHERE = re.compile(r"""(?:https?:)?//[\w.-]+\.\w""")
 NAMESPACES = ("http://www.w3.org/",)
 INLINE = re.compile(r"(?i)<style|<script(?![^>]*\ssrc=)|\sstyle\s*=|\son[a-z]+\s*=|javascript:")
@@ -20,6 +25,21 @@ def test_nothing_is_loaded_from_elsewhere(path: Path) -> None:
     for namespace in NAMESPACES:
         text = text.replace(namespace, "")
     assert ELSEWHERE.findall(text) == []
+
+
+@pytest.mark.parametrize("path", OWN_FILES, ids=lambda path: path.name)
+def test_no_line_is_too_long_to_be_read(path: Path) -> None:
+    assert [line for line in path.read_text().splitlines() if len(line) > LONGEST_LINE] == []
+
+
+def test_each_file_of_the_style_sheet_is_one_layer_and_is_served() -> None:
+    assert {path.stem for path in STYLES} == set(assets.LAYERS)
+    for path in STYLES:
+        rules = re.sub(r"/\*.*?\*/\s*", "", path.read_text(), flags=re.DOTALL)
+        assert rules.startswith(f"@layer {path.stem} {{\n"), path.name
+        assert re.findall(r"^\S.*", rules, re.MULTILINE)[1:] == ["}"], path.name
+    sheet = assets.assets()["portal.css"].content.decode()
+    assert re.findall(r"^@layer (\w+)", sheet, re.MULTILINE) == list(assets.LAYERS)
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)

@@ -19,7 +19,7 @@ from libs.runtime.direct import open_directly
 from libs.runtime.jwks import KeySet, KeysUnavailable
 from libs.runtime.telemetry import span_exporter
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.client import Peers
 
 ROOT = Path(__file__).parents[3]
 SOURCES = sorted(

@@ -1,0 +1,5 @@
+"""The history of the tables; `metadata` is what they are now."""
+
+from services.customers.infrastructure.tables import metadata
+
+__all__ = ["metadata"]

@@ -1,0 +1,5 @@
+"""The history of the tables; `metadata` is what they are now."""
+
+from services.payouts.infrastructure.sandbox_bank import transfers
+
+metadata = transfers.metadata

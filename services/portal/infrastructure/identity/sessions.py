@@ -2,7 +2,7 @@
 
     async def show(user: UserDep) -> Response: ...              # else 303 to /sign-in?next=…
     async def storefront(visitor: VisitorDep) -> Response: ...  # None: not signed in
-    async def audits(user: Annotated[User, require_roles("operator", "admin")]) -> Response: ...
+    async def audits(user: Annotated[User, require_roles(OPERATOR, ADMIN)]) -> Response: ...
 
 Every request that is not a GET and comes with a cookie has to bring the CSRF token back, in the
 header X-CSRF-Token or the form field `csrf_token`; pages show it by `csrf_token(request)`.
@@ -26,9 +26,9 @@ from libs.runtime.limits import READING
 from libs.runtime.problems import Refusal
 from services.portal.domain.session import Session
 from services.portal.domain.user import User
-from services.portal.infrastructure.identity.tokens import Tokens
+from services.portal.infrastructure.identity.signed_tokens import Tokens
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.store.vault import Vault
 
 SESSION_COOKIE = "session"
@@ -71,7 +71,10 @@ class Sessions:
     """The sessions that the dependencies below find as `app.state.sessions`."""
 
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], settings: PortalSettings, vault: Vault
+        self,
+        transactions: Transactions[PostgresPortalUnitOfWork],
+        settings: PortalSettings,
+        vault: Vault,
     ) -> None:
         self._transactions = transactions
         self._vault = vault
@@ -94,7 +97,7 @@ class Sessions:
         if not hasattr(request.state, "signed_in"):
             token = self._cookie(request, SESSION_COOKIE)
             request.state.signed_in = (
-                await self._transactions.run(lambda uow: uow.sessions.user_of(token))
+                await self._transactions.run(lambda uow: uow.sessions.find(token))
                 if 0 < len(token) <= MAX_TOKEN
                 else None
             )

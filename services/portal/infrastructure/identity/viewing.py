@@ -12,16 +12,16 @@ from services.portal.domain.timeline import Purchase
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity import access
 from services.portal.infrastructure.identity.sessions import caller_for
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
-MayView = Callable[[PortalUnitOfWork], Awaitable[bool]]
+MayView = Callable[[PostgresPortalUnitOfWork], Awaitable[bool]]
 
 
 def by_session(session_id: UUID, may_see: Callable[[User], bool]) -> MayView:
     """The reader may see it as long as the session lasts and its user may."""
 
-    async def may_view(uow: PortalUnitOfWork) -> bool:
-        user = await uow.sessions.holder(session_id)
+    async def may_view(uow: PostgresPortalUnitOfWork) -> bool:
+        user = await uow.sessions.find_user(session_id)
         return user is not None and may_see(user)
 
     return may_view
@@ -32,7 +32,7 @@ def by_token(caller: Caller, may_see: Callable[[User], bool]) -> MayView:
     may see it.
     """
 
-    async def may_view(uow: PortalUnitOfWork) -> bool:
+    async def may_view(uow: PostgresPortalUnitOfWork) -> bool:
         if caller.until is not None and time.time() > caller.until + LEEWAY_SECONDS:
             return False
         with suppress(UserNotFound, ValueError):

@@ -1,0 +1,17 @@
+"""The history of the tables; `metadata` is what they are now."""
+
+import re
+
+from libs.messaging.schema import partitions
+from services.portal.infrastructure.tables import metadata
+
+__all__ = ["include_name", "metadata"]
+
+MONTHS = re.compile(r"(audits|timeline)_(\d{6}|default)")
+
+
+def include_name(name: str | None, kind: str, parents: object) -> bool:
+    """Leaves out the portal's monthly partitions beside the library's daily ones."""
+    if kind == "table" and name is not None and MONTHS.fullmatch(name):
+        return False
+    return partitions.include_name(name, kind, parents)

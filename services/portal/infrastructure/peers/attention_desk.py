@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 
 Service = Literal["payments", "payouts"]
 SERVICES: Sequence[Service] = ("payments", "payouts")

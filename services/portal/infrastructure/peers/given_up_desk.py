@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from libs.messaging.outbox.unit_of_work import Transactions
+from services.portal.domain.ids import as_id
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 PATH = "/outbox/given-up"
 
@@ -44,7 +45,7 @@ class GivenUpEvents:
 
 
 class GivenUpDesk:
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], peers: Peers) -> None:
+    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers) -> None:
         self._transactions = transactions
         self._peers = peers
 
@@ -85,22 +86,15 @@ class GivenUpDesk:
     async def _purchases(self, tenant_id: str, subjects: set[str]) -> set[str]:
         """Those of `subjects` that are purchases with a timeline."""
 
-        async def look(uow: PortalUnitOfWork) -> set[str]:
-            ids = [known for known in map(as_uuid, subjects) if known is not None]
+        async def look(uow: PostgresPortalUnitOfWork) -> set[str]:
+            ids = [known for known in map(as_id, subjects) if known is not None]
             return {
                 str(each)
                 for each in ids
-                if await uow.timeline.purchase(tenant_id, each) is not None
+                if await uow.timeline.find_purchase(tenant_id, each) is not None
             }
 
         return await self._transactions.read(look) if subjects else set()
-
-
-def as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _event(service: str, row: Any, purchases: set[str]) -> GivenUpEvent:

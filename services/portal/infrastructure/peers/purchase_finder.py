@@ -15,11 +15,12 @@ from uuid import UUID
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import Wanted
+from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import OPERATOR, User, words_of
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 SHOWN = 25
 MOST_NAMED = 200
@@ -99,7 +100,10 @@ class _Buyers:
 
 class PurchaseFinder:
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], peers: Peers, attention: AttentionDesk
+        self,
+        transactions: Transactions[PostgresPortalUnitOfWork],
+        peers: Peers,
+        attention: AttentionDesk,
     ) -> None:
         self._transactions = transactions
         self._peers = peers
@@ -127,9 +131,9 @@ class PurchaseFinder:
             words=meaning.words,
         )
 
-        async def look(uow: PortalUnitOfWork) -> tuple[list[Purchase], int]:
-            found = await uow.timeline.sought(user.tenant_id, sought, after, SHOWN + 1)
-            stuck = await uow.timeline.sought(
+        async def look(uow: PostgresPortalUnitOfWork) -> tuple[list[Purchase], int]:
+            found = await uow.timeline.search(user.tenant_id, sought, after, SHOWN + 1)
+            stuck = await uow.timeline.search(
                 user.tenant_id, Sought(stuck_at=now), None, MOST_COUNTED
             )
             return found, len(stuck)
@@ -161,7 +165,7 @@ class PurchaseFinder:
         if not typed:
             return _Meaning()
         try:
-            if (named := _as_id(typed)) is not None:
+            if (named := as_id(typed)) is not None:
                 return _Meaning([named], is_exact=True)
             if "@" in typed:
                 return _Meaning(await self._customers(user, email=typed))
@@ -253,10 +257,3 @@ def _buyer(body: Mapping[str, Any]) -> Buyer:
         limit_cents=body["credit_limit_cents"],
         available_cents=body["available_cents"],
     )
-
-
-def _as_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -8,7 +8,7 @@ from uuid import UUID
 from services.portal.domain.submission import RowError
 from services.portal.domain.user import User
 from services.portal.domain.vehicle_file import NUMBERS, VehicleRow
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 
 SERVICE = "vehicles"
 SIDE_BY_SIDE = 4

@@ -20,7 +20,7 @@ class PostgresAudits:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def append(self, entry: Entry, audit_id: UUID) -> Audit:
+    async def add(self, entry: Entry, audit_id: UUID) -> Audit:
         head = upsert(audit_heads).values(tenant_id=entry.tenant_id, sequence=0, hash=GENESIS)
         await self._connection.execute(head.on_conflict_do_nothing())
         query = select(audit_heads.c.sequence, audit_heads.c.hash).where(

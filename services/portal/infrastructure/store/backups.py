@@ -9,8 +9,8 @@ from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.loops import Loop
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
-from services.portal.domain.audit import Audit, Result
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.domain.audit import Act, Audit, Result
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 MADE = "backup.made"
 CHECKED = "backup.checked"
@@ -24,29 +24,26 @@ LAST_SUCCESS = Gauge(
 
 
 async def record_backup(
-    transactions: Transactions[PortalUnitOfWork], *, name: str, action: str, result: Result
+    transactions: Transactions[PostgresPortalUnitOfWork], *, name: str, action: str, result: Result
 ) -> Audit:
     """A backup was MADE, or was CHECKED by a restore into another place."""
     return await transactions.run(
         lambda uow: record_audit(
             uow,
-            audit_id=uuid7(),
-            tenant_id=DEFAULT_TENANT,
-            actor=ACTOR,
+            act=Act(DEFAULT_TENANT, ACTOR, uuid7(), utc_now()),
             action=action,
             target=name,
             result=result,
-            now=utc_now(),
         )
     )
 
 
-async def last_backup(uow: PortalUnitOfWork) -> Audit | None:
+async def last_backup(uow: PostgresPortalUnitOfWork) -> Audit | None:
     found = await uow.audits.page(DEFAULT_TENANT, None, 1, WantedAudits(action=MADE))
     return found[0] if found else None
 
 
-def loop(transactions: Transactions[PortalUnitOfWork]) -> Loop:
+def loop(transactions: Transactions[PostgresPortalUnitOfWork]) -> Loop:
     """Keeps the metric equal to the audits."""
 
     async def look() -> bool:

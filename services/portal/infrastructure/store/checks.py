@@ -7,8 +7,8 @@ from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
-from services.portal.domain.audit import Audit, Result
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.domain.audit import Act, Audit, Result
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 ACTION = "invariants.checked"
 ACTOR = "checker"
@@ -16,7 +16,7 @@ LONGEST = 500
 
 
 async def record_check(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     *,
     tenant_id: str,
     purchases: int,
@@ -32,19 +32,16 @@ async def record_check(
     if broken:
         details["broken"] = "; ".join(broken)[:LONGEST]
 
-    async def work(uow: PortalUnitOfWork) -> Audit:
+    async def work(uow: PostgresPortalUnitOfWork) -> Audit:
         if started is not None:
             await uow.checks.answer(tenant_id, started)
         return await record_audit(
             uow,
-            audit_id=uuid7(),
-            tenant_id=tenant_id,
-            actor=ACTOR,
+            act=Act(tenant_id, ACTOR, uuid7(), utc_now()),
             action=ACTION,
             target="all databases",
             result=Result.FAILED if broken else Result.DONE,
             details=details,
-            now=utc_now(),
         )
 
     return await transactions.run(work)

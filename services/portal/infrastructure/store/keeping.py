@@ -5,7 +5,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.schema.partitions import Maintain
 from libs.runtime.loops import Loop
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 MONTHS_AHEAD = 2
 AT_ONCE = 200
@@ -31,19 +31,19 @@ def months(settings: PortalSettings) -> Maintain:
     return maintain
 
 
-def loops(transactions: Transactions[PortalUnitOfWork]) -> list[Loop]:
+def loops(transactions: Transactions[PostgresPortalUnitOfWork]) -> list[Loop]:
     """Expired rows are deleted: sessions, sign-in attempts, known places, tokens, and submissions
     that nobody has begun. Users from before the index of names are added to it.
     """
 
-    async def forget(uow: PortalUnitOfWork) -> bool:
+    async def forget(uow: PostgresPortalUnitOfWork) -> bool:
         await uow.sessions.forget_old()
         await uow.places.forget_old()
         await uow.resets.forget_old()
         await uow.submissions.forget_old()
         return False
 
-    async def index(uow: PortalUnitOfWork) -> bool:
+    async def index(uow: PostgresPortalUnitOfWork) -> bool:
         return await uow.users.index_names(AT_ONCE) == AT_ONCE
 
     return [

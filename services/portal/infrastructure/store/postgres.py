@@ -21,7 +21,7 @@ from services.portal.infrastructure.store.user_repository import PostgresUsers
 from services.portal.infrastructure.store.vault import Vault
 
 
-class PortalUnitOfWork(UnitOfWork):
+class PostgresPortalUnitOfWork(UnitOfWork):
     """`compensations` are the event types that a timeline shows as steps back."""
 
     def __init__(

@@ -32,7 +32,7 @@ class PostgresResets:
             )
         )
 
-    async def holder(self, token: str) -> User | None:
+    async def find_user(self, token: str) -> User | None:
         rows = await self._connection.execute(
             select(users)
             .join(password_resets, password_resets.c.user_id == users.c.id)

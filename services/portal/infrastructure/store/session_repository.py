@@ -40,7 +40,7 @@ class PostgresSessions:
             )
         )
 
-    async def user_of(self, token: str) -> tuple[Session, User] | None:
+    async def find(self, token: str) -> tuple[Session, User] | None:
         rows = await self._connection.execute(
             select(
                 users,
@@ -61,7 +61,7 @@ class PostgresSessions:
             )
         return _session(row), user_of(row, self._vault)
 
-    async def holder(self, session_id: UUID) -> User | None:
+    async def find_user(self, session_id: UUID) -> User | None:
         rows = await self._connection.execute(
             select(users)
             .join(sessions, sessions.c.user_id == users.c.id)

@@ -134,7 +134,7 @@ class PostgresSubmissions:
             )
         )
 
-    async def next_due(self, kind: str) -> Submission | None:
+    async def find_due(self, kind: str) -> Submission | None:
         found = await self._connection.execute(
             select(*COLUMNS)
             .where(

@@ -70,7 +70,7 @@ class PostgresTimeline:
         await self._connection.execute(insert(timeline), moments)
         self._facts.clear()
 
-    async def purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None:
+    async def find_purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None:
         found = await self._connection.execute(
             select(subjects).where(
                 subjects.c.id == order_id,
@@ -81,7 +81,7 @@ class PostgresTimeline:
         row = found.one_or_none()
         return None if row is None else _purchase(row)
 
-    async def purchases(
+    async def page_purchases(
         self, tenant_id: str, after: UUID | None, limit: int, customer_id: UUID | None = None
     ) -> list[Purchase]:
         query = (
@@ -96,7 +96,7 @@ class PostgresTimeline:
             query = query.where(subjects.c.customer_id == customer_id)
         return [_purchase(row) for row in await self._connection.execute(query)]
 
-    async def sought(
+    async def search(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
         query = (
@@ -113,7 +113,7 @@ class PostgresTimeline:
             query = query.where(subjects.c.id < after)
         return [_purchase(row) for row in await self._connection.execute(query)]
 
-    async def sales(
+    async def page_sales(
         self,
         tenant_id: str,
         seller_id: UUID,
@@ -153,8 +153,8 @@ class PostgresTimeline:
         found = (Sale.of(order_id, moments) for order_id, moments in heard.items())
         return [sale for sale in found if sale is not None]
 
-    async def of(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
-        purchase = await self.purchase(tenant_id, subject_id)
+    async def find(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
+        purchase = await self.find_purchase(tenant_id, subject_id)
         if purchase is None:
             return None
         rows = await self._connection.execute(

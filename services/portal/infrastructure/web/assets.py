@@ -15,6 +15,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 FOLDER = Path(__file__).parent / "static"
+STYLES = Path(__file__).parent / "styles"
+LAYERS = ("tokens", "base", "layout", "components", "pages")
+"""The style sheet by layers, each stronger than the one before. A browser gets them as one file,
+`portal.css`, because each file of its own would be another request before a page is shown.
+"""
 FROM_PACKAGES = {
     "htmx.min.js": ("js_lib_htmx", "static/htmx/htmx.min.js"),
     "fonts/Manrope-VariableFont_wght.ttf": ("font_manrope", "files/Manrope-VariableFont_wght.ttf"),
@@ -40,23 +45,23 @@ class Asset:
 @cache
 def assets() -> dict[str, Asset]:
     """The files by their name under /static. They are small and read once."""
-    return {name: _read(path) for name, path in _files()}
+    return {name: _asset(name, content) for name, content in _files()}
 
 
-def _files() -> Iterator[tuple[str, Path]]:
+def _files() -> Iterator[tuple[str, bytes]]:
+    yield "portal.css", b"".join((STYLES / f"{layer}.css").read_bytes() for layer in LAYERS)
     for path in FOLDER.rglob("*"):
         if path.is_file():
-            yield path.relative_to(FOLDER).as_posix(), path
+            yield path.relative_to(FOLDER).as_posix(), path.read_bytes()
     for name, (package, inside) in FROM_PACKAGES.items():
         spec = find_spec(package)  # found, not imported: it would want its framework
         if spec is None or spec.origin is None:
             raise FileNotFoundError(f"the package {package} is not installed")
-        yield name, Path(spec.origin).parent / inside
+        yield name, (Path(spec.origin).parent / inside).read_bytes()
 
 
-def _read(path: Path) -> Asset:
-    content = path.read_bytes()
-    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+def _asset(name: str, content: bytes) -> Asset:
+    media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return Asset(content, gzip.compress(content, mtime=0), media_type)
 
 

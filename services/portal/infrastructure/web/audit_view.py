@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.portal.domain.audit import Audit
+from services.portal.domain.ids import as_id
 from services.portal.domain.user import ADMIN, User
 from services.portal.infrastructure.language.i18n import marked
 
@@ -188,13 +189,6 @@ def ids_in(audits: Sequence[Audit]) -> set[UUID]:
         )
     }
     return {known for text in texts if (known := as_id(text)) is not None}
-
-
-def as_id(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _detail(name: str, value: str | int, known: Known) -> Detail:

@@ -14,15 +14,15 @@ from libs.runtime.loops import Loop
 from services.portal.application.import_vehicles import VehicleImports
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.broker import ManagementApi
+from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.management import ManagementApi
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages import (
     admin,
     all_purchases,
@@ -42,7 +42,7 @@ IMPORT_SECONDS = 1.0
 
 
 def back_office(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,
@@ -56,7 +56,7 @@ def back_office(
     probes = Probes({**settings.addresses, **own}, client)
     desk = DeadLetterDesk(choreography.participants, settings.current_operator)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
-    finder = PurchaseFinder(transactions, peers, attention_desk)
+    diary, finder = Diary(transactions), PurchaseFinder(transactions, peers, attention_desk)
     vehicle_market = VehicleMarket(peers)
     vehicle_imports = VehicleImports(transactions, vehicle_market, clock=utc_now, new_id=uuid7)
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
@@ -64,10 +64,10 @@ def back_office(
         all_purchases.router(finder),
         operations.router(transactions, broker, probes, desk, given_up_events, attention_desk),
         dead_letters.router(transactions, desk),
-        given_up.router(transactions, given_up_events),
-        attention.router(transactions, attention_desk),
+        given_up.router(diary, given_up_events),
+        attention.router(diary, attention_desk),
         map_pages.router(choreography, broker, probes),
-        kpis.router(peers, Diary(transactions)),
+        kpis.router(peers, diary),
         imports.router(
             transactions, vehicle_market, importing.wake, partial(probes.lives, SERVICE)
         ),

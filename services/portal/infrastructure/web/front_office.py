@@ -8,10 +8,10 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.identity.mail import ConsoleMail
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
-from services.portal.infrastructure.peers.peers import Peers
+from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web import assets
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages import (
@@ -30,7 +30,7 @@ from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def front_office(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,

@@ -27,7 +27,7 @@ from services.portal.infrastructure.identity.sessions import (
     NewSession,
     sessions_of,
 )
-from services.portal.infrastructure.identity.tokens import Tokens
+from services.portal.infrastructure.identity.signed_tokens import Tokens
 from services.portal.infrastructure.schemas import (
     Credentials,
     SessionOut,
@@ -37,7 +37,8 @@ from services.portal.infrastructure.schemas import (
     UserOut,
 )
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.web.pages.diary import act_of
 
 MAX_DEVICE = 200
 
@@ -70,7 +71,7 @@ class SignIns:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         settings: PortalSettings,
         passwords: PasswordHasher,
     ) -> None:
@@ -102,7 +103,7 @@ class Endpoints:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         settings: PortalSettings,
         tokens: Tokens,
         sign_ins: SignIns,
@@ -151,14 +152,7 @@ class Endpoints:
     async def end(self, session_id: UUID, request: Request) -> Response:
         """End a session of the user, here or elsewhere."""
         session, user = await _signed_in(request)
-        work = partial(
-            sign_out,
-            tenant_id=user.tenant_id,
-            user_id=user.id,
-            session_id=session_id,
-            audit_id=uuid7(),
-            now=utc_now(),
-        )
+        work = partial(sign_out, act=act_of(user), user_id=user.id, session_id=session_id)
         if not await self._transactions.run(work):
             raise SessionNotFound
         response = Response(status_code=204)
@@ -198,7 +192,7 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     settings: PortalSettings,
     tokens: Tokens,
     passwords: PasswordHasher,

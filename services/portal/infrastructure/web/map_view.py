@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from libs.messaging.names import dead_queue
 from libs.messaging.saga.choreography import Choreography
 from libs.messaging.saga.reactions import Step
-from services.portal.infrastructure.peers.broker import QueueState
+from services.portal.infrastructure.peers.management import QueueState
 from services.portal.infrastructure.peers.probes import Refusals
 from services.portal.infrastructure.web.map_drawing import DrawnEdge, Edge, Node, draw, edges_of
 

@@ -16,7 +16,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.supervision import Supervisor
 from services.portal.domain.timeline import Moment, PurchaseState, Timeline
 from services.portal.infrastructure.identity.viewing import MayView
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0
@@ -28,7 +28,7 @@ TROUBLE = (*DATABASE_ERRORS, DBAPIError, PoolTimeout)
 class TimelineWatch:
     """Runs while somebody watches. It works through any pooler, because it does not use NOTIFY."""
 
-    def __init__(self, transactions: Transactions[PortalUnitOfWork]) -> None:
+    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork]) -> None:
         self._transactions = transactions
         self._watched: Counter[UUID] = Counter()
         self._positions: dict[UUID, int] = {}
@@ -116,11 +116,11 @@ async def _look(
     order_id: UUID,
     after: int | None,
     may_view: MayView,
-    uow: PortalUnitOfWork,
+    uow: PostgresPortalUnitOfWork,
 ) -> tuple[Timeline | None, bool]:
     """Returns what is after `after`, unless that is None, and whether the reader may see it. The
     permission is checked after the events are read, so that every event shown was stored while
     the reader might see it.
     """
-    timeline = None if after is None else await uow.timeline.of(tenant_id, order_id, after)
+    timeline = None if after is None else await uow.timeline.find(tenant_id, order_id, after)
     return timeline, await may_view(uow)

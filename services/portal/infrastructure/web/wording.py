@@ -3,7 +3,7 @@
 from typing import Literal
 
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.peers import PeerRefusal
+from services.portal.infrastructure.peers.client import PeerRefusal
 
 EVENTS = {
     "order.confirmed": marked("Order confirmed"),

@@ -7,7 +7,7 @@ tables the code uses.
 from alembic import op
 from sqlalchemy import text
 
-from libs.messaging.schema.migrations import install, uninstall
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -62,31 +62,15 @@ CREATE TABLE credit_reservations (
 );
 CREATE INDEX ix_credit_reservations_open ON credit_reservations (customer_id)
     WHERE state = 'RESERVED' OR (state = 'CONSUMED' AND NOT order_closed);
-
-CREATE TABLE idempotency_keys (
-    tenant_id text NOT NULL,
-    subject text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint NOT NULL,
-    body bytea NOT NULL,
-    etag text,
-    location text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
-);
-CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 """
 
 
 def upgrade() -> None:
-    install(op)  # type: ignore[arg-type]
-    for statement in TABLES.split(";\n"):
-        if statement.strip():
-            op.execute(text(statement))
+    first_migration.install()
+    first_migration.run(TABLES)
 
 
 def downgrade() -> None:
-    for table in ("idempotency_keys", "credit_reservations", "customers"):
+    for table in ("credit_reservations", "customers"):
         op.execute(text(f"DROP TABLE {table}"))
-    uninstall(op)  # type: ignore[arg-type]
+    first_migration.uninstall()

@@ -7,7 +7,7 @@ tables and the views the code uses.
 from alembic import op
 from sqlalchemy import text
 
-from libs.messaging.schema.migrations import install, uninstall
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -95,20 +95,6 @@ CREATE TABLE customers (
     erased_at timestamptz
 );
 CREATE INDEX ix_customers_tenant_id ON customers (tenant_id);
-
-CREATE TABLE idempotency_keys (
-    tenant_id text NOT NULL,
-    subject text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint NOT NULL,
-    body bytea NOT NULL,
-    etag text,
-    location text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
-);
-CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 """
 
 # For everybody, not by privileges: those do not bind the owner.
@@ -216,12 +202,12 @@ SHIPPED = [
 
 
 def upgrade() -> None:
-    install(op)  # type: ignore[arg-type]
+    first_migration.install()
     # Provisioning makes the schema, with what its readers may; a plain database has none yet.
     op.execute("CREATE SCHEMA IF NOT EXISTS published")
-    for statement in (*TABLES.split(";\n"), APPEND_ONLY, TRIGGER, *VIEWS.split(";\n")):
-        if statement.strip():
-            op.execute(text(statement))
+    first_migration.run(TABLES)
+    op.execute(text(APPEND_ONLY))
+    first_migration.run(TRIGGER, VIEWS)
     for kpi_id, name, description, sql_template in SHIPPED:
         row = {"id": kpi_id, "name": name, "description": description, "template": sql_template}
         op.get_bind().execute(
@@ -237,8 +223,8 @@ def downgrade() -> None:
     """The schema stays: what its readers may was not given here."""
     for view in ("customers", "vehicles", "payouts", "purchases", "sales"):
         op.execute(text(f"DROP VIEW published.{view}"))
-    for table in ("idempotency_keys", "customers", "vehicles", "payouts", "purchases", "facts"):
+    for table in ("customers", "vehicles", "payouts", "purchases", "facts"):
         op.execute(text(f"DROP TABLE {table}"))
     op.execute(text("DROP TABLE kpis"))
     op.execute(text("DROP FUNCTION refuse_change()"))
-    uninstall(op)  # type: ignore[arg-type]
+    first_migration.uninstall()

@@ -5,10 +5,9 @@ tables the code uses.
 """
 
 from alembic import op
-from alembic.operations import Operations
 from sqlalchemy import text
 
-from libs.messaging.schema.migrations import install, uninstall
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -46,31 +45,14 @@ CREATE TABLE orders (
 CREATE INDEX ix_orders_tenant_id_id ON orders (tenant_id, id);
 CREATE INDEX ix_orders_tenant_id_customer_id_id ON orders (tenant_id, customer_id, id);
 CREATE INDEX ix_orders_due_at ON orders (due_at) WHERE due_at IS NOT NULL;
-
-CREATE TABLE idempotency_keys (
-    tenant_id text NOT NULL,
-    subject text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint NOT NULL,
-    body bytea NOT NULL,
-    etag text,
-    location text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
-);
-CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 """
 
 
 def upgrade() -> None:
-    install(Operations(op.get_context()))
-    for statement in TABLES.split(";\n"):
-        if statement.strip():
-            op.execute(text(statement))
+    first_migration.install()
+    first_migration.run(TABLES)
 
 
 def downgrade() -> None:
-    for table in ("idempotency_keys", "orders"):
-        op.execute(text(f"DROP TABLE {table}"))
-    uninstall(Operations(op.get_context()))
+    op.execute(text("DROP TABLE orders"))
+    first_migration.uninstall()

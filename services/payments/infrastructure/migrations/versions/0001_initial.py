@@ -2,9 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
-from alembic.operations import Operations
 
-from libs.messaging.schema.migrations import install, uninstall
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -13,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    install(Operations(op.get_context()))
+    first_migration.install()
     _create_payments()
     op.create_table(
         "sandbox_operations",
@@ -24,29 +23,15 @@ def upgrade() -> None:
         sa.Column("method", sa.Text, nullable=False),
         sa.Column("outcome", sa.Text, nullable=False),
         sa.Column("calls", sa.Integer, nullable=False),
-        _now("made_at"),
+        first_migration.stamp("made_at"),
     )
     op.create_index("ix_sandbox_operations_order_id", "sandbox_operations", ["order_id"])
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("tenant_id", sa.Text, primary_key=True),
-        sa.Column("subject", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("status", sa.SmallInteger, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("etag", sa.Text),
-        sa.Column("location", sa.Text),
-        _now("created_at"),
-    )
-    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 
 
 def downgrade() -> None:
-    op.drop_table("idempotency_keys")
     op.drop_table("sandbox_operations")
     op.drop_table("payments")
-    uninstall(Operations(op.get_context()))
+    first_migration.uninstall()
 
 
 def _create_payments() -> None:
@@ -73,7 +58,7 @@ def _create_payments() -> None:
         sa.Column("next_attempt", sa.DateTime(timezone=True)),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("sequence", sa.Integer, nullable=False),
-        _now("updated_at"),
+        first_migration.stamp("updated_at"),
         sa.CheckConstraint(
             "state IN ('PENDING', 'PROCESSING', 'PROCESSED', 'FAILED', 'EXPIRED', 'VOIDED',"
             " 'REFUNDING', 'REFUND_FAILED', 'REFUNDED')",
@@ -99,7 +84,3 @@ def _create_payments() -> None:
         ["next_attempt"],
         postgresql_where=sa.text("next_attempt IS NOT NULL"),
     )
-
-
-def _now(name: str) -> sa.Column[object]:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())

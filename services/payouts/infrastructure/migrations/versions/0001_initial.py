@@ -2,9 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
-from alembic.operations import Operations
 
-from libs.messaging.schema.migrations import install, uninstall
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -13,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    install(Operations(op.get_context()))
+    first_migration.install()
     _create_payouts()
     op.create_table(
         "sandbox_transfers",
@@ -23,28 +22,14 @@ def upgrade() -> None:
         sa.Column("amount_cents", sa.BigInteger, nullable=False),
         sa.Column("paid", sa.Boolean, nullable=False),
         sa.Column("calls", sa.Integer, nullable=False),
-        _now("made_at"),
+        first_migration.stamp("made_at"),
     )
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("tenant_id", sa.Text, primary_key=True),
-        sa.Column("subject", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("status", sa.SmallInteger, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("etag", sa.Text),
-        sa.Column("location", sa.Text),
-        _now("created_at"),
-    )
-    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 
 
 def downgrade() -> None:
-    op.drop_table("idempotency_keys")
     op.drop_table("sandbox_transfers")
     op.drop_table("payouts")
-    uninstall(Operations(op.get_context()))
+    first_migration.uninstall()
 
 
 def _create_payouts() -> None:
@@ -64,8 +49,8 @@ def _create_payouts() -> None:
         sa.Column("next_attempt", sa.DateTime(timezone=True)),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("sequence", sa.Integer, nullable=False),
-        _now("created_at"),
-        _now("updated_at"),
+        first_migration.stamp("created_at"),
+        first_migration.stamp("updated_at"),
         sa.CheckConstraint("status IN ('PENDING', 'PAID', 'FAILED')", name="status"),
         sa.CheckConstraint("amount_cents > 0", name="amount"),
         sa.CheckConstraint(
@@ -85,7 +70,3 @@ def _create_payouts() -> None:
 
 def _index(*columns: str, unique: bool = False) -> None:
     op.create_index("_".join(["ix_payouts", *columns]), "payouts", list(columns), unique=unique)
-
-
-def _now(name: str) -> sa.Column[object]:
-    return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())

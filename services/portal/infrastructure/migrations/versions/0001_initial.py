@@ -7,7 +7,7 @@ tables the code uses.
 from alembic import op
 from sqlalchemy import text
 
-from libs.messaging.schema.migrations import install, uninstall
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -157,20 +157,6 @@ CREATE TABLE timeline (
     CONSTRAINT pk_timeline PRIMARY KEY (subject_id, position, occurred_at)
 ) PARTITION BY RANGE (occurred_at);
 CREATE TABLE timeline_default PARTITION OF timeline DEFAULT;
-
-CREATE TABLE idempotency_keys (
-    tenant_id text NOT NULL,
-    subject text NOT NULL,
-    key text NOT NULL,
-    fingerprint bytea NOT NULL,
-    status smallint NOT NULL,
-    body bytea NOT NULL,
-    etag text,
-    location text,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    CONSTRAINT pk_idempotency_keys PRIMARY KEY (tenant_id, subject, key)
-);
-CREATE INDEX idempotency_keys_created_at ON idempotency_keys (created_at);
 """
 
 # Rights are given by default to the service's role on every table the owner makes: taken back for
@@ -250,10 +236,8 @@ END $$
 
 
 def upgrade() -> None:
-    install(op)  # type: ignore[arg-type]
-    for statement in TABLES.split(";\n"):
-        if statement.strip():
-            op.execute(text(statement))
+    first_migration.install()
+    first_migration.run(TABLES)
     schema, literal = (
         op.get_bind()
         .execute(text("SELECT quote_ident(current_schema()), quote_literal(current_schema())"))
@@ -274,7 +258,6 @@ def downgrade() -> None:
     op.execute(text("DROP FUNCTION portal_maintain_partitions(integer, integer, integer)"))
     op.execute(text("DROP FUNCTION portal_protect"))
     for table in (
-        "idempotency_keys",
         "timeline",
         "subjects",
         "submission_errors",
@@ -289,4 +272,4 @@ def downgrade() -> None:
         "users",
     ):
         op.execute(text(f"DROP TABLE {table}"))
-    uninstall(op)  # type: ignore[arg-type]
+    first_migration.uninstall()

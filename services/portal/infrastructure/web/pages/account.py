@@ -7,9 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
-from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.application.link_customer import link_customer
@@ -24,11 +22,11 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.credit_view import Credit
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
-from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.diary import Diary, act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import refusal_message
@@ -51,7 +49,7 @@ NO_EMAIL = marked(
 class Account:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         peers: Peers,
         diary: Diary,
         passwords: PasswordHasher,
@@ -173,14 +171,11 @@ class Account:
         await self._transactions.run(
             partial(
                 change_password,
-                tenant_id=user.tenant_id,
+                act=act_of(user),
                 user_id=user.id,
                 password_hash=await self._passwords.hash(password),
                 session_id=session_id,
                 browser=sessions_of(request).browser_of(request),
-                actor=str(user.id),
-                audit_id=uuid7(),
-                now=utc_now(),
             )
         )
         return redirect("/account", PASSWORD_CHANGED)
@@ -236,7 +231,7 @@ class Account:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     peers: Peers,
     diary: Diary,
     passwords: PasswordHasher,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
-from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
@@ -18,6 +17,7 @@ from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher, Wanted, WantedAudits
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Audit
+from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Sought
 from services.portal.domain.user import (
     ADMIN,
@@ -34,12 +34,11 @@ from services.portal.domain.user import (
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import LANGUAGES, marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.audit_view import (
     ACTIONS,
     SYSTEM,
     Known,
-    as_id,
     ids_in,
     line,
 )
@@ -65,7 +64,7 @@ class AdminPages:
     """Each public method is one address of `router` below."""
 
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher
+        self, transactions: Transactions[PostgresPortalUnitOfWork], passwords: PasswordHasher
     ) -> None:
         self._transactions = transactions
         self._passwords = passwords
@@ -154,7 +153,7 @@ class AdminPages:
         return render(request, "pages/audit_chain.html", user, report=report)
 
     async def submissions(self, request: Request, user: Keeper, after: str = "") -> Response:
-        start = _id(after)
+        start = as_id(after)  # a list without an id begins at its beginning
         found = await self._transactions.read_behind(
             lambda uow: uow.submissions.page(user.tenant_id, start, SHOWN + 1)
         )
@@ -229,7 +228,7 @@ class AdminPages:
     ) -> Response:
         found = await self._transactions.read(
             lambda uow: uow.users.page(
-                user.tenant_id, _id(search.after), SHOWN + 1, search.wanted()
+                user.tenant_id, as_id(search.after), SHOWN + 1, search.wanted()
             )
         )
         shown = found[:SHOWN]
@@ -271,7 +270,7 @@ class Search:
 
 
 async def _audits(
-    uow: PortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
+    uow: PostgresPortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
 ) -> tuple[list[Audit], Known]:
     """The audits, with what is known of the people that the entries and the search name."""
     found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted)
@@ -279,7 +278,7 @@ async def _audits(
     ids = ids_in(found) | searched
     users = await uow.users.of_customers(tenant_id, ids)
     names = await uow.users.names(tenant_id, ids | set(users.values()))
-    purchases = await uow.timeline.sought(tenant_id, Sought(among=ids), None, len(ids))
+    purchases = await uow.timeline.search(tenant_id, Sought(among=ids), None, len(ids))
     return found, Known(
         {str(user_id): name for user_id, name in names.items()},
         {str(customer_id): str(user_id) for customer_id, user_id in users.items()},
@@ -301,15 +300,9 @@ def _day(text: str) -> datetime | None:
     return datetime.combine(day, time.min, UTC) if 1 < day.year < date.max.year else None
 
 
-def _id(text: str) -> UUID | None:
-    """None also where the text is no id: a list then begins at its beginning."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def router(transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher) -> APIRouter:
+def router(
+    transactions: Transactions[PostgresPortalUnitOfWork], passwords: PasswordHasher
+) -> APIRouter:
     routes, to = page_router(), AdminPages(transactions, passwords)
     routes.get("/audits")(to.audits)
     routes.post("/audits")(to.search_audits)

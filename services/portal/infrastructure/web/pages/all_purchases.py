@@ -5,11 +5,11 @@ What is typed may be personal data, so a form sends it and it stays out of addre
 
 from collections.abc import Sequence
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
 from libs.kernel.clock import utc_now
+from services.portal.domain.ids import as_id
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
@@ -64,7 +64,7 @@ class AllPurchases:
         if quiet not in QUIET:
             quiet = ""
         found = await self._finder.find(
-            user, typed=q, state=state, quiet=quiet, after=_id(after), now=utc_now()
+            user, typed=q, state=state, quiet=quiet, after=as_id(after), now=utc_now()
         )
         if found.exact is not None:
             return redirect(f"/purchases/{found.exact}")
@@ -86,14 +86,6 @@ def _states(user: User) -> Sequence[tuple[str, str]]:
     """Only operators see what waits for a decision about money."""
     asking = [(ATTENTION, marked("Waiting for a person"))] if user.may(OPERATOR) else []
     return [("", marked("All")), (STUCK, marked("Stuck")), *asking, *STAFF_STATES.items()]
-
-
-def _id(text: str) -> UUID | None:
-    """None also where the text is no id: a list then begins at its beginning."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def router(finder: PurchaseFinder) -> APIRouter:

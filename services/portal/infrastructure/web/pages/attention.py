@@ -6,17 +6,14 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 
-from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting
-from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable, Reply
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable, Reply
+from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -47,8 +44,8 @@ MOVED = "moved"
 class AttentionPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], desk: AttentionDesk) -> None:
-        self._transactions = transactions
+    def __init__(self, diary: Diary, desk: AttentionDesk) -> None:
+        self._diary = diary
         self._desk = desk
 
     async def page(
@@ -127,23 +124,11 @@ class AttentionPages:
         known = {"service": it.service, "amount_cents": str(it.amount_cents), **details}
         if it.order_id is not None:
             known["order"] = it.order_id
-        await self._transactions.run(
-            lambda uow: record_audit(
-                uow,
-                audit_id=uuid7(),
-                tenant_id=user.tenant_id,
-                actor=str(user.id),
-                action=f"{it.question.kind}.{done}",
-                target=it.id,
-                result=result,
-                details=known,
-                now=utc_now(),
-            )
-        )
+        await self._diary.record(user, f"{it.question.kind}.{done}", it.id, result, known)
 
 
-def router(transactions: Transactions[PortalUnitOfWork], desk: AttentionDesk) -> APIRouter:
-    routes, to = page_router(), AttentionPages(transactions, desk)
+def router(diary: Diary, desk: AttentionDesk) -> APIRouter:
+    routes, to = page_router(), AttentionPages(diary, desk)
     routes.get(ONE)(to.page)
     routes.post(f"{ONE}/retry")(to.retry)
     routes.post(f"{ONE}/settle")(to.settle)

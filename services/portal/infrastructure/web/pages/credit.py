@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from services.portal.domain.user import ADMIN, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.web.credit_view import Credit
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
 from services.portal.infrastructure.web.pages.diary import Diary

@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 
-from libs.kernel.clock import utc_now
-from libs.kernel.ids import uuid7
 from libs.messaging.dead_letters.dead_letters import (
     DeadLetter,
     MayBeHandled,
@@ -18,7 +16,6 @@ from libs.messaging.dead_letters.dead_letters import (
 )
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
@@ -28,7 +25,8 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
     readable,
     refused_at,
 )
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -64,8 +62,11 @@ class Done:
 class DeadLetterPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], desk: DeadLetterDesk) -> None:
+    def __init__(
+        self, transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk
+    ) -> None:
         self._transactions = transactions
+        self._diary = Diary(transactions)
         self._desk = desk
 
     async def letter(
@@ -133,7 +134,7 @@ class DeadLetterPages:
                 user.tenant_id, service, lambda each: each.id == letter_id
             )
         except DeadLetterError:
-            await self._note(
+            await self._diary.record(
                 user, REDRIVE, letter_id[:MOST_TARGET], Result.FAILED, {"service": service}
             )
             return redirect(HERE, FAILED)
@@ -150,7 +151,7 @@ class DeadLetterPages:
             details = {"queue": letter.queue, "subject": letter.subject}
             if letter.id in back:
                 details["came_back"] = "yes"
-            await self._note(user, REDRIVE, letter.id, Result.DONE, details)
+            await self._diary.record(user, REDRIVE, letter.id, Result.DONE, details)
 
     async def reissue(
         self,
@@ -201,29 +202,12 @@ class DeadLetterPages:
             return redirect(f"{place}&warned={warned}")
         except DeadLetterError:
             details = {"service": service}
-            await self._note(user, name, message[:MOST_TARGET], Result.FAILED, details)
+            await self._diary.record(user, name, message[:MOST_TARGET], Result.FAILED, details)
             return redirect(HERE, FAILED)
         letter = done.letter
         details = {"queue": letter.queue, "subject": letter.subject, **done.details}
-        await self._note(user, name, letter.id, Result.DONE, details)
+        await self._diary.record(user, name, letter.id, Result.DONE, details)
         return redirect(HERE, well)
-
-    async def _note(
-        self, user: User, name: str, target: str, result: Result, details: Mapping[str, str]
-    ) -> None:
-        await self._transactions.run(
-            lambda uow: record_audit(
-                uow,
-                audit_id=uuid7(),
-                tenant_id=user.tenant_id,
-                actor=str(user.id),
-                action=name,
-                target=target,
-                result=result,
-                details=details,
-                now=utc_now(),
-            )
-        )
 
 
 def _one_line(error: str) -> str:
@@ -231,7 +215,7 @@ def _one_line(error: str) -> str:
     return " ".join(error.split())
 
 
-def router(transactions: Transactions[PortalUnitOfWork], desk: DeadLetterDesk) -> APIRouter:
+def router(transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk) -> APIRouter:
     routes, to = page_router(), DeadLetterPages(transactions, desk)
     routes.get(ONE)(to.letter)
     routes.post(f"{HERE}/dead-letters/redrive")(to.redrive_some)

@@ -1,23 +1,28 @@
 """Actions on the pages are recorded in the audits, with their results."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.application.record_audit import record_audit
-from services.portal.domain.audit import Result
+from services.portal.application.record_audit import NOTHING, record_audit
+from services.portal.domain.audit import Act, Result
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 T = TypeVar("T")
 
 
+def act_of(user: User) -> Act:
+    """What the user does now."""
+    return Act(user.tenant_id, str(user.id), uuid7(), utc_now())
+
+
 class Diary:
-    def __init__(self, transactions: Transactions[PortalUnitOfWork]) -> None:
+    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork]) -> None:
         self._transactions = transactions
 
     async def note(
@@ -27,27 +32,29 @@ class Diary:
         try:
             done = await deed()
         except PeerRefusal as refusal:
-            await self._record(user, action, target, Result.REFUSED, {"code": refusal.code})
+            await self.record(user, action, target, Result.REFUSED, {"code": refusal.code})
             raise
         except PeerUnavailable as error:
-            await self._record(user, action, target, Result.FAILED, {"service": error.service})
+            await self.record(user, action, target, Result.FAILED, {"service": error.service})
             raise
-        await self._record(user, action, target, Result.DONE, {})
+        await self.record(user, action, target)
         return done
 
-    async def _record(
-        self, user: User, action: str, target: str, result: Result, details: dict[str, str | int]
+    async def record(
+        self,
+        user: User,
+        action: str,
+        target: str,
+        result: Result = Result.DONE,
+        details: Mapping[str, str | int] = NOTHING,
     ) -> None:
         await self._transactions.run(
             partial(
                 record_audit,
-                audit_id=uuid7(),
-                tenant_id=user.tenant_id,
-                actor=str(user.id),
+                act=act_of(user),
                 action=action,
                 target=target,
                 result=result,
                 details=details,
-                now=utc_now(),
             )
         )

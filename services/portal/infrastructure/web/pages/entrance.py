@@ -33,9 +33,10 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.held import MAX_HELD, Held
 from services.portal.infrastructure.web.http_sessions import SignIns
+from services.portal.infrastructure.web.pages.diary import act_of
 from services.portal.infrastructure.web.pages.interrupted import resume_page, sign_in_page
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import (
@@ -62,7 +63,7 @@ SIGNED_OUT = Flash(marked("You have signed out."), "info")
 class Entrance:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         passwords: PasswordHasher,
         sign_ins: SignIns,
     ) -> None:
@@ -104,14 +105,7 @@ class Entrance:
 
     async def sign_out(self, request: Request, user: UserDep, session_id: SessionIdDep) -> Response:
         await self._transactions.run(
-            partial(
-                sign_out,
-                tenant_id=user.tenant_id,
-                user_id=user.id,
-                session_id=session_id,
-                audit_id=uuid7(),
-                now=utc_now(),
-            )
+            partial(sign_out, act=act_of(user), user_id=user.id, session_id=session_id)
         )
         response = redirect("/", SIGNED_OUT)
         sessions_of(request).end(response)
@@ -170,7 +164,9 @@ class Entrance:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork], passwords: PasswordHasher, sign_ins: SignIns
+    transactions: Transactions[PostgresPortalUnitOfWork],
+    passwords: PasswordHasher,
+    sign_ins: SignIns,
 ) -> APIRouter:
     routes, to = page_router(), Entrance(transactions, passwords, sign_ins)
     routes.get("/sign-in")(to.ask_who)

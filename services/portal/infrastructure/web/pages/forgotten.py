@@ -22,7 +22,7 @@ from services.portal.infrastructure.identity.sessions import MAX_TOKEN, VisitorD
 from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
@@ -48,7 +48,7 @@ class ForgottenPasswords:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         passwords: PasswordHasher,
         mailer: Mailer | None,
         public_url: str,
@@ -137,7 +137,7 @@ class ForgottenPasswords:
     async def _holder(self, token: str) -> User | None:
         if not 0 < len(token) <= MAX_TOKEN:
             return None
-        return await self._transactions.read(lambda uow: uow.resets.holder(token))
+        return await self._transactions.read(lambda uow: uow.resets.find_user(token))
 
     def _form(
         self,
@@ -158,7 +158,7 @@ class ForgottenPasswords:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     passwords: PasswordHasher,
     mailer: Mailer | None,
     public_url: str,

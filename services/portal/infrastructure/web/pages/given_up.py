@@ -1,22 +1,18 @@
 """One event that a relay has given up, and sending it again."""
 
-from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
-from libs.kernel.clock import utc_now
-from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Result
+from services.portal.domain.ids import as_id
 from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
-from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
+from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -33,8 +29,8 @@ REFUSED = Flash(marked("The service refused it. Nothing was changed."), "back")
 class GivenUpPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, transactions: Transactions[PortalUnitOfWork], desk: GivenUpDesk) -> None:
-        self._transactions = transactions
+    def __init__(self, diary: Diary, desk: GivenUpDesk) -> None:
+        self._diary = diary
         self._desk = desk
 
     async def event(
@@ -56,7 +52,7 @@ class GivenUpPages:
         not_handled: Annotated[str, Form()] = "",
     ) -> Response:
         """Do it, note it in the audits, and say what came of it."""
-        event_id = as_uuid(message)
+        event_id = as_id(message)
         if event_id is None:
             return redirect(HERE, GONE)
         try:
@@ -75,33 +71,18 @@ class GivenUpPages:
         details = {"service": service, "subject": sent["subject"]}
         if sent["new_id"] is not None:
             details["new_id"] = sent["new_id"]
-        await self._note(user, event_id, Result.DONE, details)
+        await self._diary.record(user, SENT_AGAIN, str(event_id), Result.DONE, details)
         return redirect(HERE, SENT)
 
     async def _failed(self, user: User, service: str, event_id: UUID, why: Flash) -> Response:
-        await self._note(user, event_id, Result.FAILED, {"service": service})
+        await self._diary.record(
+            user, SENT_AGAIN, str(event_id), Result.FAILED, {"service": service}
+        )
         return redirect(HERE, why)
 
-    async def _note(
-        self, user: User, event_id: UUID, result: Result, details: Mapping[str, str]
-    ) -> None:
-        await self._transactions.run(
-            lambda uow: record_audit(
-                uow,
-                audit_id=uuid7(),
-                tenant_id=user.tenant_id,
-                actor=str(user.id),
-                action=SENT_AGAIN,
-                target=str(event_id),
-                result=result,
-                details=details,
-                now=utc_now(),
-            )
-        )
 
-
-def router(transactions: Transactions[PortalUnitOfWork], desk: GivenUpDesk) -> APIRouter:
-    routes, to = page_router(), GivenUpPages(transactions, desk)
+def router(diary: Diary, desk: GivenUpDesk) -> APIRouter:
+    routes, to = page_router(), GivenUpPages(diary, desk)
     routes.get(ONE)(to.event)
     routes.post(f"{ONE}/send-again")(to.send_again)
     return routes

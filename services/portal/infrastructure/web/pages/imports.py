@@ -15,6 +15,7 @@ from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.begin_submission import begin_submission
 from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.import_vehicles import KIND
+from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import Submission, SubmissionStatus
 from services.portal.domain.user import ADMIN, OPERATOR, SELLER, User
@@ -29,9 +30,9 @@ from services.portal.domain.vehicle_file import (
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import SOURCE, marked
 from services.portal.infrastructure.language.import_words import column_name, file_text
-from services.portal.infrastructure.peers.peers import PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerUnavailable
 from services.portal.infrastructure.peers.vehicle_market import VehicleMarket
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
 
@@ -57,7 +58,7 @@ class ImportPages:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         market: VehicleMarket,
         begun: Callable[[], None],
         answers: Callable[[], Awaitable[bool]],
@@ -143,17 +144,15 @@ class ImportPages:
             await self._transactions.run(
                 lambda uow: begin_submission(
                     uow,
-                    tenant_id=user.tenant_id,
+                    act=Act(user.tenant_id, str(submission.user_id), uuid7(), utc_now()),
                     submission_id=submission_id,
-                    audit_id=uuid7(),
-                    now=utc_now(),
                 )
             )
             self._begun()
         return redirect(f"{HERE}/{submission_id}")
 
     async def discard(self, user: Seller, submission_id: UUID) -> Response:
-        async def work(uow: PortalUnitOfWork) -> None:
+        async def work(uow: PostgresPortalUnitOfWork) -> None:
             await _own(uow, user, submission_id)
             await uow.submissions.discard(submission_id)
 
@@ -225,7 +224,7 @@ class ImportPages:
         )
 
 
-async def _visible(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
+async def _visible(uow: PostgresPortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
     """A seller's own submissions; operators and admins see all of their tenant's."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(OPERATOR, ADMIN):
@@ -233,7 +232,7 @@ async def _visible(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Su
     return submission
 
 
-async def _own(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
+async def _own(uow: PostgresPortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
     """Raises SubmissionNotFound, also for another seller's submission."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(ADMIN):
@@ -242,7 +241,7 @@ async def _own(uow: PortalUnitOfWork, user: User, submission_id: UUID) -> Submis
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     market: VehicleMarket,
     begun: Callable[[], None],
     answers: Callable[[], Awaitable[bool]],

@@ -17,7 +17,7 @@ from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import Said
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.web.kpi_view import (
     MONTH,
     KpiView,

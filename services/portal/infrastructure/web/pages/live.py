@@ -15,9 +15,9 @@ from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Tim
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import SessionIdDep, UserDep
 from services.portal.infrastructure.identity.viewing import MayView, by_session
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web import purchase_view
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.purchases import is_own
@@ -34,7 +34,7 @@ STILL_EVERY = 5
 class LivePurchase:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         peers: Peers,
         watch: TimelineWatch,
         finder: PurchaseFinder,
@@ -186,11 +186,13 @@ class LivePurchase:
         return CodeRecord.of(found.body), []
 
     async def _timeline(self, user: User, order_id: UUID) -> Timeline | None:
-        return await self._transactions.read(lambda uow: uow.timeline.of(user.tenant_id, order_id))
+        return await self._transactions.read(
+            lambda uow: uow.timeline.find(user.tenant_id, order_id)
+        )
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     peers: Peers,
     watch: TimelineWatch,
     finder: PurchaseFinder,

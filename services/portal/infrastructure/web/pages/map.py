@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from libs.messaging.saga.choreography import Choreography
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.peers.broker import BrokerUnavailable, ManagementApi
+from services.portal.infrastructure.peers.management import BrokerUnavailable, ManagementApi
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.web.map_view import map_view
 from services.portal.infrastructure.web.pages.page import page_router

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request, Response
 
 from libs.kernel.clock import utc_now
-from libs.kernel.ids import uuid7
 from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.names import dead_queue
@@ -16,18 +15,24 @@ from libs.messaging.view_queues import overflow_queue
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit
+from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import ADMIN, OPERATOR, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, WaitingForAPerson
-from services.portal.infrastructure.peers.broker import BrokerUnavailable, ManagementApi, QueueState
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
-from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk, as_uuid
+from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
+from services.portal.infrastructure.peers.management import (
+    BrokerUnavailable,
+    ManagementApi,
+    QueueState,
+)
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.store.slow_statements import SlowStatements
+from services.portal.infrastructure.web.pages.diary import act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import redirect, render
 
@@ -45,7 +50,7 @@ class OperationsPages:
 
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         broker: ManagementApi,
         probes: Probes,
         desk: DeadLetterDesk,
@@ -92,16 +97,10 @@ class OperationsPages:
     async def check(self, user: Keeper) -> Response:
         """Ask the checker, which reads all databases, to look now."""
 
-        async def ask(uow: PortalUnitOfWork) -> None:
+        async def ask(uow: PostgresPortalUnitOfWork) -> None:
             await uow.checks.ask(user.tenant_id)
             await record_audit(
-                uow,
-                audit_id=uuid7(),
-                tenant_id=user.tenant_id,
-                actor=str(user.id),
-                action="invariants.asked",
-                target="all databases",
-                now=utc_now(),
+                uow, act=act_of(user), action="invariants.asked", target="all databases"
             )
 
         await self._transactions.run(ask)
@@ -136,7 +135,7 @@ class OperationsPages:
         """The last check of the invariants, the requested one, and the last backup."""
 
         async def look(
-            uow: PortalUnitOfWork,
+            uow: PostgresPortalUnitOfWork,
         ) -> tuple[list[Audit], datetime | None, Audit | None]:
             found = await uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
             return found, await uow.checks.asked_at(tenant_id), await last_backup(uow)
@@ -161,21 +160,23 @@ def _is_a_store(queue: QueueState) -> bool:
 
 
 async def purchases_of(
-    transactions: Transactions[PortalUnitOfWork], tenant_id: str, letters: Sequence[DeadLetter]
+    transactions: Transactions[PostgresPortalUnitOfWork],
+    tenant_id: str,
+    letters: Sequence[DeadLetter],
 ) -> dict[str, Purchase]:
     """The purchases that the letters are about, by the letters' subject."""
-    ids = {known for each in letters if (known := as_uuid(each.subject)) is not None}
+    ids = {known for each in letters if (known := as_id(each.subject)) is not None}
     if not ids:
         return {}
     sought = Sought(among=ids)
     found = await transactions.read(
-        lambda uow: uow.timeline.sought(tenant_id, sought, None, len(ids))
+        lambda uow: uow.timeline.search(tenant_id, sought, None, len(ids))
     )
     return {str(each.id): each for each in found}
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork],
+    transactions: Transactions[PostgresPortalUnitOfWork],
     broker: ManagementApi,
     probes: Probes,
     desk: DeadLetterDesk,

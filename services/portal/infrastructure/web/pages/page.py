@@ -21,7 +21,7 @@ from services.portal.infrastructure.identity.sessions import (
     to_sign_in,
 )
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.peers import PeerRefusal, PeerUnavailable
+from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.web.pages.interrupted import go_on
 from services.portal.infrastructure.web.templating import render
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.sessions import UserDep
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.purchase_view import Standing

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import render
 
@@ -16,7 +16,7 @@ Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 PAGE_SIZE = 24
 
 
-def router(transactions: Transactions[PortalUnitOfWork]) -> APIRouter:
+def router(transactions: Transactions[PostgresPortalUnitOfWork]) -> APIRouter:
     routes = page_router()
 
     @routes.get("/sales")
@@ -24,7 +24,7 @@ def router(transactions: Transactions[PortalUnitOfWork]) -> APIRouter:
         request: Request, user: Seller, after: Annotated[UUID | None, Query()] = None
     ) -> Response:
         found = await transactions.read_behind(
-            lambda uow: uow.timeline.sales(user.tenant_id, user.id, after, PAGE_SIZE + 1)
+            lambda uow: uow.timeline.page_sales(user.tenant_id, user.id, after, PAGE_SIZE + 1)
         )
         shown = found[:PAGE_SIZE]
         next_page = f"/sales?after={shown[-1].order_id}" if len(found) > PAGE_SIZE else None

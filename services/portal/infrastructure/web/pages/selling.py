@@ -16,8 +16,8 @@ from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.web.pages.diary import Diary
 from services.portal.infrastructure.web.pages.page import page_router
@@ -57,7 +57,7 @@ class NoSuchVehicle(NotFound):
 
 class Selling:
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], peers: Peers, diary: Diary
+        self, transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, diary: Diary
     ) -> None:
         self._transactions = transactions
         self._peers = peers
@@ -185,7 +185,7 @@ class Selling:
         if vehicle.for_sale or vehicle.withdrawn:
             return None
         found = await self._transactions.read(
-            lambda uow: uow.timeline.sales(
+            lambda uow: uow.timeline.page_sales(
                 user.tenant_id, UUID(vehicle.seller_id), None, 1, UUID(vehicle.id)
             )
         )
@@ -219,7 +219,9 @@ class Selling:
             pass  # the portal's own findings are enough to go on with
 
 
-def router(transactions: Transactions[PortalUnitOfWork], peers: Peers, diary: Diary) -> APIRouter:
+def router(
+    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, diary: Diary
+) -> APIRouter:
     routes, to = page_router(), Selling(transactions, peers, diary)
     routes.get("/sell")(to.show_own)
     routes.get("/sell/new")(to.ask_new)

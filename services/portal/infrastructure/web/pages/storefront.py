@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from services.portal.domain.user import BUYER, User
 from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.web.credit_view import Credit
 from services.portal.infrastructure.web.forms import NotANumber, cents_of, number_of
 from services.portal.infrastructure.web.pages.diary import Diary

@@ -6,9 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
-from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
-from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles
@@ -20,10 +18,10 @@ from services.portal.domain.user import ADMIN, User, check_password
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.peers.peers import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
-from services.portal.infrastructure.web.pages.diary import Diary
+from services.portal.infrastructure.web.pages.diary import Diary, act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.roles import ROLES
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -48,7 +46,7 @@ Sure = Annotated[str, Form()]
 class UserPage:
     def __init__(
         self,
-        transactions: Transactions[PortalUnitOfWork],
+        transactions: Transactions[PostgresPortalUnitOfWork],
         peers: Peers,
         passwords: PasswordHasher,
     ) -> None:
@@ -72,15 +70,7 @@ class UserPage:
             return await self._unsure(request, user, user_id, "sure_roles", roles=roles)
         try:
             await self._transactions.run(
-                lambda uow: change_roles(
-                    uow,
-                    tenant_id=user.tenant_id,
-                    user_id=user_id,
-                    roles=roles or [],
-                    actor=str(user.id),
-                    audit_id=uuid7(),
-                    now=utc_now(),
-                )
+                lambda uow: change_roles(uow, act=act_of(user), user_id=user_id, roles=roles or [])
             )
         except UserNotFound:
             raise
@@ -95,14 +85,7 @@ class UserPage:
             return await self._unsure(request, user, user_id, "sure_disable")
         try:
             await self._transactions.run(
-                lambda uow: disable_user(
-                    uow,
-                    tenant_id=user.tenant_id,
-                    user_id=user_id,
-                    actor=user.id,
-                    audit_id=uuid7(),
-                    now=utc_now(),
-                )
+                lambda uow: disable_user(uow, act=act_of(user), user_id=user_id)
             )
         except LastAdmin as error:
             return await self._page(request, user, user_id, errors={"disable": said(error)})
@@ -111,14 +94,7 @@ class UserPage:
     async def enable(self, request: Request, user: Admin, user_id: UUID) -> Response:
         try:
             await self._transactions.run(
-                lambda uow: enable_user(
-                    uow,
-                    tenant_id=user.tenant_id,
-                    user_id=user_id,
-                    actor=str(user.id),
-                    audit_id=uuid7(),
-                    now=utc_now(),
-                )
+                lambda uow: enable_user(uow, act=act_of(user), user_id=user_id)
             )
         except NothingKept as error:
             return await self._page(request, user, user_id, errors={"password": said(error)})
@@ -142,14 +118,7 @@ class UserPage:
         password_hash = await self._passwords.hash(password)
         await self._transactions.run(
             lambda uow: change_password(
-                uow,
-                tenant_id=user.tenant_id,
-                user_id=user_id,
-                password_hash=password_hash,
-                session_id=None,
-                actor=str(user.id),
-                audit_id=uuid7(),
-                now=utc_now(),
+                uow, act=act_of(user), user_id=user_id, password_hash=password_hash, session_id=None
             )
         )
         return redirect(f"/users/{user_id}", PASSWORD_SET)
@@ -238,7 +207,7 @@ class UserPage:
 
 
 def router(
-    transactions: Transactions[PortalUnitOfWork], peers: Peers, passwords: PasswordHasher
+    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, passwords: PasswordHasher
 ) -> APIRouter:
     routes, to = page_router(), UserPage(transactions, peers, passwords)
     routes.get(ONE)(to.show)

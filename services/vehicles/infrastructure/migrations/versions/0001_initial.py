@@ -2,9 +2,8 @@
 
 import sqlalchemy as sa
 from alembic import op
-from alembic.operations import Operations
 
-from libs.messaging.schema import migrations as messaging
+from libs.runtime import first_migration
 
 revision = "0001"
 down_revision = None
@@ -16,8 +15,7 @@ LISTINGS = (("for_sale", ON_MARKET), ("sold", sa.text("is_sold")))
 
 
 def upgrade() -> None:
-    messaging.install(Operations(op.get_context()))
-    _create_idempotency_keys()
+    first_migration.install()
     _create_vehicles()
     _create_reservations()
 
@@ -25,29 +23,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("reservations")
     op.drop_table("vehicles")
-    op.drop_table("idempotency_keys")
-    messaging.uninstall(Operations(op.get_context()))
-
-
-def _create_idempotency_keys() -> None:
-    op.create_table(
-        "idempotency_keys",
-        sa.Column("tenant_id", sa.Text, primary_key=True),
-        sa.Column("subject", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("fingerprint", sa.LargeBinary, nullable=False),
-        sa.Column("status", sa.SmallInteger, nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
-        sa.Column("etag", sa.Text),
-        sa.Column("location", sa.Text),
-        sa.Column(
-            "created_at",
-            sa.DateTime(timezone=True),
-            nullable=False,
-            server_default=sa.func.now(),
-        ),
-    )
-    op.create_index("idempotency_keys_created_at", "idempotency_keys", ["created_at"])
+    first_migration.uninstall()
 
 
 def _create_vehicles() -> None:

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry import trace
 
 from services.portal.domain.user import User
-from services.portal.infrastructure.peers.peers import (
+from services.portal.infrastructure.peers.client import (
     PROBLEM,
     VISITOR,
     PeerRefusal,
@@ -101,7 +101,7 @@ async def test_a_refusal_names_every_field_with_its_code_and_parameters() -> Non
 async def test_an_equal_request_under_way_is_waited_for_and_its_answer_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.portal.infrastructure.peers.peers.IN_FLIGHT_WAITS", (0, 0, 0))
+    monkeypatch.setattr("services.portal.infrastructure.peers.client.IN_FLIGHT_WAITS", (0, 0, 0))
     in_flight = {"type": "urn:mercado-veiculo:problem:idempotency-key-in-flight", "detail": "busy"}
     answers = [httpx.Response(409, json=in_flight)] * 2 + [httpx.Response(202, json={"id": 1})]
     seen: list[str] = []
@@ -117,7 +117,7 @@ async def test_an_equal_request_under_way_is_waited_for_and_its_answer_taken(
 async def test_an_equal_request_that_never_ends_makes_the_service_unavailable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.portal.infrastructure.peers.peers.IN_FLIGHT_WAITS", (0, 0, 0))
+    monkeypatch.setattr("services.portal.infrastructure.peers.client.IN_FLIGHT_WAITS", (0, 0, 0))
     in_flight = {"type": "urn:mercado-veiculo:problem:idempotency-key-in-flight", "detail": "busy"}
     with pytest.raises(PeerUnavailable):
         await peers(lambda _: httpx.Response(409, json=in_flight)).send(

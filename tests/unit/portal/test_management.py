@@ -3,7 +3,11 @@
 import httpx
 import pytest
 
-from services.portal.infrastructure.peers.broker import BrokerUnavailable, ManagementApi, QueueState
+from services.portal.infrastructure.peers.management import (
+    BrokerUnavailable,
+    ManagementApi,
+    QueueState,
+)
 
 
 def api(answer: httpx.Response) -> ManagementApi:

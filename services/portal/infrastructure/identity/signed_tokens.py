@@ -19,7 +19,7 @@ from services.portal.application.rotate_signing_key import first_signing_key
 from services.portal.domain.signing_key import SigningKey
 from services.portal.domain.user import User
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 
 ALGORITHM = "ES256"
 KNOWN_SECONDS = 5.0
@@ -30,7 +30,7 @@ before it signs.
 
 class Tokens:
     def __init__(
-        self, transactions: Transactions[PortalUnitOfWork], settings: PortalSettings
+        self, transactions: Transactions[PostgresPortalUnitOfWork], settings: PortalSettings
     ) -> None:
         self._transactions = transactions
         self._issuer = settings.jwt_issuer

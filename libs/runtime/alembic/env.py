@@ -1,0 +1,5 @@
+"""What Alembic runs for each service."""
+
+from libs.runtime.migrations import run
+
+run()

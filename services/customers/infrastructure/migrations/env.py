@@ -1,4 +1,0 @@
-from libs.runtime.migrations import run
-from services.customers.infrastructure.tables import metadata
-
-run(metadata)
