@@ -180,7 +180,7 @@ RULES: list[Callable[[Path], Found]] = [
 ]
 
 
-NOT_YET = {"payments", "payouts", "portal"}
+NOT_YET = {"portal"}
 """Services that do not follow all of it yet: take off this list the one that does."""
 
 

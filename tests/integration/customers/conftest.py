@@ -72,11 +72,6 @@ async def customers(serve: Serve) -> AsyncIterator[ServiceClient]:
 
 
 @pytest.fixture
-def issuer(tmp_path: Path) -> Issuer:
-    return Issuer(tmp_path / "tokens")
-
-
-@pytest.fixture
 async def guarded(serve: Serve, issuer: Issuer) -> AsyncIterator[ServiceClient]:
     """The API with AUTH=on, accepting the issuer's tokens."""
     async with serve(auth="on", jwks_url=str(issuer.jwks)) as client:

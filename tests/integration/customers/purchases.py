@@ -4,14 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_jsonable_python
-from sqlalchemy import select, text
-
-from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.envelope import Received
-from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWork
-from services.customers.infrastructure.tables import TABLES, credit_reservations
 from tests.fixtures.services import ServiceClient
 
 ANA = {
@@ -48,25 +41,11 @@ async def deliver(
     client: ServiceClient, *events: tuple[str, dict[str, Any]], tenant: str = "default"
 ) -> None:
     """React to events in one transaction, as the subscriber does with a batch."""
-
-    async def work(uow: PostgresCustomersUnitOfWork) -> None:
-        for event_type, data in events:
-            reaction = client.service.participant.reactions.by_event[event_type]
-            received: Any = Received[reaction.data_model]  # type: ignore[name-defined]
-            envelope = {
-                "id": uuid7(),
-                "source": "peer",
-                "type": event_type,
-                "subject": str(data["order_id"]),
-                "time": utc_now(),
-                "tenantid": tenant,
-                "sequence": 1,
-                "data": data,
-            }
-            event = received.model_validate_json(json.dumps(to_jsonable_python(envelope)))
-            await reaction.handler(uow, event)
-
-    await client.service.transactions.run(work)
+    received = [
+        client.received(event_type, data["order_id"], data, tenant=tenant)
+        for event_type, data in events
+    ]
+    await client.hears(*received)
 
 
 def confirmed(order: UUID, customer: Any, total: int = 1_000) -> tuple[str, dict[str, Any]]:
@@ -98,20 +77,15 @@ async def credit(client: ServiceClient, customer: Any) -> tuple[int, int, int]:
 
 async def events(client: ServiceClient) -> list[dict[str, Any]]:
     """The envelopes in the outbox, oldest first."""
-    async with client.service.transactions.engine.connect() as connection:
-        rows = await connection.execute(select(TABLES.outbox.c.body).order_by(TABLES.outbox.c.seq))
-        return [json.loads(body) for body in rows.scalars()]
+    rows = await client.rows("SELECT body FROM outbox ORDER BY seq")
+    return [json.loads(row["body"]) for row in rows]
 
 
 async def states(client: ServiceClient) -> dict[UUID, str]:
     """The state of each purchase's record."""
-    async with client.service.transactions.engine.connect() as connection:
-        rows = await connection.execute(
-            select(credit_reservations.c.order_id, credit_reservations.c.state)
-        )
-        return {row.order_id: row.state for row in rows}
+    rows = await client.rows("SELECT order_id, state FROM credit_reservations")
+    return {row["order_id"]: row["state"] for row in rows}
 
 
 async def forget_purchases(client: ServiceClient) -> None:
-    async with client.service.transactions.engine.begin() as connection:
-        await connection.execute(text("TRUNCATE credit_reservations, customers, outbox"))
+    await client.execute("TRUNCATE credit_reservations, customers, outbox")

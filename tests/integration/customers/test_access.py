@@ -1,11 +1,12 @@
 """Who may do what to customers, with tokens on."""
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from services.tokens import Issuer
+from tests.fixtures.callers import caller
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.conftest import STARTING_LIMIT
 from tests.integration.customers.purchases import ANA, BRUNO
@@ -14,13 +15,8 @@ from tests.integration.customers.purchases import ANA, BRUNO
 @pytest.fixture
 def headers(issuer: Issuer) -> Any:
     def make(*roles: str, customer: Any = None, tenant: str = "default") -> dict[str, str]:
-        token = issuer.token(
-            roles=roles,
-            subject="someone",
-            tenant=tenant,
-            customer_id=UUID(str(customer)) if customer else None,
-        )
-        return {"Authorization": f"Bearer {token}", "If-Match": "1"}
+        who = caller(issuer, *roles, tenant=tenant, customer_id=customer)
+        return {**who, "If-Match": "1"}
 
     return make
 

@@ -7,6 +7,7 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from services.tokens import Issuer
+from tests.fixtures.callers import caller
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.conftest import STARTING_LIMIT
 from tests.integration.customers.purchases import ANA, BRUNO
@@ -18,13 +19,8 @@ WANTED = 2 * STARTING_LIMIT
 @pytest.fixture
 def headers(issuer: Issuer) -> Any:
     def make(role: str, *, customer: str | None = None, subject: UUID | None = None, **more: str):  # type: ignore[no-untyped-def]
-        token = issuer.token(
-            roles=(role,),
-            subject=str(subject or uuid7()),
-            tenant="default",
-            customer_id=UUID(customer) if customer else None,
-        )
-        return {"Authorization": f"Bearer {token}", **more}
+        who = caller(issuer, role, subject=subject or uuid7(), customer_id=customer)
+        return {**who, **more}
 
     return make
 

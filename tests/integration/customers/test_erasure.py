@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.runtime.start_failure import StartFailure
 from services.customers.infrastructure.erasure_ledger import FileErasureLedger
 from services.customers.infrastructure.replay_erasures import replay_erasures
-from services.customers.infrastructure.tables import customers as table
 from services.customers.main import connect
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.conftest import Serve
@@ -30,8 +28,7 @@ async def test_an_erased_customer_leaves_no_sealed_value_and_no_key(
 ) -> None:
     address = f"/customers/{(await register(customers))['id']}"
     assert (await customers.delete(address)).status_code == 204
-    async with customers.service.transactions.engine.connect() as connection:
-        row = (await connection.execute(table.select())).mappings().one()
+    (row,) = await customers.rows("SELECT * FROM customers")
     left = {name for name, value in row.items() if isinstance(value, bytes)}
     assert left == set()
     assert (await customers.get(address)).status_code == 404
@@ -108,14 +105,11 @@ async def test_the_ledger_erases_again_what_a_restore_brought_back(
     customers: ServiceClient, ledger: Path
 ) -> None:
     customer = (await register(customers))["id"]
-    engine = customers.service.transactions.engine
-    async with engine.begin() as connection:
-        await connection.execute(text("CREATE TABLE dump AS TABLE customers"))
+    await customers.execute("CREATE TABLE dump AS TABLE customers")
     await customers.delete(f"/customers/{customer}")
-    async with engine.begin() as connection:
-        await connection.execute(text("DELETE FROM customers"))
-        await connection.execute(text("INSERT INTO customers TABLE dump"))
-        await connection.execute(text("DROP TABLE dump"))
+    await customers.execute("DELETE FROM customers")
+    await customers.execute("INSERT INTO customers TABLE dump")
+    await customers.execute("DROP TABLE dump")
     assert (await customers.get(f"/customers/{customer}")).status_code == 200
     for expected in ("1 erasures in the ledger, 1 customers", "1 erasures in the ledger, 0 custom"):
         line = await replay_erasures(

@@ -8,6 +8,7 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from services.tokens import Issuer
+from tests.fixtures.callers import caller
 from tests.fixtures.services import ServiceClient
 from tests.integration.customers.conftest import STARTING_LIMIT
 from tests.integration.customers.purchases import ANA, BRUNO
@@ -19,8 +20,7 @@ CORRECTED = {**ANA, "phone": "+5511999990000"}
 @pytest.fixture
 def headers(issuer: Issuer) -> Any:
     def make(*roles: str, user: UUID) -> dict[str, str]:
-        token = issuer.token(roles=roles, subject=str(user), tenant="default", customer_id=None)
-        return {"Authorization": f"Bearer {token}"}
+        return caller(issuer, *roles, subject=user)
 
     return make
 

@@ -16,14 +16,12 @@ import pytest
 
 from deploy.postgres.provision import DatabaseAccounts, provision
 from libs.kernel.ids import uuid7
-from libs.messaging.envelope import Received
 from libs.runtime.service import Service
 from services.kpis.infrastructure.postgres import PostgresKpisUnitOfWork
 from services.kpis.infrastructure.settings import KpisSettings
 from services.kpis.main import build
-from services.tokens import Issuer
 from tests.fixtures.servers import PostgresServer
-from tests.fixtures.services import migrated, serving
+from tests.fixtures.services import ServiceClient, migrated, serving
 
 NOVEMBER = datetime(2026, 11, 10, 12, tzinfo=UTC)
 
@@ -75,7 +73,7 @@ def kpis_database(postgres_server: PostgresServer) -> Iterator[Database]:
 class Kpis:
     """The service as a test sees it."""
 
-    client: httpx.AsyncClient
+    client: ServiceClient
     service: Service[PostgresKpisUnitOfWork]
     database: Database
     tenant: str
@@ -95,21 +93,10 @@ class Kpis:
         **data: Any,
     ) -> None:
         """Run the reaction to this event in a transaction, as the subscriber does."""
-        reaction = self.service.participant.reactions.by_event[event_type]
-        view: Any = Received[reaction.data_model]  # type: ignore[name-defined]
-        event = view.model_validate(
-            {
-                "id": uuid7(),
-                "source": "peer",
-                "type": event_type,
-                "subject": str(subject),
-                "time": at,
-                "tenantid": tenant or self.tenant,
-                "sequence": sequence,
-                "data": data,
-            }
+        event = self.client.received(
+            event_type, subject, data, tenant=tenant or self.tenant, sequence=sequence, at=at
         )
-        await self.service.transactions.run(lambda uow: reaction.handler(uow, event))
+        await self.client.hears(event)
 
     async def completed(self, order: UUID, cents: int = 4_500_000, **how: Any) -> None:
         usual = {"customer_id": uuid7(), "vehicle_id": uuid7(), "seller_id": uuid7()}
@@ -180,8 +167,3 @@ async def kpis(kpis_database: Database) -> AsyncIterator[Kpis]:
     service = build(settings_for(kpis_database, kpi_timeout_seconds=1, kpi_max_rows=50))
     async with serving(service) as client:
         yield Kpis(client, service, kpis_database, f"tenant-{uuid.uuid4().hex}")
-
-
-@pytest.fixture
-def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
-    return Issuer(tmp_path_factory.mktemp("keys"))

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
-from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from libs.runtime.problems import Unavailable
@@ -22,11 +21,12 @@ SLOW = "SELECT COUNT(*) AS n FROM " + ", ".join(f"sales s{n}" for n in range(9))
 async def put_unchecked(kpis: Kpis, template: str) -> str:
     """A KPI whose template never met the check at its definition."""
     kpi_id = f"kpi_{uuid7().hex}"
-    async with kpis.service.transactions.engine.begin() as connection:
-        await connection.execute(
-            text("INSERT INTO kpis VALUES (:tenant, :id, 'x', 'x', :template, 'x', 'active', 1)"),
-            {"tenant": kpis.tenant, "id": kpi_id, "template": template},
-        )
+    await kpis.client.execute(
+        "INSERT INTO kpis VALUES (:tenant, :id, 'x', 'x', :template, 'x', 'active', 1)",
+        tenant=kpis.tenant,
+        id=kpi_id,
+        template=template,
+    )
     return kpi_id
 
 

@@ -9,6 +9,7 @@ import pytest
 from libs.kernel.ids import uuid7
 from services.kpis.main import build
 from services.tokens import Issuer
+from tests.fixtures.callers import caller as headers_of
 from tests.fixtures.services import serving
 from tests.integration.kpis.conftest import Database, Kpis, settings_for
 
@@ -192,10 +193,7 @@ async def test_roles_decide_who_reads_and_who_defines(
     settings = settings_for(kpis_database, auth="on", jwks_url=str(issuer.jwks))
 
     def caller(role: str) -> dict[str, str]:
-        return {
-            "Authorization": f"Bearer {issuer.token(roles=[role], subject='who', tenant='t')}",
-            "If-Match": "9",
-        }
+        return {**headers_of(issuer, role, tenant="t"), "If-Match": "9"}
 
     requests: list[tuple[str, str, Any, set[str]]] = [
         ("GET", "/kpis", None, {"operator", "admin"}),

@@ -5,7 +5,6 @@ import os
 import sys
 
 import pytest
-from sqlalchemy import text
 
 from libs.kernel.ids import uuid7
 from services.kpis.application.rebuild_read_model import rebuild_read_model
@@ -15,8 +14,7 @@ from tests.integration.kpis.conftest import Kpis
 
 
 async def execute(kpis: Kpis, statement: str) -> None:
-    async with kpis.service.transactions.engine.begin() as connection:
-        await connection.execute(text(statement), {"tenant": kpis.tenant})
+    await kpis.client.execute(statement, tenant=kpis.tenant)
 
 
 async def test_rebuilding_mends_what_was_spoilt_lost_or_made_up(kpis: Kpis) -> None:
@@ -107,14 +105,12 @@ async def test_batch_in_the_middle_of_a_reaction_waits_and_sees_its_fact(kpis: K
 
 async def somebody_waits(kpis: Kpis) -> None:
     async def waits() -> bool:
-        async with kpis.service.transactions.engine.connect() as connection:
-            found = await connection.scalar(
-                text(
-                    "SELECT count(*) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                )
+        return bool(
+            await kpis.client.rows(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-        return bool(found)
+        )
 
     await eventually(waits)
 

@@ -6,11 +6,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from sqlalchemy import select, text
 
-from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
-from services.orders.infrastructure.tables import TABLES
 from tests.fixtures.services import ServiceClient
 
 TENANT = "tenant-1"
@@ -79,9 +76,7 @@ async def hear(
     expires_at: datetime | None = None,
 ) -> None:
     """Run the reaction to a peer's event in a transaction, as the subscriber does."""
-    received = _received(orders, event_type, order_id, sequence, tenant, expires_at)
-    reaction = orders.service.participant.reactions.by_event[event_type]
-    await orders.service.transactions.run(lambda uow: reaction.handler(uow, received))
+    await orders.hears(_received(orders, event_type, order_id, sequence, tenant, expires_at))
 
 
 async def hear_together(
@@ -106,7 +101,6 @@ def _received(
     tenant: str,
     expires_at: datetime | None,
 ) -> Received[Any]:
-    reaction = orders.service.participant.reactions.by_event[event_type]
     data = {
         "order_id": order_id,
         "reason": event_type.removesuffix(".v1"),
@@ -114,15 +108,9 @@ def _received(
         "code": "MV-1",
         "expires_at": expires_at or datetime.now(UTC) + timedelta(minutes=30),
     }
-    return Received[Any](
-        id=uuid7(),
-        source=PRODUCER[event_type.split(".")[0]],
-        type=event_type,
-        subject=str(order_id),
-        time=datetime.now(UTC),
-        tenantid=tenant,
-        sequence=sequence,
-        data=reaction.data_model.model_validate(data),
+    source = PRODUCER[event_type.split(".")[0]]
+    return orders.received(
+        event_type, order_id, data, tenant=tenant, source=source, sequence=sequence
     )
 
 
@@ -142,29 +130,21 @@ async def look(orders: ServiceClient, order_id: UUID) -> dict[str, Any]:
 
 async def stated(orders: ServiceClient, order_id: object) -> list[str]:
     """The types of the events staged about an order, in the order of the outbox."""
-    outbox = TABLES.outbox
-    query = select(outbox.c.type).where(outbox.c.subject == str(order_id)).order_by(outbox.c.seq)
-    async with orders.service.transactions.engine.connect() as connection:
-        return list((await connection.execute(query)).scalars())
+    return await orders.types(order_id)
 
 
 async def overdue(orders: ServiceClient, order_id: UUID) -> None:
     """Let a purchase's deadline pass, by the database's clock."""
-    async with orders.service.transactions.engine.begin() as connection:
-        await connection.execute(
-            text("UPDATE orders SET due_at = now() - interval '1 second' WHERE id = :id"),
-            {"id": order_id},
-        )
+    await orders.execute(
+        "UPDATE orders SET due_at = now() - interval '1 second' WHERE id = :id", id=order_id
+    )
 
 
 async def due_in_seconds(orders: ServiceClient, order_id: UUID) -> float | None:
-    async with orders.service.transactions.engine.connect() as connection:
-        found = await connection.execute(
-            text("SELECT extract(epoch FROM due_at - now()) FROM orders WHERE id = :id"),
-            {"id": order_id},
-        )
-        seconds = found.scalar_one()
-    return None if seconds is None else float(seconds)
+    (row,) = await orders.rows(
+        "SELECT extract(epoch FROM due_at - now()) AS due FROM orders WHERE id = :id", id=order_id
+    )
+    return None if row["due"] is None else float(row["due"])
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -100,11 +100,8 @@ async def test_peers_events_in_opposite_orders_never_deadlock(
         await state_by_peer(channel, "vehicle.reserved.v1", other)
 
     async def all_heard() -> bool:
-        async with orders.service.transactions.engine.connect() as connection:
-            found = await connection.execute(
-                text("SELECT count(*) FROM orders WHERE jsonb_array_length(history) = 3")
-            )
-            return bool(found.scalar_one() == len(bought))
+        heard = "SELECT id FROM orders WHERE jsonb_array_length(history) = 3"
+        return len(await orders.rows(heard)) == len(bought)
 
     await eventually(all_heard, timeout=20)
 

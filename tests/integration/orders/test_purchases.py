@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import text
 
 from services.orders.infrastructure.consumers import CodeGenerated
 from tests.fixtures.services import ServiceClient
@@ -179,11 +178,11 @@ async def test_a_purchase_that_an_older_release_gave_a_time_without_a_zone_can_b
 ) -> None:
     order_id = await buy(orders)
     history = [["credit.reserved.v1", "customers", 1, "2026-11-26T16:59:00"]]
-    async with orders.service.transactions.engine.begin() as connection:
-        await connection.execute(
-            text("UPDATE orders SET history = history || CAST(:more AS jsonb) WHERE id = :id"),
-            {"more": json.dumps(history), "id": order_id},
-        )
+    await orders.execute(
+        "UPDATE orders SET history = history || CAST(:more AS jsonb) WHERE id = :id",
+        more=json.dumps(history),
+        id=order_id,
+    )
     facts = (await look(orders, order_id))["history"]
     assert {fact["type"] for fact in facts} == {"order.confirmed.v1", "credit.reserved.v1"}
     assert all(datetime.fromisoformat(fact["time"]).tzinfo for fact in facts)

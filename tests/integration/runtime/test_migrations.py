@@ -16,7 +16,8 @@ async def relations(database: str) -> set[str]:
     connection = await asyncpg.connect(database.replace("+asyncpg", ""))
     try:
         rows = await connection.fetch(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            "SELECT relname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+            " WHERE nspname !~ '^(pg_|information_schema$)'"
         )
     finally:
         await connection.close()

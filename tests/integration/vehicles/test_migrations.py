@@ -17,11 +17,6 @@ CONSTRAINTS = text(
 )
 
 
-async def test_schema_goes_up_down_and_up_and_is_what_the_code_says(database: str) -> None:
-    for command in (("upgrade", "head"), ("downgrade", "base"), ("upgrade", "head"), ("check",)):
-        await asyncio.to_thread(migrate, "vehicles", make_url(database), *command)
-
-
 async def test_conditions_of_indexes_and_tables_are_what_the_code_says(database: str) -> None:
     """Alembic compares neither the conditions of partial indexes nor check constraints."""
     await asyncio.to_thread(migrate, "vehicles", make_url(database), "upgrade", "head")

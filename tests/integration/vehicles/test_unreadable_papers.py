@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from libs.runtime.crypto import new_key
@@ -19,9 +18,8 @@ async def damage(vehicles: Vehicles, vehicle: dict[str, Any], column: str = "pla
     """Flip the last byte of what is stored."""
     last = f"octet_length({column}) - 1"
     flipped = f"set_byte({column}, {last}, get_byte({column}, {last}) # 1)"
-    statement = text(f"UPDATE vehicles SET {column} = {flipped} WHERE id = cast(:id as uuid)")
-    async with vehicles.transactions.engine.begin() as connection:
-        await connection.execute(statement, {"id": vehicle["id"]})
+    statement = f"UPDATE vehicles SET {column} = {flipped} WHERE id = cast(:id as uuid)"
+    await vehicles.client.execute(statement, id=vehicle["id"])
 
 
 @pytest.fixture
@@ -30,13 +28,9 @@ async def only_own(vehicles: Vehicles) -> AsyncIterator[Vehicles]:
     afterwards.
     """
 
-    async def empty() -> None:
-        async with vehicles.transactions.engine.begin() as connection:
-            await connection.execute(text("DELETE FROM vehicles"))
-
-    await empty()
+    await vehicles.client.execute("DELETE FROM vehicles")
     yield vehicles
-    await empty()
+    await vehicles.client.execute("DELETE FROM vehicles")
 
 
 async def test_a_list_shows_the_others_and_marks_the_paper_that_cannot_be_read(
@@ -75,14 +69,14 @@ async def test_a_vehicle_with_an_unreadable_paper_is_edited_sold_and_withdrawn(
     edited, sold, withdrawn = [await vehicles.listed() for _ in range(3)]
     for each in (edited, sold, withdrawn):
         await damage(vehicles, each)
-    before = await vehicles.rows(
+    before = await vehicles.client.rows(
         "SELECT plate, plate_index FROM vehicles WHERE id = cast(:id as uuid)", id=edited["id"]
     )
     headers = vehicles.admin | {"If-Match": "1"}
     one = f"/vehicles/{edited['id']}"
     answer = await vehicles.client.patch(one, json={"price_cents": 5_000}, headers=headers)
     assert (answer.status_code, answer.json()["plate"]) == (200, None)
-    after = await vehicles.rows(
+    after = await vehicles.client.rows(
         "SELECT plate, plate_index FROM vehicles WHERE id = cast(:id as uuid)", id=edited["id"]
     )
     assert before == after
@@ -158,13 +152,10 @@ async def test_a_value_with_a_damaged_key_id_does_not_make_the_service_unready(
     only_own: Vehicles, vehicles_database: str, keys: dict[str, Any]
 ) -> None:
     damaged = await only_own.listed()
-    async with only_own.transactions.engine.begin() as connection:
-        await connection.execute(
-            text(
-                "UPDATE vehicles SET plate = set_byte(plate, 2, 120) WHERE id = cast(:id as uuid)"
-            ),
-            {"id": damaged["id"]},
-        )
+    await only_own.client.execute(
+        "UPDATE vehicles SET plate = set_byte(plate, 2, 120) WHERE id = cast(:id as uuid)",
+        id=damaged["id"],
+    )
     settings = VehiclesSettings(_env_file=None, database_url=vehicles_database, role="api", **keys)
     async with serving(build(settings)) as client:
         ready = await client.get("/ready")
