@@ -42,7 +42,7 @@ async def test_declined_payment_says_why(payments: Payments) -> None:
     order_id = await payments.reserved()
     payment_id = await payments.paid(order_id, "tok_decline")
     await payments.gateway_turn()
-    failed = (await payments.told(order_id))[-1]
+    failed = (await payments.client.told(order_id))[-1]
     assert failed["type"] == "payment.failed.v1"
     assert failed["data"]["reason"] == "card_declined"
     assert failed["data"]["payment_id"] == payment_id
@@ -55,7 +55,7 @@ async def test_unanswered_call_is_repeated_later_and_later(payments: Payments) -
     waits = []
     for _ in range(3):
         await payments.gateway_turn()
-        (row,) = await payments.rows(
+        (row,) = await payments.client.rows(
             "SELECT extract(epoch FROM next_attempt - updated_at) AS wait FROM payments"
         )
         waits.append(round(float(row["wait"])))
@@ -70,7 +70,7 @@ async def test_worker_killed_between_the_answer_and_the_commit_charges_once(
     """Its call went out, its claim runs out, another worker repeats the call with the same key."""
     order_id = await payments.reserved()
     await payments.paid(order_id, method)
-    transactions = payments.service.transactions
+    transactions = payments.client.service.transactions
     lease = settings.gateway_terms.lease
     (claimed,) = await transactions.run(lambda uow: uow.payments.claim_calls(1, lease))
     killed = SandboxGateway(transactions.engine)
@@ -82,12 +82,12 @@ async def test_worker_killed_between_the_answer_and_the_commit_charges_once(
 
     await payments.gateway_turn()
     assert isinstance(first, Approved) == (await payments.state(order_id) == "PROCESSED")
-    rows = await payments.rows("SELECT calls, outcome FROM sandbox_operations")
+    rows = await payments.client.rows("SELECT calls, outcome FROM sandbox_operations")
     assert [row["calls"] for row in rows] == [2]
 
 
 async def test_payment_wakes_the_gateway_loop_at_once(payments: Payments) -> None:
-    (loop,) = [loop for loop in payments.service.loops if loop.name == "gateway"]
+    (loop,) = [loop for loop in payments.client.service.loops if loop.name == "gateway"]
     loop.every = 3600
     parts = Supervisor("test")
     loop.start(parts)
@@ -113,12 +113,12 @@ async def test_failing_refund_is_stated_once_and_retried_until_it_goes_through(
     for _ in range(3):
         await payments.gateway_turn()
     assert await payments.state(order_id) == "REFUND_FAILED"
-    failed = (await payments.told(order_id))[-1]
+    failed = (await payments.client.told(order_id))[-1]
     assert failed["type"] == "payment.refund_failed.v1"
     assert failed["data"]["reason"] == "refund_refused"
     await payments.gateway_turn()
     assert await payments.state(order_id) == "REFUNDED"
-    assert (await payments.types(order_id))[2:] == [
+    assert (await payments.client.types(order_id))[2:] == [
         "payment.refund_failed.v1",
         "payment.refunded.v1",
     ]
@@ -132,8 +132,8 @@ async def test_refund_refused_once_needs_no_person(payments: Payments) -> None:
     await payments.cancelled(order_id)
     await payments.gateway_turn()
     await payments.gateway_turn()
-    assert (await payments.types(order_id))[-1] == "payment.refunded.v1"
-    assert "payment.refund_failed.v1" not in await payments.types(order_id)
+    assert (await payments.client.types(order_id))[-1] == "payment.refunded.v1"
+    assert "payment.refund_failed.v1" not in await payments.client.types(order_id)
 
 
 async def test_refund_whose_answer_was_lost_is_made_once(payments: Payments) -> None:
@@ -144,7 +144,7 @@ async def test_refund_whose_answer_was_lost_is_made_once(payments: Payments) -> 
     for _ in range(2):
         await payments.gateway_turn()
     assert await payments.state(order_id) == "REFUNDED"
-    rows = await payments.rows("SELECT calls FROM sandbox_operations WHERE kind = 'refund'")
+    rows = await payments.client.rows("SELECT calls FROM sandbox_operations WHERE kind = 'refund'")
     assert [row["calls"] for row in rows] == [2]
 
 
@@ -157,14 +157,14 @@ async def test_repeated_key_gives_the_first_result_whatever_else_is_asked(
     orders = {"a": ["tok_approve", "tok_decline"], "b": ["tok_decline", "tok_approve"]}
     for key, methods in orders.items():
         for method in methods:
-            gateway = SandboxGateway(payments.service.transactions.engine)
+            gateway = SandboxGateway(payments.client.service.transactions.engine)
             answer = await gateway.charge(key, order_id=order_id, amount_cents=1, method=method)
             kinds.append(type(answer))
     assert kinds == [Approved, Approved, Declined, Declined]
 
 
 async def test_sandbox_refunds_no_charge_it_never_made(payments: Payments) -> None:
-    gateway = SandboxGateway(payments.service.transactions.engine)
+    gateway = SandboxGateway(payments.client.service.transactions.engine)
     answer = await gateway.refund("refund-x", charge_reference="charge-x", amount_cents=1)
     assert not isinstance(answer, Approved)
 

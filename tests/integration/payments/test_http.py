@@ -190,7 +190,7 @@ async def test_failed_refund_is_retried_by_hand_as_a_new_episode(payments: Payme
     for _ in range(3):
         await payments.gateway_turn()
     assert await payments.state(order_id) == "REFUND_FAILED"
-    assert (await payments.types(order_id)).count("payment.refund_failed.v1") == 2
+    assert (await payments.client.types(order_id)).count("payment.refund_failed.v1") == 2
 
 
 async def test_failed_refund_is_settled_by_hand_once(payments: Payments) -> None:
@@ -203,14 +203,14 @@ async def test_failed_refund_is_settled_by_hand_once(payments: Payments) -> None
     assert (settled["settled_by"], settled["settlement_note"]) == ("some-operator", "by hand")
     assert refusal(await post(payments, path, body)) == (409, "refund-not-failed")
     await payments.gateway_turn()
-    assert (await payments.types(order_id))[-1] == "payment.refunded.v1"
-    assert (await payments.types(order_id)).count("payment.refunded.v1") == 1
+    assert (await payments.client.types(order_id))[-1] == "payment.refunded.v1"
+    assert (await payments.client.types(order_id)).count("payment.refunded.v1") == 1
     assert await payments.moved(order_id, "refund") == 0
 
 
 async def test_refund_is_not_settled_while_the_gateway_is_asked(payments: Payments) -> None:
     order_id, payment_id = await payments.refund_failed()
-    await payments.execute("UPDATE payments SET claim = gen_random_uuid()")
+    await payments.client.execute("UPDATE payments SET claim = gen_random_uuid()")
     body = {"reference": "ted-1", "note": "by hand"}
     answer = await post(payments, f"/payments/{payment_id}/refund/settle", body)
     assert refusal(answer) == (409, "refund-in-flight")

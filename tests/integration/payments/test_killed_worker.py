@@ -47,7 +47,7 @@ async def test_payment_is_charged_once_though_the_worker_was_killed(
     await payments.gateway_turn()
     assert await payments.state(order_id) == "PROCESSED"
     assert await payments.moved(order_id, "charge") == 1
-    assert (await payments.types(order_id)).count("payment.processed.v1") == 1
+    assert (await payments.client.types(order_id)).count("payment.processed.v1") == 1
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_payment_is_refunded_once_though_the_worker_was_killed(
     assert await payments.state(order_id) == "REFUNDED"
     assert await payments.moved(order_id, "charge") == 1
     assert await payments.moved(order_id, "refund") == 1
-    assert (await payments.types(order_id)).count("payment.refunded.v1") == 1
+    assert (await payments.client.types(order_id)).count("payment.refunded.v1") == 1
 
 
 @pytest.mark.parametrize(
@@ -97,4 +97,4 @@ async def test_code_expires_once_though_the_timer_was_killed(
 
     await payments.loop("expiry")
     assert await payments.state(order_id) == "EXPIRED"
-    assert (await payments.types(order_id)).count("payment.expired.v1") == 1
+    assert (await payments.client.types(order_id)).count("payment.expired.v1") == 1

@@ -44,7 +44,7 @@ async def test_payment_against_expiry_has_exactly_one_winner(payments: Payments)
     for round_ in range(ROUNDS):
         order_id = await payments.reserved()
         code = await payments.code(order_id)
-        await payments.execute(
+        await payments.client.execute(
             "UPDATE payments SET expires_at = now() + make_interval(secs => :left)"
             " WHERE order_id = :order",
             order=order_id,
@@ -72,9 +72,9 @@ async def test_timer_passes_over_a_code_that_is_just_being_paid(payments: Paymen
         )
         await payments.loop("expiry")
 
-    await payments.service.transactions.run(pay)
+    await payments.client.service.transactions.run(pay)
     assert await payments.state(order_id) == "PROCESSING"
-    assert await payments.types(order_id) == ["payment.code_generated.v1"]
+    assert await payments.client.types(order_id) == ["payment.code_generated.v1"]
 
 
 async def test_payment_against_cancellation_keeps_no_money(payments: Payments) -> None:
@@ -107,7 +107,7 @@ async def test_answer_that_meets_an_uncommitted_cancellation_waits_for_it(
 ) -> None:
     order_id = await payments.reserved()
     await payments.paid(order_id)
-    transactions = payments.service.transactions
+    transactions = payments.client.service.transactions
     claimed = await transactions.run(lambda uow: uow.payments.claim_calls(1, timedelta(minutes=1)))
     recording = []
 
@@ -130,7 +130,7 @@ async def test_answer_that_meets_an_uncommitted_cancellation_waits_for_it(
     await transactions.run(cancel)
     await asyncio.gather(*recording)
     assert await payments.state(order_id) == "REFUNDING"
-    assert await payments.types(order_id) == ["payment.code_generated.v1"]
+    assert await payments.client.types(order_id) == ["payment.code_generated.v1"]
 
 
 @pytest.mark.parametrize("copies", [1, 3])
@@ -144,9 +144,9 @@ async def test_cancellation_against_the_reservation_always_ends_voided(
             *(payments.cancelled(order_id) for _ in range(copies)),
         )
         assert await payments.state(order_id) == "VOIDED"
-        types = await payments.types(order_id)
+        types = await payments.client.types(order_id)
         assert types.count("payment.voided.v1") == 1
-        numbers = [int(told["sequence"]) for told in await payments.told(order_id)]
+        numbers = [int(told["sequence"]) for told in await payments.client.told(order_id)]
         assert numbers == list(range(1, len(numbers) + 1))
 
 

@@ -44,7 +44,7 @@ async def in_need(payments: Payments) -> list[str]:
 async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> None:
     """A worker that had stood still for longer than its lease records what it was told."""
     policy: GatewayPolicy = PaymentsSettings.model_construct().gateway_terms.policy
-    await payments.service.transactions.run(
+    await payments.client.service.transactions.run(
         lambda uow: record_charge(
             uow, order_id=order_id, answer=answer, claim=UUID(int=1), policy=policy
         )
@@ -54,7 +54,7 @@ async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> No
 async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settled(
     payments: Payments,
 ) -> None:
-    counting = next(loop for loop in payments.service.loops if loop.name == "attention")
+    counting = next(loop for loop in payments.client.service.loops if loop.name == "attention")
 
     async def counted() -> float | None:
         await counting.work()
@@ -72,11 +72,11 @@ async def test_a_charge_left_unanswered_asks_for_a_person_once_and_in_time(
     payments: Payments,
 ) -> None:
     order_id, payment_id = await silent(payments, calls=4)
-    assert UNANSWERED not in await payments.types(order_id)
+    assert UNANSWERED not in await payments.client.types(order_id)
     assert await in_need(payments) == []
     assert (await settle(payments, payment_id, NOT_CHARGED)).status_code == 409
     await silence(payments, order_id, calls=3)
-    assert (await payments.types(order_id)).count(UNANSWERED) == 1
+    assert (await payments.client.types(order_id)).count(UNANSWERED) == 1
     assert await in_need(payments) == [payment_id]
     assert (await payments.record(order_id))["attempts"] == 7, "it is asked on"
 
@@ -95,7 +95,7 @@ async def test_what_was_not_charged_ends_a_cancelled_purchase_and_is_never_asked
         "the gateway's desk says so",
     )
     assert not settled["needs_attention"]
-    assert (await payments.types(order_id))[-2:] == [UNANSWERED, "payment.failed.v1"]
+    assert (await payments.client.types(order_id))[-2:] == [UNANSWERED, "payment.failed.v1"]
     calls = (await payments.record(order_id))["attempts"]
     await payments.gateway_turn()
     assert (await payments.record(order_id))["attempts"] == calls
@@ -106,7 +106,7 @@ async def test_what_was_charged_goes_on_as_if_the_gateway_had_said_so(payments: 
     order_id, payment_id = await silent(payments, calls=5)
     answer = await settle(payments, payment_id, CHARGED)
     assert (answer.json()["state"], answer.json()["charge_reference"]) == ("PROCESSED", "gw-7")
-    assert (await payments.types(order_id))[-1] == "payment.processed.v1"
+    assert (await payments.client.types(order_id))[-1] == "payment.processed.v1"
 
 
 async def test_a_cancelled_purchase_that_was_charged_is_refunded_by_hand_in_the_end(
@@ -126,7 +126,7 @@ async def test_a_cancelled_purchase_that_was_charged_is_refunded_by_hand_in_the_
     )
     assert given_back.json()["state"] == "REFUNDED"
     assert await in_need(payments) == []
-    assert "payment.processed.v1" not in await payments.types(order_id)
+    assert "payment.processed.v1" not in await payments.client.types(order_id)
 
 
 async def test_money_taken_after_all_for_what_was_settled_as_not_charged_goes_back_once(
@@ -146,16 +146,16 @@ async def test_a_late_answer_to_what_was_settled_as_charged_changes_the_referenc
 ) -> None:
     order_id, payment_id = await silent(payments, calls=5)
     await settle(payments, payment_id, CHARGED)
-    before = await payments.types(order_id)
+    before = await payments.client.types(order_id)
     await answers_late(payments, order_id, Approved("gw-late"))
     record = await payments.record(order_id)
     assert (record["state"], record["charge_reference"]) == ("PROCESSED", "gw-late")
-    assert await payments.types(order_id) == before
+    assert await payments.client.types(order_id) == before
 
 
 async def test_a_charge_is_not_settled_while_the_gateway_is_asked(payments: Payments) -> None:
     order_id, payment_id = await silent(payments, calls=5)
-    await payments.execute("UPDATE payments SET claim = gen_random_uuid()")
+    await payments.client.execute("UPDATE payments SET claim = gen_random_uuid()")
     answer = await settle(payments, payment_id, NOT_CHARGED)
     assert answer.status_code == 409
     assert answer.json()["type"].endswith(":charge-in-flight")

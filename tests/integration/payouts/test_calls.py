@@ -35,7 +35,7 @@ ENDS: dict[UUID, tuple[str, str | None, list[str], tuple[bool, int]]] = {
 
 
 def bank_of(payouts: Payouts) -> SandboxBank:
-    return SandboxBank(payouts.service.transactions.engine)
+    return SandboxBank(payouts.client.service.transactions.engine)
 
 
 def counted(name: str, **labels: str) -> float:
@@ -51,7 +51,7 @@ async def test_payout_ends_as_its_seller_says_and_pays_at_most_once(
     status, reason, events, transfer = ENDS[seller_id]
     record = await payouts.record(order_id)
     assert (record["status"], record["reason"]) == (status, reason)
-    assert await payouts.types(order_id) == events
+    assert await payouts.client.types(order_id) == events
     assert await payouts.transfers() == [transfer]
 
 
@@ -60,7 +60,7 @@ async def test_payout_that_fails_for_good_says_why_and_raises_an_alarm(payouts: 
     order_id = await payouts.closed(seller_id=REFUSED_FOR_GOOD)
     with structlog.testing.capture_logs() as logs:
         await payouts.bank_turn(2)
-    (told,) = await payouts.told(order_id)
+    (told,) = await payouts.client.told(order_id)
     assert told["data"]["reason"] == "account_closed"
     (alert,) = [line for line in logs if line["event"] == "payout failed"]
     assert (alert["log_level"], alert["order_id"]) == ("error", str(order_id))
@@ -75,7 +75,7 @@ async def test_silent_bank_becomes_an_alarm_and_never_a_failure(payouts: Payouts
     levels = [line["log_level"] for line in logs if line["event"] == "bank silent"]
     assert levels == ["warning"] * 4 + ["error"] * 2
     assert await payouts.status(order_id) == "PENDING"
-    assert FAILED not in await payouts.types(order_id)
+    assert FAILED not in await payouts.client.types(order_id)
 
 
 @pytest.mark.parametrize("seller_id", [SILENT, REFUSED_THRICE], ids=["silent", "refused"])
@@ -86,7 +86,7 @@ async def test_call_that_did_not_pay_is_repeated_later_and_later(
     waits = []
     for _ in range(2):
         await payouts.bank_turn()
-        (row,) = await payouts.rows(
+        (row,) = await payouts.client.rows(
             "SELECT extract(epoch FROM next_attempt - updated_at) AS wait FROM payouts"
         )
         waits.append(round(float(row["wait"])))
@@ -102,7 +102,7 @@ async def test_worker_killed_between_the_answer_and_the_commit_pays_once(
     """Its call went out, its claim runs out, another worker repeats the call with the same key."""
     order_id = await payouts.closed(seller_id=seller_id)
     lease = settings.bank_terms.lease
-    (claimed,) = await payouts.service.transactions.run(
+    (claimed,) = await payouts.client.service.transactions.run(
         lambda uow: uow.payouts.claim_calls(1, lease)
     )
     first = await bank_of(payouts).pay(
@@ -120,7 +120,7 @@ async def test_worker_killed_between_the_answer_and_the_commit_pays_once(
 
 
 async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:
-    (loop,) = [each for each in payouts.service.loops if each.name == "bank"]
+    (loop,) = [each for each in payouts.client.service.loops if each.name == "bank"]
     loop.every = 3600
     parts = Supervisor("test")
     loop.start(parts)

@@ -63,7 +63,7 @@ async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
     payouts: Payouts,
 ) -> None:
     """Both find the id unknown: the look before the insert decides nothing."""
-    transactions = payouts.service.transactions
+    transactions = payouts.client.service.transactions
     second = payout(payouts, "bonus-1", amount_cents=2)
     waiting: list[asyncio.Task[Payout]] = []
 
@@ -77,7 +77,7 @@ async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
     await transactions.run(hold)
     (stored,) = await asyncio.gather(*waiting)
     assert (stored.amount_cents, stored is second) == (1, False)
-    assert len(await payouts.rows("SELECT 1 FROM payouts")) == 1
+    assert len(await payouts.client.rows("SELECT 1 FROM payouts")) == 1
 
 
 async def test_request_that_was_rolled_back_leaves_the_id_free(payouts: Payouts) -> None:
@@ -86,7 +86,7 @@ async def test_request_that_was_rolled_back_leaves_the_id_free(payouts: Payouts)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await payouts.service.transactions.run(fail)
+        await payouts.client.service.transactions.run(fail)
     assert (await payouts.request("bonus-1")).status_code == 201
 
 
@@ -102,7 +102,7 @@ async def test_repository_says_what_was_processed_and_adds_it_once(payouts: Payo
             await uow.payouts.was_processed("another", "bonus-1"),
         ]
 
-    assert await payouts.service.transactions.run(work) == [False, True, True, False, False]
+    assert await payouts.client.service.transactions.run(work) == [False, True, True, False, False]
 
 
 async def test_the_database_itself_refuses_a_second_row(
@@ -111,7 +111,7 @@ async def test_the_database_itself_refuses_a_second_row(
     """Whoever writes there: another version of the service, or a person with psql."""
     await payouts.request("bonus-1")
     with pytest.raises(IntegrityError, match="ix_payouts_tenant_id_external_id") as refused:
-        await payouts.execute(
+        await payouts.client.execute(
             "INSERT INTO payouts (payout_id, tenant_id, external_id, amount_cents, status,"
             " attempts, version, sequence, next_attempt)"
             " SELECT gen_random_uuid(), tenant_id, external_id, 2, status, 0, 1, 0, now()"
@@ -138,6 +138,6 @@ async def test_closed_order_heard_many_times_at_once_is_paid_once(payouts: Payou
     order_id, seller_id = uuid7(), uuid7()
     await asyncio.gather(*(payouts.closed(order_id, seller_id) for _ in range(AT_ONCE)))
     await payouts.bank_turn()
-    assert len(await payouts.rows("SELECT 1 FROM payouts")) == 1
+    assert len(await payouts.client.rows("SELECT 1 FROM payouts")) == 1
     assert await payouts.transfers() == [(True, 1)]
-    assert await payouts.types(order_id) == ["payout.completed.v1"]
+    assert await payouts.client.types(order_id) == ["payout.completed.v1"]

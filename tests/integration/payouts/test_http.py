@@ -51,7 +51,7 @@ async def test_payout_is_accepted_then_paid(payouts: Payouts) -> None:
         "bank_reference": f"payout-{body['payout_id']}",
         "attempts": 1,
     }
-    assert await payouts.types(body["payout_id"]) == ["payout.completed.v1"]
+    assert await payouts.client.types(body["payout_id"]) == ["payout.completed.v1"]
 
 
 async def test_payout_of_a_closed_order_is_read_by_the_orders_id(payouts: Payouts) -> None:
@@ -71,7 +71,7 @@ async def test_id_of_an_order_is_refused_and_leaves_the_order_to_be_paid(
     (error,) = answer.json()["errors"]
     assert (answer.status_code, error["code"]) == (422, "external-id-reserved")
     assert (error["field"], error["params"]) == ("external_id", {"prefix": "order:"})
-    assert await payouts.rows("SELECT 1 FROM payouts") == []
+    assert await payouts.client.rows("SELECT 1 FROM payouts") == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_bad_request_is_refused_and_names_the_field(
     answer = await payouts.client.post("/payouts", json=body, headers=payouts.admin)
     assert answer.status_code == 422, answer.text
     assert field in answer.text
-    assert await payouts.rows("SELECT 1 FROM payouts") == []
+    assert await payouts.client.rows("SELECT 1 FROM payouts") == []
 
 
 async def test_unknown_payout_is_not_found(payouts: Payouts) -> None:
@@ -138,7 +138,7 @@ async def test_failed_payout_is_retried_by_hand_as_a_new_episode(payouts: Payout
     assert (answer.json()["attempts"], answer.json()["reason"]) == (0, None)
     await payouts.bank_turn()
     assert await payouts.status(order_id) == "PAID"
-    told = await payouts.told(order_id)
+    told = await payouts.client.told(order_id)
     assert [(event["type"], int(event["sequence"])) for event in told] == [
         ("payout.failed.v1", 1),
         ("payout.completed.v1", 2),
@@ -151,7 +151,7 @@ async def test_payout_that_fails_again_after_a_retry_says_so_again(payouts: Payo
     for _ in range(2):
         await payouts.bank_turn()
         assert (await retry(payouts, f"order:{order_id}")).status_code == 202
-    assert await payouts.types(order_id) == ["payout.failed.v1"] * 2
+    assert await payouts.client.types(order_id) == ["payout.failed.v1"] * 2
 
 
 @pytest.mark.parametrize("turns", [0, 1], ids=["pending", "paid"])

@@ -44,4 +44,4 @@ async def test_seller_is_paid_once_though_the_worker_was_killed(
     ((paid, calls),) = await payouts.transfers()
     assert paid
     assert calls == (2 if transfers and not recorded else 1)
-    assert (await payouts.types(order_id)).count("payout.completed.v1") == 1
+    assert (await payouts.client.types(order_id)).count("payout.completed.v1") == 1

@@ -16,7 +16,7 @@ async def test_closed_order_pays_its_seller_once_however_often_it_is_heard(
     record = await payouts.record(order_id)
     assert record["external_id"] == f"order:{order_id}"
     assert (record["status"], record["seller_id"]) == ("PAID", seller_id)
-    (told,) = await payouts.told(order_id)
+    (told,) = await payouts.client.told(order_id)
     assert (told["type"], int(told["sequence"])) == ("payout.completed.v1", 1)
     assert told["correlationid"] == str(order_id)
     assert told["data"] == {
@@ -27,15 +27,15 @@ async def test_closed_order_pays_its_seller_once_however_often_it_is_heard(
         "seller_id": str(seller_id),
         "amount_cents": 4_500_000,
     }
-    (transfer,) = await payouts.rows("SELECT * FROM sandbox_transfers")
+    (transfer,) = await payouts.client.rows("SELECT * FROM sandbox_transfers")
     assert (transfer["seller_id"], transfer["amount_cents"]) == (seller_id, 4_500_000)
 
 
 async def test_order_without_a_seller_pays_nobody(payouts: Payouts) -> None:
     order_id = await payouts.closed(sold=False)
     await payouts.bank_turn()
-    assert await payouts.rows("SELECT 1 FROM payouts") == []
-    assert await payouts.told(order_id) == []
+    assert await payouts.client.rows("SELECT 1 FROM payouts") == []
+    assert await payouts.client.told(order_id) == []
 
 
 async def test_seller_is_not_paid_before_the_reaction_is_committed(payouts: Payouts) -> None:
@@ -51,6 +51,8 @@ async def test_reaction_takes_one_statement(payouts: Payouts) -> None:
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         statements.append(statement)
 
-    event.listen(payouts.service.transactions.engine.sync_engine, "before_cursor_execute", count)
+    event.listen(
+        payouts.client.service.transactions.engine.sync_engine, "before_cursor_execute", count
+    )
     await payouts.closed()
     assert len(statements) == 1, statements

@@ -38,7 +38,7 @@ async def answers_late(payouts: Payouts, order_id: UUID, answer: Answer) -> None
     """A worker that had stood still for longer than its lease records what it was told."""
     policy: BankPolicy = PayoutsSettings.model_construct().bank_terms.policy
     payout_id = (await payouts.record(order_id))["payout_id"]
-    await payouts.service.transactions.run(
+    await payouts.client.service.transactions.run(
         lambda uow: record_answer(
             uow, payout_id=payout_id, answer=answer, claim=UUID(int=1), policy=policy
         )
@@ -49,10 +49,10 @@ async def test_a_payout_left_unanswered_asks_for_a_person_once_and_in_time(
     payouts: Payouts,
 ) -> None:
     order_id = await silent(payouts, calls=4)
-    assert await payouts.types(order_id) == []
+    assert await payouts.client.types(order_id) == []
     assert (await settle(payouts, order_id, NOT_PAID)).status_code == 409
     await payouts.bank_turn(3)
-    assert await payouts.types(order_id) == [UNANSWERED]
+    assert await payouts.client.types(order_id) == [UNANSWERED]
     assert await in_need(payouts) == [str(order_id)]
     record = await payouts.record(order_id)
     assert (record["status"], record["attempts"]) == ("PENDING", 7), "it is asked on"
@@ -61,7 +61,7 @@ async def test_a_payout_left_unanswered_asks_for_a_person_once_and_in_time(
 async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settled(
     payouts: Payouts,
 ) -> None:
-    counting = next(loop for loop in payouts.service.loops if loop.name == "attention")
+    counting = next(loop for loop in payouts.client.service.loops if loop.name == "attention")
 
     async def counted() -> float | None:
         await counting.work()
@@ -83,13 +83,13 @@ async def test_what_was_paid_is_completed_and_never_asked_for_again(payouts: Pay
         "some-operator",
         "the bank's desk says so",
     )
-    assert await payouts.types(order_id) == [UNANSWERED, "payout.completed.v1"]
+    assert await payouts.client.types(order_id) == [UNANSWERED, "payout.completed.v1"]
     await payouts.bank_turn()
     assert (await payouts.record(order_id))["attempts"] == 5
     assert await in_need(payouts) == []
     await answers_late(payouts, order_id, Paid("bank-late"))
     assert (await payouts.record(order_id))["bank_reference"] == "bank-late"
-    assert await payouts.types(order_id) == [UNANSWERED, "payout.completed.v1"]
+    assert await payouts.client.types(order_id) == [UNANSWERED, "payout.completed.v1"]
 
 
 async def test_what_was_not_paid_has_failed_and_may_be_retried(payouts: Payouts) -> None:
@@ -101,7 +101,7 @@ async def test_what_was_not_paid_has_failed_and_may_be_retried(payouts: Payouts)
     assert (again.json()["status"], again.json()["needs_attention"]) == ("PENDING", False)
     assert (await settle(payouts, order_id, NOT_PAID)).status_code == 409
     await payouts.bank_turn(5)
-    assert await payouts.types(order_id) == [UNANSWERED, "payout.failed.v1", UNANSWERED]
+    assert await payouts.client.types(order_id) == [UNANSWERED, "payout.failed.v1", UNANSWERED]
 
 
 async def test_money_paid_after_all_for_what_was_settled_as_not_paid_is_completed(
@@ -111,12 +111,12 @@ async def test_money_paid_after_all_for_what_was_settled_as_not_paid_is_complete
     await settle(payouts, order_id, NOT_PAID)
     await answers_late(payouts, order_id, Paid("bank-late"))
     assert await payouts.status(order_id) == "PAID"
-    assert (await payouts.types(order_id))[-1] == "payout.completed.v1"
+    assert (await payouts.client.types(order_id))[-1] == "payout.completed.v1"
 
 
 async def test_a_payout_is_not_settled_while_the_bank_is_asked(payouts: Payouts) -> None:
     order_id = await silent(payouts, calls=5)
-    await payouts.execute("UPDATE payouts SET claim = gen_random_uuid()")
+    await payouts.client.execute("UPDATE payouts SET claim = gen_random_uuid()")
     answer = await settle(payouts, order_id, NOT_PAID)
     assert answer.status_code == 409
     assert answer.json()["type"].endswith(":payout-in-flight")
