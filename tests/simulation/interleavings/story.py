@@ -17,6 +17,8 @@ from unittest.mock import patch
 from uuid import UUID
 
 import asyncpg
+from aio_pika import IncomingMessage, RobustChannel
+from aiormq.abc import TaskWrapper
 
 from libs.messaging.inbox import consumer, subscriber
 from tests.simulation.interleavings import rules
@@ -297,9 +299,23 @@ def _as_if_real(loop: SeededLoop, seed: int) -> Iterator[None]:
             (time, "time_ns", lambda: int((EPOCH.timestamp() + loop.time()) * 1e9)),
             (subscriber, "PREFETCH", rules.PREFETCH),
             (consumer, "BATCH", BATCH),
+            (TaskWrapper, "__hash__", lambda wrapper: hash(wrapper.task)),
+            (IncomingMessage, "__hash__", lambda message: message.delivery_tag or 0),
+            (RobustChannel, "__hash__", _numbered(loop)),
         ):
             stack.enter_context(patch.object(target, name, value))
         yield
+
+
+def _numbered(loop: SeededLoop) -> Callable[[Any], int]:
+    """A hash that does not depend on where the object is in memory."""
+
+    def number(thing: Any) -> int:
+        if not hasattr(thing, "number_in_sets"):
+            thing.number_in_sets = next(loop.numbers)
+        return int(thing.number_in_sets)
+
+    return number
 
 
 def _end(loop: SeededLoop) -> None:
@@ -311,6 +327,7 @@ def _end(loop: SeededLoop) -> None:
             task.cancel()
         await asyncio.wait(tasks, timeout=1)
 
-    while tasks := asyncio.all_tasks(loop):
-        loop.run_until_complete(cancel(tasks))
+    for _ in range(10):
+        if tasks := asyncio.all_tasks(loop):
+            loop.run_until_complete(cancel(tasks))
     loop.close()
