@@ -165,7 +165,7 @@ class Subscriber(Generic[Unit]):
         if not subscription.subscriber.running:
             async with self._connecting:
                 self._connection = await self._broker.connect()
-            await subscription.subscriber.start()
+            await _begin(subscription.subscriber)
         self._keep_place()
         return CHECK_SECONDS
 
@@ -236,6 +236,22 @@ class Subscriber(Generic[Unit]):
         await self._rejecting.stop(within=CLOSE_SECONDS)
         await _bounded(self._publisher.close())
         await _bounded(self._broker.stop())
+
+
+async def _begin(subscriber: RabbitSubscriber) -> None:
+    """Raises what the broker raises, and ConnectionError when the connection closes meanwhile.
+
+    FastStream discards messages that arrive before `running` is set, and sets it only after the
+    broker may have sent some. They would stay unacknowledged until the channel closes.
+    """
+    subscriber.running = True
+    try:
+        await subscriber.start()
+    except BaseException as error:
+        subscriber.running = False
+        if type(error) is RuntimeError:  # aiormq's, when the connection is closed
+            raise ConnectionError(str(error)) from error
+        raise
 
 
 async def _bounded(closing: Coroutine[Any, Any, None]) -> None:
