@@ -48,6 +48,7 @@ class Watch:
         self.nothing_fails = True
         self.broken: InvariantBroken | None = None
         self._loop = loop
+        self._shop = shop
         self._credit = credit
         self._broker = broker
         self._of_subject: dict[str, list[Stated]] = defaultdict(list)
@@ -68,16 +69,21 @@ class Watch:
     def all_is_delivered(self) -> bool:
         return all(
             self._broker.taken.get(each.id) and self._effects(each) for each in self.stated.values()
-        ) and not any(self._broker.is_at_work(queue) for queue in self._broker.queues)
+        ) and not (
+            self._shop.tables.get("outbox")
+            or any(self._broker.is_at_work(queue) for queue in self._broker.queues)
+        )
 
     def at_rest(self) -> None:
-        """Every event is published and has had its one effect."""
+        """Every event is published and has had its one effect; nothing waits."""
         for each in self.stated.values():
             effects = self._effects(each)
             if not effects:
                 self.breaks(NOTHING_LOST, each)
             if effects > 1:
                 self.breaks(ONE_EFFECT, f"{effects} of {each}")
+        if not self.all_is_delivered():
+            self.breaks(NOTHING_LOST, "rows or messages still wait")
         if self._broker.dead:
             self.breaks(NO_DEAD_LETTER, self._broker.dead)
 

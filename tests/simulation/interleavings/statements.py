@@ -88,7 +88,7 @@ async def _carried_out(server: "Server", text: str, arguments: Sequence[Any]) ->
     if text.startswith("SELECT message_id, payload_hash"):
         consumer, ids, _ = arguments
         inbox = server.rows("inbox")
-        return [(each, inbox[consumer, each]) for each in ids]
+        return [(each, inbox[consumer, each]) for each in ids if (consumer, each) in inbox]
     return await _BY_TEXT[text](server, *arguments)
 
 
