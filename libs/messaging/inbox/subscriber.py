@@ -59,15 +59,30 @@ _log = structlog.get_logger(__name__)
 
 
 class _Broker(RabbitBroker):
-    """A broker whose first connection goes to the place and password that are current then."""
+    """A broker whose first connection goes to the place and password that are current then.
+
+    aio-pika goes on connecting in the background. A connection that FastStream gives up before it
+    knows of it, because `stop` cancels it or its first channel fails, is closed here.
+    """
 
     def __init__(self, place: Callable[[], URL], **options: Any) -> None:
         super().__init__(place(), **options)
         self._place = place
 
     async def _connect(self) -> RobustConnection:
-        self._connection_kwargs["url"] = str(self._place())
-        return await super()._connect()
+        made: list[RobustConnection] = []
+
+        def noted(*arguments: Any, **options: Any) -> RobustConnection:
+            made.append(RobustConnection(*arguments, **options))
+            return made[-1]
+
+        self._connection_kwargs |= {"url": str(self._place()), "connection_class": noted}
+        try:
+            return await super()._connect()
+        except BaseException:
+            for connection in made:
+                await _bounded(connection.close())
+            raise
 
 
 @dataclass
