@@ -216,6 +216,8 @@ class Connection:
             return
         match received:
             case commands.Channel.Close():
+                if self.broker.loop.random.random() < 0.5:
+                    self._answer_late(channel)
                 self._end(channel)
                 self._send(number, commands.Channel.CloseOk())
             case commands.Confirm.Select():
@@ -332,6 +334,12 @@ class Connection:
         else:
             self._send(channel.number, commands.Basic.Nack(tag, requeue=False))
         del channel.unanswered[tag]
+
+    def _answer_late(self, channel: Channel) -> None:
+        """Confirm at the last moment what was taken."""
+        for tag, answer in channel.unanswered.items():
+            if answer is not Answer.NACK:
+                self._send(channel.number, commands.Basic.Ack(tag))
 
     def _end(self, channel: Channel) -> None:
         if channel.ended:

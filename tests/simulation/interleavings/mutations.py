@@ -13,7 +13,7 @@ from libs.kernel.ids import time_of
 from libs.messaging.inbox import subscriber
 from libs.messaging.inbox.consumer import QueueConsumer
 from libs.messaging.inbox.inbox import Inbox, Verdict
-from libs.messaging.outbox.wakeup import Listener, WakeUp
+from libs.messaging.outbox.wakeup import Notifier, WakeUp
 from libs.messaging.relay import claimer
 from libs.messaging.relay.claimer import Work
 from libs.messaging.relay.in_flight import InFlight
@@ -34,9 +34,11 @@ def mutation(sentence: str) -> Callable[[Mutation], Mutation]:
 
 @mutation("a signal is cleared after the claim, not before it")
 def cleared_after_the_claim() -> AbstractContextManager[object]:
-    rightly = Work.claimed
+    rightly, wait_rightly = Work.claimed, WakeUp.wait
 
     async def wait(self: WakeUp, timeout: float) -> bool:  # noqa: ASYNC109 - as the original
+        if isinstance(self, Notifier):
+            return await wait_rightly(self, timeout)
         try:
             async with asyncio.timeout(timeout):
                 await self._signalled.wait()
@@ -160,16 +162,6 @@ def inbox_read_first() -> AbstractContextManager[object]:
     return patch.object(Inbox, "admit", admit)
 
 
-@mutation("messages in hand are not given back after a failure")
-def not_given_back() -> AbstractContextManager[object]:
-    async def give_back(self: QueueConsumer[Any]) -> None:
-        self._unsettled.clear()
-        self._waiting.clear()
-        self._retries.clear()
-
-    return patch.object(QueueConsumer, "_give_back", give_back)
-
-
 @mutation("messages that arrive while a subscription begins are discarded")
 def begun_too_late() -> AbstractContextManager[object]:
     async def begin(subscriber: Any) -> None:
@@ -207,13 +199,6 @@ def never_waits() -> AbstractContextManager[object]:
         await asyncio.sleep(self._settings.pace)
 
     return patch.object(Work, "wait", wait)
-
-
-@mutation("the rows of a claimer that failed wait for the next poll")
-def failure_untold() -> AbstractContextManager[object]:
-    def failed(self: Work) -> None: ...
-
-    return patch.object(Work, "failed", failed)
 
 
 def _both(*patches: AbstractContextManager[object]) -> AbstractContextManager[object]:

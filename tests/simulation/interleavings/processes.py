@@ -4,7 +4,7 @@ Each runs on a host of its own and is made anew at each start.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -185,15 +185,19 @@ class RelayProcess(Process):
 
 
 class Credit(Process):
-    """Reacts to every event. `fails` says whether a reaction raises."""
+    """Reacts to every event. `hinders` makes a reaction slow, or raises."""
 
     stops_within = SUBSCRIBER_STOPS
 
     def __init__(
-        self, loop: SeededLoop, name: str, database: Postgres, fails: Callable[[UUID], bool]
+        self,
+        loop: SeededLoop,
+        name: str,
+        database: Postgres,
+        hinders: Callable[[UUID], Awaitable[None]],
     ) -> None:
         super().__init__(loop, name)
-        self._fails = fails
+        self._hinders = hinders
         on = Reactions[UnitOfWork]("credit")
         for event in EVENTS:
             on.view(event.type, View)(self._reaction(f"credit.on.{event.type}"))
@@ -210,8 +214,7 @@ class Credit(Process):
     def _reaction(self, queue: str) -> Any:
         async def reaction(unit: UnitOfWork, event: Received[View]) -> None:
             await unit.connection.exec_driver_sql(EFFECT, (queue, event.id))
-            if self._fails(event.id):
-                raise ValueError("a rule of the service")
+            await self._hinders(event.id)
 
         return reaction
 

@@ -40,6 +40,7 @@ from tests.simulation.running import without_logs
 
 BATCH = rules.PREFETCH // 2
 CONNECTED_SECONDS = 2.0
+QUIET_ROUNDS = 5
 PROMPT_SECONDS = 1.0
 DELIVERED_SECONDS = 120.0
 IDLE_SECONDS = 10
@@ -88,7 +89,7 @@ class Story:
     def __init__(self, loop: SeededLoop) -> None:
         self._loop = loop
         self._random = loop.random
-        self._failed: dict[UUID, bool] = {}
+        self._hindered: set[UUID] = set()
         self.shop_database, self.credit_database = Postgres(loop), Postgres(loop)
         self.broker = Broker(loop, BINDINGS)
         self.network = loop.network = Network(loop, self.broker.connection)
@@ -101,7 +102,7 @@ class Story:
         for number in range(self._random.choice((1, 2))):
             name = f"credit {number}"
             self._made[name] = lambda name=name: Credit(  # type: ignore[misc]
-                loop, name, self.credit_database, self._fails
+                loop, name, self.credit_database, self._hinders
             )
         self.running: dict[str, Process] = {}
         loop.after_step = self._after_step
@@ -125,10 +126,14 @@ class Story:
         self.watch.raise_if_broken()
 
     async def _nothing_fails(self) -> None:
-        writers = [self.shop.write(3, 0.3) for _ in range(3)]
-        await asyncio.wait(writers)
-        await asyncio.sleep(PROMPT_SECONDS)
-        self.watch.published_within(PROMPT_SECONDS)
+        """A few commits at nearly the same time, and then silence: a signal that is lost is not
+        made good by the next one.
+        """
+        for _ in range(QUIET_ROUNDS):
+            pause = self._random.choice((0.005, 0.02, 0.05, 0.2))
+            await asyncio.wait([self.shop.write(1, pause) for _ in range(3)])
+            await asyncio.sleep(PROMPT_SECONDS)
+            self.watch.published_within(PROMPT_SECONDS)
 
     async def _things_fail(self) -> None:
         self.watch.nothing_fails = False
@@ -245,13 +250,14 @@ class Story:
         await asyncio.sleep(self._random.uniform(0.5, 4))
         self.broker.missing.discard(queue)
 
-    def _fails(self, identifier: UUID) -> bool:
-        """Some reactions raise at their first attempts."""
+    async def _hinders(self, identifier: UUID) -> None:
+        """While things fail, some reactions take long, and some raise at their first attempt."""
         if self.watch.nothing_fails:
-            return False
-        fails = not self._failed.get(identifier, False) and self._random.random() < 0.1
-        self._failed[identifier] = fails
-        return fails
+            return
+        await asyncio.sleep(self._random.choice((0, 0, 0, 0.02, 1.5)))
+        if identifier not in self._hindered and self._random.random() < 0.1:
+            self._hindered.add(identifier)
+            raise ValueError("a rule of the service")
 
     def _after_step(self) -> None:
         if self._loop.steps > MOST_STEPS:
