@@ -19,8 +19,8 @@ from tests.simulation.interleavings.proof import prove as prove_fault
 from tests.simulation.interleavings.story import Taken, runs
 from tests.simulation.machine import Story
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.orders_seen import OrdersSeen
 from tests.simulation.mutations.registry import Mutation
+from tests.simulation.orders_seen import OrdersSeen
 from tests.simulation.proof import Proof, prove
 from tests.simulation.rules import InvariantBroken
 from tests.simulation.running import chunks, every_stage, fresh_seed

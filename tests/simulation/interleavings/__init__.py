@@ -1,1 +1,1 @@
-"""The second simulation: relay, wake-up and subscriber as tasks, in an order that a seed decides."""
+"""The second simulation: the messaging library's tasks, in an order that a seed decides."""

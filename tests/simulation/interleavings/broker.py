@@ -30,7 +30,7 @@ class Answer(Enum):
 
 @dataclass(eq=False)
 class Stored:
-    """A message in a queue. `position` is its place there, which it gets back when it is returned."""
+    """A message in a queue. `position` is its place there, also after it was returned."""
 
     position: int
     properties: commands.Basic.Properties
@@ -76,7 +76,7 @@ class Channel:
 
 class Broker:
     """`bindings` are the queues by routing key. `missing` are queues that are not there now, `mute`
-    the routing keys it takes and does not confirm, `nacks` how many of the next messages it refuses.
+    the routing keys it takes and does not confirm, `nacks` how many of the next it refuses.
 
     The attributes `on_…` are told what happens, before anybody else.
     """
@@ -129,6 +129,10 @@ class Broker:
         found = self.queues[queue]
         return bool(found.waiting) or any(each.held for each in found.consumers)
 
+    def holders(self) -> list["Connection"]:
+        """The clients that have messages in hand."""
+        return [client for client in self.clients if client.holds_messages()]
+
     def cut(self) -> None:
         """Lose every connection. What was taken stays."""
         for client in list(self.clients):
@@ -176,6 +180,9 @@ class Connection:
         self.broker.clients.pop(self, None)
         for channel in list(self._channels.values()):
             self._end(channel)
+
+    def holds_messages(self) -> bool:
+        return any(channel.held for channel in self._channels.values())
 
     def deliver(self, consumer: Consumer, stored: Stored) -> None:
         channel = consumer.channel
@@ -233,7 +240,7 @@ class Connection:
             case commands.Basic.Consume():
                 self._consume(channel, received)
             case commands.Basic.Cancel():
-                self._cancel(channel, received.consumer_tag)
+                self._cancel(channel, str(received.consumer_tag))
                 self._send(number, commands.Basic.CancelOk(received.consumer_tag))
             case commands.Basic.Ack():
                 consumer, stored = self._settled(channel, received.delivery_tag)
@@ -269,8 +276,8 @@ class Connection:
         if consumer is not None:
             consumer.queue.consumers.remove(consumer)
 
-    def _settled(self, channel: Channel, tag: int) -> tuple[Consumer, Stored]:
-        consumer, stored = channel.held.pop(tag)
+    def _settled(self, channel: Channel, tag: int | None) -> tuple[Consumer, Stored]:
+        consumer, stored = channel.held.pop(tag or 0)
         consumer.held -= 1
         self.broker.loop.call_soon(self.broker.deliver, consumer.queue)
         return consumer, stored

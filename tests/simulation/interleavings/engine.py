@@ -60,11 +60,17 @@ class Result:
     def __init__(self, rows: Any) -> None:
         self._rows = rows
 
-    def scalars(self) -> list[Any]:
-        return [row[0] for row in self._rows]
+    def scalars(self) -> "Scalars":
+        return Scalars(row[0] for row in self._rows)
 
     def __iter__(self) -> Iterator[Any]:
         return (_Known(*row) for row in self._rows)
+
+
+class Scalars(list[Any]):
+    def one(self) -> Any:
+        (value,) = self
+        return value
 
 
 @contextmanager

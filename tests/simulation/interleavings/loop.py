@@ -24,26 +24,28 @@ HERE: ContextVar["Host"] = ContextVar("HERE")
 """The host whose code runs. A task belongs to the host of the code that started it."""
 
 
-class _Numbered:
-    """Its hash is its number: a set of these has the same order in every run."""
+class SeededFuture(asyncio.Future[Any]):
+    """Its hash is its number: a set of these has the same order in every run. So has one of
+    tasks.
+    """
 
-    def __init__(self, *args: Any, loop: "SeededLoop", **options: Any) -> None:
+    def __init__(self, *, loop: "SeededLoop") -> None:
         self.number = next(loop.numbers)
-        super().__init__(*args, loop=loop, **options)
+        super().__init__(loop=loop)
 
     def __hash__(self) -> int:
         return self.number
 
 
-class SeededFuture(_Numbered, asyncio.Future[Any]):
-    pass
-
-
-class SeededTask(_Numbered, asyncio.Task[Any]):
-    def __init__(self, *args: Any, loop: "SeededLoop", **options: Any) -> None:
+class SeededTask(asyncio.Task[Any]):
+    def __init__(self, work: Any, *, loop: "SeededLoop", **options: Any) -> None:
         context = options.get("context") or copy_context()
         self.host = context.get(HERE)
-        super().__init__(*args, loop=loop, **options)
+        self.number = next(loop.numbers)
+        super().__init__(work, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self.number
 
 
 class SeededLoop(asyncio.BaseEventLoop):
@@ -75,7 +77,7 @@ class SeededLoop(asyncio.BaseEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return SeededFuture(loop=self)
 
-    def call_soon(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
@@ -83,9 +85,9 @@ class SeededLoop(asyncio.BaseEventLoop):
         (self._task_steps if of_task else self._callbacks).append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    async def create_connection(  # type: ignore[override]
+    async def create_connection(
         self, protocol_factory: Any, host: Any = None, *_: Any, **__: Any
     ) -> Any:
         if self.network is None:
@@ -107,7 +109,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         idle = not self._callbacks and not self._task_steps
         while timers and (idle or timers[0].when() <= self._now or timers[0].cancelled()):
             timer = heapq.heappop(timers)
-            timer._scheduled = False
+            timer._scheduled = False  # type: ignore[attr-defined]
             if not timer.cancelled():
                 self._now = max(self._now, timer.when())
                 self._callbacks.append(timer)

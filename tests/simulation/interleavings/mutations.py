@@ -14,7 +14,7 @@ from libs.messaging.inbox import subscriber
 from libs.messaging.inbox.consumer import QueueConsumer
 from libs.messaging.inbox.inbox import Inbox, Verdict
 from libs.messaging.outbox.wakeup import Notifier, WakeUp
-from libs.messaging.relay import claimer
+from libs.messaging.relay import claimer, claims
 from libs.messaging.relay.claimer import Work
 from libs.messaging.relay.in_flight import InFlight
 from libs.messaging.relay.publisher import Publisher
@@ -76,7 +76,7 @@ def signals_forgotten() -> AbstractContextManager[object]:
 
 @mutation("the locks of a claim are let go before its events are confirmed")
 def lock_let_go() -> AbstractContextManager[object]:
-    rightly = claimer.claim
+    rightly = claims.claim
 
     async def claim(connection: Any, *arguments: Any) -> Any:
         batch = await rightly(connection, *arguments)

@@ -5,6 +5,7 @@ Each runs on a host of its own and is made anew at each start.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -145,17 +146,15 @@ class Shop(Process):
     async def _write(self, transactions: int, pause: float) -> None:
         for _ in range(transactions):
             await asyncio.sleep(self._loop.random.uniform(0, pause))
-            try:
+            with suppress(DBAPIError):  # whether it was committed, the database knows
                 await self._transactions.run(self._state_some)
-            except DBAPIError:
-                pass  # whether it was committed, the database knows
 
     async def _state_some(self, unit: UnitOfWork) -> None:
         subject = self._loop.random.choice(SUBJECTS)
         for _ in range(self._loop.random.choice((1, 1, 2, 4))):
             numbers = await unit.connection.exec_driver_sql(NEXT_NUMBER, (str(subject),))
             event = self._loop.random.choice(EVENTS)
-            unit.publish(event(order_id=subject, sequence=numbers.scalars()[0]))
+            unit.publish(event(order_id=subject, sequence=numbers.scalars().one()))
 
 
 class RelayProcess(Process):

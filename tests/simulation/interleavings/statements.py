@@ -154,9 +154,7 @@ async def _fail(
             )
 
 
-async def _let_next_go(
-    server: "Server", source: str, subjects: list[str]
-) -> list[dict[str, int]]:
+async def _let_next_go(server: "Server", source: str, subjects: list[str]) -> list[dict[str, int]]:
     own = _of(server, source)
     heads = [head for head in map(_first, (_rows_of(own, each) for each in subjects)) if head]
     for head in heads:
@@ -165,16 +163,12 @@ async def _let_next_go(
     return [{"seq": head.seq, "attempts": head.attempts} for head in heads]
 
 
-async def _waiting(
-    server: "Server", source: str, first: int, most: int
-) -> list[dict[str, Any]]:
+async def _waiting(server: "Server", source: str, first: int, most: int) -> list[dict[str, Any]]:
     found = [row for row in _of(server, source) if row.is_fresh and row.seq >= first]
     return [{"subject": row.subject, "seq": row.seq} for row in found[:most]]
 
 
-async def _lock_failing(
-    server: "Server", source: str, subjects: list[str]
-) -> list[dict[str, Any]]:
+async def _lock_failing(server: "Server", source: str, subjects: list[str]) -> list[dict[str, Any]]:
     own = _of(server, source)
     heads = [head for head in map(_first, (_rows_of(own, each) for each in subjects)) if head]
     return [
@@ -227,9 +221,7 @@ async def _lowest_below(
     return [(_lowest(server, source, first, below), None)]
 
 
-async def _free_stuck(
-    server: "Server", source: str, first: int
-) -> list[tuple[int | None, None]]:
+async def _free_stuck(server: "Server", source: str, first: int) -> list[tuple[int | None, None]]:
     own = _of(server, source)
     parked = [row for row in own if row.is_parked and row.seq >= first]
     firsts = {row.seq for row in _nearest(parked)}

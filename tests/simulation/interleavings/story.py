@@ -99,7 +99,7 @@ class Story:
         for number in range(self._random.choice((1, 2, 2))):
             name = f"relay {number}"
             self._made[name] = lambda name=name: RelayProcess(loop, name)  # type: ignore[misc]
-        for number in range(self._random.choice((1, 2))):
+        for number in range(self._random.choice((1, 2, 2))):
             name = f"credit {number}"
             self._made[name] = lambda name=name: Credit(  # type: ignore[misc]
                 loop, name, self.credit_database, self._hinders
@@ -143,6 +143,7 @@ class Story:
             self._a_process_dies,
             self._a_process_is_cut_off,
             self._one_line_is_cut,
+            self._messages_are_taken_back,
             self._broker_restarts,
             self._a_database_restarts,
             self._statements_fail,
@@ -159,7 +160,7 @@ class Story:
 
     async def _everything_is_delivered(self) -> None:
         until = self._loop.time() + DELIVERED_SECONDS
-        while not self.watch.all_is_delivered() and self._loop.time() < until:
+        while self._loop.time() < until and not self.watch.all_is_delivered():  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         self.watch.at_rest()
 
@@ -216,6 +217,13 @@ class Story:
         if lines:
             self._random.choice(lines).cut()
 
+    async def _messages_are_taken_back(self) -> None:
+        """From a consumer that may be at work on them: another one gets them meanwhile."""
+        for _ in range(4):
+            await asyncio.sleep(self._random.uniform(0, 1.0))
+            if holders := self.broker.holders():
+                self._random.choice(holders).transport.line.cut()
+
     async def _broker_restarts(self) -> None:
         self.network.is_away = True
         self.broker.cut()
@@ -254,7 +262,7 @@ class Story:
         """While things fail, some reactions take long, and some raise at their first attempt."""
         if self.watch.nothing_fails:
             return
-        await asyncio.sleep(self._random.choice((0, 0, 0, 0.02, 1.5)))
+        await asyncio.sleep(self._random.choice((0, 0, 0.02, 0.5, 1.5)))
         if identifier not in self._hindered and self._random.random() < 0.1:
             self._hindered.add(identifier)
             raise ValueError("a rule of the service")
