@@ -28,6 +28,7 @@ from tests.simulation.running import chunks, every_stage, fresh_seed
 SOAK_STEPS = 1_000_000
 TASK_STEPS = 10_000_000
 MUTANT_STEPS = 100_000
+TASK_MUTANT_STEPS = 300_000
 RUNS_BETWEEN_LINES = 100
 
 
@@ -113,10 +114,11 @@ def main() -> int:
     if chosen.task == "soak":
         held = chosen.tasks or soak(console, seed, chosen.steps or SOAK_STEPS, chosen.pairs)
         return 0 if soak_tasks(console, seed, chosen.steps or TASK_STEPS) and held else 1
-    steps = chosen.steps or MUTANT_STEPS
-    console.print(f"again: ./taskw mutants --seed {seed} --steps {steps}")
+    again = f" --steps {chosen.steps}" if chosen.steps else ""
+    console.print(f"again: ./taskw mutants --seed {seed}{again}")
+    steps, task_steps = chosen.steps or MUTANT_STEPS, chosen.steps or TASK_MUTANT_STEPS
     found = chosen.tasks or mutants(console, MUTATIONS, prove, seed, steps)
-    return 0 if mutants(console, FAULTS, prove_fault, seed, steps) and found else 1
+    return 0 if mutants(console, FAULTS, prove_fault, seed, task_steps) and found else 1
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
-from tests.simulation.interleavings.broker import Broker, Stored
+from tests.simulation.interleavings.broker import Broker
 from tests.simulation.interleavings.loop import SeededLoop
 from tests.simulation.interleavings.network import Host
 from tests.simulation.interleavings.postgres import Postgres, Server
 from tests.simulation.interleavings.processes import BINDINGS
+from tests.simulation.interleavings.queues import Stored
 from tests.simulation.rules import InvariantBroken
 
 NOTHING_LOST = "what is committed is published, and has its effect"
@@ -138,4 +139,3 @@ class Watch:
     def _consumes(self, queue: str, prefetch: int) -> None:
         if not 0 < prefetch <= PREFETCH:
             self.breaks(BOUNDED, f"{queue}: {prefetch}")
-

@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,13 @@ import pytest
 from tests.simulation.interleavings.loop import SeededLoop
 from tests.simulation.interleavings.mutations import MUTATIONS
 from tests.simulation.interleavings.proof import prove
-from tests.simulation.interleavings.story import Taken, run, runs
+from tests.simulation.interleavings.story import Story, Taken, run, runs
 from tests.simulation.rules import InvariantBroken
 from tests.simulation.test_simulation import seed_of
 
-STEPS = 150_000
+STEPS = 100_000
 MANY_STEPS = 2_000_000
-ENOUGH = 100_000
+ENOUGH = 300_000
 SEED = 1
 ROOT = Path(__file__).parents[3]
 IN_ANOTHER_PROCESS = """
@@ -55,7 +54,7 @@ def test_a_seed_runs_the_same_tasks_in_the_same_order(pytestconfig: pytest.Confi
     assert first.trace != other.trace
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_seed_runs_the_same_tasks_in_another_process(pytestconfig: pytest.Config) -> None:
     """So that what a test has found is found again by `soak`. Sets of text have another order in
     each process.
@@ -77,9 +76,14 @@ def test_a_fault_of_interleaving_is_found(sentence: str) -> None:
     assert proof.verdict == "found", proof
 
 
-@pytest.mark.slow
-def test_nothing_is_found_where_nothing_is_broken() -> None:
-    assert prove(nullcontext, SEED, ENOUGH).verdict == "not found"
+def test_a_subscriber_that_stops_while_it_connects_leaves_nothing_behind() -> None:
+    async def stops_early(story: Story) -> None:
+        await story.start("credit 0")
+        await asyncio.sleep(story.loop.random.uniform(0, 0.04))
+        await story.stop("credit 0")
+
+    for seed in range(60):
+        run(seed, Taken(), stops_early)
 
 
 def test_a_broken_rule_names_its_seed() -> None:
