@@ -14,10 +14,15 @@ from tests.simulation.interleavings.story import Story, Taken, run, runs
 from tests.simulation.rules import InvariantBroken
 from tests.simulation.test_simulation import seed_of
 
-STEPS = 100_000
+STEPS = 80_000
 MANY_STEPS = 2_000_000
 ENOUGH = 300_000
 SEED = 1
+RARE = (
+    "the inbox is read first and written after the reaction",
+    "messages that arrive while a subscription begins are discarded",
+)
+"""Found after a hundred thousand steps and more."""
 ROOT = Path(__file__).parents[3]
 IN_ANOTHER_PROCESS = """
 import sys
@@ -70,7 +75,13 @@ def test_a_seed_runs_the_same_tasks_in_another_process(pytestconfig: pytest.Conf
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sentence", MUTATIONS)
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        pytest.param(sentence, marks=[pytest.mark.long] if sentence in RARE else [])
+        for sentence in MUTATIONS
+    ],
+)
 def test_a_fault_of_interleaving_is_found(sentence: str) -> None:
     proof = prove(MUTATIONS[sentence], SEED, ENOUGH)
     assert proof.verdict == "found", proof
