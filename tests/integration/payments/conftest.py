@@ -114,6 +114,6 @@ def settings(payments_database: str, issuer: Issuer) -> PaymentsSettings:
 async def payments(settings: PaymentsSettings, issuer: Issuer) -> AsyncIterator[Payments]:
     service = build(settings)
     async with serving(service) as client:
-        tested = Payments(client, service, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())
+        tested = Payments(client, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())
         await tested.execute("TRUNCATE payments, sandbox_operations, outbox")
         yield tested

@@ -20,7 +20,7 @@ async def patient(settings: PaymentsSettings, issuer: Issuer) -> AsyncIterator[P
     """The service with three tries for a card."""
     service = build(settings.model_copy(update={"card_tries": 3}))
     async with serving(service) as client:
-        tested = Payments(client, service, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())
+        tested = Payments(client, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())
         await tested.execute("TRUNCATE payments, sandbox_operations, outbox")
         yield tested
 

@@ -97,6 +97,6 @@ def settings(payouts_database: str, issuer: Issuer) -> PayoutsSettings:
 async def payouts(settings: PayoutsSettings, issuer: Issuer) -> AsyncIterator[Payouts]:
     service = build(settings)
     async with serving(service) as client:
-        tested = Payouts(client, service, issuer, f"tenant-{uuid.uuid4().hex}")
+        tested = Payouts(client, issuer, f"tenant-{uuid.uuid4().hex}")
         await tested.execute("TRUNCATE payouts, sandbox_transfers, outbox")
         yield tested
