@@ -39,7 +39,7 @@ from services.vehicles.domain.vehicle import Details, Vehicle
 from tests.simulation.database import Fault
 from tests.simulation.terms import PRICE_CENTS
 from tests.simulation.world import World
-from tests.unit.customers.memory import LedgerInMemory
+from tests.unit.customers.memory import MemoryLedger
 from tests.unit.vehicles.samples import renavam
 
 TENANTS = ("north", "south")
@@ -51,7 +51,7 @@ class People:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.ledger = LedgerInMemory()
+        self.ledger = MemoryLedger()
         self.fault = Fault.NONE
 
     @property

@@ -45,7 +45,7 @@ async def deliver(
         client.received(event_type, data["order_id"], data, tenant=tenant)
         for event_type, data in events
     ]
-    await client.hears(*received)
+    await client.consumes(*received)
 
 
 def confirmed(order: UUID, customer: Any, total: int = 1_000) -> tuple[str, dict[str, Any]]:

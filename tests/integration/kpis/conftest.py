@@ -96,7 +96,7 @@ class Kpis:
         event = self.client.received(
             event_type, subject, data, tenant=tenant or self.tenant, sequence=sequence, at=at
         )
-        await self.client.hears(event)
+        await self.client.consumes(event)
 
     async def completed(self, order: UUID, cents: int = 4_500_000, **how: Any) -> None:
         usual = {"customer_id": uuid7(), "vehicle_id": uuid7(), "seller_id": uuid7()}

@@ -104,15 +104,7 @@ async def test_batch_in_the_middle_of_a_reaction_waits_and_sees_its_fact(kpis: K
 
 
 async def somebody_waits(kpis: Kpis) -> None:
-    async def waits() -> bool:
-        return bool(
-            await kpis.client.rows(
-                "SELECT pid FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-        )
-
-    await eventually(waits)
+    await eventually(kpis.client.somebody_waits_for_a_lock)
 
 
 @pytest.mark.slow

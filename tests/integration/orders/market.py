@@ -76,7 +76,7 @@ async def hear(
     expires_at: datetime | None = None,
 ) -> None:
     """Run the reaction to a peer's event in a transaction, as the subscriber does."""
-    await orders.hears(_received(orders, event_type, order_id, sequence, tenant, expires_at))
+    await orders.consumes(_received(orders, event_type, order_id, sequence, tenant, expires_at))
 
 
 async def hear_together(

@@ -11,9 +11,9 @@ from libs.messaging.topology import apply, topology_of
 from libs.runtime.settings import CHOREOGRAPHY
 from services.payments.infrastructure.settings import PaymentsSettings
 from services.payments.main import build
+from tests.fixtures.messages import envelope, message_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import running
-from tests.fixtures.under_test import envelope, message_of
 
 
 def reserved(order_id: str) -> aio_pika.Message:

@@ -11,9 +11,9 @@ from libs.messaging.topology import apply, topology_of
 from libs.runtime.settings import CHOREOGRAPHY
 from services.payouts.infrastructure.settings import PayoutsSettings
 from services.payouts.main import build
+from tests.fixtures.messages import envelope, message_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.services import running
-from tests.fixtures.under_test import envelope, message_of
 
 
 def closed(order_id: str, seller_id: str | None) -> aio_pika.Message:

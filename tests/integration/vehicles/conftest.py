@@ -14,10 +14,10 @@ from libs.runtime.crypto import new_key
 from services.tokens import Issuer
 from services.vehicles.infrastructure.settings import VehiclesSettings
 from services.vehicles.main import build
-from tests.fixtures.callers import caller
 from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.servers import PostgresServer
-from tests.fixtures.services import ServiceClient, serving
+from tests.fixtures.services import serving
+from tests.fixtures.under_test import ServiceUnderTest
 from tests.unit.vehicles.samples import DETAILS, new_papers
 
 
@@ -28,19 +28,7 @@ def vehicles_database(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 @dataclass
-class Vehicles:
-    """The service as a test sees it: its endpoints for a caller, its reactions, its events."""
-
-    client: ServiceClient
-    issuer: Issuer
-    tenant: str
-
-    def caller(
-        self, *roles: str, subject: str = "someone", tenant: str | None = None
-    ) -> dict[str, str]:
-        """Headers of a caller with these roles."""
-        return caller(self.issuer, *roles, subject=subject, tenant=tenant or self.tenant)
-
+class Vehicles(ServiceUnderTest):
     @property
     def admin(self) -> dict[str, str]:
         return self.caller("admin")
@@ -58,21 +46,13 @@ class Vehicles:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def hears(self, event_type: str, *, sequence: int = 1, **data: Any) -> None:
-        """Run the reaction to this event in a transaction, as the subscriber does."""
-        order_id = data["order_id"]
-        event = self.client.received(
-            event_type, order_id, data, tenant=self.tenant, sequence=sequence
-        )
-        await self.client.hears(event)
-
     async def hears_credit_reserved(
         self, vehicle: dict[str, Any], order_id: UUID | None = None, total_cents: int | None = None
     ) -> UUID:
         order_id = order_id or uuid7()
-        await self.hears(
+        await self.consumes(
             "credit.reserved.v1",
-            order_id=order_id,
+            order_id,
             customer_id=uuid7(),
             vehicle_id=vehicle["id"],
             total_cents=vehicle["price_cents"] if total_cents is None else total_cents,
@@ -80,9 +60,7 @@ class Vehicles:
         return order_id
 
     async def state(self, order_id: UUID) -> str | None:
-        rows = await self.client.rows(
-            "SELECT state FROM reservations WHERE order_id = :id", id=order_id
-        )
+        rows = await self.rows("SELECT state FROM reservations WHERE order_id = :id", id=order_id)
         return rows[0]["state"] if rows else None
 
 

@@ -30,7 +30,7 @@ async def test_only_vehicles_to_be_had_are_for_sale(vehicles: Vehicles) -> None:
     await vehicles.client.patch(f"/vehicles/{sold['id']}/mark_as_sold", headers=vehicles.admin)
     await vehicles.client.post(f"/vehicles/{gone['id']}/withdraw", headers=vehicles.admin)
     order_id = await vehicles.hears_credit_reserved(bought)
-    await vehicles.hears("payment.processed.v1", order_id=order_id)
+    await vehicles.consumes("payment.processed.v1", order_id=order_id)
     assert await prices(vehicles) == [for_sale["price_cents"]]
     assert await prices(vehicles, "status=for_sale") == [1]
     assert await prices(vehicles, "status=sold") == [3, 5]

@@ -10,7 +10,7 @@ from services.customers.application.release_credit import release_credit
 from services.customers.domain.credit_reservation import CreditReservation, ReservationState
 from services.customers.infrastructure import consumers as customers
 from tests.simulation.mutations.registry import mutation, nothing
-from tests.unit.customers.memory import ReservationsInMemory
+from tests.unit.customers.memory import MemoryReservations
 
 
 @mutation("releasing credit leaves no tombstone")
@@ -34,18 +34,18 @@ def credit_released_unseen() -> AbstractContextManager[object]:
 
 @mutation("credit is given back twice")
 def credit_given_back_twice() -> AbstractContextManager[object]:
-    rightly = ReservationsInMemory.give_back
+    rightly = MemoryReservations.give_back
 
     async def twice(self: Any, reservation: CreditReservation, held_as: ReservationState) -> None:
         await rightly(self, reservation, held_as)
         await rightly(self, reservation, held_as)
 
-    return patch.object(ReservationsInMemory, "give_back", twice)
+    return patch.object(MemoryReservations, "give_back", twice)
 
 
 @mutation("more credit is reserved than there is")
 def credit_without_limit() -> AbstractContextManager[object]:
-    rightly = ReservationsInMemory.add_holding_credit
+    rightly = MemoryReservations.add_holding_credit
 
     async def generous(self: Any, reservation: CreditReservation) -> Any:
         customer = self._customer(reservation)
@@ -58,7 +58,7 @@ def credit_without_limit() -> AbstractContextManager[object]:
         self.customers[customer.id] = replace(customer, credit=moved)
         return hold
 
-    return patch.object(ReservationsInMemory, "add_holding_credit", generous)
+    return patch.object(MemoryReservations, "add_holding_credit", generous)
 
 
 @mutation("a released vehicle does not release the credit")
@@ -73,9 +73,9 @@ def credit_not_consumed() -> AbstractContextManager[object]:
 
 @mutation("a completion after the release consumes the credit")
 def consumed_after_release() -> AbstractContextManager[object]:
-    rightly = ReservationsInMemory.consume
+    rightly = MemoryReservations.consume
 
-    async def careless(self: ReservationsInMemory, order_id: UUID) -> None:
+    async def careless(self: MemoryReservations, order_id: UUID) -> None:
         record = self.rows.get(order_id)
         released = record is not None and record.state is ReservationState.RELEASED
         if record is None or not released or record.customer_id is None:
@@ -86,7 +86,7 @@ def consumed_after_release() -> AbstractContextManager[object]:
         if customer is not None:
             self._move(customer, consumed=record.price_cents)
 
-    return patch.object(ReservationsInMemory, "consume", careless)
+    return patch.object(MemoryReservations, "consume", careless)
 
 
 @mutation("consumed credit is not released")
@@ -97,11 +97,11 @@ def consumed_for_good() -> AbstractContextManager[object]:
 
 @mutation("an order that closes before its completion is not noted as closed")
 def closing_lost() -> AbstractContextManager[object]:
-    rightly = ReservationsInMemory.mark_closed
+    rightly = MemoryReservations.mark_closed
 
-    async def forgetful(self: ReservationsInMemory, order_id: UUID) -> None:
+    async def forgetful(self: MemoryReservations, order_id: UUID) -> None:
         record = self.rows.get(order_id)
         if record is not None and record.state is ReservationState.CONSUMED:
             await rightly(self, order_id)
 
-    return patch.object(ReservationsInMemory, "mark_closed", forgetful)
+    return patch.object(MemoryReservations, "mark_closed", forgetful)

@@ -6,14 +6,14 @@ from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.customers.infrastructure.consumers import participant
 from tests.simulation.parts import Part
-from tests.unit.customers.memory import CustomersInMemory, ReservationsInMemory
+from tests.unit.customers.memory import MemoryCustomers, MemoryReservations
 
 
 class Customers(UnitOfWork):
     def __init__(self, connection: Any, outbox: Outbox) -> None:
         super().__init__(connection, outbox)
-        self.customers = CustomersInMemory(connection.table("customers"))
-        self.reservations = ReservationsInMemory(
+        self.customers = MemoryCustomers(connection.table("customers"))
+        self.reservations = MemoryReservations(
             self.customers.rows, connection.table("reservations"), connection.table("closed")
         )
 

@@ -30,7 +30,7 @@ def a_customer(customer_id: UUID, limit_cents: int = 10_000) -> Customer:
 
 
 @dataclass
-class CustomersInMemory:
+class MemoryCustomers:
     rows: dict[UUID, Customer] = field(default_factory=dict)
 
     async def add(self, customer: Customer) -> None:
@@ -73,7 +73,7 @@ class CustomersInMemory:
 
 
 @dataclass
-class ReservationsInMemory:
+class MemoryReservations:
     customers: dict[UUID, Customer]
     rows: dict[UUID, CreditReservation] = field(default_factory=dict)
     closed: dict[UUID, bool] = field(default_factory=dict)
@@ -150,10 +150,10 @@ class ReservationsInMemory:
         self.customers[customer.id] = replace(customer, credit=moved)
 
 
-class UnitOfWorkInMemory:
+class MemoryUnitOfWork:
     def __init__(self, *customers: Customer) -> None:
-        self.customers = CustomersInMemory({customer.id: customer for customer in customers})
-        self.reservations = ReservationsInMemory(self.customers.rows)
+        self.customers = MemoryCustomers({customer.id: customer for customer in customers})
+        self.reservations = MemoryReservations(self.customers.rows)
         self.events: list[DomainEvent] = []
 
     def publish(self, *events: DomainEvent) -> None:
@@ -161,7 +161,7 @@ class UnitOfWorkInMemory:
 
 
 @dataclass
-class LedgerInMemory:
+class MemoryLedger:
     entries: list[tuple[str, UUID, datetime]] = field(default_factory=list)
 
     async def record(self, tenant_id: str, customer_id: UUID, erased_at: datetime) -> None:

@@ -16,25 +16,25 @@ from services.customers.domain.events import CustomerUpdated
 from tests.unit.customers.memory import (
     NOW,
     TENANT,
-    LedgerInMemory,
-    UnitOfWorkInMemory,
+    MemoryLedger,
+    MemoryUnitOfWork,
     a_customer,
 )
 
 
-async def ask(uow: UnitOfWorkInMemory, customer_id: UUID, wanted_cents: int) -> Customer:
+async def ask(uow: MemoryUnitOfWork, customer_id: UUID, wanted_cents: int) -> Customer:
     return await ask_for_credit(
         uow, tenant_id=TENANT, customer_id=customer_id, wanted_cents=wanted_cents, now=NOW
     )
 
 
-async def decline(uow: UnitOfWorkInMemory, customer_id: UUID, version: int) -> Customer:
+async def decline(uow: MemoryUnitOfWork, customer_id: UUID, version: int) -> Customer:
     return await decline_credit(
         uow, tenant_id=TENANT, customer_id=customer_id, expected_version=version, now=NOW
     )
 
 
-async def set_limit(uow: UnitOfWorkInMemory, customer_id: UUID, version: int, cents: int) -> None:
+async def set_limit(uow: MemoryUnitOfWork, customer_id: UUID, version: int, cents: int) -> None:
     await change_credit_limit(
         uow,
         tenant_id=TENANT,
@@ -51,12 +51,12 @@ def customer() -> Customer:
 
 
 @pytest.fixture
-def uow(customer: Customer) -> UnitOfWorkInMemory:
-    return UnitOfWorkInMemory(customer)
+def uow(customer: Customer) -> MemoryUnitOfWork:
+    return MemoryUnitOfWork(customer)
 
 
 async def test_a_request_is_kept_told_and_raises_the_version(
-    uow: UnitOfWorkInMemory, customer: Customer
+    uow: MemoryUnitOfWork, customer: Customer
 ) -> None:
     asked = await ask(uow, customer.id, 50_000)
     assert uow.customers.rows[customer.id].credit_request == CreditRequest(50_000, NOW)
@@ -69,7 +69,7 @@ async def test_a_request_is_kept_told_and_raises_the_version(
 
 
 async def test_the_same_request_again_changes_nothing_and_another_takes_its_place(
-    uow: UnitOfWorkInMemory, customer: Customer
+    uow: MemoryUnitOfWork, customer: Customer
 ) -> None:
     await ask(uow, customer.id, 50_000)
     assert (await ask(uow, customer.id, 50_000)).version == 2
@@ -80,14 +80,14 @@ async def test_the_same_request_again_changes_nothing_and_another_takes_its_plac
 
 @pytest.mark.parametrize("wanted_cents", [0, 9_999, 10_000])
 async def test_a_request_for_no_more_than_the_limit_is_refused(
-    uow: UnitOfWorkInMemory, customer: Customer, wanted_cents: int
+    uow: MemoryUnitOfWork, customer: Customer, wanted_cents: int
 ) -> None:
     with pytest.raises(CreditRequestTooLow):
         await ask(uow, customer.id, wanted_cents)
     assert uow.events == []
 
 
-async def test_a_new_limit_answers_the_request(uow: UnitOfWorkInMemory, customer: Customer) -> None:
+async def test_a_new_limit_answers_the_request(uow: MemoryUnitOfWork, customer: Customer) -> None:
     await ask(uow, customer.id, 50_000)
     await set_limit(uow, customer.id, 2, 30_000)
     stored = uow.customers.rows[customer.id]
@@ -95,7 +95,7 @@ async def test_a_new_limit_answers_the_request(uow: UnitOfWorkInMemory, customer
 
 
 async def test_a_declined_request_stays_to_be_read_and_may_be_made_again(
-    uow: UnitOfWorkInMemory, customer: Customer
+    uow: MemoryUnitOfWork, customer: Customer
 ) -> None:
     await ask(uow, customer.id, 50_000)
     await decline(uow, customer.id, 2)
@@ -105,7 +105,7 @@ async def test_a_declined_request_stays_to_be_read_and_may_be_made_again(
 
 
 async def test_only_the_open_request_that_was_seen_is_declined(
-    uow: UnitOfWorkInMemory, customer: Customer
+    uow: MemoryUnitOfWork, customer: Customer
 ) -> None:
     with pytest.raises(NoCreditRequest):
         await decline(uow, customer.id, 1)
@@ -119,10 +119,10 @@ async def test_only_the_open_request_that_was_seen_is_declined(
 
 
 async def test_an_erased_customer_asks_for_nothing_any_more(
-    uow: UnitOfWorkInMemory, customer: Customer
+    uow: MemoryUnitOfWork, customer: Customer
 ) -> None:
     await ask(uow, customer.id, 50_000)
     await erase_customer(
-        uow, ledger=LedgerInMemory(), tenant_id=TENANT, customer_id=customer.id, now=NOW
+        uow, ledger=MemoryLedger(), tenant_id=TENANT, customer_id=customer.id, now=NOW
     )
     assert uow.customers.rows[customer.id].credit_request is None

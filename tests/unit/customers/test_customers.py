@@ -31,17 +31,17 @@ from tests.unit.customers.memory import (
     ANA,
     NOW,
     TENANT,
-    LedgerInMemory,
-    UnitOfWorkInMemory,
+    MemoryLedger,
+    MemoryUnitOfWork,
     a_customer,
 )
 
 
-def stored(uow: UnitOfWorkInMemory, customer: Customer) -> Customer:
+def stored(uow: MemoryUnitOfWork, customer: Customer) -> Customer:
     return uow.customers.rows[customer.id]
 
 
-async def register(uow: UnitOfWorkInMemory) -> Customer:
+async def register(uow: MemoryUnitOfWork) -> Customer:
     return await register_customer(
         uow,
         customer_id=uuid4(),
@@ -53,14 +53,14 @@ async def register(uow: UnitOfWorkInMemory) -> Customer:
 
 
 async def test_a_registered_customer_has_all_of_the_limit_available() -> None:
-    uow = UnitOfWorkInMemory()
+    uow = MemoryUnitOfWork()
     customer = await register(uow)
     assert customer.credit.available_cents == 10_000
     assert uow.events == [CustomerRegistered(tenant_id=TENANT, sequence=1, customer_id=customer.id)]
 
 
 async def test_a_second_customer_with_the_document_is_refused() -> None:
-    uow = UnitOfWorkInMemory()
+    uow = MemoryUnitOfWork()
     await register(uow)
     with pytest.raises(DocumentTaken):
         await register(uow)
@@ -68,7 +68,7 @@ async def test_a_second_customer_with_the_document_is_refused() -> None:
 
 async def test_an_edit_names_the_changed_fields_and_makes_a_new_version() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
+    uow = MemoryUnitOfWork(customer)
     changes = {"name": "Ana Lima", "email": str(ANA.email)}
     edited = await edit_customer(
         uow,
@@ -86,7 +86,7 @@ async def test_an_edit_names_the_changed_fields_and_makes_a_new_version() -> Non
 
 async def test_an_edit_that_changes_nothing_states_nothing() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
+    uow = MemoryUnitOfWork(customer)
     edited = await edit_customer(
         uow,
         tenant_id=TENANT,
@@ -102,7 +102,7 @@ async def test_an_edit_of_an_older_version_is_refused() -> None:
     customer = a_customer(uuid4())
     with pytest.raises(StaleVersion):
         await edit_customer(
-            UnitOfWorkInMemory(customer),
+            MemoryUnitOfWork(customer),
             tenant_id=TENANT,
             customer_id=customer.id,
             expected_version=2,
@@ -113,7 +113,7 @@ async def test_an_edit_of_an_older_version_is_refused() -> None:
 
 async def test_a_new_limit_moves_what_is_available() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
+    uow = MemoryUnitOfWork(customer)
     changed = await change_credit_limit(
         uow,
         tenant_id=TENANT,
@@ -128,7 +128,7 @@ async def test_a_new_limit_moves_what_is_available() -> None:
 
 async def test_a_limit_below_use_changes_nothing() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
+    uow = MemoryUnitOfWork(customer)
     await reserve(uow, customer, 6_000)
     uow.events.clear()
     with pytest.raises(CreditLimitBelowUse, match="6000"):
@@ -145,7 +145,7 @@ async def test_a_limit_below_use_changes_nothing() -> None:
 
 async def test_an_erased_customer_is_gone_and_in_the_ledger() -> None:
     customer = a_customer(uuid4())
-    uow, ledger = UnitOfWorkInMemory(customer), LedgerInMemory()
+    uow, ledger = MemoryUnitOfWork(customer), MemoryLedger()
     await erase(uow, ledger, customer)
     assert stored(uow, customer).personal is None
     assert uow.events == [CustomerErased(tenant_id=TENANT, sequence=1, customer_id=customer.id)]
@@ -156,7 +156,7 @@ async def test_an_erased_customer_is_gone_and_in_the_ledger() -> None:
 
 async def test_erasing_twice_does_nothing_the_second_time() -> None:
     customer = a_customer(uuid4())
-    uow, ledger = UnitOfWorkInMemory(customer), LedgerInMemory()
+    uow, ledger = MemoryUnitOfWork(customer), MemoryLedger()
     await erase(uow, ledger, customer)
     await erase(uow, ledger, customer)
     assert (len(uow.events), len(ledger.entries), stored(uow, customer).version) == (1, 1, 2)
@@ -165,7 +165,7 @@ async def test_erasing_twice_does_nothing_the_second_time() -> None:
 @pytest.mark.parametrize("state", [ReservationState.RESERVED, ReservationState.CONSUMED])
 async def test_a_customer_with_an_open_purchase_is_not_erased(state: ReservationState) -> None:
     customer = a_customer(uuid4())
-    uow, ledger = UnitOfWorkInMemory(customer), LedgerInMemory()
+    uow, ledger = MemoryUnitOfWork(customer), MemoryLedger()
     order = uuid4()
     uow.reservations.rows[order] = CreditReservation(order, TENANT, customer.id, 1, state)
     with pytest.raises(CustomerHasOpenPurchases):
@@ -175,19 +175,19 @@ async def test_a_customer_with_an_open_purchase_is_not_erased(state: Reservation
 
 async def test_a_customer_is_erased_once_the_order_is_closed() -> None:
     customer = a_customer(uuid4())
-    uow, order = UnitOfWorkInMemory(customer), uuid4()
+    uow, order = MemoryUnitOfWork(customer), uuid4()
     uow.reservations.rows[order] = CreditReservation(
         order, TENANT, customer.id, 1, ReservationState.CONSUMED
     )
     await uow.reservations.mark_closed(order)
-    await erase(uow, LedgerInMemory(), customer)
+    await erase(uow, MemoryLedger(), customer)
     assert stored(uow, customer).is_erased
 
 
 async def test_a_purchase_after_the_erasure_is_refused() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
-    await erase(uow, LedgerInMemory(), customer)
+    uow = MemoryUnitOfWork(customer)
+    await erase(uow, MemoryLedger(), customer)
     await reserve(uow, customer, 1)
     failed = uow.events[-1]
     assert isinstance(failed, CreditReservationFailed)
@@ -196,7 +196,7 @@ async def test_a_purchase_after_the_erasure_is_refused() -> None:
 
 async def test_a_replayed_erasure_erases_what_a_restore_brought_back() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
+    uow = MemoryUnitOfWork(customer)
     await reserve(uow, customer, 1)
     again = partial(replay_erasure, uow, tenant_id=TENANT, erased_at=NOW)
     assert await again(customer_id=customer.id)
@@ -207,13 +207,13 @@ async def test_a_replayed_erasure_erases_what_a_restore_brought_back() -> None:
 
 async def test_customers_are_found_by_a_document_or_email_as_people_write_them() -> None:
     customer = a_customer(uuid4())
-    uow = UnitOfWorkInMemory(customer)
+    uow = MemoryUnitOfWork(customer)
     by_document = await find_customers(uow, tenant_id=TENANT, document="529.982.247-25", email=None)
     by_email = await find_customers(uow, tenant_id=TENANT, document=None, email="ANA@example.com")
     assert list(by_document) == list(by_email) == [customer]
 
 
-async def reserve(uow: UnitOfWorkInMemory, customer: Customer, price_cents: int) -> None:
+async def reserve(uow: MemoryUnitOfWork, customer: Customer, price_cents: int) -> None:
     await reserve_credit(
         uow,
         tenant_id=TENANT,
@@ -224,5 +224,5 @@ async def reserve(uow: UnitOfWorkInMemory, customer: Customer, price_cents: int)
     )
 
 
-async def erase(uow: UnitOfWorkInMemory, ledger: LedgerInMemory, customer: Customer) -> None:
+async def erase(uow: MemoryUnitOfWork, ledger: MemoryLedger, customer: Customer) -> None:
     await erase_customer(uow, ledger=ledger, tenant_id=TENANT, customer_id=customer.id, now=NOW)

@@ -17,18 +17,18 @@ from services.customers.domain.events import (
     CreditReserved,
 )
 from services.events import PurchaseEvent
-from tests.unit.customers.memory import TENANT, UnitOfWorkInMemory, a_customer
+from tests.unit.customers.memory import TENANT, MemoryUnitOfWork, a_customer
 
 CUSTOMER, VEHICLE = uuid4(), uuid4()
 ORDERS = [UUID(int=number) for number in range(4)]
 TOTALS = dict(zip(ORDERS, (4_000, 6_000, 10_000, 10_001), strict=True))
 
 
-def a_unit_of_work() -> UnitOfWorkInMemory:
-    return UnitOfWorkInMemory(a_customer(CUSTOMER, limit_cents=10_000))
+def a_unit_of_work() -> MemoryUnitOfWork:
+    return MemoryUnitOfWork(a_customer(CUSTOMER, limit_cents=10_000))
 
 
-async def confirmed(uow: UnitOfWorkInMemory, order: UUID, customer: UUID = CUSTOMER) -> None:
+async def confirmed(uow: MemoryUnitOfWork, order: UUID, customer: UUID = CUSTOMER) -> None:
     await reserve_credit(
         uow,
         tenant_id=TENANT,
@@ -39,15 +39,15 @@ async def confirmed(uow: UnitOfWorkInMemory, order: UUID, customer: UUID = CUSTO
     )
 
 
-async def completed(uow: UnitOfWorkInMemory, order: UUID) -> None:
+async def completed(uow: MemoryUnitOfWork, order: UUID) -> None:
     await consume_credit(uow, order_id=order)
 
 
-async def released(uow: UnitOfWorkInMemory, order: UUID) -> None:
+async def released(uow: MemoryUnitOfWork, order: UUID) -> None:
     await release_credit(uow, tenant_id=TENANT, order_id=order)
 
 
-async def closed(uow: UnitOfWorkInMemory, order: UUID) -> None:
+async def closed(uow: MemoryUnitOfWork, order: UUID) -> None:
     await note_order_closed(uow, order_id=order)
 
 
@@ -121,7 +121,7 @@ async def test_a_refused_purchase_is_not_released() -> None:
     assert [type(event) for event in uow.events] == [CreditReservationFailed]
 
 
-Step = Callable[[UnitOfWorkInMemory, UUID], Awaitable[None]]
+Step = Callable[[MemoryUnitOfWork, UUID], Awaitable[None]]
 STEPS: list[Step] = [confirmed, completed, released, closed]
 DELIVERIES = st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from(ORDERS)), max_size=30)
 
@@ -159,7 +159,7 @@ async def test_a_purchase_states_its_reservation_and_its_end_at_most_once(
             assert not uow.reservations.rows[order].holds_credit
 
 
-def refusal(uow: UnitOfWorkInMemory) -> str:
+def refusal(uow: MemoryUnitOfWork) -> str:
     (event,) = uow.events
     assert isinstance(event, CreditReservationFailed)
     return event.reason

@@ -7,7 +7,7 @@ from services.kpis.domain.errors import KpiExists, KpiNotFound
 from services.kpis.domain.kpi import EVERY_TENANT, KPI, Status
 
 
-class KpisInMemory:
+class MemoryKpis:
     def __init__(self, *shipped: KPI) -> None:
         self.kept = {(kpi.tenant_id, kpi.id): kpi for kpi in shipped}
 

@@ -4,7 +4,7 @@ from libs.kernel.errors import StaleVersion
 from services.kpis.application.kpi_service import KpiService
 from services.kpis.domain.errors import KpiExists, KpiNotFound
 from services.kpis.domain.kpi import EVERY_TENANT, KPI, Status
-from tests.unit.kpis.memory import KpisInMemory
+from tests.unit.kpis.memory import MemoryKpis
 
 MONTHLY = KPI(
     id="kpi_001",
@@ -18,12 +18,12 @@ SHIPPED = KPI("conversion", "Conversion", "", "SELECT 1 AS n", "us", tenant_id=E
 
 
 @pytest.fixture
-def repository() -> KpisInMemory:
-    return KpisInMemory(SHIPPED)
+def repository() -> MemoryKpis:
+    return MemoryKpis(SHIPPED)
 
 
 @pytest.fixture
-def service(repository: KpisInMemory) -> KpiService:
+def service(repository: MemoryKpis) -> KpiService:
     return KpiService(repository)
 
 
@@ -84,7 +84,7 @@ async def test_change_that_changes_nothing_makes_no_version(service: KpiService)
 
 
 async def test_shipped_kpi_that_is_changed_becomes_the_tenants_own(
-    service: KpiService, repository: KpisInMemory
+    service: KpiService, repository: MemoryKpis
 ) -> None:
     changed = await service.change_kpi(
         tenant_id="default", kpi_id="conversion", expected_version=1, changes={"name": "Ours"}

@@ -61,14 +61,14 @@ def may_follow(before: State, after: State) -> bool:
 
 
 @dataclass
-class InMemoryUnitOfWork:
+class MemoryUnitOfWork:
     """Over one purchase."""
 
     purchases: MemoryPurchases
     published: list[DomainEvent] = field(default_factory=list)
 
     @classmethod
-    def of(cls, purchase: Purchase) -> "InMemoryUnitOfWork":
+    def of(cls, purchase: Purchase) -> "MemoryUnitOfWork":
         order = Order(
             id=ORDER,
             tenant_id="tenant-1",

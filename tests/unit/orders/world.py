@@ -18,7 +18,7 @@ from tests.unit.orders.purchases import (
     NOW,
     ORDER,
     SELLER,
-    InMemoryUnitOfWork,
+    MemoryUnitOfWork,
     copy,
     requested,
 )
@@ -230,7 +230,7 @@ _ANSWERS: dict[tuple[object, ...], tuple[Purchase, list[DomainEvent]]] = {}
 def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, list[DomainEvent]]:
     """The service's real reaction, over a purchase kept in memory."""
     reaction = REACTIONS[f"{event}.v1"]
-    uow: Any = InMemoryUnitOfWork.of(purchase)
+    uow: Any = MemoryUnitOfWork.of(purchase)
     data = {
         "order_id": ORDER,
         "reason": event,
