@@ -78,12 +78,14 @@ class Payments(ServiceUnderTest):
         return str((await self.record(order_id))["state"])
 
     async def record(self, order_id: UUID) -> Any:
-        (row,) = await self.rows("SELECT * FROM payments WHERE order_id = :order", order=order_id)
+        (row,) = await self.client.rows(
+            "SELECT * FROM payments WHERE order_id = :order", order=order_id
+        )
         return row
 
     async def moved(self, order_id: UUID, kind: str) -> int:
         """How often the gateway charged or refunded the purchase."""
-        rows = await self.rows(
+        rows = await self.client.rows(
             "SELECT count(*) FROM sandbox_operations"
             " WHERE order_id = :order AND kind = :kind AND outcome = 'approved'",
             order=order_id,
@@ -92,7 +94,7 @@ class Payments(ServiceUnderTest):
         return int(rows[0]["count"])
 
     async def overdue(self, order_id: UUID) -> None:
-        await self.execute(
+        await self.client.execute(
             "UPDATE payments SET expires_at = now() WHERE order_id = :order", order=order_id
         )
 
@@ -115,5 +117,5 @@ async def payments(settings: PaymentsSettings, issuer: Issuer) -> AsyncIterator[
     service = build(settings)
     async with serving(service) as client:
         tested = Payments(client, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())
-        await tested.execute("TRUNCATE payments, sandbox_operations, outbox")
+        await tested.client.execute("TRUNCATE payments, sandbox_operations, outbox")
         yield tested

@@ -21,7 +21,7 @@ async def patient(settings: PaymentsSettings, issuer: Issuer) -> AsyncIterator[P
     service = build(settings.model_copy(update={"card_tries": 3}))
     async with serving(service) as client:
         tested = Payments(client, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())
-        await tested.execute("TRUNCATE payments, sandbox_operations, outbox")
+        await tested.client.execute("TRUNCATE payments, sandbox_operations, outbox")
         yield tested
 
 
@@ -38,7 +38,7 @@ async def test_with_the_default_one_declined_card_ends_the_payment(payments: Pay
     await payments.paid(order_id, "tok_decline")
     await payments.gateway_turn()
     assert await look(payments, code) == ("FAILED", 1, 0, "card_declined")
-    assert (await payments.types(order_id))[-1] == "payment.failed.v1"
+    assert (await payments.client.types(order_id))[-1] == "payment.failed.v1"
 
 
 async def test_with_tries_left_another_card_pays_and_nothing_is_stated_before(
@@ -49,11 +49,14 @@ async def test_with_tries_left_another_card_pays_and_nothing_is_stated_before(
     await patient.paid(order_id, "tok_decline")
     await patient.gateway_turn()
     assert await look(patient, code) == ("PENDING", 1, 2, "card_declined")
-    assert await patient.types(order_id) == ["payment.code_generated.v1"]
+    assert await patient.client.types(order_id) == ["payment.code_generated.v1"]
     await patient.paid(order_id, "tok_approve")
     await patient.gateway_turn()
     assert (await look(patient, code))[0] == "PROCESSED"
-    assert await patient.types(order_id) == ["payment.code_generated.v1", "payment.processed.v1"]
+    assert await patient.client.types(order_id) == [
+        "payment.code_generated.v1",
+        "payment.processed.v1",
+    ]
     assert await patient.moved(order_id, "charge") == 1
 
 
@@ -64,7 +67,7 @@ async def test_the_last_declined_card_ends_the_payment(patient: Payments) -> Non
         await patient.paid(order_id, card)
         await patient.gateway_turn()
     assert await look(patient, code) == ("FAILED", 3, 0, "card_declined")
-    assert (await patient.types(order_id))[-1] == "payment.failed.v1"
+    assert (await patient.client.types(order_id))[-1] == "payment.failed.v1"
     await patient.paid(order_id, "tok_approve")
     await patient.gateway_turn()
     assert await patient.moved(order_id, "charge") == 0
@@ -89,7 +92,7 @@ async def test_two_cards_at_once_are_one_try(patient: Payments) -> None:
     await patient.gateway_turn()
     await asyncio.gather(patient.pay(code, "tok_approve"), patient.pay(code, "tok_decline"))
     await patient.gateway_turn()
-    tried = await patient.rows("SELECT 1 FROM sandbox_operations")
+    tried = await patient.client.rows("SELECT 1 FROM sandbox_operations")
     assert len(tried) == 2
 
 
@@ -103,8 +106,8 @@ async def test_after_a_declined_card_the_code_still_expires_and_is_voided(
     await patient.overdue(expired)
     await patient.loop("expiry")
     await patient.cancelled(cancelled)
-    assert (await patient.types(expired))[-1] == "payment.expired.v1"
-    assert (await patient.types(cancelled))[-1] == "payment.voided.v1"
+    assert (await patient.client.types(expired))[-1] == "payment.expired.v1"
+    assert (await patient.client.types(cancelled))[-1] == "payment.voided.v1"
 
 
 async def test_a_purchase_cancelled_while_the_card_is_tried_gets_no_other_try(
@@ -115,4 +118,4 @@ async def test_a_purchase_cancelled_while_the_card_is_tried_gets_no_other_try(
     await patient.cancelled(order_id)
     await patient.gateway_turn()
     assert await patient.state(order_id) == "FAILED"
-    assert (await patient.types(order_id))[-1] == "payment.failed.v1"
+    assert (await patient.client.types(order_id))[-1] == "payment.failed.v1"

@@ -114,7 +114,7 @@ async def test_answer_that_meets_an_uncommitted_cancellation_waits_for_it(
     async def cancel(uow: PostgresPaymentsUnitOfWork) -> None:
         await cancel_payment(uow, tenant_id=payments.tenant, order_id=order_id, payment_id=uuid7())
         recording.append(asyncio.create_task(record()))
-        await eventually(payments.somebody_waits_for_a_lock)
+        await eventually(payments.client.somebody_waits_for_a_lock)
 
     async def record() -> None:
         await transactions.run(

@@ -67,7 +67,7 @@ class Payouts(ServiceUnderTest):
 
     async def record(self, external_id: object) -> Any:
         """Of an external id, or of an order."""
-        (row,) = await self.rows(
+        (row,) = await self.client.rows(
             "SELECT * FROM payouts WHERE :id IN (external_id, order_id::text)", id=str(external_id)
         )
         return row
@@ -77,7 +77,7 @@ class Payouts(ServiceUnderTest):
 
     async def transfers(self) -> list[tuple[bool, int]]:
         """The bank's books: for each payout whether it was paid, and how often it was asked."""
-        rows = await self.rows("SELECT paid, calls FROM sandbox_transfers ORDER BY made_at")
+        rows = await self.client.rows("SELECT paid, calls FROM sandbox_transfers ORDER BY made_at")
         return [(row["paid"], row["calls"]) for row in rows]
 
 
@@ -98,5 +98,5 @@ async def payouts(settings: PayoutsSettings, issuer: Issuer) -> AsyncIterator[Pa
     service = build(settings)
     async with serving(service) as client:
         tested = Payouts(client, issuer, f"tenant-{uuid.uuid4().hex}")
-        await tested.execute("TRUNCATE payouts, sandbox_transfers, outbox")
+        await tested.client.execute("TRUNCATE payouts, sandbox_transfers, outbox")
         yield tested

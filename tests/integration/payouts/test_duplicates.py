@@ -72,7 +72,7 @@ async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
         assert await uow.payouts.add(payout(payouts, "bonus-1"))
         running = transactions.run(lambda other: request_payout(other, payout=second))
         waiting.append(asyncio.create_task(running))
-        await eventually(payouts.somebody_waits_for_a_lock)
+        await eventually(payouts.client.somebody_waits_for_a_lock)
 
     await transactions.run(hold)
     (stored,) = await asyncio.gather(*waiting)

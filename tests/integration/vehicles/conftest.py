@@ -60,7 +60,9 @@ class Vehicles(ServiceUnderTest):
         return order_id
 
     async def state(self, order_id: UUID) -> str | None:
-        rows = await self.rows("SELECT state FROM reservations WHERE order_id = :id", id=order_id)
+        rows = await self.client.rows(
+            "SELECT state FROM reservations WHERE order_id = :id", id=order_id
+        )
         return rows[0]["state"] if rows else None
 
 

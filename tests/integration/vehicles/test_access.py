@@ -118,7 +118,9 @@ async def test_papers_are_in_no_table_in_clear(vehicles: Vehicles) -> None:
     posted = await vehicles.client.post("/vehicles", json=sent, headers=headers)
     await vehicles.hears_credit_reserved(posted.json())
     for table in ("vehicles", "reservations", "outbox", "idempotency_keys"):
-        rows = await vehicles.rows(f"SELECT convert_to(t::text, 'UTF8') AS row FROM {table} AS t")
+        rows = await vehicles.client.rows(
+            f"SELECT convert_to(t::text, 'UTF8') AS row FROM {table} AS t"
+        )
         stored = b"\n".join(bytes(row["row"]) for row in rows)
         for paper in PAPERS:
             clear = sent[paper].encode()

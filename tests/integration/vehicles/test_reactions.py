@@ -35,7 +35,7 @@ async def test_purchase_ends_with_its_vehicle_sold(vehicles: Vehicles) -> None:
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     sold = await vehicles.get(listed["id"])
     assert (sold["is_sold"], sold["is_reserved"]) == (True, False)
-    events = await vehicles.told(order_id)
+    events = await vehicles.client.told(order_id)
     assert [event["type"] for event in events] == ["vehicle.reserved.v1", "vehicle.sold.v1"]
     assert [int(event["sequence"]) for event in events] == [1, 2]
     assert {event["correlationid"] for event in events} == {str(order_id)}
@@ -55,10 +55,10 @@ async def test_each_end_of_a_payment_puts_the_vehicle_back(
     await release(vehicles, order_id, event_type)
     back = await vehicles.get(listed["id"])
     assert (back["is_reserved"], back["is_sold"]) == (False, False)
-    released = (await vehicles.told(order_id))[-1]
+    released = (await vehicles.client.told(order_id))[-1]
     assert released["type"] == "vehicle.released.v1"
     assert released["data"]["reason"] == RELEASES[event_type]
-    assert (await vehicles.types(order_id)).count("vehicle.released.v1") == 1
+    assert (await vehicles.client.types(order_id)).count("vehicle.released.v1") == 1
     await vehicles.hears_credit_reserved(listed)
     assert (await vehicles.get(listed["id"]))["is_reserved"]
 
@@ -71,7 +71,7 @@ async def test_release_before_the_reservation_leaves_a_tombstone(
     await release(vehicles, order_id, event_type)
     await vehicles.hears_credit_reserved(listed, order_id)
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
-    (event,) = await vehicles.told(order_id)
+    (event,) = await vehicles.client.told(order_id)
     assert event["data"]["vehicle_id"] is None
     assert await vehicles.state(order_id) == "RELEASED"
     assert not (await vehicles.get(listed["id"]))["is_reserved"]
@@ -84,7 +84,7 @@ async def test_duplicates_of_every_step_change_nothing(vehicles: Vehicles) -> No
     for _ in range(2):
         await vehicles.consumes("payment.processed.v1", order_id=order_id)
     await vehicles.hears_credit_reserved(listed, order_id)
-    assert await vehicles.types(order_id) == ["vehicle.reserved.v1", "vehicle.sold.v1"]
+    assert await vehicles.client.types(order_id) == ["vehicle.reserved.v1", "vehicle.sold.v1"]
 
 
 async def test_vehicle_withdrawn_while_reserved_fails_at_its_sale(vehicles: Vehicles) -> None:
@@ -93,7 +93,7 @@ async def test_vehicle_withdrawn_while_reserved_fails_at_its_sale(vehicles: Vehi
     await vehicles.client.post(f"/vehicles/{listed['id']}/withdraw", headers=vehicles.admin)
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     assert await vehicles.state(order_id) == "SALE_FAILED"
-    failed = (await vehicles.told(order_id))[-1]
+    failed = (await vehicles.client.told(order_id))[-1]
     assert (failed["type"], failed["data"]["reason"]) == (
         "vehicle.sale_failed.v1",
         "vehicle_withdrawn",
@@ -111,7 +111,8 @@ async def test_refusals_name_their_reason(vehicles: Vehicles) -> None:
     await vehicles.hears_credit_reserved(listed)
     second = await vehicles.hears_credit_reserved(listed)
     reasons = [
-        (await vehicles.told(order))[0]["data"]["reason"] for order in (unknown, dearer, second)
+        (await vehicles.client.told(order))[0]["data"]["reason"]
+        for order in (unknown, dearer, second)
     ]
     assert reasons == ["vehicle_not_found", "price_changed", "vehicle_not_for_sale"]
     assert await vehicles.state(second) == "REFUSED"
@@ -121,7 +122,7 @@ async def test_vehicle_of_another_tenant_is_refused_as_unknown(vehicles: Vehicle
     listed = await vehicles.listed()
     other = replace(vehicles, tenant=f"{vehicles.tenant}x")
     order_id = await other.hears_credit_reserved(listed)
-    assert (await other.told(order_id))[0]["data"]["reason"] == "vehicle_not_found"
+    assert (await other.client.told(order_id))[0]["data"]["reason"] == "vehicle_not_found"
     assert not (await vehicles.get(listed["id"]))["is_reserved"]
 
 
@@ -141,7 +142,7 @@ async def test_vehicle_its_buyer_lists_anew_leaves_the_market_when_the_sale_is_u
 async def test_of_fifty_buyers_of_one_vehicle_exactly_one_wins(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
     orders = await asyncio.gather(*(vehicles.hears_credit_reserved(listed) for _ in range(50)))
-    outcomes = [(await vehicles.types(order_id)) for order_id in orders]
+    outcomes = [(await vehicles.client.types(order_id)) for order_id in orders]
     assert outcomes.count(["vehicle.reserved.v1"]) == 1
     assert outcomes.count(["vehicle.reservation_failed.v1"]) == 49
 
@@ -154,7 +155,7 @@ async def test_reservation_and_release_at_once_end_with_a_free_vehicle(vehicles:
         *(release(vehicles, order_id) for order_id in orders for _ in range(2)),
     )
     for order_id in orders:
-        told = await vehicles.types(order_id)
+        told = await vehicles.client.types(order_id)
         assert told.count("vehicle.released.v1") + told.count("vehicle.reservation_failed.v1") == 1
         assert await vehicles.state(order_id) in ("RELEASED", "REFUSED")
     assert not (await vehicles.get(listed["id"]))["is_reserved"]
@@ -208,11 +209,11 @@ async def test_two_batches_that_meet_in_a_deadlock_both_end(vehicles: Vehicles) 
                 uow, order_id=second, tenant_id=vehicles.tenant, reason="payment_voided"
             )
 
-        await vehicles.service.transactions.run(work)
+        await vehicles.client.service.transactions.run(work)
 
     await asyncio.gather(release_both(*orders), release_both(*reversed(orders)))
     for order_id in orders:
-        assert (await vehicles.types(order_id)).count("vehicle.released.v1") == 1
+        assert (await vehicles.client.types(order_id)).count("vehicle.released.v1") == 1
 
 
 async def test_each_reaction_is_one_statement_to_read_and_one_to_write(vehicles: Vehicles) -> None:
@@ -223,7 +224,7 @@ async def test_each_reaction_is_one_statement_to_read_and_one_to_write(vehicles:
         if "INTO outbox" not in statement:
             statements.append(statement)
 
-    engine = vehicles.service.transactions.engine.sync_engine
+    engine = vehicles.client.service.transactions.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     counts = []
     for step in (
@@ -243,7 +244,7 @@ async def test_database_itself_refuses_a_second_holder(vehicles: Vehicles) -> No
     listed = await vehicles.listed()
     await vehicles.hears_credit_reserved(listed)
     with pytest.raises(IntegrityError, match="reservations_one_holds_a_vehicle"):
-        async with vehicles.service.transactions.engine.begin() as connection:
+        async with vehicles.client.service.transactions.engine.begin() as connection:
             await connection.exec_driver_sql(
                 "INSERT INTO reservations VALUES"
                 f" ('{uuid7()}', 'acme', '{listed['id']}', NULL, 'SOLD', 1)"

@@ -19,7 +19,7 @@ async def damage(vehicles: Vehicles, vehicle: dict[str, Any], column: str = "pla
     last = f"octet_length({column}) - 1"
     flipped = f"set_byte({column}, {last}, get_byte({column}, {last}) # 1)"
     statement = f"UPDATE vehicles SET {column} = {flipped} WHERE id = cast(:id as uuid)"
-    await vehicles.execute(statement, id=vehicle["id"])
+    await vehicles.client.execute(statement, id=vehicle["id"])
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ async def only_own(vehicles: Vehicles) -> AsyncIterator[Vehicles]:
     afterwards.
     """
 
-    await vehicles.execute("DELETE FROM vehicles")
+    await vehicles.client.execute("DELETE FROM vehicles")
     yield vehicles
-    await vehicles.execute("DELETE FROM vehicles")
+    await vehicles.client.execute("DELETE FROM vehicles")
 
 
 async def test_a_list_shows_the_others_and_marks_the_paper_that_cannot_be_read(
@@ -69,14 +69,14 @@ async def test_a_vehicle_with_an_unreadable_paper_is_edited_sold_and_withdrawn(
     edited, sold, withdrawn = [await vehicles.listed() for _ in range(3)]
     for each in (edited, sold, withdrawn):
         await damage(vehicles, each)
-    before = await vehicles.rows(
+    before = await vehicles.client.rows(
         "SELECT plate, plate_index FROM vehicles WHERE id = cast(:id as uuid)", id=edited["id"]
     )
     headers = vehicles.admin | {"If-Match": "1"}
     one = f"/vehicles/{edited['id']}"
     answer = await vehicles.client.patch(one, json={"price_cents": 5_000}, headers=headers)
     assert (answer.status_code, answer.json()["plate"]) == (200, None)
-    after = await vehicles.rows(
+    after = await vehicles.client.rows(
         "SELECT plate, plate_index FROM vehicles WHERE id = cast(:id as uuid)", id=edited["id"]
     )
     assert before == after
@@ -152,7 +152,7 @@ async def test_a_value_with_a_damaged_key_id_does_not_make_the_service_unready(
     only_own: Vehicles, vehicles_database: str, keys: dict[str, Any]
 ) -> None:
     damaged = await only_own.listed()
-    await only_own.execute(
+    await only_own.client.execute(
         "UPDATE vehicles SET plate = set_byte(plate, 2, 120) WHERE id = cast(:id as uuid)",
         id=damaged["id"],
     )

@@ -31,7 +31,7 @@ async def test_vehicle_put_on_the_market_is_answered_with_its_place_and_version(
 async def test_listing_is_stated_without_any_paper(vehicles: Vehicles) -> None:
     sent = body()
     answer = await vehicles.client.post("/vehicles", json=sent, headers=vehicles.admin)
-    (event,) = await vehicles.told(answer.json()["id"])
+    (event,) = await vehicles.client.told(answer.json()["id"])
     assert (event["type"], int(event["sequence"])) == ("vehicle.listed.v1", 1)
     assert event["data"]["price_cents"] == sent["price_cents"]
     for paper in ("plate", "chassis_number", "renavam"):
@@ -58,7 +58,9 @@ async def test_vehicle_that_breaks_a_rule_is_refused_by_the_name_of_the_field(
     assert answer.status_code == 422
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert [error["field"] for error in answer.json()["errors"]] == [field]
-    assert not await vehicles.rows("SELECT 1 FROM vehicles WHERE tenant_id = :t", t=vehicles.tenant)
+    assert not await vehicles.client.rows(
+        "SELECT 1 FROM vehicles WHERE tenant_id = :t", t=vehicles.tenant
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ async def test_creating_post_with_a_key_is_answered_word_for_word_again(
     assert again.headers["Idempotency-Replayed"] == "true"
     other = await vehicles.client.post("/vehicles", json=body(), headers=headers)
     assert other.status_code == 422
-    assert len(await vehicles.told(first.json()["id"])) == 1
+    assert len(await vehicles.client.told(first.json()["id"])) == 1
 
 
 @pytest.mark.parametrize("paper", ["plate", "chassis_number", "renavam"])
@@ -150,7 +152,7 @@ async def test_edit_changes_what_was_sent_and_nothing_else(vehicles: Vehicles) -
     assert answer.status_code == 200
     assert answer.headers["ETag"] == '"2"'
     assert answer.json() == listed | {"price_cents": 123, "colour": "preto"}
-    assert await vehicles.types(listed["id"]) == ["vehicle.listed.v1", "vehicle.updated.v1"]
+    assert await vehicles.client.types(listed["id"]) == ["vehicle.listed.v1", "vehicle.updated.v1"]
 
 
 async def test_edited_papers_are_read_back_and_kept_unique(vehicles: Vehicles) -> None:
@@ -174,7 +176,7 @@ async def test_edit_that_changes_nothing_keeps_the_version(vehicles: Vehicles) -
     listed = await vehicles.listed()
     answer = await edit(vehicles, listed["id"], {"colour": listed["colour"]})
     assert answer.headers["ETag"] == '"1"'
-    assert await vehicles.types(listed["id"]) == ["vehicle.listed.v1"]
+    assert await vehicles.client.types(listed["id"]) == ["vehicle.listed.v1"]
 
 
 async def test_edit_without_the_version_read_is_refused(vehicles: Vehicles) -> None:
@@ -278,10 +280,10 @@ async def test_vehicle_marked_as_sold_belongs_to_no_order_and_stays_as_it_is(
     answer = await mark_as_sold(vehicles, listed["id"])
     assert answer.json()["is_sold"]
     assert answer.headers["ETag"] == '"2"'
-    assert (await vehicles.told(listed["id"]))[-1]["data"]["is_sold"]
+    assert (await vehicles.client.told(listed["id"]))[-1]["data"]["is_sold"]
     assert (await edit(vehicles, listed["id"], {"colour": "x"}, "2")).status_code == 409
     assert (await mark_as_sold(vehicles, listed["id"])).status_code == 409
-    assert not await vehicles.rows(
+    assert not await vehicles.client.rows(
         "SELECT 1 FROM reservations WHERE tenant_id = :t", t=vehicles.tenant
     )
 
@@ -308,7 +310,7 @@ async def test_withdrawn_vehicle_is_stated_and_stays_as_it_is(vehicles: Vehicles
     path = f"/vehicles/{listed['id']}/withdraw"
     answer = await vehicles.client.post(path, headers=vehicles.admin)
     assert answer.json()["withdrawn"]
-    assert (await vehicles.types(listed["id"]))[-1] == "vehicle.withdrawn.v1"
+    assert (await vehicles.client.types(listed["id"]))[-1] == "vehicle.withdrawn.v1"
     assert (await vehicles.client.post(path, headers=vehicles.admin)).status_code == 409
     assert (await edit(vehicles, listed["id"], {"colour": "x"}, "2")).status_code == 409
     assert (await mark_as_sold(vehicles, listed["id"])).status_code == 409
