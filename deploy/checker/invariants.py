@@ -120,8 +120,10 @@ async def _moved(now: Connections, since: datetime, deliveries: Deliveries) -> f
     """The purchases with an event since then. Orders consumes nearly all events, and knows them
     where no archive does.
     """
-    heard = await now["orders"].fetch(TOUCHED_SINCE, since)
-    return frozenset({UUID(subject) for subject in deliveries.moved} | {row["id"] for row in heard})
+    consumed = await now["orders"].fetch(TOUCHED_SINCE, since)
+    return frozenset(
+        {UUID(subject) for subject in deliveries.moved} | {row["id"] for row in consumed}
+    )
 
 
 def _known_to(it: Purchase) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 A failover with asynchronous replication loses the last commits. What they had published before may
 have reached other services, which then hold credit, vehicles and payments of purchases that orders
-never heard of. Orders takes each of them up again, and ends it: the compensation gives back what
+knows nothing of. Orders takes each of them up again, and ends it: the compensation gives back what
 the others hold.
 """
 

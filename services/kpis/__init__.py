@@ -1,1 +1,1 @@
-"""Figures of the marketplace, computed from what was heard."""
+"""Figures of the marketplace, computed from consumed events."""

@@ -42,7 +42,7 @@ CROWDED = (
 CROWDED_SECONDS = 10.0
 PURCHASES = 1_500
 BESIDE = ("portal", "kpis", "payouts")
-"""They hear of purchases and move none."""
+"""They consume events of purchases and move none."""
 TO_THE_CODE = "POST /purchase to the payment code, idle, p50"
 CPU = "CPU a purchase, all processes"
 DATABASES = ("bench", "bench_other")

@@ -190,13 +190,13 @@ def sizes() -> str:
         ),
         (
             "rows in the portal's timeline",
-            _heard_by(story, "portal"),
-            f"{_heard_by(story, 'portal')} million",
+            _consumed_by(story, "portal"),
+            f"{_consumed_by(story, 'portal')} million",
         ),
         (
             "facts of kpis, kept for good",
-            _heard_by(story, "kpis"),
-            f"{_heard_by(story, 'kpis')} million",
+            _consumed_by(story, "kpis"),
+            f"{_consumed_by(story, 'kpis')} million",
         ),
     )
     cpu = _measured(CPU)
@@ -208,7 +208,7 @@ def sizes() -> str:
     )
 
 
-def _heard_by(story: Story, service: str) -> int:
+def _consumed_by(story: Story, service: str) -> int:
     return sum(name == service for each in story.events for name, _ in each.steps)
 
 

@@ -87,7 +87,7 @@ class Story:
         return len(self._chain(last))
 
     def hops_coordinated(self, last: str) -> int:
-        """The same where a coordinator hears each answer and then sends the next command."""
+        """The same where a coordinator consumes each answer and then sends the next command."""
         chain = self._chain(last)
         return len(chain) + sum(each.source != STARTS for each in chain[:-1])
 

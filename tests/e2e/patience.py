@@ -20,7 +20,7 @@ async def until_answered(
     on_failure: Callable[[Exception], None] = lambda _: None,
 ) -> Answer:
     """Ask again until the service is back; raises its refusal, or the last trouble after
-    `patience` seconds. `on_failure` hears of each try in vain.
+    `patience` seconds. `on_failure` is called for each try in vain.
     """
     deadline = time.monotonic() + patience
     while True:

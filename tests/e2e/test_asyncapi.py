@@ -68,14 +68,14 @@ async def test_captured_messages_are_what_the_documents_say(system: System, mark
         )
     assert len({message.routing_key for message in captured}) >= AT_LEAST
 
-    heard = [
+    consumed = [
         (document, channel)
         for document in documents.values()
         for channel in document["channels"].values()
         if channel["bindings"]["amqp"]["is"] == "queue"
     ]
     bodies = {message.routing_key: json.loads(message.body) for message in captured}
-    for document, channel_said in heard:
+    for document, channel_said in consumed:
         assert channel_said["bindings"]["amqp"]["queue"]["vhost"] == VHOST
         body = bodies.get(channel_said["address"])
         (said,) = channel_said["messages"].values()

@@ -1,5 +1,5 @@
 """Two services as small as a chain can be: tills book takings, the ledger enters each, the tills
-hear that it did. Nothing but the inbox keeps an effect from happening twice: no table here has a
+consume that it did. Nothing but the inbox keeps an effect from happening twice: no table here has a
 unique key over what it notes.
 """
 

@@ -102,12 +102,12 @@ def test_the_commands_that_follow_a_purchase_buy_pay_and_cancel(
 
     price = asked["total_cents"]
     reserved = {"customer_id": asked["customer_id"], "price_cents": price}
-    served.wait(market.hears("payments", "vehicle.reserved.v1", purchase, "default", **reserved))
+    served.wait(market.consumes("payments", "vehicle.reserved.v1", purchase, "default", **reserved))
     wanted = {"order_id": str(purchase)}
     code = served.wait(market.make(everybody, "payments", "/payment-codes", wanted))
     generated = {name: code[name] for name in ("code", "expires_at")}
     served.wait(
-        market.hears("orders", "payment.code_generated.v1", purchase, "default", **generated)
+        market.consumes("orders", "payment.code_generated.v1", purchase, "default", **generated)
     )
 
     pays = block("README.md", "CODE=", served)

@@ -26,7 +26,7 @@ from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.whole_market import Databases
 
 SPY = "spy"
-LETTER = "hears of a purchase nobody made"
+LETTER = "about a purchase nobody made"
 
 
 def somebody() -> dict[str, str]:
@@ -70,7 +70,7 @@ def traces_of(people: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture
 async def wire(vhost: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    """A channel to the broker as it is installed; a queue of our own hears every event too."""
+    """A channel to the broker as it is installed; a queue of our own consumes every event too."""
     wanted = topology.topology_of(read(CHOREOGRAPHY).participants)
     await topology.apply(vhost, wanted)
     async with await aio_pika.connect(vhost) as connection, connection.channel() as channel:

@@ -122,9 +122,9 @@ class Things:
 
     async def _order_id(self) -> str:
         order_id = await self.id("transaction_id")
-        heard = ("order.confirmed.v1", "order.failed.v1")  # its stream has an end
-        for sequence, event_type in enumerate(heard, start=1):
-            await self.market.hears(
+        consumed = ("order.confirmed.v1", "order.failed.v1")  # its stream has an end
+        for sequence, event_type in enumerate(consumed, start=1):
+            await self.market.consumes(
                 "portal",
                 event_type,
                 UUID(order_id),
@@ -146,7 +146,7 @@ class Things:
 
     async def _code(self) -> str:
         order_id = UUID(await self.id("order_id"))
-        await self.market.hears(
+        await self.market.consumes(
             "payments",
             "vehicle.reserved.v1",
             order_id,

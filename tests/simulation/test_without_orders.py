@@ -1,4 +1,4 @@
-"""While orders hears nothing, purchases under way go on: nobody waits for a coordinator."""
+"""While orders consumes nothing, purchases under way go on: nobody waits for a coordinator."""
 
 from libs.messaging.saga.reactions import Step
 from services.orders.infrastructure.consumers import participant
@@ -7,7 +7,7 @@ from tests.documents.stories import play
 QUEUES = frozenset(reaction.queue for reaction in participant().reactions.by_event.values())
 
 
-def test_a_purchase_is_sold_while_orders_hears_nothing() -> None:
+def test_a_purchase_is_sold_while_orders_consumes_nothing() -> None:
     story = play("sold", stalled=QUEUES)
 
     assert story.state == "REQUESTED"
@@ -21,14 +21,14 @@ def test_a_purchase_is_sold_while_orders_hears_nothing() -> None:
     ]
 
 
-def test_credit_is_given_back_while_orders_hears_nothing() -> None:
+def test_credit_is_given_back_while_orders_consumes_nothing() -> None:
     story = play("code not paid in time", stalled=QUEUES)
 
     assert story.state == "REQUESTED"
     assert story.events[-1].type == "credit.released.v1"
 
 
-def test_without_what_customers_hears_no_purchase_moves() -> None:
+def test_without_what_customers_consumes_no_purchase_moves() -> None:
     story = play("sold", stalled=frozenset({"customers.on.order.confirmed.v1"}))
 
     assert [event.type for event in story.events] == ["order.confirmed.v1"]

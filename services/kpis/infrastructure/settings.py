@@ -18,7 +18,7 @@ class KpisSettings(StandbySettings):
     kpi_timeout_seconds: float = Field(default=2, gt=0, le=60)
     kpi_max_rows: int = Field(default=1000, ge=1, le=100_000)
     business_time_zone: str = "America/Sao_Paulo"
-    """Whose calendar the months of the figures are of. Months of facts heard before a change follow
+    """The months of the figures are those of this zone. Months of facts from before a change follow
     with `python -m services.kpis.rebuild`."""
 
     @field_validator("business_time_zone")

@@ -99,7 +99,7 @@ class HistoryEntry(Out):
 
 
 class SagaState(PurchaseOut):
-    """A purchase with every event it caused or heard, oldest first."""
+    """A purchase with every event it caused or consumed, oldest first."""
 
     history: list[HistoryEntry]
 

@@ -32,7 +32,7 @@ TOLD_BY = (RESERVED, PAID, CLOSED, *PAYOUTS)
 
 
 @dataclass(frozen=True)
-class Heard:
+class PastEvent:
     type: str
     at: datetime
     details: Mapping[str, Any]
@@ -54,15 +54,15 @@ class Sale:
     payout_at: datetime | None
 
     @classmethod
-    def of(cls, order_id: UUID, heard: Sequence[Heard]) -> "Sale | None":
-        """`heard` holds events in order. Returns None until the reservation is among them, because
+    def of(cls, order_id: UUID, events: Sequence[PastEvent]) -> "Sale | None":
+        """`events` holds events in order. Returns None until the reservation is among them, because
         only it names the vehicle and the price.
         """
-        last = {each.type: each for each in heard}
+        last = {each.type: each for each in events}
         reserved, paid, closed = (last.get(each) for each in (RESERVED, PAID, CLOSED))
         if reserved is None:
             return None
-        answer = next((each for each in reversed(heard) if each.type in PAYOUTS), None)
+        answer = next((each for each in reversed(events) if each.type in PAYOUTS), None)
         otherwise = Payout.DUE if closed else Payout.NOT_DUE
         return cls(
             order_id,

@@ -141,7 +141,7 @@ class Endpoints:
             raise PurchaseNotFound
         return TimelineOut.of(found)
 
-    async def heard(self, order_id: UUID, caller: CallerDep) -> Purchase:
+    async def known(self, order_id: UUID, caller: CallerDep) -> Purchase:
         """The purchase of a stream; raises what `access.may_read_purchase` does."""
         give_up = time.monotonic() + HEARD_WITHIN_SECONDS
         while True:
@@ -190,14 +190,14 @@ def _milliseconds(seconds: float | None) -> float | None:
 def router(transactions: Transactions[PostgresPortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
     routes, to = api_router(tags=["portal"]), Endpoints(transactions, watch)
 
-    Heard = Annotated[Purchase, Depends(to.heard)]  # noqa: N806
+    Known = Annotated[Purchase, Depends(to.known)]  # noqa: N806
 
-    async def viewing(request: Request, caller: CallerDep, purchase: Heard) -> MayView:
+    async def viewing(request: Request, caller: CallerDep, purchase: Known) -> MayView:
         return await to.viewing(request, caller, purchase)
 
     async def stream(
         request: Request,
-        purchase: Heard,
+        purchase: Known,
         may_view: Annotated[MayView, Depends(viewing)],
         last_event_id: Annotated[str, Header()] = "",
     ) -> AsyncIterable[ServerSentEvent]:

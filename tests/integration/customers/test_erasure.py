@@ -76,7 +76,7 @@ async def test_an_open_purchase_stands_in_the_way_until_it_is_closed(
     assert (await customers.delete(f"/customers/{customer}")).status_code == 204
 
 
-async def test_a_closing_heard_before_the_completion_counts(customers: ServiceClient) -> None:
+async def test_a_closing_consumed_before_the_completion_counts(customers: ServiceClient) -> None:
     customer, order = (await register(customers))["id"], uuid7()
     await deliver(customers, confirmed(order, customer))
     await deliver(customers, closed(order))

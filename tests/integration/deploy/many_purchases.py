@@ -112,7 +112,7 @@ async def _fill(url: str, statements: Sequence[str]) -> None:
 
 def _statements(participant: DescribedParticipant, total: int) -> Iterator[str]:
     own = {event.type for event in participant.publishes}
-    heard = {reaction.event_type: reaction.queue for reaction in participant.consumes}
+    queues = {reaction.event_type: reaction.queue for reaction in participant.consumes}
     for digit, kind in enumerate(OF_TEN):
         it = PURCHASES[kind]
         words = _words(it, digit, total)
@@ -121,8 +121,8 @@ def _statements(participant: DescribedParticipant, total: int) -> Iterator[str]:
         for number, event_type in enumerate(it.events, FIRST_EVENT):
             if event_type in own:
                 yield ARCHIVED.format(**words, event=number, type=event_type)
-            if event_type in heard:
-                yield HANDLED.format(**words, event=number, queue=heard[event_type])
+            if event_type in queues:
+                yield HANDLED.format(**words, event=number, queue=queues[event_type])
 
 
 def _words(it: Purchase, digit: int, total: int) -> dict[str, object]:

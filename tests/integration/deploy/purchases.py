@@ -24,7 +24,7 @@ GIVEN_BACK = ("vehicle.released.v1", "credit.released.v1")
 
 @dataclass(frozen=True)
 class Purchase:
-    """States by service; None where a service never heard of it."""
+    """States by service; None where a service knows nothing of it."""
 
     order: str
     credit: str
@@ -218,10 +218,10 @@ _RECORDS = {
 
 def _messages(participant: DescribedParticipant) -> Statements:
     own = {event.type for event in participant.publishes}
-    heard = {reaction.event_type: reaction.queue for reaction in participant.consumes}
+    queues = {reaction.event_type: reaction.queue for reaction in participant.consumes}
     events = [(name, event) for name, purchase in PURCHASES.items() for event in purchase.events]
     for number, (name, event) in enumerate(events):
         if event in own:
             yield ARCHIVED, number, identifier(name, event), identifier(name), event
-        if event in heard:
-            yield HANDLED, identifier(name, event), heard[event]
+        if event in queues:
+            yield HANDLED, identifier(name, event), queues[event]

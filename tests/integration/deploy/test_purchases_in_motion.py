@@ -9,7 +9,7 @@ from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt
 
 JUST_MOVED = {
     "order just made": "UPDATE orders SET created_at = now() WHERE id = '{awaiting}'",
-    "event just heard": "UPDATE orders SET history = jsonb_build_array(jsonb_build_array("
+    "event just consumed": "UPDATE orders SET history = jsonb_build_array(jsonb_build_array("
     "'payment.processed.v1', 'payments', 2, now())) WHERE id = '{awaiting}'",
     "event just published": "INSERT INTO outbox_archive (seq, id, subject, type, body, created_at)"
     " VALUES (1000, '{nobody}', '{awaiting}', 'order.cancellation_requested.v1', '', now())",

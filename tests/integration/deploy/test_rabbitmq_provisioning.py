@@ -17,7 +17,7 @@ from tests.fixtures.servers import RabbitMQServer
 
 @dataclass(frozen=True)
 class Market:
-    """Two provisioned services; `own` publishes orders and hears the credit events of `peer`."""
+    """Two provisioned services; `own` publishes orders and consumes the credit events of `peer`."""
 
     own: str
     peer: str
@@ -79,7 +79,7 @@ async def channel(market: Market) -> AsyncIterator[AbstractChannel]:
     await connection.close()
 
 
-async def test_service_publishes_its_events_and_hears_its_queues(
+async def test_service_publishes_its_events_and_consumes_its_queues(
     market: Market, channel: AbstractChannel
 ) -> None:
     await channel.basic_publish(b"", exchange=market.own, routing_key="order.confirmed.v1")

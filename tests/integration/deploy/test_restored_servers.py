@@ -103,7 +103,7 @@ def test_before_any_service_starts_people_are_erased_again_and_the_queues_are_of
         servers.start()
         try:
             known, lost = uuid7(), uuid7()
-            servers.archive(known)  # no service had heard it
+            servers.archive(known)  # no service had consumed it
             servers.back_up(backups)
             servers.publish(lost)
             erased = {"customer_id": str(uuid7()), "tenant_id": "default"}

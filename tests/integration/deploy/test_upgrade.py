@@ -104,10 +104,10 @@ async def test_data_and_purchases_of_the_first_release_go_on_in_this_one_and_in_
 
 
 def queues_of_new_services() -> list[str]:
-    """They hear from the archives what was published before they were there, as README says."""
+    """They consume from the archives what was published before they were there, as README says."""
     bindings = topology_of(read(CHOREOGRAPHY).participants).bindings
-    heard = {each.queue for each in bindings if each.exchange in FIRST_SERVICES}
-    return sorted(queue for queue in heard if not queue.startswith(FIRST_SERVICES))
+    consumed = {each.queue for each in bindings if each.exchange in FIRST_SERVICES}
+    return sorted(queue for queue in consumed if not queue.startswith(FIRST_SERVICES))
 
 
 def adapt(compose: Path) -> None:

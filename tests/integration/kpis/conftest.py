@@ -82,7 +82,7 @@ class Kpis:
     def headers(self) -> dict[str, str]:
         return {"X-Tenant-Id": self.tenant}
 
-    async def hears(
+    async def consumes(
         self,
         event_type: str,
         subject: UUID,
@@ -101,16 +101,16 @@ class Kpis:
     async def completed(self, order: UUID, cents: int = 4_500_000, **how: Any) -> None:
         usual = {"customer_id": uuid7(), "vehicle_id": uuid7(), "seller_id": uuid7()}
         data = {**usual, "total_cents": cents, **how}
-        await self.hears("order.completed.v1", order, **data)
+        await self.consumes("order.completed.v1", order, **data)
 
     async def cancelled(
         self, order: UUID, cents: int = 4_500_000, kind: str = "cancelled", **how: Any
     ) -> None:
         usual = {"customer_id": uuid7(), "vehicle_id": uuid7(), "reason": "cancelled_by_buyer"}
-        await self.hears(f"order.{kind}.v1", order, **{**usual, "total_cents": cents, **how})
+        await self.consumes(f"order.{kind}.v1", order, **{**usual, "total_cents": cents, **how})
 
     async def closed(self, order: UUID, cents: int = 4_500_000, **how: Any) -> None:
-        await self.hears(
+        await self.consumes(
             "order.closed.v1", order, **{"seller_id": uuid7(), "total_cents": cents, **how}
         )
 

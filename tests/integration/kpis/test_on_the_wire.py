@@ -51,8 +51,10 @@ async def test_events_from_the_broker_become_figures_once(
 
             assert await eventually(outcomes)
     async with kpis_database.connected("app") as database:
-        heard = await database.fetchval("SELECT count(*) FROM facts WHERE tenant_id = $1", tenant)
-    assert heard == 40
+        consumed = await database.fetchval(
+            "SELECT count(*) FROM facts WHERE tenant_id = $1", tenant
+        )
+    assert consumed == 40
 
 
 def envelope(event_type: str, tenant: str, order: UUID, data: dict[str, Any]) -> bytes:

@@ -37,7 +37,7 @@ async def test_sale_that_comes_back_is_reversed_whichever_event_arrives_first(
     ]
 
 
-async def test_event_heard_twice_counts_once(kpis: Kpis) -> None:
+async def test_event_consumed_twice_counts_once(kpis: Kpis) -> None:
     order = uuid7()
     for _ in range(2):
         await kpis.completed(order, 5)
@@ -51,7 +51,7 @@ async def test_events_of_one_purchase_in_any_order_leave_the_same_row(kpis: Kpis
     seller = uuid7()
     later = NOVEMBER + timedelta(days=30)
 
-    async def hear(name: str, order: Any) -> None:
+    async def consume(name: str, order: Any) -> None:
         if name == "completed":
             await kpis.completed(order, 9, seller_id=seller, **who)
         elif name == "cancelled":
@@ -60,13 +60,13 @@ async def test_events_of_one_purchase_in_any_order_leave_the_same_row(kpis: Kpis
             await kpis.closed(order, 9, seller_id=seller)
         else:
             data = {"order_id": order, "seller_id": seller, "amount_cents": 9}
-            await kpis.hears("payout.completed.v1", order, **data)
+            await kpis.consumes("payout.completed.v1", order, **data)
 
     found: dict[str, set[tuple[Any, ...]]] = {"purchases": set(), "payouts": set()}
     for names in itertools.permutations(["completed", "cancelled", "closed", "paid"]):
         order = uuid7()
         for name in names:
-            await hear(name, order)
+            await consume(name, order)
         for each, rows in found.items():
             columns = await kpis.row_of(each, order)
             rows.add(tuple(value for name, value in columns if name not in OF_ITS_OWN))
@@ -83,7 +83,7 @@ async def test_older_state_of_a_vehicle_never_overwrites_a_newer_one(kpis: Kpis)
     for order in itertools.permutations(states):
         vehicle = uuid7()
         for event, sequence, data in order:
-            await kpis.hears(f"vehicle.{event}.v1", vehicle, sequence=sequence, **usual, **data)
+            await kpis.consumes(f"vehicle.{event}.v1", vehicle, sequence=sequence, **usual, **data)
 
     assert await kpis.rows("vehicles_for_sale") == [[6, 600]]
 

@@ -38,7 +38,7 @@ async def test_rebuilding_mends_what_was_spoilt_lost_or_made_up(kpis: Kpis) -> N
     assert await kpis.rows("payouts_due") == [["due", 1, 10]]
 
 
-async def test_nothing_heard_while_it_rebuilds_is_lost_or_counted_twice(kpis: Kpis) -> None:
+async def test_nothing_consumed_while_it_rebuilds_is_lost_or_counted_twice(kpis: Kpis) -> None:
     orders = [uuid7() for _ in range(40)]
     for order in orders[:20]:
         await kpis.completed(order, 1)

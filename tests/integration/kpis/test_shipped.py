@@ -79,7 +79,7 @@ async def test_payouts_are_due_from_closing_until_they_are_completed(kpis: Kpis)
         await kpis.closed(order, cents)
     await kpis.closed(uuid7(), 40_000, seller_id=None)  # an order without a purchase
     for order, event in ((paid, "completed"), (failed, "failed")):
-        await kpis.hears(
+        await kpis.consumes(
             f"payout.{event}.v1", order, order_id=order, seller_id=uuid7(), amount_cents=200
         )
 
@@ -91,7 +91,7 @@ async def test_payout_that_failed_and_then_went_through_is_paid_in_any_order(kpi
     events = [("failed", 1), ("completed", 2)]
     random.shuffle(events)
     for event, sequence in events:
-        await kpis.hears(
+        await kpis.consumes(
             f"payout.{event}.v1",
             order,
             sequence=sequence,
@@ -107,14 +107,14 @@ async def test_vehicles_for_sale_are_listed_and_neither_sold_nor_withdrawn(kpis:
     vehicle: dict[str, Any] = {"make": "Fiat", "model": "Uno", "year": 2014, "seller_id": uuid7()}
     there, sold, withdrawn, by_hand = (uuid7() for _ in range(4))
     for listed in (there, sold, withdrawn, by_hand):
-        await kpis.hears("vehicle.listed.v1", listed, price_cents=100, **vehicle)
-    await kpis.hears(
+        await kpis.consumes("vehicle.listed.v1", listed, price_cents=100, **vehicle)
+    await kpis.consumes(
         "vehicle.updated.v1", there, sequence=2, price_cents=90, is_sold=False, **vehicle
     )
-    await kpis.hears(
+    await kpis.consumes(
         "vehicle.updated.v1", by_hand, sequence=2, price_cents=100, is_sold=True, **vehicle
     )
-    await kpis.hears("vehicle.withdrawn.v1", withdrawn, sequence=2)
+    await kpis.consumes("vehicle.withdrawn.v1", withdrawn, sequence=2)
     order = uuid7()
     await kpis.completed(order, vehicle_id=sold)
     assert await kpis.rows("vehicles_for_sale") == [[1, 90]]
@@ -126,10 +126,10 @@ async def test_vehicles_for_sale_are_listed_and_neither_sold_nor_withdrawn(kpis:
 
 async def test_new_customers_are_those_who_registered_in_the_month(kpis: Kpis) -> None:
     customer = uuid7()
-    await kpis.hears("customer.registered.v1", customer)
-    await kpis.hears("customer.updated.v1", customer, sequence=2, changed=["name"])
-    await kpis.hears("customer.erased.v1", customer, sequence=3)
-    await kpis.hears("customer.registered.v1", uuid7(), at=OCTOBER)
+    await kpis.consumes("customer.registered.v1", customer)
+    await kpis.consumes("customer.updated.v1", customer, sequence=2, changed=["name"])
+    await kpis.consumes("customer.erased.v1", customer, sequence=3)
+    await kpis.consumes("customer.registered.v1", uuid7(), at=OCTOBER)
 
     assert (await kpis.value("new_customers"))["value"] == 1
     assert await kpis.asked("SELECT is_erased FROM customers WHERE month = :month") == [[True]]

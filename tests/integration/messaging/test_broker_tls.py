@@ -55,7 +55,7 @@ def settings(url: str) -> NotesSettings:
     )
 
 
-async def test_events_are_heard_and_published_over_it(
+async def test_events_are_consumed_and_published_over_it(
     prepared: OwnRabbitMQ, engine: AsyncEngine, database: str
 ) -> None:
     subscriber = Subscriber(

@@ -50,7 +50,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
 
     async with await aio_pika.connect(rabbitmq.url) as connection:
         channel = await connection.channel()
-        await (await channel.declare_queue("heard")).bind("credit", "#")
+        await (await channel.declare_queue("consumed")).bind("credit", "#")
         await send(channel, *bodies)
     await relay.start()
     try:
@@ -68,7 +68,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
         assert relay.backlog.rows == MESSAGES
         assert relay.backlog.failing == 0, "no row is to blame"
         assert await transactions_open(engine) == 0
-        assert len(await heard(rabbitmq.url)) == 0
+        assert len(await consumed(rabbitmq.url)) == 0
         await asyncio.to_thread(rabbitmq.control, WATERMARK, "0.4")
 
         async def drained() -> bool:
@@ -83,7 +83,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
         await eventually(a_channel_for_each_claimer)
     finally:
         await relay.stop()
-    assert len(await heard(rabbitmq.url)) == MESSAGES
+    assert len(await consumed(rabbitmq.url)) == MESSAGES
 
 
 async def transactions_open(engine: AsyncEngine) -> int:
@@ -104,11 +104,11 @@ async def channels(rabbitmq: OwnRabbitMQ) -> int:
     return int(line.rsplit("\t", 1)[1])
 
 
-async def heard(url: str) -> set[str | None]:
+async def consumed(url: str) -> set[str | None]:
     """The ids of what has been published so far; takes it out."""
     ids = set()
     async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
-        queue = await (await connection.channel()).get_queue("heard")
+        queue = await (await connection.channel()).get_queue("consumed")
         while message := await queue.get(no_ack=True, fail=False):
             ids.add(message.message_id)
     return ids

@@ -1,4 +1,4 @@
-"""A relay in another process hears of a commit through NOTIFY, sent beside the transaction."""
+"""A relay in another process is told of a commit through NOTIFY, sent beside the transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -63,11 +63,11 @@ async def test_listener_and_notifier_come_back_after_their_connections_ended(
         await eventually(listens_again)
         await wake_up.wait(1)
 
-        async def heard() -> bool:
+        async def consumed() -> bool:
             notifier.signal()
             return await wake_up.wait(0.5)
 
-        await eventually(heard)
+        await eventually(consumed)
     finally:
         await listener.stop()
         await notifier.stop()

@@ -187,7 +187,7 @@ async def test_a_replay_waits_for_the_view_and_drops_nothing_itself(
     monkeypatch.setattr(asyncio, "sleep", noticed)
     await world.place(0, EVENTS)
     await (await world.channel.get_queue(VIEW)).purge()
-    async with slow_consumer(world.broker) as (heard, goes_on):
+    async with slow_consumer(world.broker) as (consumed, goes_on):
         replaying = asyncio.create_task(world.replay())
 
         async def has_sent_or_waits() -> bool:
@@ -197,30 +197,30 @@ async def test_a_replay_waits_for_the_view_and_drops_nothing_itself(
         goes_on.set()
         assert await replaying == EVENTS
 
-        async def all_heard() -> bool:
-            return len(heard) == EVENTS
+        async def all_consumed() -> bool:
+            return len(consumed) == EVENTS
 
-        await eventually(all_heard)
+        await eventually(all_consumed)
     assert await world.told() == 0
 
 
 @asynccontextmanager
 async def slow_consumer(broker: str) -> AsyncIterator[tuple[set[str | None], asyncio.Event]]:
-    """It has one message in hand at a time, and goes on when it is told to; the ids it heard."""
-    heard: set[str | None] = set()
+    """It has one message in hand at a time, and goes on when it is told to; the ids it consumed."""
+    consumed: set[str | None] = set()
     goes_on = asyncio.Event()
 
-    async def hear(message: AbstractIncomingMessage) -> None:
+    async def consume(message: AbstractIncomingMessage) -> None:
         await goes_on.wait()
-        heard.add(message.message_id)
+        consumed.add(message.message_id)
         await message.ack()
 
     async with await aio_pika.connect(broker) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=1)
         queue = await channel.get_queue(VIEW)
-        await queue.consume(hear)
-        yield heard, goes_on
+        await queue.consume(consume)
+        yield consumed, goes_on
 
 
 async def test_a_replay_to_a_service_that_does_not_run_sends_nothing(world: World) -> None:

@@ -34,7 +34,7 @@ INBOX = """
 
 @dataclass
 class World:
-    """Shop states events, and credit hears them; nobody runs. `moment` is just now."""
+    """Shop states events, and credit consumes them; nobody runs. `moment` is just now."""
 
     urls: Mapping[str, str]
     shop: Connection
@@ -53,7 +53,7 @@ class World:
         await self.shop.execute(ARCHIVE, seq, identifier, TYPE, body, time_of(identifier))
         return identifier
 
-    async def hear(self, identifier: UUID) -> None:
+    async def consume(self, identifier: UUID) -> None:
         await self.credit.execute(INBOX, identifier, QUEUE, time_of(identifier))
 
     async def queue(self, identifier: UUID) -> UUID:
@@ -120,10 +120,10 @@ async def test_what_the_databases_do_not_know_goes_and_what_they_know_stays(worl
     assert await world.holds(QUEUE) == sorted([str(known), str(unsent), str(old), "somebody's"])
 
 
-async def test_what_was_handed_out_since_is_sent_again_and_what_was_heard_is_not(
+async def test_what_was_handed_out_since_is_sent_again_and_what_was_consumed_is_not(
     world: World,
 ) -> None:
-    await world.hear(await world.archive(uuid7()))
+    await world.consume(await world.archive(uuid7()))
     lost = await world.archive(made(world.moment - timedelta(days=1)))
 
     assert await world.rewound() == Rewound(discarded=0, sent=1)

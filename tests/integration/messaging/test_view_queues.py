@@ -105,18 +105,18 @@ async def test_what_a_consumer_has_in_hand_while_its_queue_is_bounded_stays_in_i
 ) -> None:
     await topology.apply(vhost, FORMER)
     bodies = numbered(SENT)
-    heard: list[bytes] = []
+    consumed: list[bytes] = []
     go_on = asyncio.Event()
 
-    async def hear(message: AbstractIncomingMessage) -> None:
+    async def consume(message: AbstractIncomingMessage) -> None:
         await go_on.wait()
-        heard.append(message.body)
+        consumed.append(message.body)
         await message.ack()
 
     async with await aio_pika.connect(vhost) as connection:
         consuming = await connection.channel()
         await consuming.set_qos(prefetch_count=5)
-        await (await consuming.get_queue(VIEW)).consume(hear)
+        await (await consuming.get_queue(VIEW)).consume(consume)
         await send(channel, *bodies)
         await applied(vhost, rabbitmq_server, SMALL)
 
@@ -126,11 +126,11 @@ async def test_what_a_consumer_has_in_hand_while_its_queue_is_bounded_stays_in_i
         await eventually(trimmed)
         go_on.set()
 
-        async def all_heard() -> bool:
-            return len(heard) >= FITTING + 5
+        async def all_consumed() -> bool:
+            return len(consumed) >= FITTING + 5
 
-        await eventually(all_heard)
-    assert heard == bodies[:5] + bodies[-FITTING:]
+        await eventually(all_consumed)
+    assert consumed == bodies[:5] + bodies[-FITTING:]
 
 
 async def test_dead_letters_of_two_versions_ago_do_not_take_what_is_dropped(

@@ -24,7 +24,7 @@ async def note(unit: CreditUnitOfWork, event: Received[OrderPlacedView]) -> None
 
 
 def figures() -> Participant:
-    """It notes what it hears in the sample's table; of two types, one is never dropped."""
+    """It notes what it consumes in the sample's table; of two types, one is never dropped."""
     on = Reactions[CreditUnitOfWork]("figures", extensions=(TENANT,))
     on.view("order.placed.v1", OrderPlacedView)(note)
     on.view("order.lost.v1", OrderPlacedView, kept=True)(note)

@@ -1,4 +1,4 @@
-"""What the tests of orders do: buy, hear a peer's event, look."""
+"""What the tests of orders do: buy, consume a peer's event, look."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -66,7 +66,7 @@ async def buy(orders: ServiceClient, customer: UUID | None = None, *, tenant: st
     return UUID(answer.json()["transaction_id"])
 
 
-async def hear(
+async def consume(
     orders: ServiceClient,
     event_type: str,
     order_id: UUID | None,
@@ -117,7 +117,7 @@ def _received(
 async def completed(orders: ServiceClient, customer: UUID | None = None) -> UUID:
     order_id = await buy(orders, customer)
     for sequence, event_type in enumerate(WAY_FORWARD, 1):
-        await hear(orders, event_type, order_id, sequence=sequence)
+        await consume(orders, event_type, order_id, sequence=sequence)
     return order_id
 
 

@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.main import build
 from tests.fixtures.services import ServiceClient, serving
-from tests.integration.orders.market import hear, problem
+from tests.integration.orders.market import consume, problem
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 ME, ANOTHER = uuid4(), uuid4()
@@ -138,7 +138,7 @@ async def test_the_buyer_or_the_staff_closes_a_completed_purchase(
     order_id = await bought(orders)
     path = f"/orders/{order_id}/close"
     problem(await orders.post(path, headers=closing), 409, "purchase-not-completed")
-    await hear(orders, "vehicle.sold.v1", UUID(order_id))
+    await consume(orders, "vehicle.sold.v1", UUID(order_id))
     for caller, status in [(OTHER_BUYER, 404), (as_("buyer"), 403), (SELLER, 403), (closing, 200)]:
         assert (await orders.post(path, headers=caller)).status_code == status
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import event
 
 from tests.fixtures.services import ServiceClient
-from tests.integration.orders.market import buy, hear, hear_together, look
+from tests.integration.orders.market import buy, consume, hear_together, look
 
 
 @contextmanager
@@ -37,10 +37,10 @@ async def test_hearing_an_event_takes_two_statements_and_stating_one_a_third(
 ) -> None:
     order_id = await buy(orders)
     with statements(orders) as sent:
-        await hear(orders, "credit.reserved.v1", order_id)
+        await consume(orders, "credit.reserved.v1", order_id)
     assert len(sent) == 2, sent
     with statements(orders) as sent:
-        await hear(orders, "vehicle.sold.v1", order_id)
+        await consume(orders, "vehicle.sold.v1", order_id)
     assert len(sent) == 3, sent
 
 

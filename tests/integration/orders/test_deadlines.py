@@ -12,9 +12,9 @@ from tests.fixtures.services import ServiceClient
 from tests.integration.orders.market import (
     buy,
     completed,
+    consume,
     due_in_seconds,
     headers,
-    hear,
     look,
     overdue,
     stated,
@@ -27,7 +27,7 @@ def timer(orders: ServiceClient) -> Loop:
 
 
 @pytest.mark.parametrize(
-    "heard",
+    "consumed",
     [
         [],
         ["credit.reserved.v1"],
@@ -37,11 +37,11 @@ def timer(orders: ServiceClient) -> Loop:
     ],
 )
 async def test_an_overdue_purchase_is_given_up_and_ends_failed(
-    orders: ServiceClient, heard: list[str]
+    orders: ServiceClient, consumed: list[str]
 ) -> None:
     order_id = await buy(orders)
-    for event_type in heard:
-        await hear(orders, event_type, order_id)
+    for event_type in consumed:
+        await consume(orders, event_type, order_id)
     await timer(orders).work()
     assert await stated(orders, order_id) == ["order.confirmed.v1"]
     await overdue(orders, order_id)
@@ -51,7 +51,7 @@ async def test_an_overdue_purchase_is_given_up_and_ends_failed(
         "order.confirmed.v1",
         "order.cancellation_requested.v1",
     ]
-    await hear(orders, "credit.released.v1", order_id, sequence=9)
+    await consume(orders, "credit.released.v1", order_id, sequence=9)
     state = await look(orders, order_id)
     assert (state["state"], state["reason"]) == ("FAILED", "deadline_passed")
 
@@ -64,7 +64,7 @@ async def test_a_purchase_the_buyer_cancels_after_its_deadline_ends_cancelled(
     await timer(orders).work()
     answer = await orders.post(f"/purchases/{order_id}/cancel", headers=headers())
     assert answer.status_code == 202
-    await hear(orders, "credit.released.v1", order_id)
+    await consume(orders, "credit.released.v1", order_id)
     assert (await look(orders, order_id))["state"] == "CANCELLED"
 
 
@@ -72,11 +72,11 @@ async def test_each_state_has_its_deadline_by_the_databases_clock(orders: Servic
     order_id = await buy(orders)
     assert await due_in_seconds(orders, order_id) == pytest.approx(3600, abs=30)
     expires = datetime.now(UTC) + timedelta(minutes=30)
-    await hear(orders, "payment.code_generated.v1", order_id, expires_at=expires)
+    await consume(orders, "payment.code_generated.v1", order_id, expires_at=expires)
     assert await due_in_seconds(orders, order_id) == pytest.approx(45 * 60, abs=30)
-    await hear(orders, "payment.processed.v1", order_id, sequence=2)
+    await consume(orders, "payment.processed.v1", order_id, sequence=2)
     assert await due_in_seconds(orders, order_id) == pytest.approx(24 * 3600, abs=30)
-    await hear(orders, "vehicle.sold.v1", order_id)
+    await consume(orders, "vehicle.sold.v1", order_id)
     assert await due_in_seconds(orders, order_id) is None
 
 
@@ -84,7 +84,7 @@ async def test_resting_on_the_way_back_raises_an_alert_and_gives_nothing_up(
     orders: ServiceClient,
 ) -> None:
     order_id = await buy(orders)
-    await hear(orders, "vehicle.sale_failed.v1", order_id)
+    await consume(orders, "vehicle.sale_failed.v1", order_id)
     before = REGISTRY.get_sample_value("orders_compensating_too_long_total") or 0
     await timer(orders).work()
     assert REGISTRY.get_sample_value("orders_compensating_too_long_total") == before

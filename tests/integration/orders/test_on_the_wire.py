@@ -99,11 +99,11 @@ async def test_peers_events_in_opposite_orders_never_deadlock(
         await state_by_peer(channel, "credit.reserved.v1", one)
         await state_by_peer(channel, "vehicle.reserved.v1", other)
 
-    async def all_heard() -> bool:
-        heard = "SELECT id FROM orders WHERE jsonb_array_length(history) = 3"
-        return len(await orders.rows(heard)) == len(bought)
+    async def all_consumed() -> bool:
+        consumed = "SELECT id FROM orders WHERE jsonb_array_length(history) = 3"
+        return len(await orders.rows(consumed)) == len(bought)
 
-    await eventually(all_heard, timeout=20)
+    await eventually(all_consumed, timeout=20)
 
     async def deadlocks() -> int:
         async with orders.service.transactions.engine.connect() as connection:

@@ -13,8 +13,8 @@ from tests.integration.orders.market import (
     WAY_FORWARD,
     buy,
     completed,
+    consume,
     headers,
-    hear,
     look,
     new_key,
     problem,
@@ -92,7 +92,7 @@ async def test_a_customer_has_only_so_many_open_purchases(orders: ServiceClient)
     )
     problem(confirming, 409, "too-many-open-purchases")
     await buy(orders, customer, tenant="tenant-2")
-    await hear(orders, "credit.reservation_failed.v1", bought[0])
+    await consume(orders, "credit.reservation_failed.v1", bought[0])
     answer = await orders.post("/purchase", headers=headers("next"), json=body)
     assert answer.status_code == 202
 
@@ -102,7 +102,7 @@ async def test_purchases_are_found_by_customer_vehicle_and_state(orders: Service
     failed, open_one = await buy(orders, customer), await buy(orders, customer)
     other = await buy(orders)
     await orders.post("/orders", headers=new_key(), content="{}")
-    await hear(orders, "credit.reservation_failed.v1", failed)
+    await consume(orders, "credit.reservation_failed.v1", failed)
 
     async def found(query: str) -> list[str]:
         answer = await orders.get(f"/purchases?{query}", headers=headers())
@@ -132,19 +132,19 @@ async def test_pages_of_purchases_keep_their_filter(orders: ServiceClient) -> No
     assert sorted(seen) == sorted(bought)
 
 
-@pytest.mark.parametrize("heard", range(len(WAY_FORWARD) + 1))
+@pytest.mark.parametrize("consumed", range(len(WAY_FORWARD) + 1))
 async def test_the_buyer_gives_up_at_any_step_until_closed(
-    orders: ServiceClient, heard: int
+    orders: ServiceClient, consumed: int
 ) -> None:
     order_id = await buy(orders)
-    for sequence, event_type in enumerate(WAY_FORWARD[:heard], 1):
-        await hear(orders, event_type, order_id, sequence=sequence)
+    for sequence, event_type in enumerate(WAY_FORWARD[:consumed], 1):
+        await consume(orders, event_type, order_id, sequence=sequence)
     assert await cancel(orders, order_id) == 202
     assert await cancel(orders, order_id) == 202
     state = await look(orders, order_id)
     assert (state["state"], state["reason"]) == ("COMPENSATING", "cancelled_by_buyer")
     assert (await stated(orders, order_id)).count("order.cancellation_requested.v1") == 1
-    await hear(orders, "credit.released.v1", order_id, sequence=9)
+    await consume(orders, "credit.released.v1", order_id, sequence=9)
     assert (await look(orders, order_id))["state"] == "CANCELLED"
     assert await cancel(orders, order_id) == 202
     assert (await stated(orders, order_id))[-1] == "order.cancelled.v1"
@@ -156,7 +156,7 @@ async def test_cancelling_is_refused_once_closed_or_failed(orders: ServiceClient
     answer = await orders.post(f"/purchases/{closed}/cancel", headers=headers())
     problem(answer, 409, "order-already-closed")
     failed = await buy(orders)
-    await hear(orders, "credit.reservation_failed.v1", failed)
+    await consume(orders, "credit.reservation_failed.v1", failed)
     answer = await orders.post(f"/purchases/{failed}/cancel", headers=headers())
     problem(answer, 409, "purchase-already-failed")
 

@@ -7,9 +7,9 @@ from tests.fixtures.services import ServiceClient
 from tests.integration.orders.market import (
     completed,
     confirm,
+    consume,
     draft,
     headers,
-    hear,
     look,
     problem,
     stated,
@@ -52,7 +52,7 @@ async def test_a_cancellation_and_the_sale_at_once_leave_one_consistent_purchase
     order = await draft(orders, customerId=str(uuid4()), vehicleId=str(uuid4()))
     await confirm(orders, order["id"])
     await asyncio.gather(
-        hear(orders, "vehicle.sold.v1", order["id"]),
+        consume(orders, "vehicle.sold.v1", order["id"]),
         orders.post(f"/purchases/{order['id']}/cancel", headers=headers()),
     )
     state = await look(orders, order["id"])

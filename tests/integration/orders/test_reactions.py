@@ -14,8 +14,8 @@ from tests.integration.orders.market import (
     WAY_FORWARD,
     buy,
     completed,
+    consume,
     headers,
-    hear,
     hear_together,
     look,
     stated,
@@ -56,10 +56,10 @@ async def test_each_outcome_is_measured_once_from_the_request_on(orders: Service
     before = {outcome: measured(outcome) for outcome in ("completed", "failed", "cancelled")}
     started = time.monotonic()
     order_id = await completed(orders)
-    await hear(orders, WAY_FORWARD[-1], order_id, sequence=9)
+    await consume(orders, WAY_FORWARD[-1], order_id, sequence=9)
     failed = [await buy(orders) for _ in range(2)]
     for each in failed:
-        await hear(orders, "payment.failed.v1", each)
+        await consume(orders, "payment.failed.v1", each)
     await hear_together(orders, "credit.released.v1", failed)
     took = time.monotonic() - started
     after = {outcome: measured(outcome) for outcome in before}
@@ -76,8 +76,8 @@ async def test_the_steps_forward_complete_the_purchase_in_any_order(orders: Serv
     for steps in list(permutations(WAY_FORWARD))[::7]:
         order_id = await buy(orders)
         for event_type in steps:
-            await hear(orders, event_type, order_id)
-            await hear(orders, event_type, order_id)
+            await consume(orders, event_type, order_id)
+            await consume(orders, event_type, order_id)
         state = await look(orders, order_id)
         assert (state["state"], state["payment_code"]) == ("COMPLETED", "MV-1"), steps
         assert len(state["history"]) == 7
@@ -101,11 +101,11 @@ async def test_a_failure_turns_back_and_the_release_of_the_credit_ends_it(
     orders: ServiceClient, event_type: str, reason: str | None
 ) -> None:
     order_id = await buy(orders)
-    await hear(orders, event_type, order_id, sequence=2)
+    await consume(orders, event_type, order_id, sequence=2)
     assert (await look(orders, order_id))["state"] == "COMPENSATING"
-    await hear(orders, "vehicle.sold.v1", order_id)
-    await hear(orders, "credit.released.v1", order_id)
-    await hear(orders, "credit.released.v1", order_id)
+    await consume(orders, "vehicle.sold.v1", order_id)
+    await consume(orders, "credit.released.v1", order_id)
+    await consume(orders, "credit.released.v1", order_id)
     state = await look(orders, order_id)
     assert (state["state"], state["reason"]) == ("FAILED", reason)
     assert await stated(orders, order_id) == ["order.confirmed.v1", "order.failed.v1"]
@@ -113,7 +113,7 @@ async def test_a_failure_turns_back_and_the_release_of_the_credit_ends_it(
 
 async def test_refused_credit_ends_the_purchase_at_once(orders: ServiceClient) -> None:
     order_id = await buy(orders)
-    await hear(orders, "credit.reservation_failed.v1", order_id)
+    await consume(orders, "credit.reservation_failed.v1", order_id)
     state = await look(orders, order_id)
     assert (state["state"], state["reason"]) == ("FAILED", "credit.reservation_failed")
 
@@ -122,10 +122,10 @@ async def test_a_failed_refund_asks_for_a_person_until_the_refund_succeeds(
     orders: ServiceClient,
 ) -> None:
     order_id = await completed(orders)
-    await hear(orders, "payment.refund_failed.v1", order_id, sequence=5)
+    await consume(orders, "payment.refund_failed.v1", order_id, sequence=5)
     assert (await look(orders, order_id))["needs_attention"] is True
-    await hear(orders, "payment.refunded.v1", order_id, sequence=6)
-    await hear(orders, "payment.refund_failed.v1", order_id, sequence=5)
+    await consume(orders, "payment.refunded.v1", order_id, sequence=6)
+    await consume(orders, "payment.refund_failed.v1", order_id, sequence=5)
     assert (await look(orders, order_id))["needs_attention"] is False
 
 
@@ -133,9 +133,9 @@ async def test_a_silent_gateway_asks_for_a_person_until_it_is_known_what_it_did(
     orders: ServiceClient,
 ) -> None:
     order_id = await buy(orders)
-    await hear(orders, "payment.charge_unanswered.v1", order_id, sequence=2)
+    await consume(orders, "payment.charge_unanswered.v1", order_id, sequence=2)
     assert (await look(orders, order_id))["needs_attention"] is True
-    await hear(orders, "payment.processed.v1", order_id, sequence=3)
+    await consume(orders, "payment.processed.v1", order_id, sequence=3)
     assert (await look(orders, order_id))["needs_attention"] is False
 
 
@@ -144,9 +144,9 @@ async def test_a_silent_bank_asks_for_a_person_until_the_seller_is_paid(
 ) -> None:
     order_id = await completed(orders)
     assert (await orders.post(f"/orders/{order_id}/close", headers=headers())).is_success
-    await hear(orders, "payout.unanswered.v1", order_id, sequence=1)
+    await consume(orders, "payout.unanswered.v1", order_id, sequence=1)
     assert (await look(orders, order_id))["needs_attention"] is True
-    await hear(orders, "payout.completed.v1", order_id, sequence=2)
+    await consume(orders, "payout.completed.v1", order_id, sequence=2)
     assert (await look(orders, order_id))["needs_attention"] is False
 
 
@@ -155,9 +155,9 @@ async def test_a_failed_payout_asks_for_a_person_until_the_seller_is_paid(
 ) -> None:
     order_id = await completed(orders)
     assert (await orders.post(f"/orders/{order_id}/close", headers=headers())).is_success
-    await hear(orders, "payout.failed.v1", order_id, sequence=1)
+    await consume(orders, "payout.failed.v1", order_id, sequence=1)
     assert (await look(orders, order_id))["needs_attention"] is True
-    await hear(orders, "payout.completed.v1", order_id, sequence=2)
+    await consume(orders, "payout.completed.v1", order_id, sequence=2)
     state = await look(orders, order_id)
     assert (state["state"], state["needs_attention"]) == ("CLOSED", False)
     assert [each["type"] for each in state["history"]][-2:] == [
@@ -171,7 +171,7 @@ async def test_a_payout_by_hand_is_of_no_purchase_and_changes_nothing(
 ) -> None:
     order_id = await completed(orders)
     before = await look(orders, order_id)
-    await hear(orders, "payout.completed.v1", None)
+    await consume(orders, "payout.completed.v1", None)
     assert await look(orders, order_id) == before
 
 
@@ -180,15 +180,15 @@ async def test_an_event_of_another_tenant_or_an_unknown_purchase_changes_nothing
 ) -> None:
     order_id = await buy(orders)
     with pytest.raises(PurchaseNotFound):
-        await hear(orders, "credit.reserved.v1", order_id, tenant="tenant-2")
+        await consume(orders, "credit.reserved.v1", order_id, tenant="tenant-2")
     with pytest.raises(PurchaseNotFound):
-        await hear(orders, "credit.reserved.v1", uuid4())
+        await consume(orders, "credit.reserved.v1", uuid4())
     assert (await look(orders, order_id))["state"] == "REQUESTED"
 
 
 async def test_the_code_and_its_expiry_are_shown(orders: ServiceClient) -> None:
     order_id = await buy(orders)
     expires = datetime.now(UTC) + timedelta(minutes=30)
-    await hear(orders, "payment.code_generated.v1", order_id, expires_at=expires)
+    await consume(orders, "payment.code_generated.v1", order_id, expires_at=expires)
     shown = (await look(orders, order_id))["payment_code_expires_at"]
     assert datetime.fromisoformat(shown) == expires

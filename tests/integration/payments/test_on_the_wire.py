@@ -1,4 +1,4 @@
-"""One purchase crosses the real broker: heard, coded, paid, and told to others."""
+"""One purchase crosses the real broker: consumed, coded, paid, and told to others."""
 
 import json
 from typing import Any
@@ -42,10 +42,10 @@ async def test_reserved_vehicle_is_coded_paid_and_told(database: str, vhost: str
             headers={"Idempotency-Key": "first"},
         )
         assert answer.status_code == 202, answer.text
-        heard = await channel.get_queue("vehicles.on.payment.processed.v1", ensure=False)
+        consumed = await channel.get_queue("vehicles.on.payment.processed.v1", ensure=False)
 
         async def processed() -> Any:
-            return await heard.get(no_ack=True, fail=False)
+            return await consumed.get(no_ack=True, fail=False)
 
         message = await eventually(processed)
         event = json.loads(message.body)

@@ -9,7 +9,7 @@ from libs.kernel.ids import uuid7
 from tests.integration.payments.conftest import Payments
 
 
-async def test_reserved_vehicle_gets_one_code_however_often_it_is_heard(
+async def test_reserved_vehicle_gets_one_code_however_often_it_is_consumed(
     payments: Payments,
 ) -> None:
     order_id = await payments.reserved()

@@ -134,7 +134,7 @@ async def test_same_idempotency_key_gives_the_first_answer_again(payouts: Payout
     assert again.headers["idempotency-replayed"] == "true"
 
 
-async def test_closed_order_heard_many_times_at_once_is_paid_once(payouts: Payouts) -> None:
+async def test_closed_order_consumed_many_times_at_once_is_paid_once(payouts: Payouts) -> None:
     order_id, seller_id = uuid7(), uuid7()
     await asyncio.gather(*(payouts.closed(order_id, seller_id) for _ in range(AT_ONCE)))
     await payouts.bank_turn()

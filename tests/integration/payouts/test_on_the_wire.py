@@ -1,4 +1,4 @@
-"""A closed order crosses the real broker: heard, paid by the bank, and told to orders."""
+"""A closed order crosses the real broker: consumed, paid by the bank, and told to orders."""
 
 import json
 from typing import Any
@@ -34,10 +34,10 @@ async def test_closed_order_is_paid_and_told(database: str, vhost: str) -> None:
         await orders.publish(closed(str(uuid7()), None), "order.closed.v1")
         for _ in range(2):  # the second is a duplicate
             await orders.publish(message, "order.closed.v1")
-        heard = await channel.get_queue("orders.on.payout.completed.v1", ensure=False)
+        consumed = await channel.get_queue("orders.on.payout.completed.v1", ensure=False)
 
         async def completed() -> Any:
-            return await heard.get(no_ack=True, fail=False)
+            return await consumed.get(no_ack=True, fail=False)
 
         told = json.loads((await eventually(completed)).body)
         assert (told["type"], told["source"]) == ("payout.completed.v1", "payouts")

@@ -6,7 +6,7 @@ from libs.kernel.ids import uuid7
 from tests.integration.payouts.conftest import Payouts
 
 
-async def test_closed_order_pays_its_seller_once_however_often_it_is_heard(
+async def test_closed_order_pays_its_seller_once_however_often_it_is_consumed(
     payouts: Payouts,
 ) -> None:
     seller_id = uuid7()

@@ -1,4 +1,4 @@
-"""Events of purchases as the portal hears them."""
+"""Events of purchases as the portal consumes them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,8 +13,8 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CUSTOMER, VEHICLE, SELLER = uuid7(), uuid7(), uuid7()
 
-Heard = tuple[str, str, int, dict[str, object]]
-WAY_FORWARD: tuple[Heard, ...] = (
+Consumed = tuple[str, str, int, dict[str, object]]
+WAY_FORWARD: tuple[Consumed, ...] = (
     ("order.confirmed.v1", "orders", 1, {"total_cents": 500, "customer_id": CUSTOMER}),
     ("credit.reserved.v1", "customers", 1, {"total_cents": 500}),
     ("vehicle.reserved.v1", "vehicles", 1, {"seller_id": SELLER, "make": "Fiat"}),
@@ -28,9 +28,9 @@ WAY_FORWARD: tuple[Heard, ...] = (
 
 
 def envelope(
-    order_id: UUID, heard: Heard, *, after_ms: int = 0, tenant: str = "default"
+    order_id: UUID, consumed: Consumed, *, after_ms: int = 0, tenant: str = "default"
 ) -> dict[str, Any]:
-    event_type, service, sequence, data = heard
+    event_type, service, sequence, data = consumed
     return {
         "specversion": "1.0",
         "id": str(uuid7()),
@@ -47,7 +47,7 @@ def envelope(
     }
 
 
-async def hear(
+async def consume(
     transactions: Transactions[PostgresPortalUnitOfWork], *envelopes: dict[str, Any]
 ) -> None:
     """As the library does it: several reactions in one transaction."""
@@ -67,6 +67,6 @@ async def buy(
 ) -> UUID:
     """The first steps of a purchase, one after the other, 100 ms apart."""
     order_id = uuid7()
-    for n, heard in enumerate(WAY_FORWARD[:steps]):
-        await hear(transactions, envelope(order_id, heard, after_ms=100 * n, tenant=tenant))
+    for n, consumed in enumerate(WAY_FORWARD[:steps]):
+        await consume(transactions, envelope(order_id, consumed, after_ms=100 * n, tenant=tenant))
     return order_id

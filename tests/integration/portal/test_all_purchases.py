@@ -15,7 +15,7 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 from tests.integration.portal.pages import Behind, purchase, submit, vehicle
-from tests.integration.portal.purchases import START, WAY_FORWARD, Heard, envelope, hear
+from tests.integration.portal.purchases import START, WAY_FORWARD, Consumed, consume, envelope
 
 Store = Transactions[PostgresPortalUnitOfWork]
 CODE = "VHAJ-14WY-6FN9-WSAN"
@@ -53,9 +53,9 @@ async def bought(
     vehicle_id: UUID | None = None,
     ago: timedelta = timedelta(0),
     expires_in: timedelta = timedelta(hours=1),
-    then: tuple[Heard, ...] = (),
+    then: tuple[Consumed, ...] = (),
 ) -> UUID:
-    """A purchase whose first steps were heard; the last of them `ago`."""
+    """A purchase whose first steps were consumed; the last of them `ago`."""
     order_id, customer_id = uuid7(), customer_id or uuid7()
     behind.says(f"customers GET /customers/{customer_id}", customer(customer_id))
     now = datetime.now(UTC)
@@ -68,12 +68,12 @@ async def bought(
         "vehicle.reserved.v1": {"make": car[0], "model": car[1]},
         "payment.code_generated.v1": {"expires_at": (now + expires_in).isoformat()},
     }
-    heard = (*WAY_FORWARD[:steps], *then)
-    for n, (event_type, service, sequence, data) in enumerate(heard):
-        happened = now - ago - timedelta(seconds=len(heard) - 1 - n)
+    consumed = (*WAY_FORWARD[:steps], *then)
+    for n, (event_type, service, sequence, data) in enumerate(consumed):
+        happened = now - ago - timedelta(seconds=len(consumed) - 1 - n)
         after_ms = int((happened - START) / timedelta(milliseconds=1))
         each = (event_type, service, sequence, {**data, **more.get(event_type, {})})
-        await hear(transactions, envelope(order_id, each, after_ms=after_ms))
+        await consume(transactions, envelope(order_id, each, after_ms=after_ms))
     return order_id
 
 
@@ -113,7 +113,7 @@ async def test_what_is_stuck_stands_out_and_is_listed_alone(
     desk: ServiceClient, behind: Behind, transactions: Store
 ) -> None:
     ago = timedelta(minutes=6)
-    card_declined: Heard = ("payment.failed.v1", "payments", 2, {"reason": "card_declined"})
+    card_declined: Consumed = ("payment.failed.v1", "payments", 2, {"reason": "card_declined"})
     stuck = [
         await bought(transactions, behind, steps=2, ago=ago),
         await bought(transactions, behind, steps=4, ago=ago, expires_in=-ago),
@@ -260,7 +260,7 @@ async def test_another_tenants_purchases_are_not_there(
     desk: ServiceClient, behind: Behind, transactions: Store
 ) -> None:
     elsewhere = uuid7()
-    await hear(transactions, envelope(elsewhere, WAY_FORWARD[0], tenant="elsewhere"))
+    await consume(transactions, envelope(elsewhere, WAY_FORWARD[0], tenant="elsewhere"))
     assert listed(await desk.get(HERE)) == []
     assert listed(await search(desk, str(elsewhere))) == []
 

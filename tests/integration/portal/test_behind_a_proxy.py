@@ -13,7 +13,7 @@ from services.portal.domain.sign_in_limits import ATTEMPTS
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.nginx import nginx_before
 from tests.integration.portal.conftest import PASSWORD, AddUser
-from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
+from tests.integration.portal.purchases import WAY_FORWARD, buy, consume, envelope
 from tests.integration.portal.test_stream import events, listening, path, sign_in
 
 RIGHT = {"email": "operator@example.com", "password": PASSWORD}
@@ -93,7 +93,7 @@ async def test_a_stream_passes_a_proxy_as_it_is_told(
                 await sign_in(visitor)
                 async with visitor.stream("GET", path(order_id)) as answer:
                     told = events(answer)
-                    for n, heard in enumerate(WAY_FORWARD[:4]):
+                    for n, consumed in enumerate(WAY_FORWARD[:4]):
                         if n:
-                            await hear(transactions, envelope(order_id, heard))
-                        assert (await anext(told))[2]["type"] == heard[0]
+                            await consume(transactions, envelope(order_id, consumed))
+                        assert (await anext(told))[2]["type"] == consumed[0]

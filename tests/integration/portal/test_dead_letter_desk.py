@@ -21,7 +21,7 @@ from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, signed_in
-from tests.integration.portal.purchases import buy, envelope, hear
+from tests.integration.portal.purchases import buy, consume, envelope
 
 STEP = "vehicles.on.credit.reserved.v1"
 VIEW = "portal.on.credit.reserved.v1"
@@ -175,7 +175,7 @@ async def test_what_a_discarded_step_means_follows_from_where_its_purchase_stand
 ) -> None:
     order_id = await buy(transactions, steps=3)
     if ended:
-        await hear(transactions, envelope(order_id, (ended, "orders", 9, {"reason": "x"})))
+        await consume(transactions, envelope(order_id, (ended, "orders", 9, {"reason": "x"})))
     event_id = await refused(channel, STEP, subject=str(order_id))
     page = (await desk.get(page_of("vehicles", event_id))).text
     assert says in page

@@ -15,7 +15,7 @@ async def test_events_from_the_broker_stand_in_the_timeline_once(
 ) -> None:
     await add_user("operator")
     order_id = uuid7()
-    events = [envelope(order_id, heard, after_ms=n) for n, heard in enumerate(WAY_FORWARD)]
+    events = [envelope(order_id, consumed, after_ms=n) for n, consumed in enumerate(WAY_FORWARD)]
     async with (
         await aio_pika.connect(market_broker) as connection,
         await connection.channel() as channel,
@@ -32,5 +32,5 @@ async def test_events_from_the_broker_stand_in_the_timeline_once(
             found = [each["type"] for each in answer.json().get("events", [])]
             return found if len(found) >= len(events) else []
 
-        assert await eventually(told) == [heard[0] for heard in WAY_FORWARD]
-        assert await told() == [heard[0] for heard in WAY_FORWARD]
+        assert await eventually(told) == [consumed[0] for consumed in WAY_FORWARD]
+        assert await told() == [consumed[0] for consumed in WAY_FORWARD]

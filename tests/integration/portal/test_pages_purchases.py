@@ -14,7 +14,7 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, signed_in
 from tests.integration.portal.pages import Behind, field_of, purchase, submit, vehicle
-from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, envelope, hear
+from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, consume, envelope
 
 CODE = "VHAJ-14WY-6FN9-WSAN"
 Store = Transactions[PostgresPortalUnitOfWork]
@@ -43,8 +43,8 @@ async def test_the_page_shows_the_code_the_steps_and_every_event(
     shop: ServiceClient, behind: Behind, buyer: User, transactions: Store
 ) -> None:
     order_id = uuid7()
-    await hear(transactions, *(
-        envelope(order_id, heard, after_ms=n * 10) for n, heard in enumerate(WAY_FORWARD[:4])
+    await consume(transactions, *(
+        envelope(order_id, consumed, after_ms=n * 10) for n, consumed in enumerate(WAY_FORWARD[:4])
     ))  # fmt: skip
     standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
     page = await shop.get(f"/purchases/{order_id}")
@@ -148,11 +148,11 @@ async def test_a_refused_move_says_why(shop: ServiceClient, behind: Behind, buye
     assert closed in (await shop.get(f"/purchases/{order_id}")).text
 
 
-async def test_without_orders_the_page_still_shows_what_was_heard(
+async def test_without_orders_the_page_still_shows_what_was_consumed(
     shop: ServiceClient, behind: Behind, buyer: User, transactions: Store
 ) -> None:
     order_id = uuid7()
-    await hear(transactions, *(envelope(order_id, heard) for heard in WAY_FORWARD[:3]))
+    await consume(transactions, *(envelope(order_id, consumed) for consumed in WAY_FORWARD[:3]))
     page = await shop.get(f"/purchases/{order_id}")
     assert page.status_code == 200
     assert "The service orders is not answering" in page.text
@@ -176,7 +176,7 @@ async def test_the_stream_draws_the_timeline_with_what_is_new_and_ends(
 ) -> None:
     order_id = uuid7()
     standing(behind, order_id, state="CLOSED")
-    await hear(transactions, *(envelope(order_id, heard) for heard in WAY_FORWARD))
+    await consume(transactions, *(envelope(order_id, consumed) for consumed in WAY_FORWARD))
     answer = await shop.get(f"/purchases/{order_id}/events?seen=8")
     events = [each for each in answer.text.replace("\r\n", "\n").split("\n\n") if "event: " in each]
     assert "event: timeline" in events[0]

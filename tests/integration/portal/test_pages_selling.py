@@ -226,7 +226,7 @@ async def test_a_seller_follows_a_sale_to_its_payout(
     order_id, vehicle_id = uuid7(), own(behind, seller, is_sold=True)
     assert "Nothing sold yet" in (await shop.get("/sales")).text
     for sequence, (event, state, payout) in enumerate(SOLD_ON_THE_WAY, start=1):
-        await heard(transactions, order_id, event, sequence, seller.id, vehicle_id)
+        await consumed(transactions, order_id, event, sequence, seller.id, vehicle_id)
         for path in ("/sales", f"/sell/{vehicle_id}"):
             page = (await shop.get(path)).text
             assert state in page, (event, path)
@@ -245,7 +245,7 @@ async def test_a_purchase_that_is_undone_is_no_sale(
 ) -> None:
     order_id, vehicle_id = uuid7(), own(behind, seller)
     for sequence, event in enumerate(("vehicle.reserved.v1", end), start=1):
-        await heard(transactions, order_id, event, sequence, seller.id, vehicle_id)
+        await consumed(transactions, order_id, event, sequence, seller.id, vehicle_id)
     assert "Nothing sold yet" in (await shop.get("/sales")).text
 
 
@@ -259,8 +259,8 @@ async def test_sales_are_a_sellers_own_and_come_page_by_page(
     foreign = own(behind, seller)
     # Those of one millisecond are in any order.
     for order_id, vehicle_id in zip(sorted(uuid7() for _ in mine), mine, strict=True):
-        await heard(transactions, order_id, RESERVED, 1, seller.id, vehicle_id)
-    await heard(transactions, uuid7(), RESERVED, 1, uuid7(), foreign)
+        await consumed(transactions, order_id, RESERVED, 1, seller.id, vehicle_id)
+    await consumed(transactions, uuid7(), RESERVED, 1, uuid7(), foreign)
     first = (await shop.get("/sales")).text
     (older,) = re.findall(r'href="(/sales\?after=[^"]+)"', first)
     shown = re.findall(r'href="/sell/([^"]+)"', first + (await shop.get(older)).text)
@@ -274,7 +274,7 @@ async def test_selling_is_for_sellers(shop: ServiceClient, add_user: AddUser) ->
         assert (await shop.get(path)).status_code == 403
 
 
-async def heard(
+async def consumed(
     transactions: Transactions[PostgresPortalUnitOfWork],
     order_id: UUID,
     event: str,

@@ -32,7 +32,7 @@ from tests.fixtures.pgbouncer import pgbouncer_before
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
 from tests.integration.portal.conftest import PASSWORD, AddUser, execute
-from tests.integration.portal.purchases import WAY_FORWARD, buy, envelope, hear
+from tests.integration.portal.purchases import WAY_FORWARD, buy, consume, envelope
 
 Portal = Transactions[PostgresPortalUnitOfWork]
 
@@ -67,12 +67,12 @@ async def asyncpg_connection(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def hear_again(transactions: Portal, heard: dict[str, Any]) -> None:
+async def hear_again(transactions: Portal, consumed: dict[str, Any]) -> None:
     """As soon as the database lets us."""
 
     async def done() -> bool:
         try:
-            await hear(transactions, heard)
+            await consume(transactions, consumed)
         except (DBAPIError, asyncpg.PostgresError, OSError):
             return False
         return True
@@ -123,7 +123,7 @@ async def test_a_finished_purchase_is_told_whole_and_the_stream_ends(
         assert "content-encoding" not in answer.headers
         told = [event async for event in events(answer)]
     assert [(name, data["type"]) for name, _, data in told[:-1]] == [
-        ("moment", heard[0]) for heard in WAY_FORWARD
+        ("moment", consumed[0]) for consumed in WAY_FORWARD
     ]
     assert told[-1] == ("finished", None, {"state": "CLOSED"})
 
@@ -152,17 +152,17 @@ async def test_it_goes_on_after_the_last_event_the_browser_has_seen(
     assert told == [("moment", "8"), ("moment", "9"), ("finished", None)]
 
 
-async def test_an_event_arrives_within_half_a_second_of_being_heard(
+async def test_an_event_arrives_within_half_a_second_of_being_consumed(
     served: httpx.AsyncClient, transactions: Portal
 ) -> None:
     order_id = await buy(transactions, steps=1)
     async with served.stream("GET", path(order_id)) as answer:
         told = events(answer)
         assert (await anext(told))[2]["type"] == "order.confirmed.v1"
-        for heard in WAY_FORWARD[1:4]:
+        for consumed in WAY_FORWARD[1:4]:
             at = time.monotonic()
-            await hear(transactions, envelope(order_id, heard))
-            assert (await anext(told))[2]["type"] == heard[0]
+            await consume(transactions, envelope(order_id, consumed))
+            assert (await anext(told))[2]["type"] == consumed[0]
             assert time.monotonic() - at < 0.5
 
 
@@ -178,7 +178,7 @@ async def test_the_stream_of_a_purchase_just_made_waits_for_its_first_event(
     told = asyncio.create_task(first())
     await asyncio.wait([told], timeout=0.3)
     assert not told.done()
-    await hear(transactions, envelope(order_id, WAY_FORWARD[0]))
+    await consume(transactions, envelope(order_id, WAY_FORWARD[0]))
     assert (await told)[2]["type"] == "order.confirmed.v1"
 
 
@@ -269,8 +269,8 @@ async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_tells_nothin
             if way != "page":
                 await anext(told)
             await end(client, transactions, portal_database)
-            for heard in WAY_FORWARD[2:]:
-                await hear(transactions, envelope(order_id, heard))
+            for consumed in WAY_FORWARD[2:]:
+                await consume(transactions, envelope(order_id, consumed))
             async with asyncio.timeout(5):
                 assert [event async for event in told] == []
         assert (await watcher.get(place)).status_code in (303, 401, 403, 404)
@@ -291,7 +291,7 @@ async def test_a_stream_ends_with_the_token_it_was_opened_with(
             await anext(told)
             now = time.time
             monkeypatch.setattr("time.time", lambda: now() + 60)
-            await hear(transactions, envelope(order_id, WAY_FORWARD[1]))
+            await consume(transactions, envelope(order_id, WAY_FORWARD[1]))
             async with asyncio.timeout(5):
                 assert [event async for event in told] == []
 
@@ -304,7 +304,7 @@ async def test_a_page_without_news_is_told_that_it_still_follows(
     async with served.stream("GET", f"/purchases/{order_id}/events?seen=2") as answer:
         told = events(answer)
         assert (await anext(told))[0] == "still"
-        await hear(transactions, envelope(order_id, WAY_FORWARD[2]))
+        await consume(transactions, envelope(order_id, WAY_FORWARD[2]))
         async with asyncio.timeout(5):
             while (await anext(told))[0] != "timeline":
                 pass
@@ -390,7 +390,7 @@ async def test_a_service_that_asks_the_portal_for_its_keys_knows_whom_it_issued_
         await peer.caller(f"Bearer {token[:-4]}AAAA", None)
 
 
-async def test_a_stream_tells_what_is_heard_through_pgbouncer(
+async def test_a_stream_tells_what_is_consumed_through_pgbouncer(
     settings: Any, add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     await add_user("operator")
@@ -400,7 +400,7 @@ async def test_a_stream_tells_what_is_heard_through_pgbouncer(
             await sign_in(client)
             async with client.stream("GET", path(order_id)) as answer:
                 told = events(answer)
-                for n, heard in enumerate(WAY_FORWARD[:3]):
+                for n, consumed in enumerate(WAY_FORWARD[:3]):
                     if n:
-                        await hear(transactions, envelope(order_id, heard))
-                    assert (await anext(told))[2]["type"] == heard[0]
+                        await consume(transactions, envelope(order_id, consumed))
+                    assert (await anext(told))[2]["type"] == consumed[0]

@@ -1,4 +1,4 @@
-"""The timeline of a purchase: whatever the order of hearing, and only for who may see it."""
+"""The timeline of a purchase: whatever the order of consuming, and only for who may see it."""
 
 import asyncio
 import random
@@ -12,7 +12,14 @@ from services.portal.domain.timeline import PurchaseState
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
-from tests.integration.portal.purchases import CUSTOMER, WAY_FORWARD, Heard, buy, envelope, hear
+from tests.integration.portal.purchases import (
+    CUSTOMER,
+    WAY_FORWARD,
+    Consumed,
+    buy,
+    consume,
+    envelope,
+)
 
 Portal = Transactions[PostgresPortalUnitOfWork]
 
@@ -52,11 +59,13 @@ async def test_any_order_of_hearing_in_any_batches_makes_the_same_timeline(
 ) -> None:
     for seed in range(8):
         order_id, shuffled = uuid7(), random.Random(seed)
-        heard = [envelope(order_id, each, after_ms=100 * n) for n, each in enumerate(WAY_FORWARD)]
-        shuffled.shuffle(heard)
-        cut = shuffled.randrange(1, len(heard))
-        await hear(transactions, *heard[:cut])
-        await hear(transactions, *heard[cut:])
+        consumed = [
+            envelope(order_id, each, after_ms=100 * n) for n, each in enumerate(WAY_FORWARD)
+        ]
+        shuffled.shuffle(consumed)
+        cut = shuffled.randrange(1, len(consumed))
+        await consume(transactions, *consumed[:cut])
+        await consume(transactions, *consumed[cut:])
         answer = (await operator.get(path(order_id))).json()
         assert (answer["state"], answer["is_finished"]) == ("CLOSED", True)
         assert [each["type"] for each in answer["events"]] == [each[0] for each in WAY_FORWARD]
@@ -65,10 +74,10 @@ async def test_any_order_of_hearing_in_any_batches_makes_the_same_timeline(
 
 async def test_an_older_event_never_overrules_a_newer_one(transactions: Portal) -> None:
     order_id = uuid7()
-    cancelled: Heard = ("order.cancelled.v1", "orders", 4, {})
-    given_up: Heard = ("order.cancellation_requested.v1", "orders", 3, {"reason": "buyer"})
-    for heard in (cancelled, given_up, WAY_FORWARD[0]):
-        await hear(transactions, envelope(order_id, heard))
+    cancelled: Consumed = ("order.cancelled.v1", "orders", 4, {})
+    given_up: Consumed = ("order.cancellation_requested.v1", "orders", 3, {"reason": "buyer"})
+    for consumed in (cancelled, given_up, WAY_FORWARD[0]):
+        await consume(transactions, envelope(order_id, consumed))
     purchase = await transactions.run(lambda uow: uow.timeline.find_purchase("default", order_id))
     assert purchase is not None
     assert (purchase.state, purchase.customer_id) == (PurchaseState.CANCELLED, CUSTOMER)
@@ -78,10 +87,10 @@ async def test_positions_have_no_gaps_where_many_write_one_purchase_at_once(
     transactions: Portal, portal_database: str
 ) -> None:
     order_ids = [uuid7(), uuid7()]
-    events = [envelope(each, heard) for heard in WAY_FORWARD for each in order_ids]
+    events = [envelope(each, consumed) for consumed in WAY_FORWARD for each in order_ids]
     random.Random(1).shuffle(events)
     await asyncio.gather(
-        *(hear(transactions, *events[n : n + 3]) for n in range(0, len(events), 3))
+        *(consume(transactions, *events[n : n + 3]) for n in range(0, len(events), 3))
     )
     for order_id in order_ids:
         rows = await execute(
@@ -94,14 +103,14 @@ async def test_positions_have_no_gaps_where_many_write_one_purchase_at_once(
 
 async def test_the_way_back_is_told_apart(operator: ServiceClient, transactions: Portal) -> None:
     order_id = await buy(transactions, steps=3)
-    back: tuple[Heard, ...] = (
+    back: tuple[Consumed, ...] = (
         ("payment.code_generation_failed.v1", "payments", 1, {"reason": "too_large"}),
         ("vehicle.released.v1", "vehicles", 2, {"reason": "payment"}),
         ("credit.released.v1", "customers", 2, {}),
         ("order.failed.v1", "orders", 2, {"reason": "too_large"}),
     )
-    for n, heard in enumerate(back, start=3):
-        await hear(transactions, envelope(order_id, heard, after_ms=100 * n))
+    for n, consumed in enumerate(back, start=3):
+        await consume(transactions, envelope(order_id, consumed, after_ms=100 * n))
     answer = (await operator.get(path(order_id))).json()
     assert (answer["state"], answer["is_finished"]) == ("FAILED", True)
     assert [each["direction"] for each in answer["events"]] == ["forward"] * 3 + ["back"] * 4
@@ -138,7 +147,7 @@ async def test_a_buyer_sees_the_own_purchases_only_and_a_seller_none(
 async def test_a_payout_by_hand_is_no_purchase(transactions: Portal) -> None:
     payout_id = uuid7()
     event = envelope(payout_id, ("payout.completed.v1", "payouts", 1, {"amount_cents": 5}))
-    await hear(transactions, event | {"data": {"order_id": None, "amount_cents": 5}})
+    await consume(transactions, event | {"data": {"order_id": None, "amount_cents": 5}})
     assert (
         await transactions.run(lambda uow: uow.timeline.page_purchases("default", None, 10)) == []
     )
@@ -154,7 +163,7 @@ async def test_an_erased_customers_user_is_gone_with_the_sessions(
     erased = envelope(customer_id, ("customer.erased.v1", "customers", 2, {}))
     erased["data"] = {"customer_id": str(customer_id)}
     for _ in range(2):
-        await hear(transactions, erased | {"id": str(uuid7())})
+        await consume(transactions, erased | {"id": str(uuid7())})
     assert (await portal.get("/api/sessions")).status_code == 401
     left = await execute(portal_database, "SELECT roles FROM users")
     assert [row["roles"] for row in left] == [["operator"]]

@@ -39,7 +39,7 @@ async def test_requests_are_answered_once_per_key_and_their_events_go_out(
     )
     async with await aio_pika.connect(vhost) as connection, connection.channel() as channel:
         exchange = await channel.declare_exchange("notes", "topic", durable=True)
-        queue = await channel.declare_queue("heard")
+        queue = await channel.declare_queue("consumed")
         await queue.bind(exchange, "#")
         async with serving(build(settings)) as notes:
             for turn in range(4):
@@ -52,11 +52,11 @@ async def test_requests_are_answered_once_per_key_and_their_events_go_out(
                 assert {each.status_code for each in answers} == {201}, answers
                 assert answers[0].content == first.content
 
-            async def all_heard() -> bool:
-                found = await channel.declare_queue("heard", passive=True)
+            async def all_consumed() -> bool:
+                found = await channel.declare_queue("consumed", passive=True)
                 return found.declaration_result.message_count == 4 * 15
 
-            await eventually(all_heard)
+            await eventually(all_consumed)
 
             async def ready() -> bool:
                 answer = await notes.get("/ready")

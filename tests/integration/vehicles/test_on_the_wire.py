@@ -39,7 +39,7 @@ async def tell(
         await exchange.publish(message, event_type)
 
 
-async def heard(channel: AbstractChannel, queue: str) -> dict[str, Any]:
+async def consumed(channel: AbstractChannel, queue: str) -> dict[str, Any]:
     """The next message a peer would take from its queue."""
     source = await channel.get_queue(queue)
 
@@ -66,25 +66,25 @@ async def test_purchases_cross_the_broker_sold_refused_and_released(
         first, second, early = uuid7(), uuid7(), uuid7()
 
         await tell(channel, "credit.reserved.v1", first, copies=3, **wanted)
-        reserved = await heard(channel, "payments.on.vehicle.reserved.v1")
+        reserved = await consumed(channel, "payments.on.vehicle.reserved.v1")
         assert (reserved["subject"], reserved["data"]["seller_id"]) == (
             str(first),
             listed["seller_id"],
         )
 
         await tell(channel, "credit.reserved.v1", second, **wanted)
-        refused = await heard(channel, "customers.on.vehicle.reservation_failed.v1")
+        refused = await consumed(channel, "customers.on.vehicle.reservation_failed.v1")
         assert (refused["subject"], refused["data"]["reason"]) == (
             str(second),
             "vehicle_not_for_sale",
         )
 
         await tell(channel, "payment.voided.v1", early)
-        released = await heard(channel, "customers.on.vehicle.released.v1")
+        released = await consumed(channel, "customers.on.vehicle.released.v1")
         assert (released["subject"], released["data"]["vehicle_id"]) == (str(early), None)
 
         await tell(channel, "payment.processed.v1", first, copies=2)
-        sold = await heard(channel, "orders.on.vehicle.sold.v1")
+        sold = await consumed(channel, "orders.on.vehicle.sold.v1")
         assert (sold["subject"], int(sold["sequence"])) == (str(first), 2)
         assert (await client.get(f"/vehicles/{listed['id']}")).json()["is_sold"]
         assert (

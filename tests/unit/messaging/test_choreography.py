@@ -44,11 +44,11 @@ async def note(*_: object) -> None: ...
 
 def orders(
     publishes: tuple[type[DomainEvent], ...] = (Placed, Cancelled),
-    hears: Sequence[str] = ("credit.reserved.v1",),
+    consumes: Sequence[str] = ("credit.reserved.v1",),
     unconsumed: Sequence[str] = (),
 ) -> Participant:
     on = Reactions[Any]("orders")
-    for event_type in hears:
+    for event_type in consumes:
         on.view(event_type, Purchase)(note)
     return Participant("orders", publishes, on, frozenset(unconsumed))
 
@@ -74,7 +74,7 @@ def test_services_that_fit_together_have_no_problems() -> None:
 
 
 def test_an_event_nobody_reacts_to_has_to_be_declared_final() -> None:
-    deaf = orders(hears=())
+    deaf = orders(consumes=())
     assert check([deaf, credit()]) == [
         "credit: nobody reacts to credit.reserved.v1, and it is not declared unconsumed"
     ]
@@ -97,13 +97,13 @@ def test_a_compensation_on_an_event_that_is_declared_a_step_on_is_a_problem() ->
     on = Reactions[Any]("credit")
     on.backward("order.placed.v1", Purchase)(note)
     forward = Participant("credit", (), on)
-    assert check([orders(hears=(), publishes=(Placed,)), forward]) == [
+    assert check([orders(consumes=(), publishes=(Placed,)), forward]) == [
         "credit: goes backward on order.placed.v1, which orders does not declare a compensation"
     ]
 
 
 def test_a_reaction_that_waits_for_an_event_nobody_publishes_is_a_problem() -> None:
-    waits = orders(hears=["credit.reserved.v1", "credit.lost.v1"])
+    waits = orders(consumes=["credit.reserved.v1", "credit.lost.v1"])
     assert check([waits, credit()]) == ["orders: waits for credit.lost.v1, which nobody publishes"]
 
 
@@ -117,7 +117,7 @@ def test_a_step_that_is_never_undone_needs_no_way_back_and_is_drawn_as_forward()
     on = Reactions[Any]("payouts")
     on.irrevocable("order.placed.v1", Purchase)(note)
     payouts = Participant("payouts", (), on)
-    assert check([orders(hears=(), publishes=(Placed,)), payouts]) == []
+    assert check([orders(consumes=(), publishes=(Placed,)), payouts]) == []
     assert 'orders ==>|"order.placed"| payouts' in pictures.drawing(
         choreography_of([orders(), payouts])
     )

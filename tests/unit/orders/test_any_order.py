@@ -24,7 +24,7 @@ SOLD: tuple[set[str | None], ...] = ({"CONSUMED"}, {"SOLD"}, {"PROCESSED"})
 
 @pytest.mark.slow
 def test_every_reachable_purchase_is_consistent_and_ends() -> None:
-    """Also: a step only rises or turns round, and each event heard once more changes nothing."""
+    """Also: a step only rises or turns round, and each event consumed once more changes nothing."""
     first = beginning()
     seen, waiting = {first.key}, [first]
     ends: Counter[State] = Counter()
@@ -94,29 +94,29 @@ HEARD = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(1, 3)), max_size
 
 
 @given(HEARD)
-def test_whatever_is_heard_the_state_only_rises_turns_round_and_ends(
-    heard: list[tuple[str, int]],
+def test_whatever_is_consumed_the_state_only_rises_turns_round_and_ends(
+    consumed: list[tuple[str, int]],
 ) -> None:
     world = beginning()
-    for event, sequence in heard:
+    for event, sequence in consumed:
         after = redelivered(world, event, sequence)
         assert may_follow(world.purchase.state, after.purchase.state)
         world = after
     stated = Counter(fact.type for fact in world.purchase.history if fact.service == "orders")
     assert set(stated.values()) <= {1}
-    ended = any(event in ("credit.released", "credit.reservation_failed") for event, _ in heard)
+    ended = any(event in ("credit.released", "credit.reservation_failed") for event, _ in consumed)
     assert (world.purchase.state in ENDED) == ended
 
 
 @given(HEARD, st.randoms())
 def test_hearing_everything_again_in_another_order_changes_nothing(
-    heard: list[tuple[str, int]], random: object
+    consumed: list[tuple[str, int]], random: object
 ) -> None:
     world = beginning()
-    for event, sequence in heard:
+    for event, sequence in consumed:
         world = redelivered(world, event, sequence)
     settled = world.key
-    random.shuffle(heard)  # type: ignore[attr-defined]
-    for event, sequence in heard:
+    random.shuffle(consumed)  # type: ignore[attr-defined]
+    for event, sequence in consumed:
         world = redelivered(world, event, sequence)
     assert world.key == settled

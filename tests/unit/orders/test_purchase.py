@@ -25,11 +25,11 @@ def test_a_requested_purchase_states_order_confirmed_and_waits_from_the_database
 
 
 @pytest.mark.parametrize("reached", FORWARD)
-@pytest.mark.parametrize("heard", FORWARD[1:-1])
-def test_a_forward_event_only_raises_the_state(reached: State, heard: State) -> None:
+@pytest.mark.parametrize("consumed", FORWARD[1:-1])
+def test_a_forward_event_only_raises_the_state(reached: State, consumed: State) -> None:
     purchase = in_state(reached)
-    purchase.reach(heard, fact("payment.processed.v1"))
-    assert purchase.state is max(reached, heard, key=FORWARD.index)
+    purchase.reach(consumed, fact("payment.processed.v1"))
+    assert purchase.state is max(reached, consumed, key=FORWARD.index)
 
 
 @pytest.mark.parametrize("state", [State.COMPENSATING, *sorted(ENDED)])
@@ -41,7 +41,7 @@ def test_a_forward_event_changes_nothing_once_the_way_back_has_begun_or_ended(st
 
 
 @pytest.mark.parametrize("reached", BEFORE_COMPLETED)
-def test_a_sold_vehicle_completes_the_purchase_whatever_was_heard_before(reached: State) -> None:
+def test_a_sold_vehicle_completes_the_purchase_whatever_was_consumed_before(reached: State) -> None:
     purchase = in_state(reached)
     (event,) = purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW)
     assert isinstance(event, OrderCompleted)
@@ -158,7 +158,7 @@ def test_reserving_does_not_move_the_deadline() -> None:
     assert purchase.due == NOW
 
 
-def test_a_code_heard_after_the_payment_is_kept_and_the_state_stays() -> None:
+def test_a_code_consumed_after_the_payment_is_kept_and_the_state_stays() -> None:
     purchase = in_state(State.PAID)
     purchase.receive_code("MV-1", NOW, fact("payment.code_generated.v1"))
     assert (purchase.state, purchase.payment_code) == (State.PAID, "MV-1")
@@ -194,9 +194,9 @@ def test_an_older_refund_failure_never_overwrites_the_refund() -> None:
     assert not purchase.needs_attention
 
 
-def test_an_event_heard_twice_stands_once_in_the_history() -> None:
+def test_an_event_consumed_twice_stands_once_in_the_history() -> None:
     purchase = requested()
-    heard = fact("credit.reserved.v1")
-    for again in (heard, replace(heard, time=NOW + timedelta(seconds=1))):
+    consumed = fact("credit.reserved.v1")
+    for again in (consumed, replace(consumed, time=NOW + timedelta(seconds=1))):
         purchase.reach(State.CREDIT_RESERVED, again)
     assert [each.type for each in purchase.history] == ["order.confirmed.v1", "credit.reserved.v1"]

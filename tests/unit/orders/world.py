@@ -47,7 +47,7 @@ Peer = tuple[str | None, int]
 """State and sequence of a peer's record; None: no record."""
 
 Message = tuple[str, str, int]
-"""Who hears it, the event's type without version, its sequence."""
+"""Who consumes it, the event's type without version, its sequence."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class World:
 
 def key_of(purchase: Purchase) -> tuple[object, ...]:
     """All that decides what the purchase does next; the order of its history does not."""
-    heard = frozenset((each.type, each.sequence) for each in purchase.history)
-    return purchase.state, purchase.cancelled_by_buyer, purchase.reason, heard
+    consumed = frozenset((each.type, each.sequence) for each in purchase.history)
+    return purchase.state, purchase.cancelled_by_buyer, purchase.reason, consumed
 
 
 def beginning() -> World:
@@ -84,10 +84,10 @@ def moves(world: World) -> Iterator[tuple[str, World]]:
         to, event, sequence = message
         rest = replace(world, in_flight=world.in_flight - {message})
         if to == "orders":
-            yield f"orders hears {event}", _orders(rest, event, sequence)
+            yield f"orders consumes {event}", _orders(rest, event, sequence)
         else:
             for after in getattr(_Peers, to)(rest, event):
-                yield f"{to} hears {event}", after
+                yield f"{to} consumes {event}", after
     yield from _gateway_and_buyer(world)
     yield from _bank(world)
     yield from _orders_own(world)

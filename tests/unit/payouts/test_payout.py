@@ -27,27 +27,27 @@ def payout(status: Status = Status.PENDING, *, attempts: int = 1, claim: UUID = 
     )
 
 
-def hear(asked: Payout, answer: Answer, claim: UUID = CLAIM) -> list[str]:
+def consume(asked: Payout, answer: Answer, claim: UUID = CLAIM) -> list[str]:
     return [event.type for event in asked.answered(answer, claim, POLICY)]
 
 
 def test_refused_payout_is_tried_again_until_its_last_try() -> None:
     asked = payout(attempts=2)
-    assert hear(asked, Refused("limit_reached")) == []
+    assert consume(asked, Refused("limit_reached")) == []
     assert (asked.status, asked.claim, asked.call_in) == (Status.PENDING, None, POLICY.delay(2))
     asked = payout(attempts=3)
-    assert hear(asked, Refused("limit_reached")) == ["payout.failed.v1"]
+    assert consume(asked, Refused("limit_reached")) == ["payout.failed.v1"]
     assert (asked.status, asked.reason) == (Status.FAILED, "limit_reached")
 
 
 def test_refusal_for_good_fails_at_the_first_try() -> None:
     asked = payout()
-    assert hear(asked, Refused("account_closed", for_good=True)) == ["payout.failed.v1"]
+    assert consume(asked, Refused("account_closed", for_good=True)) == ["payout.failed.v1"]
 
 
 def test_payout_without_an_answer_never_fails() -> None:
     asked = payout(attempts=1_000)
-    assert hear(asked, Unanswered("no answer")) == ["payout.unanswered.v1"]
+    assert consume(asked, Unanswered("no answer")) == ["payout.unanswered.v1"]
     assert asked.status is Status.PENDING
 
 
@@ -56,22 +56,22 @@ def test_no_from_an_older_call_does_not_count_while_a_later_one_is_under_way(
     answer: Answer,
 ) -> None:
     asked = payout(claim=LATER_CLAIM)
-    assert hear(asked, answer, CLAIM) == []
+    assert consume(asked, answer, CLAIM) == []
     assert (asked.status, asked.claim) == (Status.PENDING, LATER_CLAIM)
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.FAILED])
 def test_yes_from_an_older_call_counts_for_the_money_has_moved(status: Status) -> None:
     asked = payout(status, claim=LATER_CLAIM)
-    assert hear(asked, Paid("ref"), CLAIM) == ["payout.completed.v1"]
+    assert consume(asked, Paid("ref"), CLAIM) == ["payout.completed.v1"]
     assert (asked.status, asked.bank_reference, asked.claim) == (Status.PAID, "ref", None)
 
 
 @pytest.mark.parametrize("answer", [Paid("other"), Refused("no"), Unanswered("no answer")])
 def test_nothing_changes_what_was_paid(answer: Answer) -> None:
     asked = payout()
-    hear(asked, Paid("ref"))
-    assert hear(asked, answer) == []
+    consume(asked, Paid("ref"))
+    assert consume(asked, answer) == []
     assert (asked.status, asked.bank_reference, asked.reason) == (Status.PAID, "ref", None)
 
 

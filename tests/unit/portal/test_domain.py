@@ -183,6 +183,6 @@ def test_who_is_disabled_gets_the_password_back_when_enabled() -> None:
 
 
 def test_every_event_that_goes_back_or_gives_a_state_is_one_we_hear() -> None:
-    heard = {*OF_A_PURCHASE, *OF_A_PAYOUT}
-    assert heard >= read(CHOREOGRAPHY).compensations
-    assert heard >= STATE_AFTER.keys()
+    consumed = {*OF_A_PURCHASE, *OF_A_PAYOUT}
+    assert consumed >= read(CHOREOGRAPHY).compensations
+    assert consumed >= STATE_AFTER.keys()

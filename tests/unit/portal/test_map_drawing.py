@@ -70,7 +70,7 @@ def test_an_edge_of_many_events_says_how_many() -> None:
     assert many.queues[0] == "b.on.payment.bad0.v1"
 
 
-def test_a_service_that_hears_itself_needs_no_edge() -> None:
+def test_a_service_that_consumes_itself_needs_no_edge() -> None:
     assert draw(["a"], [Edge("a", "a", Step.VIEW, ("x.v1",))]).edges == []
 
 

@@ -22,8 +22,8 @@ def moment(position: int, service: str, event: str, ms: int) -> Moment:
     return Moment(position, service, event_type, direction, at, ms, {})
 
 
-def marks(state: str, *heard: str) -> list[str]:
-    return [step.mark for step in purchase_view.steps(state, heard)]
+def marks(state: str, *consumed: str) -> list[str]:
+    return [step.mark for step in purchase_view.steps(state, consumed)]
 
 
 def test_steps_are_done_up_to_where_orders_says_it_is() -> None:
@@ -37,7 +37,7 @@ def test_on_the_way_back_the_steps_that_were_made_are_undone(state: str) -> None
     assert marks(state, "order.confirmed", "credit.reserved") == ["undone"] * 2 + [""] * 5
 
 
-def test_events_stand_in_the_order_they_happened_whatever_order_they_were_heard_in() -> None:
+def test_events_stand_in_the_order_they_happened_whatever_order_they_were_consumed_in() -> None:
     moments = [
         moment(1, "customers", "credit.reserved", 20),
         moment(2, "orders", "order.confirmed", 0),

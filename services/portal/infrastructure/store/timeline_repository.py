@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.portal.domain.sale import RESERVED, SALES, TOLD_BY, Heard, Sale
+from services.portal.domain.sale import RESERVED, SALES, TOLD_BY, PastEvent, Sale
 from services.portal.domain.timeline import (
     AWAITING_PAYMENT,
     COMPENSATING,
@@ -142,15 +142,15 @@ class PostgresTimeline:
             )
             query = query.where(reserved.exists())
         ids = list((await self._connection.scalars(query)).all())
-        heard: dict[UUID, list[Heard]] = {order_id: [] for order_id in ids}
+        past: dict[UUID, list[PastEvent]] = {order_id: [] for order_id in ids}
         rows = await self._connection.execute(
             select(timeline)
             .where(timeline.c.subject_id.in_(ids), timeline.c.type.in_(TOLD_BY))
             .order_by(timeline.c.subject_id, timeline.c.occurred_at, timeline.c.position)
         )
         for row in rows:
-            heard[row.subject_id].append(Heard(row.type, row.occurred_at, row.details))
-        found = (Sale.of(order_id, moments) for order_id, moments in heard.items())
+            past[row.subject_id].append(PastEvent(row.type, row.occurred_at, row.details))
+        found = (Sale.of(order_id, moments) for order_id, moments in past.items())
         return [sale for sale in found if sale is not None]
 
     async def find(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:

@@ -96,8 +96,8 @@ def map_view(
     """`queues` are by name. A value missing from them and from `refusals` is None."""
     edges = edges_of(choreography)
     shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
-    heard = {name for edge in shown for name in (edge.source, edge.target)}
-    drawing = draw([each.name for each in choreography.participants if each.name in heard], shown)
+    named = {name for edge in shown for name in (edge.source, edge.target)}
+    drawing = draw([each.name for each in choreography.participants if each.name in named], shown)
     dead = {name: queues.get(dead_queue(name)) for name in (n.name for n in drawing.nodes)}
 
     def traffic(edge: Edge) -> list[Traffic]:

@@ -124,15 +124,15 @@ class Event:
     is_new: bool
 
 
-def steps(state: str, heard: Collection[str]) -> list[Step]:
-    """`heard` are the types of the purchase's events, without version."""
+def steps(state: str, types: Collection[str]) -> list[Step]:
+    """`types` are the types of the purchase's events, without version."""
     if state in STATES_AFTER:
         last = STATES_AFTER.index(state)
         return [Step(label, _mark(place, last)) for place, (_, label) in enumerate(STEPS)]
-    return [Step(label, "undone" if event in heard else "") for event, label in STEPS]
+    return [Step(label, "undone" if event in types else "") for event, label in STEPS]
 
 
-def heard(moments: Sequence[Moment]) -> set[str]:
+def types_of(moments: Sequence[Moment]) -> set[str]:
     return {_name(moment.type) for moment in moments}
 
 

@@ -118,7 +118,7 @@ class LivePurchase:
             "code": code,
             "may_act": standing is not None and is_own(user, standing.customer_id),
             "methods": PAYMENT_METHODS,
-            "steps": purchase_view.steps(state, purchase_view.heard(moments)),
+            "steps": purchase_view.steps(state, purchase_view.types_of(moments)),
             "events": purchase_view.events(moments),
             "lanes": LANES,
             "vehicle": Vehicle.of(vehicle.body) if vehicle else None,
