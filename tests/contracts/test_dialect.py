@@ -180,14 +180,8 @@ RULES: list[Callable[[Path], Found]] = [
 ]
 
 
-NOT_YET = {"portal"}
-"""Services that do not follow all of it yet: take off this list the one that does."""
-
-
 @pytest.mark.parametrize("service", [each.name for each in SERVICES])
-def test_a_service_follows_the_convention(service: str, request: pytest.FixtureRequest) -> None:
-    if service in NOT_YET:
-        request.applymarker(pytest.mark.xfail(strict=True))
+def test_a_service_follows_the_convention(service: str) -> None:
     said = [
         f"{path.relative_to(ROOT)}:{line}: {sentence}"
         for rule in RULES

@@ -70,7 +70,7 @@ class UserRepository(Protocol):
         """The number of the tenant's admins. It cannot change until the transaction ends."""
 
     async def page(
-        self, tenant_id: str, after: UUID | None, limit: int, wanted: Wanted = EVERYBODY
+        self, tenant_id: str, after: UUID | None, limit: int, *, wanted: Wanted = EVERYBODY
     ) -> list[User]:
         """Users before the user `after`, newest first."""
 
@@ -196,11 +196,12 @@ class AuditRepository(Protocol):
     async def page(
         self,
         tenant_id: str,
-        before: int | None,
+        after: int | None,
         limit: int,
+        *,
         wanted: WantedAudits = EVERYTHING,
     ) -> list[Audit]:
-        """Entries before the number `before`, newest first."""
+        """Entries before the number `after`, newest first."""
 
     async def hold(self) -> None:
         """From now to its end the transaction sees one state of all audits, whatever others write
@@ -243,7 +244,7 @@ class SubmissionRepository(Protocol):
         """The due submission that has waited longest; they take turns."""
 
     async def page(
-        self, tenant_id: str, after: UUID | None, limit: int, user_id: UUID | None = None
+        self, tenant_id: str, after: UUID | None, limit: int, *, user_id: UUID | None = None
     ) -> list[Submission]:
         """Submissions before `after`, newest first; only those of one user where one is given."""
 
@@ -254,11 +255,6 @@ class TimelineRepository(Protocol):
 
     async def find_purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None: ...
 
-    async def page_purchases(
-        self, tenant_id: str, after: UUID | None, limit: int, customer_id: UUID | None = None
-    ) -> list[Purchase]:
-        """Purchases before `after`, newest first (ids grow with time)."""
-
     async def search(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
@@ -267,9 +263,10 @@ class TimelineRepository(Protocol):
     async def page_sales(
         self,
         tenant_id: str,
-        seller_id: UUID,
         after: UUID | None,
         limit: int,
+        *,
+        seller_id: UUID,
         vehicle_id: UUID | None = None,
     ) -> list[Sale]:
         """A seller's sales before the purchase `after`, newest first; only those of one vehicle

@@ -93,7 +93,9 @@ class Endpoints:
         after = None if page.after is None else UUID(page.after[0])
         user_id = None if everybodys else UUID(caller.subject)
         found = await self._transactions.read_behind(
-            lambda uow: uow.submissions.page(caller.tenant_id, after, page.limit + 1, user_id)
+            lambda uow: uow.submissions.page(
+                caller.tenant_id, after, page.limit + 1, user_id=user_id
+            )
         )
         shown = found[: page.limit]
         next_after = (shown[-1].id,) if len(found) > page.limit else None
@@ -114,10 +116,10 @@ class Endpoints:
     ) -> Response:
         """Who did what, when, and with what result; newest first. Operator or admin."""
         access.may_read_audits(caller)
-        before = None if page.after is None else int(page.after[0])
+        after = None if page.after is None else int(page.after[0])
         wanted = WantedAudits(action=action or "")
         found = await self._transactions.read_behind(
-            lambda uow: uow.audits.page(caller.tenant_id, before, page.limit + 1, wanted)
+            lambda uow: uow.audits.page(caller.tenant_id, after, page.limit + 1, wanted=wanted)
         )
         shown = found[: page.limit]
         next_after = (shown[-1].sequence,) if len(found) > page.limit else None

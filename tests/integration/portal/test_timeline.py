@@ -8,7 +8,7 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.domain.timeline import PurchaseState
+from services.portal.domain.timeline import PurchaseState, Sought
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
@@ -148,9 +148,8 @@ async def test_a_payout_by_hand_is_no_purchase(transactions: Portal) -> None:
     payout_id = uuid7()
     event = envelope(payout_id, ("payout.completed.v1", "payouts", 1, {"amount_cents": 5}))
     await consume(transactions, event | {"data": {"order_id": None, "amount_cents": 5}})
-    assert (
-        await transactions.run(lambda uow: uow.timeline.page_purchases("default", None, 10)) == []
-    )
+    found = await transactions.run(lambda uow: uow.timeline.search("default", Sought(), None, 10))
+    assert found == []
 
 
 async def test_an_erased_customers_user_is_gone_with_the_sessions(

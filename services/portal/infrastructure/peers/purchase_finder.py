@@ -204,7 +204,7 @@ class PurchaseFinder:
         if not wanted.words:
             return []
         found = await self._transactions.read(
-            lambda uow: uow.users.page(user.tenant_id, None, MOST_NAMED, wanted)
+            lambda uow: uow.users.page(user.tenant_id, None, MOST_NAMED, wanted=wanted)
         )
         return [each.customer_id for each in found if each.customer_id is not None]
 

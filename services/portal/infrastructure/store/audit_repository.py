@@ -53,8 +53,9 @@ class PostgresAudits:
     async def page(
         self,
         tenant_id: str,
-        before: int | None,
+        after: int | None,
         limit: int,
+        *,
         wanted: WantedAudits = EVERYTHING,
     ) -> list[Audit]:
         query = (
@@ -63,8 +64,8 @@ class PostgresAudits:
             .order_by(audits.c.sequence.desc())
             .limit(limit)
         )
-        if before is not None:
-            query = query.where(audits.c.sequence < before)
+        if after is not None:
+            query = query.where(audits.c.sequence < after)
         if wanted.action:
             query = query.where(audits.c.action == wanted.action)
         if wanted.actors:

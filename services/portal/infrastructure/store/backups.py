@@ -39,7 +39,7 @@ async def record_backup(
 
 
 async def last_backup(uow: PostgresPortalUnitOfWork) -> Audit | None:
-    found = await uow.audits.page(DEFAULT_TENANT, None, 1, WantedAudits(action=MADE))
+    found = await uow.audits.page(DEFAULT_TENANT, None, 1, wanted=WantedAudits(action=MADE))
     return found[0] if found else None
 
 

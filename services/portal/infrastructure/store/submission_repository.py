@@ -149,7 +149,7 @@ class PostgresSubmissions:
         return None if row is None else _submission(row)
 
     async def page(
-        self, tenant_id: str, after: UUID | None, limit: int, user_id: UUID | None = None
+        self, tenant_id: str, after: UUID | None, limit: int, *, user_id: UUID | None = None
     ) -> list[Submission]:
         query = (
             select(*COLUMNS)

@@ -81,21 +81,6 @@ class PostgresTimeline:
         row = found.one_or_none()
         return None if row is None else _purchase(row)
 
-    async def page_purchases(
-        self, tenant_id: str, after: UUID | None, limit: int, customer_id: UUID | None = None
-    ) -> list[Purchase]:
-        query = (
-            select(subjects)
-            .where(subjects.c.tenant_id == tenant_id, subjects.c.kind == Kind.PURCHASE)
-            .order_by(subjects.c.id.desc())
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(subjects.c.id < after)
-        if customer_id is not None:
-            query = query.where(subjects.c.customer_id == customer_id)
-        return [_purchase(row) for row in await self._connection.execute(query)]
-
     async def search(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
@@ -116,9 +101,10 @@ class PostgresTimeline:
     async def page_sales(
         self,
         tenant_id: str,
-        seller_id: UUID,
         after: UUID | None,
         limit: int,
+        *,
+        seller_id: UUID,
         vehicle_id: UUID | None = None,
     ) -> list[Sale]:
         query = (

@@ -57,7 +57,7 @@ class PostgresUsers:
         return len(rows.all())
 
     async def page(
-        self, tenant_id: str, after: UUID | None, limit: int, wanted: Wanted = EVERYBODY
+        self, tenant_id: str, after: UUID | None, limit: int, *, wanted: Wanted = EVERYBODY
     ) -> list[User]:
         query = (
             select(users)

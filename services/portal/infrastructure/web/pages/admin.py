@@ -142,7 +142,7 @@ class AdminPages:
         if not wanted.email and not wanted.words:
             return [NOBODY]
         found = await self._transactions.read(
-            lambda uow: uow.users.page(user.tenant_id, None, MOST_MEANT, wanted)
+            lambda uow: uow.users.page(user.tenant_id, None, MOST_MEANT, wanted=wanted)
         )
         return [str(each.id) for each in found] or [NOBODY]
 
@@ -228,7 +228,7 @@ class AdminPages:
     ) -> Response:
         found = await self._transactions.read(
             lambda uow: uow.users.page(
-                user.tenant_id, as_id(search.after), SHOWN + 1, search.wanted()
+                user.tenant_id, as_id(search.after), SHOWN + 1, wanted=search.wanted()
             )
         )
         shown = found[:SHOWN]
@@ -273,7 +273,7 @@ async def _audits(
     uow: PostgresPortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
 ) -> tuple[list[Audit], Known]:
     """The audits, with what is known of the people that the entries and the search name."""
-    found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted)
+    found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted=wanted)
     searched = {known for each in wanted.actors if (known := as_id(each)) is not None}
     ids = ids_in(found) | searched
     users = await uow.users.of_customers(tenant_id, ids)

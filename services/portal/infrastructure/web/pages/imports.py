@@ -161,7 +161,7 @@ class ImportPages:
 
     async def _form(self, request: Request, user: User, *, error: str = "") -> Response:
         recent = await self._transactions.read(
-            lambda uow: uow.submissions.page(user.tenant_id, None, SHOWN, user.id)
+            lambda uow: uow.submissions.page(user.tenant_id, None, SHOWN, user_id=user.id)
         )
         return render(
             request,

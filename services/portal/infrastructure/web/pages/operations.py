@@ -137,7 +137,7 @@ class OperationsPages:
         async def look(
             uow: PostgresPortalUnitOfWork,
         ) -> tuple[list[Audit], datetime | None, Audit | None]:
-            found = await uow.audits.page(tenant_id, None, 1, WantedAudits(action=CHECKED))
+            found = await uow.audits.page(tenant_id, None, 1, wanted=WantedAudits(action=CHECKED))
             return found, await uow.checks.asked_at(tenant_id), await last_backup(uow)
 
         found, asked, backed_up = await self._transactions.read(look)

@@ -24,7 +24,9 @@ def router(transactions: Transactions[PostgresPortalUnitOfWork]) -> APIRouter:
         request: Request, user: Seller, after: Annotated[UUID | None, Query()] = None
     ) -> Response:
         found = await transactions.read_behind(
-            lambda uow: uow.timeline.page_sales(user.tenant_id, user.id, after, PAGE_SIZE + 1)
+            lambda uow: uow.timeline.page_sales(
+                user.tenant_id, after, PAGE_SIZE + 1, seller_id=user.id
+            )
         )
         shown = found[:PAGE_SIZE]
         next_page = f"/sales?after={shown[-1].order_id}" if len(found) > PAGE_SIZE else None

@@ -186,7 +186,11 @@ class Selling:
             return None
         found = await self._transactions.read(
             lambda uow: uow.timeline.page_sales(
-                user.tenant_id, UUID(vehicle.seller_id), None, 1, UUID(vehicle.id)
+                user.tenant_id,
+                None,
+                1,
+                seller_id=UUID(vehicle.seller_id),
+                vehicle_id=UUID(vehicle.id),
             )
         )
         return next(iter(found), None)
