@@ -59,15 +59,30 @@ _log = structlog.get_logger(__name__)
 
 
 class _Broker(RabbitBroker):
-    """A broker whose first connection goes to the place and password that are current then."""
+    """A broker whose first connection goes to the place and password that are current then.
+
+    aio-pika goes on connecting in the background. A connection that FastStream gives up before it
+    knows of it, because `stop` cancels it or its first channel fails, is closed here.
+    """
 
     def __init__(self, place: Callable[[], URL], **options: Any) -> None:
         super().__init__(place(), **options)
         self._place = place
 
     async def _connect(self) -> RobustConnection:
-        self._connection_kwargs["url"] = str(self._place())
-        return await super()._connect()
+        made: list[RobustConnection] = []
+
+        def noted(*arguments: Any, **options: Any) -> RobustConnection:
+            made.append(RobustConnection(*arguments, **options))
+            return made[-1]
+
+        self._connection_kwargs |= {"url": str(self._place()), "connection_class": noted}
+        try:
+            return await super()._connect()
+        except BaseException:
+            for connection in made:
+                await _bounded(connection.close())
+            raise
 
 
 @dataclass
@@ -76,6 +91,12 @@ class _Subscription(Generic[Unit]):
     rejections: Rejections
     subscriber: RabbitSubscriber
     channel: Channel
+    begun: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """FastStream's `running` alone is set before the subscription has begun: see `_begin`."""
+        return self.begun and self.subscriber.running
 
 
 class Subscriber(Generic[Unit]):
@@ -162,10 +183,12 @@ class Subscriber(Generic[Unit]):
         """Raises while the broker is away or has no such queue; afterwards aio-pika brings the
         subscription back.
         """
-        if not subscription.subscriber.running:
+        if not subscription.runs:
+            subscription.begun = False
             async with self._connecting:
                 self._connection = await self._broker.connect()
-            await subscription.subscriber.start()
+            await _begin(subscription.subscriber)
+            subscription.begun = True
         self._keep_place()
         return CHECK_SECONDS
 
@@ -214,7 +237,7 @@ class Subscriber(Generic[Unit]):
         return "; ".join(notes) or None
 
     async def _consumes(self, subscription: _Subscription[Unit]) -> bool:
-        if not subscription.subscriber.running:
+        if not subscription.runs:
             return False
         manager: Any = self._broker.config.channel_manager
         channel = await manager.get_channel(subscription.channel)
@@ -236,6 +259,22 @@ class Subscriber(Generic[Unit]):
         await self._rejecting.stop(within=CLOSE_SECONDS)
         await _bounded(self._publisher.close())
         await _bounded(self._broker.stop())
+
+
+async def _begin(subscriber: RabbitSubscriber) -> None:
+    """Raises what the broker raises, and ConnectionError when the connection closes meanwhile.
+
+    FastStream discards messages that arrive before `running` is set, and sets it only after the
+    broker may have sent some. They would stay unacknowledged until the channel closes.
+    """
+    subscriber.running = True
+    try:
+        await subscriber.start()
+    except BaseException as error:
+        subscriber.running = False
+        if type(error) is RuntimeError:  # aiormq's, when the connection is closed
+            raise ConnectionError(str(error)) from error
+        raise
 
 
 async def _bounded(closing: Coroutine[Any, Any, None]) -> None:
