@@ -81,9 +81,11 @@ class Rejections:
 
 async def acknowledge(message: AbstractIncomingMessage, queue: str) -> None:
     """A message whose acknowledgement is lost is delivered again; its inbox row then shows that it
-    was handled.
+    was handled. When the broker ends the connection, aiormq raises an Exception of no other class.
     """
     try:
         await message.ack()
-    except BROKER_ERRORS as error:
+    except Exception as error:
+        if not isinstance(error, BROKER_ERRORS) and not is_gone(message):
+            raise
         _log.info("acknowledgement lost", queue=queue, error=describe(error))
