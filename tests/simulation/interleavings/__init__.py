@@ -1,0 +1,1 @@
+"""The second simulation: the messaging library's tasks, in an order that a seed decides."""
