@@ -28,7 +28,7 @@ from tests.simulation.running import chunks, every_stage, fresh_seed
 SOAK_STEPS = 1_000_000
 TASK_STEPS = 10_000_000
 MUTANT_STEPS = 100_000
-TASK_MUTANT_STEPS = 300_000
+TASK_MUTANT_STEPS = 1_000_000
 RUNS_BETWEEN_LINES = 100
 
 

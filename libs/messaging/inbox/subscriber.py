@@ -92,6 +92,12 @@ class _Subscription(Generic[Unit]):
     rejections: Rejections
     subscriber: RabbitSubscriber
     channel: Channel
+    begun: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """FastStream's `running` alone is set before the subscription has begun: see `_begin`."""
+        return self.begun and self.subscriber.running
 
 
 class Subscriber(Generic[Unit]):
@@ -178,10 +184,12 @@ class Subscriber(Generic[Unit]):
         """Raises while the broker is away or has no such queue; afterwards aio-pika brings the
         subscription back.
         """
-        if not subscription.subscriber.running:
+        if not subscription.runs:
+            subscription.begun = False
             async with self._connecting:
                 self._connection = await self._broker.connect()
             await _begin(subscription.subscriber)
+            subscription.begun = True
         self._keep_place()
         return CHECK_SECONDS
 
@@ -230,7 +238,7 @@ class Subscriber(Generic[Unit]):
         return "; ".join(notes) or None
 
     async def _consumes(self, subscription: _Subscription[Unit]) -> bool:
-        if not subscription.subscriber.running:
+        if not subscription.runs:
             return False
         manager: Any = self._broker.config.channel_manager
         channel = await manager.get_channel(subscription.channel)

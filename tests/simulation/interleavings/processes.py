@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import EventData, Received
+from libs.messaging.inbox.inbox import InboxWindow
+from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -24,8 +26,6 @@ from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.claims import Limits
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.saga.participant import Participant
-from libs.messaging.saga.reactions import Reactions
-from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.schema.tables import messaging_tables
 from tests.simulation.interleavings.engine import Engine
 from tests.simulation.interleavings.loop import HERE, SeededLoop, SeededTask
@@ -75,6 +75,7 @@ class Process:
     """
 
     stops_within: float
+    is_ready = False
 
     def __init__(self, loop: SeededLoop, name: str) -> None:
         self.host = Host(name)
@@ -164,7 +165,7 @@ class RelayProcess(Process):
         super().__init__(loop, name)
         wake_up = WakeUp()
         self._listener = Listener(DSN, wake_up)
-        self.relay = Relay(
+        self._relay = Relay(
             "shop",
             database_dsn=DSN,
             rabbitmq_url=URL,
@@ -174,12 +175,16 @@ class RelayProcess(Process):
             settings=SETTINGS,
         )
 
+    @property
+    def is_ready(self) -> bool:  # type: ignore[override]
+        return self._relay.ready
+
     async def _start(self) -> None:
         await self._listener.start()
-        await self.relay.start()
+        await self._relay.start()
 
     async def _stop(self) -> None:
-        await self.relay.stop()
+        await self._relay.stop()
         await self._listener.stop()
 
 
@@ -219,6 +224,14 @@ class Credit(Process):
 
     async def _start(self) -> None:
         await self._subscriber.start()
+        self._probing = asyncio.create_task(self._probe())
+
+    async def _probe(self) -> None:
+        """Ask again and again whether it is ready, as an orchestrator does."""
+        while True:
+            self.is_ready = await self._subscriber.ready()
+            await asyncio.sleep(self._loop.random.uniform(0, 0.5))
 
     async def _stop(self) -> None:
+        self._probing.cancel()
         await self._subscriber.stop()

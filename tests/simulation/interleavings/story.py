@@ -154,6 +154,9 @@ class Story:
         if (took := self.loop.steps - before) > IDLE_STEPS * IDLE_SECONDS:
             self.watch.breaks(rules.AT_REST, f"{took:,} steps in {IDLE_SECONDS} s")
         self.watch.at_rest()
+        for name, process in self.running.items():
+            if not process.is_ready:
+                self.watch.breaks(rules.READY, name)
 
     async def _stop_all(self) -> None:
         await asyncio.gather(*map(self.stop, list(self.running)))

@@ -16,7 +16,7 @@ from tests.simulation.test_simulation import seed_of
 
 STEPS = 80_000
 MANY_STEPS = 2_000_000
-ENOUGH = 300_000
+ENOUGH = 1_000_000
 SEED = 1
 RARE = (
     "the inbox is read first and written after the reaction",
