@@ -17,8 +17,6 @@ from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.events import DomainEvent
 from libs.messaging.envelope import EventData, Received
-from libs.messaging.inbox.inbox import InboxWindow
-from libs.messaging.inbox.reactions import Reactions
 from libs.messaging.inbox.subscriber import Subscriber
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
@@ -26,6 +24,8 @@ from libs.messaging.outbox.wakeup import Listener, Notifier, WakeUp
 from libs.messaging.relay.claims import Limits
 from libs.messaging.relay.relay import Relay, RelaySettings
 from libs.messaging.saga.participant import Participant
+from libs.messaging.saga.reactions import Reactions
+from libs.messaging.schema.inbox_window import InboxWindow
 from libs.messaging.schema.tables import messaging_tables
 from tests.simulation.interleavings.engine import Engine
 from tests.simulation.interleavings.loop import HERE, SeededLoop, SeededTask
