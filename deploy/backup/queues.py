@@ -34,7 +34,7 @@ behind.
 """
 QUIET_SECONDS = 10.0
 
-STATED = """
+PUBLISHED = """
     SELECT id FROM outbox WHERE created_at > $1
     UNION ALL SELECT id FROM outbox_archive WHERE created_at > $1"""
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
@@ -70,17 +70,17 @@ async def rewind(
         for event in participant.publishes
     }
     async with connected(databases) as connections:
-        stated: dict[str, set[UUID]] = {}
+        published: dict[str, set[UUID]] = {}
         for name, connection in connections.items():
-            rows = await connection.fetch(STATED, moment - 2 * MARGIN)
-            stated[name] = {row["id"] for row in rows}
+            rows = await connection.fetch(PUBLISHED, moment - 2 * MARGIN)
+            published[name] = {row["id"] for row in rows}
 
         def is_of_a_lost_time(message: AbstractIncomingMessage) -> bool:
             identifier = _id_of(message)
             publisher = publishers.get(message.type or "")
             if identifier is None or publisher is None:
                 return False
-            return time_of(identifier) > moment - MARGIN and identifier not in stated[publisher]
+            return time_of(identifier) > moment - MARGIN and identifier not in published[publisher]
 
         async with replay.connected(rabbitmq_url, "restore") as broker:
             for participant in participants:

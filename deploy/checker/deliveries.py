@@ -25,7 +25,7 @@ UNPUBLISHED = """
     SELECT id, type, subject, attempts, error, due_at = 'infinity' AS parked,
            count(*) OVER () AS of_all
       FROM outbox WHERE created_at < now() - $1 * interval '1 second' ORDER BY seq LIMIT $2"""
-STATED_SINCE = "SELECT DISTINCT subject FROM outbox WHERE created_at > $1"
+PUBLISHED_SINCE = "SELECT DISTINCT subject FROM outbox WHERE created_at > $1"
 # Ids begin with the time of their creation: four bytes of it are the same for 65 seconds.
 PUBLISHED_SUMS = """
     SELECT type, substr(uuid_send(id), 1, 4) AS span,
@@ -96,7 +96,7 @@ async def read_deliveries(
         rows = await connection.fetch(UNPUBLISHED, grace_seconds, LISTED)
         if rows:
             unpublished.add_some(rows[0]["of_all"], [_sentence(row) for row in rows])
-        moved |= {row["subject"] for row in await connection.fetch(STATED_SINCE, since[name])}
+        moved |= {row["subject"] for row in await connection.fetch(PUBLISHED_SINCE, since[name])}
     published: dict[str, Sums] = {}
     sums = await asyncio.gather(
         *(

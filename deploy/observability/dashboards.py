@@ -55,7 +55,7 @@ WAY = (
     "order.closed.v1",
     "payout.completed.v1",
 )
-"""The event that states each step of a purchase's way forward."""
+"""The event of each step of a purchase's way forward."""
 TURNS = ".+[.](.*failed|expired|cancellation_requested|.*unanswered)[.]v1"
 """Events that begin a compensation, or ask for a person."""
 CONSUMED = ".+[.]on[.].+"

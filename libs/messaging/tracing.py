@@ -1,7 +1,7 @@
 """Spans of messages. Names and attributes are those of OpenTelemetry's semantic conventions for
 messaging and RabbitMQ.
 
-An event carries the context of the span that stated it: of the request, or of the reaction. What
+An event carries the context of the span that wrote it: of the request, or of the reaction. What
 the relay and the consumers do with it are children of that span, so that a purchase is one trace.
 A relay's batch holds events of many traces: it has a trace of its own, with a link to each of them.
 

@@ -83,8 +83,8 @@ def create_app(service: Service[Any]) -> FastAPI:
     if service.headers:
         app.add_middleware(UsualHeaders, headers=service.headers)
     start_at_zero(templates(app))
-    stated = (event.type for event in service.participant.publishes)
-    outbox_metrics.start_at_zero(settings.service, stated)
+    published = (event.type for event in service.participant.publishes)
+    outbox_metrics.start_at_zero(settings.service, published)
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)
     return app

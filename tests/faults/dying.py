@@ -63,7 +63,7 @@ def before_the_second(owner: Any, name: str) -> None:
 
 
 def before_commit(event_type: str) -> None:
-    """All of the transaction that states such an event is written, and it is not committed."""
+    """All of the transaction that holds such an event is written, and it is not committed."""
     genuine = Outbox.write
 
     async def write(outbox: Outbox, connection: Any, rows: Sequence[OutboxRow]) -> None:
@@ -75,18 +75,18 @@ def before_commit(event_type: str) -> None:
 
 
 def after_commit(event_type: str) -> None:
-    """The transaction that states such an event is committed, and nobody knows."""
+    """The transaction that holds such an event is committed, and nobody knows."""
     genuine = Transactions._once
 
     async def once(transactions: Any, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        stated: list[UnitOfWork] = []
+        units: list[UnitOfWork] = []
 
         async def watched(unit: UnitOfWork) -> Any:
-            stated.append(unit)
+            units.append(unit)
             return await work(unit)
 
         result = await genuine(transactions, watched)
-        if any(row.type == event_type for unit in stated for row in unit.staged):
+        if any(row.type == event_type for unit in units for row in unit.staged):
             die()
         return result
 

@@ -4,10 +4,12 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter
 
-STATED = Counter("outbox_events", "Events stated, each with its transaction", ["service", "type"])
+WRITTEN = Counter(
+    "outbox_events", "Events written to the outbox, each in its transaction", ["service", "type"]
+)
 
 
 def start_at_zero(service: str, types: Iterable[str]) -> None:
     """The counters exist before anything is counted: a rate sees the first event too."""
     for each in types:
-        STATED.labels(service, each)
+        WRITTEN.labels(service, each)

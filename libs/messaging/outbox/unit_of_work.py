@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.kernel.events import DomainEvent
-from libs.messaging.outbox.metrics import STATED
+from libs.messaging.outbox.metrics import WRITTEN
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 
 RETRIED = frozenset({"40001", "40P01"})
@@ -123,6 +123,6 @@ class Transactions(Generic[Unit]):
         if unit.staged:
             self.after_commit()
         for row in unit.staged:
-            STATED.labels(self.outbox.service, row.type).inc()
+            WRITTEN.labels(self.outbox.service, row.type).inc()
         unit.committed()
         return result

@@ -16,18 +16,18 @@ MOST_LINKS = 128
 
 @contextmanager
 def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Iterator[None]:
-    """The span of a relay's batch, begun at `started_ns`, linked to what stated its events."""
+    """The span of a relay's batch, begun at `started_ns`, linked to what wrote its events."""
     if not subjects or not tracing.records():
         yield
         return
     messages = [message for each in subjects for message in each.messages]
-    stated = [_stated(message) for message in messages[:MOST_LINKS] if message.traceparent]
+    origins = [_origin(message) for message in messages[:MOST_LINKS] if message.traceparent]
     attributes: dict[str, str | int] = {
         "messaging.system": "rabbitmq",
         "messaging.destination.name": service,
         "messaging.batch.message_count": len(messages),
     }
-    name, links = f"relay {service}", tracing.links_to(stated)
+    name, links = f"relay {service}", tracing.links_to(origins)
     with tracing.recording(name, Context(), SpanKind.INTERNAL, attributes, links, started_ns):
         yield
 
@@ -37,14 +37,14 @@ def publish(exchange: str, message: Message) -> Span | None:
     batch. None where the event has no trace. Call it only when `records` is true, and `end` the
     span.
 
-    Its kind is CLIENT: the message's own context is that of the span which stated the event.
+    Its kind is CLIENT: the message's own context is that of the span that wrote the event.
     """
     if message.traceparent is None:
         return None
     destination = f"{exchange}:{message.type}"
     return tracing.tracer.start_span(
         f"publish {destination}",
-        _stated(message),
+        _origin(message),
         SpanKind.CLIENT,
         {
             **tracing.attributes_of("publish", "send", destination, message.type, str(message.id)),
@@ -54,5 +54,5 @@ def publish(exchange: str, message: Message) -> Span | None:
     )
 
 
-def _stated(message: Message) -> Context:
+def _origin(message: Message) -> Context:
     return extract({"traceparent": message.traceparent or ""})

@@ -1,4 +1,4 @@
-"""What this service states. Nothing here is personal data: a peer knows customers by their id."""
+"""What this service publishes. It is no personal data: a peer knows customers by their id."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -10,7 +10,7 @@ OUTCOMES = {
     OrderFailed.type: "failed",
     OrderCancelled.type: "cancelled",
 }
-"""The outcome by the event that states it."""
+"""The outcome by the event that tells it."""
 
 SECONDS = Histogram(
     "orders_purchase_seconds",
@@ -23,7 +23,7 @@ for outcome in OUTCOMES.values():
 
 
 def observe_outcome(event_type: str, purchase: Purchase) -> None:
-    """Count the purchase if an event of this type states its outcome and its history says when it
+    """Count the purchase if an event of this type tells its outcome and its history says when it
     began.
     """
     started = purchase.requested_at

@@ -90,7 +90,7 @@ class PurchasePage(Out):
 
 
 class HistoryEntry(Out):
-    """One event; `sequence` counts within the service that stated it."""
+    """One event; `sequence` counts within the service that published it."""
 
     type: str
     service: str

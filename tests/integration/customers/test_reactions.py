@@ -42,10 +42,10 @@ async def test_a_confirmed_order_reserves_and_states_what_the_next_step_needs(
     event = confirmed(order, customer, 4_000)
     await deliver(customers, event)
     assert await credit(customers, customer) == (6_000, 4_000, 0)
-    stated = (await events(customers))[-1]
-    assert (stated["type"], stated["subject"]) == ("credit.reserved.v1", str(order))
-    assert int(stated["sequence"]) == 1
-    assert stated["data"] == {
+    published = (await events(customers))[-1]
+    assert (published["type"], published["subject"]) == ("credit.reserved.v1", str(order))
+    assert int(published["sequence"]) == 1
+    assert published["data"] == {
         "tenant_id": "default",
         "order_id": str(order),
         "customer_id": customer,
@@ -95,8 +95,8 @@ async def test_a_refusal_says_why(customers: ServiceClient) -> None:
     for who, total in wishes:
         await deliver(customers, confirmed(uuid7(), who, total))
     await deliver(customers, confirmed(uuid7(), customer, 1), tenant="other")
-    stated = (await events(customers))[-4:]
-    assert [event["data"].get("reason") for event in stated] == [
+    published = (await events(customers))[-4:]
+    assert [event["data"].get("reason") for event in published] == [
         "credit_too_low",
         "unknown_customer",
         "customer_erased",

@@ -13,7 +13,7 @@ JUST_MOVED = {
     "'payment.processed.v1', 'payments', 2, now())) WHERE id = '{awaiting}'",
     "event just published": "INSERT INTO outbox_archive (seq, id, subject, type, body, created_at)"
     " VALUES (1000, '{nobody}', '{awaiting}', 'order.cancellation_requested.v1', '', now())",
-    "event just stated": "INSERT INTO outbox (id, subject, type, body)"
+    "event just written": "INSERT INTO outbox (id, subject, type, body)"
     " VALUES ('{nobody}', '{awaiting}', 'order.cancellation_requested.v1', '')",
 }
 

@@ -1,4 +1,4 @@
-"""Events are rows of the caller's transaction, in the order they were stated."""
+"""Events are rows of the caller's transaction, in the order in which they were published."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -34,7 +34,7 @@ INBOX = """
 
 @dataclass
 class World:
-    """Shop states events, and credit consumes them; nobody runs. `moment` is just now."""
+    """Shop publishes events, and credit consumes them; nobody runs. `moment` is just now."""
 
     urls: Mapping[str, str]
     shop: Connection

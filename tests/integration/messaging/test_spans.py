@@ -1,4 +1,4 @@
-"""The spans of an event's way: stated, relayed, published, reacted to."""
+"""The spans of an event's way: written to the outbox, relayed, published, reacted to."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Collection
@@ -63,7 +63,7 @@ async def relaying(database: str, broker: str, unconsumed: Collection[str]) -> A
 
 
 def placed(event_id: UUID) -> bytes:
-    """An event that was stated in the span above."""
+    """An event that was written in the span above."""
     envelope = json.loads(sample.on_the_wire(sample.order_placed(), event_id))
     return json.dumps({**envelope, "traceparent": TRACEPARENT}).encode()
 

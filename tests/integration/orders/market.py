@@ -128,7 +128,7 @@ async def look(orders: ServiceClient, order_id: UUID) -> dict[str, Any]:
     return state
 
 
-async def stated(orders: ServiceClient, order_id: object) -> list[str]:
+async def published(orders: ServiceClient, order_id: object) -> list[str]:
     """The types of the events staged about an order, in the order of the outbox."""
     return await orders.types(order_id)
 

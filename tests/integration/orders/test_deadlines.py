@@ -17,7 +17,7 @@ from tests.integration.orders.market import (
     headers,
     look,
     overdue,
-    stated,
+    published,
 )
 
 
@@ -43,11 +43,11 @@ async def test_an_overdue_purchase_is_given_up_and_ends_failed(
     for event_type in consumed:
         await consume(orders, event_type, order_id)
     await timer(orders).work()
-    assert await stated(orders, order_id) == ["order.confirmed.v1"]
+    assert await published(orders, order_id) == ["order.confirmed.v1"]
     await overdue(orders, order_id)
     await timer(orders).work()
     await timer(orders).work()
-    assert await stated(orders, order_id) == [
+    assert await published(orders, order_id) == [
         "order.confirmed.v1",
         "order.cancellation_requested.v1",
     ]
@@ -93,7 +93,7 @@ async def test_resting_on_the_way_back_raises_an_alert_and_gives_nothing_up(
     await timer(orders).work()
     assert REGISTRY.get_sample_value("orders_compensating_too_long_total") == before + 1
     assert await due_in_seconds(orders, order_id) == pytest.approx(900, abs=30)
-    assert await stated(orders, order_id) == ["order.confirmed.v1"]
+    assert await published(orders, order_id) == ["order.confirmed.v1"]
 
 
 async def test_a_purchase_locked_by_somebody_is_passed_over_and_taken_later(
@@ -120,7 +120,7 @@ async def test_many_workers_give_each_purchase_up_once(orders: ServiceClient) ->
         await overdue(orders, order_id)
     await asyncio.gather(*(timer(orders).work() for _ in range(4)))
     for order_id in bought:
-        assert (await stated(orders, order_id)).count("order.cancellation_requested.v1") == 1
+        assert (await published(orders, order_id)).count("order.cancellation_requested.v1") == 1
 
 
 async def test_a_completed_purchase_is_never_given_up(orders: ServiceClient) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.crashes import dies_at
 from tests.fixtures.services import ServiceClient
-from tests.integration.orders.market import buy, look, overdue, stated
+from tests.integration.orders.market import buy, look, overdue, published
 
 pytestmark = pytest.mark.slow
 
@@ -22,10 +22,10 @@ async def test_overdue_purchase_is_given_up_once_though_the_timer_was_killed(
     await overdue(orders, order_id)
     worker = {"DATABASE_URL": orders_database, "RABBITMQ_URL": vhost, "ROLE": "worker", "PORT": "0"}
     await dies_at(point, "services.orders.main", database=orders_database, environment=worker)
-    assert (GIVEN_UP in await stated(orders, order_id)) is recorded
+    assert (GIVEN_UP in await published(orders, order_id)) is recorded
 
     (timer,) = orders.service.loops
     await timer.work()
     await timer.work()
-    assert (await stated(orders, order_id)).count(GIVEN_UP) == 1
+    assert (await published(orders, order_id)).count(GIVEN_UP) == 1
     assert (await look(orders, order_id))["state"] == "COMPENSATING"

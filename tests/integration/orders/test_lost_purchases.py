@@ -10,7 +10,7 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from tests.fixtures.services import ServiceClient
-from tests.integration.orders.market import TENANT, buy, consume, look, stated
+from tests.integration.orders.market import TENANT, buy, consume, look, published
 
 
 def line(order_id: UUID, **changed: object) -> str:
@@ -45,7 +45,7 @@ async def test_a_lost_purchase_is_taken_up_once_and_ends(
 
     assert (done.stdout, done.returncode) == ("1 of 2 purchases are taken up, and end\n", 0)
     assert again.stdout == "0 of 1 purchases are taken up, and end\n"
-    assert await stated(orders, lost) == ["order.cancellation_requested.v1"]
+    assert await published(orders, lost) == ["order.cancellation_requested.v1"]
     assert (await look(orders, known))["state"] == "REQUESTED"
     await consume(orders, "credit.released.v1", lost)
     state = await look(orders, lost)

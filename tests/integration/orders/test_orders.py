@@ -11,7 +11,7 @@ from tests.integration.orders.market import (
     look,
     new_key,
     problem,
-    stated,
+    published,
 )
 
 
@@ -43,26 +43,26 @@ async def test_an_order_without_a_vehicle_states_only_that_it_was_closed(
 ) -> None:
     order = await draft(orders)
     await confirm(orders, order["id"])
-    assert await stated(orders, order["id"]) == []
+    assert await published(orders, order["id"]) == []
     await orders.post(f"/orders/{order['id']}/close", headers=headers())
-    assert await stated(orders, order["id"]) == ["order.closed.v1"]
+    assert await published(orders, order["id"]) == ["order.closed.v1"]
 
 
 async def test_confirming_a_draft_with_customer_and_vehicle_begins_the_purchase(
     orders: ServiceClient,
 ) -> None:
     order = await draft(orders, customerId=str(uuid4()), vehicleId=str(uuid4()))
-    assert (order["state"], await stated(orders, order["id"])) == (None, [])
+    assert (order["state"], await published(orders, order["id"])) == (None, [])
     confirmed = await confirm(orders, order["id"])
     assert confirmed.json()["state"] == "REQUESTED"
-    assert await stated(orders, order["id"]) == ["order.confirmed.v1"]
+    assert await published(orders, order["id"]) == ["order.confirmed.v1"]
 
 
 async def test_a_completed_order_closes_with_its_seller(orders: ServiceClient) -> None:
     order_id = await completed(orders)
     closed = await orders.post(f"/orders/{order_id}/close", headers=headers(version='"2"'))
     assert (closed.status_code, closed.json()["state"]) == (200, "CLOSED")
-    assert (await stated(orders, order_id))[-1] == "order.closed.v1"
+    assert (await published(orders, order_id))[-1] == "order.closed.v1"
     assert (await look(orders, order_id))["state"] == "CLOSED"
 
 
@@ -145,7 +145,7 @@ async def test_closing_is_refused_for_a_draft_a_stale_version_and_a_second_time(
     problem(await orders.post(path, headers=headers(version=1)), 412, "stale-version")
     assert (await orders.post(path, headers=headers(version=2))).status_code == 200
     problem(await orders.post(path, headers=headers()), 409, "order-already-closed")
-    assert await stated(orders, order["id"]) == ["order.closed.v1"]
+    assert await published(orders, order["id"]) == ["order.closed.v1"]
 
 
 async def test_an_order_whose_purchase_is_not_completed_does_not_close(

@@ -18,7 +18,7 @@ from tests.integration.orders.market import (
     look,
     new_key,
     problem,
-    stated,
+    published,
 )
 
 
@@ -45,7 +45,7 @@ async def test_a_purchase_is_accepted_and_can_be_watched(orders: ServiceClient) 
     )
     again = await orders.post("/purchase", headers={"Idempotency-Key": "k"}, json=body)
     assert (again.status_code, again.content) == (202, answer.content)
-    assert await stated(orders, accepted["transaction_id"]) == ["order.confirmed.v1"]
+    assert await published(orders, accepted["transaction_id"]) == ["order.confirmed.v1"]
 
 
 async def test_a_purchase_is_an_order_of_the_same_tenant(orders: ServiceClient) -> None:
@@ -143,11 +143,11 @@ async def test_the_buyer_gives_up_at_any_step_until_closed(
     assert await cancel(orders, order_id) == 202
     state = await look(orders, order_id)
     assert (state["state"], state["reason"]) == ("COMPENSATING", "cancelled_by_buyer")
-    assert (await stated(orders, order_id)).count("order.cancellation_requested.v1") == 1
+    assert (await published(orders, order_id)).count("order.cancellation_requested.v1") == 1
     await consume(orders, "credit.released.v1", order_id, sequence=9)
     assert (await look(orders, order_id))["state"] == "CANCELLED"
     assert await cancel(orders, order_id) == 202
-    assert (await stated(orders, order_id))[-1] == "order.cancelled.v1"
+    assert (await published(orders, order_id))[-1] == "order.cancelled.v1"
 
 
 async def test_cancelling_is_refused_once_closed_or_failed(orders: ServiceClient) -> None:
@@ -170,7 +170,7 @@ async def test_what_is_no_purchase_or_another_tenants_is_not_found(orders: Servi
         answer = await orders.get(f"/saga-states/{order_id}", headers=headers())
         problem(answer, 404, "purchase-not-found")
     assert (await orders.get("/purchases", headers=headers())).json()["items"] == []
-    assert await stated(orders, foreign) == ["order.confirmed.v1"]
+    assert await published(orders, foreign) == ["order.confirmed.v1"]
 
 
 async def test_a_purchase_that_an_older_release_gave_a_time_without_a_zone_can_be_watched(

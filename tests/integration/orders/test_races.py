@@ -12,7 +12,7 @@ from tests.integration.orders.market import (
     headers,
     look,
     problem,
-    stated,
+    published,
 )
 
 
@@ -25,7 +25,7 @@ async def test_of_two_confirmations_at_once_one_wins_and_the_other_is_stale(
         won, lost = sorted(answers, key=lambda answer: answer.status_code)
         assert won.status_code == 200
         problem(lost, 412, "stale-version")
-        assert await stated(orders, order["id"]) == ["order.confirmed.v1"]
+        assert await published(orders, order["id"]) == ["order.confirmed.v1"]
 
 
 async def test_of_cancelling_and_closing_at_once_exactly_one_wins(orders: ServiceClient) -> None:
@@ -36,7 +36,7 @@ async def test_of_cancelling_and_closing_at_once_exactly_one_wins(orders: Servic
             orders.post(f"/purchases/{order_id}/cancel", headers=headers()),
         )
         state = (await look(orders, order_id))["state"]
-        events = (await stated(orders, order_id))[2:]
+        events = (await published(orders, order_id))[2:]
         if closing.status_code == 200:
             problem(cancelling, 409, "order-already-closed")
             assert (state, events) == ("CLOSED", ["order.closed.v1"])

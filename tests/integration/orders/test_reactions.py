@@ -18,7 +18,7 @@ from tests.integration.orders.market import (
     headers,
     hear_together,
     look,
-    stated,
+    published,
 )
 
 
@@ -37,7 +37,7 @@ async def test_the_way_forward_ends_completed_with_its_whole_history(
         ("vehicles", "vehicle.sold.v1"),
         ("orders", "order.completed.v1"),
     ]
-    assert await stated(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
+    assert await published(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
 
 
 def measured(outcome: str) -> tuple[float, float]:
@@ -81,7 +81,7 @@ async def test_the_steps_forward_complete_the_purchase_in_any_order(orders: Serv
         state = await look(orders, order_id)
         assert (state["state"], state["payment_code"]) == ("COMPLETED", "MV-1"), steps
         assert len(state["history"]) == 7
-        assert await stated(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
+        assert await published(orders, order_id) == ["order.confirmed.v1", "order.completed.v1"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_a_failure_turns_back_and_the_release_of_the_credit_ends_it(
     await consume(orders, "credit.released.v1", order_id)
     state = await look(orders, order_id)
     assert (state["state"], state["reason"]) == ("FAILED", reason)
-    assert await stated(orders, order_id) == ["order.confirmed.v1", "order.failed.v1"]
+    assert await published(orders, order_id) == ["order.confirmed.v1", "order.failed.v1"]
 
 
 async def test_refused_credit_ends_the_purchase_at_once(orders: ServiceClient) -> None:

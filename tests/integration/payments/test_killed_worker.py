@@ -1,5 +1,5 @@
 """A worker process killed at each point around a call of the gateway and around its timer: money
-moves once, and what is stated is stated once.
+moves once, and what is published is published once.
 """
 
 import pytest

@@ -1,5 +1,5 @@
 """A worker process killed at each point around a call of the bank: the seller is paid once, and
-that is stated once.
+that is published once.
 """
 
 import pytest

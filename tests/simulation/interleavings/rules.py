@@ -48,7 +48,7 @@ class Watch:
     """
 
     def __init__(self, loop: SeededLoop, shop: Postgres, credit: Postgres, broker: Broker) -> None:
-        self.stated: dict[str, Stated] = {}
+        self.published: dict[str, Stated] = {}
         self.taken_at: dict[str, float] = {}
         self.nothing_fails = True
         self.broken: InvariantBroken | None = None
@@ -73,7 +73,8 @@ class Watch:
 
     def all_is_delivered(self) -> bool:
         return all(
-            self._broker.taken.get(each.id) and self._effects(each) for each in self.stated.values()
+            self._broker.taken.get(each.id) and self._effects(each)
+            for each in self.published.values()
         ) and not (
             self._shop.tables.get("outbox")
             or any(self._broker.is_at_work(queue) for queue in self._broker.queues)
@@ -81,7 +82,7 @@ class Watch:
 
     def at_rest(self) -> None:
         """Every event is published and has had its one effect; nothing waits."""
-        for each in self.stated.values():
+        for each in self.published.values():
             effects = self._effects(each)
             if not effects:
                 self.breaks(NOTHING_LOST, each)
@@ -93,7 +94,7 @@ class Watch:
             self.breaks(NO_DEAD_LETTER, self._broker.dead)
 
     def published_within(self, seconds: float) -> None:
-        for each in self.stated.values():
+        for each in self.published.values():
             took = self.taken_at.get(each.id, self._loop.time()) - each.at
             if took > seconds:
                 self.breaks(AT_ONCE, f"{took:.3f} s for {each}")
@@ -112,21 +113,21 @@ class Watch:
             if row is None:
                 self._deleted(str(before[seq].id), before[seq].type)
             elif seq not in before:
-                stated = Stated(str(row.id), seq, row.subject, row.type, self._loop.time())
-                self.stated[stated.id] = stated
-                self._of_subject[stated.subject].append(stated)
+                published = Stated(str(row.id), seq, row.subject, row.type, self._loop.time())
+                self.published[published.id] = published
+                self._of_subject[published.subject].append(published)
 
     def _deleted(self, identifier: str, kind: str) -> None:
         if not self._broker.taken.get(identifier, set()).issuperset(BINDINGS[kind]):
-            self.breaks(CONFIRMED_FIRST, self.stated[identifier])
+            self.breaks(CONFIRMED_FIRST, self.published[identifier])
 
     def _published_by(self, host: Host, identifier: str) -> None:
         if self.nothing_fails and identifier in self._published:
-            self.breaks(ONE_RELAY, f"again by {host.name}: {self.stated[identifier]}")
+            self.breaks(ONE_RELAY, f"again by {host.name}: {self.published[identifier]}")
         self._published.add(identifier)
 
     def _taken(self, identifier: str) -> None:
-        event = self.stated[identifier]
+        event = self.published[identifier]
         self.taken_at.setdefault(identifier, self._loop.time())
         for earlier in self._of_subject[event.subject]:
             if earlier.seq < event.seq and earlier.id not in self.taken_at:
@@ -135,7 +136,7 @@ class Watch:
     def _acknowledged(self, queue: str, message: Stored) -> None:
         known = (queue, UUID(message.id)) in self._credit.tables.get("inbox", {})
         if not known and (queue, message.id) not in self._broker.dead:
-            self.breaks(COMMITTED_FIRST, f"{queue}: {self.stated[message.id]}")
+            self.breaks(COMMITTED_FIRST, f"{queue}: {self.published[message.id]}")
 
     def _consumes(self, queue: str, prefetch: int) -> None:
         if not 0 < prefetch <= PREFETCH:

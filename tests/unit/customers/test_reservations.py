@@ -149,10 +149,10 @@ async def test_a_purchase_states_its_reservation_and_its_end_at_most_once(
     uow = a_unit_of_work()
     for step, order in deliveries:
         await step(uow, order)
-    stated = [(e.subject, type(e)) for e in uow.events if isinstance(e, PurchaseEvent)]
-    assert len(stated) == len(set(stated))
+    published = [(e.subject, type(e)) for e in uow.events if isinstance(e, PurchaseEvent)]
+    assert len(published) == len(set(published))
     for order in ORDERS:
-        ends = {kind for subject, kind in stated if subject == order}
+        ends = {kind for subject, kind in published if subject == order}
         assert not {CreditReleased, CreditReservationFailed} <= ends
         if (released, order) in deliveries:
             assert ends & {CreditReleased, CreditReservationFailed}

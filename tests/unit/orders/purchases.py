@@ -18,7 +18,7 @@ ORDER, CUSTOMER, VEHICLE, SELLER, PAYMENT = (UUID(int=n) for n in range(1, 6))
 
 
 def requested() -> Purchase:
-    """A purchase just requested: order.confirmed is stated."""
+    """A purchase just requested: order.confirmed is published."""
     purchase = Purchase(
         order_id=ORDER,
         tenant_id="tenant-1",

@@ -102,8 +102,8 @@ def test_whatever_is_consumed_the_state_only_rises_turns_round_and_ends(
         after = redelivered(world, event, sequence)
         assert may_follow(world.purchase.state, after.purchase.state)
         world = after
-    stated = Counter(fact.type for fact in world.purchase.history if fact.service == "orders")
-    assert set(stated.values()) <= {1}
+    published = Counter(fact.type for fact in world.purchase.history if fact.service == "orders")
+    assert set(published.values()) <= {1}
     ended = any(event in ("credit.released", "credit.reservation_failed") for event, _ in consumed)
     assert (world.purchase.state in ENDED) == ended
 

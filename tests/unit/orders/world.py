@@ -218,8 +218,8 @@ def _orders(world: World, event: str, sequence: int) -> World:
         _ANSWERS[key] = _react(world.purchase, event, sequence)
     purchase, events = _ANSWERS[key]
     world = replace(world, purchase=purchase)
-    for stated in events:
-        world = _tell(world, "orders", stated.sequence, stated.type.removesuffix(".v1"))
+    for published in events:
+        world = _tell(world, "orders", published.sequence, published.type.removesuffix(".v1"))
     return world
 
 

@@ -1,7 +1,7 @@
 """Closed orders consumed again, workers and persons in any order, with crashes and lost answers.
 
 However it goes, once everything has been delivered and the bank answers again, the seller has been
-paid once, and what was stated agrees with it.
+paid once, and what was published agrees with it.
 """
 
 import asyncio
