@@ -150,8 +150,8 @@ async def test_another_seller_neither_sees_nor_begins_a_file_and_an_admin_sees_n
     other = await add_user("seller", email="other@example.com")
     await signed_in(portal, other.email)
     assert (await portal.get(place)).status_code == 404
-    for deed in ("begin", "discard"):
-        assert (await portal.post(f"{place}/{deed}")).status_code == 404
+    for work in ("begin", "discard"):
+        assert (await portal.post(f"{place}/{work}")).status_code == 404
     portal.cookies.clear()
     await add_user("admin")
     await signed_in(portal, "admin@example.com")

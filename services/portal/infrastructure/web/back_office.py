@@ -23,7 +23,7 @@ from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages import (
     admin,
     all_purchases,
@@ -56,7 +56,7 @@ def back_office(
     probes = Probes({**settings.addresses, **own}, client)
     desk = DeadLetterDesk(choreography.participants, settings.current_operator)
     given_up_events, attention_desk = GivenUpDesk(transactions, peers), AttentionDesk(peers)
-    diary, finder = Diary(transactions), PurchaseFinder(transactions, peers, attention_desk)
+    auditing, finder = Auditing(transactions), PurchaseFinder(transactions, peers, attention_desk)
     vehicle_market = VehicleMarket(peers)
     vehicle_imports = VehicleImports(transactions, vehicle_market, clock=utc_now, new_id=uuid7)
     importing = Loop("vehicle imports", IMPORT_SECONDS, vehicle_imports.turn)
@@ -64,10 +64,10 @@ def back_office(
         all_purchases.router(finder),
         operations.router(transactions, broker, probes, desk, given_up_events, attention_desk),
         dead_letters.router(transactions, desk),
-        given_up.router(diary, given_up_events),
-        attention.router(diary, attention_desk),
+        given_up.router(auditing, given_up_events),
+        attention.router(auditing, attention_desk),
         map_pages.router(choreography, broker, probes),
-        kpis.router(peers, diary),
+        kpis.router(peers, auditing),
         imports.router(
             transactions, vehicle_market, importing.wake, partial(probes.lives, SERVICE)
         ),

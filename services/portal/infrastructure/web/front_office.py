@@ -13,7 +13,7 @@ from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.web import assets
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages import (
     account,
@@ -37,17 +37,17 @@ def front_office(
     watch: TimelineWatch,
 ) -> Sequence[APIRouter]:
     mailer = ConsoleMail() if settings.mailer == "console" else None
-    diary, sign_ins = Diary(transactions), SignIns(transactions, settings, passwords)
+    auditing, sign_ins = Auditing(transactions), SignIns(transactions, settings, passwords)
     finder = PurchaseFinder(transactions, peers, AttentionDesk(peers))
     return [
         assets.router,
-        storefront.router(peers, diary),
-        purchases.router(peers, diary),
+        storefront.router(peers, auditing),
+        purchases.router(peers, auditing),
         live.router(transactions, peers, watch, finder),
-        selling.router(transactions, peers, diary),
+        selling.router(transactions, peers, auditing),
         sales.router(transactions),
-        account.router(transactions, peers, diary, passwords),
-        credit.router(peers, diary),
+        account.router(transactions, peers, auditing, passwords),
+        credit.router(peers, auditing),
         entrance.router(transactions, passwords, sign_ins),
         forgotten.router(transactions, passwords, mailer, settings.public_address),
     ]

@@ -38,7 +38,7 @@ from services.portal.infrastructure.schemas import (
 )
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.diary import act_of
+from services.portal.infrastructure.web.auditing import act_of
 
 MAX_DEVICE = 200
 

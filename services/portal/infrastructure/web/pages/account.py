@@ -24,8 +24,8 @@ from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.web.auditing import Auditing, act_of
 from services.portal.infrastructure.web.credit_view import Credit
-from services.portal.infrastructure.web.diary import Diary, act_of
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -51,12 +51,12 @@ class Account:
         self,
         transactions: Transactions[PostgresPortalUnitOfWork],
         peers: Peers,
-        diary: Diary,
+        auditing: Auditing,
         passwords: PasswordHasher,
     ) -> None:
         self._transactions = transactions
         self._peers = peers
-        self._diary = diary
+        self._auditing = auditing
         self._passwords = passwords
 
     async def show(self, request: Request, user: UserDep, back: Back = "") -> Response:
@@ -77,7 +77,7 @@ class Account:
             return await self._page(request, user, {**values, "next": next}, {"": NO_EMAIL}, 409)
         body = {**values, "email": user.email}
 
-        async def deed() -> UUID:
+        async def work() -> UUID:
             path = f"/users/{user.id}/customer"
             made = await self._peers.send(user, "customers", "PUT", path, body)
             return UUID(made.body["id"])
@@ -93,7 +93,9 @@ class Account:
             )
 
         try:
-            await save(await self._diary.note(user, "customer.registered", str(user.id), deed))
+            await save(
+                await self._auditing.audited(user, "customer.registered", str(user.id), work)
+            )
         except (PeerUnavailable, PeerRefusal, DomainError) as error:
             return await self._again(request, user, {**values, "next": next}, error)
         return redirect(local_path(next) if next else "/account", REGISTERED)
@@ -114,7 +116,7 @@ class Account:
             if cents is None:
                 raise NotANumber(NO_LIMIT, "wanted")
             body = {"wanted_limit_cents": cents}
-            await self._diary.note(
+            await self._auditing.audited(
                 user,
                 "credit.asked_for",
                 str(user.customer_id),
@@ -143,12 +145,12 @@ class Account:
         changes = {field: text for field, text in values.items() if text.strip()}
         path = f"/customers/{user.customer_id}"
 
-        def deed() -> Any:
+        def work() -> Any:
             return self._peers.send(user, "customers", "PATCH", path, changes, version=version)
 
         try:
             if changes and user.customer_id is not None:
-                await self._diary.note(user, "customer.changed", str(user.customer_id), deed)
+                await self._auditing.audited(user, "customer.changed", str(user.customer_id), work)
         except (PeerUnavailable, PeerRefusal) as error:
             return await self._again(request, user, values, error)
         return redirect("/account", SAVED)
@@ -233,10 +235,10 @@ class Account:
 def router(
     transactions: Transactions[PostgresPortalUnitOfWork],
     peers: Peers,
-    diary: Diary,
+    auditing: Auditing,
     passwords: PasswordHasher,
 ) -> APIRouter:
-    routes, to = page_router(), Account(transactions, peers, diary, passwords)
+    routes, to = page_router(), Account(transactions, peers, auditing, passwords)
     routes.get("/account")(to.show)
     routes.post("/account/customer")(to.register_customer)
     routes.post("/account/credit")(to.ask_for_credit)

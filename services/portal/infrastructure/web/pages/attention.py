@@ -13,7 +13,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable, Reply
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages.operations import HERE
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -44,8 +44,8 @@ MOVED = "moved"
 class AttentionPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, diary: Diary, desk: AttentionDesk) -> None:
-        self._diary = diary
+    def __init__(self, auditing: Auditing, desk: AttentionDesk) -> None:
+        self._auditing = auditing
         self._desk = desk
 
     async def page(
@@ -124,11 +124,11 @@ class AttentionPages:
         known = {"service": it.service, "amount_cents": str(it.amount_cents), **details}
         if it.order_id is not None:
             known["order"] = it.order_id
-        await self._diary.record(user, f"{it.question.kind}.{done}", it.id, result, known)
+        await self._auditing.record(user, f"{it.question.kind}.{done}", it.id, result, known)
 
 
-def router(diary: Diary, desk: AttentionDesk) -> APIRouter:
-    routes, to = page_router(), AttentionPages(diary, desk)
+def router(auditing: Auditing, desk: AttentionDesk) -> APIRouter:
+    routes, to = page_router(), AttentionPages(auditing, desk)
     routes.get(ONE)(to.page)
     routes.post(f"{ONE}/retry")(to.retry)
     routes.post(f"{ONE}/settle")(to.settle)

@@ -10,8 +10,8 @@ from services.portal.domain.user import ADMIN, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.credit_view import Credit
-from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -29,9 +29,9 @@ NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 
 class CreditRequests:
-    def __init__(self, peers: Peers, diary: Diary) -> None:
+    def __init__(self, peers: Peers, auditing: Auditing) -> None:
         self._peers = peers
-        self._diary = diary
+        self._auditing = auditing
 
     async def show(
         self, request: Request, user: Admin, cursor: Annotated[str | None, Query()] = None
@@ -87,7 +87,7 @@ class CreditRequests:
         not answered unseen.
         """
         try:
-            await self._diary.note(
+            await self._auditing.audited(
                 user,
                 action,
                 str(customer_id),
@@ -131,8 +131,8 @@ class CreditRequests:
         )
 
 
-def router(peers: Peers, diary: Diary) -> APIRouter:
-    routes, to = page_router(), CreditRequests(peers, diary)
+def router(peers: Peers, auditing: Auditing) -> APIRouter:
+    routes, to = page_router(), CreditRequests(peers, auditing)
     routes.get(PLACE)(to.show)
     routes.post(f"{PLACE}/{{customer_id}}/grant")(to.grant)
     routes.post(f"{PLACE}/{{customer_id}}/decline")(to.decline)

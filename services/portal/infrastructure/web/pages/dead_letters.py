@@ -26,7 +26,7 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
     refused_at,
 )
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -66,7 +66,7 @@ class DeadLetterPages:
         self, transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk
     ) -> None:
         self._transactions = transactions
-        self._diary = Diary(transactions)
+        self._auditing = Auditing(transactions)
         self._desk = desk
 
     async def letter(
@@ -134,7 +134,7 @@ class DeadLetterPages:
                 user.tenant_id, service, lambda each: each.id == letter_id
             )
         except DeadLetterError:
-            await self._diary.record(
+            await self._auditing.record(
                 user, REDRIVE, letter_id[:MOST_TARGET], Result.FAILED, {"service": service}
             )
             return redirect(HERE, FAILED)
@@ -151,7 +151,7 @@ class DeadLetterPages:
             details = {"queue": letter.queue, "subject": letter.subject}
             if letter.id in back:
                 details["came_back"] = "yes"
-            await self._diary.record(user, REDRIVE, letter.id, Result.DONE, details)
+            await self._auditing.record(user, REDRIVE, letter.id, Result.DONE, details)
 
     async def reissue(
         self,
@@ -202,11 +202,11 @@ class DeadLetterPages:
             return redirect(f"{place}&warned={warned}")
         except DeadLetterError:
             details = {"service": service}
-            await self._diary.record(user, name, message[:MOST_TARGET], Result.FAILED, details)
+            await self._auditing.record(user, name, message[:MOST_TARGET], Result.FAILED, details)
             return redirect(HERE, FAILED)
         letter = done.letter
         details = {"queue": letter.queue, "subject": letter.subject, **done.details}
-        await self._diary.record(user, name, letter.id, Result.DONE, details)
+        await self._auditing.record(user, name, letter.id, Result.DONE, details)
         return redirect(HERE, well)
 
 

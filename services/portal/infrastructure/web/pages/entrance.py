@@ -34,7 +34,7 @@ from services.portal.infrastructure.identity.sessions import (
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.diary import act_of
+from services.portal.infrastructure.web.auditing import act_of
 from services.portal.infrastructure.web.held import MAX_HELD, Held
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages.interrupted import resume_page, sign_in_page

@@ -12,7 +12,7 @@ from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -29,8 +29,8 @@ REFUSED = Flash(marked("The service refused it. Nothing was changed."), "back")
 class GivenUpPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, diary: Diary, desk: GivenUpDesk) -> None:
-        self._diary = diary
+    def __init__(self, auditing: Auditing, desk: GivenUpDesk) -> None:
+        self._auditing = auditing
         self._desk = desk
 
     async def event(
@@ -71,18 +71,18 @@ class GivenUpPages:
         details = {"service": service, "subject": sent["subject"]}
         if sent["new_id"] is not None:
             details["new_id"] = sent["new_id"]
-        await self._diary.record(user, SENT_AGAIN, str(event_id), Result.DONE, details)
+        await self._auditing.record(user, SENT_AGAIN, str(event_id), Result.DONE, details)
         return redirect(HERE, SENT)
 
     async def _failed(self, user: User, service: str, event_id: UUID, why: Flash) -> Response:
-        await self._diary.record(
+        await self._auditing.record(
             user, SENT_AGAIN, str(event_id), Result.FAILED, {"service": service}
         )
         return redirect(HERE, why)
 
 
-def router(diary: Diary, desk: GivenUpDesk) -> APIRouter:
-    routes, to = page_router(), GivenUpPages(diary, desk)
+def router(auditing: Auditing, desk: GivenUpDesk) -> APIRouter:
+    routes, to = page_router(), GivenUpPages(auditing, desk)
     routes.get(ONE)(to.event)
     routes.post(f"{ONE}/send-again")(to.send_again)
     return routes

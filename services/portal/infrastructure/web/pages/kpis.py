@@ -18,7 +18,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import Said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.kpi_view import (
     MONTH,
     KpiView,
@@ -61,9 +61,9 @@ Text = Annotated[str, Form()]
 class KpiPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(self, peers: Peers, diary: Diary) -> None:
+    def __init__(self, peers: Peers, auditing: Auditing) -> None:
         self._peers = peers
-        self._diary = diary
+        self._auditing = auditing
 
     async def page(self, request: Request, user: Keeper, month: str = "") -> Response:
         speaker = Speaker(locale_of(request, user))
@@ -121,11 +121,11 @@ class KpiPages:
         kpi_id = _new_id(key)
         body = {"id": kpi_id, **typed}
 
-        async def deed() -> Any:
+        async def work() -> Any:
             return await self._peers.send(user, SERVICE, "POST", "/kpis", body, key=key)
 
         try:
-            await self._diary.note(user, "kpi.defined", kpi_id, deed)
+            await self._auditing.audited(user, "kpi.defined", kpi_id, work)
         except PeerRefusal as refusal:
             return await self._form(request, user, None, values, errors=refusal.fields)
         return redirect(f"{HERE}#kpi-{kpi_id}", DEFINED)
@@ -153,12 +153,12 @@ class KpiPages:
         if do == "try":
             return await self._tried(request, user, kpi, values)
 
-        async def deed() -> Any:
+        async def work() -> Any:
             path = f"/kpis/{kpi['id']}"
             return await self._peers.send(user, SERVICE, "PATCH", path, typed, version=version)
 
         try:
-            await self._diary.note(user, "kpi.changed", kpi["id"], deed)
+            await self._auditing.audited(user, "kpi.changed", kpi["id"], work)
         except PeerRefusal as refusal:
             errors: dict[str, str] = dict(refusal.fields)
             if refusal.status == PRECONDITION_FAILED:
@@ -173,7 +173,7 @@ class KpiPages:
         kpi, _ = await self._find(user, kpi_id)
         archiving = status != ACTIVE
 
-        async def deed() -> Any:
+        async def work() -> Any:
             return await self._peers.send(
                 user,
                 SERVICE,
@@ -185,7 +185,7 @@ class KpiPages:
 
         action = "kpi.archived" if archiving else "kpi.restored"
         try:
-            await self._diary.note(user, action, kpi["id"], deed)
+            await self._auditing.audited(user, action, kpi["id"], work)
         except PeerRefusal as refusal:
             if refusal.status == PRECONDITION_FAILED:
                 return redirect(HERE, STALE)
@@ -296,8 +296,8 @@ def _new_id(key: str) -> str:
     return f"kpi_{re.sub(r'[^a-z0-9]', '', key)[:12] or uuid4().hex[:12]}"
 
 
-def router(peers: Peers, diary: Diary) -> APIRouter:
-    routes, to = page_router(), KpiPages(peers, diary)
+def router(peers: Peers, auditing: Auditing) -> APIRouter:
+    routes, to = page_router(), KpiPages(peers, auditing)
     routes.get(HERE)(to.page)
     routes.get(f"{HERE}/new")(to.blank)
     routes.post(f"{HERE}/new")(to.define)

@@ -32,7 +32,7 @@ from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
 from services.portal.infrastructure.store.slow_statements import SlowStatements
-from services.portal.infrastructure.web.diary import act_of
+from services.portal.infrastructure.web.auditing import act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import redirect, render
 

@@ -12,7 +12,7 @@ from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.sessions import UserDep
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.purchase_view import Standing
 from services.portal.infrastructure.web.showroom import Vehicle
@@ -24,9 +24,9 @@ SIDE_BY_SIDE = 5
 
 
 class Purchases:
-    def __init__(self, peers: Peers, diary: Diary) -> None:
+    def __init__(self, peers: Peers, auditing: Auditing) -> None:
         self._peers = peers
-        self._diary = diary
+        self._auditing = auditing
 
     async def show_own(
         self, request: Request, user: UserDep, cursor: Annotated[str | None, Query()] = None
@@ -69,35 +69,35 @@ class Purchases:
         await self._own(user, order_id)
         payment = {"code": code, "method": method}
 
-        def deed() -> Any:
+        def work() -> Any:
             key = f"{order_id}:{code}:{declines}:{method}"
             return self._peers.send(user, "payments", "POST", "/payments", payment, key=key)
 
-        return await self._move(user, order_id, "purchase.paid", deed)
+        return await self._move(user, order_id, "purchase.paid", work)
 
     async def pick_up(self, order_id: UUID, user: UserDep) -> Response:
         await self._own(user, order_id)
 
-        def deed() -> Any:
+        def work() -> Any:
             return self._peers.send(user, "orders", "POST", f"/orders/{order_id}/close")
 
-        return await self._move(user, order_id, "purchase.picked_up", deed)
+        return await self._move(user, order_id, "purchase.picked_up", work)
 
     async def cancel(self, order_id: UUID, user: UserDep) -> Response:
         await self._own(user, order_id)
 
-        def deed() -> Any:
+        def work() -> Any:
             return self._peers.send(user, "orders", "POST", f"/purchases/{order_id}/cancel")
 
-        return await self._move(user, order_id, "purchase.given_up", deed)
+        return await self._move(user, order_id, "purchase.given_up", work)
 
-    async def _move(self, user: User, order_id: UUID, action: str, deed: Any) -> Response:
+    async def _move(self, user: User, order_id: UUID, action: str, work: Any) -> Response:
         """The page itself shows the result and stays current. A sentence about the moment of the
         click would soon be wrong.
         """
         flash = None
         try:
-            await self._diary.note(user, action, str(order_id), deed)
+            await self._auditing.audited(user, action, str(order_id), work)
         except PeerUnavailable as error:
             flash = Flash(down_message(error.service), "back")
         except PeerRefusal as error:
@@ -137,8 +137,8 @@ def is_own(user: User, customer_id: str | UUID | None) -> bool:
     return user.customer_id is not None and str(user.customer_id) == str(customer_id)
 
 
-def router(peers: Peers, diary: Diary) -> APIRouter:
-    routes, to = page_router(), Purchases(peers, diary)
+def router(peers: Peers, auditing: Auditing) -> APIRouter:
+    routes, to = page_router(), Purchases(peers, auditing)
     routes.get("/purchases")(to.show_own)
     routes.post("/purchases/{order_id}/pay")(to.pay)
     routes.post("/purchases/{order_id}/pick-up")(to.pick_up)

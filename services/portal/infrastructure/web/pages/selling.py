@@ -18,7 +18,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.diary import Diary
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.showroom import Vehicle
@@ -57,11 +57,11 @@ class NoSuchVehicle(NotFound):
 
 class Selling:
     def __init__(
-        self, transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, diary: Diary
+        self, transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, auditing: Auditing
     ) -> None:
         self._transactions = transactions
         self._peers = peers
-        self._diary = diary
+        self._auditing = auditing
 
     async def show_own(
         self, request: Request, user: Seller, after: Annotated[str | None, Query()] = None
@@ -105,12 +105,12 @@ class Selling:
         if typed.asks_about_price(price_is):
             return _form(request, user, typed, ask_price=True)
 
-        async def deed() -> Reply:
+        async def work() -> Reply:
             token = f"{user.id}:{key}"
             return await self._peers.send(user, "vehicles", "POST", "/vehicles", body, key=token)
 
         try:
-            await self._diary.note(user, "vehicle.listed", str(key), deed)
+            await self._auditing.audited(user, "vehicle.listed", str(key), work)
         except (PeerRefusal, PeerUnavailable) as error:
             typed.refused(error)
             return _form(request, user, typed)
@@ -146,11 +146,11 @@ class Selling:
         if "price_cents" in changes and typed.asks_about_price(price_is):
             return _form(request, user, typed, vehicle=vehicle, ask_price=True)
 
-        async def deed() -> Reply:
+        async def work() -> Reply:
             return await self._peers.send(user, "vehicles", "PATCH", path, changes, version=version)
 
         try:
-            await self._diary.note(user, "vehicle.changed", str(vehicle_id), deed)
+            await self._auditing.audited(user, "vehicle.changed", str(vehicle_id), work)
         except (PeerRefusal, PeerUnavailable) as error:
             typed.refused(error)
             if typed.status == PRECONDITION_FAILED:
@@ -167,13 +167,13 @@ class Selling:
         if vehicle.is_reserved:
             return redirect("/sell", HELD)
 
-        def deed() -> Any:
+        def work() -> Any:
             path = f"/vehicles/{vehicle_id}/withdraw"
             return self._peers.send(user, "vehicles", "POST", path, version=version)
 
         flash = WITHDRAWN
         try:
-            await self._diary.note(user, "vehicle.withdrawn", str(vehicle_id), deed)
+            await self._auditing.audited(user, "vehicle.withdrawn", str(vehicle_id), work)
         except PeerUnavailable as error:
             flash = Flash(down_message(error.service), "back")
         except PeerRefusal as error:
@@ -224,9 +224,9 @@ class Selling:
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, diary: Diary
+    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, auditing: Auditing
 ) -> APIRouter:
-    routes, to = page_router(), Selling(transactions, peers, diary)
+    routes, to = page_router(), Selling(transactions, peers, auditing)
     routes.get("/sell")(to.show_own)
     routes.get("/sell/new")(to.ask_new)
     routes.post("/sell/new")(to.put_on_market)

@@ -12,8 +12,8 @@ from services.portal.domain.user import BUYER, User
 from services.portal.infrastructure.identity.sessions import UserDep, VisitorDep
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.credit_view import Credit
-from services.portal.infrastructure.web.diary import Diary
 from services.portal.infrastructure.web.forms import NotANumber, cents_of, number_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.purchase_view import Standing
@@ -26,9 +26,9 @@ CHANGED = marked("The price has changed. This is the new one.")
 
 
 class Storefront:
-    def __init__(self, peers: Peers, diary: Diary) -> None:
+    def __init__(self, peers: Peers, auditing: Auditing) -> None:
         self._peers = peers
-        self._diary = diary
+        self._auditing = auditing
 
     async def browse(
         self, request: Request, visitor: VisitorDep, cursor: Annotated[str | None, Query()] = None
@@ -117,10 +117,10 @@ class Storefront:
         }
         key = f"{user.id}:{vehicle.id}:{vehicle.price_cents}:{after}"
 
-        def deed() -> Awaitable[Reply]:
+        def work() -> Awaitable[Reply]:
             return self._peers.send(user, "orders", "POST", "/purchase", order, key=key)
 
-        return await self._diary.note(user, "purchase.begun", vehicle.id, deed)
+        return await self._auditing.audited(user, "purchase.begun", vehicle.id, work)
 
     async def _page(
         self,
@@ -187,8 +187,8 @@ class Storefront:
         return found.body if found else None
 
 
-def router(peers: Peers, diary: Diary) -> APIRouter:
-    routes, to = page_router(), Storefront(peers, diary)
+def router(peers: Peers, auditing: Auditing) -> APIRouter:
+    routes, to = page_router(), Storefront(peers, auditing)
     routes.get("/")(to.browse)
     routes.get("/vehicles/{vehicle_id}")(to.show)
     routes.post("/vehicles/{vehicle_id}/buy")(to.buy)

@@ -20,7 +20,7 @@ from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
-from services.portal.infrastructure.web.diary import Diary, act_of
+from services.portal.infrastructure.web.auditing import Auditing, act_of
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.roles import ROLES
@@ -53,7 +53,7 @@ class UserPage:
         self._transactions = transactions
         self._peers = peers
         self._passwords = passwords
-        self._diary = Diary(transactions)
+        self._auditing = Auditing(transactions)
 
     async def show(self, request: Request, user: Admin, user_id: UUID) -> Response:
         return await self._page(request, user, user_id)
@@ -139,7 +139,7 @@ class UserPage:
             if cents is None:
                 raise NotANumber(NO_LIMIT, "limit")
             body = {"limit_cents": cents}
-            await self._diary.note(
+            await self._auditing.audited(
                 user,
                 "credit_limit.changed",
                 str(one.customer_id),

@@ -21,16 +21,16 @@ def act_of(user: User) -> Act:
     return Act(user.tenant_id, str(user.id), uuid7(), utc_now())
 
 
-class Diary:
+class Auditing:
     def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork]) -> None:
         self._transactions = transactions
 
-    async def note(
-        self, user: User, action: str, target: str, deed: Callable[[], Awaitable[T]]
+    async def audited(
+        self, user: User, action: str, target: str, work: Callable[[], Awaitable[T]]
     ) -> T:
-        """Do `deed`, and record that `user` did it, or the error instead."""
+        """Do `work`, and record that `user` did it, or the error instead."""
         try:
-            done = await deed()
+            done = await work()
         except PeerRefusal as refusal:
             await self.record(user, action, target, Result.REFUSED, {"code": refusal.code})
             raise
