@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
-from aio_pika import IncomingMessage, RobustChannel
+from aio_pika import Connection, IncomingMessage, RobustChannel
 from aiormq.abc import TaskWrapper
 
 from libs.messaging.inbox import consumer, subscriber
@@ -68,6 +68,8 @@ def as_if_real(loop: SeededLoop, seed: int) -> Iterator[None]:
             (TaskWrapper, "__hash__", lambda wrapper: hash(wrapper.task)),
             (IncomingMessage, "__hash__", lambda message: message.delivery_tag or 0),
             (RobustChannel, "__hash__", _numbered(loop)),
+            # It would close a killed process's connection, whenever the garbage is collected.
+            (Connection, "__del__", lambda _: None),
         ):
             stack.enter_context(patch.object(target, name, value))
         yield
