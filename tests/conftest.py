@@ -4,10 +4,9 @@ import gc
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
-import pytest_asyncio
 import structlog
 from xdist.remote import Producer
 from xdist.workermanage import WorkerController
@@ -16,7 +15,7 @@ from libs.messaging import topology
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.brokers import emptied, fresh_vhost
-from tests.fixtures.loops import PatientLoop
+from tests.fixtures.loops import PatientLoop, opened
 from tests.fixtures.scheduling import Scheduling, longest_first
 from tests.fixtures.servers import (
     PostgresServer,
@@ -119,10 +118,16 @@ async def vhost(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
         yield url
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def whole_topology(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
-    async with fresh_vhost(rabbitmq_server) as url:
+@asynccontextmanager
+async def vhost_with_the_whole_topology(server: RabbitMQServer) -> AsyncIterator[str]:
+    async with fresh_vhost(server) as url:
         await topology.apply(url, WHOLE_TOPOLOGY)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def whole_topology(rabbitmq_server: RabbitMQServer) -> Iterator[str]:
+    with opened(vhost_with_the_whole_topology(rabbitmq_server)) as url:
         yield url
 
 

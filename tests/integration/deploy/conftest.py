@@ -1,10 +1,11 @@
 """Consistent databases of all services, made once, and copies of them to spoil."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 
+from tests.fixtures.loops import opened
 from tests.fixtures.servers import PostgresServer
 from tests.integration.deploy.many_purchases import MANY, fill_with_many
 from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt, empty_databases, filled_databases
@@ -12,16 +13,22 @@ from tests.integration.deploy.spoilt import PARTICIPANTS, Spoilt, empty_database
 pytest.register_assert_rewrite("tests.integration.deploy.rules")
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def filled(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    async with filled_databases(postgres_server) as databases:
+@pytest.fixture(scope="session")
+def filled(postgres_server: PostgresServer) -> Iterator[Mapping[str, str]]:
+    with opened(filled_databases(postgres_server)) as databases:
         yield databases
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def many(postgres_server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
+@pytest.fixture(scope="session")
+def many(postgres_server: PostgresServer) -> Iterator[Mapping[str, str]]:
     """Of many purchases, with ids that tell the time, as real ones do."""
-    async with empty_databases(postgres_server) as databases:
+    with opened(databases_of_many(postgres_server)) as databases:
+        yield databases
+
+
+@asynccontextmanager
+async def databases_of_many(server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
+    async with empty_databases(server) as databases:
         await fill_with_many(databases, PARTICIPANTS, MANY)
         yield databases
 
