@@ -146,6 +146,6 @@ def test_every_action_that_is_recorded_has_words() -> None:
     """`ACTIONS` in the portal's web/audit_view.py, against what the code records."""
     code = "\n".join(path.read_text() for path in PORTAL.rglob("*.py"))
     recorded = set(re.findall(r'action="([a-z_]+\.[a-z_]+)"', code))
-    recorded |= set(re.findall(r'\.note\(\s*user,\s*"([a-z_]+\.[a-z_]+)"', code))
+    recorded |= set(re.findall(r'\.audited\(\s*user,\s*"([a-z_]+\.[a-z_]+)"', code))
     assert len(recorded) > 15
     assert recorded <= ACTIONS.keys()
