@@ -1,4 +1,4 @@
-"""Charts can be read where they are shown: on a phone and at a desk."""
+"""Charts are readable on a phone and on a desktop."""
 
 from itertools import combinations
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whole journeys of people, through the pages they see."""
+"""Users complete their tasks through the pages of the portal."""
 
 import asyncio
 import re

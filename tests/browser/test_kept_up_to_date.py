@@ -1,4 +1,4 @@
-"""Pages that update themselves do so through faults, and stop when the permission ends."""
+"""Pages keep updating themselves after faults, and stop when the user loses the permission."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ JSON = '{"type":"urn:mercado-veiculo:problem:unavailable","title":"Service Unava
 
 @dataclass
 class Trouble:
-    """In front of some addresses, as a proxy is while the portal starts again."""
+    """Answers some addresses with errors, as a proxy does while the portal restarts."""
 
     status: int
     body: str

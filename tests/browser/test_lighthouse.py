@@ -1,4 +1,4 @@
-"""Lighthouse gives nearly full marks on a phone and at a desk."""
+"""Lighthouse scores are nearly 100 on a phone and on a desktop."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""Pages stand still while they load, fit a phone, and say what they are about."""
+"""Pages do not shift while they load, fit a phone, and have a title and a description."""
 
 import asyncio
 import re
@@ -46,7 +46,7 @@ async def speak(context: BrowserContext, page: Page, locale: str) -> None:
 async def test_nothing_jumps_when_the_typeface_comes(
     add_person: AddPerson, sign_in: SignIn, width: int
 ) -> None:
-    """The one with all roles has the longest navigation."""
+    """A user with all roles has the longest navigation."""
     page = await sign_in(await add_person(*EVERYTHING), viewport={"width": width, "height": 860})
     await page.add_init_script(SHIFTS)
     await page.route(re.compile("/static/fonts/"), late)

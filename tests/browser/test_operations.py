@@ -1,4 +1,4 @@
-"""What operators and sellers do: dead letters, the map, a file of vehicles."""
+"""Operators redrive dead letters and use the map; sellers import a file of vehicles."""
 
 import re
 from collections.abc import Awaitable, Callable
