@@ -1,4 +1,4 @@
-"""A cluster whose parts break one at a time, and what breaking and repairing each of them means."""
+"""A cluster whose parts fail one at a time, and how each part is broken and repaired."""
 
 import asyncio
 import shutil

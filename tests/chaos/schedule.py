@@ -32,7 +32,7 @@ class Fault:
 
     @property
     def sort(self) -> str:
-        """The sort of the part."""
+        """The kind of the part."""
         if self.part in LINES:
             return f"line to {LINES[self.part][1]}"
         if self.part in RELAYS:

@@ -1,4 +1,6 @@
-"""A failover with asynchronous replication loses the last commits: they are named and mended."""
+"""A failover with asynchronous replication loses the last commits; the checker
+reports them and commands repair them.
+"""
 
 import asyncio
 import os
