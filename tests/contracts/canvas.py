@@ -1,4 +1,4 @@
-"""The canvas of a service: the README in its folder, in parts."""
+"""Reads the canvas of a service, which is the README in its folder."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a migration takes from the code of the previous release, which still runs when it is done.
+"""Finds what a migration takes from the code of the previous release, which still runs after it.
 
 A schema changes in two releases: the first expands it, so that the code before and after can use
 it; the second, when nothing uses what is left over, contracts it. A migration that contracts says

@@ -1,4 +1,6 @@
-"""Schema changes expand, then contract: the code of the release before runs beside each."""
+"""Migrations first expand a schema and contract it in a later release, so that the previous release
+still runs after each.
+"""
 
 import asyncio
 

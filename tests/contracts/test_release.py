@@ -1,4 +1,6 @@
-"""This release's choreography beside the last one's: a rolling deploy runs both at once."""
+"""This release's choreography is compatible with the last one's, because a rolling
+deploy runs both at once.
+"""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The canvas of orders shows every state of a purchase and where it leads."""
+"""The canvas of orders names every state of a purchase and its next states."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the samples of payments show beside their fields."""
+"""The payment code in the sample of payments is a valid one."""
 
 from services.payments.domain.code import parse_code
 from tests.contracts.samples import read_sample

@@ -1,4 +1,4 @@
-"""The canvas of payouts names statuses, where each leads, and the sandbox's ids."""
+"""The canvas of payouts names every status, its next statuses, and the sandbox's ids."""
 
 import re
 from collections.abc import Callable

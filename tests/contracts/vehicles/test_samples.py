@@ -1,4 +1,4 @@
-"""What no event of vehicles says."""
+"""Events of vehicles contain no document numbers."""
 
 import pytest
 
