@@ -1,4 +1,4 @@
-"""Purchases played from their beginning to their end, and the messages that each of them took.
+"""Plays whole purchases and records the messages of each.
 
 The services' own code runs, over a database and a broker in memory (tests/simulation), so nobody
 counts by hand.
