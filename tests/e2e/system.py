@@ -105,7 +105,7 @@ class System:
         self._threads = ThreadPoolExecutor(FAULTS_AT_ONCE)
 
     async def aside(self, fault: Callable[[], None]) -> None:
-        """Run `fault` while the test's own requests go on."""
+        """Run `fault` in a thread, while the test's own requests go on."""
         await asyncio.get_running_loop().run_in_executor(self._threads, fault)
 
     def _servers(self) -> Servers:
@@ -149,7 +149,7 @@ class System:
             write_secrets(settings, secrets_folder(self.children.folder, spec))
 
     def kill(self, service: str) -> None:
-        """End it without a warning, wherever it is."""
+        """Kill it with SIGKILL, whatever it is doing."""
         kill(self.children, service)
 
     def start_again(self, service: str) -> None:

@@ -1,4 +1,4 @@
-"""Clients that a tool generates from the OpenAPI documents are enough to buy a vehicle."""
+"""A buyer can buy a vehicle with clients that a tool generates from the OpenAPI documents."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The KPIs after purchases through the running system."""
+"""The KPIs are correct after purchases in the running system."""
 
 from datetime import UTC, datetime
 from typing import Any

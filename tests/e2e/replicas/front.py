@@ -1,4 +1,4 @@
-"""The nginx before several processes of each service. It tells how each request was answered."""
+"""An nginx in front of several processes of each service. It logs how each request was answered."""
 
 import os
 import re
@@ -70,7 +70,7 @@ class Front:
         self._folder: Path = children.folder.absolute() / NAME
 
     def start(self, places: Mapping[str, Iterable[int]]) -> None:
-        """Lead each service's requests to the processes on these ports, in turns."""
+        """Route each service's requests to the processes on these ports, in turns."""
         self._folder.mkdir()
         self._write(places)
         command: list[str | Path] = [
@@ -85,7 +85,7 @@ class Front:
         self._children.wait_until(NAME, lambda: not can_bind(first), timeout=10)
 
     def lead(self, places: Mapping[str, Iterable[int]]) -> None:
-        """From now on lead to these. It returns when nothing led elsewhere is without an answer."""
+        """Route to these from now on. Returns when all requests routed elsewhere are answered."""
         self._write(places)
         master, before = self._processes()
         os.kill(master.pid, signal.SIGHUP)

@@ -1,4 +1,6 @@
-"""Replicas come and go while purchases run: no request is refused, nothing is lost or doubled."""
+"""Replicas are added and removed while purchases run: no request is refused, and no
+effect is lost or doubled.
+"""
 
 from functools import partial
 

@@ -1,5 +1,5 @@
-"""A release takes the place of the one before, process by process, and gives it back, while
-purchases run: both run side by side on one schema and one broker.
+"""A release replaces the previous one process by process, and is rolled back, while purchases run:
+both releases run at once on one schema and one broker.
 """
 
 import asyncio
