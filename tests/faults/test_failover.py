@@ -1,4 +1,4 @@
-"""The database's address leads to a standby for a while."""
+"""Services recover by themselves after the database's address has led to a standby for a while."""
 
 import asyncio
 

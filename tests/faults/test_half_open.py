@@ -1,4 +1,4 @@
-"""A connection that is dead without an end of file: neither side waits for it for long."""
+"""Client and server give up a half-open connection within a bounded time."""
 
 import asyncio
 import time
@@ -81,8 +81,8 @@ async def test_a_dead_letter_is_sent_though_its_old_connection_is_dead(vhost: st
 async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement_are_freed(
     engine: AsyncEngine, line: tuple[Proxy, str], database: str
 ) -> None:
-    """Between parse and bind: to Postgres this transaction is not idle. Nor is the client gone:
-    the proxy keeps its connection to the server open.
+    """The client vanishes between parse and bind. For Postgres this transaction is not idle, and
+    the client is connected, because the proxy keeps its connection to the server open.
     """
     witness = await asyncpg.connect(database.replace("+asyncpg", ""))
     if not limits_transactions(witness):
@@ -110,7 +110,7 @@ async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement
 async def test_locks_of_a_client_whose_machine_is_gone_are_freed(
     database: str, monkeypatch: pytest.MonkeyPatch, whose: str, at_work: bool
 ) -> None:
-    """Nothing answers the server's packets. The limits of a transaction are far off."""
+    """Nothing answers the server's packets, and the time limits of a transaction are long."""
     for name, value in SOON.items():
         monkeypatch.setitem(VANISHED_CLIENT, name, value)
     witness = await asyncpg.connect(database.replace("+asyncpg", ""))

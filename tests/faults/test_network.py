@@ -1,5 +1,5 @@
-"""The network fails under load: what was accepted is finished when it is well again, and what was
-refused was refused at once and politely.
+"""After a network fault under load, every accepted request is finished. During it, requests are
+refused within a bounded time, with 503 or 409.
 """
 
 import asyncio

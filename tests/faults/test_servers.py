@@ -1,5 +1,5 @@
-"""The servers fail under load, or are told to: what was accepted is finished when they are well
-again, and what was refused was refused at once and politely.
+"""After a fault of the database or the broker under load, every accepted request is finished.
+During it, requests are refused within a bounded time, with 503 or 409.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ async def database_restarts(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_is_read_only(world: World) -> AsyncIterator[None]:
-    """As a standby is after a failover. Nobody ends the sessions that began meanwhile: they stay
-    read-only.
+    """As a standby is after a failover. Nobody ends the sessions that began
+    meanwhile: they stay read-only.
     """
     await world.alter_databases("SET default_transaction_read_only = on")
     await world.end_sessions()
@@ -52,8 +52,8 @@ async def database_has_few_connections(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_finds_deadlocks(world: World) -> AsyncIterator[None]:
-    """The clients book at two tills in either order; here that is noticed before a lock times
-    out.
+    """The clients book at two tills in either order; here that is noticed before a
+    lock times out.
     """
     await world.alter_databases("SET deadlock_timeout = '5ms'")
     await world.end_sessions()

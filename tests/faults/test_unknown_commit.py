@@ -1,4 +1,6 @@
-"""A commit whose answer is lost: a refused request that was done is found under its key."""
+"""When the answer to a commit is lost, the request is refused; a retry with its key
+finds the result.
+"""
 
 import asyncio
 from typing import Any
