@@ -91,7 +91,7 @@ async def test_no_migration_takes_anything_from_the_code_before(
         ),
     ],
 )
-def test_what_is_taken_is_named(sql: str, sentence: str) -> None:
+def test_what_a_migration_takes_from_the_code_before_is_named(sql: str, sentence: str) -> None:
     ran = statements(f"{sql}; CREATE INDEX x ON orders (id)")
     unique = unique_indexes(statements("CREATE UNIQUE INDEX uq_orders ON orders (id)"))
 

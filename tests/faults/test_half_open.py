@@ -42,7 +42,7 @@ async def engine(line: tuple[Proxy, str]) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.mark.parametrize("way", Way)
-async def test_a_statement_nobody_answers_is_given_up(
+async def test_a_statement_that_gets_no_answer_is_given_up(
     engine: AsyncEngine, line: tuple[Proxy, str], way: Way
 ) -> None:
     async with engine.connect() as connection:
@@ -107,7 +107,7 @@ async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement
 @with_packet_filter
 @pytest.mark.parametrize("at_work", [False, True], ids=["between messages", "at work"])
 @pytest.mark.parametrize("whose", ["service", "relay"])
-async def test_locks_of_a_client_whose_machine_is_gone_are_freed(
+async def test_locks_of_a_client_whose_machine_has_failed_are_freed(
     database: str, monkeypatch: pytest.MonkeyPatch, whose: str, at_work: bool
 ) -> None:
     """Nothing answers the server's packets, and the time limits of a transaction are long."""

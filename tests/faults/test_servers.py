@@ -98,7 +98,7 @@ REFUSE = [
 
 
 @pytest.mark.parametrize("fault", REFUSE, ids=lambda fault: fault.__name__)
-async def test_all_that_was_accepted_is_finished_when_the_database_is_well_again(
+async def test_accepted_requests_are_finished_after_a_fault_of_the_database(
     world: World, fault: Fault
 ) -> None:
     async with world.under_load() as load, fault(world):
@@ -168,7 +168,7 @@ async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(
     ],
     ids=["restart", "memory alarm"],
 )
-async def test_all_that_was_accepted_is_finished_when_the_broker_is_well_again(
+async def test_accepted_requests_are_finished_after_a_fault_of_the_broker(
     postgres_server: PostgresServer, begin: list[str], end: list[str]
 ) -> None:
     async with AsyncExitStack() as stack:

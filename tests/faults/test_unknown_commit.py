@@ -16,7 +16,7 @@ from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Way
 
 
-async def test_a_booking_refused_and_yet_done_is_answered_under_its_key_and_not_done_again(
+async def test_a_refused_booking_that_was_committed_is_answered_by_its_key_and_not_repeated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = Transaction.commit

@@ -171,7 +171,7 @@ async def test_a_trusted_proxy_may_have_as_many_connections_as_there_are(databas
 
 
 @pytest.mark.usefixtures("few")
-async def test_while_every_connection_is_at_work_others_are_told_and_health_is_answered(
+async def test_while_every_connection_is_busy_others_are_refused_and_health_is_answered(
     notes: Crowded,
 ) -> None:
     for n in range(FEW):

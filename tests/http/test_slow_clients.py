@@ -152,7 +152,7 @@ async def test_who_drips_a_body_is_cut_off(notes: Notes) -> None:
     await asyncio.gather(*(client.drip(b" ") for client in clients), notes.still_work())
 
 
-async def test_who_stops_in_a_body_is_told(notes: Notes) -> None:
+async def test_who_stops_in_a_body_is_answered_408(notes: Notes) -> None:
     client = await notes.connect()
     await client.send(BODY + b" ")
     assert (await client.ended()).startswith(b"HTTP/1.1 408 ")

@@ -129,7 +129,7 @@ async def dead_letter(channel: aio_pika.abc.AbstractChannel) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_nobody_is_given_away(
+async def test_no_personal_data_or_secret_leaks(
     databases: Databases,
     vhost: str,
     wire: aio_pika.abc.AbstractChannel,

@@ -73,7 +73,7 @@ async def test_the_role_owns_nothing_and_has_no_power(
 
 
 @each_service
-async def test_what_runs_with_more_power_cannot_be_led_astray(
+async def test_functions_that_run_as_their_owner_fix_their_search_path(
     database: asyncpg.Connection, service: str
 ) -> None:
     """A function that runs as its owner names the schemas it looks in."""

@@ -75,7 +75,7 @@ async def test_wrong_sign_ins_are_counted_over_all_replicas(three: Replicated) -
     assert refused == [429] * 3
 
 
-async def test_streams_at_three_replicas_tell_what_other_processes_write(
+async def test_streams_at_three_replicas_show_what_other_processes_write(
     three: Replicated, market: Market
 ) -> None:
     customer = await market.register_customer(credit_limit_cents=PRICE)
@@ -92,7 +92,7 @@ async def test_streams_at_three_replicas_tell_what_other_processes_write(
     assert others == [first, first]
 
 
-async def test_a_letter_is_redriven_once_though_three_replicas_are_asked(
+async def test_a_dead_letter_is_redriven_once_though_three_replicas_are_asked(
     three: Replicated, market: Market
 ) -> None:
     customer = await market.register_customer(credit_limit_cents=PRICE)

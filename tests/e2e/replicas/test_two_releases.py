@@ -100,7 +100,7 @@ def upgraded() -> Iterator[Upgraded]:
         yield started
 
 
-async def test_a_release_replaces_the_one_before_and_gives_way_to_it_while_purchases_run(
+async def test_a_release_replaces_the_one_before_and_is_rolled_back_while_purchases_run(
     upgraded: Upgraded,
 ) -> None:
     before = len(refusals(upgraded))

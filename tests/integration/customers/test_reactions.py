@@ -35,7 +35,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(database.SESSION, "lock_timeout", "30s")
 
 
-async def test_a_confirmed_order_reserves_and_states_what_the_next_step_needs(
+async def test_a_confirmed_order_reserves_and_publishes_what_the_next_step_needs(
     customers: ServiceClient,
 ) -> None:
     customer, order = (await register(customers))["id"], uuid7()
@@ -54,7 +54,7 @@ async def test_a_confirmed_order_reserves_and_states_what_the_next_step_needs(
     }
 
 
-async def test_the_whole_way_consumes_and_a_cancellation_gives_back(
+async def test_a_completed_purchase_consumes_credit_and_a_cancellation_gives_it_back(
     customers: ServiceClient,
 ) -> None:
     customer, order = (await register(customers))["id"], uuid7()
@@ -105,7 +105,7 @@ async def test_a_refusal_says_why(customers: ServiceClient) -> None:
     assert set((await states(customers)).values()) == {"REFUSED"}
 
 
-async def test_a_refused_purchase_states_nothing_more(customers: ServiceClient) -> None:
+async def test_a_refused_purchase_publishes_nothing_more(customers: ServiceClient) -> None:
     order = uuid7()
     await deliver(customers, confirmed(order, uuid7()))
     await deliver(customers, released(order), completed(order), confirmed(order, uuid7()))

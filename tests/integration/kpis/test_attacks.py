@@ -268,7 +268,7 @@ async def test_role_alone_sees_no_settings_or_sessions_of_others(kpis_database: 
             await connection.fetch("SELECT current_setting('data_directory')")
 
 
-async def test_role_alone_ends_a_bomb_by_itself(kpis_database: Database) -> None:
+async def test_role_alone_ends_a_template_that_never_ends(kpis_database: Database) -> None:
     """Neither the reader's timeout nor the parser: only what the role carries."""
     bomb = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT n FROM t"
     async with kpis_database.connected("reader") as connection:

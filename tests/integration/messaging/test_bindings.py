@@ -40,7 +40,7 @@ async def watching(management_url: str, rabbitmq_url: str) -> AsyncIterator[Bind
         await watch.stop()
 
 
-async def test_a_deleted_binding_is_told_and_what_was_confirmed_meanwhile_comes_again(
+async def test_a_deleted_binding_is_reported_and_what_was_confirmed_meanwhile_comes_again(
     engine: AsyncEngine,
     database: str,
     broker: str,

@@ -307,7 +307,7 @@ async def test_the_pause_after_a_failure_is_counted_from_the_failure_not_from_th
     assert await shop.db.fetchval("SELECT due_at FROM outbox") >= before + timedelta(seconds=10)
 
 
-async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: Outlet) -> None:
+async def test_an_idle_relay_claims_a_row_within_milliseconds_of_the_wake_up(shop: Outlet) -> None:
     await shop.bind()
     wake_up = WakeUp()
     took = []

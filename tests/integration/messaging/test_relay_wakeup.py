@@ -24,7 +24,7 @@ async def _listening(shop: Outlet, wake_up: WakeUp) -> None:
     await wake_up.wait(1)
 
 
-async def test_many_rings_become_few_notifications_and_wake_the_listener(shop: Outlet) -> None:
+async def test_many_wake_ups_become_few_notifications_and_wake_the_listener(shop: Outlet) -> None:
     wake_up = WakeUp()
     listener, notifier = Listener(shop.dsn, wake_up), Notifier(shop.dsn)
     await listener.start()

@@ -32,7 +32,7 @@ async def test_requesting_a_purchase_takes_six_statements(orders: ServiceClient)
     assert len(sent) == 6, sent
 
 
-async def test_hearing_an_event_takes_two_statements_and_stating_one_a_third(
+async def test_consuming_an_event_takes_two_statements_and_publishing_one_a_third(
     orders: ServiceClient,
 ) -> None:
     order_id = await buy(orders)

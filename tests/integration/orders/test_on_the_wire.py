@@ -61,7 +61,7 @@ async def state_by_peer(
     await exchange.publish(message, routing_key=event_type)
 
 
-async def test_a_purchase_is_stated_to_customers_and_completed_by_the_peers_own_samples(
+async def test_a_purchase_is_published_to_customers_and_completed_by_the_peers_own_samples(
     orders: ServiceClient, channel: AbstractChannel
 ) -> None:
     order_id = await buy(orders)

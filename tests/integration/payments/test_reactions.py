@@ -70,7 +70,7 @@ async def test_cancellation_before_paying_voids_the_code_once(payments: Payments
     ]
 
 
-async def test_cancellation_while_the_gateway_is_asked_refunds_and_states_no_payment(
+async def test_cancellation_while_the_gateway_is_asked_refunds_and_publishes_no_payment(
     payments: Payments,
 ) -> None:
     order_id = await payments.reserved()

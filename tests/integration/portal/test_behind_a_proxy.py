@@ -55,7 +55,7 @@ def port_of(client: httpx.AsyncClient) -> int:
     return port
 
 
-async def test_one_visitor_behind_a_trusted_proxy_locks_out_himself_only(
+async def test_one_visitor_behind_a_trusted_proxy_locks_out_no_other(
     settings: Any, add_user: AddUser
 ) -> None:
     await add_user("operator")
@@ -68,7 +68,7 @@ async def test_one_visitor_behind_a_trusted_proxy_locks_out_himself_only(
                 assert await enters(owner) == 201
 
 
-async def test_what_a_visitor_says_of_himself_is_not_believed_without_a_trusted_proxy(
+async def test_an_address_that_a_visitor_claims_is_ignored_without_a_trusted_proxy(
     settings: Any, add_user: AddUser
 ) -> None:
     await add_user("operator")
@@ -82,7 +82,7 @@ async def test_what_a_visitor_says_of_himself_is_not_believed_without_a_trusted_
                 assert await enters(owner) == 201
 
 
-async def test_a_stream_passes_a_proxy_as_it_is_told(
+async def test_a_stream_passes_a_proxy_event_by_event(
     settings: Any, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     await add_user("operator")

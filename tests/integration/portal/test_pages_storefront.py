@@ -184,7 +184,7 @@ async def test_a_price_that_has_changed_is_shown_before_anything_is_bought(
     assert behind.sent("orders POST /purchase") == []
 
 
-async def test_a_price_above_the_free_credit_is_told_in_place_of_the_button(
+async def test_a_price_above_the_free_credit_shows_a_sentence_in_place_of_the_button(
     shop: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)

@@ -113,7 +113,7 @@ def path(order_id: UUID) -> str:
     return f"/api/purchases/{order_id}/timeline/events"
 
 
-async def test_a_finished_purchase_is_told_whole_and_the_stream_ends(
+async def test_a_finished_purchase_is_streamed_in_full_and_the_stream_ends(
     served: httpx.AsyncClient, transactions: Portal
 ) -> None:
     order_id = await buy(transactions)
@@ -244,7 +244,7 @@ OF_USERS = (lose_the_role, be_erased, be_shut_out)
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_tells_nothing_more(
+async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_sends_nothing_more(
     settings: Any,
     add_user: AddUser,
     transactions: Portal,
@@ -296,7 +296,7 @@ async def test_a_stream_ends_with_the_token_it_was_opened_with(
                 assert [event async for event in told] == []
 
 
-async def test_a_page_without_news_is_told_that_it_still_follows(
+async def test_a_page_without_news_gets_a_sign_that_it_still_follows(
     served: httpx.AsyncClient, transactions: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "STILL_EVERY", 1)
@@ -390,7 +390,7 @@ async def test_a_service_that_asks_the_portal_for_its_keys_knows_whom_it_issued_
         await peer.caller(f"Bearer {token[:-4]}AAAA", None)
 
 
-async def test_a_stream_tells_what_is_consumed_through_pgbouncer(
+async def test_a_stream_sends_what_is_consumed_through_pgbouncer(
     settings: Any, add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     await add_user("operator")

@@ -76,7 +76,7 @@ async def finish(transactions: Portal, submission: Submission, reason: str | Non
     )
 
 
-async def test_progress_and_the_rows_that_failed_are_told(
+async def test_progress_and_the_rows_that_failed_are_shown(
     portal: ServiceClient, add_user: AddUser, transactions: Portal
 ) -> None:
     seller = await add_user("seller")
@@ -126,7 +126,7 @@ async def test_what_an_earlier_release_took_in_is_read(
     assert content == b"old rows"
 
 
-async def test_what_no_key_opens_is_no_file(
+async def test_content_that_no_key_opens_is_read_as_empty(
     add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     submission = await hand_in(transactions, await add_user("seller"))

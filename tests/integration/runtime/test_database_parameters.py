@@ -105,7 +105,7 @@ async def test_a_silent_first_host_leaves_time_for_the_second(
         await check_database(settings(url))
 
 
-async def test_no_host_that_is_asked_for_is_one_line(database: str) -> None:
+async def test_a_url_without_a_host_of_the_wanted_kind_is_one_line(database: str) -> None:
     with pytest.raises(StartFailure, match="target attribute requirement"):
         await check_database(settings(f"{database}?target_session_attrs=standby"))
 

@@ -251,7 +251,7 @@ async def test_database_itself_refuses_a_second_holder(vehicles: Vehicles) -> No
             )
 
 
-def test_every_forward_step_has_its_way_back() -> None:
+def test_every_forward_step_has_its_compensation() -> None:
     reactions = participant().reactions.by_event
     for event_type in RELEASES:
         assert event_type in reactions["credit.reserved.v1"].compensated_by

@@ -99,7 +99,7 @@ async def test_an_unreadable_paper_is_mended_by_writing_it_again(vehicles: Vehic
 
 
 @pytest.mark.parametrize("change", ["dropped", "replaced"])
-async def test_a_key_that_does_not_fit_is_told_at_the_start(
+async def test_a_key_that_does_not_fit_is_reported_at_the_start(
     only_own: Vehicles, vehicles_database: str, keys: dict[str, Any], change: str
 ) -> None:
     for _ in range(2):
@@ -126,7 +126,7 @@ async def test_a_key_that_does_not_fit_is_told_at_the_start(
         assert await client.down("data keys")
 
 
-async def test_another_index_key_is_told_at_the_start(
+async def test_another_index_key_is_reported_at_the_start(
     only_own: Vehicles, vehicles_database: str, keys: dict[str, Any]
 ) -> None:
     for _ in range(2):

@@ -28,7 +28,7 @@ async def test_vehicle_put_on_the_market_is_answered_with_its_place_and_version(
     assert (await vehicles.get(listed["id"]))["chassis_number"] == sent["chassis_number"]
 
 
-async def test_listing_is_stated_without_any_paper(vehicles: Vehicles) -> None:
+async def test_listing_is_published_without_any_document_number(vehicles: Vehicles) -> None:
     sent = body()
     answer = await vehicles.client.post("/vehicles", json=sent, headers=vehicles.admin)
     (event,) = await vehicles.client.told(answer.json()["id"])
@@ -305,7 +305,7 @@ async def test_mark_as_sold_and_withdraw_refuse_a_stale_version(vehicles: Vehicl
     assert answer.status_code == 412
 
 
-async def test_withdrawn_vehicle_is_stated_and_stays_as_it_is(vehicles: Vehicles) -> None:
+async def test_withdrawn_vehicle_is_published_and_stays_as_it_is(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
     path = f"/vehicles/{listed['id']}/withdraw"
     answer = await vehicles.client.post(path, headers=vehicles.admin)

@@ -125,7 +125,7 @@ def test_tasks_take_turns_in_any_order_and_callbacks_in_theirs() -> None:
     assert len(orders) == 6
 
 
-def test_time_passes_without_waiting_and_a_deadlock_is_told() -> None:
+def test_time_passes_without_waiting_and_a_deadlock_is_reported() -> None:
     loop = SeededLoop(SEED)
     loop.run_until_complete(asyncio.sleep(3600))
     assert 3600 <= loop.time() < 3601

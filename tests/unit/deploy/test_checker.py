@@ -47,16 +47,16 @@ class World:
         return self.examined
 
 
-async def test_it_looks_every_so_often() -> None:
+async def test_the_checker_checks_at_each_interval() -> None:
     assert await World(*[NOBODY] * 7).watch(25) == [(30, NOBODY), (60, NOBODY)]
 
 
-async def test_it_looks_at_once_when_somebody_asks_and_begins_to_wait_anew() -> None:
+async def test_the_checker_checks_at_once_when_asked_and_restarts_its_interval() -> None:
     found = await World(NOBODY, SOMEBODY, NOBODY, NOBODY, NOBODY).watch(25)
     assert found == [(10, SOMEBODY), (40, NOBODY)]
 
 
-async def test_what_cannot_be_reached_is_told_and_tried_again(
+async def test_an_unreachable_system_is_reported_and_tried_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     world = World(OSError("connection refused"), SOMEBODY, SOMEBODY)

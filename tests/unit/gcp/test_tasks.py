@@ -354,7 +354,7 @@ def test_without_a_backend_a_deploy_says_which_task_makes_it(clouds: Clouds) -> 
     assert refused(clouds, "deploy").endswith("./taskw gcp:setup-backend")
 
 
-def test_a_missing_right_is_told_with_the_clouds_own_words(clouds: Clouds) -> None:
+def test_a_missing_right_is_reported_with_the_clouds_own_words(clouds: Clouds) -> None:
     done(clouds, *SETUP, "--stage=homologation")
     clouds.refuse("buckets create")
     told = refused(clouds, "setup-backend")
@@ -380,7 +380,7 @@ def test_a_wrong_answer_to_setup_is_one_line(
     assert not (clouds.folder / ".gcp").exists()
 
 
-def test_a_setup_that_cannot_be_read_is_told(clouds: Clouds) -> None:
+def test_a_setup_that_cannot_be_read_is_reported(clouds: Clouds) -> None:
     (clouds.folder / ".gcp").mkdir()
     (clouds.folder / ".gcp" / "setup.json").write_text("{")
     assert "cannot be read: ./taskw gcp:setup" in refused(clouds, "deploy")

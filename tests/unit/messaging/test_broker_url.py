@@ -61,7 +61,7 @@ def test_each_host_of_a_list_is_a_place_with_the_same_rest() -> None:
     assert vhost_of(text) == "/"
 
 
-async def test_every_host_is_asked_until_one_answers_and_the_last_refusal_is_told() -> None:
+async def test_every_host_is_asked_until_one_answers_and_the_last_refusal_is_reported() -> None:
     asked: list[str] = []
 
     async def connect(place: URL) -> str:

@@ -195,7 +195,7 @@ def test_each_alert_has_a_case_a_severity_and_says_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "action"}, name
 
 
-def test_a_queue_of_views_is_told_of_when_it_is_half_full() -> None:
+def test_a_queue_of_views_is_reported_when_it_is_half_full() -> None:
     [rule] = [rule for rule in rules() if rule["alert"] == "QueueHalfFull"]
     assert float(rule["expr"].rpartition("> ")[2]) == VIEW_QUEUE_BYTES / 2
     assert f"{VIEW_QUEUE_BYTES // 1_000_000} MB" in rule["annotations"]["summary"]

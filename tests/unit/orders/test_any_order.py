@@ -109,7 +109,7 @@ def test_whatever_is_consumed_the_state_only_rises_turns_round_and_ends(
 
 
 @given(HEARD, st.randoms())
-def test_hearing_everything_again_in_another_order_changes_nothing(
+def test_consuming_everything_again_in_another_order_changes_nothing(
     consumed: list[tuple[str, int]], random: object
 ) -> None:
     world = beginning()

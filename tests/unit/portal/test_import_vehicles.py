@@ -172,7 +172,7 @@ async def test_a_file_is_read_once_for_the_whole_import(monkeypatch: pytest.Monk
     assert len(read) == 1
 
 
-async def test_a_file_of_bad_rows_only_is_done_without_a_word_to_the_market() -> None:
+async def test_a_file_of_bad_rows_only_ends_without_a_call_to_vehicles() -> None:
     world = World(line(1, year="soon"))
     submission = await world.through()
     assert (submission.status, submission.failed) == (SubmissionStatus.DONE, 1)
@@ -180,7 +180,7 @@ async def test_a_file_of_bad_rows_only_is_done_without_a_word_to_the_market() ->
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_nothing_is_put_for_somebody_who_may_not_sell_any_more(gone: bool) -> None:
+async def test_nothing_is_listed_for_somebody_who_may_not_sell_any_more(gone: bool) -> None:
     world = World(line(1), roles=frozenset({"buyer"}))
     if gone:
         world.user = None
