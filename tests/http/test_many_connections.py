@@ -1,4 +1,6 @@
-"""More connections than there is room for: health is answered, and each client has its share."""
+"""With more connections than a service accepts, health checks are answered and each
+client keeps its share.
+"""
 
 import asyncio
 import resource
@@ -176,7 +178,7 @@ async def test_while_every_connection_is_busy_others_are_refused_and_health_is_a
 ) -> None:
     for n in range(FEW):
         slow = await notes.connect(f"127.0.0.{n + 2}")
-        await slow.send(BODY)  # which does not come
+        await slow.send(BODY)  # no more of the body comes
 
     async def all_at_work() -> bool:
         busy = await notes.get("/notes")
