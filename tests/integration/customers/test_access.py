@@ -1,4 +1,4 @@
-"""Who may do what to customers, with tokens on."""
+"""With AUTH=on each role may do to customers only what the access rules allow."""
 
 from typing import Any
 from uuid import uuid4

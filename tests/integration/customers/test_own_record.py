@@ -1,4 +1,4 @@
-"""A user's own customer record: one, whatever gets lost and corrected on the way."""
+"""A user has one customer record, although answers are lost and data is corrected."""
 
 import asyncio
 from typing import Any

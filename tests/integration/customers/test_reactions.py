@@ -29,8 +29,8 @@ from tests.integration.customers.purchases import (
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine the last of many in a row waits longer than a service lets it. A deadlock
-    is still found after a second.
+    """On a busy machine the last of many transactions waits longer for a lock than a service
+    allows, so the tests allow more. A deadlock is still found after a second.
     """
     monkeypatch.setitem(database.SESSION, "lock_timeout", "30s")
 

@@ -1,4 +1,4 @@
-"""Personal data that cannot be read costs that record alone, and nothing of it is lost."""
+"""Personal data that cannot be read affects its own record only, and is not overwritten."""
 
 from typing import Any
 
