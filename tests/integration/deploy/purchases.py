@@ -203,7 +203,7 @@ def _in_payouts(name: str, purchase: Purchase) -> Statements:
 
 
 def _nothing(_name: str, _purchase: Purchase) -> Statements:
-    """A service that only looks on keeps no record of a purchase."""
+    """A service that only keeps views has no record of a purchase."""
     return iter(())
 
 

@@ -1,4 +1,6 @@
-"""The servers of a system restored from a backup, as they are before any service starts."""
+"""Before any service starts on restored servers, persons are erased again and the
+queues agree with the backup.
+"""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A system that runs, with AUTH=on, and what the commands do to it."""
+"""The commands of `./taskw` work on a running system with AUTH=on."""
 
 import signal
 from collections.abc import Iterator

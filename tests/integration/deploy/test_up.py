@@ -1,4 +1,4 @@
-"""The whole system as private processes, in a folder of its own: beside one that may be up."""
+"""`./taskw up` starts and stops the whole system as private processes in a folder of its own."""
 
 import re
 import signal
