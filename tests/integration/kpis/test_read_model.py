@@ -1,4 +1,4 @@
-"""Facts folded into views: any order of events leads to the same figures."""
+"""The views are the same for any order of the same events."""
 
 import itertools
 from datetime import timedelta

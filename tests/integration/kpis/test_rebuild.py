@@ -1,4 +1,4 @@
-"""The read model made anew from the facts, also while events arrive."""
+"""The read model can be rebuilt from the facts, also while events arrive."""
 
 import asyncio
 import os
