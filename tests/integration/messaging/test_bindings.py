@@ -1,4 +1,6 @@
-"""A binding that is gone while events flow: told, and what was confirmed meanwhile comes again."""
+"""A binding that is deleted under load is reported, and events confirmed meanwhile
+are published again.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

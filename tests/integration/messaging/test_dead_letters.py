@@ -1,4 +1,4 @@
-"""Looking at the dead letters, sending them again, throwing them away."""
+"""Dead letters can be listed, redriven, reissued and discarded."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.integration.messaging.wire import dead, send, waiting
 
 
 def stepping() -> Participant:
-    """The credit service, its reaction a step of the purchase and not only a view."""
+    """The credit service, whose reaction is a step of the purchase and not only a view."""
     on = Reactions[sample.CreditUnitOfWork]("credit")
     on.backward("order.placed.v1", sample.OrderPlacedView)(sample.reserve_credit)
     return Participant("credit", publishes=(sample.CreditReserved,), reactions=on)

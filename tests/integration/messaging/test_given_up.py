@@ -1,4 +1,6 @@
-"""Events a relay gave up because they are old: told, released, reissued."""
+"""Events that a relay gave up because they are old are reported, and can be released
+or reissued.
+"""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,6 @@
-"""A row leaves only when the broker has taken it; what fails holds up its own subject alone."""
+"""A row is deleted only after the broker's confirm; a row that fails delays its own
+subject only.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

@@ -1,4 +1,6 @@
-"""A relay in another process is told of a commit through NOTIFY, sent beside the transaction."""
+"""A commit wakes a relay in another process through NOTIFY, which is sent outside the
+transaction.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +20,7 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
 
 async def _listening(shop: Outlet, wake_up: WakeUp) -> None:
     async def there() -> bool:
-        return wake_up.signals > 0  # rung once when it began to listen
+        return wake_up.signals > 0  # woken once when it began to listen
 
     await eventually(there)
     await wake_up.wait(1)

@@ -1,4 +1,4 @@
-"""Queues of databases that were set back in time."""
+"""After databases were restored to an earlier time, `rewind` makes the queues agree with them."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A broker of several hosts: who loses one of them goes on with another."""
+"""With a broker of several hosts, subscriber and relay go on with another host when one is lost."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""A queue that takes messages and confirms none: only its own events wait."""
+"""A queue that accepts messages without confirming them delays its own events only."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The spans of an event's way: written to the outbox, relayed, published, reacted to."""
+"""An event has a span at each step: written to the outbox, relayed, published, consumed."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Collection

@@ -1,4 +1,4 @@
-"""The path of good messages: one effect each, several in one transaction, acknowledged after."""
+"""Good messages have one effect each, share transactions, and are acknowledged after the commit."""
 
 import asyncio
 import json

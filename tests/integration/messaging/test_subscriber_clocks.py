@@ -1,5 +1,5 @@
-"""Clocks that differ: good messages are handled or wait, and readiness tells. The database's clock
-decides.
+"""With clocks that differ, good messages are handled or wait, and readiness reports it. The
+database's clock decides.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""A part of a subscriber that fails runs again: what it held comes again, and readiness tells."""
+"""A part of a subscriber that fails is restarted; its messages come again, and
+readiness reports it.
+"""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`python -m libs.messaging` as a person meets it."""
+"""`python -m libs.messaging` does what a person asks for, or fails in one line."""
 
 import asyncio
 import os
@@ -302,7 +302,7 @@ async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each
 
 
 async def place_orders(engine: AsyncEngine, totals: Iterable[int]) -> None:
-    """The shop states them; it shares the database of the credit service here."""
+    """The shop publishes them; it shares the database of the credit service here."""
     async with engine.begin() as connection:
         await Outbox("shop", sample.TABLES).add(
             connection, *(sample.order_placed(total_cents=total) for total in totals)

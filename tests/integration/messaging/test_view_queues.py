@@ -1,4 +1,4 @@
-"""A service that only keeps views stands still: its queues stay small and hold up nobody."""
+"""When a service that only keeps views stops, its queues stay small and delay no other service."""
 
 import asyncio
 from collections.abc import AsyncIterator
