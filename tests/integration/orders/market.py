@@ -1,4 +1,4 @@
-"""What the tests of orders do: buy, consume a peer's event, look."""
+"""Helpers for the tests of orders: buy, consume a peer's event, read the result."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ async def consume(
     await orders.consumes(_received(orders, event_type, order_id, sequence, tenant, expires_at))
 
 
-async def hear_together(
+async def consume_together(
     orders: ServiceClient, event_type: str, order_ids: Sequence[UUID], tenant: str = TENANT
 ) -> None:
     """The same event of several purchases in one transaction, as the subscriber does."""

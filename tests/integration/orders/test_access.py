@@ -1,4 +1,4 @@
-"""Who may do what, with tokens on."""
+"""With AUTH=on each role may do only what the access rules allow."""
 
 import json
 import time

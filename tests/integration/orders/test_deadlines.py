@@ -1,4 +1,4 @@
-"""The deadline timer: rows due by the database's clock, taken by one worker each."""
+"""The deadline timer claims rows that are due by the database's clock, each by one worker."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

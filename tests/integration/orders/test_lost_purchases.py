@@ -1,4 +1,4 @@
-"""Purchases that only peers know are taken up from the command line, once, and end."""
+"""A command recovers purchases that only peers know, once each, and they end."""
 
 import json
 import os

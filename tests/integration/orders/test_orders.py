@@ -1,4 +1,4 @@
-"""`/orders`: the life of an order, and every refusal."""
+"""`/orders` leads an order from draft to closed, and refuses what breaks a rule."""
 
 from uuid import uuid4
 
