@@ -1,4 +1,6 @@
-"""The gateway's moods, and a worker that is killed at any point: one charge, one refund."""
+"""Whatever the gateway answers and wherever a worker is killed, a payment is charged
+once and refunded once.
+"""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""One purchase crosses the real broker: consumed, coded, paid, and told to others."""
+"""Over a real broker, payments consumes a purchase's event, makes a code, takes the
+payment and publishes it.
+"""
 
 import json
 from typing import Any

@@ -137,7 +137,7 @@ async def test_code_not_paid_in_time_expires_once(payments: Payments) -> None:
 
 
 async def test_reactions_take_few_statements(payments: Payments) -> None:
-    """What a message costs is what it says to the database."""
+    """The cost of a message is the number of its statements."""
     statements: list[str] = []
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
