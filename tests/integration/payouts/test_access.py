@@ -1,4 +1,6 @@
-"""Who may do what, and to whom a payout does not exist."""
+"""Each role may do only what the access rules allow; the payout of another seller or
+tenant does not exist.
+"""
 
 from uuid import UUID
 

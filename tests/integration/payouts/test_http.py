@@ -1,4 +1,4 @@
-"""Every endpoint: what it answers, and what it refuses."""
+"""Every endpoint of payouts, and every refusal, on a real database."""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""A closed order crosses the real broker: consumed, paid by the bank, and told to orders."""
+"""Over a real broker, payouts consumes a closed order, has the bank pay it and
+publishes that for orders.
+"""
 
 import json
 from typing import Any
