@@ -1,4 +1,4 @@
-"""The services behind the pages, as far as the pages see them; and how a page is used."""
+"""Fakes of the services behind the pages, and helpers that use a page as a browser does."""
 
 import json
 import re

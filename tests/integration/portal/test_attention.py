@@ -1,4 +1,6 @@
-"""Payments and payouts that wait for a person: listed, decided in one's own name, audited."""
+"""Payments and payouts that need attention are listed; staff settle them in their own
+name, with an audit.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Audits: one chain for each tenant, only ever added to, by the service's real role too."""
+"""Audits form one chain for each tenant, and the service's database role can only add to it."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""The pages of those who keep the market running: who may see them, and what they do."""
+"""The pages for operators and admins are shown to them only, and their actions work."""
 
 import re
 from functools import partial

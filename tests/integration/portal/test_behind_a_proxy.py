@@ -1,4 +1,6 @@
-"""The portal behind a real nginx: each visitor has an address, and cannot claim another one."""
+"""Behind a real nginx the portal knows each visitor's address, and a visitor cannot
+claim another one.
+"""
 
 from functools import partial
 from typing import Any
@@ -21,7 +23,7 @@ RIGHT = {"email": "operator@example.com", "password": PASSWORD}
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a hundred passwords of nobody can be looked at."""
+    """Make password hashing cheap, because this module checks a hundred wrong passwords."""
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr("services.portal.infrastructure.identity.passwords.PasswordHasher", hasher)
 
@@ -33,7 +35,7 @@ def seen_as(address: str, url: str) -> httpx.AsyncClient:
 
 
 async def guess(client: httpx.AsyncClient, times: int) -> list[int]:
-    """Wrong sign-ins for different accounts, each of which says that it comes from elsewhere."""
+    """Wrong sign-ins for different accounts, each with another claimed address."""
     answers = [
         await client.post(
             "/api/sessions",

@@ -1,4 +1,6 @@
-"""Dead letters on the pages: each tenant's own, the same actions as the command line, audited."""
+"""The pages show each tenant's own dead letters and offer the actions of the command
+line, with an audit.
+"""
 
 import json
 import re

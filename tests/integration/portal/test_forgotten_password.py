@@ -1,4 +1,6 @@
-"""A forgotten password: a token by mail, good once and for an hour, that gives nobody away."""
+"""A forgotten password is reset with a mailed token, which is valid once and for an hour; no answer
+reveals who has an account.
+"""
 
 import asyncio
 import io
@@ -142,7 +144,7 @@ async def test_nobody_learns_who_has_an_account(
 async def test_what_is_done_for_an_account_is_done_after_the_answer(
     portal: ServiceClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the time the answer takes tells nothing, nor does a mail server that fails."""
+    """Neither the time of the answer nor a failing mail server reveals who has an account."""
     await add_user("buyer")
 
     async def fails(*_: Any) -> None:
@@ -252,5 +254,5 @@ async def test_without_mail_the_page_says_whom_to_ask(serve: Serve, add_user: Ad
 
 
 def _text(answer: httpx.Response) -> str:
-    """Without what is of this one visit."""
+    """The page's text without what differs at each visit."""
     return re.sub(r'"[0-9a-f]{128}"', "", unescape(answer.text))

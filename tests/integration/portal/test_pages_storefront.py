@@ -1,4 +1,6 @@
-"""What is for sale, buying it, and what the pages say when a service does not answer."""
+"""The storefront shows what is for sale and sells it, and says so when a service does
+not answer.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Lists read from a real standby while it keeps up, and from the database itself when not."""
+"""Lists are read from a standby while it keeps up, else from the primary."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Signing in and out, and everything that must not let anybody in."""
+"""Users sign in and out; guessing, forged requests and ended sessions let nobody in."""
 
 import asyncio
 from collections.abc import Iterator

@@ -1,4 +1,6 @@
-"""The event stream of a purchase, over a real connection: live, resumable, and it ends."""
+"""The event stream of a purchase is live, can be resumed, and ends when the purchase
+or the permission ends.
+"""
 
 import asyncio
 import json
@@ -67,8 +69,8 @@ async def asyncpg_connection(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def hear_again(transactions: Portal, consumed: dict[str, Any]) -> None:
-    """As soon as the database lets us."""
+async def consume_with_retry(transactions: Portal, consumed: dict[str, Any]) -> None:
+    """Consume the event as soon as the database answers."""
 
     async def done() -> bool:
         try:
@@ -217,8 +219,8 @@ async def be_erased(client: httpx.AsyncClient, transactions: Portal, _: str) -> 
     )
 
 
-async def be_shut_out(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
-    """As `disable_user` does, without a second admin."""
+async def lose_access(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+    """Disable the user as `disable_user` does, without a second admin."""
     user = await user_of(client, transactions)
     user.disable()
     await transactions.run(lambda uow: uow.users.save(user))
@@ -233,7 +235,7 @@ async def user_of(client: httpx.AsyncClient, transactions: Portal) -> User:
 
 OF_SESSIONS = (sign_out, expire)
 """A token is good for minutes more: it is no session."""
-OF_USERS = (lose_the_role, be_erased, be_shut_out)
+OF_USERS = (lose_the_role, be_erased, lose_access)
 
 
 @pytest.mark.parametrize(
@@ -330,10 +332,10 @@ async def test_a_stream_lives_through_an_outage_of_the_database(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
                     name,
                 )
-                await asyncio.sleep(2)  # long enough for several looks, each of which fails
+                await asyncio.sleep(2)  # long enough for several polls, each of which fails
             finally:
                 await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-            await hear_again(transactions, envelope(order_id, WAY_FORWARD[1]))
+            await consume_with_retry(transactions, envelope(order_id, WAY_FORWARD[1]))
             async with asyncio.timeout(10):
                 assert (await anext(told))[2]["type"] == "credit.reserved.v1"
 

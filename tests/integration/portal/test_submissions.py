@@ -1,4 +1,6 @@
-"""Submissions: progress, what was wrong, and nothing handed in twice."""
+"""A submission shows its progress and its errors, and the same content is never
+submitted twice at once.
+"""
 
 import asyncio
 from typing import Any
@@ -187,7 +189,7 @@ async def test_the_same_content_of_another_seller_is_another_submission(
 async def test_many_are_handed_in_over_one_connection(
     add_user: AddUser, transactions: Portal
 ) -> None:
-    """After the fifth time Postgres plans a prepared statement without looking at its values."""
+    """From the sixth execution on, Postgres plans a prepared statement without its values."""
     seller = await add_user("seller")
     made = [await hand_in(transactions, seller, str(n).encode()) for n in range(8)]
     assert len({each.id for each in made}) == 8

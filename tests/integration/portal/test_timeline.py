@@ -1,4 +1,6 @@
-"""The timeline of a purchase: whatever the order of consuming, and only for who may see it."""
+"""The timeline of a purchase is the same for any order of consuming, and shown only
+to who may see it.
+"""
 
 import asyncio
 import random

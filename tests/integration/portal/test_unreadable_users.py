@@ -1,4 +1,6 @@
-"""Users whose sealed name or e-mail cannot be read sign in and work; the others do not notice."""
+"""Users whose sealed name or e-mail cannot be read can sign in and work; other users
+are not affected.
+"""
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
