@@ -1,4 +1,6 @@
-"""A connection that breaks while it is set up is trouble with the database like any other."""
+"""A connection that breaks while it is set up is answered 503, like any other failure
+of the database.
+"""
 
 from collections.abc import Callable
 from typing import Any

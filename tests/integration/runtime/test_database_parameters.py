@@ -1,4 +1,4 @@
-"""What a provider puts into a DATABASE_URL reaches the server from everything that connects."""
+"""The parameters of a DATABASE_URL apply to everything that connects to the database."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ async def command(url: str, *arguments: str) -> tuple[int, str]:
 
 @asynccontextmanager
 async def silent_port() -> AsyncIterator[int]:
-    """Of a server that takes connections and never says a word."""
+    """The port of a server that accepts connections and never answers."""
     held = []
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""A plan says what Postgres does with pending migrations, and leaves the database alone."""
+"""A plan shows what Postgres does for pending migrations, and changes nothing."""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""The service as a process: real sockets, real curl, signals, and troubles at start."""
+"""A service process answers real clients, ends in order on signals, and refuses to
+start in one line.
+"""
 
 import asyncio
 import os
