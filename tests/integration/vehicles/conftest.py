@@ -46,7 +46,7 @@ class Vehicles(ServiceUnderTest):
         found: dict[str, Any] = answer.json()
         return found
 
-    async def hears_credit_reserved(
+    async def consumes_credit_reserved(
         self, vehicle: dict[str, Any], order_id: UUID | None = None, total_cents: int | None = None
     ) -> UUID:
         order_id = order_id or uuid7()

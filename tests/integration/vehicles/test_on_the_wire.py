@@ -1,4 +1,4 @@
-"""Purchases over the real broker, told to this service in the words of its peers' samples."""
+"""Over a real broker, vehicles consumes its peers' samples and publishes its own events."""
 
 import json
 from datetime import UTC, datetime
