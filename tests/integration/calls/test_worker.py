@@ -1,4 +1,4 @@
-"""Calls of a system outside over a real table: what is due, and whose it is."""
+"""Workers claim due calls of an external system from a real table, each call by one worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""The real Prometheus and Postgres exporter, on a system that runs and speaks TLS."""
+"""Alerts fire and clear in a real Prometheus that watches a running system over TLS."""
 
 import asyncio
 import json
