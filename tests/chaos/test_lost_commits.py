@@ -54,9 +54,9 @@ async def test_what_an_asynchronous_failover_loses_is_named_and_mended() -> None
 async def _lose(parts: ClusterParts, market: Market) -> None:
     customer = await market.register_customer(credit_limit_cents=10 * PRICE)
     vehicles = [await market.list_vehicle(price_cents=PRICE) for _ in range(3)]
-    unheard, gone, orphan = await _buy_and_lose(parts, market, customer, vehicles)
+    unconsumed, gone, orphan = await _buy_and_lose(parts, market, customer, vehicles)
 
-    assert (await market.state(unheard))["state"] != "AWAITING_PAYMENT"
+    assert (await market.state(unconsumed))["state"] != "AWAITING_PAYMENT"
     for lost in (gone, orphan):
         with pytest.raises(httpx.HTTPStatusError, match="answered 404"):
             await market.state(lost)

@@ -56,8 +56,8 @@ class Market:
         stranger = await self.market.browser(None)
         for page in ("/sign-in", "/register"):
             answer = await stranger.post(page, data=wrong)
-            typed_by_himself = wrong["email"]
-            self.left.told.append(answer.text.replace(typed_by_himself, ""))
+            typed_by_the_user = wrong["email"]
+            self.left.told.append(answer.text.replace(typed_by_the_user, ""))
         token = visitor.cookies[SESSION_COOKIE]
         csrf = app_of(visitor).state.sessions.csrf_token_of(token)
         visitor.headers[CSRF_HEADER] = csrf

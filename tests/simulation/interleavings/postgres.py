@@ -104,7 +104,7 @@ class Server:
             rows.pop(key, None) if row is None else rows.update({key: row})
         if self.notifies:
             for listener in sorted(self.postgres.listeners, key=lambda each: each.number):
-                listener.line.send(listener.heard, to_server=False)
+                listener.line.send(listener.notified, to_server=False)
         self.rollback()
 
     def rollback(self) -> None:
@@ -155,7 +155,7 @@ class Session:
     async def fetch(self, statement: str, *arguments: Any) -> Any:
         return await self._ask(lambda: statements.run(self._server, statement, arguments))
 
-    def heard(self) -> None:
+    def notified(self) -> None:
         if not self._closed:
             self._on_notify()
 

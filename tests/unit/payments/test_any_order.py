@@ -247,7 +247,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert before.claim or not before.needs_attention
 
     @invariant()
-    def a_silent_gateway_is_stated_once_and_in_time(self) -> None:
+    def a_silent_gateway_is_published_once_and_in_time(self) -> None:
         assert self.types["payment.charge_unanswered.v1"] <= 1
         payment = self.payment
         if payment and payment.state is State.PROCESSING and not payment.claim:
@@ -269,7 +269,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.given_back() <= self.gateway.approved("charge") <= 1
 
     @invariant()
-    def a_failing_refund_is_stated_once_an_episode(self) -> None:
+    def a_failing_refund_is_published_once_an_episode(self) -> None:
         assert self.types["payment.refund_failed.v1"] <= self.episodes
 
     def given_back(self) -> int:
