@@ -1,4 +1,4 @@
-"""What a pod does before its service starts."""
+"""A pod waits for the migrations before its service starts."""
 
 import json
 from collections.abc import Callable
