@@ -1,6 +1,7 @@
 """`python -m tests.security.canary_run PLACE`: people buy and sell through the whole market, which
-runs inside this process as talkative as it can be. PLACE is JSON: the databases, the vhost, a
-folder, and who the people are. Logs go to stderr; what they left behind, as JSON, to stdout.
+runs inside this process and logs as much as it can. PLACE is JSON: the databases, the vhost, a
+folder, and who the people are. Logs go to stderr, and what the people left behind goes to stdout as
+JSON.
 """
 
 import asyncio
