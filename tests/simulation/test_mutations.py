@@ -1,4 +1,6 @@
-"""The simulation finds what is broken on purpose. `./taskw mutants` shows it of every mutation."""
+"""The simulation finds rules that are broken on purpose. `./taskw mutants` shows it
+of every mutation.
+"""
 
 from contextlib import nullcontext
 from typing import Any

@@ -1,8 +1,8 @@
-"""A database in memory, as asyncpg shows it: sessions, transactions, row locks, NOTIFY.
+"""A database in memory with the interface of asyncpg: sessions, transactions, row locks, NOTIFY.
 
-A statement is one step on the server, at the moment when it arrives there: what it finds locked it
-skips or waits for, and what is not committed others do not see. It is carried out even when its
-client no longer waits for the answer. `statements.py` says what each statement does.
+A statement is one step on the server, at the moment when it arrives there. It skips locked rows or
+waits for them, and sees no uncommitted change of others. It runs even when its client no longer
+waits for the answer. `statements.py` says what each statement does.
 """
 
 import asyncio

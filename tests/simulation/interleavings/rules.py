@@ -1,4 +1,4 @@
-"""What has to hold while the tasks run, and when all is delivered."""
+"""The rules that hold while the tasks run, and when all is delivered."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Published:
 
 
 class Watch:
-    """Looks on at what databases and broker do. `broken` is the first rule that was broken.
+    """Observes databases and broker. `broken` is the first rule that was broken.
 
     `nothing_fails` is true while no fault has been made.
     """
