@@ -1,4 +1,4 @@
-"""Asking for a higher credit limit, and the answers to it."""
+"""A customer requests a higher credit limit, and an admin grants or declines it."""
 
 from uuid import UUID, uuid4
 

@@ -1,4 +1,4 @@
-"""Registering, editing, limits and erasure, on the ports in memory."""
+"""Customers are registered, edited, given limits and erased, on the ports in memory."""
 
 from functools import partial
 from uuid import uuid4

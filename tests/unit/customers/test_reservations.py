@@ -1,4 +1,4 @@
-"""The record of a purchase, under any order and number of deliveries."""
+"""The record of a purchase is right for any order and number of deliveries."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4

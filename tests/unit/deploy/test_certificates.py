@@ -1,4 +1,4 @@
-"""The installation's own authority: strict clients take its certificates, and no others."""
+"""Strict clients accept the certificates of the installation's own authority, and no others."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

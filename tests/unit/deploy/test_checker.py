@@ -1,4 +1,6 @@
-"""The checker looks when somebody asks and when it is time, and outlives what it cannot reach."""
+"""The checker checks at each interval and when asked, and goes on when it cannot
+reach the system.
+"""
 
 from datetime import UTC, datetime
 
@@ -15,7 +17,7 @@ class EnoughError(Exception):
 
 
 class World:
-    """Answers one look after the other, each ten seconds after the one before."""
+    """Answers one check after the other, each ten seconds after the previous one."""
 
     def __init__(self, *looks: Asked | Exception) -> None:
         self.looks = list(looks)

@@ -1,4 +1,4 @@
-"""The cluster on this machine: what it says before anything is started."""
+"""The cluster on this machine reports what is missing before it starts anything."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""gcloud, terraform and docker that only note how they were called, and answer from a file."""
+"""Fakes of gcloud, terraform and docker, which record their calls and answer from a file."""
 
 import json
 import subprocess

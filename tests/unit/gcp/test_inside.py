@@ -1,4 +1,6 @@
-"""What the jobs of a cloud are handed, and what they say when it is not whole."""
+"""The jobs in the cloud get their settings from what they are handed, and say in one
+line what is missing.
+"""
 
 import json
 import subprocess

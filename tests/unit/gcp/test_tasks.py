@@ -1,4 +1,6 @@
-"""The tasks below `gcp:`, against programs that only note how they are called."""
+"""The `gcp:` tasks call the right programs in the right order. The programs here only
+record their calls.
+"""
 
 import json
 import shutil
@@ -28,7 +30,7 @@ TASKS = (
 
 @pytest.fixture
 def clouds(tmp_path: Path) -> Clouds:
-    """Where nothing was done yet."""
+    """A project in which nothing was done yet."""
     found = Clouds(tmp_path / "new")
     found.make([spec.name for spec in SERVICES])
     return found
@@ -46,7 +48,7 @@ def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def deployed(deployed_once: Path, tmp_path: Path) -> Clouds:
-    """Where everything runs."""
+    """A project in which everything runs."""
     return Clouds(Path(shutil.copytree(deployed_once, tmp_path / "deployed")))
 
 

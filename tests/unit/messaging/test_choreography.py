@@ -1,4 +1,6 @@
-"""The rules between participants, and the picture drawn from them."""
+"""Participants that break a rule of the choreography are reported, and the drawing
+shows them all.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

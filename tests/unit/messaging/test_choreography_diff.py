@@ -77,8 +77,8 @@ def market(
 
 
 def usual(event: PublishedEvent | None = None, **changed: Any) -> Choreography:
-    """Orders publishes, credit makes its step and undoes it, the portal looks on; `changed` is what
-    credit's step is.
+    """Orders publishes, credit makes its step and compensates it, the portal keeps a view;
+    `changed` is what credit's step is.
     """
     step = consumed(**changed)
     return market(event or published(), CANCELLATION, credit=(step, RELEASE), portal=(VIEWING,))

@@ -1,4 +1,4 @@
-"""Each alert fires when what it is about happens, and clears when that is over."""
+"""Each alert fires while its condition holds, and clears afterwards."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The client's side of an order: draft, confirmed, closed, and the version of its writes."""
+"""An order is drafted, confirmed and closed by its client, and each write raises its version."""
 
 from uuid import UUID
 

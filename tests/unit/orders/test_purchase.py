@@ -1,4 +1,4 @@
-"""The rules of a purchase, one by one."""
+"""Each rule of a purchase holds by itself."""
 
 from dataclasses import replace
 from datetime import timedelta

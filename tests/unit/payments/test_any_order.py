@@ -95,7 +95,7 @@ class AnyOrder(RuleBasedStateMachine):
         card_tries=st.sampled_from(CARD_TRIES),
     )
     def begin(self, begun: str, card_tries: int) -> None:
-        """Start deep as often as not: the interesting states are many steps away."""
+        """Start half of the runs with a late state, because such states are many steps away."""
         self.policy = replace(POLICY, card_tries=card_tries)
         if begun != "not":
             self.vehicle_reserved(500)

@@ -1,4 +1,4 @@
-"""A file of vehicles goes through once, whatever interrupts it."""
+"""Each row of a file of vehicles is imported once, whatever interrupts the import."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class Down(Exception):
 
 
 class World:
-    """Stands for the unit of work, its repositories and the transactions: one person's memory."""
+    """A fake of the unit of work, its repositories and the transactions, with one user."""
 
     def __init__(self, *lines: str, roles: frozenset[str] = frozenset({"seller"})) -> None:
         self.bytes = "\n".join([HEADER, *lines]).encode()
@@ -62,7 +62,7 @@ class World:
         return other
 
     async def find_due(self, kind: str) -> Submission | None:
-        """All are due at once: who was written longest ago comes first."""
+        """All are due at once; the one that was written longest ago comes first."""
         running = [s for s in self.saved.values() if s.status is SubmissionStatus.RUNNING]
         if kind != KIND or not running:
             return None

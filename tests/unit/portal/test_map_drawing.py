@@ -1,4 +1,4 @@
-"""The drawing of the choreography: nothing lies on top of anything else."""
+"""The parts of the drawing of the choreography do not overlap."""
 
 import re
 from itertools import combinations

@@ -1,4 +1,4 @@
-"""How far a purchase came, and its events in lanes."""
+"""The view of a purchase shows how far it came, and each event in the lane of its service."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Where the portal finds its database, and that it is never an open door."""
+"""The portal reads where its database and its links are, and signs people in by itself."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A vehicle file is read row by row; what is wrong with it is said where it is wrong."""
+"""A vehicle file is read row by row, and each error names its row and field."""
 
 from collections.abc import Sequence
 

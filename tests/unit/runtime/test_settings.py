@@ -1,4 +1,4 @@
-"""Settings: what is read, what is refused, and the one line that says so."""
+"""Settings are read from the environment and `.env`, or refused in one line."""
 
 from pathlib import Path
 
