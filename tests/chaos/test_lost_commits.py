@@ -68,7 +68,7 @@ async def _lose(parts: ClusterParts, market: Market) -> None:
 
     assert held == [True]
     assert (await market.state(orphan))["reason"] == "purchase_lost"
-    for vehicle in vehicles:  # nothing is held for what was lost
+    for vehicle in vehicles:  # no service holds anything for a lost purchase
         order = await market.buy(customer, vehicle, PRICE)
         await market.reach(order, "AWAITING_PAYMENT")
 
@@ -97,7 +97,7 @@ async def _buy_and_lose(
 
 
 def _each(parts: ClusterParts, act: Act | None, names: Sequence[str]) -> None:
-    """Freeze them, or let them go on."""
+    """Freeze the processes, or let them go on."""
     for name in names:
         if act is None:
             parts.repair(Act.FREEZE, name)

@@ -184,7 +184,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def freeze(children: Children, name: str) -> None:
-    """Stop it where it is, with all its connections open and everything it started."""
+    """Freeze it and everything it started, with all its connections open."""
     for process in _processes(children, name):
         for each in (process, *process.children(recursive=True)):
             each.suspend()

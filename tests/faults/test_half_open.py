@@ -34,7 +34,7 @@ async def line(database: str) -> AsyncIterator[tuple[Proxy, str]]:
 
 @pytest.fixture
 async def engine(line: tuple[Proxy, str]) -> AsyncIterator[AsyncEngine]:
-    """Gives a statement up after half a second, a transaction after two."""
+    """An engine that gives up a statement after half a second, and a transaction after two."""
     settings = chain.TillsSettings(_env_file=None, database_url=line[1], role="api")
     made = create_engine(settings, statement_seconds=0.5)
     yield made

@@ -95,7 +95,7 @@ class Front:
             time.sleep(0.02)
 
     def answers(self) -> list[Answer]:
-        """To all requests until now."""
+        """The answers to all requests until now."""
         found = []
         for line in (self._folder / "answers.log").read_text().splitlines():
             match = ANSWER.fullmatch(line)
@@ -114,7 +114,7 @@ class Front:
         (self._folder / "nginx.conf").write_text(text)
 
     def _processes(self) -> tuple[psutil.Process, set[int]]:
-        """The one that reads the configuration, and those that pass requests on."""
+        """nginx's process that reads the configuration, and those that pass requests on."""
         records = [each for each in recorded(self._children.folder) if each.name == NAME]
         master = records[0].process()
         assert master is not None, "nginx has ended"

@@ -55,7 +55,7 @@ class Upgraded(Replicated):
         self.code = folder / "before"
 
     def prepare(self) -> None:
-        """By the code of the release before."""
+        """Prepare the servers with the code of the previous release."""
         command = ["git", "-C", str(ROOT), "archive", BEFORE, "libs", "services"]
         archive = subprocess.run(command, capture_output=True, check=True).stdout
         self.code.mkdir()
@@ -73,7 +73,7 @@ class Upgraded(Replicated):
         prepare_broker(self.installation)
 
     def replace(self, service: str, root: Path) -> None:
-        """One process after the other by one that runs the code at `root`."""
+        """Replace one process after the other by one that runs the code at `root`."""
         for _ in range(self.of_each):
             old = self.oldest(service)
             self.add(self.one_of_each(service), root)
