@@ -88,7 +88,7 @@ class Crowded:
         self._opened: list[socket.socket] = []
 
     async def connect(self, address: str = "127.0.0.1") -> Client:
-        """From this address of the loopback."""
+        """Connect from this address of the loopback."""
         client = socket.socket()
         self._opened.append(client)
         client.bind((address, 0))
@@ -97,7 +97,7 @@ class Crowded:
         return Client(client)
 
     async def crowd(self, number: int, *addresses: str) -> list[Client]:
-        """As many idle connections, from each of these in turn."""
+        """Open this many idle connections, from each of these addresses in turn."""
         return [await self.connect(addresses[n % len(addresses)]) for n in range(number)]
 
     async def get(self, path: str, address: str = "127.0.0.1") -> httpx.Response:

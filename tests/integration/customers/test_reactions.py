@@ -148,7 +148,7 @@ async def test_confirmation_and_release_at_once_hold_nothing_in_the_end(
 async def test_batches_over_the_same_customers_do_not_deadlock(
     customers: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two batches that meet the same customers in opposite order take turns."""
+    """Two batches with the same customers in opposite order wait for each other."""
     monkeypatch.setattr("libs.messaging.outbox.unit_of_work.ATTEMPTS", 1)
     one, two = (await register(customers))["id"], (await register(customers, BRUNO))["id"]
     await asyncio.gather(
@@ -188,7 +188,7 @@ TOTALS = (4_000, 6_000, 10_000, 10_001)
 async def test_the_credit_adds_up_after_any_deliveries_at_once(
     customers: ServiceClient, deliveries: list[tuple[Any, int]]
 ) -> None:
-    """All at the same time: Postgres picks the order."""
+    """All deliveries run at the same time, in an order that Postgres decides."""
     await forget_purchases(customers)
     customer = (await register(customers))["id"]
     orders = [uuid7() for _ in TOTALS]

@@ -59,7 +59,7 @@ async def process(
 
 
 async def ended(started: asyncio.subprocess.Process, folder: Path) -> None:
-    """Tell it to end; it does so in order and without a complaint."""
+    """Send SIGTERM, and check that the process ends in order and without an error."""
     started.send_signal(signal.SIGTERM)
     await asyncio.wait_for(started.wait(), 30)
     log = (folder / "log").read_text()

@@ -50,7 +50,7 @@ def nothing(_: str) -> None:
 
 
 def with_backup(folder: Folder, at: datetime = NOW) -> BackupSet:
-    """As `back_up` leaves one, of some bytes."""
+    """A backup as `back_up` writes it, with a few bytes of content."""
     name, files = new_name(at), {}
     with folder.exclusive():
         for kind in ("databases", "ledger", "keys"):

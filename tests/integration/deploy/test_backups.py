@@ -80,7 +80,7 @@ class System:
         asyncio.run(work())
 
     def restored(self, question: str) -> object:
-        """What a server on the restored files answers."""
+        """The answer of a server that runs on the restored files."""
 
         async def ask(sockets: Path) -> object:
             connection = await asyncpg.connect(

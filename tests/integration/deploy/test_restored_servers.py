@@ -67,7 +67,7 @@ class Servers:
         asyncio.run(work())
 
     def publish(self, identifier: UUID) -> None:
-        """As the relay of orders does."""
+        """Publish an event as the relay of orders does."""
 
         async def work() -> None:
             async with await aio_pika.connect(self._broker) as connection:
@@ -79,7 +79,7 @@ class Servers:
         asyncio.run(work())
 
     def queued(self, queue: str) -> list[str | None]:
-        """The ids of its messages, which it loses."""
+        """The ids of the queue's messages, which are removed."""
 
         async def work() -> list[str | None]:
             async with await aio_pika.connect(self._broker) as connection:

@@ -107,7 +107,7 @@ async def channels(rabbitmq: OwnRabbitMQ) -> int:
 
 
 async def consumed(url: str) -> set[str | None]:
-    """The ids of what has been published so far; takes it out."""
+    """The ids of what has been published so far. Removes the messages from the queue."""
     ids = set()
     async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
         queue = await (await connection.channel()).get_queue("consumed")

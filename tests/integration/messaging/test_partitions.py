@@ -77,7 +77,7 @@ async def places(db: Connection, parent: str) -> dict[str, int]:
 
 
 async def test_a_table_that_only_looks_like_a_day_disturbs_no_upkeep(db: Connection) -> None:
-    """The TOAST tables that Postgres makes may too: their names end in a number."""
+    """Postgres' own TOAST tables may look like a day too, because their names end in a number."""
     await db.execute("CREATE TABLE like_toast_10009942 ()")
     await db.execute("SET enable_nestloop = off")
     assert await upkeep(db) == []

@@ -28,7 +28,7 @@ def through(url: str, nodes: list[Proxy]) -> str:
 
 
 async def lose(nodes: list[Proxy]) -> None:
-    """The one that is connected to goes away for good."""
+    """Stop the proxy in use, as if its broker were lost for good."""
     connected = [each for each in nodes if each.connections]
     assert len(connected) == 1
     await connected[0].stop()

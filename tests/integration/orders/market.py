@@ -148,7 +148,7 @@ async def due_in_seconds(orders: ServiceClient, order_id: UUID) -> float | None:
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The answer is that refusal, in the shape every refusal has."""
+    """Check that the answer is this refusal, as problem+json."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()

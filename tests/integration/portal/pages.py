@@ -103,7 +103,7 @@ def field_of(page: httpx.Response, name: str) -> str:
 
 
 def error_of(page: httpx.Response, name: str) -> str:
-    """What stands beside a field as wrong."""
+    """The error shown beside a field."""
     found = re.search(rf'id="{name}-error">([^<]*)<', page.text)
     return unescape(found[1]) if found else ""
 

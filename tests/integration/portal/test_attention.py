@@ -50,7 +50,7 @@ async def operator(shop: ServiceClient, add_user: AddUser) -> ServiceClient:
 
 
 def waits(behind: Behind, service: str, row: dict[str, Any]) -> str:
-    """One thing waits there, and nothing else. Returns the path of its page."""
+    """Make one payment or payout wait for a person. Returns the path of its page."""
     for name in ("payments", "payouts"):
         items = [row] if name == service else []
         behind.says(f"{name} GET /{name}", {"items": items, "next": None})

@@ -35,7 +35,7 @@ async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
 
 
 async def ask(portal: ServiceClient, email: str, **headers: str) -> tuple[httpx.Response, str]:
-    """The answer, and what was mailed."""
+    """Request a reset. Returns the answer and the mailed messages."""
     page, mailed = await portal.get("/forgot-password"), io.StringIO()
     with redirect_stdout(mailed):
         portal.headers.update(headers)

@@ -43,7 +43,7 @@ def assert_unavailable(answer: httpx.Response, code: str = "unavailable") -> Non
 
 
 async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Cut all connections there are; new ones may come meanwhile."""
+    """Cut all existing connections; new ones may be made meanwhile."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     cut = await connection.fetch(f"SELECT pid, pg_terminate_backend(pid) {others}")
     pids = [row["pid"] for row in cut]

@@ -104,7 +104,7 @@ Race = Callable[..., Awaitable[list[Any]]]
 
 @pytest.fixture
 def race() -> Race:
-    """All at once; answers and refusals, in the order of the arguments."""
+    """Run all concurrently. Returns answers and refusals in the order of the arguments."""
 
     async def run(*contenders: Awaitable[Any]) -> list[Any]:
         return await asyncio.gather(*contenders, return_exceptions=True)

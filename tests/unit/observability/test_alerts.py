@@ -149,7 +149,7 @@ CASES = {
         7,
         13,
     ),
-    # Found again each 15 minutes, as long as it rests.
+    # It is counted again each 15 minutes, as long as the compensation rests.
     "CompensationTooLong": Case({"orders_compensating_too_long_total": "0x5 1x14 2x40"}, 4, 30, 45),
     "NeedsAttention": Case(
         {series("needs_attention", service="payments"): "0x5 1x20 0x5"}, 15, 24, 28
