@@ -41,9 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _log_plainly() -> None:
-    """By itself structlog draws each traceback with the values of all variables: that takes seconds
-    for one error. The log goes to standard error: what a test reads of standard output is the
-    program's own.
+    """By default structlog prints each traceback with the values of all variables, which takes
+    seconds for one error. The log goes to standard error, so that standard output has only what the
+    program prints.
     """
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
@@ -61,7 +61,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def pytest_collection_finish() -> None:
-    """What was collected stays: to look for garbage among it takes a tenth of the run."""
+    """The collected tests are kept out of garbage collection, which would take a
+    tenth of the run to search them.
+    """
     gc.collect()
     gc.freeze()
 
@@ -134,8 +136,8 @@ def whole_topology(rabbitmq_server: RabbitMQServer) -> Iterator[str]:
 @pytest.fixture
 async def market_broker(whole_topology: str) -> str:
     """The AMQP URL of a vhost with the exchanges, queues and bindings of all services, all empty;
-    one for all tests of a worker. To declare them takes seconds: a test that changes them has a
-    `vhost` of its own.
+    one for all tests of a worker. Declaring them takes seconds, so all tests share them; a test
+    that changes them uses a `vhost` of its own.
     """
     await emptied(whole_topology, WHOLE_TOPOLOGY)
     return whole_topology

@@ -22,7 +22,7 @@ from deploy.backup.failure import BackupFailed
 from deploy.backup.sealed import Compressed, seal
 from deploy.servers.postgres import server_environment, server_programs
 
-TOLD_EVERY_SECONDS = 0.2
+REPORT_EVERY_SECONDS = 0.2
 STATE = """
     SELECT clock_timestamp() AS now, current_setting('server_version_num')::int / 10000 AS version,
            pg_walfile_name(pg_current_wal_lsn()) AS log,
@@ -118,12 +118,12 @@ class _Told:
         self._source = source
         self._tell = tell
         self._done = 0
-        self._told = 0.0
+        self._reported = 0.0
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         self._done += len(data)
-        if not data or time.monotonic() >= self._told + TOLD_EVERY_SECONDS:
+        if not data or time.monotonic() >= self._reported + REPORT_EVERY_SECONDS:
             self._tell(self._done)
-            self._told = time.monotonic()
+            self._reported = time.monotonic()
         return data

@@ -41,7 +41,7 @@ class Copies:
             raise BackupFailed(f"BACKUP_S3_URL is {url!r}: it has to be s3://BUCKET/PREFIX")
         self._bucket = place.netloc
         self._prefix = f"{folder}/" if (folder := place.path.strip("/")) else ""
-        with _told(url):
+        with _explained(url):
             session = boto3.Session()  # the shared one keeps the first credentials it finds
             self._client: Any = session.client("s3", endpoint_url=endpoint or None, config=ONCE)
         self.url = url
@@ -65,7 +65,7 @@ class Copies:
             # The description is sent last: a copy with a description is complete.
             files = folder.read(name).files
             for path in (*(each for each in files if _moves_away(each)), description(name)):
-                with _told(self.url):
+                with _explained(self.url):
                     self._client.upload_file(
                         str(folder.path / path), self._bucket, self._prefix + path
                     )
@@ -93,7 +93,7 @@ class Copies:
                 description(name),
                 *(each for each in doomed if each != description(name)),
             ):
-                with _told(self.url):
+                with _explained(self.url):
                     self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
         return gone
 
@@ -103,12 +103,12 @@ class Copies:
             return
         tell(f"fetching {path}")
         draft = target.with_suffix(".draft")
-        with _told(self.url):
+        with _explained(self.url):
             self._client.download_file(self._bucket, self._prefix + path, str(draft))
         draft.replace(target)
 
     def _paths(self) -> set[str]:
-        with _told(self.url):
+        with _explained(self.url):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
             )
@@ -147,7 +147,7 @@ def _complete(paths: set[str]) -> list[str]:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error, OSError) as error:

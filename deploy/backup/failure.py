@@ -2,6 +2,6 @@
 
 
 class BackupFailed(Exception):
-    """It was not done, and nothing half-done is left; `str(error)` is for the person at the
-    terminal.
+    """The backup or restore failed, and nothing half-done is left; `str(error)` is
+    for the person at the terminal.
     """

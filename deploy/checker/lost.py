@@ -2,8 +2,8 @@
 
 A failover with asynchronous replication loses the last commits. What they had published before may
 have reached other services, which then hold credit, vehicles and payments of purchases that orders
-knows nothing of. Orders takes each of them up again, and ends it: the compensation gives back what
-the others hold.
+knows nothing of. Orders recovers each of them and ends it: the compensation gives back what the
+others hold.
 """
 
 import json
@@ -25,9 +25,9 @@ NEEDED = ("customer_id", "vehicle_id", "total_cents")
 
 
 async def take_up_lost(installation: Installation, tell: Callable[[str], None]) -> None:
-    """Tells what was done, and which purchases cannot be taken up. What orders gave up about those
-    that are is published to it again. No service may run. Raises CommandRefused and
-    DeadLetterError.
+    """Recovers the lost purchases, and reports what was done and which cannot be recovered. Dead
+    letters of orders about a recovered purchase are redriven. No service may run. Raises
+    CommandRefused and DeadLetterError.
     """
     lost: list[Mapping[str, Any]] = []
     async with connected(databases(installation)) as connections:
@@ -66,7 +66,7 @@ def _tenant_of(it: Purchase) -> str | None:
 
 
 async def _known_of(order_id: UUID, connections: Connections) -> Mapping[str, Any]:
-    """What the events about a purchase say of it, whoever published them."""
+    """The facts about a purchase, from its events of all publishers."""
     known: dict[str, Any] = {}
     for connection in connections.values():
         for row in await connection.fetch(EVENTS, str(order_id)):

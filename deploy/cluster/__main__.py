@@ -77,7 +77,7 @@ def verify(
 
 @app.command()
 def recover() -> None:
-    """Mend what a failover with asynchronous replication has lost, and verify."""
+    """Repair what a failover with asynchronous replication has lost, and verify."""
     from deploy.backup.failure import BackupFailed  # seconds of imports, of use here only
     from deploy.checker.verify import UNREACHABLE
     from deploy.cluster.recovery import recover as mend
@@ -112,7 +112,7 @@ def _tell(cluster: system.Cluster) -> None:
 
 
 def main() -> None:
-    """One true line for what can be expected to go wrong."""
+    """One clear line for everything that can be expected to go wrong."""
     os.environ.update(system.NETWORK_IS_PRIVATE)
     os.environ["AUTH"] = "off"
     try:

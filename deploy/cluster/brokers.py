@@ -1,5 +1,5 @@
-"""Three RabbitMQ nodes that are one cluster: they find each other by a list, and the smaller part
-of a broken network stands still.
+"""A cluster of three RabbitMQ nodes. They find each other by a list, and in a network
+partition the smaller part pauses.
 """
 
 import shutil
@@ -36,13 +36,13 @@ class Brokers:
 
     @property
     def addresses(self) -> str:
-        """As a client's URL lists them."""
+        """The addresses of the nodes, as a client's URL lists them."""
         return ",".join(f"{self._network.address(name)}:{PORT}" for name in BROKERS)
 
     def start_all(self) -> None:
-        """Until all nodes are one cluster. New nodes start one after the other: two at once may
-        each wait for the other one's tables. Nodes with data wait for each other as they should.
-        Raises StartFailed.
+        """Start all nodes and wait until they are one cluster. New nodes start one after the other,
+        because two at once may each wait for the other one's tables. Nodes with data may wait for
+        each other. Raises StartFailed.
         """
         are_new = not self._home(BROKERS[0]).exists()
         for name in BROKERS:
@@ -56,7 +56,7 @@ class Brokers:
         self._children.wait_until(name, ready, PATIENCE)
 
     def start(self, name: str) -> None:
-        """What does not run of this node, with its data in `FOLDER/NAME`."""
+        """Start the processes of this node that do not run. Its data is in `FOLDER/NAME`."""
         home = self._home(name)
         home.mkdir(mode=0o700, exist_ok=True)
         write_secret(home / ".erlang.cookie", self._cookie.encode())
@@ -72,7 +72,7 @@ class Brokers:
             self._children.start(name, command, rank=1, env=env, cwd=home)
 
     def running(self) -> list[str]:
-        """The nodes that the first one which answers knows as running."""
+        """The running nodes, by the first one that answers."""
         for name in BROKERS:
             place = f"http://{self._network.address(name)}:{MANAGEMENT_PORT}"
             try:

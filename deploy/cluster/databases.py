@@ -1,5 +1,5 @@
-"""Postgres on three machines: one is the primary, two follow it, and Patroni makes another one the
-primary when it is gone. What Patroni has to agree on, and who leads, stands in etcd.
+"""Postgres on three machines: a primary and two standbys. Patroni promotes a standby when the
+primary fails, and keeps its own state in etcd.
 """
 
 import json
@@ -45,8 +45,8 @@ RETRY_SECONDS = 5
 
 
 class Databases:
-    """A commit waits, where replication is `synchronous`, until a standby has it too, which then is
-    the only one that may become the primary.
+    """With `synchronous` replication a commit waits until a standby has it too, and only that
+    standby may become the primary.
     """
 
     def __init__(
@@ -103,11 +103,13 @@ class Databases:
         self._children.start(name, command, rank=1, env=server_environment(), cwd=place)
 
     def processes(self, name: str) -> list[psutil.Process]:
-        """Of Postgres there: it is no child of its Patroni, and ends by that one's word only."""
+        """The processes of Postgres on that machine. They are no children of Patroni,
+        and only Patroni ends them.
+        """
         return postgres_processes(self._children.folder, name)
 
     def wait(self) -> None:
-        """Until there is a primary and both others follow it. Raises StartFailed."""
+        """Wait until there is a primary and both others follow it. Raises StartFailed."""
         for name in DATABASES:
             self._children.wait_until(name, self.is_whole, PATIENCE)
 
@@ -120,7 +122,7 @@ class Databases:
         return roles == ["leader", *standby]
 
     def primary(self) -> str | None:
-        """The machine of the one that serves, by what Patroni says there."""
+        """The machine of the primary, as its Patroni reports."""
         for name in DATABASES:
             try:
                 answer = httpx.get(f"{self._patroni(name)}/primary", timeout=1, trust_env=False)
@@ -131,7 +133,7 @@ class Databases:
         return None
 
     def members(self) -> list[dict[str, Any]]:
-        """What the first Patroni that answers knows of all."""
+        """The state of all members, from the first Patroni that answers."""
         for name in DATABASES:
             try:
                 answer = httpx.get(f"{self._patroni(name)}/cluster", timeout=2, trust_env=False)
@@ -142,7 +144,7 @@ class Databases:
         return []
 
     def last_failover(self) -> datetime | None:
-        """When a standby became the primary for the last time; None where none ever did. Raises
+        """The time of the last failover; None where there was none. Raises
         StartFailed where no Patroni answers.
         """
         for name in DATABASES:
@@ -155,7 +157,7 @@ class Databases:
         raise StartFailed("no Patroni answers: ./taskw cluster status says what runs")
 
     def switch_over(self) -> None:
-        """Make a standby the primary, in order. Raises httpx.HTTPError."""
+        """Promote a standby in a planned switchover. Raises httpx.HTTPError."""
         leader = self.primary()
         httpx.post(
             f"{self._patroni(leader or DATABASES[0])}/switchover",
@@ -233,7 +235,7 @@ class Databases:
                     f"host all,replication all {network} scram-sha-256",
                 ],
                 "parameters": {"unix_socket_directories": str(place)},
-                # A standby that has to be copied anew waits for no checkpoint of minutes.
+                # A standby that is copied anew does not wait minutes for a checkpoint.
                 "basebackup": [{"checkpoint": "fast"}],
                 "remove_data_directory_on_diverged_timelines": True,
             },
@@ -244,11 +246,11 @@ PATRONI = Path(sys.executable).with_name("patroni")
 
 
 def postgres_processes(folder: Path, name: str) -> list[psutil.Process]:
-    """Those of the Postgres of a cluster's machine; none where it does not run."""
+    """The processes of Postgres on a machine of the cluster; none where it does not run."""
     try:
         lines = (data_folder(folder / name) / DATA / "postmaster.pid").read_text().split()
         process = psutil.Process(int(lines[0]))
-        if process.name() != "postgres":  # the number is another one's by now
+        if process.name() != "postgres":  # another process has this id by now
             return []
         return [process, *process.children(recursive=True)]
     except (OSError, ValueError, IndexError, psutil.NoSuchProcess):
@@ -264,8 +266,8 @@ def _is_well(member: Mapping[str, Any]) -> bool:
 
 
 def _is_out_of_reach() -> bool:
-    """Patroni, as Postgres, refuses to run as root. Whom it runs as may not be able to enter the
-    checkout, or the folder of this Python: both may be in root's home.
+    """Whether Patroni's user cannot enter the checkout or the folder of this Python, which may be
+    in root's home. Like Postgres, Patroni refuses to run as root.
     """
     programs = (Path(sys.executable).absolute(), Path(sys.executable).resolve())
     return not all(is_reachable(each.parent) for each in programs)

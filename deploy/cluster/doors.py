@@ -1,4 +1,4 @@
-"""What stands between: HAProxy before the databases, nginx before the services."""
+"""The proxies: HAProxy in front of the databases, nginx in front of the services."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ SERVER = """
 
 
 def door_addresses(network: Network) -> str:
-    """As a client's URL lists them."""
+    """The addresses of HAProxy, as a client's URL lists them."""
     return ",".join(f"{network.address(name)}:{PRIMARY_PORT}" for name in DOORS)
 
 

@@ -1,7 +1,6 @@
-"""Machines of the cluster: network namespaces with an address each, on a switch of their own.
-
-Each namespace is that of a process which sleeps. It needs no name and no file, and everything of
-it goes with the last process in it, whatever ended that.
+"""The machines of the cluster are network namespaces, each with an address, on a switch of their
+own. A sleeping process holds each namespace open. A namespace needs no name and no file, and ends
+with the last process in it.
 """
 
 import os
@@ -22,8 +21,8 @@ HOST = 1
 
 
 class Network:
-    """`number` is the third part of all addresses. The machine that everything runs on is the
-    first of them, and reaches all others.
+    """`number` is the third part of all addresses. The host itself has the first
+    address, and reaches all others.
     """
 
     def __init__(self, children: Children, number: int, machines: Mapping[str, int]) -> None:
@@ -35,7 +34,7 @@ class Network:
         return _address(self._number, self._machines[machine])
 
     def start(self) -> None:
-        """What is missing of it. Raises StartFailed."""
+        """Make what is missing of the network. Raises StartFailed."""
         if not self._children.runs(SWITCH):
             self._sleep(SWITCH)
             self._join_host()
@@ -47,8 +46,8 @@ class Network:
     def inside(
         self, machine: str, *, as_user: str | None = None, reads_all: bool = False
     ) -> list[str]:
-        """What a command begins with that runs there. `reads_all` lets the user read, and nothing
-        more, where the modes of files say no.
+        """The first words of a command that runs on that machine. `reads_all` lets the user read
+        files whose modes forbid it, and nothing more.
         """
         enter = ["nsenter", f"--net=/proc/{self._pid(f'machine {machine}')}/ns/net"]
         if as_user is None:
@@ -56,11 +55,11 @@ class Network:
         drop = ["setpriv", f"--reuid={as_user}", f"--regid={as_user}", "--clear-groups"]
         if reads_all:
             drop += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-        # The kernel forgets whom a process ends with when its user changes.
+        # When a process changes its user, the kernel no longer ends it with its parent.
         return [*enter, *drop, *(["--pdeathsig=TERM"] if self._children.tied else []), "--"]
 
     def cut_off(self, machine: str) -> None:
-        """Nothing gets to the machine or out of it; connections stay open and silent."""
+        """Drop all packets to and from the machine; connections stay open and silent."""
         self._set(machine, "down")
 
     def join_again(self, machine: str) -> None:
@@ -73,7 +72,7 @@ class Network:
         self._children.start(
             name, ["unshare", "--net", "sleep", "infinity"], rank=-1, env=os.environ
         )
-        # Until it is in a namespace of its own.
+        # Wait until it is in a namespace of its own.
         mine = Path("/proc/self/ns/net").stat().st_ino
 
         def apart() -> bool:

@@ -43,7 +43,7 @@ class Replica:
 
 
 def replicas_of(spec: ServiceSpec) -> Iterator[Replica]:
-    """Whatever a process does, another one does it too."""
+    """The processes of a service: each role runs in at least two."""
     yield Replica(spec.name, "all")
     yield Replica(spec.name, "api")
     yield Replica(spec.name, "worker")

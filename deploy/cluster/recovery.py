@@ -1,10 +1,10 @@
-"""After a failover that lost commits: the queues fit the databases again, and the purchases that
-orders has lost end.
+"""Repairs the system after a failover that lost commits: makes the queues agree with the databases,
+and ends the purchases that orders has lost.
 
 With asynchronous replication a standby that becomes the primary may lack what the former one
-committed last. All databases lack it from one moment on, so they are as restored ones are: see
-`deploy.backup.queues`. But services may have gone on in between, with events that nobody has
-published any more: see `deploy.checker.lost`.
+committed last. All databases lack it from one moment on, as restored databases do: see
+`deploy.backup.queues`. But services may have handled events in between that no database holds any
+more: see `deploy.checker.lost`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from libs.messaging.saga.choreography import read
 
 
 def recover(cluster: Cluster) -> bool:
-    """Stop the services, mend what the last failover lost, start them, and check the invariants
+    """Stop the services, repair what the last failover lost, start them, and check the invariants
     until they hold. Returns whether they do. Repeating it changes nothing.
 
     Raises StartFailed, BackupFailed, CommandRefused, DeadLetterError and the errors of asyncpg and

@@ -41,8 +41,8 @@ NETWORK_IS_PRIVATE = {"TLS": "off", "TRUSTED_PROXIES": "127.0.0.1", "POOL_SIZE":
 
 @dataclass(frozen=True)
 class Plan:
-    """What stays from one start to the next: `network` is the number in all addresses, the rest are
-    ports of the loopback, of nginx and of the processes behind it.
+    """The values that stay the same at each start: `network` is the number in all addresses, and
+    the others are ports of the loopback, of nginx and of the processes behind it.
     """
 
     replication: Replication
@@ -107,7 +107,7 @@ class Cluster:
         self._also = {**(also or {}), **NETWORK_IS_PRIVATE}
 
     def start(self) -> None:
-        """What does not run. Raises StartFailed, in one line and a log's last lines."""
+        """Start what does not run. Raises StartFailed, with one line and a log's last lines."""
         self.installation.files.mkdir(mode=0o700, exist_ok=True)
         try:
             self._start_servers()
@@ -117,7 +117,7 @@ class Cluster:
             raise StartFailed(cause) from error
 
     def start_replica(self, replica: Replica) -> None:
-        """It is not ready yet."""
+        """Start one process; it is not ready yet when this returns."""
         state = State(Runtime.LOCAL, 0, 0, self.plan.management, self.plan.services)
         port = self.plan.replicas[replica.name]
         also = {**self._also, "ROLE": replica.role, "PORT": str(port)}
@@ -190,8 +190,8 @@ def _is_there(program: str) -> bool:
 
 
 def up(folder: Path, replication: Replication | None = None) -> Cluster:
-    """Start what does not run, with the data of before. `replication` is that of before where it
-    is None, and synchronous in a new cluster. Raises StartFailed and NotUp.
+    """Start what does not run, with the existing data. Where `replication` is None it stays as it
+    was; in a new cluster it is synchronous. Raises StartFailed and NotUp.
     """
     check_programs()
     make(folder)
@@ -220,14 +220,14 @@ def up(folder: Path, replication: Replication | None = None) -> Cluster:
 
 
 def down(folder: Path) -> list[str]:
-    """The names of what ran. Raises StillRunning."""
+    """Stop all of it. Returns the names of what ran. Raises StillRunning."""
     stopped = stop_recorded(folder)
     end_postgres(folder)
     return stopped
 
 
 def end_postgres(folder: Path) -> None:
-    """Of machines whose Patroni was ended before it could do that."""
+    """End Postgres on machines whose Patroni ended before it could do that."""
     for name in DATABASES:
         for process in postgres_processes(folder, name):
             with suppress(psutil.NoSuchProcess):
@@ -235,7 +235,7 @@ def end_postgres(folder: Path) -> None:
 
 
 def delete(folder: Path) -> None:
-    """All data of a cluster that does not run."""
+    """Delete all data of a cluster that does not run."""
     for name in DATABASES:
         shutil.rmtree(data_folder(folder / name), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -248,7 +248,7 @@ def lost(folder: Path) -> list[str]:
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Tells how long it took."""
+    """Print how long the block took."""
     print(f"  {name} …", end="", flush=True)
     started = time.monotonic()
     try:

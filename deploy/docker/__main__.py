@@ -1,6 +1,6 @@
 """python -m deploy.docker COMMAND: what the containers of compose.yaml run.
 
-`secrets` makes the passwords up once, and leaves to each other container those it needs.
+`secrets` makes the passwords once, and gives each other container those it needs.
 """
 
 import os
@@ -38,8 +38,8 @@ FORWARDED = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opt
 
 @app.command()
 def secrets() -> None:
-    """Make up the passwords of the servers, and write them as these want to read them. Note AUTH,
-    where it is set now.
+    """Make the passwords of the servers, and write them in the form that each server reads. Store
+    AUTH where it is set now.
     """
     make_up(SECRETS, OWN)
 
@@ -88,9 +88,8 @@ def broker() -> None:
 
 @app.command(context_settings=FORWARDED)
 def serve(context: typer.Context, name: str) -> None:
-    """Become a service, or a command of its own such as the portal's `add-user`.
-
-    The container's environment goes before what the installation says.
+    """Run a service, or a command of its own such as the portal's `add-user`. The container's
+    environment takes precedence over the installation.
     """
     spec = service_named(name)
     found = _own(pooled=os.environ.get("PGBOUNCER", "").lower() == "true")
@@ -149,8 +148,9 @@ def restored() -> None:
 
 @app.command(context_settings=FORWARDED)
 def tests(context: typer.Context) -> None:
-    """Become pytest, with the installation's servers as the test run's. Programs beside it bring
-    them to the loopback, without TLS: elsewhere services want it, and many tests read along.
+    """Run pytest with the installation's servers as the servers of the test run. Forwarders bring
+    the servers to the loopback without TLS, because services accept plain text only there, and many
+    tests read the traffic.
     """
     trusted = SECRETS / AUTHORITY / "ca.pem"
     for port, server in (
@@ -179,7 +179,7 @@ def tests(context: typer.Context) -> None:
 
 
 def _own(*, pooled: bool = False) -> Installation:
-    """As far as this container knows it."""
+    """The installation, as far as this container knows it."""
     return installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
 
 

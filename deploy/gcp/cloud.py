@@ -1,4 +1,4 @@
-"""One stage in one project of Google Cloud, and what may be done to it."""
+"""One stage in one project of Google Cloud, and the operations on it."""
 
 import json
 import re
@@ -40,7 +40,7 @@ PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Setup:
-    """What `setup` was told. The broker's addresses are `HOST:PORT`."""
+    """The values that `setup` was given. The broker's addresses are `HOST:PORT`."""
 
     project: str
     region: str
@@ -73,7 +73,7 @@ class Cloud:
     setup: Setup
 
     def check(self) -> None:
-        """Somebody is signed in, and may see the project."""
+        """Check that somebody is signed in and may see the project."""
         self._token()
         try:
             self._gcloud("projects", "describe", self.setup.project, "--format=value(projectId)")
@@ -83,7 +83,7 @@ class Cloud:
             ) from None
 
     def check_backend(self) -> None:
-        """Terraform was told where its state is, and works on this stage."""
+        """Check that Terraform knows where its state is, and works on this stage."""
         try:
             found = self._terraform("workspace", "show")
         except Refused:
@@ -114,7 +114,7 @@ class Cloud:
         self._terraform("workspace", "select", "-or-create", self.setup.stage)
 
     def outputs(self) -> dict[str, Any]:
-        """Of the last apply; nothing before the first."""
+        """The outputs of the last apply; nothing before the first."""
         found = json.loads(self._terraform("output", "-json") or "{}")
         return {name: each["value"] for name, each in found.items()}
 
@@ -129,7 +129,7 @@ class Cloud:
         job_image: str | None = None,
         protected: bool = True,
     ) -> None:
-        """An image that is None stays what it is."""
+        """Apply the configuration. Where `image` is None, it does not change."""
         known = self.outputs()
         image = known.get("image", "") if image is None else image
         job_image = known.get("job_image", "") if job_image is None else job_image
@@ -145,7 +145,9 @@ class Cloud:
         )
 
     def destroy(self) -> None:
-        """All but what outlives it: the erasure ledger is forgotten by Terraform, and stays."""
+        """Destroy everything except the erasure ledger, which is removed from
+        Terraform's state and stays.
+        """
         if LEDGER in self._in_state():
             self._terraform("state", "rm", LEDGER)
         self._terraform_shown(
@@ -168,7 +170,7 @@ class Cloud:
             raise Refused(f"the secret {self.passwords_secret} is not whole") from None
 
     def keep_broker_password(self, password: str) -> None:
-        """Beside what the document holds already."""
+        """Add the broker's password to the document."""
         name, secret = f"rabbitmq {self.setup.administrator}", self.passwords_secret
         named = ("--format=value(name)",)
         if not self._gcloud("secrets", "list", f"--filter=name~/{secret}$", *named):
@@ -180,7 +182,9 @@ class Cloud:
             self._add(self.passwords_secret, json.dumps({**known, name: password}))
 
     def hand_out_secrets(self) -> None:
-        """Each service and job gets its own; what is made up is kept before anybody has it."""
+        """Give each service and job its own secrets. A new secret is stored before
+        anybody gets it.
+        """
         before = self.passwords.known
         values = self._values()
         if self.passwords.known != before:
@@ -234,7 +238,7 @@ class Cloud:
         return part.known
 
     def _set_superuser(self) -> None:
-        """In a file: an argument would be seen by everybody on this machine."""
+        """The password is passed in a file, because everybody on this machine can see arguments."""
         instance = self.outputs()["database"]["instance"]
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as flags:
             json.dump({"--password": self.passwords.password(SUPERUSER)}, flags)
@@ -288,7 +292,7 @@ class Cloud:
         return f"{self.setup.project}-{self.setup.stage}-erasures"
 
     def _adopt_ledger(self) -> None:
-        """The bucket of a stage that was destroyed is taken over."""
+        """Import the ledger's bucket of a stage that was destroyed before."""
         if self._has_bucket(self.ledger_bucket) and LEDGER not in self._in_state():
             self._terraform("import", "-input=false", *self._variables, LEDGER, self.ledger_bucket)
 

@@ -1,6 +1,6 @@
 """python -m deploy.gcp.inside: the commands that the containers of deploy/terraform run.
 
-`serve NAME` becomes a service, whose settings Cloud Run gives; `databases` and `broker` prepare the
+`serve NAME` runs a service with the settings of Cloud Run; `databases` and `broker` prepare the
 servers that the job's own secret names. `databases --approved-by=NAME` does pending migrations too
 where they wait for an approval.
 """
@@ -112,7 +112,7 @@ def _migrate_approved(installation: Installation, approved_by: str) -> None:
 
 
 def _check_the_ledger(name: str) -> None:
-    """Without a bucket to write to no customer can be erased: that is told at the start."""
+    """Without a bucket to write to no customer can be erased, so the start reports it."""
     folder = Path(os.environ.get("ERASURE_LEDGER", "/")).parent
     if name == KEEPS_A_LEDGER and not os.access(folder, os.W_OK):
         raise StartFailure(f"the folder of the erasure ledger, {folder}, cannot be written")

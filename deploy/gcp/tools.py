@@ -1,4 +1,6 @@
-"""The programs that work on the cloud: gcloud, terraform, docker. What they refuse is one line."""
+"""Runs the programs that work on the cloud: gcloud, terraform, docker. Their refusals
+become one line.
+"""
 
 import os
 import shutil
@@ -15,11 +17,11 @@ WHERE = {
 
 
 class Refused(Exception):
-    """It cannot be done. The text is the line that says why and what to do."""
+    """The task is refused. The text is the line that says why and what to do."""
 
 
 def check_tools(*names: str) -> None:
-    """Raises Refused for the first that is not there."""
+    """Raises Refused for the first tool that is missing."""
     for name in names:
         if shutil.which(name) is None:
             raise Refused(f"{name} is not in the PATH: {WHERE[name]}")
@@ -41,7 +43,7 @@ def ask(*line: str, given: str = "", environment: Mapping[str, str] | None = Non
 
 
 def show(*line: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run it before the person's eyes. Raises Refused."""
+    """Run it with its output shown to the user. Raises Refused."""
     done = subprocess.run(
         line, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, check=False
     )
@@ -51,7 +53,7 @@ def show(*line: str, environment: Mapping[str, str] | None = None) -> None:
 
 @dataclass
 class Steps:
-    """Of one task. `again` is the command that goes on where it was stopped."""
+    """The steps of one task. `again` is the command that continues a stopped task."""
 
     again: str
     done: list[str] = field(default_factory=list)

@@ -96,10 +96,10 @@ DASHBOARDS = (
                 "reqps",
             ),
             Panel(
-                "Waiting for a person, and too long on the way back",
+                "Waiting for a person, and too long in compensation",
                 {
                     "{{service}}": "max by (service) (needs_attention)",
-                    "on the way back": "sum(increase(orders_compensating_too_long_total[20m]))",
+                    "compensating": "sum(increase(orders_compensating_too_long_total[20m]))",
                 },
             ),
             Panel(

@@ -1,1 +1,1 @@
-"""Calls of a system outside, such as a gateway or a bank."""
+"""Calls of an external system, such as a gateway or a bank."""

@@ -1,4 +1,4 @@
-"""How often a system outside gave each answer, as a metric."""
+"""A metric that counts each answer of an external system."""
 
 from collections.abc import Sequence
 from itertools import product

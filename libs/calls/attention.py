@@ -1,4 +1,4 @@
-"""How many rows wait for a person, as a metric that an alert can watch."""
+"""A metric of the rows that need attention, for an alert."""
 
 from prometheus_client import Gauge
 from sqlalchemy import Table, func, select

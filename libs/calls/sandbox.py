@@ -1,6 +1,6 @@
-"""What stands in for a system outside in every environment but production. It keeps its own books,
-written before it answers: a repeated key returns the first result, whatever process was killed in
-between.
+"""A substitute for an external system, used in every environment but production. It keeps its own
+books, written before it answers: a repeated key returns the first result, whatever process was
+killed in between.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ class Sandbox:
     def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._latency = latency
-        self._places = asyncio.Semaphore(2)  # keeps connections of the shared database free
+        self._places = asyncio.Semaphore(2)  # leaves connections of the shared database to others
 
     async def _book(self, statement: Executable, values: Mapping[str, Any]) -> Any:
         """The row that a statement over the books returns, or None."""
@@ -28,7 +28,7 @@ class Sandbox:
             return (await connection.execute(statement, values)).first()
 
     async def _answer(self, calls: int, *, answered_on: int) -> None:
-        """No answer comes before the call of that number: the caller's patience ends the wait."""
+        """Calls before that number get no answer, so the caller gives up after its patience."""
         await asyncio.sleep(self._latency)
         if calls < answered_on:
             await asyncio.Event().wait()

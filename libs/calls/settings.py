@@ -1,4 +1,4 @@
-"""The settings of a service that calls a system outside."""
+"""The settings of a service that calls an external system."""
 
 from collections.abc import Callable
 from datetime import timedelta

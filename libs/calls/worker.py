@@ -1,4 +1,4 @@
-"""The worker that calls a system outside: it claims what is due in one transaction, records each
+"""The worker that calls an external system: it claims what is due in one transaction, records each
 answer in another, and keeps none open during the calls.
 """
 

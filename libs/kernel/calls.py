@@ -1,4 +1,4 @@
-"""Calls of a system outside: what no answer is, how long to wait for one, when to call again."""
+"""Calls of an external system: when an answer counts as missing, and when to call again."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,7 +11,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Unanswered:
-    """Nobody knows whether the system has done it: call again with the same key."""
+    """It is unknown whether the system has done it. Call again with the same key."""
 
     reason: str
 

@@ -1,4 +1,4 @@
-"""Time comes in as an argument, so that a test or a simulation can drive it."""
+"""Code gets the clock as an argument, so that a test or a simulation can set the time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -44,7 +44,7 @@ class Invalid(DomainError):
 
 
 class Conflict(DomainError):
-    """The state of things does not allow it (409)."""
+    """The current state does not allow it (409)."""
 
     code = "conflict"
     text = "The state of things does not allow it."
@@ -69,7 +69,7 @@ class Unidentified(DomainError):
 
 
 class TooMany(DomainError):
-    """It was tried too often lately (429)."""
+    """It was tried too often in a short time (429)."""
 
 
 class RoleNeeded(Forbidden):

@@ -1,6 +1,6 @@
 """The command line: topology, outbox, dead letters, choreography.
 
-The actions are functions of their own modules; here are only arguments and words.
+The actions are functions of other modules; this module has only arguments and output.
 """
 
 import asyncio
@@ -158,7 +158,7 @@ _FAILURES = (
 
 def main(arguments: list[str] | None = None) -> None:
     """One clear line and exit 1 for everything that can be expected to go wrong."""
-    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
+    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own messages do not help
     try:
         take_from_files(("DATABASE_URL", "RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL"), os.environ)
         app(arguments)

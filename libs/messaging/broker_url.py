@@ -1,7 +1,7 @@
-"""RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL: what they may say, and what a refusal means.
+"""Parses RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL, and explains refusals of the broker.
 
 Over TLS the broker's certificate is always checked, against the authorities of the machine or the
-file that the parameter `cafile` names. The hosts of a cluster stand in a list, as in
+file that the parameter `cafile` names. The hosts of a cluster are a list, as in
 `amqp://me:secret@mq-1:5672,mq-2:5672/shop`.
 """
 

@@ -1,5 +1,5 @@
-"""Connections to the database: the one way in for services, migrations and command lines, and what
-its failures mean.
+"""Connections to the database. Services, migrations and command lines all connect through this
+module, which also explains failures.
 """
 
 import asyncio

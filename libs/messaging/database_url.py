@@ -1,7 +1,7 @@
-"""Database URLs as people and providers write them: libpq's words, and what asyncpg makes of them.
+"""Parses database URLs with libpq's parameters, as people and providers write them, for asyncpg.
 
-What libpq knows and is not here is refused in a sentence, not passed on: a misspelt `sslmode` would
-otherwise be a plain connection.
+A parameter that is not known here is refused in a sentence and not passed on, because a misspelt
+`sslmode` would otherwise give a plain connection.
 """
 
 import os
@@ -74,7 +74,7 @@ def parse_database_url(text: str) -> URL:
 
 
 def plain_dsn(url: URL) -> str:
-    """The same place as text, password included: `parse_database_url` reads it back."""
+    """The same URL as text, with the password; `parse_database_url` can read it again."""
     return url.render_as_string(hide_password=False)
 
 

@@ -6,12 +6,12 @@ def dead_queue(service: str) -> str:
 
 
 def former_dead_queue(service: str) -> str:
-    """Its delivery limit of 10,000 could be used up by looking; `apply` moves what it holds."""
+    """Its delivery limit of 10,000 could be used up by reading; `apply` moves its messages."""
     return f"{service}.dead"
 
 
 def look_lock(service: str) -> str:
-    """An exclusive queue: it exists while somebody looks at the dead letters."""
+    """An exclusive queue that exists while somebody reads the dead letters."""
     return f"{service}.dead-letters.look"
 
 

@@ -1,4 +1,4 @@
-"""Where passwords and data may go without TLS: what the setting TLS says."""
+"""Checks where passwords and data may be sent without TLS, by the setting TLS."""
 
 import os
 from ipaddress import ip_address
@@ -49,7 +49,7 @@ def check_broker_is_private(text: str, tls: Tls) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what is said to this host stays on this machine."""
+    """Whether data sent to this host stays on this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -5,8 +5,8 @@
     parts.problems                       # {"claimer 0": "…"} while it fails: readiness
     await parts.stop(within=5.0)         # at most that many seconds
 
-Nothing ends a part for good but `stop`: whatever a step raises is logged, stands in `problems`
-until a step succeeds, and the step runs again after a pause that grows with every failure in a row.
+Only `stop` ends a part. An exception of a step is logged and stays in `problems` until a step
+succeeds; the step runs again after a pause that grows with each failure in a row.
 """
 
 import asyncio

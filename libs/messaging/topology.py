@@ -46,9 +46,9 @@ QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 DEAD_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
-    # Each look counts as a delivery. Without this argument RabbitMQ 4 drops a message after 20
-    # looks; with -1, which is no limit there, RabbitMQ 3 drops it after the first. This number
-    # holds on both: one look a second reaches it in 68 years.
+    # Each read of the dead letters counts as a delivery. Without this argument RabbitMQ 4 drops a
+    # message after 20 reads; with -1, which is no limit there, RabbitMQ 3 drops it after the first.
+    # This number holds on both: one read a second reaches it in 68 years.
     "x-delivery-limit": 2**31 - 1,
     "x-overflow": "reject-publish",
 }
@@ -190,7 +190,7 @@ async def _move_former_dead_letters(connection: AbstractConnection, topology: To
 
 async def apply_policies(management_url: str, vhost: str, topology: Topology) -> None:
     """Bound the queues of views, and no others; doing it again changes nothing. It comes after
-    `apply`, so that what is dropped is told from the first message on.
+    `apply`, so that dropped messages are reported from the first one on.
 
     Raises TopologyError when the management API cannot be reached or refuses.
     """
@@ -400,7 +400,7 @@ async def _unbind(channel: AbstractChannel, binding: Binding) -> None:
 
 
 async def _is_empty(channel: AbstractChannel, queue: dict[str, Any]) -> bool:
-    """The management API also counts what somebody has in hand, AMQP counts to the moment."""
+    """The management API also counts unacknowledged messages; the count of AMQP is up to date."""
     declared = await channel.declare_queue(queue["name"], passive=True)
     return not _in_use(queue) and not declared.declaration_result.message_count
 

@@ -1,4 +1,5 @@
-"""Bounded queues of a service that only keeps views: it may stand still, and nobody else waits.
+"""Bounds the queues of a service that only keeps views, so that it can stop without delaying
+others.
 
 Every other queue takes messages until the broker's memory or disk is used up, and then nobody can
 publish. A view is no reason for that: the events it missed are in the archives of their publishers.
@@ -27,7 +28,7 @@ PRIORITY = 10
 
 OVERFLOW_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
-    "x-delivery-limit": 2**31 - 1,  # each look counts as a delivery
+    "x-delivery-limit": 2**31 - 1,  # each read counts as a delivery
     # One message says that something was dropped. What was dropped is in the archives.
     "x-max-length": 1,
     "x-overflow": "drop-head",

@@ -1,4 +1,4 @@
-"""What every service stands on: settings, database, web application, tokens, loops.
+"""The base of every service: settings, database, web application, tokens, loops.
 
 `application.create_app` puts the parts together.
 """

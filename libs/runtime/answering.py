@@ -1,4 +1,4 @@
-"""What happens to answers on their way out. Pure ASGI, around the application."""
+"""Pure ASGI middleware for answers: 304, and headers that every answer has."""
 
 from collections.abc import Mapping
 

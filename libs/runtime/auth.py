@@ -1,4 +1,6 @@
-"""Who is calling: JWTs signed with an asymmetric key, or everyone where AUTH=off."""
+"""Finds out who is calling by a JWT with an asymmetric signature; with AUTH=off
+everyone may call.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -51,7 +53,9 @@ class Caller:
             raise RoleNeeded(*roles)
 
     def owns_customer(self, customer_id: UUID | None) -> bool:
-        """Whether that is the caller's own record; with AUTH=off it never is, the roles decide."""
+        """Whether that is the caller's own record. With AUTH=off it never is, and the
+        roles decide.
+        """
         return customer_id is not None and self.customer_id == customer_id
 
 

@@ -1,4 +1,4 @@
-"""The end of the validity of the servers' certificates, as a metric.
+"""A metric of the time at which the servers' certificates expire.
 
 A lasting connection does not show a new certificate. So each look opens a connection of its own and
 closes it after the handshake, before a password is sent and before the server logs anything. The

@@ -1,9 +1,8 @@
-"""A client's connection: uvicorn's, with limits. No client keeps a connection by being slow, and
-there is always room for a new one.
-
-uvicorn waits for ever for the end of a request's head, keeps a head of any size, and waits for ever
-for a client that takes nothing of its answer. (The time of a body is `limits.py`'s matter.) Its own
-limit counts idle connections too, and refuses every request then, also for /health.
+"""A client's connection: uvicorn's, with limits. A slow client loses its connection, and there is
+always room for a new one. Without this, uvicorn waits for ever for the end of a request's head,
+keeps a head of any size, and waits for ever for a client that reads nothing of its answer.
+(`limits.py` limits the time of a body.) Its own limit counts idle connections too, and refuses
+every request then, also for /health.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Whether DATA_KEYS holds the keys that a service's rows are sealed with, and INDEX_KEY the one by
-which they are found.
+"""Checks that DATA_KEYS has the keys that a service's rows are sealed with, and INDEX_KEY the key
+of its blind indexes.
 
 A process finds out at its start that a key was dropped too early or replaced. Otherwise the first
 reader would notice, or two vehicles with the same plate would be accepted. Readiness reports it;

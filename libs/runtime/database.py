@@ -1,4 +1,4 @@
-"""The connection pool of a process, and what its failures look like."""
+"""The connection pool of a process, and how it recognises failures of the database."""
 
 import time
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
-"""What an endpoint, or a dependency of one, may answer: declared where it is decided, so that the
-OpenAPI document is made from it.
+"""Declares what an endpoint, or a dependency of one, may answer. The declaration is beside the code
+that decides it, and the OpenAPI document is made from it.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is wrong with one field of a request: a code, parameters, and a sentence in English.
+"""An error of one field of a request: a code, parameters, and a sentence in English.
 
 Pydantic has its own names for what it refuses. Those that these schemas can cause have codes here,
 and all others are `malformed`. A rule of the domain keeps its own code.

@@ -1,4 +1,6 @@
-"""What every service's first migration makes beside the service's own tables. It never changes."""
+"""Makes the tables that every service's first migration has beside the service's own.
+It never changes.
+"""
 
 import sqlalchemy as sa
 from alembic import op

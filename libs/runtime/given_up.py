@@ -1,4 +1,5 @@
-"""HTTP: the events a relay gave up, and how one is sent again. Every service that publishes has it.
+"""HTTP endpoints that list the events a relay gave up and send one again. Every service that
+publishes has them.
 
 An event belongs to the tenant its body names, and to the default one where it names none.
 """

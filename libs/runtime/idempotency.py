@@ -1,7 +1,8 @@
-"""Idempotency-Key: the first answer again, word for word, for 24 hours.
+"""Idempotency-Key: for 24 hours a repeated request gets the first answer, unchanged.
 
-The key's row and the effect are one transaction. Two requests with one key meet at an advisory lock
-that is tried, not waited for; if both pass it, the primary key decides.
+The key's row and the effect are one transaction. A request tries an advisory lock of its key and
+does not wait for it, so the second of two at once is refused; if both get it one after the other,
+the primary key decides.
 """
 
 import hashlib
@@ -246,7 +247,7 @@ class Idempotency(Generic[Unit]):
             },
         )
         if stored.first() is None:
-            # The other request committed between our look and our lock.
+            # The other request committed between our query and our lock.
             raise KeyInFlight
 
 

@@ -1,4 +1,5 @@
-"""What stands before the application: body limit, content type, a bounded number of requests.
+"""Middleware before the application: a limit of bodies, their content type, a bounded number of
+requests.
 
 Pure ASGI. The body is read before a place is taken, so that slow clients hold no place.
 """

@@ -1,4 +1,4 @@
-"""What Prometheus reads: HTTP durations and errors by route, the pool, the database's time."""
+"""The metrics for Prometheus: HTTP durations and errors by route, the pool, the database's time."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,6 +1,6 @@
-"""What pending migrations will do to a database: their SQL, and what nobody can use meanwhile.
+"""Plans pending migrations of a database: their SQL, and the tables that they lock.
 
-The history up to the database's revision is played on a scratch database, then the pending part of
+The migrations up to the database's revision are run on a scratch database, then the pending part of
 it, and Postgres itself says after each statement what it has locked. The database in question is
 only read: its revision, and the sizes of its tables.
 """

@@ -1,5 +1,5 @@
-"""The OpenAPI document: what FastAPI derives, and what it cannot know of: refusals and their codes,
-headers of answers, who may call.
+"""The OpenAPI document: what FastAPI derives, completed with refusals and their codes, headers of
+answers, and who may call.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -76,7 +76,7 @@ class Latency:
 
 
 class Readiness:
-    """Looks at the database and the outbox each second, in the background. `checks` are asked
+    """Checks the database and the outbox each second, in the background. `checks` are asked
     when /ready is: the parts that this process runs. `notes` say more about a part, or what an
     operator should know although the process is ready."""
 
@@ -105,8 +105,8 @@ class Readiness:
         return None
 
     async def report(self) -> tuple[bool, dict[str, str]]:
-        """Whether all is well, and what each part says: `ok`, `down` or why it cannot work, and
-        after `: ` its note.
+        """Whether the process is ready, and the state of each part: `ok`, `down` or why it cannot
+        work, and after `: ` its note.
         """
         names = list(self.checks)
         answers = dict.fromkeys(self.notes, True)

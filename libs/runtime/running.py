@@ -1,4 +1,6 @@
-"""What runs in a service's process beside the web application, by role, and how it ends."""
+"""Runs the parts of a service's process beside the web application, by role, and ends
+them in order.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable

@@ -1,4 +1,4 @@
-"""The process: checks at start that each end in one line, then uvicorn until SIGTERM."""
+"""The process: each failed check at start ends it in one line; then uvicorn runs until SIGTERM."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Everything a service's main.py wires together: what a process of it runs, by its role."""
+"""Describes a service as its main.py builds it: what a process of it runs, by its role."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
-"""Each request's identity: request id, trace context, cause; its line in the log; its duration; its
-last resort.
+"""Gives each request an id, a trace context and a cause, logs and measures it, and answers 500 to
+exceptions that nobody caught.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set the OpenTelemetry SDK records spans. Without it, a trace
 context costs a few microseconds: it is passed on, so that one saga is one trace in this case too.
@@ -66,7 +66,7 @@ def start_recording(service: str, endpoint: str) -> None:
 
 
 class RequestContext:
-    """Pure ASGI: gives the request its id and trace, and answers 500 to what nobody caught."""
+    """Pure ASGI middleware: gives each request an id and a trace, and answers uncaught errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -117,7 +117,7 @@ class RequestContext:
 
 
 def _is_event_stream(start: Message) -> bool:
-    """A stream lasts as long as somebody looks at it: that is no duration of a request."""
+    """A stream lasts as long as a page shows it, so its time is no duration of a request."""
     return any(
         name.lower() == b"content-type" and value.startswith(b"text/event-stream")
         for name, value in start.get("headers", ())

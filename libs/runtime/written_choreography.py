@@ -1,4 +1,6 @@
-"""What a service knows of the other participants: the written choreography, never their code."""
+"""A service knows the other participants from the choreography document, and never
+loads their code.
+"""
 
 from pathlib import Path
 

@@ -64,7 +64,7 @@ class Place:
         return self.database_url.replace("+asyncpg", "")
 
     async def rate(self, measure: Callable[[], Awaitable[Measured]]) -> Measured:
-        """Measure with a new queue each time: a long one would slow the next down."""
+        """Each measurement uses a new queue: a long queue would slow the next one down."""
         await raw.declare(self.rabbitmq_url, "bench")
         try:
             return await measure()
@@ -101,7 +101,7 @@ async def relay(here: Place, found: Findings) -> None:
     found.title("Relay: 400-byte events to a quorum queue, confirmed")
     outbox = Outbox(here.dsn, here.rabbitmq_url)
     limit, one, two, hot, other = [], [], [], [], []
-    for _ in range(ROUNDS):  # interleaved: what else the machine does falls on all alike
+    for _ in range(ROUNDS):  # alternating, so that other load on the machine affects all alike
         limit.append(await here.rate(lambda: raw.publish_rate(here.rabbitmq_url, 20_000)))
         await outbox.fill(20_000)
         one.append(await here.rate(lambda: outbox.drain_rate(1_000, 19_000)))
@@ -126,7 +126,7 @@ async def relay(here: Place, found: Findings) -> None:
     found.note("faststream-outbox", statistics.median(other), "events/s")
     found.at_least(0.9, "the relay to aiormq alone", alone / statistics.median(limit))
     found.at_least(5, "the relay to faststream-outbox", alone / statistics.median(other))
-    # One relay and its servers leave a seventh of two cores idle: there is little to gain.
+    # One relay and its servers use six sevenths of two cores: a second relay gains little.
     found.at_least(0.9, "two relays to one", statistics.median(two) / alone)
     depth = statistics.median(deep) / statistics.median(shallow)
     # A claim touches 5,514 pages in place of 4,516: the index of subjects has one level more.

@@ -1,4 +1,6 @@
-"""How many messages one process handles: the library's subscriber against a naive one."""
+"""Measures how many messages one process handles: with the library's subscriber, and
+with a naive one.
+"""
 
 import asyncio
 import time
@@ -30,7 +32,7 @@ class Consumed:
 
 
 async def queue_up(database_url: str, rabbitmq_url: str, count: int) -> None:
-    """So many orders wait in the queue; the database is as it was at first."""
+    """Fill the queue with this many orders, and reset the database."""
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     await connection.execute("TRUNCATE reservations, inbox, outbox")
     await connection.close()

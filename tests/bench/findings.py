@@ -1,4 +1,4 @@
-"""What was measured, beside the bound it is held to."""
+"""The measured values, each with the bound that it must keep."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Hop latency: from the commit in one service to the commit in the next, nothing else going on."""
+"""Measures hop latency: the time from a commit in one service to the commit in the
+next, without load.
+"""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The same reaction as most would write it: one message, one ORM transaction."""
+"""The same reaction in its usual form: one ORM transaction for each message."""
 
 import hashlib
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""faststream-outbox relaying to the same queue, at the best settings found for it."""
+"""Measures faststream-outbox as a relay to the same queue, with the best settings found."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Whole purchases through the HTTP entrypoints: how many a second, and what each costs."""
+"""Measures whole purchases over HTTP: how many a second, and the CPU time of each."""
 
 import asyncio
 import json
@@ -160,7 +160,7 @@ class Codes:
                     code.set_result(purchase["payment_code"])
 
     async def all_completed(self, count: int) -> None:
-        """Every purchase ended well: none is left on the way."""
+        """Whether every purchase is completed."""
         while True:
             if not any([await self._page(state, 1) for state in ON_THE_WAY]):
                 break

@@ -1,4 +1,6 @@
-"""The raw limit: how fast the protocol library alone publishes the same events, confirmed."""
+"""Measures the upper limit: how fast the protocol library alone publishes the same
+events with confirms.
+"""
 
 import asyncio
 import time

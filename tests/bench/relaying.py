@@ -1,4 +1,4 @@
-"""How fast the relay empties an outbox, alone or beside another, shallow or deep."""
+"""Measures how fast a relay empties a short or a long outbox, alone or with a second relay."""
 
 import asyncio
 import multiprocessing
@@ -75,7 +75,9 @@ class Outbox:
                 process.join()
 
     async def slowest_claim(self, claims_in_turn: int) -> float:
-        """Milliseconds of the slowest, each from where the last one looked to, and rolled back."""
+        """The duration of the slowest claim in milliseconds. Each claim begins where the last one
+        ended and is rolled back.
+        """
         connection = await asyncpg.connect(self.dsn)
         milliseconds: list[float] = []
         look_from = 0
@@ -131,7 +133,9 @@ def wait_for(counts: "Counts", total: int) -> float:
 def _relay(
     dsn: str, rabbitmq_url: str, count: "Synchronized[int]", together: Barrier, stop: Event
 ) -> None:
-    """One process; none relays while another still imports, which costs it the processor."""
+    """One relay process. It waits until all processes have imported their code,
+    because imports take CPU time.
+    """
 
     async def run() -> None:
         relay = _relay_of(dsn, rabbitmq_url)
@@ -139,7 +143,7 @@ def _relay(
         await relay.start()
         while not stop.is_set():
             count.value = _delivered()
-            await asyncio.sleep(0.02)  # reading the count costs time too
+            await asyncio.sleep(0.02)  # reading the count takes time too
         await relay.stop()
 
     uvloop.run(run())

@@ -1,9 +1,9 @@
-"""What a service's process weighs before its first request, now and at another revision:
+"""Compares the memory and CPU time of a service's start with those at another revision:
 
     python -m tests.bench.starting --base 9563c33 --rounds 15
 
 Processes of both trees take turns on one machine. Each imports a service's main module and finds
-out which queues its events are waited for in, as each start does. The bounds are for `payments`.
+the queues that consume its events, as each start does. The bounds are for `payments`.
 """
 
 import argparse

@@ -103,7 +103,7 @@ async def add_person(
 
 @pytest.fixture
 async def new_browser(system: System) -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
-    """A browser of its own, with nothing in it yet; its pages' paths are the portal's."""
+    """A new browser context without cookies; its pages' paths are relative to the portal."""
     async with AsyncExitStack() as stack:
         playwright = await stack.enter_async_context(async_playwright())
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -26,7 +26,7 @@ class RunFailed(Exception):
 
 
 async def missing() -> str | None:
-    """Why there is no Lighthouse; None when there is one now."""
+    """Install Lighthouse. Returns the reason when that fails, else None."""
     if shutil.which("npx") is None:
         return "npx is missing: install Node.js with npm"
     code, said = await _npx("--version", seconds=FETCH_SECONDS)

@@ -1,4 +1,4 @@
-"""Somebody new buys, from the search to the pick-up: in every language, at a desk, on a phone."""
+"""A new buyer can search, buy and pick up in every language, on a desktop and on a phone."""
 
 import re
 from collections.abc import Awaitable, Callable

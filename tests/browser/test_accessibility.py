@@ -59,7 +59,7 @@ async def violations(page: Page, path: str) -> list[str]:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-async def test_no_page_has_a_violation(
+async def test_no_page_has_an_accessibility_violation(
     look: str, market: Market, add_person: AddPerson, sign_in: SignIn, new_browser: Any
 ) -> None:
     vehicle = await market.list_vehicle(price_cents=1_990_000)

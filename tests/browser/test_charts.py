@@ -1,4 +1,4 @@
-"""Charts can be read where they are shown: on a phone and at a desk."""
+"""Charts are readable on a phone and on a desktop."""
 
 from itertools import combinations
 from typing import Any
@@ -43,7 +43,7 @@ def meet(one: Box, other: Box) -> bool:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_no_two_texts_of_a_chart_meet_and_none_is_cut_off(width: int) -> None:
+async def test_no_texts_of_a_chart_overlap_and_none_is_cut_off(width: int) -> None:
     if (missing := install_chromium()) is not None:
         pytest.skip(missing)
     style = "".join(assets()[name].content.decode() for name in ("portal.css", "operations.css"))

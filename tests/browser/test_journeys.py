@@ -1,4 +1,4 @@
-"""Whole journeys of people, through the pages they see."""
+"""Users complete their tasks through the pages of the portal."""
 
 import asyncio
 import re
@@ -71,7 +71,7 @@ async def test_a_buyer_buys_and_picks_up(
     await invariants_hold(system)
 
 
-async def test_of_two_buyers_of_one_vehicle_one_gets_it_and_the_other_is_told(
+async def test_of_two_buyers_of_one_vehicle_one_gets_it_and_the_other_sees_why_not(
     system: System, market: Market, add_person: AddPerson, sign_in: SignIn
 ) -> None:
     vehicle = await market.list_vehicle(price_cents=PRICE)

@@ -1,4 +1,4 @@
-"""Pages that update themselves do so through faults, and stop when the permission ends."""
+"""Pages keep updating themselves after faults, and stop when the user loses the permission."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ JSON = '{"type":"urn:mercado-veiculo:problem:unavailable","title":"Service Unava
 
 @dataclass
 class Trouble:
-    """In front of some addresses, as a proxy is while the portal starts again."""
+    """Answers some addresses with errors, as a proxy does while the portal restarts."""
 
     status: int
     body: str
@@ -112,7 +112,7 @@ async def test_a_purchase_is_followed_again_after_its_stream_was_refused(
     page, order_id = await buying(market, add_person, sign_in)
     trouble = Trouble(status, body)
     await page.route(re.compile("/(events|panel)"), trouble.answer)
-    # A page that comes back to the front opens its stream anew.
+    # A page that becomes visible again opens its stream anew.
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     await trouble.met(3)
     await expect(page.get_by_text(NOT_NOW)).to_be_visible()

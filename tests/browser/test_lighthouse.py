@@ -1,4 +1,4 @@
-"""Lighthouse gives nearly full marks on a phone and at a desk."""
+"""Lighthouse scores are nearly 100 on a phone and on a desktop."""
 
 from collections.abc import Awaitable, Callable
 
@@ -22,7 +22,7 @@ TRIES = 6
 
 
 @pytest.mark.parametrize("phone", [True, False], ids=["phone", "desktop"])
-async def test_seven_pages_get_ninety_five_and_more_in_all_four(
+async def test_seven_pages_score_at_least_95_in_all_four_categories(
     system: System, market: Market, add_person: AddPerson, sign_in: SignIn, phone: bool
 ) -> None:
     if (trouble := await lighthouse.missing()) is not None:

@@ -1,4 +1,4 @@
-"""Pages stand still while they load, fit a phone, and say what they are about."""
+"""Pages do not shift while they load, fit a phone, and have a title and a description."""
 
 import asyncio
 import re
@@ -43,10 +43,10 @@ async def speak(context: BrowserContext, page: Page, locale: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("width", [390, 1350])
-async def test_nothing_jumps_when_the_typeface_comes(
+async def test_the_page_does_not_shift_when_its_typeface_loads(
     add_person: AddPerson, sign_in: SignIn, width: int
 ) -> None:
-    """The one with all roles has the longest navigation."""
+    """A user with all roles has the longest navigation."""
     page = await sign_in(await add_person(*EVERYTHING), viewport={"width": width, "height": 860})
     await page.add_init_script(SHIFTS)
     await page.route(re.compile("/static/fonts/"), late)
@@ -81,7 +81,7 @@ async def test_the_navigation_of_a_phone_begins_where_the_current_page_is(
         assert await nav.evaluate("nav => getComputedStyle(nav).backgroundImage") != "none"
 
 
-async def test_each_page_says_in_its_title_what_it_is_about(
+async def test_each_page_has_a_title_and_a_description_of_its_own(
     market: Market, add_person: AddPerson, sign_in: SignIn
 ) -> None:
     """Tabs of one person are told apart, and each page describes itself in a sentence."""

@@ -1,4 +1,4 @@
-"""What operators and sellers do: dead letters, the map, a file of vehicles."""
+"""Operators redrive dead letters and use the map; sellers import a file of vehicles."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -74,7 +74,7 @@ async def test_the_map_shows_every_service_and_leads_to_its_table(
     await edge.focus()
     async with page.expect_response(lambda response: response.url.endswith("/map/live")):
         pass
-    await expect(edge).to_be_focused()  # a refresh leaves the keyboard where it was
+    await expect(edge).to_be_focused()  # a refresh keeps the keyboard focus
     await page.keyboard.press("Enter")
     await expect(page.locator("tr:target")).to_contain_text("order.confirmed.v1")
 

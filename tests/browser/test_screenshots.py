@@ -1,4 +1,4 @@
-"""Pictures of the main pages for README.md and docs: SCREENSHOTS=1 asks for them."""
+"""Takes the screenshots for README.md and docs when SCREENSHOTS=1 is set."""
 
 import os
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""A seller's whole way, from nothing to the payout, in each language, at a desk and on a phone."""
+"""A new seller can sign up, sell and be paid in each language, on a desktop and on a phone."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ class Seller:
             await self.page.locator(f"main #{name}").fill(text)
 
     async def finds_its_way(self) -> None:
-        """By ear as by eye, and without scrolling sideways."""
+        """The page works with a screen reader and needs no sideways scrolling."""
         found = (await Axe().run(self.page)).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"][:160]) for each in found] == []
         await fits(self.page)

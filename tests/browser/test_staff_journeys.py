@@ -1,4 +1,4 @@
-"""Whole journeys of an operator and of an admin, in each language, at a desk and on a phone."""
+"""Operators and admins complete their tasks in each language, on a desktop and on a phone."""
 
 import re
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Buyers who purchase, pay, cancel and do not pay, while services fail."""
+"""Buyers who purchase, pay, cancel or do not pay while services fail."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A cluster whose parts break one at a time, and what breaking and repairing each of them means."""
+"""A cluster whose parts fail one at a time, and how each part is broken and repaired."""
 
 import asyncio
 import shutil
@@ -84,7 +84,9 @@ class ClusterFault:
 
 
 def turns(seed: int) -> Iterator[ClusterFault]:
-    """Those with a bound come first, then every other one in an order of chance, for ever."""
+    """The faults in turn: those with a bound come first, then all others in random
+    order, for ever.
+    """
     yield from (ClusterFault(*each) for each in FIRST)
     for turn in count():
         rest = [*THEN, *(FIRST if turn else ())]
@@ -99,7 +101,8 @@ class ClusterParts:
         plan = new_plan(self._ports, replication)
         self.cluster = Cluster(self.children, plan, also=SETTINGS, durable=False)
         self._chance = Random(f"targets {seed}")
-        # A child that is tied ends with the thread that started it: this one lives as long as we.
+        # A tied child ends with the thread that started it, and this thread lives as long as the
+        # run.
         self._thread = ThreadPoolExecutor(1)
 
     async def aside(self, work: Callable[[], None]) -> None:
@@ -204,7 +207,7 @@ class ClusterParts:
 
 @asynccontextmanager
 async def running_cluster(replication: Replication, seed: int) -> AsyncIterator[ClusterParts]:
-    """Run it until the block ends, then remove everything. Raises StartFailed."""
+    """Run a cluster until the block ends, then remove everything. Raises StartFailed."""
     check_programs()
     parts = ClusterParts(own_folder("cluster"), replication, seed)
     try:

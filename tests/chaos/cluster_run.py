@@ -84,11 +84,11 @@ class ClusterResult:
 
 
 class ClusterBuyers(Buyers):
-    """nginx may say that the process it had asked is gone."""
+    """nginx may answer that the process it asked has ended."""
 
     async def come_to_the_code(self) -> bool:
-        """Whether a new purchase does: all of orders, customers, vehicles and payments have done
-        their part of it then.
+        """Whether a new purchase gets its payment code: then orders, customers, vehicles and
+        payments have all done their part.
         """
         try:
             return await self._code(await self._order()) is not None
@@ -194,8 +194,8 @@ async def _under_load(
 
 
 class Probe:
-    """Purchases that begin twice a second until one has come through. The others go on, and count
-    at the end like all.
+    """Begins a purchase twice a second until one has passed through all services. The others go on,
+    and count at the end like all.
     """
 
     def __init__(self, buyers: ClusterBuyers, tasks: asyncio.TaskGroup) -> None:
@@ -203,7 +203,7 @@ class Probe:
         self._tasks = tasks
 
     async def flows(self) -> bool:
-        """Whether one comes through that begins from now on."""
+        """Whether a purchase that begins from now on passes through all services."""
         begun: list[asyncio.Task[bool]] = []
         deadline = time.monotonic() + FLOWS_WITHIN
         while time.monotonic() < deadline:
@@ -234,7 +234,7 @@ async def _suffer(
 
 
 async def _until_whole(parts: ClusterParts) -> list[str]:
-    """What does not work after that time."""
+    """The parts that do not work after that time."""
     deadline = time.monotonic() + WHOLE_WITHIN
     while True:
         missing = await asyncio.to_thread(parts.missing)

@@ -32,7 +32,7 @@ class Fault:
 
     @property
     def sort(self) -> str:
-        """The sort of the part."""
+        """The kind of the part."""
         if self.part in LINES:
             return f"line to {LINES[self.part][1]}"
         if self.part in RELAYS:
@@ -64,7 +64,7 @@ def schedule(seed: int, seconds: float) -> Sequence[Fault]:
 
 
 def _turns(chance: Random) -> Iterator[tuple[Kind, str]]:
-    """Kills of all parts first, in an order of chance, then of everything anything."""
+    """First a kill of each part, in random order; then any fault of any part."""
     kills = [(Kind.KILL, part) for part in (*PROCESSES, *SERVERS)]
     freezes = [(Kind.FREEZE, part) for part in (*PROCESSES, *SERVERS)]
     breaks = [(kind, line) for line in LINES for kind in (Kind.CUT, Kind.SILENCE)]

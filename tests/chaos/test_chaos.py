@@ -1,4 +1,4 @@
-"""The seed decides the schedule, and a short run of chaos harms no purchase."""
+"""The same seed gives the same schedule of faults, and a short chaos run breaks no invariant."""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""A cluster that loses its parts one at a time: purchases flow again soon, and none suffers."""
+"""After each loss of one part of a cluster, purchases flow again soon, and none
+breaks an invariant.
+"""
 
 from itertools import islice
 

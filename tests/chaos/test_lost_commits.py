@@ -1,4 +1,6 @@
-"""A failover with asynchronous replication loses the last commits: they are named and mended."""
+"""A failover with asynchronous replication loses the last commits; the checker
+reports them and commands repair them.
+"""
 
 import asyncio
 import os
@@ -52,9 +54,9 @@ async def test_what_an_asynchronous_failover_loses_is_named_and_mended() -> None
 async def _lose(parts: ClusterParts, market: Market) -> None:
     customer = await market.register_customer(credit_limit_cents=10 * PRICE)
     vehicles = [await market.list_vehicle(price_cents=PRICE) for _ in range(3)]
-    unheard, gone, orphan = await _buy_and_lose(parts, market, customer, vehicles)
+    unconsumed, gone, orphan = await _buy_and_lose(parts, market, customer, vehicles)
 
-    assert (await market.state(unheard))["state"] != "AWAITING_PAYMENT"
+    assert (await market.state(unconsumed))["state"] != "AWAITING_PAYMENT"
     for lost in (gone, orphan):
         with pytest.raises(httpx.HTTPStatusError, match="answered 404"):
             await market.state(lost)
@@ -66,7 +68,7 @@ async def _lose(parts: ClusterParts, market: Market) -> None:
 
     assert held == [True]
     assert (await market.state(orphan))["reason"] == "purchase_lost"
-    for vehicle in vehicles:  # nothing is held for what was lost
+    for vehicle in vehicles:  # no service holds anything for a lost purchase
         order = await market.buy(customer, vehicle, PRICE)
         await market.reach(order, "AWAITING_PAYMENT")
 
@@ -95,7 +97,7 @@ async def _buy_and_lose(
 
 
 def _each(parts: ClusterParts, act: Act | None, names: Sequence[str]) -> None:
-    """Freeze them, or let them go on."""
+    """Freeze the processes, or let them go on."""
     for name in names:
         if act is None:
             parts.repair(Act.FREEZE, name)

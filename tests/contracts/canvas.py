@@ -1,4 +1,4 @@
-"""The canvas of a service: the README in its folder, in parts."""
+"""Reads the canvas of a service, which is the README in its folder."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ def canvas_of(service: str) -> str:
 
 
 def section(service: str, title: str) -> str:
-    """What stands below the heading that begins so, up to the next one."""
+    """The text below the heading that begins so, up to the next heading."""
     rest = canvas_of(service).split(f"## {title}", 1)[1]
     return re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 

@@ -1,4 +1,4 @@
-"""What a migration takes from the code of the previous release, which still runs when it is done.
+"""Finds what a migration takes from the code of the previous release, which still runs after it.
 
 A schema changes in two releases: the first expands it, so that the code before and after can use
 it; the second, when nothing uses what is left over, contracts it. A migration that contracts says
@@ -60,7 +60,7 @@ STEPS = sql(r"\b(?:BEGIN|THEN|ELSE|LOOP)\b")
 
 
 def played(service: str, url: str) -> dict[str, list[str]]:
-    """What each migration runs, by revision, seen on an empty database at `url`."""
+    """The statements that each migration runs on an empty database at `url`, by revision."""
     ran: dict[str, list[str]] = {}
     since: list[str] = []
 
@@ -84,8 +84,8 @@ def played(service: str, url: str) -> dict[str, list[str]]:
 
 
 def statements(sql: str) -> list[str]:
-    """Each in one line, with no literal and no comment in it. What a DO block does is done at once,
-    and counts; the body of a function is not.
+    """Each statement in one line, without literals and comments. The content of a DO block counts,
+    because it runs at once; the body of a function does not.
     """
     text = re.sub(DONE_AT_ONCE.pattern, _steps, sql, flags=re.DOTALL | re.IGNORECASE)
     text = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", text, flags=re.DOTALL)
@@ -98,7 +98,7 @@ def _steps(block: re.Match[str]) -> str:
 
 
 def unique_indexes(ran: Sequence[str]) -> set[str]:
-    """The names of those that these statements make."""
+    """The names of the unique indexes that these statements make."""
     return {
         match["index"]
         for each in ran
@@ -108,8 +108,8 @@ def unique_indexes(ran: Sequence[str]) -> set[str]:
 
 
 def taken(ran: Sequence[str], unique: Collection[str] = ()) -> list[str]:
-    """What these statements take from the code before. What they have made themselves is theirs.
-    `unique` are the unique indexes from before.
+    """What these statements take from the previous code. They may change what they have made
+    themselves. `unique` are the unique indexes from before.
     """
     found: list[str] = []
     created: set[str] = set()
@@ -125,7 +125,7 @@ def taken(ran: Sequence[str], unique: Collection[str] = ()) -> list[str]:
 
 
 def _wanted(table: str, statement: str) -> Iterator[str]:
-    """Columns that the code before would have to write."""
+    """Columns that the previous code would have to write."""
     for added in ADDED.finditer(statement):
         if _is_wanted(added["kind"]):
             yield f"adds {table}.{added['column']}, which has to have a value and gets none from it"
@@ -154,9 +154,9 @@ def _no_longer_unique(ran: Sequence[str], unique: Collection[str]) -> Iterator[s
 
 
 def _rules(ran: Sequence[str], created: Collection[str]) -> Iterator[str]:
-    """Rules that the rows of the code before may break. Those about a new column, which it does not
-    write, are none; nor is one that takes the place of a rule of that name, which may be wider: a
-    reviewer compares these two.
+    """Rules that rows of the previous code may break. A rule about a new column is left out,
+    because that code does not write the column. A rule that replaces one of the same name is left
+    out too, because it may be wider: a reviewer compares these two.
     """
     everything = "; ".join(ran)
     columns = [match["column"].strip('"') for match in ADDED.finditer(everything)]
@@ -175,8 +175,9 @@ def _rules(ran: Sequence[str], created: Collection[str]) -> Iterator[str]:
 def problems(
     name: str, ran: Sequence[str], contracts: str, unique: Collection[str] = ()
 ) -> list[str]:
-    """What this migration takes without a word, and a word that takes nothing. `contracts` is the
-    sentence of its module, empty where there is none; `unique` as in `taken`.
+    """What this migration takes without saying so, and a `contracts` sentence although it takes
+    nothing. `contracts` is the sentence of its module, empty where there is none; `unique` as in
+    `taken`.
     """
     found = taken(ran, unique)
     if found and not contracts:

@@ -27,7 +27,7 @@ def choreography(participants: list[Participant]) -> Choreography:
     return choreography_of(participants)
 
 
-def test_every_event_is_consumed_every_reaction_has_its_event_and_every_step_a_way_back(
+def test_every_event_is_consumed_every_reaction_has_its_event_and_every_step_its_compensation(
     choreography: Choreography,
 ) -> None:
     assert rules.check(choreography) == []

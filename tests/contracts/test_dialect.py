@@ -1,5 +1,5 @@
-"""The services are written alike: CONTRIBUTING's table "The shape of a service", as far as code can
-be read for it.
+"""All services have the same structure: the table "The shape of a service" in CONTRIBUTING, as far
+as a test can read it from code.
 """
 
 import ast

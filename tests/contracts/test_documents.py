@@ -145,7 +145,7 @@ def test_every_endpoint_that_is_named_is_there(path: Path) -> None:
 
 @each_document
 def test_every_setting_that_is_named_is_in_the_example_of_settings(path: Path) -> None:
-    """Or it is a variable of a command. A secret `NAME` may be given as `NAME_FILE`."""
+    """A variable of a command may also be named. A secret `NAME` may be given as `NAME_FILE`."""
     example = {*DEFINED.findall((ROOT / ".env.example").read_text()), "NAME", *map(str, State)}
     commands = "".join(file.read_text() for file in (ROOT / "deploy").rglob("*.py"))
     missing = [
@@ -224,6 +224,6 @@ def _rows_of_what_holds(text: str) -> list[str]:
 
 
 def _anchor(heading: str) -> str:
-    """As forges make it of a heading."""
+    """The anchor that code forges make of a heading."""
     words = re.sub(r"[^\w\s-]", "", heading.lower())
     return words.strip().replace(" ", "-")

@@ -1,4 +1,6 @@
-"""Schema changes expand, then contract: the code of the release before runs beside each."""
+"""Migrations first expand a schema and contract it in a later release, so that the previous release
+still runs after each.
+"""
 
 import asyncio
 
@@ -89,7 +91,7 @@ async def test_no_migration_takes_anything_from_the_code_before(
         ),
     ],
 )
-def test_what_is_taken_is_named(sql: str, sentence: str) -> None:
+def test_what_a_migration_takes_from_the_code_before_is_named(sql: str, sentence: str) -> None:
     ran = statements(f"{sql}; CREATE INDEX x ON orders (id)")
     unique = unique_indexes(statements("CREATE UNIQUE INDEX uq_orders ON orders (id)"))
 

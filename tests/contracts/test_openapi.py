@@ -55,7 +55,7 @@ def test_security_is_what_auth_says(service: str, tmp_path: Path) -> None:
     asked = {name for name, security in with_tokens.items() if security}
     assert with_tokens.keys() - asked == (OPEN if service == "portal" else set())
     without = openapi_of(service, tmp_path, auth="off")
-    if service != "portal":  # people sign in there whatever AUTH says
+    if service != "portal":  # the portal always demands a sign-in
         assert all(each["security"] == [] for each in operations(without))
         assert "securitySchemes" not in without["components"]
         assert all(security == [{"bearer": []}] for security in with_tokens.values())

@@ -1,4 +1,4 @@
-"""deploy/README.md maps commands by other names to those that are here."""
+"""deploy/README.md maps other common command names to existing commands."""
 
 import re
 

@@ -23,7 +23,7 @@ PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
 def refusals_of(service: str) -> Iterator[type[CodedError]]:
-    """Its own and those of the libraries, kinds without a code left out."""
+    """The service's refusals and those of the libraries, without kinds that have no code."""
     for package in (libs, import_module(f"services.{service}")):
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             if not re.search(r"__main__|\.rebuild$|\.migrations", module.name):
@@ -70,7 +70,7 @@ def test_every_sentence_is_there_in_every_language(locale: str) -> None:
 
 @each_service
 def test_a_refusal_of_a_service_has_a_code_of_its_own(service: str) -> None:
-    """Pages and clients tell refusals by it: that of a kind says nothing."""
+    """Pages and clients distinguish refusals by their code; a code of a whole kind would not do."""
     of_kinds = {kind.code for kind in (NotFound, Invalid, Conflict)}
     own = [
         kind

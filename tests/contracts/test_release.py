@@ -1,4 +1,6 @@
-"""This release's choreography beside the last one's: a rolling deploy runs both at once."""
+"""This release's choreography is compatible with the last one's, because a rolling
+deploy runs both at once.
+"""
 
 import shutil
 import subprocess
@@ -18,7 +20,7 @@ FIRST = "9563c33"
 
 
 def git(*arguments: str) -> str | None:
-    """What git answers; None when it refuses."""
+    """The output of git; None when it fails."""
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
     return None if done.returncode else done.stdout.strip()
 

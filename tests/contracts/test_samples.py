@@ -1,4 +1,4 @@
-"""Today's events are written as their samples, and every consumer's view reads its peer's sample.
+"""Published events match their samples, and every consumer can read its peers' samples.
 
 A published event never loses or renames a field: such a change is a new version beside the old one.
 `released/` keeps each version as it was published first. Its files are never changed.

@@ -20,8 +20,8 @@ def test_processors_are_as_busy_as_rate_times_cost() -> None:
     assert on_the_machine(RATE).busy["machine"] == pytest.approx(busy, rel=0.05)
 
 
-def test_with_processors_to_spare_nobody_waits() -> None:
-    """The same purchases take as long at any rate where every task finds a processor."""
+def test_with_enough_processors_no_task_waits() -> None:
+    """Where every task finds a free processor, purchases take the same time at any rate."""
     where = dict.fromkeys(scale.CPU_MS, "machine")
     slow, fast = (scale.simulated(rate, {"machine": 5_000}, where) for rate in (1, 100))
     assert slow.p50 == pytest.approx(fast.p50, rel=0.1)

@@ -1,4 +1,4 @@
-"""A service's process holds no code of another service."""
+"""A service's process loads no code of another service."""
 
 import json
 import subprocess

@@ -81,7 +81,7 @@ def commands_in(text: str) -> Iterator[str]:
 
 
 def look_for(command: str) -> None:
-    """Raises Unknown."""
+    """Check one command. Raises Unknown."""
     for part in re.split(r"&&|\|", command):
         words = shlex.split(part, comments=True)
         while words and SETTING.fullmatch(words[0]):
@@ -118,7 +118,7 @@ def _task(words: Sequence[str]) -> None:
 
 @cache
 def _tasks() -> Mapping[str, Mapping[str, Any]]:
-    """Of Taskfile.yml, and of the files that it includes under their names."""
+    """The tasks of Taskfile.yml, and of the files that it includes, under their names."""
     main = _yaml("Taskfile.yml")
     found = dict(main["tasks"])
     for name, included in main.get("includes", {}).items():
@@ -154,7 +154,7 @@ def _compose(words: Sequence[str]) -> None:
 
 @cache
 def _services() -> Mapping[str, Mapping[str, Any]]:
-    """Of compose.yaml and of the files that it includes."""
+    """The services of compose.yaml and of the files that it includes."""
     main = _yaml("compose.yaml")
     files = [main, *(_yaml(each["path"]) for each in main.get("include", ()))]
     return {name: service for file in files for name, service in file["services"].items()}
@@ -202,7 +202,7 @@ def _outbox(words: Sequence[str]) -> None:
 
 
 def _walk(command: Any, words: Sequence[str], path: str) -> None:
-    """Through the groups of a Typer application, down to the options of a command."""
+    """Follow the groups of a Typer application down to the options of a command."""
     known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
     for number, word in enumerate(words):
         if word.startswith("-"):

@@ -151,7 +151,7 @@ def knowledge() -> str:
 
 
 def evidence() -> str:
-    """What the tests look at, counted."""
+    """The numbers of what the tests check."""
     seen = OrdersSeen.of(Counter())
     faults = len(FAULT.findall((ROOT / "tests" / "README.md").read_text()))
     rows = (
@@ -173,7 +173,7 @@ def evidence() -> str:
 
 
 def sizes() -> str:
-    """What a purchase leaves behind, and what a million of them do."""
+    """The data that one purchase leaves, and a million purchases."""
     story = _story(WHOLE)
     days = INBOX_WINDOW.kept.days
     rows = (
@@ -250,7 +250,7 @@ def _sequence(title: str, *, coordinated: bool = False) -> str:
 
 
 def _command(service: str, event_type: str) -> str:
-    """What a coordinator would tell the service to do, in the words of its reaction."""
+    """The command that a coordinator would send, in the words of the service's reaction."""
     consumed = _choreography().consumers_of(event_type)
     return next(each.does for each in consumed if each.service == service)
 

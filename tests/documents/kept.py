@@ -1,4 +1,6 @@
-"""The table of docs/data-security.md: how long the system keeps what, read from the code."""
+"""Writes the table of docs/data-security.md: the retention of each kind of data, read
+from the code.
+"""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a document names: tests, tasks and commands that have to be there."""
+"""Finds the tests, tasks and commands that a document names; all of them must exist."""
 
 import ast
 from pathlib import Path

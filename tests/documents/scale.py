@@ -106,7 +106,7 @@ def machine() -> str:
 
 
 def bounds() -> str:
-    """Where each part ends when every part has cores of its own, the lowest first."""
+    """The highest rate of each part when every part has cores of its own, the lowest first."""
     _agree()
     relay = _stated(RELAY)
     told = Counter(each.source for each in _story().events)
@@ -133,7 +133,7 @@ def bounds() -> str:
 
 
 def cell() -> str:
-    """One cell at its rate, and what happens when one of its parts has to do with less."""
+    """One cell at its rate, and with fewer cores for one of its parts."""
     rows: list[tuple[object, ...]] = []
     wanted = _cores(CELL)
     where = {part: part for part in _parts()}
@@ -153,7 +153,7 @@ def cell() -> str:
 
 
 def ladder() -> str:
-    """What each rate needs, and what it costs."""
+    """The cores and the cost of each rate."""
     rows = []
     days = _days_kept()
     for rate in (50, 500, 5_000, 50_000):
@@ -250,8 +250,8 @@ def _story() -> Story:
 
 @cache
 def _tasks() -> Sequence[Task]:
-    """Of one purchase, the first is the request. An event that no event caused was caused by a
-    request of its own: that one comes at once where the event before it has arrived.
+    """The tasks of one purchase; the first is the request. An event that no event caused was caused
+    by a request of its own: that one comes at once where the event before it has arrived.
     """
     events = _story().events
     services, requests = [STARTS], {0}
@@ -291,7 +291,7 @@ def _tasks() -> Sequence[Task]:
 
 
 def _parts() -> Sequence[str]:
-    """Those that a purchase up to its sale makes work."""
+    """The parts that do work for a purchase up to its sale."""
     services = {task.service for task in _tasks()}
     return [part for part in CPU_MS if part in (POSTGRES, BROKER) or part in services]
 
@@ -311,7 +311,9 @@ def _cores(rate: float) -> Mapping[str, int]:
 
 
 def _dollars(services: int, postgres: int, broker: int, kept: float) -> float:
-    """An hour of so many vCPUs of each, with `kept` GB on the disk of each Postgres in all."""
+    """The price of an hour with this many vCPUs of each part, and `kept` GB on all
+    Postgres disks together.
+    """
     price = {name: dollars for name, (dollars, _) in PRICES.items()}
     return (
         services * (price["run vcpu"] + GB_A_PROCESS * price["run gb"])

@@ -1,4 +1,4 @@
-"""Purchases played from their beginning to their end, and the messages that each of them took.
+"""Plays whole purchases and records the messages of each.
 
 The services' own code runs, over a database and a broker in memory (tests/simulation), so nobody
 counts by hand.
@@ -79,11 +79,13 @@ class Story:
 
     @property
     def bytes(self) -> int:
-        """Of the events' bodies."""
+        """The number of bytes of the events' bodies."""
         return sum(each.size for each in self.events)
 
     def hops(self, last: str) -> int:
-        """Messages one after the other until `orders` knows the event of this type."""
+        """The number of messages, one after the other, until `orders` has consumed
+        the event of this type.
+        """
         return len(self._chain(last))
 
     def hops_coordinated(self, last: str) -> int:

@@ -8,7 +8,9 @@ from tests.e2e.system import System, running_system
 
 @pytest.fixture(scope="package")
 def system() -> Iterator[System]:
-    """One system for all tests here; they run in one worker, and leave it running and quiet."""
+    """One system for all tests here. They run in one worker; each leaves the system
+    running, with no work under way.
+    """
     with running_system(System) as started:
         yield started
 

@@ -1,4 +1,4 @@
-"""A client that asks again while services are away, as one with an idempotency key may."""
+"""A client that retries while services are unavailable; with an idempotency key a retry is safe."""
 
 import asyncio
 import time
@@ -19,8 +19,8 @@ async def until_answered(
     patience: float = 60,
     on_failure: Callable[[Exception], None] = lambda _: None,
 ) -> Answer:
-    """Ask again until the service is back; raises its refusal, or the last trouble after
-    `patience` seconds. `on_failure` is called for each try in vain.
+    """Retry until the service answers. Raises its refusal, or the last error after `patience`
+    seconds. `on_failure` is called for each failed try.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -51,6 +51,8 @@ def _is_refusal(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
 
 
 def _is_in_flight(error: httpx.HTTPStatusError) -> bool:
-    """The first try, whose answer was not waited for, is still at work."""
+    """Whether the service is still working on the first try, whose answer the client
+    did not wait for.
+    """
     response = error.response
     return response.status_code == HTTPStatus.CONFLICT and IN_FLIGHT in response.text

@@ -1,4 +1,4 @@
-"""The end every test here asks for: all messages handled, all invariants hold."""
+"""The check at the end of every test here: all messages are handled and all invariants hold."""
 
 from deploy.checker.invariants import check
 from deploy.checker.report import Report

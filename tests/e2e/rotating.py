@@ -36,7 +36,7 @@ async def all_ready(system: System) -> None:
 
 
 async def end_connections(system: System) -> None:
-    """Of the services with the database: those that follow need the passwords."""
+    """End the services' connections to the database, so that new ones need the passwords."""
     connection = await asyncpg.connect(system.installation.superuser_url)
     await connection.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE '%\\_app'"

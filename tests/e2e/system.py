@@ -105,7 +105,7 @@ class System:
         self._threads = ThreadPoolExecutor(FAULTS_AT_ONCE)
 
     async def aside(self, fault: Callable[[], None]) -> None:
-        """Run `fault` while the test's own requests go on."""
+        """Run `fault` in a thread, while the test's own requests go on."""
         await asyncio.get_running_loop().run_in_executor(self._threads, fault)
 
     def _servers(self) -> Servers:
@@ -149,7 +149,7 @@ class System:
             write_secrets(settings, secrets_folder(self.children.folder, spec))
 
     def kill(self, service: str) -> None:
-        """End it without a warning, wherever it is."""
+        """Kill it with SIGKILL, whatever it is doing."""
         kill(self.children, service)
 
     def start_again(self, service: str) -> None:
@@ -184,7 +184,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def freeze(children: Children, name: str) -> None:
-    """Stop it where it is, with all its connections open and everything it started."""
+    """Freeze it and everything it started, with all its connections open."""
     for process in _processes(children, name):
         for each in (process, *process.children(recursive=True)):
             each.suspend()

@@ -1,6 +1,4 @@
-"""The AsyncAPI documents that services answer with say what the wire does: messages captured while
-purchases run are held against them.
-"""
+"""Messages captured while purchases run match the AsyncAPI documents of the services."""
 
 import json
 from typing import Any

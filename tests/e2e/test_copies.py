@@ -1,4 +1,4 @@
-"""Each service runs from a tree of its own, which has no folder of any other service."""
+"""Each service runs from a copy of the tree without the folders of the other services."""
 
 import shutil
 from collections.abc import Iterator

@@ -78,7 +78,7 @@ async def _purchases_survive(system: System, fault: Callable[[], None]) -> None:
 
 
 async def _buy_all(market: Market, customer: UUID, vehicles: list[UUID]) -> list[UUID]:
-    """Some before the fault, some during it, some after."""
+    """Begin purchases before, during and after the fault."""
     return [
         await until_answered(partial(market.buy, customer, vehicle, PRICE, key=str(vehicle)))
         for vehicle in vehicles

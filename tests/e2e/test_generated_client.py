@@ -1,4 +1,4 @@
-"""Clients that a tool generates from the OpenAPI documents are enough to buy a vehicle."""
+"""A buyer can buy a vehicle with clients that a tool generates from the OpenAPI documents."""
 
 import asyncio
 import random
@@ -135,7 +135,7 @@ async def test_a_generated_client_buys_a_vehicle(system: System, generated: Gene
 
 
 async def state(generated: Generated, transaction_id: Any, wanted: str) -> Any:
-    """The purchase, once it has come there."""
+    """The purchase, once it has reached that state."""
     give_up = time.monotonic() + SECONDS
     while True:
         found = await generated.call("orders", "purchases", "get_saga_state", transaction_id)

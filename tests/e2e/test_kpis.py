@@ -1,4 +1,4 @@
-"""The KPIs after purchases through the running system."""
+"""The KPIs are correct after purchases in the running system."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,7 @@ async def cancellations(market: Market) -> int:
     return sum(count for outcome, _, count in rows if outcome == "cancelled")
 
 
-async def test_a_sale_counts_and_one_that_came_back_does_not(
+async def test_a_sale_counts_and_one_that_was_undone_does_not(
     system: System, market: Market
 ) -> None:
     await invariants_hold(system)

@@ -1,5 +1,5 @@
-"""A new release migrates first and replaces the services one by one: until then old code runs on
-tables that have columns it does not know.
+"""Old code runs on migrated tables with columns that it does not know, until a new release has
+replaced every service.
 """
 
 import asyncpg

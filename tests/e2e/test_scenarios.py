@@ -1,4 +1,4 @@
-"""Every kind of purchase through the HTTP entrypoints of the running system."""
+"""Every kind of purchase ends correctly over HTTP in the running system."""
 
 import pytest
 

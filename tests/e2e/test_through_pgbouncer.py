@@ -1,4 +1,6 @@
-"""All services behind a real PgBouncer in transaction mode, with the files that containers get."""
+"""All services work through a real PgBouncer in transaction mode, with the files that
+containers get.
+"""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""`./taskw verify` on the running system."""
+"""`./taskw verify` checks the running system rule by rule."""
 
 from io import StringIO
 

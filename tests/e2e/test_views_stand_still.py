@@ -1,4 +1,6 @@
-"""The service of the figures stands still for longer than its queues can hold what happens."""
+"""Sales go on while kpis consumes nothing for longer than its queues can hold, and a replay
+completes its figures.
+"""
 
 from collections.abc import AsyncIterator
 

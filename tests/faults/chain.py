@@ -1,6 +1,6 @@
-"""Two services as small as a chain can be: tills book takings, the ledger enters each, the tills
-consume that it did. Nothing but the inbox keeps an effect from happening twice: no table here has a
-unique key over what it notes.
+"""The smallest chain of two services: tills book takings, the ledger enters each, and the tills
+consume the ledger's event. Nothing but the inbox keeps an effect from happening twice: no table
+here has a unique key over what it notes.
 """
 
 from collections.abc import Sequence

@@ -21,7 +21,7 @@ async def dies_at(
     database: str,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Returns when the process is dead, by its own hand and at its point, and `database` has ended
+    """Returns when the process has killed itself at its point, and `database` has ended
     its transactions: the server keeps their locks until it sees the closed connection.
     """
     process = await asyncio.create_subprocess_exec(

@@ -75,7 +75,7 @@ def before_commit(event_type: str) -> None:
 
 
 def after_commit(event_type: str) -> None:
-    """The transaction that holds such an event is committed, and nobody knows."""
+    """The transaction that holds such an event is committed, and nobody else knows it yet."""
     genuine = Transactions._once
 
     async def once(transactions: Any, work: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -108,7 +108,7 @@ def between_delete_and_commit() -> None:
 
 
 def arm(point: str) -> None:
-    """Replace what runs at this point by what kills."""
+    """Replace the code at this point by code that kills the process."""
     match point.split(":"):
         case ["relay claimed"]:
             before(Publisher, "publish")

@@ -1,4 +1,4 @@
-"""A steady load of bookings whose clients hold the service to its word."""
+"""A steady load of bookings. Its clients retry what was refused and check every answer."""
 
 import asyncio
 import random
@@ -44,7 +44,9 @@ class Load:
         self._stopping = True
 
     async def _book(self, own: UUID, neighbour: UUID) -> None:
-        """At the own till, and now and then at a neighbour's too, who does so in another order."""
+        """Book at this client's till, and sometimes at a neighbour's too; the
+        neighbour books in another order.
+        """
         while not self._stopping:
             tills = [own] if random.random() < 0.7 else [own, neighbour]
             random.shuffle(tills)
@@ -83,7 +85,9 @@ def assert_refused_properly(answer: httpx.Response) -> None:
 
 @asynccontextmanager
 async def steady(client: httpx.AsyncClient) -> AsyncIterator[Load]:
-    """The load runs beside the block. A client's complaint ends the block; nothing is cut off."""
+    """The load runs beside the block. A wrong answer to a client ends the block; no
+    request is cut off.
+    """
     load = Load(client)
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run())

@@ -57,7 +57,7 @@ class Scene:
         return int(await self.tills.fetchval("SELECT count(*) FROM outbox"))
 
     async def relayed(self) -> None:
-        """A relay starts and sends all that waits."""
+        """Start a relay and wait until it has published all rows."""
 
         async def none_waits() -> bool:
             return await self.waiting() == 0
@@ -70,7 +70,7 @@ class Scene:
         await relay.stop()
 
     async def copies(self) -> Counter[str | None]:
-        """How often each message was sent; takes them."""
+        """How often each message was sent. Removes the copies from their queue."""
         found: Counter[str | None] = Counter()
         async with await aio_pika.connect(self.broker) as connection:
             queue = await (await connection.channel()).get_queue(COPIES)
@@ -83,7 +83,9 @@ class Scene:
         return [(row["till_id"], row["sequence"]) for row in rows]
 
     async def finishes(self) -> None:
-        """The ledger starts and enters everything: once, in order, and says so once each."""
+        """Start the ledger, and check that it enters each booking once, in order, and
+        publishes that once.
+        """
         engine = create_async_engine(self.ledger_url)
         transactions = Transactions(engine, Outbox("ledger", chain.LEDGER_MESSAGING), UnitOfWork)
         subscriber = Subscriber(

@@ -1,4 +1,4 @@
-"""A connection that is dead without an end of file: neither side waits for it for long."""
+"""Client and server give up a half-open connection within a bounded time."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ async def line(database: str) -> AsyncIterator[tuple[Proxy, str]]:
 
 @pytest.fixture
 async def engine(line: tuple[Proxy, str]) -> AsyncIterator[AsyncEngine]:
-    """Gives a statement up after half a second, a transaction after two."""
+    """An engine that gives up a statement after half a second, and a transaction after two."""
     settings = chain.TillsSettings(_env_file=None, database_url=line[1], role="api")
     made = create_engine(settings, statement_seconds=0.5)
     yield made
@@ -42,7 +42,7 @@ async def engine(line: tuple[Proxy, str]) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.mark.parametrize("way", Way)
-async def test_a_statement_nobody_answers_is_given_up(
+async def test_a_statement_that_gets_no_answer_is_given_up(
     engine: AsyncEngine, line: tuple[Proxy, str], way: Way
 ) -> None:
     async with engine.connect() as connection:
@@ -81,8 +81,8 @@ async def test_a_dead_letter_is_sent_though_its_old_connection_is_dead(vhost: st
 async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement_are_freed(
     engine: AsyncEngine, line: tuple[Proxy, str], database: str
 ) -> None:
-    """Between parse and bind: to Postgres this transaction is not idle. Nor is the client gone:
-    the proxy keeps its connection to the server open.
+    """The client vanishes between parse and bind. For Postgres this transaction is not idle, and
+    the client is connected, because the proxy keeps its connection to the server open.
     """
     witness = await asyncpg.connect(database.replace("+asyncpg", ""))
     if not limits_transactions(witness):
@@ -107,10 +107,10 @@ async def test_locks_of_a_client_that_vanished_behind_a_proxy_within_a_statement
 @with_packet_filter
 @pytest.mark.parametrize("at_work", [False, True], ids=["between messages", "at work"])
 @pytest.mark.parametrize("whose", ["service", "relay"])
-async def test_locks_of_a_client_whose_machine_is_gone_are_freed(
+async def test_locks_of_a_client_whose_machine_has_failed_are_freed(
     database: str, monkeypatch: pytest.MonkeyPatch, whose: str, at_work: bool
 ) -> None:
-    """Nothing answers the server's packets. The limits of a transaction are far off."""
+    """Nothing answers the server's packets, and the time limits of a transaction are long."""
     for name, value in SOON.items():
         monkeypatch.setitem(VANISHED_CLIENT, name, value)
     witness = await asyncpg.connect(database.replace("+asyncpg", ""))

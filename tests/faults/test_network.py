@@ -1,5 +1,5 @@
-"""The network fails under load: what was accepted is finished when it is well again, and what was
-refused was refused at once and politely.
+"""After a network fault under load, every accepted request is finished. During it, requests are
+refused within a bounded time, with 503 or 409.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ FAULTS = [
 
 @pytest.mark.parametrize("server", LINES)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-async def test_all_that_was_accepted_is_finished_when_the_line_is_well_again(
+async def test_accepted_requests_are_finished_after_a_network_fault(
     world: World, server: str, fault: Callable[[Proxy], Awaitable[None]]
 ) -> None:
     line = LINES[server](world)
@@ -94,9 +94,7 @@ async def test_all_that_was_accepted_is_finished_when_the_line_is_well_again(
 
 @pytest.mark.long
 @pytest.mark.parametrize("server", LINES)
-async def test_connections_that_are_dead_without_saying_so_are_given_up(
-    world: World, server: str
-) -> None:
+async def test_half_open_connections_are_given_up(world: World, server: str) -> None:
     """Before 17 Postgres keeps the locks of a client that is lost between two messages of one
     statement until the proxy in between gives the connection up; the others go before.
     """
@@ -109,7 +107,7 @@ async def test_connections_that_are_dead_without_saying_so_are_given_up(
 
 @pytest.mark.long
 @pytest.mark.parametrize("server", LINES)
-async def test_a_server_silent_for_long_keeps_nobody_waiting(world: World, server: str) -> None:
+async def test_a_server_silent_for_long_keeps_no_request_waiting(world: World, server: str) -> None:
     line = LINES[server](world)
     async with world.under_load():
         line.silence()

@@ -1,5 +1,5 @@
-"""The servers fail under load, or are told to: what was accepted is finished when they are well
-again, and what was refused was refused at once and politely.
+"""After a fault of the database or the broker under load, every accepted request is finished.
+During it, requests are refused within a bounded time, with 503 or 409.
 """
 
 import asyncio
@@ -33,8 +33,8 @@ async def database_restarts(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_is_read_only(world: World) -> AsyncIterator[None]:
-    """As a standby is after a failover. Nobody ends the sessions that began meanwhile: they stay
-    read-only.
+    """The database is read-only, as a standby is. Sessions that begin meanwhile are
+    not ended and stay read-only.
     """
     await world.alter_databases("SET default_transaction_read_only = on")
     await world.end_sessions()
@@ -52,8 +52,8 @@ async def database_has_few_connections(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_finds_deadlocks(world: World) -> AsyncIterator[None]:
-    """The clients book at two tills in either order; here that is noticed before a lock times
-    out.
+    """The clients book at two tills in either order; here that is noticed before a
+    lock times out.
     """
     await world.alter_databases("SET deadlock_timeout = '5ms'")
     await world.end_sessions()
@@ -72,7 +72,7 @@ async def database_serializes(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def table_is_locked(world: World) -> AsyncIterator[None]:
-    """By a migration, for longer than anybody waits for a lock."""
+    """A migration locks the table for longer than any service waits for a lock."""
     async with world.tills_database.transaction(), world.ledger_database.transaction():
         await world.tills_database.execute("LOCK TABLE takings")
         await world.ledger_database.execute("LOCK TABLE entries")
@@ -98,7 +98,7 @@ REFUSE = [
 
 
 @pytest.mark.parametrize("fault", REFUSE, ids=lambda fault: fault.__name__)
-async def test_all_that_was_accepted_is_finished_when_the_database_is_well_again(
+async def test_accepted_requests_are_finished_after_a_fault_of_the_database(
     world: World, fault: Fault
 ) -> None:
     async with world.under_load() as load, fault(world):
@@ -110,7 +110,7 @@ async def test_all_that_was_accepted_is_finished_when_the_database_is_well_again
 async def test_deadlocks_under_load_lose_and_double_nothing(world: World) -> None:
     found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     async with world.under_load(), database_finds_deadlocks(world):
-        # The clients meet by chance, the more seldom the slower the machine.
+        # Deadlocks happen by chance, and less often on a slow machine.
         await eventually(lambda: world.tills_database.fetchval(found), timeout=120)
 
 
@@ -130,14 +130,16 @@ async def test_bookings_go_on_while_the_exchange_is_missing(world: World) -> Non
 
 @pytest.fixture
 def few_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that some messages are still the broker's."""
+    """Consumers hold few messages, so that some are still in the broker's queue."""
     monkeypatch.setattr(subscriber, "PREFETCH", 10)
 
 
 async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(
     few_in_hand: None, world: World
 ) -> None:
-    """What it held is lost to the broker. New events overtake those that are sent again."""
+    """The broker has lost the messages of the queue. New events overtake those that
+    are published again.
+    """
     since = datetime.now(UTC) - timedelta(minutes=5)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await aio_pika.connect(world.broker))
@@ -168,7 +170,7 @@ async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(
     ],
     ids=["restart", "memory alarm"],
 )
-async def test_all_that_was_accepted_is_finished_when_the_broker_is_well_again(
+async def test_accepted_requests_are_finished_after_a_fault_of_the_broker(
     postgres_server: PostgresServer, begin: list[str], end: list[str]
 ) -> None:
     async with AsyncExitStack() as stack:

@@ -1,4 +1,6 @@
-"""A commit whose answer is lost: a refused request that was done is found under its key."""
+"""When the answer to a commit is lost, the request is refused; a retry with its key
+finds the result.
+"""
 
 import asyncio
 from typing import Any
@@ -14,7 +16,7 @@ from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import Way
 
 
-async def test_a_booking_refused_and_yet_done_is_answered_under_its_key_and_not_done_again(
+async def test_a_refused_booking_that_was_committed_is_answered_by_its_key_and_not_repeated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     genuine = Transaction.commit

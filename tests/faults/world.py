@@ -45,7 +45,7 @@ class World:
             await self.administrator.execute(f"ALTER DATABASE {name} {change}")
 
     async def end_sessions(self) -> None:
-        """As an operator or a restart does; the world's own go on."""
+        """End all sessions, as an operator or a restart does; those of the test go on."""
         await self.administrator.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", self.role
         )
@@ -91,7 +91,7 @@ class World:
         return [UUID(bytes=row["id"].bytes) for row in rows]
 
     async def _at_rest(self) -> bool:
-        """Nothing waits, both services are ready, and no dead letter was made."""
+        """Check that nothing waits, both services are ready, and there is no dead letter."""
         for database in self.databases:
             assert await database.fetchval("SELECT count(*) FROM outbox") == 0
         for service in (self.tills, self.ledger):
@@ -102,7 +102,7 @@ class World:
 
 @asynccontextmanager
 async def a_role(server: PostgresServer) -> AsyncIterator[tuple[Database, str, str]]:
-    """The superuser's connection, and name and password of a role that is none."""
+    """A role that is no superuser: the superuser's connection, and the role's name and password."""
     name, password = f"test_{uuid4().hex}", secrets.token_hex(8)
     administrator = await asyncpg.connect(server.url)
     try:

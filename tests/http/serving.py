@@ -28,7 +28,7 @@ class Serving:
     loop: asyncio.AbstractEventLoop
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something where the services live."""
+        """Run a coroutine in the services' event loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def token(self, person: User) -> str:
@@ -88,5 +88,5 @@ async def listening(app: FastAPI):  # type: ignore[no-untyped-def]
 
 @contextmanager
 def no_signals() -> Iterator[None]:
-    """They are the main thread's."""
+    """uvicorn installs no signal handlers here, because they belong to the main thread."""
     yield

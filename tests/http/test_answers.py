@@ -1,4 +1,6 @@
-"""HTTP as people expect it: 304, compression, and headers that are always there."""
+"""Services answer with 304 and compression where HTTP asks for it, and always with
+the headers of security.
+"""
 
 import gzip
 from typing import Any

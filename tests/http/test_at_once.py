@@ -32,7 +32,7 @@ BUSY = (409, 503)
 async def until_answered(
     market: WholeMarket, who: Any, service: str, method: str, path: str, **request: Any
 ) -> httpx.Response:
-    """As a good client does it: again while the first is at work, or the service is busy."""
+    """Retry while the first request is in flight or the service is busy, as a client should."""
     async with asyncio.timeout(60):
         while True:
             answer = await market.ask(who, service, method, path, **request)

@@ -1,4 +1,4 @@
-"""What the OpenAPI documents say beyond what FastAPI derives."""
+"""The OpenAPI documents contain more than FastAPI derives: headers and refusals."""
 
 from typing import Any
 

@@ -42,7 +42,7 @@ async def add_operator(served: Serving) -> None:
 
 
 def block(document: str, begins: str, served: Serving) -> str:
-    """As it stands there, but for the addresses and the password."""
+    """The block as it is written there, with the test's addresses and password."""
     text = (ROOT / document).read_text()
     found = re.search(rf"^{begins}.*?(?=^```$)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{document} has no block that begins with {begins}"
@@ -53,7 +53,7 @@ def block(document: str, begins: str, served: Serving) -> str:
 
 
 def run(script: str, folder: Path) -> str:
-    """What it prints. `folder` is its home too: curl reads `.curlrc` there."""
+    """The output of the commands. `folder` is their home too, where curl reads `.curlrc`."""
     return subprocess.run(
         ["bash", "-e", "-c", script],
         cwd=folder,
@@ -66,7 +66,7 @@ def run(script: str, folder: Path) -> str:
 
 
 def objects(printed: str) -> list[Any]:
-    """The JSON in it, whatever stands between."""
+    """The JSON objects in the output, without the text between them."""
     found, rest = [], printed.strip()
     while rest:
         value, end = json.JSONDecoder().raw_decode(rest)
@@ -89,7 +89,7 @@ def test_the_commands_that_sign_in_use_a_token_and_sign_out(
 def test_the_commands_that_follow_a_purchase_buy_pay_and_cancel(
     served: Serving, tmp_path: Path
 ) -> None:
-    """No event is published here: the test tells each service what the others state."""
+    """No event is published here: the test has each service consume the others' events."""
     market = served.market
     everybody = person("admin", "operator", tenant="default")
     (tmp_path / ".curlrc").write_text(f'header = "Authorization: {served.token(everybody)}"\n')

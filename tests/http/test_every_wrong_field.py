@@ -1,4 +1,4 @@
-"""A refusal names every wrong field at once, rules of the domain and shapes alike."""
+"""One refusal names every wrong field, whether its shape or a rule of the domain is broken."""
 
 from typing import Any
 from uuid import UUID

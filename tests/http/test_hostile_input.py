@@ -105,7 +105,7 @@ async def test_no_value_of_a_field_breaks_anything(
     for kind, value in VALUES.items():
         for field, content in fields_with(body, value):
             answer = await send(things, service, endpoint, content)
-            # Some of it is good where a field takes null, or any text.
+            # Some of these values are valid where a field accepts null, or any text.
             assert answer.status_code < 500, (kind, field, answer.text)
             if kind in ("NUL", "a lone surrogate", "a huge number", "a deep list", "an object"):
                 assert_refused(answer, 400, 422)
@@ -178,7 +178,7 @@ async def test_a_cursor_changed_anywhere_is_refused(
     ]
     for forged in [*changed, cursor[:-4], cursor[4:], cursor * 2, "", "=", "é", "\x00", "A" * 5000]:
         answer = await follow(forged)
-        # The last sign of base64 holds bits that mean nothing.
+        # The last character of base64 has bits without a meaning.
         assert answer.status_code == 400 or forged[:-1] == cursor[:-1], forged
     assert_refused(await follow(cursor, unknown="filter"), 400)
 

@@ -1,4 +1,4 @@
-"""The same vehicles handed in again: whatever has become of them since, the answer is true."""
+"""When vehicles are handed in again, the answer agrees with what has happened to them since."""
 
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ class Seller:
         return ",".join(str(vehicle[name]) for name in COLUMNS)
 
     async def imports(self, *rows: str) -> Any:
-        """Hand the file in, let it go through, and see what is said of it."""
+        """Hand the file in, let the import finish, and return its result."""
         content = "\n".join([",".join(COLUMNS), *rows]).encode()
         sent = await self.browser.post("/imports", files={"file": ("a.csv", content, "text/csv")})
         assert sent.status_code == 303, sent.text

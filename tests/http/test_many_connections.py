@@ -1,4 +1,6 @@
-"""More connections than there is room for: health is answered, and each client has its share."""
+"""With more connections than a service accepts, health checks are answered and each
+client keeps its share.
+"""
 
 import asyncio
 import resource
@@ -86,7 +88,7 @@ class Crowded:
         self._opened: list[socket.socket] = []
 
     async def connect(self, address: str = "127.0.0.1") -> Client:
-        """From this address of the loopback."""
+        """Connect from this address of the loopback."""
         client = socket.socket()
         self._opened.append(client)
         client.bind((address, 0))
@@ -95,7 +97,7 @@ class Crowded:
         return Client(client)
 
     async def crowd(self, number: int, *addresses: str) -> list[Client]:
-        """As many idle connections, from each of these in turn."""
+        """Open this many idle connections, from each of these addresses in turn."""
         return [await self.connect(addresses[n % len(addresses)]) for n in range(number)]
 
     async def get(self, path: str, address: str = "127.0.0.1") -> httpx.Response:
@@ -171,12 +173,12 @@ async def test_a_trusted_proxy_may_have_as_many_connections_as_there_are(databas
 
 
 @pytest.mark.usefixtures("few")
-async def test_while_every_connection_is_at_work_others_are_told_and_health_is_answered(
+async def test_while_every_connection_is_busy_others_are_refused_and_health_is_answered(
     notes: Crowded,
 ) -> None:
     for n in range(FEW):
         slow = await notes.connect(f"127.0.0.{n + 2}")
-        await slow.send(BODY)  # which does not come
+        await slow.send(BODY)  # no more of the body comes
 
     async def all_at_work() -> bool:
         busy = await notes.get("/notes")

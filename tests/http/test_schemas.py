@@ -58,7 +58,7 @@ def test_a_service_does_what_its_document_says_at_every_boundary(
 
 
 def run(served: Serving, service: str, folder: Path, *options: str) -> None:
-    """Schemathesis in a process of its own: its report is what a failure shows."""
+    """Run Schemathesis in a process of its own. A failure shows its report."""
     people = {name: person(*ROLES, tenant=f"{name}-{uuid.uuid4().hex}") for name in (NORTH, SOUTH)}
     users = [
         {

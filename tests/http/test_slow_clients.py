@@ -1,4 +1,4 @@
-"""Clients that send or read slowly hold nothing that others need, and are cut off in time."""
+"""Slow clients take no resource that others need, and are disconnected after a bounded time."""
 
 import asyncio
 import select
@@ -29,7 +29,7 @@ SLOW = 20
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits of a real server, that do not let a test wait as long."""
+    """The limits of a real server, shortened for the test."""
     monkeypatch.setattr(connections, "HEAD_SECONDS", SOON)
     monkeypatch.setattr(connections, "TAKE_SECONDS", SOON)
     monkeypatch.setattr(limits, "BODY_SECONDS", SOON)
@@ -42,7 +42,7 @@ class Notes:
     opened: ExitStack
 
     async def connect(self, *, window: int | None = None) -> "Client":
-        """`window`: the bytes this client takes before it reads any, about."""
+        """`window` is about the number of bytes that this client receives before it reads any."""
         client = self.opened.enter_context(socket.socket())
         if window is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -51,7 +51,7 @@ class Notes:
         return Client(client)
 
     async def still_work(self) -> None:
-        """Others are answered at once, and may write."""
+        """Check that other clients are answered at once, reads and writes."""
         async with httpx.AsyncClient(base_url=f"http://{self.host}:{self.port}") as others:
             for _ in range(5):
                 answer = await others.post("/notes", json={"text": "milk"}, timeout=PATIENCE)
@@ -66,7 +66,9 @@ class Client:
         await asyncio.get_running_loop().sock_sendall(self.socket, data)
 
     async def drip(self, data: bytes) -> bytes:
-        """Send a byte now and then until the server has enough; everything it said."""
+        """Send a byte now and then until the server ends the connection. Returns
+        everything it sent.
+        """
         loop, said = asyncio.get_running_loop(), b""
         deadline = time.monotonic() + PATIENCE
         try:
@@ -152,7 +154,7 @@ async def test_who_drips_a_body_is_cut_off(notes: Notes) -> None:
     await asyncio.gather(*(client.drip(b" ") for client in clients), notes.still_work())
 
 
-async def test_who_stops_in_a_body_is_told(notes: Notes) -> None:
+async def test_who_stops_in_a_body_is_answered_408(notes: Notes) -> None:
     client = await notes.connect()
     await client.send(BODY + b" ")
     assert (await client.ended()).startswith(b"HTTP/1.1 408 ")

@@ -1,4 +1,4 @@
-"""What the tests of several services use."""
+"""Fixtures that the tests of several services use."""
 
 import pytest
 

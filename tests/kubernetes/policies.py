@@ -1,4 +1,4 @@
-"""What holds for every installation on Kubernetes, over all the documents that are sent to it."""
+"""The rules that the documents of every installation on Kubernetes keep."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping

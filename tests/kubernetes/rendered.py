@@ -1,5 +1,5 @@
-"""What `kubectl kustomize` makes of the folders of deploy/kubernetes, and whether the kinds' own
-schemas accept it.
+"""Renders the folders of deploy/kubernetes with `kubectl kustomize`, and checks the result against
+the schemas of its kinds.
 """
 
 import json

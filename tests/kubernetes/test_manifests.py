@@ -1,4 +1,4 @@
-"""What the manifests say and something else says too: the code, compose.yaml, the other files."""
+"""The manifests agree with the code, with compose.yaml and with each other."""
 
 import base64
 import importlib

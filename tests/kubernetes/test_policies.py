@@ -1,5 +1,5 @@
-"""The documents that `kubectl apply -k` sends: the schemas of their kinds take them, and they keep
-the rules of `policies.py`. Each rule is seen broken.
+"""The documents that `kubectl apply -k` sends are valid for their schemas and keep the rules of
+`policies.py`. Each rule is also shown to notice a document that breaks it.
 """
 
 from collections.abc import Callable

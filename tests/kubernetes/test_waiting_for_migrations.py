@@ -1,4 +1,4 @@
-"""What a pod does before its service starts."""
+"""A pod waits for the migrations before its service starts."""
 
 import json
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def test_a_former_release_starts_on_the_schema_of_a_later_one() -> None:
     assert waiting_for_migrations.missing("orders", "ffff_of_the_future") == []
 
 
-def test_each_reason_is_told_once_and_the_wait_ends_when_nothing_is_missing(
+def test_each_reason_is_printed_once_and_the_wait_ends_when_nothing_is_missing(
     settings: DatabaseSettings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

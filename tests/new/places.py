@@ -1,4 +1,6 @@
-"""The places that have to know a service or an event: one sentence for each that does not."""
+"""Finds the places that must name a service or an event, with one sentence for each
+that does not.
+"""
 
 import importlib
 import re

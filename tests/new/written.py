@@ -1,4 +1,4 @@
-"""Changes of files that are made together or not at all."""
+"""Changes several files together or not at all."""
 
 import subprocess
 import sys

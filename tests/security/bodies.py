@@ -1,4 +1,4 @@
-"""What each endpoint is sent, about the things of one tenant; and what each list holds."""
+"""The request bodies for each endpoint, about one tenant's objects, and what each list contains."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ Body = Callable[[Things, User | None], Awaitable[dict[str, Any]]]
 
 async def _order(things: Things, who: User | None) -> dict[str, Any]:
     if who is not None and who.roles == {"operator"}:
-        return {}  # in nobody's name
+        return {}  # for no customer in particular
     return {"customerId": str(things.customer_id), "vehicleId": await things.id("vehicle_id")}
 
 

@@ -1,6 +1,7 @@
 """`python -m tests.security.canary_run PLACE`: people buy and sell through the whole market, which
-runs inside this process as talkative as it can be. PLACE is JSON: the databases, the vhost, a
-folder, and who the people are. Logs go to stderr; what they left behind, as JSON, to stdout.
+runs inside this process and logs as much as it can. PLACE is JSON: the databases, the vhost, a
+folder, and who the people are. Logs go to stderr, and what the people left behind goes to stdout as
+JSON.
 """
 
 import asyncio
@@ -56,8 +57,8 @@ class Market:
         stranger = await self.market.browser(None)
         for page in ("/sign-in", "/register"):
             answer = await stranger.post(page, data=wrong)
-            typed_by_himself = wrong["email"]
-            self.left.told.append(answer.text.replace(typed_by_himself, ""))
+            typed_by_the_user = wrong["email"]
+            self.left.told.append(answer.text.replace(typed_by_the_user, ""))
         token = visitor.cookies[SESSION_COOKIE]
         csrf = app_of(visitor).state.sessions.csrf_token_of(token)
         visitor.headers[CSRF_HEADER] = csrf

@@ -1,4 +1,4 @@
-"""Who may call what: every endpoint of every service has its row here.
+"""The access rules: every endpoint of every service has a row that says who may call it.
 
 `*` after a role: only for what is that person's own. Another one's does not exist (404), unless
 the role may read it; then to touch it is refused (403), as is to make something in another's name.

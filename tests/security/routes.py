@@ -1,4 +1,4 @@
-"""What an application answers to, read from the application itself."""
+"""Reads from an application which requests it answers."""
 
 from starlette.routing import Mount, Route
 

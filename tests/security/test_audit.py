@@ -1,4 +1,4 @@
-"""`./taskw audit` never says that all is well where it could not look."""
+"""`./taskw audit` reports success only when it could check every package."""
 
 import json
 import os

@@ -30,7 +30,7 @@ LETTER = "about a purchase nobody made"
 
 
 def somebody() -> dict[str, str]:
-    """Each value stands nowhere else in the world."""
+    """No value occurs anywhere else."""
     mark = random_letters(10)
     return {
         "name": f"Zuleica {mark.title()}",
@@ -52,7 +52,7 @@ def vehicle() -> dict[str, str]:
 
 
 def traces_of(people: dict[str, Any]) -> dict[str, str]:
-    """What gives somebody away, by what it is: the part of each value that is theirs alone."""
+    """The part of each value that identifies the person, by the kind of the value."""
     found: dict[str, str] = {}
     for who in ("buyer", "seller"):
         own = people[who]
@@ -90,7 +90,7 @@ async def all_of(channel: aio_pika.abc.AbstractChannel, name: str) -> str:
 
 
 async def tables_of(url: str) -> str:
-    """Every row of every table, bytes as the text they would be."""
+    """Every row of every table, with bytes decoded as text."""
     connection, found = await asyncpg.connect(url), []
     try:
         names = await connection.fetch(
@@ -129,7 +129,7 @@ async def dead_letter(channel: aio_pika.abc.AbstractChannel) -> None:
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_nobody_is_given_away(
+async def test_no_personal_data_or_secret_leaks(
     databases: Databases,
     vhost: str,
     wire: aio_pika.abc.AbstractChannel,

@@ -1,4 +1,4 @@
-"""What each service's role may do in its own database, as migrated: rows, and nothing else."""
+"""Each service's role may read and write rows of its own migrated database, and nothing else."""
 
 from collections.abc import AsyncIterator
 
@@ -45,7 +45,7 @@ async def database(databases: Databases, service: str) -> AsyncIterator[asyncpg.
 
 @pytest.fixture
 async def app(databases: Databases, service: str) -> AsyncIterator[asyncpg.Connection]:
-    """The same, as the service itself enters it."""
+    """The same database, as the service itself connects to it."""
     connection = await asyncpg.connect(databases.url(service))
     yield connection
     await connection.close()
@@ -73,10 +73,12 @@ async def test_the_role_owns_nothing_and_has_no_power(
 
 
 @each_service
-async def test_what_runs_with_more_power_cannot_be_led_astray(
+async def test_functions_that_run_as_their_owner_fix_their_search_path(
     database: asyncpg.Connection, service: str
 ) -> None:
-    """A function that runs as its owner names the schemas it looks in."""
+    """Each SECURITY DEFINER function sets its search_path, so that a caller cannot
+    replace what it calls.
+    """
     for name, settings in await database.fetch(DEFINERS):
         assert "search_path" in settings, name
 

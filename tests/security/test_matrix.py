@@ -1,4 +1,4 @@
-"""Tenants and roles over every endpoint, tokens on: `matrix.py` says what is expected."""
+"""With AUTH=on, every endpoint answers each tenant and role as `matrix.py` says."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -44,7 +44,9 @@ async def things(market: WholeMarket, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 async def call(things: Things, who: User | None, service: str, endpoint: str) -> httpx.Response:
-    """What this person is answered, about the things of `things`; None: without a token."""
+    """The answer to this person, about the objects of `things`; with None, the
+    request has no token.
+    """
     method, _, template = endpoint.partition(" ")
     for general, special in SPECIAL.items():
         template = template.replace(general, special)
@@ -90,7 +92,7 @@ async def test_each_role_may_do_what_its_row_says(
 ) -> None:
     allowed = {role.rstrip("*") for role in ENDPOINTS[service][endpoint].split()}
     people = cast(things, endpoint)
-    for role in sorted(people, key=lambda role: role in allowed):  # who is refused comes first
+    for role in sorted(people, key=lambda role: role in allowed):  # first those who are refused
         answer = await call(things, people[role], service, endpoint)
         if role in allowed:
             assert answer.status_code not in (401, 403, 404), (role, answer.text)
@@ -136,7 +138,7 @@ async def test_another_ones_thing_does_not_exist(
 async def test_another_tenants_thing_does_not_exist_whatever_the_role(
     things: Things, service: str, endpoint: str
 ) -> None:
-    """Not even for who claims the same customer record, or is of the same name."""
+    """Neither a claim to the same customer record nor an equal name gives access."""
     stranger = person(*ROLES, tenant="elsewhere", customer_id=things.customer_id)
     answer = await call(things, stranger, service, endpoint)
     if is_made_by(endpoint):
@@ -146,7 +148,7 @@ async def test_another_tenants_thing_does_not_exist_whatever_the_role(
 
 
 def is_made_by(endpoint: str) -> bool:
-    """Whether it makes something new, and names nothing that is there."""
+    """Whether the endpoint creates something new and names no existing object."""
     if endpoint == "PUT /users/{user_id}/customer":
         return True
     return endpoint.startswith("POST") and "{" not in endpoint and endpoint not in NAMED_IN_BODY
@@ -168,7 +170,7 @@ SESSIONS = [endpoint for endpoint, row in ENDPOINTS["portal"].items() if row == 
 async def test_sessions_are_for_the_browser_that_holds_them(
     market: WholeMarket, things: Things, endpoint: str
 ) -> None:
-    """A token of whatever role opens none of it; another one's session is not to be found."""
+    """A token of any role gives no access to them, and another user's session is not found."""
     everybody = await market.signed_up(person(*ROLES, tenant=things.tenant))
     method, _, template = endpoint.partition(" ")
     path = template.format(session_id=uuid7())

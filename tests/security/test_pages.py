@@ -1,4 +1,4 @@
-"""Tenants and roles over every page of the portal: `matrix.py` says what is expected."""
+"""Every page of the portal answers each tenant and role as `matrix.py` says."""
 
 import asyncio
 import uuid
@@ -61,7 +61,7 @@ async def things(market: WholeMarket) -> Things:
 
 
 async def call(things: Things, who: User | None, endpoint: str) -> httpx.Response:
-    """What this person's browser is answered."""
+    """The answer to this person's browser."""
     method, _, template = endpoint.partition(" ")
     path = await things.path(_with_a_service(template))
     client = await things.market.browser(who)

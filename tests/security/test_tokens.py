@@ -1,4 +1,4 @@
-"""Tokens that look right and are not open nothing, in any service."""
+"""Forged tokens give no access to any service."""
 
 import base64
 import hashlib
@@ -57,7 +57,7 @@ def part(content: dict[str, Any] | bytes) -> str:
 
 
 def guarded(service: str) -> str:
-    """The path of its first list that wants to know who is calling."""
+    """The path of its first list that needs a caller."""
     return next(
         endpoint.removeprefix("GET ")
         for endpoint, row in OWN[service].items()
@@ -88,7 +88,7 @@ class Forger:
         )
 
     def hs256_of_the_public_key(self, encoding: Encoding, form: PublicFormat) -> str:
-        """What a verifier that trusts the header takes for its own signature."""
+        """A token that a verifier accepts if it trusts the algorithm in the header."""
 
         secret = self._public.public_bytes(encoding, form)
         signed = f"{part({'alg': 'HS256', 'kid': self.kid})}.{part(claims())}"

@@ -1,4 +1,4 @@
-"""One of everything, each thing made when a path or a body first names it."""
+"""One object of each kind, made when a path or a body first names it."""
 
 import json
 import uuid
@@ -50,7 +50,7 @@ def new_vehicle(seller_id: UUID) -> dict[str, Any]:
 
 
 class Things:
-    """Of one tenant and its people. The buyer's and the seller's things are theirs."""
+    """The objects of one tenant. Its buyer and its seller own theirs."""
 
     def __init__(self, market: WholeMarket, tenant: str | None = None) -> None:
         self.market = market

@@ -1,4 +1,4 @@
-"""Everything that may happen to the system. Hypothesis chooses what happens next."""
+"""All steps that may happen to the system. Hypothesis chooses the next one."""
 
 import hashlib
 from collections import Counter

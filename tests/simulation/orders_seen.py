@@ -1,4 +1,4 @@
-"""What a story says of the orders in which events were consumed: for people, and as data."""
+"""Reports the orders in which a story's events were consumed, as text and as data."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

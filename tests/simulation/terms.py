@@ -1,4 +1,4 @@
-"""What the simulated services are set to."""
+"""The settings of the simulated services."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Transactions in memory are transactions."""
+"""Transactions of the database in memory commit whole or not at all."""
 
 from contextlib import suppress
 from typing import Any

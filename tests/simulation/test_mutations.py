@@ -1,4 +1,6 @@
-"""The simulation finds what is broken on purpose. `./taskw mutants` shows it of every mutation."""
+"""The simulation finds rules that are broken on purpose. `./taskw mutants` shows it
+of every mutation.
+"""
 
 from contextlib import nullcontext
 from typing import Any
@@ -47,7 +49,7 @@ def test_the_stages_alone_find_what_a_late_step_breaks(sentence: str) -> None:
         every_stage(Story(), explain=False)
 
 
-def test_a_harness_that_fails_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_harness_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.simulation.machine.hold_always", None)
     proof = prove(nullcontext, SEED, 10)
     assert proof.verdict == "harness failed"
@@ -68,7 +70,7 @@ def test_a_rule_that_breaks_in_a_run_that_hypothesis_cuts_short_is_found(
     assert prove(nullcontext, SEED, 100) == Proof("found", 0, "a rule")
 
 
-def test_what_breaks_is_told_in_the_fewest_steps() -> None:
+def test_a_broken_rule_is_shown_with_the_fewest_steps() -> None:
     with (
         MUTATIONS["a cancellation after the payment is not refunded"](),
         pytest.raises(InvariantBroken) as broken,

@@ -1,4 +1,4 @@
-"""The table of faults in tests/README.md names tests that are there."""
+"""The table of faults in tests/README.md names tests that exist."""
 
 import re
 from pathlib import Path

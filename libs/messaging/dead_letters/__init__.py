@@ -1,1 +1,3 @@
-"""What a service gave up: looked at, sent again, discarded; events replayed from the archive."""
+"""Dead letters are listed, redriven, reissued and discarded; events are replayed from
+the archive.
+"""

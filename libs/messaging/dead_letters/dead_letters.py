@@ -1,6 +1,6 @@
-"""What may be done with the messages a service gave up: look, send again, throw away.
+"""Lists, redrives, reissues and discards the dead letters of services.
 
-Each action is one look (see `look`): it finds the messages and acts on them in one go.
+Each action reads all dead letters once (see `look`) and acts on those it finds.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ _BROKERS_OWN = ("x-death", "x-first-", "x-last-", "x-delivery-count", "x-acquire
 
 
 class NoDeadLetter(DeadLetterError):
-    """There is no dead letter with this id, or no longer one."""
+    """There is no dead letter with this id, or it is already gone."""
 
 
 class WouldStrand(DeadLetterError):

@@ -1,4 +1,5 @@
-"""Events a relay gave up, because an inbox may have forgotten their first copy: what lets them go.
+"""Releases or reissues events that a relay gave up because an inbox may no longer know their first
+copy.
 
 A given-up row is the first of its subject, and the rows of its subject wait behind it. While an
 inbox still knows its id, the row is released as it is: a copy that was handled is recognised.
@@ -41,7 +42,7 @@ WHERE subject = $1
 
 
 class GivenUpError(Exception):
-    """It cannot be done; nothing was changed, and one line says why."""
+    """The action is refused and nothing was changed; one line says why."""
 
 
 class NotGivenUp(GivenUpError):
@@ -70,7 +71,7 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class LetGo:
-    """An event that goes out at the relay's next look; `new_id` where it was reissued."""
+    """An event that the relay publishes at its next claim; `new_id` where it was reissued."""
 
     id: UUID
     new_id: UUID | None
@@ -111,7 +112,7 @@ async def send_again(
 async def release(
     connection: Connection, ids: Collection[UUID] | None, now: datetime
 ) -> list[LetGo]:
-    """Let these (all if None) and what waits behind them go, under their own ids.
+    """Release these (all if None) and the rows that wait behind them, under their own ids.
 
     Raises GivenUpError, with nothing changed, when no inbox knows one of the ids any more.
     """
@@ -121,8 +122,8 @@ async def release(
 async def reissue(
     connection: Connection, ids: Collection[UUID], now: datetime, *, not_handled: bool = False
 ) -> list[LetGo]:
-    """Let these and what waits behind them go; what no inbox knows any more gets a new id, and
-    its old id becomes its cause.
+    """Release these and the rows that wait behind them; an event that no inbox knows any more gets
+    a new id, and its old id becomes its cause.
 
     Raises GivenUpError, with nothing changed, unless `not_handled` says that no copy of them was
     handled, or when an inbox still knows one of `ids`: `release` is right then.

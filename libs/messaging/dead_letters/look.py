@@ -1,9 +1,9 @@
-"""One look at all dead letters of a service.
+"""Reads all dead letters of a service once.
 
-The queue of dead letters has no practical delivery limit, so each message a look takes and gives
-back stays, on every RabbitMQ from 3.10 on. Who looks holds a lock on the broker, so lookers follow
-one another and each sees every dead letter. What a look does not acknowledge goes back when its
-connection closes, also when its process is killed.
+The queue of dead letters has no practical delivery limit, so a message that is read and returned
+stays, on every RabbitMQ from 3.10 on. The reader holds a lock on the broker, so only one reads at a
+time and each sees every dead letter. A message that the reader does not acknowledge returns to the
+queue when the connection closes, also when the process is killed.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ QUIET_SECONDS = 5.0
 
 
 class DeadLetterError(Exception):
-    """It cannot be done; one line says why."""
+    """The action is refused; one line says why."""
 
 
 @asynccontextmanager
@@ -92,6 +92,6 @@ async def _taken(channel: AbstractChannel, name: str) -> list[AbstractIncomingMe
                 await arrived.wait()
             arrived.clear()
     except TimeoutError:
-        pass  # a client that does not use this lock has taken the others out meanwhile
+        pass  # a client without this lock has taken the others meanwhile
     await queue.cancel(tag)
     return messages

@@ -1,7 +1,7 @@
-"""An event sent again under a new id, because every inbox has forgotten the old one.
+"""Reissues an event under a new id when no inbox knows the old one any more.
 
-A new id has a new effect. So nobody but a person who knows that no copy of the event was handled
-may ask for it, and it is refused while an inbox may still know the old id.
+Under a new id the event has its effect again. So only a person who knows that no copy was handled
+may reissue it, and it is refused while an inbox may still know the old id.
 """
 
 import hashlib

@@ -46,7 +46,7 @@ async def replay_to_service(
     if not participant or not queues:
         raise ReplayError(f"no queue of {service!r} is bounded, so none has dropped anything")
     sent = 0
-    async with connected(rabbitmq_url, "replay") as connection, _told(connection, service):
+    async with connected(rabbitmq_url, "replay") as connection, _overflow_held(connection, service):
         channel = await connection.channel(on_return_raises=True)
         for reaction in participant.consumes:
             if reaction.queue not in queues:
@@ -67,7 +67,7 @@ async def replay_to_service(
 
 
 @asynccontextmanager
-async def _told(connection: AbstractConnection, service: str) -> AsyncIterator[None]:
+async def _overflow_held(connection: AbstractConnection, service: str) -> AsyncIterator[None]:
     """Takes the message that says that something was dropped. It comes back when the block fails or
     this process is killed; another one that arrives meanwhile stays.
     """

@@ -1,4 +1,6 @@
-"""One queue's messages on their way into transactions: several at a time, each exactly once."""
+"""Consumes one queue: handles its messages in transactions, several at a time, each
+with one effect.
+"""
 
 import asyncio
 import time
@@ -253,7 +255,7 @@ class QueueConsumer(Generic[Unit]):
         attempt = 0
         while failure:
             attempt += 1
-            about = {"messages": len(deliveries), **self._told(failure)}
+            about = {"messages": len(deliveries), **self._described(failure)}
             own = not _is_infrastructure(failure.error)
             if self._stopping.is_set() and not own:
                 return
@@ -403,7 +405,7 @@ class QueueConsumer(Generic[Unit]):
                     if not is_gone(message):
                         await message.nack(requeue=True)
 
-    def _told(self, failure: BatchFailed) -> dict[str, Any]:
+    def _described(self, failure: BatchFailed) -> dict[str, Any]:
         named = self._named(failure.delivery) if failure.delivery else {}
         error = failure.error
         cause = error.__cause__ if isinstance(error, InboxUnavailable) else None

@@ -1,4 +1,4 @@
-"""What the consuming side asks the database beside its work: whether it answers, and its time."""
+"""Tells the consuming side whether the database answers, and what time it is there."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""A message as it came from the broker, read into the event a reaction asked for."""
+"""A message from the broker, parsed into the event that its reaction reads."""
 
 import hashlib
 from dataclasses import dataclass

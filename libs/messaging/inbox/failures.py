@@ -1,7 +1,6 @@
-"""Whose fault a failure is: the reaction's own, or the infrastructure's.
-
-The type of an error does not tell: `open()` in a reaction and a lost connection both raise OSError.
-It counts where the error came from, and what Postgres says of it.
+"""Decides whether a failure is an error of the reaction or an infrastructure error. The type of the
+exception is not enough: `open()` in a reaction and a lost connection both raise OSError. The
+decision uses where the exception was raised, and the SQLSTATE of Postgres.
 """
 
 import sys
@@ -52,7 +51,7 @@ _BLOCKED_STATES = frozenset(
 
 
 def is_infrastructure_error(error: BaseException) -> bool:
-    """The database or the way to it failed: the same work may succeed later."""
+    """The database, or the connection to it, failed: the same work may succeed later."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, (DBAPIError, *RAW_DATABASE_ERRORS)):
@@ -71,7 +70,7 @@ def is_of_the_whole_server(error: BaseException) -> bool:
 
 
 def is_blocked(error: BaseException) -> bool:
-    """Something kept this work waiting, for example a row that is locked: other work may pass."""
+    """This work had to wait too long, for example for a locked row; other work can go on."""
     state = sqlstate(error) or ""
     return state[:2] == "55" or state in _BLOCKED_STATES
 

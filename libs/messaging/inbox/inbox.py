@@ -1,6 +1,6 @@
-"""The inbox: one row for each message a consumer has dealt with, in the reaction's transaction.
+"""The inbox: one row for each message that was handled, written in the reaction's transaction.
 
-A message that comes twice, from a relay or from the broker, meets the row of its first copy.
+A second copy of a message, from a relay or from the broker, finds the row of the first one.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Messages a queue gives up, on their way to the dead letters."""
+"""Publishes the messages that a queue gives up to the dead letters."""
 
 import asyncio
 from collections import deque

@@ -104,7 +104,7 @@ class Subscriber(Generic[Unit]):
     """All reactions of one service. `start` returns at once; it consumes as soon as it can.
 
     Nothing but `stop` ends the consuming of a queue: what fails is tried again, and `ready` and
-    `note` tell of it meanwhile.
+    `note` report it meanwhile.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What caused the work at hand: the event or the request. Every event staged names it."""
+"""Keeps the cause of the current work, an event or a request. Every staged event names it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The outbox: events are rows of the same transaction as the change they state."""
+"""The outbox: events are rows that are written in the transaction of the change they report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

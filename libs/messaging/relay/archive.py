@@ -1,4 +1,4 @@
-"""What becomes of delivered rows: deleted, or kept for a while to be replayed."""
+"""Delivered rows are deleted, or kept in the archive for some days so that they can be replayed."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""How much waits in the outbox: for readiness, for metrics, to refuse work in time."""
+"""Counts the rows that wait in the outbox: for readiness, for metrics, and to refuse
+work in time.
+"""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,7 @@
-"""Sees that every binding of a service's events is there, while the service runs.
-
-The relay's own look covers exchange and queues; AMQP cannot read bindings. An event whose binding
-is gone is confirmed all the same when another queue takes it, or when its type is unconsumed. So
-this asks the management API.
+"""Checks that every binding of a service's events exists, while the service runs. The relay itself
+checks exchange and queues; AMQP cannot read bindings. An event whose binding is gone is confirmed
+all the same when another queue takes it, or when its type is unconsumed. So this asks the
+management API.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The relay's connection to RabbitMQ, and what it finds there: the exchange, the queues."""
+"""The relay's connection to RabbitMQ, and the check that exchange and queues exist there."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 10
 
 
 class BrokerUnavailable(Exception):
-    """Nothing can be published now, and no row is the cause. The message says why."""
+    """Nothing can be published now, and no row is to blame. The message says why."""
 
 
 class Broker:

@@ -1,4 +1,5 @@
-"""What a relay does with rows: claim them, settle what became of them. One transaction spans both.
+"""Claims rows and settles them: deletes what was delivered and notes what failed. One transaction
+spans both.
 
 A claim locks heads only, and takes with each the rows that follow it. Rows of one subject commit in
 the order of `seq`, because writers hold the lock of the aggregate; that is why what a claim sees of

@@ -1,4 +1,4 @@
-"""Events as AMQP frames, encoded with as little work per message as can be."""
+"""Encodes events as AMQP frames with as little work for each message as possible."""
 
 import struct
 from collections.abc import Collection

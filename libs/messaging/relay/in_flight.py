@@ -1,4 +1,4 @@
-"""Messages in flight: on their way to the broker, on one confirming channel.
+"""Messages in flight: published on one channel with confirms, and not confirmed yet.
 
 aiormq's own `basic_publish` takes a lock, a timeout, a queue and a write for each message: four
 times the work of everything else a relay does with it. Here all messages that may go now share

@@ -1,4 +1,6 @@
-"""What a relay does once a second, beside the claims, in short statements."""
+"""The janitor of a relay: once a second it moves the scan start, frees stuck rows and
+counts what waits.
+"""
 
 import time
 from collections.abc import Callable

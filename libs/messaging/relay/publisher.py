@@ -1,6 +1,6 @@
 """Publishes to RabbitMQ and knows what became of each message.
 
-aiormq rather than a framework above it: this is where the throughput of the whole is decided.
+It uses aiormq and no framework above it, because the relay's throughput depends on this code.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Holds event types back whose queue is missing, or does not confirm, and lets them go again.
+"""Holds back event types whose queue is missing or does not confirm, and releases them afterwards.
 
 Without this, an event that has several queues would be lost to the missing one: the broker's
 mandatory flag is satisfied by any of them.

@@ -1,4 +1,4 @@
-"""The relay: takes rows from the outbox to the broker, in order per subject, losing none.
+"""The relay: publishes the rows of the outbox in order per subject, and loses none.
 
     relay = Relay("orders", database_dsn="postgresql://…", rabbitmq_url="amqp://…",
                   window=window, wake_up=wake_up,

@@ -1,4 +1,4 @@
-"""After which pause a message that failed is tried again."""
+"""Decides the pause before a failed message is tried again."""
 
 import logging
 import random

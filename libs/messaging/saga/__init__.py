@@ -1,1 +1,1 @@
-"""The grammar of a choreography: participants, who publishes and who reacts, AsyncAPI, pictures."""
+"""The choreography: participants, who publishes and who reacts, AsyncAPI documents, drawings."""

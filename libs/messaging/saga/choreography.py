@@ -108,7 +108,7 @@ class Choreography(_Data):
 
     @property
     def compensations(self) -> frozenset[str]:
-        """The event types that tell of a failure, a cancellation, or of a step undone."""
+        """The event types that report a failure, a cancellation or an undone step."""
         return frozenset(
             event.type
             for each in self.participants

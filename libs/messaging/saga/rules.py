@@ -1,4 +1,4 @@
-"""What is wrong with a choreography as a whole."""
+"""Checks the rules that hold between all participants of a choreography."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""How old a message may be, and so how long the inbox and the archive keep their rows."""
+"""The greatest age of a message, and how long inbox and archive keep their rows because of it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -3,9 +3,9 @@
 `migrations` makes them in the service's Alembic migrations.
 
 A row of the outbox is in one of three states. *Fresh*: never tried; relays look for these by
-`seq`. *Failing*: tried in vain (`attempts` > 0); it comes back at `due_at`. *Parked* (`due_at` is
-infinity): it waits behind a row of its subject, and no relay looks at it until it is its turn; a
-failing row that is parked waits for a person (see `error`).
+`seq`. *Failing*: tried without success (`attempts` > 0); it comes back at `due_at`. *Parked*
+(`due_at` is infinity): it waits behind a row of its subject, and no relay looks at it until it is
+its turn; a failing row that is parked waits for a person (see `error`).
 """
 
 from dataclasses import dataclass

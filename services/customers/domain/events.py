@@ -1,4 +1,4 @@
-"""What this service publishes. It is no personal data: a peer knows customers by their id."""
+"""The events of this service. They contain no personal data: a peer knows customers by their id."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -80,12 +80,12 @@ class Endpoints:
         return ActiveKpis(items=[_out(kpi) for kpi in found], time_zone=self._time_zone)
 
     async def views(self, caller: CallerDep) -> ViewList:
-        """What a template may ask."""
+        """The views and columns that a template may read."""
         caller.require(access.OPERATOR, access.ADMIN)
         return ViewList(items=[ViewOut(name=name, columns=VIEWS[name]) for name in VIEWS])
 
     async def trial(self, body: TrialIn, caller: CallerDep) -> TrialOut:
-        """What a template comes to now, for the caller's tenant. Nothing is kept."""
+        """The template's value now, for the caller's tenant. Nothing is kept."""
         caller.require(access.ADMIN)
         found = await self._evaluator.evaluate(body.sql_template, caller.tenant_id, body.month)
         return TrialOut(columns=found.columns, units=found.units, rows=found.rows)
@@ -116,7 +116,7 @@ class Endpoints:
         return respond(Answer(200, _out(kpi), kpi.version))
 
     async def value(self, kpi_id: KpiId, caller: CallerDep, month: Month = None) -> ValueOut:
-        """What it comes to now, for the caller's tenant; `month` in the business's time zone."""
+        """The value now, for the caller's tenant; `month` in the business's time zone."""
         caller.require(access.OPERATOR, access.ADMIN)
         kpi = await self._find(caller.tenant_id, kpi_id)
         result = await self._evaluator.evaluate(kpi.sql_template, caller.tenant_id, month)

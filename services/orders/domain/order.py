@@ -54,7 +54,7 @@ class Order:
     def take_up_again(
         self, price_cents: int, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
-        """See the purchase's. Raises PurchaseNotFound."""
+        """Does what `Purchase.take_up_again` says. Raises PurchaseNotFound."""
         purchase = self._become_purchase(price_cents, deadlines)
         if purchase is None:
             raise PurchaseNotFound

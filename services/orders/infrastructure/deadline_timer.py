@@ -18,7 +18,7 @@ AT_ONCE = 50
 
 STUCK = Counter(
     "orders_compensating_too_long",
-    "Times a purchase was found resting on its way back for longer than allowed",
+    "Times a purchase was found in its compensation for longer than allowed",
 )
 
 log = structlog.get_logger(__name__)

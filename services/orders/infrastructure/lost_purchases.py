@@ -1,4 +1,4 @@
-"""Takes up again, and ends, the purchases that the database has lost: see `take-up-lost`."""
+"""Recovers, and ends, the purchases that the database has lost: the command `take-up-lost`."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -25,7 +25,7 @@ class LostPurchase(BaseModel):
 
 
 def read_lost(lines: Iterable[str]) -> list[LostPurchase]:
-    """Raises StartFailure, which names the first line that is none."""
+    """Raises StartFailure, which names the first malformed line."""
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -42,7 +42,7 @@ async def take_up(
     transactions: Transactions[PostgresOrdersUnitOfWork],
     lost: Iterable[LostPurchase],
 ) -> int:
-    """Returns how many were taken up; the database knew the others."""
+    """Returns how many were recovered; the database knew the others."""
     taken = 0
     for each in lost:
 

@@ -17,7 +17,7 @@ class OrdersSettings(MarketSettings):
     deadline_after_payment_seconds: float = Field(default=86_400, gt=0)
     """From the payment to the sale."""
     compensating_alert_seconds: float = Field(default=900, gt=0)
-    """How long the way back may take before an alert; repeated as often."""
+    """How long a compensation may take before an alert, and the interval at which it repeats."""
     deadline_scan_seconds: float = Field(default=1, gt=0)
 
     @property

@@ -1,1 +1,1 @@
-"""What the portal knows: people, what they did, and what happened to each purchase."""
+"""The portal's data: users, what they did, and what happened to each purchase."""

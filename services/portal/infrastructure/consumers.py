@@ -77,7 +77,7 @@ for the buyer only.
 
 
 class Noted(EventData):
-    """Whatever the event says; which of it is shown is said above."""
+    """Keeps all fields of the event; the constants above say which are shown."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -92,7 +92,9 @@ class OfPurchase(Noted):
 
 
 class OfPayout(Noted):
-    """Of a purchase, or asked for by hand and then about nothing but itself."""
+    """An event of a payout: of a purchase, or requested by hand, when its subject is
+    the payout itself.
+    """
 
     order_id: UUID | None
 

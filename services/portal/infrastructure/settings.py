@@ -12,7 +12,7 @@ from services.settings import StandbySettings
 
 
 class PortalSettings(StandbySettings):
-    """The portal signs people in itself, so AUTH says nothing about it: it is never open."""
+    """The portal signs people in itself, so AUTH does not apply to it."""
 
     service: str = "portal"
     port: int = Field(default=8086, ge=0, le=65535)

@@ -1,4 +1,4 @@
-"""The canvas of orders shows every state of a purchase and where it leads."""
+"""The canvas of orders names every state of a purchase and its next states."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def test_the_canvas_shows_every_state_and_where_it_leads() -> None:
 
 
 def leads_to(state: State) -> list[State]:
-    """Every state that any event or act leads to from `state`, in the order of the canvas."""
+    """Every next state of `state`, by any event or action, in the order of the canvas."""
     after = set()
     for cancelled in [False, True] if state is State.COMPENSATING else [False]:
         for act in ACTS:

@@ -1,9 +1,9 @@
-"""What the samples of payments show beside their fields."""
+"""The payment code in the sample of payments is a valid one."""
 
 from services.payments.domain.code import parse_code
 from tests.contracts.samples import read_sample
 
 
-def test_code_of_the_sample_is_a_real_one() -> None:
+def test_code_of_the_sample_is_valid() -> None:
     code = read_sample("payment.code_generated.v1")["data"]["code"]
     assert parse_code(code) == code

@@ -1,4 +1,4 @@
-"""The canvas of payouts names statuses, where each leads, and the sandbox's ids."""
+"""The canvas of payouts names every status, its next statuses, and the sandbox's ids."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def test_the_canvas_shows_where_each_status_leads() -> None:
 
 
 def leads_to(status: Status) -> set[str]:
-    """Every status that an answer of the bank or a person leads to."""
+    """Every next status, by an answer of the bank or a person's decision."""
     policy = BankPolicy(timedelta(seconds=1), timedelta(seconds=1), tries=1)
     answers = (Paid("ref"), Refused("no", for_good=True), Unanswered("silent"))
     acts: list[Callable[[Payout], object]] = [Payout.retry]

@@ -1,4 +1,4 @@
-"""A payout of an order and one by hand are told apart on the wire."""
+"""The events of an order's payout and of a manual payout can be distinguished by their fields."""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""The portal consumes all events of the choreography, and shows of them what may be shown."""
+"""The portal consumes all events of the choreography, and shows only the details that
+users may see.
+"""
 
 from typing import Any
 

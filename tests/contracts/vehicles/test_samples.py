@@ -1,4 +1,4 @@
-"""What no event of vehicles says."""
+"""Events of vehicles contain no document numbers."""
 
 import pytest
 
@@ -11,7 +11,9 @@ SENSITIVE = {"plate", "chassis_number", "renavam"}
 
 
 @pytest.mark.parametrize("kind", participant().publishes, ids=lambda kind: kind.type)
-def test_no_paper_is_published_and_events_of_a_purchase_name_it(kind: type[DomainEvent]) -> None:
+def test_no_document_number_is_published_and_events_of_a_purchase_have_its_id(
+    kind: type[DomainEvent],
+) -> None:
     sample = read_sample(kind.type)
     assert ("correlationid" in sample) == issubclass(kind, PurchaseEvent)
     assert not SENSITIVE & set(sample["data"])

@@ -29,7 +29,9 @@ class Three(Replicated):
 
 
 async def without_partitions_ahead(url: str) -> set[str]:
-    """Drop those of tomorrow and later, of the next month and later; their names."""
+    """Drop the partitions of tomorrow and later, and of the next month and later.
+    Returns their names.
+    """
     today = f"{datetime.now(UTC):%Y%m%d}"
     database = await asyncpg.connect(url)
     try:

@@ -1,4 +1,4 @@
-"""The nginx before several processes of each service. It tells how each request was answered."""
+"""An nginx in front of several processes of each service. It logs how each request was answered."""
 
 import os
 import re
@@ -70,7 +70,7 @@ class Front:
         self._folder: Path = children.folder.absolute() / NAME
 
     def start(self, places: Mapping[str, Iterable[int]]) -> None:
-        """Lead each service's requests to the processes on these ports, in turns."""
+        """Route each service's requests to the processes on these ports, in turns."""
         self._folder.mkdir()
         self._write(places)
         command: list[str | Path] = [
@@ -85,7 +85,7 @@ class Front:
         self._children.wait_until(NAME, lambda: not can_bind(first), timeout=10)
 
     def lead(self, places: Mapping[str, Iterable[int]]) -> None:
-        """From now on lead to these. It returns when nothing led elsewhere is without an answer."""
+        """Route to these from now on. Returns when all requests routed elsewhere are answered."""
         self._write(places)
         master, before = self._processes()
         os.kill(master.pid, signal.SIGHUP)
@@ -95,7 +95,7 @@ class Front:
             time.sleep(0.02)
 
     def answers(self) -> list[Answer]:
-        """To all requests until now."""
+        """The answers to all requests until now."""
         found = []
         for line in (self._folder / "answers.log").read_text().splitlines():
             match = ANSWER.fullmatch(line)
@@ -114,7 +114,7 @@ class Front:
         (self._folder / "nginx.conf").write_text(text)
 
     def _processes(self) -> tuple[psutil.Process, set[int]]:
-        """The one that reads the configuration, and those that pass requests on."""
+        """nginx's process that reads the configuration, and those that pass requests on."""
         records = [each for each in recorded(self._children.folder) if each.name == NAME]
         master = records[0].process()
         assert master is not None, "nginx has ended"

@@ -1,4 +1,4 @@
-"""Purchases of every outcome that run while replicas come and go."""
+"""Purchases of every outcome that run while replicas are added and removed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -59,5 +59,5 @@ def refusals(system: Replicated) -> list[str]:
     return [
         f"{each.status} from {each.port} to {each.asked}"
         for each in system.front.answers()
-        if each.status >= 499  # 499: who asked has gone
+        if each.status >= 499  # 499: the client has closed the connection
     ]

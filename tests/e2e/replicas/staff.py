@@ -1,4 +1,4 @@
-"""An admin at several replicas of the portal, with one session."""
+"""An admin who uses several replicas of the portal with one session."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -73,7 +73,7 @@ class Replicated(System):
         return [each for each in self.replicas if (each.service, each.role) == (service, role)]
 
     def oldest(self, service: str) -> list[Replica]:
-        """One of each role."""
+        """The oldest replica of each role."""
         return [self.of(service, role)[0] for role in self.roles(service)]
 
     def apis(self, service: str) -> list[str]:
@@ -88,7 +88,7 @@ class Replicated(System):
         self.front.lead(self._places())
 
     def take_away(self, replicas: Sequence[Replica]) -> None:
-        """They get no more requests, then SIGTERM. It returns when they have ended."""
+        """Send these replicas no more requests, then SIGTERM. Returns when they have ended."""
         self.replicas = [each for each in self.replicas if each not in replicas]
         self.front.lead(self._places())
         names = {each.name for each in replicas}
@@ -97,7 +97,7 @@ class Replicated(System):
             self.children.wait(name)
 
     def forget(self, replica: Replica) -> None:
-        """One that was killed. It gets no more requests from the next change on."""
+        """Forget a replica that was killed. It gets no more requests from the next change on."""
         self.replicas.remove(replica)
 
     def logged(self) -> list[dict[str, Any]]:
@@ -134,5 +134,5 @@ class Replicated(System):
         return replica
 
     def settings_of(self, replica: Replica) -> dict[str, str]:
-        """What this process has beside the settings of all."""
+        """The settings of this process beside those of all."""
         return {"ROLE": replica.role, "PORT": str(replica.port)}

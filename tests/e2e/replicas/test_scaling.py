@@ -1,4 +1,6 @@
-"""Replicas come and go while purchases run: no request is refused, nothing is lost or doubled."""
+"""Replicas are added and removed while purchases run: no request is refused, and no
+effect is lost or doubled.
+"""
 
 from functools import partial
 
@@ -30,7 +32,7 @@ async def test_no_purchase_notices_that_replicas_are_added_and_taken_away(
     assert buyers.in_vain.total() == 0
 
 
-async def test_a_killed_replica_takes_no_more_with_it_than_what_it_was_asked(
+async def test_a_killed_replica_fails_only_the_requests_it_was_answering(
     three: Replicated,
 ) -> None:
     before = len(refusals(three))

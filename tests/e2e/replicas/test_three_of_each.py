@@ -75,7 +75,7 @@ async def test_wrong_sign_ins_are_counted_over_all_replicas(three: Replicated) -
     assert refused == [429] * 3
 
 
-async def test_streams_at_three_replicas_tell_what_other_processes_write(
+async def test_streams_at_three_replicas_show_what_other_processes_write(
     three: Replicated, market: Market
 ) -> None:
     customer = await market.register_customer(credit_limit_cents=PRICE)
@@ -92,7 +92,7 @@ async def test_streams_at_three_replicas_tell_what_other_processes_write(
     assert others == [first, first]
 
 
-async def test_a_letter_is_redriven_once_though_three_replicas_are_asked(
+async def test_a_dead_letter_is_redriven_once_though_three_replicas_are_asked(
     three: Replicated, market: Market
 ) -> None:
     customer = await market.register_customer(credit_limit_cents=PRICE)
@@ -186,14 +186,14 @@ async def rows(system: Replicated, service: str, statement: str, *values: object
 
 
 async def sign_in_at(address: str, body: dict[str, str]) -> None:
-    """With a browser that was never there."""
+    """Sign in with a new browser."""
     async with httpx.AsyncClient(timeout=30, trust_env=False) as browser:
         answer = await browser.post(f"{address}/api/sessions", json=body)
         assert answer.status_code == 201, answer.text
 
 
 async def moments(browser: httpx.AsyncClient, order: UUID) -> list[dict[str, str]]:
-    """What the stream of this purchase says, until it says that it is finished."""
+    """The events of this purchase's stream, until `finished`."""
     told: list[dict[str, str]] = [{}]
     async with browser.stream("GET", f"/api/purchases/{order}/timeline/events") as answer:
         assert answer.status_code == 200

@@ -1,5 +1,5 @@
-"""A release takes the place of the one before, process by process, and gives it back, while
-purchases run: both run side by side on one schema and one broker.
+"""A release replaces the previous one process by process, and is rolled back, while purchases run:
+both releases run at once on one schema and one broker.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Upgraded(Replicated):
         self.code = folder / "before"
 
     def prepare(self) -> None:
-        """By the code of the release before."""
+        """Prepare the servers with the code of the previous release."""
         command = ["git", "-C", str(ROOT), "archive", BEFORE, "libs", "services"]
         archive = subprocess.run(command, capture_output=True, check=True).stdout
         self.code.mkdir()
@@ -73,7 +73,7 @@ class Upgraded(Replicated):
         prepare_broker(self.installation)
 
     def replace(self, service: str, root: Path) -> None:
-        """One process after the other by one that runs the code at `root`."""
+        """Replace one process after the other by one that runs the code at `root`."""
         for _ in range(self.of_each):
             old = self.oldest(service)
             self.add(self.one_of_each(service), root)
@@ -100,7 +100,7 @@ def upgraded() -> Iterator[Upgraded]:
         yield started
 
 
-async def test_a_release_replaces_the_one_before_and_gives_way_to_it_while_purchases_run(
+async def test_a_release_replaces_the_one_before_and_is_rolled_back_while_purchases_run(
     upgraded: Upgraded,
 ) -> None:
     before = len(refusals(upgraded))

@@ -1,4 +1,4 @@
-"""Calls of a system outside over a real table: what is due, and whose it is."""
+"""Workers claim due calls of an external system from a real table, each call by one worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -86,7 +86,7 @@ async def asking(database: str) -> AsyncIterator[Asking]:
 
 
 def worker_of(asking: Asking, asked: list[tuple[str, int]]) -> CallWorker[Any, Question, str, None]:
-    """`asked` gets each question, with the connections in use while it is asked."""
+    """`asked` gets each call, with the number of connections in use during it."""
 
     async def call(question: Question) -> str:
         asked.append((question.name, asking.engine.pool.checkedout()))  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Who may do what to customers, with tokens on."""
+"""With AUTH=on each role may do to customers only what the access rules allow."""
 
 from typing import Any
 from uuid import uuid4
@@ -46,7 +46,7 @@ async def test_without_a_token_nothing_is_answered(guarded: ServiceClient, ana: 
         assert answer.status_code == 401, (method, path)
 
 
-async def test_a_buyer_registers_himself_with_the_starting_limit_and_no_other(
+async def test_a_buyer_registers_the_own_record_with_the_starting_limit_and_no_other(
     guarded: ServiceClient, headers: Any
 ) -> None:
     body = {**BRUNO, "credit_limit_cents": 1}
@@ -66,7 +66,7 @@ async def test_sellers_and_operators_register_nobody(
     assert answer.status_code == 403
 
 
-async def test_a_buyer_sees_and_edits_his_own_record_only(
+async def test_a_buyer_sees_and_edits_the_own_record_only(
     guarded: ServiceClient, headers: Any, ana: str
 ) -> None:
     own, other = headers("buyer", customer=ana), headers("buyer", customer=uuid4())

@@ -1,4 +1,6 @@
-"""Erasing a customer: when it is refused, what is left, and how it survives a restore."""
+"""An erased customer leaves no personal data, also after a restore; an open purchase
+prevents the erasure.
+"""
 
 from pathlib import Path
 

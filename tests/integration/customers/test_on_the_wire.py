@@ -1,4 +1,4 @@
-"""The whole process in one: a peer's event comes from RabbitMQ, the answer goes back to it."""
+"""The service consumes a peer's event from RabbitMQ and publishes its own event there."""
 
 import json
 

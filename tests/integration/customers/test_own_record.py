@@ -1,4 +1,4 @@
-"""A user's own customer record: one, whatever gets lost and corrected on the way."""
+"""A user has one customer record, although answers are lost and data is corrected."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,9 @@ def headers(issuer: Issuer) -> Any:
 async def test_sent_again_with_a_correction_it_is_the_same_record_corrected(
     guarded: ServiceClient, headers: Any
 ) -> None:
-    """As after a lost answer, whenever that was: no key that might expire is in it."""
+    """The user sends it again after a lost answer, at any time, because no key that
+    may expire is involved.
+    """
     user = uuid7()
     path, own = f"/users/{user}/customer", headers("buyer", user=user)
     first = await guarded.put(path, json=ANA, headers=own)

@@ -54,7 +54,7 @@ async def use_everything(client: httpx.AsyncClient) -> list[str]:
         await client.patch(address, json={"name": CANARY["name"]}, headers=match),
         await client.delete(address),
     ]
-    # An unknown field's own name is the one thing said back to the client who sent it.
+    # Only the name of an unknown field is repeated to the client that sent it.
     return [answer.text for answer in answers[:2] + answers[3:]]
 
 
@@ -66,7 +66,7 @@ async def test_no_personal_value_is_in_answers_or_events(customers: ServiceClien
 async def test_no_personal_value_is_in_the_logs_of_the_process(
     customers_database: str, tmp_path: Path
 ) -> None:
-    """A process of its own, at its most talkative, also when a statement fails."""
+    """The process logs as much as it can, also when a statement fails."""
     async with serving_process(customers_database, tmp_path) as client:
         await use_everything(client)
         async with broken_table(customers_database):
@@ -125,7 +125,7 @@ def test_settings_show_no_key() -> None:
 
 @asynccontextmanager
 async def broken_table(database: str) -> AsyncIterator[None]:
-    """Every registration fails inside, for a reason of the database."""
+    """Every registration fails with an error of the database."""
     connection = await asyncpg.connect(database.replace("+asyncpg", ""))
     try:
         await connection.execute(

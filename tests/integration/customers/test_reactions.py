@@ -29,13 +29,13 @@ from tests.integration.customers.purchases import (
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine the last of many in a row waits longer than a service lets it. A deadlock
-    is still found after a second.
+    """On a busy machine the last of many transactions waits longer for a lock than a service
+    allows, so the tests allow more. A deadlock is still found after a second.
     """
     monkeypatch.setitem(database.SESSION, "lock_timeout", "30s")
 
 
-async def test_a_confirmed_order_reserves_and_states_what_the_next_step_needs(
+async def test_a_confirmed_order_reserves_and_publishes_what_the_next_step_needs(
     customers: ServiceClient,
 ) -> None:
     customer, order = (await register(customers))["id"], uuid7()
@@ -54,7 +54,7 @@ async def test_a_confirmed_order_reserves_and_states_what_the_next_step_needs(
     }
 
 
-async def test_the_whole_way_consumes_and_a_cancellation_gives_back(
+async def test_a_completed_purchase_consumes_credit_and_a_cancellation_gives_it_back(
     customers: ServiceClient,
 ) -> None:
     customer, order = (await register(customers))["id"], uuid7()
@@ -105,7 +105,7 @@ async def test_a_refusal_says_why(customers: ServiceClient) -> None:
     assert set((await states(customers)).values()) == {"REFUSED"}
 
 
-async def test_a_refused_purchase_states_nothing_more(customers: ServiceClient) -> None:
+async def test_a_refused_purchase_publishes_nothing_more(customers: ServiceClient) -> None:
     order = uuid7()
     await deliver(customers, confirmed(order, uuid7()))
     await deliver(customers, released(order), completed(order), confirmed(order, uuid7()))
@@ -148,7 +148,7 @@ async def test_confirmation_and_release_at_once_hold_nothing_in_the_end(
 async def test_batches_over_the_same_customers_do_not_deadlock(
     customers: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two batches that meet the same customers in opposite order take turns."""
+    """Two batches with the same customers in opposite order wait for each other."""
     monkeypatch.setattr("libs.messaging.outbox.unit_of_work.ATTEMPTS", 1)
     one, two = (await register(customers))["id"], (await register(customers, BRUNO))["id"]
     await asyncio.gather(
@@ -188,7 +188,7 @@ TOTALS = (4_000, 6_000, 10_000, 10_001)
 async def test_the_credit_adds_up_after_any_deliveries_at_once(
     customers: ServiceClient, deliveries: list[tuple[Any, int]]
 ) -> None:
-    """All at the same time: Postgres picks the order."""
+    """All deliveries run at the same time, in an order that Postgres decides."""
     await forget_purchases(customers)
     customer = (await register(customers))["id"]
     orders = [uuid7() for _ in TOTALS]

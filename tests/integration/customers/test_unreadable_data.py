@@ -1,4 +1,4 @@
-"""Personal data that cannot be read costs that record alone, and nothing of it is lost."""
+"""Personal data that cannot be read affects its own record only, and is not overwritten."""
 
 from typing import Any
 
@@ -102,7 +102,7 @@ async def test_a_customer_whose_data_cannot_be_read_is_erased(
     assert (await customers.get(f"/customers/{damaged['id']}")).status_code == 404
 
 
-async def test_a_user_who_sends_his_data_again_mends_what_cannot_be_read(
+async def test_unreadable_data_is_mended_when_the_user_sends_it_again(
     customers: ServiceClient, customers_database: str
 ) -> None:
     path = "/users/018f3f2e-7b2a-7c3d-8e4f-5a6b7c8d9e0f/customer"
@@ -116,7 +116,7 @@ async def test_a_user_who_sends_his_data_again_mends_what_cannot_be_read(
     assert refused.json()["type"].endswith(":personal-data-unreadable")
 
 
-async def test_a_dropped_key_is_told_at_the_start_and_its_customers_are_marked(
+async def test_a_dropped_key_is_reported_at_the_start_and_its_customers_are_marked(
     customers: ServiceClient, serve: Serve
 ) -> None:
     for number in range(2):

@@ -21,7 +21,7 @@ def filled(postgres_server: PostgresServer) -> Iterator[Mapping[str, str]]:
 
 @pytest.fixture(scope="session")
 def many(postgres_server: PostgresServer) -> Iterator[Mapping[str, str]]:
-    """Of many purchases, with ids that tell the time, as real ones do."""
+    """The databases of many purchases, whose ids contain a time as real ones do."""
     with opened(databases_of_many(postgres_server)) as databases:
         yield databases
 

@@ -145,12 +145,16 @@ HANDLED = """
 
 
 def identifier(purchase: str, what: str = "order") -> UUID:
-    """The same for the same words: a purchase's order, its customer or vehicle, an event of it."""
+    """An id that is the same for the same words: of a purchase's order, customer or
+    vehicle, or of its event.
+    """
     return uuid5(NAMESPACE_OID, f"{what} of {purchase}")
 
 
 async def fill(databases: Mapping[str, str], participants: Sequence[DescribedParticipant]) -> None:
-    """Write down every purchase, its events as archived, and each of them in every inbox."""
+    """Write every purchase, its events into the archives, and each event into the
+    inboxes of its consumers.
+    """
     for participant in participants:
         connection = await asyncpg.connect(databases[participant.name])
         try:
@@ -203,7 +207,7 @@ def _in_payouts(name: str, purchase: Purchase) -> Statements:
 
 
 def _nothing(_name: str, _purchase: Purchase) -> Statements:
-    """A service that only looks on keeps no record of a purchase."""
+    """A service that only keeps views has no record of a purchase."""
     return iter(())
 
 

@@ -31,7 +31,7 @@ def broken(report: Report) -> dict[str, list[str]]:
 
 
 async def assert_turns_red(spoilt: Spoilt, case: Break) -> None:
-    """By the rules of this case and no other, with its sentence."""
+    """Check that exactly the rules of this case are broken, with the case's sentence."""
     await spoilt.spoil(case.service, case.statements)
 
     report = await check(spoilt.databases, PARTICIPANTS)

@@ -53,7 +53,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
 
 
 def records(folder: Path) -> dict[str, Record]:
-    """Of what runs there, by name."""
+    """The records of the processes that run there, by name."""
     return {record.name: record for record in recorded(folder) if record.process()}
 
 

@@ -50,7 +50,7 @@ def nothing(_: str) -> None:
 
 
 def with_backup(folder: Folder, at: datetime = NOW) -> BackupSet:
-    """As `back_up` leaves one, of some bytes."""
+    """A backup as `back_up` writes it, with a few bytes of content."""
     name, files = new_name(at), {}
     with folder.exclusive():
         for kind in ("databases", "ledger", "keys"):
@@ -114,7 +114,7 @@ def test_copies_older_than_thirty_days_go_but_never_the_newest(
     assert not any(old.name in key for key in keys_in(store, f"{tmp_path.name}/"))
 
 
-def test_a_copy_that_was_interrupted_is_none_and_is_made_again(
+def test_an_interrupted_copy_does_not_count_and_is_made_again(
     copies: Copies, store: ObjectStore, tmp_path: Path
 ) -> None:
     folder = Folder(tmp_path / "here")

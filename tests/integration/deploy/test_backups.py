@@ -80,7 +80,7 @@ class System:
         asyncio.run(work())
 
     def restored(self, question: str) -> object:
-        """What a server on the restored files answers."""
+        """The answer of a server that runs on the restored files."""
 
         async def ask(sockets: Path) -> object:
             connection = await asyncpg.connect(
@@ -334,7 +334,7 @@ def test_a_server_that_lets_nobody_in_is_one_line_and_leaves_nothing(
         ("BACKUP_IDENTITY_FILE", "/dev/null", "does not hold one age identity"),
     ],
 )
-def test_keys_that_are_none_are_one_line(
+def test_malformed_keys_are_one_line(
     system: System, name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -371,7 +371,7 @@ def test_a_backup_for_a_recipient_needs_no_identity_on_this_machine(
         ("20261127T102618Z", "there is no backup 20261127T102618Z in"),
     ],
 )
-def test_a_name_that_is_none_is_one_line(system: System, name: str, words: str) -> None:
+def test_a_name_of_no_backup_is_one_line(system: System, name: str, words: str) -> None:
     with pytest.raises(BackupFailed, match=words):
         system.backups.read(name)
 

@@ -1,4 +1,4 @@
-"""The checker turns red where credit or vehicles do not add up."""
+"""The checker reports credit and vehicles that break an invariant."""
 
 import pytest
 

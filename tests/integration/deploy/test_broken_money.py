@@ -1,4 +1,4 @@
-"""The checker turns red where money is kept, given back or paid out wrongly."""
+"""The checker reports money that is kept, refunded or paid out wrongly."""
 
 import pytest
 

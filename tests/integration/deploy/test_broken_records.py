@@ -1,4 +1,4 @@
-"""The checker turns red where events are lost, purchases rest or records belong to nobody."""
+"""The checker reports lost events, purchases that do not end, and records without an owner."""
 
 import pytest
 
@@ -65,14 +65,14 @@ BREAKS = (
         {AT_REST},
     ),
     Break(
-        "resting on the way back, nothing refused",
+        "resting in compensation, nothing refused",
         "orders",
         "UPDATE orders SET state = 'COMPENSATING' WHERE id = '{declined}'",
         "order {declined} rests in COMPENSATING",
         {AT_REST},
     ),
     Break(
-        "refund failed, and nobody on the way back",
+        "refund failed, and not compensating",
         "orders",
         "UPDATE orders SET state = 'PAID' WHERE id = '{refund_failed}'",
         "order {refund_failed} rests in PAID",

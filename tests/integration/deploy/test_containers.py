@@ -1,4 +1,6 @@
-"""Two checkouts as containers of one engine: one started by `docker compose`, the other by `up`."""
+"""Two checkouts run as containers of one engine and share nothing: one started by
+`docker compose`, the other by `up`.
+"""
 
 import sys
 from collections.abc import Iterator

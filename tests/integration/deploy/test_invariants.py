@@ -59,7 +59,7 @@ ALLOWED = {
         "UPDATE outbox_archive SET created_at = created_at - interval '15 days'"
         " WHERE type = 'payment.processed.v1'",
     ),
-    "charge left unanswered by the gateway, on the way back": (
+    "charge left unanswered by the gateway, compensating": (
         "payments",
         "UPDATE payments SET state = 'PROCESSING', needs_attention = true"
         " WHERE order_id = '{refund_failed}';"
@@ -121,7 +121,7 @@ async def test_what_is_allowed_stays_green(spoilt: Spoilt, steps: tuple[str, ...
 
 async def test_what_waits_for_a_person_outside_is_listed(spoilt: Spoilt) -> None:
     for name in (
-        "charge left unanswered by the gateway, on the way back",
+        "charge left unanswered by the gateway, compensating",
         "payout left unanswered by the bank",
     ):
         await spoilt.spoil(*ALLOWED[name])

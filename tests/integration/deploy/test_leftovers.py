@@ -1,4 +1,4 @@
-"""Databases and vhosts of a test run that was killed go with the next run on the same servers."""
+"""The next run on the same servers deletes databases and vhosts of a test run that was killed."""
 
 import re
 import secrets

@@ -1,4 +1,4 @@
-"""From a backup on to any moment after it, with the archived write-ahead log."""
+"""A backup and the archived write-ahead log restore the state of any later moment."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""The checker passes over what moved just now, until it is told otherwise."""
+"""The checker skips purchases that moved a moment ago, unless an option tells it not to."""
 
 import pytest
 

@@ -133,12 +133,12 @@ REFUSED: dict[str, Callable[[AbstractChannel, Market], Awaitable[object]]] = {
 }
 
 
-@pytest.mark.parametrize("deed", REFUSED)
+@pytest.mark.parametrize("action", REFUSED)
 async def test_service_is_refused_what_is_not_its_own(
-    market: Market, channel: AbstractChannel, deed: str
+    market: Market, channel: AbstractChannel, action: str
 ) -> None:
     with pytest.raises(ChannelAccessRefused):
-        await REFUSED[deed](channel, market)
+        await REFUSED[action](channel, market)
 
 
 @pytest.fixture
@@ -177,9 +177,9 @@ REFUSED_TO_OPERATOR: dict[str, Callable[[AbstractChannel, Market], Awaitable[obj
 }
 
 
-@pytest.mark.parametrize("deed", REFUSED_TO_OPERATOR)
+@pytest.mark.parametrize("action", REFUSED_TO_OPERATOR)
 async def test_operator_is_refused_all_else(
-    market: Market, operator: AbstractChannel, deed: str
+    market: Market, operator: AbstractChannel, action: str
 ) -> None:
     with pytest.raises(ChannelAccessRefused):
-        await REFUSED_TO_OPERATOR[deed](operator, market)
+        await REFUSED_TO_OPERATOR[action](operator, market)

@@ -1,4 +1,6 @@
-"""The servers of a system restored from a backup, as they are before any service starts."""
+"""Before any service starts on restored servers, persons are erased again and the
+queues agree with the backup.
+"""
 
 import asyncio
 import json
@@ -65,7 +67,7 @@ class Servers:
         asyncio.run(work())
 
     def publish(self, identifier: UUID) -> None:
-        """As the relay of orders does."""
+        """Publish an event as the relay of orders does."""
 
         async def work() -> None:
             async with await aio_pika.connect(self._broker) as connection:
@@ -77,7 +79,7 @@ class Servers:
         asyncio.run(work())
 
     def queued(self, queue: str) -> list[str | None]:
-        """The ids of its messages, which it loses."""
+        """The ids of the queue's messages, which are removed."""
 
         async def work() -> list[str | None]:
             async with await aio_pika.connect(self._broker) as connection:

@@ -1,4 +1,4 @@
-"""A system that runs, with AUTH=on, and what the commands do to it."""
+"""The commands of `./taskw` work on a running system with AUTH=on."""
 
 import signal
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), priv
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Path]:
-    """Its folder. Each test leaves all of it running."""
+    """The folder of a running system. Each test leaves all of it running."""
     with own_place() as folder:
         code, output = run(folder, "up", AUTH="on")
         assert code == 0, output

@@ -1,4 +1,6 @@
-"""The timeline as it is read from the archives and outboxes of several services."""
+"""The timeline of a purchase is read in order from the archives and outboxes of
+several services.
+"""
 
 import json
 from collections.abc import AsyncIterator

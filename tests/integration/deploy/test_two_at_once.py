@@ -1,4 +1,4 @@
-"""Two checkouts on one machine: neither sees the other."""
+"""Two checkouts run on one machine and share nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole system as private processes, in a folder of its own: beside one that may be up."""
+"""`./taskw up` starts and stops the whole system as private processes in a folder of its own."""
 
 import re
 import signal
@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), priv
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Path]:
-    """Where the system is; what one test has prepared there, the next one need not."""
+    """The folder of the system. Its databases stay from one test to the next."""
     with own_place() as folder:
         yield folder
 
 
 @pytest.fixture
 def folder(installed: Path) -> Iterator[Path]:
-    """The same; nothing runs there before the test or after it."""
+    """The same folder; nothing runs there before the test or after it."""
     yield installed
     run(installed, "down")
 
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_dev_well(folder: Path) -> None:
 
 
 def kill_a_start(folder: Path) -> None:
-    """Begin to start the system, and be killed in the middle."""
+    """Begin to start the system, and kill that process half way."""
     with command(folder, "up") as starting:
         assert starting.stdout is not None
         for line in starting.stdout:

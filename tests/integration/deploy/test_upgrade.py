@@ -121,7 +121,7 @@ def adapt(compose: Path) -> None:
 
 
 def migrate_orders(checkout: Checkout) -> None:
-    """The next release has a column more."""
+    """The next release adds a column."""
     versions = checkout.folder / "services/orders/infrastructure/migrations/versions"
     head = max(versions.glob("0*.py")).name.partition("_")[0]
     (versions / "9999_noted.py").write_text(MIGRATION.format(head=head))

@@ -69,7 +69,7 @@ async def test_a_role_that_can_only_read_is_enough(
     assert report.hold
 
 
-async def test_it_tells_how_far_it_got(many: Mapping[str, str]) -> None:
+async def test_the_checker_reports_its_progress(many: Mapping[str, str]) -> None:
     told: list[str] = []
 
     report = await check(many, PARTICIPANTS, tell=told.append)

@@ -1,4 +1,4 @@
-"""Further rules broken by hand: what must not be held, and every way to miss an event."""
+"""The checker reports further broken rules: what must not be kept, and missed events."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple

@@ -145,7 +145,7 @@ class Kpis:
         return list(row.items())
 
     async def asked(self, template: str) -> list[list[Any]]:
-        """What a template of the tenant's own comes to."""
+        """The value of a template that the tenant defines."""
         defined = await self.define(template)
         assert defined.status_code == 201, defined.text
         return await self.rows(defined.json()["id"])

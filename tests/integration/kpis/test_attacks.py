@@ -1,4 +1,4 @@
-"""Hostile templates against the running service, and against the role alone."""
+"""Hostile templates harm neither the running service nor, without it, the database role."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ SLOW = "SELECT COUNT(*) AS n FROM " + ", ".join(f"sales s{n}" for n in range(9))
 
 
 async def put_unchecked(kpis: Kpis, template: str) -> str:
-    """A KPI whose template never met the check at its definition."""
+    """Store a KPI whose template was not checked when it was defined."""
     kpi_id = f"kpi_{uuid7().hex}"
     await kpis.client.execute(
         "INSERT INTO kpis VALUES (:tenant, :id, 'x', 'x', :template, 'x', 'active', 1)",
@@ -72,7 +72,7 @@ async def test_rows_of_another_tenant_are_never_seen(kpis: Kpis) -> None:
 
 
 async def test_tenant_with_quotes_in_its_name_is_bound_and_not_written_in(kpis: Kpis) -> None:
-    """A token's tenant cannot look like this; the reader does not rely on it."""
+    """No token has such a tenant, but the reader does not rely on that."""
     reader = PostgresReader(kpis.database.url("reader"), 1, 10)
     tricky = "x' OR tenant_id <> '"
 
@@ -181,7 +181,7 @@ async def test_reader_that_cannot_be_reached_is_unavailable() -> None:
         await nowhere.evaluate("SELECT 1 AS n", "default", None)
 
 
-# --- the role alone, as if the parser were not there -------------------------------------------
+# --- the role alone, without the parser -------------------------------------------------------
 
 FORBIDDEN_TO_THE_ROLE = {
     "insert": "INSERT INTO published.sales (amount) VALUES (1)",
@@ -268,8 +268,8 @@ async def test_role_alone_sees_no_settings_or_sessions_of_others(kpis_database: 
             await connection.fetch("SELECT current_setting('data_directory')")
 
 
-async def test_role_alone_ends_a_bomb_by_itself(kpis_database: Database) -> None:
-    """Neither the reader's timeout nor the parser: only what the role carries."""
+async def test_role_alone_ends_a_template_that_never_ends(kpis_database: Database) -> None:
+    """Only the settings of the role end it, without the reader's timeout and the parser."""
     bomb = "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT n FROM t"
     async with kpis_database.connected("reader") as connection:
         assert await connection.fetchval("SHOW statement_timeout") == "5s"
@@ -282,7 +282,7 @@ async def test_role_may_enter_no_other_database(kpis_database: Database) -> None
         await asyncpg.connect(kpis_database.url("reader"), database="postgres")
 
 
-# --- the run alone, as a role that may write and with a parser that lets everything through ------
+# --- the run alone, with a role that may write and a parser that accepts everything --------------
 
 
 @pytest.fixture

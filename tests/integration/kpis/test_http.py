@@ -70,7 +70,7 @@ async def test_kpi_is_defined_read_and_computed(kpis: Kpis) -> None:
     }
 
 
-async def test_every_tenant_has_the_shipped_kpis_and_his_own(kpis: Kpis) -> None:
+async def test_every_tenant_has_the_shipped_kpis_and_its_own(kpis: Kpis) -> None:
     await post(kpis, MONTHLY)
     await post(kpis, MONTHLY | {"id": "kpi_002", "status": "inactive"})
 
@@ -236,7 +236,7 @@ async def test_a_template_is_tried_and_nothing_is_kept(kpis: Kpis) -> None:
         assert problem.get("errors", [problem])[0]["code"] == code
 
 
-async def test_the_views_a_template_may_ask_are_told(kpis: Kpis) -> None:
+async def test_the_views_a_template_may_read_are_listed(kpis: Kpis) -> None:
     answer = await kpis.client.get("/kpis/views", headers=kpis.headers)
     views = {each["name"]: each["columns"] for each in answer.json()["items"]}
     for name, columns in views.items():
@@ -244,6 +244,6 @@ async def test_the_views_a_template_may_ask_are_told(kpis: Kpis) -> None:
     assert (await post(kpis, MONTHLY | {"id": "views"})).status_code == 422
 
 
-async def test_the_time_zone_of_the_months_is_told(kpis: Kpis) -> None:
+async def test_the_time_zone_of_the_months_is_shown(kpis: Kpis) -> None:
     answer = await kpis.client.get("/kpis/active", headers=kpis.headers)
     assert answer.json()["time_zone"] == "America/Sao_Paulo"

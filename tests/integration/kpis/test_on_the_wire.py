@@ -1,4 +1,4 @@
-"""The whole process in one: peers' events come from RabbitMQ, figures come out over HTTP."""
+"""The service consumes peers' events from RabbitMQ and answers with figures over HTTP."""
 
 import json
 import uuid

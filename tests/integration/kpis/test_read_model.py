@@ -1,4 +1,4 @@
-"""Facts folded into views: any order of events leads to the same figures."""
+"""The views are the same for any order of the same events."""
 
 import itertools
 from datetime import timedelta
@@ -16,7 +16,7 @@ OF_ITS_OWN = {"subject", "order_id", "started_at"}
 
 @pytest.mark.parametrize("kind", ["cancelled", "failed"])
 @pytest.mark.parametrize("sale_first", [True, False])
-async def test_sale_that_comes_back_is_reversed_whichever_event_arrives_first(
+async def test_sale_that_is_undone_is_reversed_whichever_event_arrives_first(
     kpis: Kpis, kind: str, sale_first: bool
 ) -> None:
     stays, order = uuid7(), uuid7()

@@ -1,4 +1,4 @@
-"""/ready of kpis knows whether the role that computes KPIs gets in and may read."""
+"""/ready of kpis says whether the role that computes KPIs can connect and may read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The read model made anew from the facts, also while events arrive."""
+"""The read model can be rebuilt from the facts, also while events arrive."""
 
 import asyncio
 import os
@@ -64,7 +64,7 @@ async def test_nothing_consumed_while_it_rebuilds_is_lost_or_counted_twice(kpis:
 
 
 async def test_reaction_in_the_middle_of_a_batch_waits_and_is_added(kpis: Kpis) -> None:
-    """The rebuild has deleted the purchase's row and read its facts; only then the event comes."""
+    """The event comes after the rebuild has deleted the purchase's row and read its facts."""
     order = uuid7()
     await kpis.completed(order, 8)
     async with kpis.service.transactions.engine.begin() as connection:

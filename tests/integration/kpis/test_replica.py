@@ -1,4 +1,4 @@
-"""Figures computed on a real standby while it keeps up, and by the database itself when not."""
+"""Figures are computed on a standby while it keeps up, else on the primary."""
 
 import asyncio
 import uuid

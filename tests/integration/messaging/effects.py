@@ -1,4 +1,4 @@
-"""What a test looks at afterwards: the sample's rows, the inbox, the metrics."""
+"""Reads what a test checks at its end: the sample's rows, the inbox, the metrics."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias

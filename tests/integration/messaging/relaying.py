@@ -103,7 +103,7 @@ class Outlet:
             await channel.queue_bind(queue, SERVICE, routing_key)
 
     async def received(self, queue: str = QUEUE) -> list[tuple[str, str]]:
-        """(message id, body) of all that is in the queue, in order; takes it out."""
+        """(message id, body) of all messages in the queue, in order. Removes them."""
         found: list[tuple[str, str]] = []
         async with self.channel() as channel:
             while True:

@@ -1,4 +1,6 @@
-"""A binding that is gone while events flow: told, and what was confirmed meanwhile comes again."""
+"""A binding that is deleted under load is reported, and events confirmed meanwhile
+are published again.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +42,7 @@ async def watching(management_url: str, rabbitmq_url: str) -> AsyncIterator[Bind
         await watch.stop()
 
 
-async def test_a_deleted_binding_is_told_and_what_was_confirmed_meanwhile_comes_again(
+async def test_a_deleted_binding_is_reported_and_what_was_confirmed_meanwhile_comes_again(
     engine: AsyncEngine,
     database: str,
     broker: str,

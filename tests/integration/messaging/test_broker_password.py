@@ -1,4 +1,6 @@
-"""A password of the broker that changes while a subscriber and a publisher run."""
+"""A subscriber and a publisher reconnect with the new password after a password of
+the broker changed.
+"""
 
 import secrets
 from urllib.parse import urlsplit, urlunsplit

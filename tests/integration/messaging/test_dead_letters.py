@@ -1,4 +1,4 @@
-"""Looking at the dead letters, sending them again, throwing them away."""
+"""Dead letters can be listed, redriven, reissued and discarded."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ from tests.integration.messaging.wire import dead, send, waiting
 
 
 def stepping() -> Participant:
-    """The credit service, its reaction a step of the purchase and not only a view."""
+    """The credit service, whose reaction is a step of the purchase and not only a view."""
     on = Reactions[sample.CreditUnitOfWork]("credit")
     on.backward("order.placed.v1", sample.OrderPlacedView)(sample.reserve_credit)
     return Participant("credit", publishes=(sample.CreditReserved,), reactions=on)
@@ -59,7 +59,7 @@ async def test_the_list_shows_what_where_and_why_and_folds_copies(
     assert (second.body, second.copies) == ("no event", 1)
 
 
-async def test_looking_often_takes_nothing_away(
+async def test_listing_dead_letters_often_removes_none(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     await _refused(channel, b"one", b"two")
@@ -67,7 +67,7 @@ async def test_looking_often_takes_nothing_away(
         assert len(await letters.listed("credit")) == 2
 
 
-async def test_those_who_look_at_once_all_see_all(
+async def test_concurrent_listings_show_all_dead_letters(
     channel: AbstractChannel, letters: DeadLetters, broker: str
 ) -> None:
     await _refused(channel, b"one", b"two")
@@ -76,7 +76,7 @@ async def test_those_who_look_at_once_all_see_all(
     assert [len(each) for each in await asyncio.gather(*looks)] == [2] * 18
 
 
-async def test_who_waits_too_long_for_another_look_is_told_so(
+async def test_a_listing_that_waits_too_long_for_another_fails_in_one_line(
     channel: AbstractChannel,
     letters: DeadLetters,
     broker: str,
@@ -92,7 +92,7 @@ async def test_who_waits_too_long_for_another_look_is_told_so(
 
 @pytest.mark.long
 @pytest.mark.timeout(1000)
-async def test_twenty_thousand_looks_lose_nothing(
+async def test_twenty_thousand_listings_lose_no_dead_letter(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     await _refused(channel, b"one")
@@ -120,7 +120,7 @@ async def test_twenty_thousand_looks_lose_nothing(
     await eventually(still_there)
 
 
-async def test_ten_thousand_are_looked_at_within_seconds(
+async def test_ten_thousand_dead_letters_are_listed_within_seconds(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     exchange = await channel.get_exchange("credit.dlx")

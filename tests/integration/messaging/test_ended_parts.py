@@ -1,6 +1,6 @@
-"""A part that ends although nobody stopped it: readiness turns red and the log says why.
+"""A part of a relay that ends without `stop` makes the relay unready and is logged with the reason.
 
-None has a known way to end. What the protocol libraries do with tasks they cancel is theirs.
+No part is known to end by itself. A protocol library may cancel a task that the relay waits in.
 """
 
 import asyncio

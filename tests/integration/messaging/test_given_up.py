@@ -1,4 +1,6 @@
-"""Events a relay gave up because they are old: told, released, reissued."""
+"""Events that a relay gave up because they are old are reported, and can be released
+or reissued.
+"""
 
 import json
 from collections.abc import AsyncIterator
@@ -99,7 +101,7 @@ async def test_nothing_is_reissued_that_an_inbox_still_knows(out: Outlet) -> Non
     assert (await backlog(out.db)).given_up == 1
 
 
-async def test_what_was_not_given_up_cannot_be_let_go(out: Outlet) -> None:
+async def test_an_event_that_was_not_given_up_cannot_be_released(out: Outlet) -> None:
     waiting = await written(out, "one", timedelta(0))
     with pytest.raises(GivenUpError, match=f"no given-up event with id {waiting}"):
         await release(out.db, [waiting], utc_now())

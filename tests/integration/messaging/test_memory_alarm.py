@@ -1,4 +1,6 @@
-"""A broker short of memory blocks who publishes: rows wait, consumers go on, all flows after."""
+"""While a memory alarm of the broker blocks publishers, rows wait and consumers go on; afterwards
+all rows are published.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -78,7 +80,7 @@ async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
         await eventually(ready)
 
         async def a_channel_for_each_claimer() -> bool:
-            return await channels(rabbitmq) == QUICK.claimers  # a look has one more for a moment
+            return await channels(rabbitmq) == QUICK.claimers  # a check has one more for a moment
 
         await eventually(a_channel_for_each_claimer)
     finally:
@@ -105,7 +107,7 @@ async def channels(rabbitmq: OwnRabbitMQ) -> int:
 
 
 async def consumed(url: str) -> set[str | None]:
-    """The ids of what has been published so far; takes it out."""
+    """The ids of what has been published so far. Removes the messages from the queue."""
     ids = set()
     async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
         queue = await (await connection.channel()).get_queue("consumed")

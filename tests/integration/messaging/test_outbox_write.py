@@ -36,7 +36,7 @@ def outbox() -> Outbox:
     return Outbox("orders", messaging_tables(MetaData()), max_message_bytes=2000)
 
 
-async def test_events_are_numbered_in_the_order_they_were_stated(
+async def test_events_are_numbered_in_the_order_they_were_published(
     engine: AsyncEngine, outbox: Outbox
 ) -> None:
     order = uuid4()
@@ -83,7 +83,7 @@ async def test_reading_takes_no_transaction_and_leaves_none_behind(
     await engine.dispose()
 
 
-async def test_an_event_stated_while_only_reading_is_an_error(
+async def test_an_event_published_while_only_reading_is_an_error(
     engine: AsyncEngine, outbox: Outbox
 ) -> None:
     async def state_one(unit: UnitOfWork) -> None:

@@ -77,7 +77,7 @@ async def places(db: Connection, parent: str) -> dict[str, int]:
 
 
 async def test_a_table_that_only_looks_like_a_day_disturbs_no_upkeep(db: Connection) -> None:
-    """The TOAST tables that Postgres makes may too: their names end in a number."""
+    """Postgres' own TOAST tables may look like a day too, because their names end in a number."""
     await db.execute("CREATE TABLE like_toast_10009942 ()")
     await db.execute("SET enable_nestloop = off")
     assert await upkeep(db) == []
@@ -212,7 +212,7 @@ async def test_one_message_that_waits_at_the_start_finds_its_day_made(
     await db.close()
 
 
-async def test_a_busy_table_is_told_once_and_tried_again_only_after_a_pause(
+async def test_a_busy_table_is_logged_once_and_tried_again_only_after_a_pause(
     db: Connection,
     database: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -282,7 +282,7 @@ async def test_a_failure_makes_a_process_unready_that_has_not_succeeded_for_a_da
         await upkeep.stop()
 
 
-async def test_a_database_that_is_away_at_the_start_holds_nobody_up(database: str) -> None:
+async def test_a_database_that_is_away_at_the_start_does_not_block_the_start(database: str) -> None:
     dsn = database.replace("+asyncpg", "").rpartition("/")[0] + "/nowhere"
     upkeep = PartitionUpkeep("shop", database_dsn=dsn, window=InboxWindow(), retention=None)
     async with asyncio.timeout(10):

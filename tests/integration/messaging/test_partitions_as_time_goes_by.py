@@ -1,4 +1,4 @@
-"""Partitions are made ahead and dropped behind while the database's clock goes on."""
+"""As the database's clock moves on, partitions are made ahead and old ones are dropped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

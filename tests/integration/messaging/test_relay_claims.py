@@ -1,4 +1,4 @@
-"""What a claim costs when much waits that it cannot take."""
+"""A claim stays cheap when many rows wait that it cannot claim."""
 
 import json
 import statistics
@@ -97,7 +97,7 @@ async def _settle(
 
 
 async def _park(relay: Connection) -> None:
-    """What another relay parks that holds nothing."""
+    """Park rows as another relay does that holds no row."""
     await begin(relay)
     await park(relay, SERVICE, Batch([], crowded_from=0), window=1_000)
     await relay.execute("COMMIT")
@@ -301,13 +301,13 @@ async def test_the_pause_after_a_failure_is_counted_from_the_failure_not_from_th
 ) -> None:
     await shop.write("order")
     (rows,) = (await _claim(relay)).subjects
-    await relay.execute("SELECT pg_sleep(0.5)")  # as long as a confirm that never comes
+    await relay.execute("SELECT pg_sleep(0.5)")  # as long as the wait for a missing confirm
     before = await shop.db.fetchval("SELECT clock_timestamp()")
     await _settle(relay, Outcome(rows, 0, "no confirm"), retry_after=timedelta(seconds=10))
     assert await shop.db.fetchval("SELECT due_at FROM outbox") >= before + timedelta(seconds=10)
 
 
-async def test_an_idle_relay_takes_a_row_within_milliseconds_of_the_bell(shop: Outlet) -> None:
+async def test_an_idle_relay_claims_a_row_within_milliseconds_of_the_wake_up(shop: Outlet) -> None:
     await shop.bind()
     wake_up = WakeUp()
     took = []

@@ -1,4 +1,6 @@
-"""A row leaves only when the broker has taken it; what fails holds up its own subject alone."""
+"""A row is deleted only after the broker's confirm; a row that fails delays its own
+subject only.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -53,7 +55,7 @@ async def test_an_unroutable_event_stays_and_only_its_subject_waits(shop: Outlet
     assert [body for _, body in await shop.received()] == [f"stuck {n}" for n in range(1, 7)]
 
 
-async def test_an_event_declared_final_goes_out_though_nobody_listens(shop: Outlet) -> None:
+async def test_an_event_declared_final_goes_out_without_a_consumer(shop: Outlet) -> None:
     await shop.write("order", event_type="closed.v1")
     async with shop.relay(unconsumed=["closed.v1"]):
         await shop.drained()

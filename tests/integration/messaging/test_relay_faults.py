@@ -1,4 +1,4 @@
-"""Whatever is killed, restarted or cut off: nothing is lost, and it goes on by itself."""
+"""No event is lost when broker, database or relay fails, and the relay goes on by itself."""
 
 import time
 from collections.abc import AsyncIterator

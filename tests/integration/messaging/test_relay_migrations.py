@@ -1,4 +1,4 @@
-"""The tables as the migration makes them, and their partitions."""
+"""The migration makes the tables of the library and their partitions."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable

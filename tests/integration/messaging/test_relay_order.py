@@ -1,4 +1,6 @@
-"""Order per subject, and no row forgotten, whoever writes and however many relays there are."""
+"""With many writers and several relays, events of a subject keep their order and no
+row is forgotten.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,7 +51,7 @@ async def test_events_of_a_subject_keep_their_order_with_three_relays_and_many_w
     async with AsyncExitStack() as relays:
         for _ in range(3):
             await relays.enter_async_context(shop.relay(settings=small))
-        # Workers that hold two locks take them in any order: give the loser of a deadlock a rest.
+        # Workers take two locks in any order: the loser of a deadlock pauses before it tries again.
         results = await asyncio.gather(
             *[_writer(shop.dsn, worker, 40) for worker in range(6)], return_exceptions=True
         )

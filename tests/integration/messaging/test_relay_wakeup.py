@@ -1,4 +1,6 @@
-"""A relay in another process is told of a commit through NOTIFY, sent beside the transaction."""
+"""A commit wakes a relay in another process through NOTIFY, which is sent outside the
+transaction.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,13 +20,13 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
 
 async def _listening(shop: Outlet, wake_up: WakeUp) -> None:
     async def there() -> bool:
-        return wake_up.signals > 0  # rung once when it began to listen
+        return wake_up.signals > 0  # woken once when it began to listen
 
     await eventually(there)
     await wake_up.wait(1)
 
 
-async def test_many_rings_become_few_notifications_and_wake_the_listener(shop: Outlet) -> None:
+async def test_many_wake_ups_become_few_notifications_and_wake_the_listener(shop: Outlet) -> None:
     wake_up = WakeUp()
     listener, notifier = Listener(shop.dsn, wake_up), Notifier(shop.dsn)
     await listener.start()

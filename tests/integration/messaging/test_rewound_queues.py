@@ -1,4 +1,4 @@
-"""Queues of databases that were set back in time."""
+"""After databases were restored to an earlier time, `rewind` makes the queues agree with them."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class World:
         return identifier
 
     async def holds(self, queue: str) -> list[str]:
-        """The ids of its messages, which it loses."""
+        """The ids of the queue's messages, which are removed."""
         declared = await self.channel.declare_queue(queue, passive=True)
         found = []
         while message := await declared.get(no_ack=True, fail=False):
@@ -162,7 +162,7 @@ async def test_a_queue_with_a_consumer_is_left_alone(world: World) -> None:
     await world.channel.set_qos(prefetch_count=1)
 
     async def keep(_: AbstractIncomingMessage) -> None:
-        """Hands nothing back."""
+        """Returns no message to the queue."""
 
     tag = await queue.consume(keep)
 

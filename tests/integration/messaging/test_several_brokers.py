@@ -1,4 +1,4 @@
-"""A broker of several hosts: who loses one of them goes on with another."""
+"""With a broker of several hosts, subscriber and relay go on with another host when one is lost."""
 
 from collections.abc import AsyncIterator
 
@@ -28,7 +28,7 @@ def through(url: str, nodes: list[Proxy]) -> str:
 
 
 async def lose(nodes: list[Proxy]) -> None:
-    """The one that is connected to goes away for good."""
+    """Stop the proxy in use, as if its broker were lost for good."""
     connected = [each for each in nodes if each.connections]
     assert len(connected) == 1
     await connected[0].stop()

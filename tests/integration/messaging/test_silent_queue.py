@@ -1,4 +1,4 @@
-"""A queue that takes messages and confirms none: only its own events wait."""
+"""A queue that accepts messages without confirming them delays its own events only."""
 
 import asyncio
 import time
@@ -67,7 +67,9 @@ async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
             return await shop.count("type <> 'paid.v1'") == 0
 
         async def held_back() -> bool:
-            """One claimer may say so while another still waits for the confirms of a batch."""
+            """One claimer may hold the type back while another still waits for the
+            confirms of a batch.
+            """
             silent = relay.problems == ("paid.v1 is not confirmed and held back",)
             return silent and await only_the_sick_wait()
 

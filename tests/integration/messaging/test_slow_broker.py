@@ -1,4 +1,4 @@
-"""A broker far away, or busy: every answer is late, and none too late."""
+"""Topology commands succeed on a broker whose answers are slow but within their timeout."""
 
 from libs.messaging.relay.broker import Broker
 from libs.messaging.topology import Exchange, Queue, Topology, apply
@@ -17,7 +17,7 @@ async def test_looking_for_many_queues_may_take_longer_than_any_one_answer(vhost
             expected_queues={"sample.made.v1": [*QUEUES, "slow.missing"]},
             timeout=3,
         )
-        line.slow(latency=0.1)  # a fifth of a second there and back, twenty times
+        line.slow(latency=0.1)  # twenty round trips of a fifth of a second each
 
         await broker.check_topology()
         await broker.close()

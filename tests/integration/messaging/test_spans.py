@@ -1,4 +1,4 @@
-"""The spans of an event's way: written to the outbox, relayed, published, reacted to."""
+"""An event has a span at each step: written to the outbox, relayed, published, consumed."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Collection
@@ -75,7 +75,7 @@ async def first(spans: Spans, name: str) -> ReadableSpan:
     return (await eventually(found))[0]
 
 
-async def test_a_reaction_and_what_it_states_are_spans_of_the_trace_of_their_cause(
+async def test_a_reaction_and_what_it_publishes_are_spans_of_the_trace_of_their_cause(
     channel: AbstractChannel, subscribe: Subscribe, spans: Spans, database: str, broker: str
 ) -> None:
     event_id = uuid7()

@@ -1,4 +1,4 @@
-"""The path of good messages: one effect each, several in one transaction, acknowledged after."""
+"""Good messages have one effect each, share transactions, and are acknowledged after the commit."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def commits(engine: AsyncEngine) -> int:
 
 
 async def until_taken(channel: AbstractChannel) -> None:
-    """The broker has handed out all it had."""
+    """Wait until the broker has delivered all messages of the queue."""
 
     async def none_waits() -> bool:
         return await waiting(channel) == 0

@@ -1,5 +1,5 @@
-"""Clocks that differ: good messages are handled or wait, and readiness tells. The database's clock
-decides.
+"""With clocks that differ, good messages are handled or wait, and readiness reports it. The
+database's clock decides.
 """
 
 import json
@@ -125,7 +125,7 @@ async def test_an_id_made_ahead_waits_for_its_time_and_the_others_go_on(
     assert json.loads(left.body) == json.loads(hours)
 
 
-async def test_an_id_made_ahead_is_told_of_once_after_its_connection_was_lost(
+async def test_an_id_made_ahead_is_logged_once_after_its_connection_was_lost(
     channel: AbstractChannel, subscribe: Subscribe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "AHEAD_CHECK_SECONDS", 0.1)

@@ -1,5 +1,5 @@
-"""Errors of the database that belong to one message: the others go on, and that one is retried
-later. Errors that all messages share blame none.
+"""When the database fails for one message only, the others go on and that one is retried later.
+Errors that all messages share blame none.
 """
 
 import asyncio

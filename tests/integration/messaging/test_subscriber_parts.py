@@ -1,4 +1,6 @@
-"""A part of a subscriber that fails runs again: what it held comes again, and readiness tells."""
+"""A part of a subscriber that fails is restarted; its messages come again, and
+readiness reports it.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -62,7 +64,7 @@ async def test_a_consumer_that_fails_starts_again_and_gets_back_what_it_held(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["own", "cancelled"])
-async def test_an_acknowledgement_that_fails_ends_nothing(
+async def test_a_subscriber_goes_on_after_an_acknowledgement_that_fails(
     engine: AsyncEngine,
     channel: AbstractChannel,
     subscribe: Subscribe,

@@ -1,4 +1,4 @@
-"""Messages that cannot be handled: to the dead letters, and the others go on."""
+"""Messages that cannot be handled become dead letters, and the others go on."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Servers that fail: messages are held and come through; none goes to the dead letters."""
+"""When a server fails, messages wait and are handled afterwards; none becomes a dead letter."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""`python -m libs.messaging` as a person meets it."""
+"""`python -m libs.messaging` does what a person asks for, or fails in one line."""
 
 import asyncio
 import os
@@ -159,7 +159,7 @@ async def test_dead_letters_are_listed_shown_and_discarded(
     assert (code, output.splitlines()[-1]) == (0, "1 sent again")
 
 
-async def test_a_dead_letter_too_old_to_be_known_has_a_way_out_in_one_line(
+async def test_a_dead_letter_too_old_to_redrive_names_reissue_in_one_line(
     command: CommandLine, channel: AbstractChannel, broker: str, document: list[str]
 ) -> None:
     old = "01800000-0000-7000-8000-000000000000"
@@ -185,7 +185,7 @@ async def test_a_dead_letter_too_old_to_be_known_has_a_way_out_in_one_line(
 
 
 @pytest.mark.slow
-async def test_pruning_lists_first_and_deletes_when_told(
+async def test_pruning_lists_first_and_deletes_when_asked(
     command: CommandLine,
     broker: str,
     channel: AbstractChannel,
@@ -302,7 +302,7 @@ async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each
 
 
 async def place_orders(engine: AsyncEngine, totals: Iterable[int]) -> None:
-    """The shop states them; it shares the database of the credit service here."""
+    """The shop publishes them; it shares the database of the credit service here."""
     async with engine.begin() as connection:
         await Outbox("shop", sample.TABLES).add(
             connection, *(sample.order_placed(total_cents=total) for total in totals)

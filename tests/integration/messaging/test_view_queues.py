@@ -1,4 +1,4 @@
-"""A service that only keeps views stands still: its queues stay small and hold up nobody."""
+"""When a service that only keeps views stops, its queues stay small and delay no other service."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def channel(vhost: str) -> AsyncIterator[AbstractChannel]:
 
 
 async def taken(channel: AbstractChannel, queue: str) -> list[bytes]:
-    """The bodies a queue holds, which it loses."""
+    """The bodies of the queue's messages, which are removed."""
     declared = await channel.get_queue(queue)
     found = []
     while message := await declared.get(no_ack=True, fail=False):

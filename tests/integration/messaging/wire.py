@@ -1,4 +1,4 @@
-"""What the tests say to the broker and read from it, in plain AMQP."""
+"""Publishes to the broker and reads from it in plain AMQP."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The real Prometheus and Postgres exporter, on a system that runs and speaks TLS."""
+"""Alerts fire and clear in a real Prometheus that watches a running system over TLS."""
 
 import asyncio
 import json
@@ -172,7 +172,7 @@ async def test_all_is_up_and_no_alert_fires_where_nothing_is_wrong(watched: Watc
     assert await watched.firing() == {}
 
 
-async def test_each_database_tells_the_size_of_its_tables_with_their_partitions(
+async def test_each_database_reports_the_size_of_its_tables_with_their_partitions(
     watched: Watched,
 ) -> None:
     async def told() -> bool:

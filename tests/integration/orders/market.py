@@ -1,4 +1,4 @@
-"""What the tests of orders do: buy, consume a peer's event, look."""
+"""Helpers for the tests of orders: buy, consume a peer's event, read the result."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ async def consume(
     await orders.consumes(_received(orders, event_type, order_id, sequence, tenant, expires_at))
 
 
-async def hear_together(
+async def consume_together(
     orders: ServiceClient, event_type: str, order_ids: Sequence[UUID], tenant: str = TENANT
 ) -> None:
     """The same event of several purchases in one transaction, as the subscriber does."""
@@ -148,7 +148,7 @@ async def due_in_seconds(orders: ServiceClient, order_id: UUID) -> float | None:
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """The answer is that refusal, in the shape every refusal has."""
+    """Check that the answer is this refusal, as problem+json."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""Who may do what, with tokens on."""
+"""With AUTH=on each role may do only what the access rules allow."""
 
 import json
 import time
@@ -79,7 +79,7 @@ async def test_without_a_token_nothing_is_answered(orders: ServiceClient) -> Non
     problem(answer, 401, "unauthenticated")
 
 
-async def test_a_buyer_buys_for_himself_only(orders: ServiceClient) -> None:
+async def test_a_buyer_buys_in_the_own_name_only(orders: ServiceClient) -> None:
     await bought(orders)
     for caller, code in (
         (BUYER, "not-your-customer"),
@@ -107,7 +107,9 @@ async def test_an_order_that_names_no_customer_is_the_staffs(orders: ServiceClie
         assert answer.status_code == status
 
 
-async def test_a_buyer_sees_only_his_own_and_the_staff_sees_all(orders: ServiceClient) -> None:
+async def test_a_buyer_sees_only_the_own_orders_and_the_staff_sees_all(
+    orders: ServiceClient,
+) -> None:
     order_id = await bought(orders)
     paths = [f"/orders/{order_id}", f"/saga-states/{order_id}"]
     for path in paths:

@@ -1,4 +1,6 @@
-"""What a purchase costs in statements: each is a round trip, and they add up over four services."""
+"""A purchase takes few statements, because each is a round trip and they add up over
+four services.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import event
 
 from tests.fixtures.services import ServiceClient
-from tests.integration.orders.market import buy, consume, hear_together, look
+from tests.integration.orders.market import buy, consume, consume_together, look
 
 
 @contextmanager
@@ -32,7 +34,7 @@ async def test_requesting_a_purchase_takes_six_statements(orders: ServiceClient)
     assert len(sent) == 6, sent
 
 
-async def test_hearing_an_event_takes_two_statements_and_stating_one_a_third(
+async def test_consuming_an_event_takes_two_statements_and_publishing_one_a_third(
     orders: ServiceClient,
 ) -> None:
     order_id = await buy(orders)
@@ -49,7 +51,7 @@ async def test_a_batch_locks_its_purchases_in_one_statement_and_writes_them_in_a
 ) -> None:
     order_ids = [await buy(orders, uuid4()) for _ in range(3)]
     with statements(orders) as sent:
-        await hear_together(orders, "credit.reserved.v1", order_ids)
+        await consume_together(orders, "credit.reserved.v1", order_ids)
     assert len(sent) == 2, sent
     for order_id in order_ids:
         assert (await look(orders, order_id))["state"] == "CREDIT_RESERVED"
@@ -59,7 +61,7 @@ async def test_two_events_of_one_purchase_in_a_batch_build_on_each_other(
     orders: ServiceClient,
 ) -> None:
     order_id = await buy(orders)
-    await hear_together(orders, "credit.reserved.v1", [order_id, order_id])
+    await consume_together(orders, "credit.reserved.v1", [order_id, order_id])
     answer = await look(orders, order_id)
     assert answer["state"] == "CREDIT_RESERVED"
     assert [fact["type"] for fact in answer["history"]].count("credit.reserved.v1") == 1

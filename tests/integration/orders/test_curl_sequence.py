@@ -1,4 +1,4 @@
-"""The commands of the Orders API's own page, run as they stand there, by the real curl."""
+"""The curl commands in the Orders API's description work as they are written."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def port(orders_database: str) -> AsyncIterator[int]:
 
 
 async def run(command: str, port: int, home: Path) -> dict[str, Any]:
-    """Port 8000 may be somebody else's: curl's own configuration leads it to the free one."""
+    """Another program may use port 8000, so curl's configuration redirects it to a free port."""
     (home / ".curlrc").write_text(f'silent\nconnect-to = "localhost:8000:127.0.0.1:{port}"\n')
     shell = await asyncio.create_subprocess_shell(
         command,

@@ -1,4 +1,4 @@
-"""The deadline timer: rows due by the database's clock, taken by one worker each."""
+"""The deadline timer claims rows that are due by the database's clock, each by one worker."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -80,7 +80,7 @@ async def test_each_state_has_its_deadline_by_the_databases_clock(orders: Servic
     assert await due_in_seconds(orders, order_id) is None
 
 
-async def test_resting_on_the_way_back_raises_an_alert_and_gives_nothing_up(
+async def test_a_compensation_that_rests_too_long_raises_an_alert_and_is_not_given_up(
     orders: ServiceClient,
 ) -> None:
     order_id = await buy(orders)

@@ -1,4 +1,4 @@
-"""Purchases that only peers know are taken up from the command line, once, and end."""
+"""A command recovers purchases that only peers know, once each, and they end."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def take_up(database: str, *lines: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_a_lost_purchase_is_taken_up_once_and_ends(
+async def test_a_lost_purchase_is_recovered_once_and_ends(
     orders: ServiceClient, orders_database: str
 ) -> None:
     lost, known = uuid7(), await buy(orders)
@@ -60,7 +60,7 @@ async def test_a_lost_purchase_is_taken_up_once_and_ends(
         (line(uuid4(), total_cents=-1), "line 2: total_cents: Input should be greater than 0"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named_and_nothing_is_taken_up(
+def test_a_line_that_cannot_be_read_is_named_and_nothing_is_recovered(
     orders_database: str, wrong: str, said: str
 ) -> None:
     done = take_up(orders_database, line(uuid4()), wrong)

@@ -1,4 +1,4 @@
-"""Orders on a real broker: what it states reaches its peers, and what they state reaches it."""
+"""Over a real broker, peers get the events that orders publishes, and orders consumes theirs."""
 
 import json
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ async def channel(market_broker: str) -> AsyncIterator[AbstractChannel]:
         yield await connection.channel()
 
 
-async def state_by_peer(
+async def publish_as_peer(
     channel: AbstractChannel, event_type: str, order_id: UUID, event_id: UUID | None = None
 ) -> None:
     """Publish a peer's own sample of an event, made to be about this purchase."""
@@ -61,7 +61,7 @@ async def state_by_peer(
     await exchange.publish(message, routing_key=event_type)
 
 
-async def test_a_purchase_is_stated_to_customers_and_completed_by_the_peers_own_samples(
+async def test_a_purchase_is_published_to_customers_and_completed_by_the_peers_own_samples(
     orders: ServiceClient, channel: AbstractChannel
 ) -> None:
     order_id = await buy(orders)
@@ -80,8 +80,8 @@ async def test_a_purchase_is_stated_to_customers_and_completed_by_the_peers_own_
     )
     for event_type in reversed(WAY_FORWARD):
         again = uuid7()
-        await state_by_peer(channel, event_type, order_id, again)
-        await state_by_peer(channel, event_type, order_id, again)
+        await publish_as_peer(channel, event_type, order_id, again)
+        await publish_as_peer(channel, event_type, order_id, again)
 
     async def completed() -> bool:
         state = await look(orders, order_id)
@@ -96,8 +96,8 @@ async def test_peers_events_in_opposite_orders_never_deadlock(
     """Several purchases share a transaction, in one order whatever the order of arrival."""
     bought = [await buy(orders) for _ in range(60)]
     for one, other in zip(bought, reversed(bought), strict=True):
-        await state_by_peer(channel, "credit.reserved.v1", one)
-        await state_by_peer(channel, "vehicle.reserved.v1", other)
+        await publish_as_peer(channel, "credit.reserved.v1", one)
+        await publish_as_peer(channel, "vehicle.reserved.v1", other)
 
     async def all_consumed() -> bool:
         consumed = "SELECT id FROM orders WHERE jsonb_array_length(history) = 3"
@@ -120,8 +120,8 @@ async def test_an_event_of_an_unknown_purchase_ends_among_the_dead_letters(
     orders: ServiceClient, channel: AbstractChannel
 ) -> None:
     order_id = await buy(orders)
-    await state_by_peer(channel, "credit.reserved.v1", uuid4())
-    await state_by_peer(channel, "credit.reserved.v1", order_id)
+    await publish_as_peer(channel, "credit.reserved.v1", uuid4())
+    await publish_as_peer(channel, "credit.reserved.v1", order_id)
     dead = await channel.get_queue("orders.dead-letters")
 
     async def dead_letter() -> bool:

@@ -1,4 +1,4 @@
-"""`/orders`: the life of an order, and every refusal."""
+"""`/orders` leads an order from draft to closed, and refuses what breaks a rule."""
 
 from uuid import uuid4
 
@@ -38,7 +38,7 @@ async def test_an_order_lives_from_draft_to_closed_and_its_version_counts_the_wr
     assert (shown.json(), shown.headers["etag"]) == (closed.json(), '"3"')
 
 
-async def test_an_order_without_a_vehicle_states_only_that_it_was_closed(
+async def test_an_order_without_a_vehicle_publishes_only_that_it_was_closed(
     orders: ServiceClient,
 ) -> None:
     order = await draft(orders)

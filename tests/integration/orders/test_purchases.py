@@ -1,4 +1,6 @@
-"""`/purchase`, `/saga-states`, `/purchases`: what a buyer sees and may do, and every refusal."""
+"""`/purchase`, `/saga-states` and `/purchases` show a buyer the purchase, and refuse
+what breaks a rule.
+"""
 
 import json
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Two requests at once: exactly one wins, and nothing is half-written."""
+"""Of two concurrent requests exactly one wins, and nothing is half-written."""
 
 import asyncio
 from uuid import uuid4
@@ -72,7 +72,7 @@ async def test_one_buyer_at_once_cannot_pass_the_limit_of_open_purchases(
             headers=headers(key),
             json={"customer_id": customer, "vehicle_id": str(uuid4()), "total_cents": 1},
         )
-        if answer.status_code == 503:  # a lock was waited for in vain, on a slow machine
+        if answer.status_code == 503:  # on a slow machine, the wait for a lock timed out
             return await buy(key)
         return answer.status_code
 

@@ -15,8 +15,8 @@ from tests.integration.orders.market import (
     buy,
     completed,
     consume,
+    consume_together,
     headers,
-    hear_together,
     look,
     published,
 )
@@ -60,7 +60,7 @@ async def test_each_outcome_is_measured_once_from_the_request_on(orders: Service
     failed = [await buy(orders) for _ in range(2)]
     for each in failed:
         await consume(orders, "payment.failed.v1", each)
-    await hear_together(orders, "credit.released.v1", failed)
+    await consume_together(orders, "credit.released.v1", failed)
     took = time.monotonic() - started
     after = {outcome: measured(outcome) for outcome in before}
     assert {each: after[each][0] - before[each][0] for each in after} == {

@@ -1,4 +1,6 @@
-"""Who may do what, and to whom a payment does not exist."""
+"""Each role may do only what the access rules allow; the payment of another customer
+or tenant does not exist.
+"""
 
 import uuid
 

@@ -1,4 +1,6 @@
-"""The gateway's moods, and a worker that is killed at any point: one charge, one refund."""
+"""Whatever the gateway answers and wherever a worker is killed, a payment is charged
+once and refunded once.
+"""
 
 from typing import Any
 
@@ -103,7 +105,7 @@ async def test_payment_wakes_the_gateway_loop_at_once(payments: Payments) -> Non
         await parts.stop(within=5)
 
 
-async def test_failing_refund_is_stated_once_and_retried_until_it_goes_through(
+async def test_failing_refund_is_published_once_and_retried_until_it_goes_through(
     payments: Payments,
 ) -> None:
     order_id = await payments.reserved()

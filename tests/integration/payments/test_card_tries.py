@@ -41,7 +41,7 @@ async def test_with_the_default_one_declined_card_ends_the_payment(payments: Pay
     assert (await payments.client.types(order_id))[-1] == "payment.failed.v1"
 
 
-async def test_with_tries_left_another_card_pays_and_nothing_is_stated_before(
+async def test_with_tries_left_another_card_pays_and_nothing_is_published_before(
     patient: Payments,
 ) -> None:
     order_id = await patient.reserved()

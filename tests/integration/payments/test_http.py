@@ -1,4 +1,4 @@
-"""Every endpoint: what it answers, and what it refuses."""
+"""Every endpoint of payments, and every refusal, on a real database."""
 
 import uuid
 from typing import Any

@@ -1,4 +1,6 @@
-"""One purchase crosses the real broker: consumed, coded, paid, and told to others."""
+"""Over a real broker, payments consumes a purchase's event, makes a code, takes the
+payment and publishes it.
+"""
 
 import json
 from typing import Any
@@ -21,7 +23,9 @@ def reserved(order_id: str) -> aio_pika.Message:
     return message_of(envelope("vehicle.reserved.v1", order_id, data, source="vehicles"))
 
 
-async def test_reserved_vehicle_is_coded_paid_and_told(database: str, vhost: str) -> None:
+async def test_reserved_vehicle_gets_a_code_is_paid_and_the_payment_is_published(
+    database: str, vhost: str
+) -> None:
     await apply(vhost, topology_of(read(CHOREOGRAPHY).participants))
     order_id = str(uuid7())
     async with (

@@ -1,4 +1,4 @@
-"""Two things at once, on real rows: exactly one wins, and money agrees with it."""
+"""Of two concurrent actions on one payment exactly one wins, and the money agrees with it."""
 
 import asyncio
 from datetime import timedelta

@@ -70,7 +70,7 @@ async def test_cancellation_before_paying_voids_the_code_once(payments: Payments
     ]
 
 
-async def test_cancellation_while_the_gateway_is_asked_refunds_and_states_no_payment(
+async def test_cancellation_while_the_gateway_is_asked_refunds_and_publishes_no_payment(
     payments: Payments,
 ) -> None:
     order_id = await payments.reserved()
@@ -137,7 +137,7 @@ async def test_code_not_paid_in_time_expires_once(payments: Payments) -> None:
 
 
 async def test_reactions_take_few_statements(payments: Payments) -> None:
-    """What a message costs is what it says to the database."""
+    """The cost of a message is the number of its statements."""
     statements: list[str] = []
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:

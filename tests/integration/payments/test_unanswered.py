@@ -42,7 +42,7 @@ async def in_need(payments: Payments) -> list[str]:
 
 
 async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> None:
-    """A worker that had stood still for longer than its lease records what it was told."""
+    """A worker that stopped for longer than its lease records the answer it got."""
     policy: GatewayPolicy = PaymentsSettings.model_construct().gateway_terms.policy
     await payments.client.service.transactions.run(
         lambda uow: record_charge(

@@ -1,4 +1,6 @@
-"""Who may do what, and to whom a payout does not exist."""
+"""Each role may do only what the access rules allow; the payout of another seller or
+tenant does not exist.
+"""
 
 from uuid import UUID
 
@@ -43,7 +45,7 @@ async def test_each_role_may_do_what_its_row_says(payouts: Payouts, role: str, n
     assert answer.is_success == (name in MAY[role]), answer.text
 
 
-async def test_seller_sees_and_lists_his_own_payouts_only(payouts: Payouts) -> None:
+async def test_seller_sees_and_lists_the_own_payouts_only(payouts: Payouts) -> None:
     mine, other = uuid7(), uuid7()
     orders = {seller: await payouts.closed(seller_id=seller) for seller in (mine, other)}
     await payouts.request("of-nobody")

@@ -1,4 +1,4 @@
-"""The bank's moods, and a worker that is killed at any point: every seller is paid once."""
+"""Whatever the bank answers and wherever a worker is killed, every seller is paid once."""
 
 from uuid import UUID
 

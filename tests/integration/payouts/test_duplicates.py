@@ -1,4 +1,4 @@
-"""An external id is paid once, however often and however many at once ask for it."""
+"""An external id is paid once, however many requests name it, one after the other or at once."""
 
 import asyncio
 
@@ -62,7 +62,7 @@ async def test_requests_at_once_make_one_row_and_one_payment(payouts: Payouts) -
 async def test_request_that_meets_an_uncommitted_one_waits_and_is_its_duplicate(
     payouts: Payouts,
 ) -> None:
-    """Both find the id unknown: the look before the insert decides nothing."""
+    """Both requests find no row, so the query before the insert cannot decide."""
     transactions = payouts.client.service.transactions
     second = payout(payouts, "bonus-1", amount_cents=2)
     waiting: list[asyncio.Task[Payout]] = []
@@ -108,7 +108,7 @@ async def test_repository_says_what_was_processed_and_adds_it_once(payouts: Payo
 async def test_the_database_itself_refuses_a_second_row(
     payouts: Payouts, settings: PayoutsSettings
 ) -> None:
-    """Whoever writes there: another version of the service, or a person with psql."""
+    """It refuses it also from another version of the service, or from a person with psql."""
     await payouts.request("bonus-1")
     with pytest.raises(IntegrityError, match="ix_payouts_tenant_id_external_id") as refused:
         await payouts.client.execute(

@@ -1,4 +1,4 @@
-"""Every endpoint: what it answers, and what it refuses."""
+"""Every endpoint of payouts, and every refusal, on a real database."""
 
 from typing import Any
 
@@ -146,7 +146,9 @@ async def test_failed_payout_is_retried_by_hand_as_a_new_episode(payouts: Payout
     assert await payouts.transfers() == [(True, 4)]
 
 
-async def test_payout_that_fails_again_after_a_retry_says_so_again(payouts: Payouts) -> None:
+async def test_payout_that_fails_again_after_a_retry_publishes_its_failure_again(
+    payouts: Payouts,
+) -> None:
     order_id = await payouts.closed(seller_id=REFUSED_FOR_GOOD)
     for _ in range(2):
         await payouts.bank_turn()

@@ -1,4 +1,6 @@
-"""A closed order crosses the real broker: consumed, paid by the bank, and told to orders."""
+"""Over a real broker, payouts consumes a closed order, has the bank pay it and
+publishes that for orders.
+"""
 
 import json
 from typing import Any
@@ -21,7 +23,7 @@ def closed(order_id: str, seller_id: str | None) -> aio_pika.Message:
     return message_of(envelope("order.closed.v1", order_id, data, source="orders", sequence=3))
 
 
-async def test_closed_order_is_paid_and_told(database: str, vhost: str) -> None:
+async def test_closed_order_is_paid_and_the_payout_is_published(database: str, vhost: str) -> None:
     await apply(vhost, topology_of(read(CHOREOGRAPHY).participants))
     order_id, seller_id = str(uuid7()), str(uuid7())
     async with (

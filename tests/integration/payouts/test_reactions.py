@@ -45,7 +45,7 @@ async def test_seller_is_not_paid_before_the_reaction_is_committed(payouts: Payo
 
 
 async def test_reaction_takes_one_statement(payouts: Payouts) -> None:
-    """What a message costs is what it says to the database."""
+    """The cost of a message is the number of its statements."""
     statements: list[str] = []
 
     def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:

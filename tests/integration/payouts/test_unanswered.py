@@ -35,7 +35,7 @@ async def in_need(payouts: Payouts) -> list[str]:
 
 
 async def answers_late(payouts: Payouts, order_id: UUID, answer: Answer) -> None:
-    """A worker that had stood still for longer than its lease records what it was told."""
+    """A worker that stopped for longer than its lease records the answer it got."""
     policy: BankPolicy = PayoutsSettings.model_construct().bank_terms.policy
     payout_id = (await payouts.record(order_id))["payout_id"]
     await payouts.client.service.transactions.run(

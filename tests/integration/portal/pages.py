@@ -1,4 +1,4 @@
-"""The services behind the pages, as far as the pages see them; and how a page is used."""
+"""Fakes of the services behind the pages, and helpers that use a page as a browser does."""
 
 import json
 import re
@@ -103,7 +103,7 @@ def field_of(page: httpx.Response, name: str) -> str:
 
 
 def error_of(page: httpx.Response, name: str) -> str:
-    """What stands beside a field as wrong."""
+    """The error shown beside a field."""
     found = re.search(rf'id="{name}-error">([^<]*)<', page.text)
     return unescape(found[1]) if found else ""
 

@@ -1,4 +1,4 @@
-"""The staff's list of purchases: found by what somebody can tell, the stuck ones first seen."""
+"""The staff finds purchases in a list by what a caller can name, and sees those that are stuck."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,6 @@
-"""Payments and payouts that wait for a person: listed, decided in one's own name, audited."""
+"""Payments and payouts that need attention are listed; staff settle them in their own
+name, with an audit.
+"""
 
 from typing import Any
 
@@ -48,7 +50,7 @@ async def operator(shop: ServiceClient, add_user: AddUser) -> ServiceClient:
 
 
 def waits(behind: Behind, service: str, row: dict[str, Any]) -> str:
-    """One thing waits there, and nothing else. Returns the path of its page."""
+    """Make one payment or payout wait for a person. Returns the path of its page."""
     for name in ("payments", "payouts"):
         items = [row] if name == service else []
         behind.says(f"{name} GET /{name}", {"items": items, "next": None})

@@ -1,4 +1,6 @@
-"""Audits on their page: in words, with links, and found by person, thing and time."""
+"""The page of audits shows them in sentences with links, and finds them by person,
+thing and time.
+"""
 
 import re
 from datetime import UTC, datetime

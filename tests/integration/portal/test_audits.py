@@ -1,4 +1,4 @@
-"""Audits: one chain for each tenant, only ever added to, by the service's real role too."""
+"""Audits form one chain for each tenant, and the service's database role can only add to it."""
 
 import asyncio
 import uuid
@@ -278,7 +278,9 @@ async def test_months_are_dropped_behind_and_the_chain_goes_on_from_their_last_h
 async def test_a_table_that_only_looks_like_a_month_disturbs_no_upkeep(
     provisioned: dict[str, str],
 ) -> None:
-    """The TOAST tables that Postgres makes do too: their names end in a number of six digits."""
+    """Postgres' own TOAST tables look like a month too, because their names end in a
+    number of six digits.
+    """
     await execute(provisioned["superuser"], "CREATE TABLE like_toast_198842 ()")
     connection = await asyncpg.connect(provisioned["app"])
     try:

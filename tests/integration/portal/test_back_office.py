@@ -1,4 +1,4 @@
-"""The pages of those who keep the market running: who may see them, and what they do."""
+"""The pages for operators and admins are shown to them only, and their actions work."""
 
 import re
 from functools import partial
@@ -208,7 +208,7 @@ async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password
         assert "Seller Silva" in (await portal.get(f"/audits?action={done}")).text
 
 
-async def test_nobody_disables_himself(portal: ServiceClient, add_user: AddUser) -> None:
+async def test_nobody_disables_the_own_account(portal: ServiceClient, add_user: AddUser) -> None:
     admin = await add_user("admin")
     await signed_in(portal, "admin@example.com")
     answer = await portal.post(f"/users/{admin.id}/disable", data=SURE)

@@ -1,4 +1,6 @@
-"""The portal behind a real nginx: each visitor has an address, and cannot claim another one."""
+"""Behind a real nginx the portal knows each visitor's address, and a visitor cannot
+claim another one.
+"""
 
 from functools import partial
 from typing import Any
@@ -21,7 +23,7 @@ RIGHT = {"email": "operator@example.com", "password": PASSWORD}
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a hundred passwords of nobody can be looked at."""
+    """Make password hashing cheap, because this module checks a hundred wrong passwords."""
     hasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
     monkeypatch.setattr("services.portal.infrastructure.identity.passwords.PasswordHasher", hasher)
 
@@ -33,7 +35,7 @@ def seen_as(address: str, url: str) -> httpx.AsyncClient:
 
 
 async def guess(client: httpx.AsyncClient, times: int) -> list[int]:
-    """Wrong sign-ins for different accounts, each of which says that it comes from elsewhere."""
+    """Wrong sign-ins for different accounts, each with another claimed address."""
     answers = [
         await client.post(
             "/api/sessions",
@@ -55,7 +57,7 @@ def port_of(client: httpx.AsyncClient) -> int:
     return port
 
 
-async def test_one_visitor_behind_a_trusted_proxy_locks_out_himself_only(
+async def test_one_visitor_behind_a_trusted_proxy_locks_out_no_other(
     settings: Any, add_user: AddUser
 ) -> None:
     await add_user("operator")
@@ -68,7 +70,7 @@ async def test_one_visitor_behind_a_trusted_proxy_locks_out_himself_only(
                 assert await enters(owner) == 201
 
 
-async def test_what_a_visitor_says_of_himself_is_not_believed_without_a_trusted_proxy(
+async def test_an_address_that_a_visitor_claims_is_ignored_without_a_trusted_proxy(
     settings: Any, add_user: AddUser
 ) -> None:
     await add_user("operator")
@@ -82,7 +84,7 @@ async def test_what_a_visitor_says_of_himself_is_not_believed_without_a_trusted_
                 assert await enters(owner) == 201
 
 
-async def test_a_stream_passes_a_proxy_as_it_is_told(
+async def test_a_stream_passes_a_proxy_event_by_event(
     settings: Any, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     await add_user("operator")

@@ -1,4 +1,4 @@
-"""The portal's connections to others end with it."""
+"""The portal closes its connections to other servers when it ends."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""The admins' list of requests for credit, and their answers."""
+"""Admins list requests for credit, and grant or decline them."""
 
 from typing import Any
 

@@ -1,4 +1,6 @@
-"""Dead letters on the pages: each tenant's own, the same actions as the command line, audited."""
+"""The pages show each tenant's own dead letters and offer the actions of the command
+line, with an audit.
+"""
 
 import json
 import re
@@ -105,7 +107,7 @@ def page_of(service: str, event_id: str) -> str:
     return f"/operations/dead-letters/{service}?message={event_id}"
 
 
-async def test_an_operator_sees_the_letters_of_his_tenant_only(
+async def test_an_operator_sees_the_dead_letters_of_the_own_tenant_only(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     own = await refused(channel, STEP)
@@ -148,7 +150,7 @@ async def test_a_step_of_a_purchase_is_discarded_only_when_that_is_meant(
     assert event_id in (await desk.get("/audits?action=dead_letter.discarded")).text
 
 
-async def test_a_mere_view_is_asked_about_too_and_no_purchase_is_said_to_wait_for_it(
+async def test_discarding_a_view_is_confirmed_too_and_no_purchase_is_said_to_wait_for_it(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     event_id, place = await refused(channel, VIEW), "/operations/dead-letters/portal/discard"
@@ -184,7 +186,7 @@ async def test_what_a_discarded_step_means_follows_from_where_its_purchase_stand
     assert link in (await desk.get("/operations")).text
 
 
-async def test_a_letter_shows_when_it_was_given_up_in_a_readable_way(
+async def test_a_dead_letter_shows_a_readable_time_at_which_it_was_given_up(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     at = datetime(2026, 11, 26, 16, 41, 4, tzinfo=UTC)
@@ -250,7 +252,7 @@ async def test_what_would_come_back_at_once_is_not_redriven_but_reissued_when_th
     assert str(message.message_id) in audits
 
 
-async def test_a_letter_that_is_gone_is_said_to_be_gone_and_not_audited(
+async def test_a_missing_dead_letter_is_reported_and_not_audited(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     event_id = await refused(channel, VIEW)

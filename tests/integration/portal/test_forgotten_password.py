@@ -1,4 +1,6 @@
-"""A forgotten password: a token by mail, good once and for an hour, that gives nobody away."""
+"""A forgotten password is reset with a mailed token, which is valid once and for an hour; no answer
+reveals who has an account.
+"""
 
 import asyncio
 import io
@@ -33,7 +35,7 @@ async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
 
 
 async def ask(portal: ServiceClient, email: str, **headers: str) -> tuple[httpx.Response, str]:
-    """The answer, and what was mailed."""
+    """Request a reset. Returns the answer and the mailed messages."""
     page, mailed = await portal.get("/forgot-password"), io.StringIO()
     with redirect_stdout(mailed):
         portal.headers.update(headers)
@@ -114,7 +116,7 @@ async def test_a_link_is_good_for_an_hour(
 
 
 @pytest.mark.parametrize("token", ["", "x" * 43, "x" * 999, "á\x00", "' OR 1=1 --"], ids=range(5))
-async def test_a_token_nobody_mailed_is_told_so(portal: ServiceClient, token: str) -> None:
+async def test_a_token_that_was_not_mailed_is_refused(portal: ServiceClient, token: str) -> None:
     answer = await portal.get("/reset-password", params={"token": token})
     assert (answer.status_code, NO_GOOD in answer.text) == (410, True)
     page = await portal.get("/forgot-password")
@@ -142,7 +144,7 @@ async def test_nobody_learns_who_has_an_account(
 async def test_what_is_done_for_an_account_is_done_after_the_answer(
     portal: ServiceClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the time the answer takes tells nothing, nor does a mail server that fails."""
+    """Neither the time of the answer nor a failing mail server reveals who has an account."""
     await add_user("buyer")
 
     async def fails(*_: Any) -> None:
@@ -252,5 +254,5 @@ async def test_without_mail_the_page_says_whom_to_ask(serve: Serve, add_user: Ad
 
 
 def _text(answer: httpx.Response) -> str:
-    """Without what is of this one visit."""
+    """The page's text without what differs at each visit."""
     return re.sub(r'"[0-9a-f]{128}"', "", unescape(answer.text))

@@ -1,4 +1,6 @@
-"""Events the relays gave up, on the pages: listed, sent again in one's own name, audited."""
+"""The pages list events that relays gave up; operators release them in their own
+name, with an audit.
+"""
 
 from typing import Any
 from uuid import UUID

@@ -12,7 +12,9 @@ from tests.fixtures.services import ServiceClient, running
 from tests.integration.portal.conftest import INDEX_KEY, MASTER_KEY, Serve, execute
 
 
-async def test_it_tells_that_the_database_answers_and_in_what_time(portal: ServiceClient) -> None:
+async def test_health_says_that_the_database_answers_and_in_what_time(
+    portal: ServiceClient,
+) -> None:
     answer = await portal.get("/api/health")
     health = answer.json()
     assert (answer.status_code, health["status"]) == (200, "ok")
@@ -20,7 +22,7 @@ async def test_it_tells_that_the_database_answers_and_in_what_time(portal: Servi
     assert 0 < health["database"]["latency_ms"] < 1000
 
 
-async def test_it_tells_the_mean_of_the_last_minutes_and_its_limit(
+async def test_health_says_the_mean_of_the_last_minutes_and_its_limit(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serve() as portal:

@@ -1,4 +1,4 @@
-"""A form whose session has ended: sign in, and go on with what was typed."""
+"""A user whose session has ended signs in again and keeps what was typed into a form."""
 
 from html import unescape
 from typing import Any

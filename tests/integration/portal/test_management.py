@@ -1,4 +1,4 @@
-"""The whole process in one: a purchase's events come from RabbitMQ and stand in its timeline."""
+"""The portal consumes a purchase's events from RabbitMQ and shows them in its timeline."""
 
 import json
 

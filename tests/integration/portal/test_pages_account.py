@@ -1,4 +1,6 @@
-"""Signing in, up and out, the customer record, language and theme, and the headers of a page."""
+"""Users sign up, in and out, keep their customer record, and choose language and theme; pages have
+the headers of security.
+"""
 
 import pytest
 

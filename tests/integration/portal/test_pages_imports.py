@@ -1,4 +1,4 @@
-"""Files of vehicles: what they come to is shown first, and done when their owner says so."""
+"""A file of vehicles is checked and shown first, and imported when its owner confirms."""
 
 import json
 

@@ -1,4 +1,6 @@
-"""A purchase's page: who sees it, its moves, and the timeline that grows."""
+"""A purchase's page is shown to its buyer and the staff, offers the possible actions,
+and updates its timeline.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta

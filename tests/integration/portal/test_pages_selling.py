@@ -1,4 +1,4 @@
-"""A seller's vehicles: listing, changing and withdrawing them."""
+"""A seller lists, changes and withdraws vehicles on the pages."""
 
 import re
 from datetime import timedelta

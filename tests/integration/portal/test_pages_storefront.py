@@ -1,4 +1,6 @@
-"""What is for sale, buying it, and what the pages say when a service does not answer."""
+"""The storefront shows what is for sale and sells it, and says so when a service does
+not answer.
+"""
 
 from typing import Any
 
@@ -184,7 +186,7 @@ async def test_a_price_that_has_changed_is_shown_before_anything_is_bought(
     assert behind.sent("orders POST /purchase") == []
 
 
-async def test_a_price_above_the_free_credit_is_told_in_place_of_the_button(
+async def test_a_price_above_the_free_credit_shows_a_sentence_in_place_of_the_button(
     shop: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)

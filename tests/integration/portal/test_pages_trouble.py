@@ -1,4 +1,4 @@
-"""What people and their pages are told while something behind the pages is away."""
+"""The pages say what does not work while the database is away or a session has ended."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

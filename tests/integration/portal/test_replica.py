@@ -1,4 +1,4 @@
-"""Lists read from a real standby while it keeps up, and from the database itself when not."""
+"""Lists are read from a standby while it keeps up, else from the primary."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -139,7 +139,7 @@ async def test_a_database_that_is_no_standby_is_not_read_from(
         assert await said(portal) == "ok: the database itself is read from: it is no standby"
 
 
-def test_a_url_that_is_none_is_told_without_its_password(settings: Any) -> None:
+def test_a_malformed_url_is_reported_without_its_password(settings: Any) -> None:
     with pytest.raises(ValueError, match="DATABASE_READ_URL: mysql") as told:
         settings(database_read_url="mysql://me:secret@127.0.0.1/portal")
     assert "secret" not in str(told.value)

@@ -1,4 +1,4 @@
-"""Signing in and out, and everything that must not let anybody in."""
+"""Users sign in and out; guessing, forged requests and ended sessions let nobody in."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute,
 BUYER = {"email": "buyer@example.com", "password": PASSWORD}
 
 
-async def test_a_user_signs_in_and_sees_his_session(
+async def test_a_user_signs_in_and_sees_the_session(
     portal: ServiceClient, add_user: AddUser
 ) -> None:
     await add_user("buyer")
@@ -124,7 +124,7 @@ async def minutes_pass(database: str, minutes: int) -> None:
     await execute(database, f"UPDATE sign_in_attempts SET at = at - interval '{minutes} minutes'")
 
 
-async def test_a_stranger_does_not_keep_the_owner_out_however_long_he_tries(
+async def test_wrong_guesses_of_a_stranger_never_lock_out_the_owner(
     portal: ServiceClient, add_user: AddUser, portal_database: str
 ) -> None:
     await add_user("buyer")

@@ -1,4 +1,6 @@
-"""The event stream of a purchase, over a real connection: live, resumable, and it ends."""
+"""The event stream of a purchase is live, can be resumed, and ends when the purchase
+or the permission ends.
+"""
 
 import asyncio
 import json
@@ -67,8 +69,8 @@ async def asyncpg_connection(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def hear_again(transactions: Portal, consumed: dict[str, Any]) -> None:
-    """As soon as the database lets us."""
+async def consume_with_retry(transactions: Portal, consumed: dict[str, Any]) -> None:
+    """Consume the event as soon as the database answers."""
 
     async def done() -> bool:
         try:
@@ -113,7 +115,7 @@ def path(order_id: UUID) -> str:
     return f"/api/purchases/{order_id}/timeline/events"
 
 
-async def test_a_finished_purchase_is_told_whole_and_the_stream_ends(
+async def test_a_finished_purchase_is_streamed_in_full_and_the_stream_ends(
     served: httpx.AsyncClient, transactions: Portal
 ) -> None:
     order_id = await buy(transactions)
@@ -217,8 +219,8 @@ async def be_erased(client: httpx.AsyncClient, transactions: Portal, _: str) -> 
     )
 
 
-async def be_shut_out(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
-    """As `disable_user` does, without a second admin."""
+async def lose_access(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+    """Disable the user as `disable_user` does, without a second admin."""
     user = await user_of(client, transactions)
     user.disable()
     await transactions.run(lambda uow: uow.users.save(user))
@@ -233,7 +235,7 @@ async def user_of(client: httpx.AsyncClient, transactions: Portal) -> User:
 
 OF_SESSIONS = (sign_out, expire)
 """A token is good for minutes more: it is no session."""
-OF_USERS = (lose_the_role, be_erased, be_shut_out)
+OF_USERS = (lose_the_role, be_erased, lose_access)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ OF_USERS = (lose_the_role, be_erased, be_shut_out)
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_tells_nothing_more(
+async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_sends_nothing_more(
     settings: Any,
     add_user: AddUser,
     transactions: Portal,
@@ -296,7 +298,7 @@ async def test_a_stream_ends_with_the_token_it_was_opened_with(
                 assert [event async for event in told] == []
 
 
-async def test_a_page_without_news_is_told_that_it_still_follows(
+async def test_a_page_without_news_gets_a_sign_that_it_still_follows(
     served: httpx.AsyncClient, transactions: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "STILL_EVERY", 1)
@@ -330,10 +332,10 @@ async def test_a_stream_lives_through_an_outage_of_the_database(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
                     name,
                 )
-                await asyncio.sleep(2)  # long enough for several looks, each of which fails
+                await asyncio.sleep(2)  # long enough for several polls, each of which fails
             finally:
                 await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-            await hear_again(transactions, envelope(order_id, WAY_FORWARD[1]))
+            await consume_with_retry(transactions, envelope(order_id, WAY_FORWARD[1]))
             async with asyncio.timeout(10):
                 assert (await anext(told))[2]["type"] == "credit.reserved.v1"
 
@@ -390,7 +392,7 @@ async def test_a_service_that_asks_the_portal_for_its_keys_knows_whom_it_issued_
         await peer.caller(f"Bearer {token[:-4]}AAAA", None)
 
 
-async def test_a_stream_tells_what_is_consumed_through_pgbouncer(
+async def test_a_stream_sends_what_is_consumed_through_pgbouncer(
     settings: Any, add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     await add_user("operator")

@@ -1,4 +1,6 @@
-"""Submissions: progress, what was wrong, and nothing handed in twice."""
+"""A submission shows its progress and its errors, and the same content is never
+submitted twice at once.
+"""
 
 import asyncio
 from typing import Any
@@ -76,7 +78,7 @@ async def finish(transactions: Portal, submission: Submission, reason: str | Non
     )
 
 
-async def test_progress_and_the_rows_that_failed_are_told(
+async def test_progress_and_the_rows_that_failed_are_shown(
     portal: ServiceClient, add_user: AddUser, transactions: Portal
 ) -> None:
     seller = await add_user("seller")
@@ -126,7 +128,7 @@ async def test_what_an_earlier_release_took_in_is_read(
     assert content == b"old rows"
 
 
-async def test_what_no_key_opens_is_no_file(
+async def test_content_that_no_key_opens_is_read_as_empty(
     add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     submission = await hand_in(transactions, await add_user("seller"))
@@ -187,7 +189,7 @@ async def test_the_same_content_of_another_seller_is_another_submission(
 async def test_many_are_handed_in_over_one_connection(
     add_user: AddUser, transactions: Portal
 ) -> None:
-    """After the fifth time Postgres plans a prepared statement without looking at its values."""
+    """From the sixth execution on, Postgres plans a prepared statement without its values."""
     seller = await add_user("seller")
     made = [await hand_in(transactions, seller, str(n).encode()) for n in range(8)]
     assert len({each.id for each in made}) == 8

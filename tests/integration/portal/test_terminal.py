@@ -1,4 +1,4 @@
-"""Users, tokens and keys from the terminal, as an operator of the machine types it."""
+"""An operator manages users, tokens and keys with the portal's command line."""
 
 import asyncio
 import os

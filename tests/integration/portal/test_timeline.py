@@ -1,4 +1,6 @@
-"""The timeline of a purchase: whatever the order of consuming, and only for who may see it."""
+"""The timeline of a purchase is the same for any order of consuming, and shown only
+to who may see it.
+"""
 
 import asyncio
 import random
@@ -47,14 +49,14 @@ async def test_each_event_stands_in_it_with_its_service_and_milliseconds(
     assert {each["direction"] for each in answer["events"]} == {"forward"}
 
 
-async def test_the_payment_code_is_not_told(operator: ServiceClient, transactions: Portal) -> None:
+async def test_the_payment_code_is_not_shown(operator: ServiceClient, transactions: Portal) -> None:
     order_id = await buy(transactions)
     answer = await operator.get(path(order_id))
     assert "MV-SECRET" not in answer.text
     assert answer.json()["events"][3]["details"]["amount_cents"] == 500
 
 
-async def test_any_order_of_hearing_in_any_batches_makes_the_same_timeline(
+async def test_consuming_in_any_order_and_any_batches_makes_the_same_timeline(
     operator: ServiceClient, transactions: Portal
 ) -> None:
     for seed in range(8):
@@ -101,7 +103,9 @@ async def test_positions_have_no_gaps_where_many_write_one_purchase_at_once(
         assert [row["position"] for row in rows] == list(range(1, 10))
 
 
-async def test_the_way_back_is_told_apart(operator: ServiceClient, transactions: Portal) -> None:
+async def test_compensations_are_marked_in_the_timeline(
+    operator: ServiceClient, transactions: Portal
+) -> None:
     order_id = await buy(transactions, steps=3)
     back: tuple[Consumed, ...] = (
         ("payment.code_generation_failed.v1", "payments", 1, {"reason": "too_large"}),

@@ -1,4 +1,6 @@
-"""The tokens other services accept: who they are for, how their keys change, how they end."""
+"""The portal issues tokens to signed-in users; other services accept them until they
+expire, also while keys rotate.
+"""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""Users whose sealed name or e-mail cannot be read sign in and work; the others do not notice."""
+"""Users whose sealed name or e-mail cannot be read can sign in and work; other users
+are not affected.
+"""
 
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
@@ -102,7 +104,7 @@ async def test_tokens_are_issued_although_the_signing_key_cannot_be_read(
             assert (await client.get("/api/submissions", headers=bearer)).status_code == 200
 
 
-async def test_a_dropped_key_is_told_at_the_start_of_the_portal(
+async def test_a_dropped_key_is_reported_at_the_start_of_the_portal(
     serve: Serve, add_user: AddUser
 ) -> None:
     for role in ("buyer", "seller"):

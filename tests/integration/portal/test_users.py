@@ -1,4 +1,4 @@
-"""Users: made, given roles, linked, and never without an admin."""
+"""Admins create users, give roles and link customers; a tenant never loses its last admin."""
 
 import asyncio
 from functools import partial

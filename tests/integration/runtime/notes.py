@@ -1,5 +1,6 @@
-"""A service as small as can be, to test what every service stands on. Also a process of its own:
-`python -m tests.integration.runtime.notes`."""
+"""The smallest possible service, for the tests of what all services share. Also a process of its
+own: `python -m tests.integration.runtime.notes`.
+"""
 
 import asyncio
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Tokens: who gets in, as whom, and how the others are refused."""
+"""A valid token decides who the caller is; requests without one are refused."""
 
 import json
 import time
@@ -179,7 +179,7 @@ async def test_keys_that_were_last_read_too_long_ago_open_nothing(
 async def unreadable(
     guarded: ServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The issuer is away, and asked anew for each token."""
+    """The issuer does not answer, and its keys are read again for each token."""
     assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 200
     (tmp_path / "jwks.json").unlink()
     monkeypatch.setattr(jwks, "REFRESH_SECONDS", 0)

@@ -101,7 +101,7 @@ async def test_what_was_sent_is_not_echoed(notes: ServiceClient) -> None:
     assert SECRET not in path.text
 
 
-async def test_many_errors_are_told_only_in_part(notes: ServiceClient) -> None:
+async def test_of_many_errors_only_the_first_are_reported(notes: ServiceClient) -> None:
     answer = await notes.post("/notes", json={f"unknown{n}": n for n in range(1000)})
     assert len(assert_problem(answer, 422, "invalid-input")["errors"]) == 20
 

@@ -1,4 +1,6 @@
-"""A service behind an nginx as it comes, old or new, with TLS ending there, under load."""
+"""A service works under load behind an old or a new nginx with default settings,
+which terminates TLS.
+"""
 
 import asyncio
 from collections import Counter
@@ -15,7 +17,7 @@ CLIENTS, REQUESTS = 20, 15
 
 
 async def asked(url: str) -> Counter[str]:
-    """How often each answer came to many clients who write and read at once."""
+    """How many of each answer many clients got that write and read at once."""
     answers = Counter[str]()
 
     async def client() -> None:
@@ -28,7 +30,7 @@ async def asked(url: str) -> Counter[str]:
 
 
 async def outcome(client: httpx.AsyncClient, method: str) -> str:
-    """A service that is busy says so, and is asked again."""
+    """The answer to one request, which is retried while the service is busy."""
     body = {"text": "milk"} if method == "POST" else None
     while True:
         try:

@@ -1,4 +1,6 @@
-"""A connection that breaks while it is set up is trouble with the database like any other."""
+"""A connection that breaks while it is set up is answered 503, like any other failure
+of the database.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +35,9 @@ async def test_a_connection_that_breaks_while_it_is_set_up_is_503(
     ],
     ids=["closed", "shutdown", "starting", "our own fault"],
 )
-def test_the_drivers_own_errors_are_told_apart(error: Exception, *, infrastructure: bool) -> None:
+def test_the_drivers_own_errors_are_distinguished(
+    error: Exception, *, infrastructure: bool
+) -> None:
     assert is_infrastructure_error(error) == infrastructure
 
 

@@ -1,4 +1,6 @@
-"""A service whose written choreography is missing, broken or not its own does not start."""
+"""A service does not start when its choreography document is missing, broken or
+differs from its code.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a provider puts into a DATABASE_URL reaches the server from everything that connects."""
+"""The parameters of a DATABASE_URL apply to everything that connects to the database."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ async def command(url: str, *arguments: str) -> tuple[int, str]:
 
 @asynccontextmanager
 async def silent_port() -> AsyncIterator[int]:
-    """Of a server that takes connections and never says a word."""
+    """The port of a server that accepts connections and never answers."""
     held = []
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,7 +105,7 @@ async def test_a_silent_first_host_leaves_time_for_the_second(
         await check_database(settings(url))
 
 
-async def test_no_host_that_is_asked_for_is_one_line(database: str) -> None:
+async def test_a_url_without_a_host_of_the_wanted_kind_is_one_line(database: str) -> None:
     with pytest.raises(StartFailure, match="target attribute requirement"):
         await check_database(settings(f"{database}?target_session_attrs=standby"))
 

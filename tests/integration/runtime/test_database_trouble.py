@@ -1,4 +1,6 @@
-"""A database in trouble: 503 quickly, and all is well again by itself afterwards."""
+"""While the database fails, requests are answered 503 quickly; afterwards the service
+recovers by itself.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -41,7 +43,7 @@ def assert_unavailable(answer: httpx.Response, code: str = "unavailable") -> Non
 
 
 async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Cut all connections there are; new ones may come meanwhile."""
+    """Cut all existing connections; new ones may be made meanwhile."""
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     cut = await connection.fetch(f"SELECT pid, pg_terminate_backend(pid) {others}")
     pids = [row["pid"] for row in cut]
@@ -169,7 +171,7 @@ async def test_writing_works_again_within_seconds_after_the_database_was_read_on
 async def test_read_only_connections_the_server_says_nothing_about_go_at_the_first_refusal(
     notes_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As behind a proxy that keeps what the server reports about a session to itself."""
+    """The proxy does not pass on what the server reports about a session."""
     monkeypatch.setattr(database, "reports_read_only", lambda _: False)
     name = notes_database.rsplit("/")[-1]
     settings = NotesSettings(database_url=notes_database, role="api")

@@ -1,4 +1,4 @@
-"""Given-up events over HTTP: operators send those of their tenant again, and nobody else does."""
+"""Over HTTP, only operators release given-up events, and only those of their tenant."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,6 @@
-"""An event that a person has to decide about: the process goes on serving, and says so."""
+"""While an event waits for a person's decision, the process goes on serving and
+reports the event.
+"""
 
 import asyncpg
 

@@ -1,4 +1,4 @@
-"""Idempotency-Key: at most one effect, and the first answer word for word."""
+"""Requests with one Idempotency-Key have at most one effect, and get the first answer unchanged."""
 
 import asyncio
 

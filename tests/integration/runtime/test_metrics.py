@@ -1,4 +1,4 @@
-"""What a service counts: from zero on, under the right route, no streams among durations."""
+"""Metrics start at zero and carry the right route; durations leave out streams."""
 
 import httpx
 import pytest

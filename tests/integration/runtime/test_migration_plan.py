@@ -1,4 +1,4 @@
-"""A plan says what Postgres does with pending migrations, and leaves the database alone."""
+"""A plan shows what Postgres does for pending migrations, and changes nothing."""
 
 import asyncio
 
@@ -50,7 +50,7 @@ async def test_a_plan_has_the_sql_and_the_locks_and_changes_nothing(
         await connection.close()
 
 
-async def test_a_table_that_is_written_anew_is_told_with_its_size(
+async def test_a_table_that_is_rewritten_is_listed_with_its_size(
     database: str, postgres_server: PostgresServer
 ) -> None:
     wanted = await at(database, "vehicles", "0004")
@@ -102,7 +102,7 @@ async def test_what_is_pending_has_one_digest_until_it_changes(database: str) ->
     assert done.revisions == []
 
 
-async def test_a_revision_of_a_later_release_is_told_in_a_line(database: str) -> None:
+async def test_a_revision_of_a_later_release_is_one_line(database: str) -> None:
     await at(database, "customers", "head")
     connection = await asyncpg.connect(plain(database))
     await connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -112,7 +112,7 @@ async def test_a_revision_of_a_later_release_is_told_in_a_line(database: str) ->
         await pending("customers", plain(database))
 
 
-async def test_a_server_that_is_away_is_told_in_a_line(database: str) -> None:
+async def test_a_server_that_is_away_is_one_line(database: str) -> None:
     with pytest.raises(StartFailure, match=r"no database answers at 127\.0\.0\.1:1"):
         await pending("customers", "postgresql://me:secret@127.0.0.1:1/x")
     wanted = await at(database, "customers", "0002")

@@ -1,4 +1,4 @@
-"""Each service's history goes up, down and up again, and leaves nothing the code does not know."""
+"""Each service's migrations can be applied, reverted and applied again, and agree with the code."""
 
 import asyncio
 

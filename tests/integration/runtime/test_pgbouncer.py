@@ -1,4 +1,6 @@
-"""Through PgBouncer in transaction mode: any statement may meet another server connection."""
+"""Services work through PgBouncer in transaction mode, where each transaction may use
+another server connection.
+"""
 
 import asyncio
 import logging

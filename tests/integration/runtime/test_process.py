@@ -1,4 +1,6 @@
-"""The service as a process: real sockets, real curl, signals, and troubles at start."""
+"""A service process answers real clients, ends in order on signals, and refuses to
+start in one line.
+"""
 
 import asyncio
 import os
@@ -94,7 +96,7 @@ async def test_curl_with_its_default_content_type_is_understood(notes_database: 
         assert (await curl(f"{process.url}/notes", *text)).startswith("HTTP/1.1 201")
 
 
-async def test_a_large_body_is_refused_whether_its_length_is_told_or_not(
+async def test_a_large_body_is_refused_with_or_without_a_content_length(
     notes_database: str, tmp_path: Path
 ) -> None:
     large = tmp_path / "large"

@@ -1,4 +1,4 @@
-"""What runs beside the web application in each role."""
+"""Each role runs its own parts beside the web application."""
 
 from dataclasses import replace
 from typing import Literal

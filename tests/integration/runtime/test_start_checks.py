@@ -1,4 +1,4 @@
-"""What is wrong with a server is told in one line that holds no password."""
+"""A server that cannot be used is reported in one line without its password."""
 
 from typing import Any
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""A database that demands TLS, and whose certificate is checked: sslmode and PGSSLROOTCERT."""
+"""`sslmode` and PGSSLROOTCERT decide whether a database's certificate is accepted."""
 
 import os
 from collections.abc import Iterator

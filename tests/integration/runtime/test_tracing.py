@@ -1,4 +1,4 @@
-"""The request's trace and id travel with the events it causes, and its spans to a collector."""
+"""A request's trace and id are in the events it causes, and its spans are sent to a collector."""
 
 import json
 import signal
@@ -117,7 +117,7 @@ async def test_a_process_sends_the_spans_of_request_relay_and_publish_to_its_col
             await until_ready(process)
             url = f"{process.url}/notes"
             assert (await client.post(url, json={"text": "milk"}, headers=HEADERS)).is_success
-            process.process.send_signal(signal.SIGTERM)  # what is left is sent before the end
+            process.process.send_signal(signal.SIGTERM)  # it sends its last spans
             code, log = await process.end()
     assert code == 0, log
     spans = {span.name: span for span in received["notes"]}

@@ -74,7 +74,7 @@ async def test_another_tenants_object_is_not_found(notes: ServiceClient) -> None
 
 
 async def follow(notes: ServiceClient, path: str) -> list[dict[str, Any]]:
-    """Every page, by the Link header alone."""
+    """Follow the Link header through every page."""
     pages, url = [], path
     while url:
         answer = await notes.get(url)

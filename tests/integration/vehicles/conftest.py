@@ -46,7 +46,7 @@ class Vehicles(ServiceUnderTest):
         found: dict[str, Any] = answer.json()
         return found
 
-    async def hears_credit_reserved(
+    async def consumes_credit_reserved(
         self, vehicle: dict[str, Any], order_id: UUID | None = None, total_cents: int | None = None
     ) -> UUID:
         order_id = order_id or uuid7()
@@ -104,7 +104,7 @@ Race = Callable[..., Awaitable[list[Any]]]
 
 @pytest.fixture
 def race() -> Race:
-    """All at once; answers and refusals, in the order of the arguments."""
+    """Run all concurrently. Returns answers and refusals in the order of the arguments."""
 
     async def run(*contenders: Awaitable[Any]) -> list[Any]:
         return await asyncio.gather(*contenders, return_exceptions=True)

@@ -1,4 +1,6 @@
-"""Who may do what, and who sees the papers."""
+"""Each role may do only what the access rules allow, and only admins and the seller
+see document numbers.
+"""
 
 from typing import Any
 
@@ -116,7 +118,7 @@ async def test_papers_are_in_no_table_in_clear(vehicles: Vehicles) -> None:
     sent = body()
     headers = {**vehicles.admin, "Idempotency-Key": "canary"}
     posted = await vehicles.client.post("/vehicles", json=sent, headers=headers)
-    await vehicles.hears_credit_reserved(posted.json())
+    await vehicles.consumes_credit_reserved(posted.json())
     for table in ("vehicles", "reservations", "outbox", "idempotency_keys"):
         rows = await vehicles.client.rows(
             f"SELECT convert_to(t::text, 'UTF8') AS row FROM {table} AS t"

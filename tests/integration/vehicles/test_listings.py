@@ -1,4 +1,4 @@
-"""Listings by price: for sale and sold, filtered, page by page."""
+"""Listings are ordered by price, filtered, and divided into pages."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ async def test_only_vehicles_to_be_had_are_for_sale(vehicles: Vehicles) -> None:
     for_sale, reserved, sold, gone, bought = [
         await vehicles.listed(price_cents=price) for price in (1, 2, 3, 4, 5)
     ]
-    await vehicles.hears_credit_reserved(reserved)
+    await vehicles.consumes_credit_reserved(reserved)
     await vehicles.client.patch(f"/vehicles/{sold['id']}/mark_as_sold", headers=vehicles.admin)
     await vehicles.client.post(f"/vehicles/{gone['id']}/withdraw", headers=vehicles.admin)
-    order_id = await vehicles.hears_credit_reserved(bought)
+    order_id = await vehicles.consumes_credit_reserved(bought)
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     assert await prices(vehicles) == [for_sale["price_cents"]]
     assert await prices(vehicles, "status=for_sale") == [1]

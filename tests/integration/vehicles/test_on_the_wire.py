@@ -1,4 +1,4 @@
-"""Purchases over the real broker, told to this service in the words of its peers' samples."""
+"""Over a real broker, vehicles consumes its peers' samples and publishes its own events."""
 
 import json
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ async def tell(
 
 
 async def consumed(channel: AbstractChannel, queue: str) -> dict[str, Any]:
-    """The next message a peer would take from its queue."""
+    """The next message that a peer would consume."""
     source = await channel.get_queue(queue)
 
     async def taken() -> Any:

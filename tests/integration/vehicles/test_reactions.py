@@ -1,4 +1,6 @@
-"""The reactions on the real database: the record, the vehicle, the outbox; and every race."""
+"""The reactions write record, vehicle and outbox in one transaction, also when they
+run concurrently.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +32,7 @@ async def release(vehicles: Vehicles, order_id: Any, event_type: str = "payment.
 
 async def test_purchase_ends_with_its_vehicle_sold(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     assert (await vehicles.get(listed["id"]))["is_reserved"]
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     sold = await vehicles.get(listed["id"])
@@ -48,7 +50,7 @@ async def test_each_end_of_a_payment_puts_the_vehicle_back(
     vehicles: Vehicles, event_type: str, paid: bool
 ) -> None:
     listed = await vehicles.listed()
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     if paid:
         await vehicles.consumes("payment.processed.v1", order_id=order_id)
     await release(vehicles, order_id, event_type)
@@ -59,7 +61,7 @@ async def test_each_end_of_a_payment_puts_the_vehicle_back(
     assert released["type"] == "vehicle.released.v1"
     assert released["data"]["reason"] == RELEASES[event_type]
     assert (await vehicles.client.types(order_id)).count("vehicle.released.v1") == 1
-    await vehicles.hears_credit_reserved(listed)
+    await vehicles.consumes_credit_reserved(listed)
     assert (await vehicles.get(listed["id"]))["is_reserved"]
 
 
@@ -69,7 +71,7 @@ async def test_release_before_the_reservation_leaves_a_tombstone(
 ) -> None:
     listed, order_id = await vehicles.listed(), uuid7()
     await release(vehicles, order_id, event_type)
-    await vehicles.hears_credit_reserved(listed, order_id)
+    await vehicles.consumes_credit_reserved(listed, order_id)
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     (event,) = await vehicles.client.told(order_id)
     assert event["data"]["vehicle_id"] is None
@@ -79,17 +81,17 @@ async def test_release_before_the_reservation_leaves_a_tombstone(
 
 async def test_duplicates_of_every_step_change_nothing(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    order_id = await vehicles.hears_credit_reserved(listed)
-    await vehicles.hears_credit_reserved(listed, order_id)
+    order_id = await vehicles.consumes_credit_reserved(listed)
+    await vehicles.consumes_credit_reserved(listed, order_id)
     for _ in range(2):
         await vehicles.consumes("payment.processed.v1", order_id=order_id)
-    await vehicles.hears_credit_reserved(listed, order_id)
+    await vehicles.consumes_credit_reserved(listed, order_id)
     assert await vehicles.client.types(order_id) == ["vehicle.reserved.v1", "vehicle.sold.v1"]
 
 
 async def test_vehicle_withdrawn_while_reserved_fails_at_its_sale(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     await vehicles.client.post(f"/vehicles/{listed['id']}/withdraw", headers=vehicles.admin)
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     assert await vehicles.state(order_id) == "SALE_FAILED"
@@ -106,10 +108,10 @@ async def test_vehicle_withdrawn_while_reserved_fails_at_its_sale(vehicles: Vehi
 
 async def test_refusals_name_their_reason(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    unknown = await vehicles.hears_credit_reserved(listed | {"id": str(uuid7())})
-    dearer = await vehicles.hears_credit_reserved(listed, total_cents=1)
-    await vehicles.hears_credit_reserved(listed)
-    second = await vehicles.hears_credit_reserved(listed)
+    unknown = await vehicles.consumes_credit_reserved(listed | {"id": str(uuid7())})
+    dearer = await vehicles.consumes_credit_reserved(listed, total_cents=1)
+    await vehicles.consumes_credit_reserved(listed)
+    second = await vehicles.consumes_credit_reserved(listed)
     reasons = [
         (await vehicles.client.told(order))[0]["data"]["reason"]
         for order in (unknown, dearer, second)
@@ -121,7 +123,7 @@ async def test_refusals_name_their_reason(vehicles: Vehicles) -> None:
 async def test_vehicle_of_another_tenant_is_refused_as_unknown(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
     other = replace(vehicles, tenant=f"{vehicles.tenant}x")
-    order_id = await other.hears_credit_reserved(listed)
+    order_id = await other.consumes_credit_reserved(listed)
     assert (await other.client.told(order_id))[0]["data"]["reason"] == "vehicle_not_found"
     assert not (await vehicles.get(listed["id"]))["is_reserved"]
 
@@ -130,7 +132,7 @@ async def test_vehicle_its_buyer_lists_anew_leaves_the_market_when_the_sale_is_u
     vehicles: Vehicles,
 ) -> None:
     listed = await vehicles.get((await vehicles.listed())["id"])
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
     papers = {name: listed[name] for name in ("plate", "chassis_number", "renavam")}
     again = await vehicles.listed(**papers)
@@ -141,7 +143,7 @@ async def test_vehicle_its_buyer_lists_anew_leaves_the_market_when_the_sale_is_u
 
 async def test_of_fifty_buyers_of_one_vehicle_exactly_one_wins(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    orders = await asyncio.gather(*(vehicles.hears_credit_reserved(listed) for _ in range(50)))
+    orders = await asyncio.gather(*(vehicles.consumes_credit_reserved(listed) for _ in range(50)))
     outcomes = [(await vehicles.client.types(order_id)) for order_id in orders]
     assert outcomes.count(["vehicle.reserved.v1"]) == 1
     assert outcomes.count(["vehicle.reservation_failed.v1"]) == 49
@@ -151,7 +153,7 @@ async def test_reservation_and_release_at_once_end_with_a_free_vehicle(vehicles:
     listed = await vehicles.listed()
     orders = [uuid7() for _ in range(10)]
     await asyncio.gather(
-        *(vehicles.hears_credit_reserved(listed, order_id) for order_id in orders),
+        *(vehicles.consumes_credit_reserved(listed, order_id) for order_id in orders),
         *(release(vehicles, order_id) for order_id in orders for _ in range(2)),
     )
     for order_id in orders:
@@ -164,7 +166,7 @@ async def test_reservation_and_release_at_once_end_with_a_free_vehicle(vehicles:
 async def test_sale_and_withdrawal_at_once_agree_on_one_outcome(vehicles: Vehicles) -> None:
     for _ in range(5):
         listed = await vehicles.listed()
-        order_id = await vehicles.hears_credit_reserved(listed)
+        order_id = await vehicles.consumes_credit_reserved(listed)
         _, withdrawn = await asyncio.gather(
             vehicles.consumes("payment.processed.v1", order_id=order_id),
             vehicles.client.post(f"/vehicles/{listed['id']}/withdraw", headers=vehicles.admin),
@@ -177,7 +179,7 @@ async def test_edit_of_the_price_and_reservation_at_once_agree(vehicles: Vehicle
     for _ in range(5):
         listed = await vehicles.listed()
         order_id, edited = await asyncio.gather(
-            vehicles.hears_credit_reserved(listed),
+            vehicles.consumes_credit_reserved(listed),
             vehicles.client.patch(
                 f"/vehicles/{listed['id']}",
                 json={"price_cents": 1},
@@ -191,7 +193,7 @@ async def test_edit_of_the_price_and_reservation_at_once_agree(vehicles: Vehicle
 async def test_two_batches_that_meet_in_a_deadlock_both_end(vehicles: Vehicles) -> None:
     """Several reactions share a transaction, so two may want two vehicles in opposite order."""
     listed = [await vehicles.listed(), await vehicles.listed()]
-    orders = [await vehicles.hears_credit_reserved(vehicle) for vehicle in listed]
+    orders = [await vehicles.consumes_credit_reserved(vehicle) for vehicle in listed]
     met = asyncio.Barrier(2)
 
     async def release_both(first: UUID, second: UUID) -> None:
@@ -228,7 +230,7 @@ async def test_each_reaction_is_one_statement_to_read_and_one_to_write(vehicles:
     event.listen(engine, "before_cursor_execute", note)
     counts = []
     for step in (
-        vehicles.hears_credit_reserved(listed, order_id),
+        vehicles.consumes_credit_reserved(listed, order_id),
         vehicles.consumes("payment.processed.v1", order_id=order_id),
         vehicles.consumes("payment.processed.v1", order_id=order_id),
         release(vehicles, uuid7()),
@@ -242,7 +244,7 @@ async def test_each_reaction_is_one_statement_to_read_and_one_to_write(vehicles:
 
 async def test_database_itself_refuses_a_second_holder(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    await vehicles.hears_credit_reserved(listed)
+    await vehicles.consumes_credit_reserved(listed)
     with pytest.raises(IntegrityError, match="reservations_one_holds_a_vehicle"):
         async with vehicles.client.service.transactions.engine.begin() as connection:
             await connection.exec_driver_sql(
@@ -251,7 +253,7 @@ async def test_database_itself_refuses_a_second_holder(vehicles: Vehicles) -> No
             )
 
 
-def test_every_forward_step_has_its_way_back() -> None:
+def test_every_forward_step_has_its_compensation() -> None:
     reactions = participant().reactions.by_event
     for event_type in RELEASES:
         assert event_type in reactions["credit.reserved.v1"].compensated_by

@@ -1,4 +1,4 @@
-"""A paper that cannot be read costs that paper alone."""
+"""A document number that cannot be read affects nothing else of its vehicle."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -24,8 +24,8 @@ async def damage(vehicles: Vehicles, vehicle: dict[str, Any], column: str = "pla
 
 @pytest.fixture
 async def only_own(vehicles: Vehicles) -> AsyncIterator[Vehicles]:
-    """/ready looks at the rows of all tenants: those of other tests are gone, and those of this one
-    afterwards.
+    """/ready looks at the rows of all tenants: those of other tests are gone, and
+    those of this one afterwards.
     """
 
     await vehicles.client.execute("DELETE FROM vehicles")
@@ -99,7 +99,7 @@ async def test_an_unreadable_paper_is_mended_by_writing_it_again(vehicles: Vehic
 
 
 @pytest.mark.parametrize("change", ["dropped", "replaced"])
-async def test_a_key_that_does_not_fit_is_told_at_the_start(
+async def test_a_key_that_does_not_fit_is_reported_at_the_start(
     only_own: Vehicles, vehicles_database: str, keys: dict[str, Any], change: str
 ) -> None:
     for _ in range(2):
@@ -122,11 +122,11 @@ async def test_a_key_that_does_not_fit_is_told_at_the_start(
     assert "'k1'" in state
     assert [each["event"] for each in logs].count("the keys do not fit the rows") == 1
     assert [each["plate"] for each in listed.json()["items"]] == [None, None]
-    async with serving(build(settings)) as client:  # what was written since hides nothing
+    async with serving(build(settings)) as client:  # later values do not hide it
         assert await client.down("data keys")
 
 
-async def test_another_index_key_is_told_at_the_start(
+async def test_another_index_key_is_reported_at_the_start(
     only_own: Vehicles, vehicles_database: str, keys: dict[str, Any]
 ) -> None:
     for _ in range(2):

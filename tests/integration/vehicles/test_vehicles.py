@@ -28,7 +28,7 @@ async def test_vehicle_put_on_the_market_is_answered_with_its_place_and_version(
     assert (await vehicles.get(listed["id"]))["chassis_number"] == sent["chassis_number"]
 
 
-async def test_listing_is_stated_without_any_paper(vehicles: Vehicles) -> None:
+async def test_listing_is_published_without_any_document_number(vehicles: Vehicles) -> None:
     sent = body()
     answer = await vehicles.client.post("/vehicles", json=sent, headers=vehicles.admin)
     (event,) = await vehicles.client.told(answer.json()["id"])
@@ -209,7 +209,7 @@ async def test_price_and_identity_are_fixed_while_a_purchase_holds_the_vehicle(
     vehicles: Vehicles, change: dict[str, Any]
 ) -> None:
     listed = await vehicles.listed()
-    await vehicles.hears_credit_reserved(listed)
+    await vehicles.consumes_credit_reserved(listed)
     answer = await edit(vehicles, listed["id"], change, "2")
     assert answer.status_code == 409
     assert answer.json()["type"].endswith(":vehicle-reserved")
@@ -221,7 +221,7 @@ async def test_what_a_purchase_does_to_a_vehicle_is_a_new_version_each_time(
 ) -> None:
     listed = await vehicles.listed()
     path = f"/vehicles/{listed['id']}"
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     versions = [(await vehicles.client.get(path, headers=vehicles.admin)).headers["ETag"]]
     for event in ("payment.processed.v1", "payment.refunded.v1"):
         await vehicles.consumes(event, order_id=order_id)
@@ -236,7 +236,7 @@ async def test_who_saw_the_vehicle_free_does_not_withdraw_it_once_it_is_reserved
     listed = await vehicles.listed()
     path, caller = f"/vehicles/{listed['id']}", vehicles.caller(role, subject=listed["seller_id"])
     seen = (await vehicles.client.get(path, headers=caller)).headers["ETag"]
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     answer = await vehicles.client.post(f"{path}/withdraw", headers=caller | {"If-Match": seen})
     assert answer.status_code == (409 if role == "seller" else 412), answer.text
     await vehicles.consumes("payment.processed.v1", order_id=order_id)
@@ -247,7 +247,7 @@ async def test_a_seller_withdraws_no_vehicle_that_a_purchase_holds(vehicles: Veh
     listed = await vehicles.listed()
     path = f"/vehicles/{listed['id']}/withdraw"
     seller = vehicles.caller("seller", subject=listed["seller_id"])
-    order_id = await vehicles.hears_credit_reserved(listed)
+    order_id = await vehicles.consumes_credit_reserved(listed)
     refused = await vehicles.client.post(path, headers=seller)
     assert refused.status_code == 409
     assert refused.json()["type"].endswith(":vehicle-reserved")
@@ -260,7 +260,7 @@ async def test_a_sellers_withdrawal_and_a_reservation_at_once_agree(vehicles: Ve
         listed = await vehicles.listed()
         seller = vehicles.caller("seller", subject=listed["seller_id"])
         order_id, withdrawn = await asyncio.gather(
-            vehicles.hears_credit_reserved(listed),
+            vehicles.consumes_credit_reserved(listed),
             vehicles.client.post(f"/vehicles/{listed['id']}/withdraw", headers=seller),
         )
         expected = "REFUSED" if withdrawn.status_code == 200 else "RESERVED"
@@ -290,7 +290,7 @@ async def test_vehicle_marked_as_sold_belongs_to_no_order_and_stays_as_it_is(
 
 async def test_vehicle_is_not_marked_as_sold_while_a_purchase_holds_it(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
-    await vehicles.hears_credit_reserved(listed)
+    await vehicles.consumes_credit_reserved(listed)
     answer = await mark_as_sold(vehicles, listed["id"])
     assert answer.status_code == 409
     assert answer.json()["type"].endswith(":vehicle-reserved")
@@ -305,7 +305,7 @@ async def test_mark_as_sold_and_withdraw_refuse_a_stale_version(vehicles: Vehicl
     assert answer.status_code == 412
 
 
-async def test_withdrawn_vehicle_is_stated_and_stays_as_it_is(vehicles: Vehicles) -> None:
+async def test_withdrawn_vehicle_is_published_and_stays_as_it_is(vehicles: Vehicles) -> None:
     listed = await vehicles.listed()
     path = f"/vehicles/{listed['id']}/withdraw"
     answer = await vehicles.client.post(path, headers=vehicles.admin)

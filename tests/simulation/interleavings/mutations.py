@@ -1,4 +1,4 @@
-"""Faults of interleaving, put into relay, wake-up and subscriber on purpose.
+"""Faults of interleaving, injected into relay, wake-up and subscriber.
 
 Each is a context manager: inside it the code is broken, outside everything is as it was.
 """

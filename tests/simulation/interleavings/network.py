@@ -1,4 +1,6 @@
-"""Hosts and the lines between them: what is sent arrives late, in order, or not at all."""
+"""Simulates hosts and the connections between them: bytes arrive late but in order,
+or not at all.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -11,8 +13,8 @@ FAST, SLOW = (0.0002, 0.003), (0.01, 0.06)
 
 
 class Line:
-    """One connection, seen as both its directions. `cut` loses what is under way; `lost` are told
-    of it a moment later.
+    """One connection, seen as both its directions. `cut` loses what is under way;
+    `lost` are told of it a moment later.
     """
 
     def __init__(self, loop: SeededLoop) -> None:
@@ -41,7 +43,7 @@ class Line:
 
 
 class Host:
-    """A process as others see it. Nothing that a dead one sends arrives."""
+    """A process as seen by the others. Nothing arrives that a dead process sends."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -120,8 +122,8 @@ class End(asyncio.Transport):
 
 
 class Network:
-    """The one server that streams are opened to. `accept` makes its protocol; `is_away`: it refuses
-    connections.
+    """The one server that streams are opened to. `accept` makes its protocol;
+    `is_away`: it refuses connections.
     """
 
     def __init__(self, loop: SeededLoop, accept: Callable[[], Any]) -> None:

@@ -1,8 +1,8 @@
-"""A database in memory, as asyncpg shows it: sessions, transactions, row locks, NOTIFY.
+"""A database in memory with the interface of asyncpg: sessions, transactions, row locks, NOTIFY.
 
-A statement is one step on the server, at the moment when it arrives there: what it finds locked it
-skips or waits for, and what is not committed others do not see. It is carried out even when its
-client no longer waits for the answer. `statements.py` says what each statement does.
+A statement is one step on the server, at the moment when it arrives there. It skips locked rows or
+waits for them, and sees no uncommitted change of others. It runs even when its client no longer
+waits for the answer. `statements.py` says what each statement does.
 """
 
 import asyncio
@@ -104,7 +104,7 @@ class Server:
             rows.pop(key, None) if row is None else rows.update({key: row})
         if self.notifies:
             for listener in sorted(self.postgres.listeners, key=lambda each: each.number):
-                listener.line.send(listener.heard, to_server=False)
+                listener.line.send(listener.notified, to_server=False)
         self.rollback()
 
     def rollback(self) -> None:
@@ -155,7 +155,7 @@ class Session:
     async def fetch(self, statement: str, *arguments: Any) -> Any:
         return await self._ask(lambda: statements.run(self._server, statement, arguments))
 
-    def heard(self) -> None:
+    def notified(self) -> None:
         if not self._closed:
             self._on_notify()
 

@@ -1,4 +1,5 @@
-"""The processes: a shop that states events, relays that publish them, and a service that reacts.
+"""The processes: a shop that writes events to its outbox, relays that publish them, and a service
+that reacts.
 
 Each runs on a host of its own and is made anew at each start.
 """
@@ -70,8 +71,8 @@ BINDINGS = {event.type: [f"credit.on.{event.type}"] for event in EVENTS}
 
 
 class Process:
-    """`start` and `stop` are carried out on its host. Nothing of a process that was killed reaches
-    anybody.
+    """`start` and `stop` are carried out on its host. Nothing of a process that was
+    killed reaches anybody.
     """
 
     stops_within: float
@@ -120,7 +121,7 @@ class Process:
 
 
 class Shop(Process):
-    """States events of a few subjects: each transaction locks its subject first."""
+    """Writes events of a few subjects to the outbox: each transaction locks its subject first."""
 
     stops_within = 3.0
 
@@ -147,7 +148,7 @@ class Shop(Process):
     async def _write(self, transactions: int, pause: float) -> None:
         for _ in range(transactions):
             await asyncio.sleep(self._loop.random.uniform(0, pause))
-            with suppress(DBAPIError):  # whether it was committed, the database knows
+            with suppress(DBAPIError):  # only the database knows whether it was committed
                 await self._transactions.run(self._state_some)
 
     async def _state_some(self, unit: UnitOfWork) -> None:

@@ -1,4 +1,4 @@
-"""What a broker keeps: messages in queues, and what a client's channel has in hand."""
+"""The state of a broker: messages in queues, and unacknowledged messages of each channel."""
 
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,4 +1,4 @@
-"""What has to hold while the tasks run, and when all is delivered."""
+"""The rules that hold while the tasks run, and when all is delivered."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ PREFETCH = 6
 
 
 @dataclass(frozen=True)
-class Stated:
+class Published:
     """A committed event: its place in the outbox, and when it was committed."""
 
     id: str
@@ -42,13 +42,13 @@ class Stated:
 
 
 class Watch:
-    """Looks on at what databases and broker do. `broken` is the first rule that was broken.
+    """Observes databases and broker. `broken` is the first rule that was broken.
 
     `nothing_fails` is true while no fault has been made.
     """
 
     def __init__(self, loop: SeededLoop, shop: Postgres, credit: Postgres, broker: Broker) -> None:
-        self.published: dict[str, Stated] = {}
+        self.published: dict[str, Published] = {}
         self.taken_at: dict[str, float] = {}
         self.nothing_fails = True
         self.broken: InvariantBroken | None = None
@@ -56,7 +56,7 @@ class Watch:
         self._shop = shop
         self._credit = credit
         self._broker = broker
-        self._of_subject: dict[str, list[Stated]] = defaultdict(list)
+        self._of_subject: dict[str, list[Published]] = defaultdict(list)
         self._published: set[str] = set()
         shop.on_commit = self._outbox_changes
         broker.on_publish = self._published_by
@@ -99,7 +99,7 @@ class Watch:
             if took > seconds:
                 self.breaks(AT_ONCE, f"{took:.3f} s for {each}")
 
-    def _effects(self, event: Stated) -> int:
+    def _effects(self, event: Published) -> int:
         """How many effects the event has had."""
         (queue,) = BINDINGS[event.type]
         effects: dict[tuple[str, UUID], int] = self._credit.tables.get("effects", {})
@@ -113,7 +113,7 @@ class Watch:
             if row is None:
                 self._deleted(str(before[seq].id), before[seq].type)
             elif seq not in before:
-                published = Stated(str(row.id), seq, row.subject, row.type, self._loop.time())
+                published = Published(str(row.id), seq, row.subject, row.type, self._loop.time())
                 self.published[published.id] = published
                 self._of_subject[published.subject].append(published)
 

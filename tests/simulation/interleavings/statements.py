@@ -1,8 +1,8 @@
 """What each statement of the messaging library does, over rows in memory.
 
-They are known by the library's own text: a statement that changes there is looked for in vain here
-until its meaning is compared. That the text means this is shown on a real Postgres, in
-tests/integration/messaging.
+A statement is found by its text in the library. When that text changes, it is not found until a
+person has compared the meaning here. The tests in tests/integration/messaging show on a real
+Postgres that the text has this meaning.
 """
 
 import math

@@ -1,6 +1,6 @@
 """One run: what happens in it follows from its seed.
 
-At first nothing fails. Then processes, connections and servers do, while the shop goes on stating
+At first nothing fails. Then processes, connections and servers do, while the shop goes on writing
 events. At the end everything is healed, delivered, idle for a while, and stopped.
 """
 
@@ -53,7 +53,7 @@ class Taken:
 def run(
     seed: int, taken: Taken, tell: Callable[["Story"], Coroutine[Any, Any, None]] | None = None
 ) -> None:
-    """Let the story of this seed happen, or `tell`. Raises InvariantBroken, naming the seed."""
+    """Run the story of this seed, or `tell`. Raises InvariantBroken, naming the seed."""
     loop = SeededLoop(seed)
     with as_if_real(loop, seed), errors_logged(loop.complaints):
         story = Story(loop)
@@ -123,8 +123,8 @@ class Story:
         self.watch.raise_if_broken()
 
     async def _nothing_fails(self) -> None:
-        """A few commits at nearly the same time, and then silence: a signal that is lost is not
-        made good by the next one.
+        """Commit a few times at nearly the same moment, then not at all, so that no
+        later signal replaces a lost one.
         """
         for _ in range(QUIET_ROUNDS):
             pause = self._random.choice((0.005, 0.02, 0.05, 0.2))

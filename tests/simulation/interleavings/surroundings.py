@@ -1,4 +1,4 @@
-"""What the process around a run is made to be: clocks, random numbers, logs, hashes."""
+"""Makes the process around a run repeatable: clocks, random numbers, logs, hashes."""
 
 import asyncio
 import gc

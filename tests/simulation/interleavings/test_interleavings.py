@@ -1,4 +1,4 @@
-"""Whatever the order in which tasks run, and whatever fails meanwhile, nothing is lost."""
+"""No event is lost in any order of tasks, whatever fails meanwhile."""
 
 import asyncio
 import subprocess
@@ -61,8 +61,8 @@ def test_a_seed_runs_the_same_tasks_in_the_same_order(pytestconfig: pytest.Confi
 
 @pytest.mark.long
 def test_a_seed_runs_the_same_tasks_in_another_process(pytestconfig: pytest.Config) -> None:
-    """So that what a test has found is found again by `soak`. Sets of text have another order in
-    each process.
+    """So that what a test has found is found again by `soak`. Sets of text have
+    another order in each process.
     """
     told = {
         subprocess.run(
@@ -125,7 +125,7 @@ def test_tasks_take_turns_in_any_order_and_callbacks_in_theirs() -> None:
     assert len(orders) == 6
 
 
-def test_time_passes_without_waiting_and_a_deadlock_is_told() -> None:
+def test_time_passes_without_waiting_and_a_deadlock_is_reported() -> None:
     loop = SeededLoop(SEED)
     loop.run_until_complete(asyncio.sleep(3600))
     assert 3600 <= loop.time() < 3601

@@ -1,4 +1,6 @@
-"""What counts as an answer, how often each was given, and when to call again."""
+"""Only an answer in time counts; answers are counted, and calls without one are
+repeated later and later.
+"""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""Calls of a system outside: how many at once, which wait for which, and what the log says."""
+"""A worker makes a limited number of calls at once; a silent call delays no other,
+and is logged.
+"""
 
 import asyncio
 from collections.abc import Sequence

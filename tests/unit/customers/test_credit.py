@@ -1,4 +1,4 @@
-"""Credit in cents: what is in use is never lost, and a limit never falls below it."""
+"""Credit in use is never lost, and a limit never falls below it."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Asking for a higher credit limit, and the answers to it."""
+"""A customer requests a higher credit limit, and an admin grants or declines it."""
 
 from uuid import UUID, uuid4
 
@@ -55,7 +55,7 @@ def uow(customer: Customer) -> MemoryUnitOfWork:
     return MemoryUnitOfWork(customer)
 
 
-async def test_a_request_is_kept_told_and_raises_the_version(
+async def test_a_request_is_kept_published_and_raises_the_version(
     uow: MemoryUnitOfWork, customer: Customer
 ) -> None:
     asked = await ask(uow, customer.id, 50_000)

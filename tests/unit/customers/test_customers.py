@@ -1,4 +1,4 @@
-"""Registering, editing, limits and erasure, on the ports in memory."""
+"""Customers are registered, edited, given limits and erased, on the ports in memory."""
 
 from functools import partial
 from uuid import uuid4
@@ -84,7 +84,7 @@ async def test_an_edit_names_the_changed_fields_and_makes_a_new_version() -> Non
     ]
 
 
-async def test_an_edit_that_changes_nothing_states_nothing() -> None:
+async def test_an_edit_that_changes_nothing_publishes_nothing() -> None:
     customer = a_customer(uuid4())
     uow = MemoryUnitOfWork(customer)
     edited = await edit_customer(

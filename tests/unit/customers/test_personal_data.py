@@ -1,4 +1,4 @@
-"""Personal data is checked for real, kept in one form, and masked."""
+"""Personal data is validated by its check digits and formats, kept in one form, and masked."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""The record of a purchase, under any order and number of deliveries."""
+"""The record of a purchase is right for any order and number of deliveries."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
@@ -143,7 +143,7 @@ async def test_the_credit_adds_up_after_any_deliveries(
 
 @settings(deadline=None)
 @given(DELIVERIES)
-async def test_a_purchase_states_its_reservation_and_its_end_at_most_once(
+async def test_a_purchase_publishes_its_reservation_and_its_end_at_most_once(
     deliveries: list[tuple[Step, UUID]],
 ) -> None:
     uow = a_unit_of_work()

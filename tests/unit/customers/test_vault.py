@@ -1,4 +1,4 @@
-"""Stored personal data: opens in its own row, and tells nothing across tenants."""
+"""Sealed personal data can be opened only in its own row, and digests differ between tenants."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -32,7 +32,7 @@ def test_values_copied_to_another_customer_do_not_open() -> None:
     assert copied == replace(ANA, document=None)
     moved = VAULT.open({**ana, "id": other["id"]})  # type: ignore[arg-type]
     assert moved == PersonalData(name=None, email=None, phone=None, document=None)
-    # Nothing is sealed anew then: that would lose for good what may be read again.
+    # Then nothing is sealed anew, because a value that may become readable again would be lost.
     assert VAULT.seal("default", other["id"], moved) == {}
 
 

@@ -1,4 +1,4 @@
-"""What `.env` says of backups reaches those that a timer makes."""
+"""Backups that a timer makes use the settings of `.env`."""
 
 import os
 from pathlib import Path

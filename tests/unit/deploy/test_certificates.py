@@ -1,4 +1,4 @@
-"""The installation's own authority: strict clients take its certificates, and no others."""
+"""Strict clients accept the certificates of the installation's own authority, and no others."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,9 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def handshake(authority: Authority, pem: Path, host: str) -> None:
-    """Of a client that is as strict as Python's newest, and a server, without a network."""
+    """A TLS handshake without a network, of a server and a client that is as strict
+    as Python's newest.
+    """
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)
     client = ssl.create_default_context(cafile=authority.certificate)

@@ -1,4 +1,6 @@
-"""`./taskw check` with tools that only say how they were called."""
+"""`./taskw check` runs every tool and fails if one of them fails. The tools here only
+print their arguments.
+"""
 
 import shutil
 import subprocess

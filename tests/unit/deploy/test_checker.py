@@ -1,4 +1,6 @@
-"""The checker looks when somebody asks and when it is time, and outlives what it cannot reach."""
+"""The checker checks at each interval and when asked, and goes on when it cannot
+reach the system.
+"""
 
 from datetime import UTC, datetime
 
@@ -15,7 +17,7 @@ class EnoughError(Exception):
 
 
 class World:
-    """Answers one look after the other, each ten seconds after the one before."""
+    """Answers one check after the other, each ten seconds after the previous one."""
 
     def __init__(self, *looks: Asked | Exception) -> None:
         self.looks = list(looks)
@@ -47,16 +49,16 @@ class World:
         return self.examined
 
 
-async def test_it_looks_every_so_often() -> None:
+async def test_the_checker_checks_at_each_interval() -> None:
     assert await World(*[NOBODY] * 7).watch(25) == [(30, NOBODY), (60, NOBODY)]
 
 
-async def test_it_looks_at_once_when_somebody_asks_and_begins_to_wait_anew() -> None:
+async def test_the_checker_checks_at_once_when_asked_and_restarts_its_interval() -> None:
     found = await World(NOBODY, SOMEBODY, NOBODY, NOBODY, NOBODY).watch(25)
     assert found == [(10, SOMEBODY), (40, NOBODY)]
 
 
-async def test_what_cannot_be_reached_is_told_and_tried_again(
+async def test_an_unreachable_system_is_reported_and_tried_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     world = World(OSError("connection refused"), SOMEBODY, SOMEBODY)

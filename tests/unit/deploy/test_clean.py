@@ -1,5 +1,5 @@
-"""`clean`: names what it deletes and asks. After `down` nothing says any more that containers ran,
-but their volumes are there.
+"""`clean` names what it deletes and asks first. After `down` no record says that containers ran,
+but their volumes remain.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The cluster on this machine: what it says before anything is started."""
+"""The cluster on this machine reports what is missing before it starts anything."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_everything_to_install_is_named_in_one_line(monkeypatch: pytest.MonkeyPa
     assert str(said.value).endswith("sudo apt-get install etcd-server haproxy")
 
 
-def test_who_is_not_root_consumes_that_only_root_can(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_is_not_root_learns_that_only_root_can(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.cluster.network.os.geteuid", lambda: 1000)
 
     with pytest.raises(StartFailed, match="only root"):

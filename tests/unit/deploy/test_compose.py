@@ -1,4 +1,6 @@
-"""What compose.yaml allows its containers, and what reaches them."""
+"""compose.yaml gives its containers few rights, their own secrets only, and the
+settings of `.env`.
+"""
 
 import re
 from pathlib import Path
@@ -124,7 +126,7 @@ def test_a_service_has_the_time_to_finish_what_it_has_in_hand(containers: dict[s
         + wakeup.STOP_SECONDS
         + partitions.STOP_SECONDS
         + running.CLOSE_SECONDS
-        + 10  # for the second that each of them gives to what does not heed its cancellation
+        + 10  # each part waits a second for tasks that ignore their cancellation
     )
     for spec in SERVICES:
         grace = containers[spec.name]["stop_grace_period"]

@@ -1,4 +1,4 @@
-"""The job of compose.yaml that makes the folder of the database, or says why it cannot be used."""
+"""The job of compose.yaml creates the folder of the database, or says why it cannot be used."""
 
 import os
 import shutil

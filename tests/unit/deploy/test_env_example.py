@@ -1,4 +1,4 @@
-"""`.env.example` is complete, and shows the defaults that are."""
+"""`.env.example` lists every setting with its real default."""
 
 import re
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Where services find the database: over its Unix socket where there is one, else by its port."""
+"""Services connect to the database over its Unix socket where there is one, else by its port."""
 
 from pathlib import Path
 

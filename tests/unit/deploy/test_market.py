@@ -1,4 +1,4 @@
-"""The client of the demo and the end-to-end tests."""
+"""The client of the demo and of the end-to-end tests retries what a busy service refuses."""
 
 import httpx
 import pytest
@@ -8,7 +8,7 @@ from deploy.demo.market import Market
 
 @pytest.fixture
 async def busy(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
-    """What was sent to a service that is busy twice, and then answers."""
+    """The requests to a service that refuses twice because it is busy, and then answers."""
     sent: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -70,7 +70,7 @@ def test_a_port_that_a_variable_names_is_taken_from_the_environment_before_the_f
     assert Ports().pick_named("ORDERS_PORT", usual, tmp_path) == named
 
 
-def test_a_named_port_that_is_taken_is_told_in_a_line_with_its_variable(
+def test_a_named_port_that_is_taken_is_one_line_with_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -82,7 +82,7 @@ def test_a_named_port_that_is_taken_is_told_in_a_line_with_its_variable(
 
 
 @pytest.mark.parametrize("named", ["http", "0", "65536", "-1", "8000:8000", "٨"])
-def test_what_is_no_port_is_told_in_a_line(
+def test_a_malformed_port_is_one_line(
     named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ORDERS_PORT", named)

@@ -1,4 +1,4 @@
-"""The release's stages: homologation by itself, production after an approval."""
+"""A release goes to homologation by itself, and to production after an approval."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings whose secrets stand in files."""
+"""A service gets its secrets in files, and none in its environment."""
 
 from pathlib import Path
 

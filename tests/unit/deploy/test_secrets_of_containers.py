@@ -1,4 +1,6 @@
-"""What the job `secrets` of compose.yaml hands to each container."""
+"""The job `secrets` of compose.yaml gives each container the secrets that it needs,
+and no others.
+"""
 
 import json
 from pathlib import Path

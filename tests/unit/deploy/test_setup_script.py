@@ -1,4 +1,4 @@
-"""Setting up: behind a company's certificate authority, and where it was done before."""
+"""Setup works behind a company's certificate authority, and can be repeated."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ UV = Path(sys.executable).with_name("uv")
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_uv_trusts_whom_the_system_trusts(script: Path) -> None:
-    """uv brings a list of authorities of its own, in which no company's is."""
+    """uv has its own list of authorities, which contains no company's."""
     calls = re.findall(r"\.venv/bin/uv (pip \w+ .*)", script.read_text())
     assert calls
     assert [call for call in calls if "--system-certs" not in call] == []

@@ -44,7 +44,7 @@ def cells(*events: Happened) -> list[list[str]]:
     ]
 
 
-def test_each_line_tells_milliseconds_since_the_first_event_service_and_event() -> None:
+def test_each_line_shows_milliseconds_since_the_first_event_service_and_event() -> None:
     lines = cells(
         happened(0, "order.confirmed.v1"),
         happened(7.4, "credit.reserved.v1"),
@@ -74,7 +74,7 @@ def test_the_reason_of_a_failure_stands_beside_it() -> None:
         ("order.cancelled.v1", "yellow"),
     ],
 )
-def test_the_way_back_has_a_colour_of_its_own(event_type: str, colour: str) -> None:
+def test_compensations_have_a_colour_of_their_own(event_type: str, colour: str) -> None:
     [line] = cells(happened(0, event_type))
 
     assert line[2] == f"[{colour}]{event_type.removesuffix('.v1')}[/{colour}]"

@@ -1,4 +1,4 @@
-"""Ids are printed whole, however narrow a terminal is, or is said to be: they are for copying."""
+"""Ids are printed in full at any width of the terminal, because people copy them."""
 
 from io import StringIO
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""gcloud, terraform and docker that only note how they were called, and answer from a file."""
+"""Fakes of gcloud, terraform and docker, which record their calls and answer from a file."""
 
 import json
 import subprocess
@@ -133,11 +133,11 @@ class Clouds:
 
     @property
     def calls(self) -> list[str]:
-        """Since they were last forgotten."""
+        """The calls since they were last cleared."""
         return [line for line, _ in self._noted()]
 
     def given_to(self, program: str) -> list[str]:
-        """What the calls that begin so have read."""
+        """The standard input of the calls that begin so."""
         return [given for line, given in self._noted() if line.startswith(program)]
 
     def forget_calls(self) -> None:

@@ -1,4 +1,6 @@
-"""What must hold of the resources in deploy/terraform. Each policy yields what breaks it."""
+"""The policies for the resources in deploy/terraform. Each policy yields the
+resources that break it.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,6 @@
-"""What the jobs of a cloud are handed, and what they say when it is not whole."""
+"""The jobs in the cloud get their settings from what they are handed, and say in one
+line what is missing.
+"""
 
 import json
 import subprocess
@@ -50,7 +52,7 @@ def test_a_job_gets_the_installation_that_was_handed_to_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"servers": {}, "passwords": {}}', "null"])
-def test_what_is_no_installation_is_told_in_a_line(tmp_path: Path, text: str) -> None:
+def test_a_malformed_installation_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "value"
     with pytest.raises(StartFailure, match="No such file"):
         handed(file)
@@ -78,7 +80,7 @@ def test_what_was_made_up_once_stays_and_a_part_is_handed_on() -> None:
     assert HeldPasswords({}, of=everything).known == {}
 
 
-def test_a_ledger_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_written_is_reported_at_the_start(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "deploy.gcp.inside", "serve", "customers"]
     ledger = str(tmp_path / "nowhere" / "ledger.jsonl")
     told = _start(line, ERASURE_LEDGER=ledger)

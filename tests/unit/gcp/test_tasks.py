@@ -1,4 +1,6 @@
-"""The tasks below `gcp:`, against programs that only note how they are called."""
+"""The `gcp:` tasks call the right programs in the right order. The programs here only
+record their calls.
+"""
 
 import json
 import shutil
@@ -28,7 +30,7 @@ TASKS = (
 
 @pytest.fixture
 def clouds(tmp_path: Path) -> Clouds:
-    """Where nothing was done yet."""
+    """A project in which nothing was done yet."""
     found = Clouds(tmp_path / "new")
     found.make([spec.name for spec in SERVICES])
     return found
@@ -46,7 +48,7 @@ def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def deployed(deployed_once: Path, tmp_path: Path) -> Clouds:
-    """Where everything runs."""
+    """A project in which everything runs."""
     return Clouds(Path(shutil.copytree(deployed_once, tmp_path / "deployed")))
 
 
@@ -354,7 +356,7 @@ def test_without_a_backend_a_deploy_says_which_task_makes_it(clouds: Clouds) -> 
     assert refused(clouds, "deploy").endswith("./taskw gcp:setup-backend")
 
 
-def test_a_missing_right_is_told_with_the_clouds_own_words(clouds: Clouds) -> None:
+def test_a_missing_right_is_reported_with_the_clouds_own_words(clouds: Clouds) -> None:
     done(clouds, *SETUP, "--stage=homologation")
     clouds.refuse("buckets create")
     told = refused(clouds, "setup-backend")
@@ -380,7 +382,7 @@ def test_a_wrong_answer_to_setup_is_one_line(
     assert not (clouds.folder / ".gcp").exists()
 
 
-def test_a_setup_that_cannot_be_read_is_told(clouds: Clouds) -> None:
+def test_a_setup_that_cannot_be_read_is_reported(clouds: Clouds) -> None:
     (clouds.folder / ".gcp").mkdir()
     (clouds.folder / ".gcp" / "setup.json").write_text("{")
     assert "cannot be read: ./taskw gcp:setup" in refused(clouds, "deploy")

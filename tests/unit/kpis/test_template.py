@@ -1,4 +1,4 @@
-"""The parser alone, without a database: what it refuses, and what it makes of the rest."""
+"""The parser refuses templates that could do harm, and makes limited subqueries of the others."""
 
 import pytest
 import sqlglot

@@ -1,4 +1,4 @@
-"""What a column's numbers are of follows from what it is made of."""
+"""The unit of a column follows from the columns it is computed from."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An acknowledgement that is lost is no failure: the message comes again, and is skipped."""
+"""A lost acknowledgement is no failure, because the message comes again and is skipped."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""The broker's two URLs: what is understood, and the sentence for what is not."""
+"""The broker's two URLs are parsed, or refused in one sentence."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_each_host_of_a_list_is_a_place_with_the_same_rest() -> None:
     assert vhost_of(text) == "/"
 
 
-async def test_every_host_is_asked_until_one_answers_and_the_last_refusal_is_told() -> None:
+async def test_every_host_is_asked_until_one_answers_and_the_last_refusal_is_reported() -> None:
     asked: list[str] = []
 
     async def connect(place: URL) -> str:
@@ -105,7 +105,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_nobody_else_takes_a_broker_url_apart_as_if_it_named_one_host() -> None:
-    """yarl refuses a list of hosts: `places`, `parse_broker_url` and `vhost_of` know it."""
+    """yarl refuses a list of hosts, so only `places`, `parse_broker_url` and
+    `vhost_of` parse these URLs.
+    """
     files = [
         file for name in ("libs", "services", "deploy") for file in (ROOT / name).rglob("*.py")
     ]

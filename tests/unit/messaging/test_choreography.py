@@ -1,4 +1,6 @@
-"""The rules between participants, and the picture drawn from them."""
+"""Participants that break a rule of the choreography are reported, and the drawing
+shows them all.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,13 +109,13 @@ def test_a_reaction_that_waits_for_an_event_nobody_publishes_is_a_problem() -> N
     assert check([waits, credit()]) == ["orders: waits for credit.lost.v1, which nobody publishes"]
 
 
-def test_a_forward_step_without_a_way_back_is_a_problem() -> None:
+def test_a_forward_step_without_a_compensation_is_a_problem() -> None:
     assert check([orders(), credit(undone_by=())]) == [
         "credit: the step on order.placed.v1 has no compensation"
     ]
 
 
-def test_a_step_that_is_never_undone_needs_no_way_back_and_is_drawn_as_forward() -> None:
+def test_an_irrevocable_step_needs_no_compensation_and_is_drawn_as_forward() -> None:
     on = Reactions[Any]("payouts")
     on.irrevocable("order.placed.v1", Purchase)(note)
     payouts = Participant("payouts", (), on)
@@ -133,14 +135,14 @@ def test_reactions_that_share_a_handler_say_each_for_itself_what_they_do() -> No
     assert [each.does for each in on.by_event.values()] == [each.does for each in credit.consumes]
 
 
-def test_a_way_back_that_only_looks_on_is_a_problem() -> None:
+def test_a_compensation_that_is_declared_a_view_is_a_problem() -> None:
     assert check([orders(), credit(goes_back=False)]) == [
         "credit: the step on order.placed.v1 is undone by order.cancelled.v1, "
         "but nothing goes backward on it there"
     ]
 
 
-def test_a_way_back_on_an_event_nobody_publishes_is_a_problem() -> None:
+def test_a_compensation_on_an_event_nobody_publishes_is_a_problem() -> None:
     problems = check([orders(publishes=(Placed,)), credit()])
     assert (
         "credit: the step on order.placed.v1 is undone by order.cancelled.v1, "
@@ -148,7 +150,7 @@ def test_a_way_back_on_an_event_nobody_publishes_is_a_problem() -> None:
     ) in problems
 
 
-def test_the_drawing_tells_forward_backward_and_view_apart() -> None:
+def test_the_drawing_distinguishes_forward_backward_and_view() -> None:
     both = choreography_of([orders(), credit()])
     drawing = pictures.drawing(both)
     assert 'orders ==>|"order.placed"| credit' in drawing

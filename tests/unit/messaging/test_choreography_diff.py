@@ -77,8 +77,8 @@ def market(
 
 
 def usual(event: PublishedEvent | None = None, **changed: Any) -> Choreography:
-    """Orders publishes, credit makes its step and undoes it, the portal looks on; `changed` is what
-    credit's step is.
+    """Orders publishes, credit makes its step and compensates it, the portal keeps a view;
+    `changed` is what credit's step is.
     """
     step = consumed(**changed)
     return market(event or published(), CANCELLATION, credit=(step, RELEASE), portal=(VIEWING,))
@@ -116,7 +116,7 @@ def test_a_removed_event_nobody_consumed_hurts_nobody() -> None:
     assert only(market(published()), market()).side_by_side
 
 
-def test_a_renamed_event_is_told_as_one_and_hurts_in_both_directions() -> None:
+def test_a_renamed_event_is_reported_as_one_and_hurts_in_both_directions() -> None:
     other = "order.booked.v1"
     old = market(published(), credit=(consumed(),))
     new = market(published(other), credit=(consumed(other),))
@@ -260,12 +260,12 @@ def test_a_step_that_gains_a_compensation_hurts_nobody() -> None:
 @pytest.mark.parametrize(
     "changed", [{"batch_delay": 0.1}, {"does": "take credit"}, {"keeps_all": True}]
 )
-def test_what_a_consumer_does_for_itself_is_told_and_hurts_nobody(changed: Any) -> None:
+def test_what_a_consumer_does_for_itself_is_reported_and_hurts_nobody(changed: Any) -> None:
     assert outcome(only(usual(), usual(**changed))) == (Kind.CONSUMER_CHANGED, (), ())
 
 
 @pytest.mark.parametrize("changed", [{"direction": Direction.COMPENSATION}, {"unconsumed": True}])
-def test_direction_and_finality_of_an_event_are_told_and_hurt_nobody(changed: Any) -> None:
+def test_direction_and_finality_of_an_event_are_reported_and_hurt_nobody(changed: Any) -> None:
     assert outcome(only(usual(), usual(published(**changed)))) == (Kind.EVENT_CHANGED, (), ())
 
 
@@ -282,7 +282,7 @@ def test_the_text_names_each_change_and_whom_it_hurts() -> None:
     ]
 
 
-def test_the_json_tells_the_same() -> None:
+def test_the_json_reports_the_same() -> None:
     told = json.loads(report(BREAKING, "v1", "choreography.json", Format.JSON))
     assert (told["base"], told["side_by_side"]) == ("v1", False)
     assert [each["kind"] for each in told["changes"]] == ["compensation-lost", "consumer-changed"]

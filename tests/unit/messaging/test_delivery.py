@@ -1,4 +1,4 @@
-"""Why a message cannot be read is told by the place in it, and never with its values."""
+"""The error for an unreadable message names the place in it, and never its values."""
 
 from typing import Any, cast
 

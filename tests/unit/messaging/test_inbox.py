@@ -1,4 +1,4 @@
-"""How old a message may be."""
+"""The inbox accepts a message only while it still has the row of its first copy."""
 
 from datetime import timedelta
 

@@ -1,4 +1,6 @@
-"""Batches of which some confirms are late, against a broker that answers when it is told to."""
+"""A batch with late confirms delays the others only for a moment. The broker here
+answers when a test says so.
+"""
 
 import asyncio
 from types import SimpleNamespace

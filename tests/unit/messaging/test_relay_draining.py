@@ -1,4 +1,4 @@
-"""A relay that stops sends what is due first: when is nothing left?"""
+"""A stopping relay first publishes the rows that are due, and knows when none is left."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_it_is_not_drained_while_another_claimer_has_rows_in_hand(work: Work) ->
 
 
 def test_it_is_not_drained_by_a_claim_that_began_before_another_let_rows_go(work: Work) -> None:
-    """That claim found them locked."""
+    """The claim found those rows locked."""
     _, first = work.begin()
     work.claimed(SOME, first)
     _, second = work.begin()

@@ -1,4 +1,4 @@
-"""What the relay's log says of events that did not go out."""
+"""The relay logs events that were not published in one line for each reason."""
 
 import logging
 from uuid import UUID

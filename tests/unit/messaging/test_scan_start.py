@@ -1,4 +1,4 @@
-"""Claims begin where nothing lies below that may go, as far as two sweeps could see."""
+"""Claims begin at a row below which, by the last two sweeps, no row is due."""
 
 from libs.messaging.relay.scan_start import ScanStart
 

@@ -1,4 +1,4 @@
-"""Nothing ends a part for good but `stop`."""
+"""A part of a relay or subscriber that fails is restarted; only `stop` ends it."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The table of spans in docs/library.md says what the code does."""
+"""The table of time spans in docs/library.md agrees with the code."""
 
 import re
 from datetime import timedelta

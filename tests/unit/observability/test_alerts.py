@@ -1,4 +1,4 @@
-"""Each alert fires when what it is about happens, and clears when that is over."""
+"""Each alert fires while its condition holds, and clears afterwards."""
 
 import json
 import subprocess
@@ -149,7 +149,7 @@ CASES = {
         7,
         13,
     ),
-    # Found again each 15 minutes, as long as it rests.
+    # It is counted again each 15 minutes, as long as the compensation rests.
     "CompensationTooLong": Case({"orders_compensating_too_long_total": "0x5 1x14 2x40"}, 4, 30, 45),
     "NeedsAttention": Case(
         {series("needs_attention", service="payments"): "0x5 1x20 0x5"}, 15, 24, 28
@@ -195,7 +195,7 @@ def test_each_alert_has_a_case_a_severity_and_says_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "action"}, name
 
 
-def test_a_queue_of_views_is_told_of_when_it_is_half_full() -> None:
+def test_a_queue_of_views_is_reported_when_it_is_half_full() -> None:
     [rule] = [rule for rule in rules() if rule["alert"] == "QueueHalfFull"]
     assert float(rule["expr"].rpartition("> ")[2]) == VIEW_QUEUE_BYTES / 2
     assert f"{VIEW_QUEUE_BYTES // 1_000_000} MB" in rule["annotations"]["summary"]

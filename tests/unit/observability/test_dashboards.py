@@ -1,4 +1,4 @@
-"""The dashboards are what Grafana reads, and their queries what Prometheus reads."""
+"""Grafana can read the dashboards, and Prometheus can read their queries."""
 
 import json
 import subprocess

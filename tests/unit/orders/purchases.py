@@ -62,7 +62,7 @@ def may_follow(before: State, after: State) -> bool:
 
 @dataclass
 class MemoryUnitOfWork:
-    """Over one purchase."""
+    """A unit of work over one purchase."""
 
     purchases: MemoryPurchases
     published: list[DomainEvent] = field(default_factory=list)

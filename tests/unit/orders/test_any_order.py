@@ -24,7 +24,9 @@ SOLD: tuple[set[str | None], ...] = ({"CONSUMED"}, {"SOLD"}, {"PROCESSED"})
 
 @pytest.mark.slow
 def test_every_reachable_purchase_is_consistent_and_ends() -> None:
-    """Also: a step only rises or turns round, and each event consumed once more changes nothing."""
+    """A state only rises or turns to compensation, and an event consumed once more
+    changes nothing.
+    """
     first = beginning()
     seen, waiting = {first.key}, [first]
     ends: Counter[State] = Counter()
@@ -52,7 +54,9 @@ def _check_duplicates(world: World) -> None:
 
 
 def _check_at_rest(world: World) -> None:
-    """With nothing in flight and nobody about to act, all services agree on how it stands."""
+    """When nothing is in flight and nobody is about to act, all services agree on the
+    state of the purchase.
+    """
     if world.in_flight or world.payments[0] in ACTING or world.payouts[0] in TO_BE_PAID:
         return
     purchase = world.purchase
@@ -109,7 +113,7 @@ def test_whatever_is_consumed_the_state_only_rises_turns_round_and_ends(
 
 
 @given(HEARD, st.randoms())
-def test_hearing_everything_again_in_another_order_changes_nothing(
+def test_consuming_everything_again_in_another_order_changes_nothing(
     consumed: list[tuple[str, int]], random: object
 ) -> None:
     world = beginning()

@@ -1,4 +1,4 @@
-"""The client's side of an order: draft, confirmed, closed, and the version of its writes."""
+"""An order is drafted, confirmed and closed by its client, and each write raises its version."""
 
 from uuid import UUID
 
@@ -106,7 +106,7 @@ def test_a_version_other_than_the_current_one_is_stale() -> None:
         draft().check_version(2)
 
 
-def test_a_lost_order_is_taken_up_as_a_purchase_that_ends() -> None:
+def test_a_lost_order_is_recovered_as_a_purchase_that_ends() -> None:
     order = draft()
     (event,) = order.take_up_again(5000, NOW, DEADLINES)
     assert (event.type, event.sequence) == ("order.cancellation_requested.v1", 2)
@@ -115,6 +115,6 @@ def test_a_lost_order_is_taken_up_as_a_purchase_that_ends() -> None:
     assert (order.purchase.state, order.purchase.reason) == (State.COMPENSATING, "purchase_lost")
 
 
-def test_an_order_without_a_purchase_is_not_taken_up() -> None:
+def test_an_order_without_a_purchase_is_not_recovered() -> None:
     with pytest.raises(PurchaseNotFound):
         draft(None, None).take_up_again(5000, NOW, DEADLINES)

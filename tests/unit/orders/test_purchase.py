@@ -1,4 +1,4 @@
-"""The rules of a purchase, one by one."""
+"""Each rule of a purchase holds by itself."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ from tests.unit.orders.purchases import DEADLINES, NOW, SELLER, fact, in_state, 
 BEFORE_COMPLETED = FORWARD[:-1]
 
 
-def test_a_requested_purchase_states_order_confirmed_and_waits_from_the_databases_now() -> None:
+def test_a_requested_purchase_publishes_order_confirmed_and_waits_from_the_databases_now() -> None:
     purchase = requested()
     assert purchase.state is State.REQUESTED
     assert [each.type for each in purchase.history] == ["order.confirmed.v1"]
@@ -33,7 +33,7 @@ def test_a_forward_event_only_raises_the_state(reached: State, consumed: State) 
 
 
 @pytest.mark.parametrize("state", [State.COMPENSATING, *sorted(ENDED)])
-def test_a_forward_event_changes_nothing_once_the_way_back_has_begun_or_ended(state: State) -> None:
+def test_a_forward_event_changes_nothing_once_compensation_has_begun_or_ended(state: State) -> None:
     purchase = in_state(state)
     purchase.reach(State.PAID, fact("payment.processed.v1"))
     assert purchase.complete(SELLER, fact("vehicle.sold.v1"), NOW) == []
@@ -96,7 +96,7 @@ def test_cancelling_turns_the_purchase_round_and_asks_payments(reached: State) -
     assert purchase.cancel(NOW) == []
 
 
-def test_cancelling_on_the_way_back_only_decides_how_it_ends() -> None:
+def test_cancelling_during_compensation_only_decides_how_it_ends() -> None:
     purchase = requested()
     purchase.turn_back("declined", fact("payment.failed.v1"))
     assert purchase.cancel(NOW) == []
@@ -117,7 +117,7 @@ def test_cancelling_is_refused_once_closed_or_failed_and_repeated_once_cancelled
 
 
 @pytest.mark.parametrize("reached", BEFORE_COMPLETED)
-def test_a_passed_deadline_starts_the_way_back_and_ends_failed(reached: State) -> None:
+def test_a_passed_deadline_starts_the_compensation_and_ends_failed(reached: State) -> None:
     purchase = in_state(reached)
     (event,) = purchase.run_out_of_time(NOW)
     assert event.type == "order.cancellation_requested.v1"
@@ -135,7 +135,7 @@ def test_a_purchase_the_buyer_cancels_after_its_deadline_ends_cancelled() -> Non
     assert isinstance(end, OrderCancelled)
 
 
-def test_the_way_back_has_no_deadline_only_a_time_to_look_again() -> None:
+def test_a_compensation_has_no_deadline_only_a_time_to_check_again() -> None:
     purchase = in_state(State.COMPENSATING)
     assert purchase.run_out_of_time(NOW) == []
     assert (purchase.state, purchase.due) == (State.COMPENSATING, DEADLINES.compensating)

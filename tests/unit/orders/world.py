@@ -69,7 +69,7 @@ class World:
 
 
 def key_of(purchase: Purchase) -> tuple[object, ...]:
-    """All that decides what the purchase does next; the order of its history does not."""
+    """All that decides what the purchase does next, which leaves out the order of its history."""
     consumed = frozenset((each.type, each.sequence) for each in purchase.history)
     return purchase.state, purchase.cancelled_by_buyer, purchase.reason, consumed
 
@@ -108,7 +108,7 @@ def _tell(world: World, service: str, sequence: int, event: str) -> World:
 
 
 def _step(world: World, service: str, state: str, *events: str) -> World:
-    """The peer's record enters `state` and states `events`."""
+    """The peer's record enters `state` and publishes `events`."""
     sequence = getattr(world, service)[1]
     for event in events:
         sequence += 1

@@ -95,7 +95,7 @@ class AnyOrder(RuleBasedStateMachine):
         card_tries=st.sampled_from(CARD_TRIES),
     )
     def begin(self, begun: str, card_tries: int) -> None:
-        """Start deep as often as not: the interesting states are many steps away."""
+        """Start half of the runs with a late state, because such states are many steps away."""
         self.policy = replace(POLICY, card_tries=card_tries)
         if begun != "not":
             self.vehicle_reserved(500)
@@ -247,7 +247,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert before.claim or not before.needs_attention
 
     @invariant()
-    def a_silent_gateway_is_stated_once_and_in_time(self) -> None:
+    def a_silent_gateway_is_published_once_and_in_time(self) -> None:
         assert self.types["payment.charge_unanswered.v1"] <= 1
         payment = self.payment
         if payment and payment.state is State.PROCESSING and not payment.claim:
@@ -269,7 +269,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.given_back() <= self.gateway.approved("charge") <= 1
 
     @invariant()
-    def a_failing_refund_is_stated_once_an_episode(self) -> None:
+    def a_failing_refund_is_published_once_an_episode(self) -> None:
         assert self.types["payment.refund_failed.v1"] <= self.episodes
 
     def given_back(self) -> int:

@@ -1,4 +1,4 @@
-"""How the gateway is called: under which key, and what no answer is."""
+"""Each charge and each refund has its own key, and an error of the gateway is no answer."""
 
 from datetime import timedelta
 from uuid import UUID

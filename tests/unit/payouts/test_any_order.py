@@ -138,7 +138,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert before.claim or not before.needs_attention
 
     @invariant()
-    def a_silent_bank_is_stated_once_an_episode(self) -> None:
+    def a_silent_bank_is_published_once_an_episode(self) -> None:
         assert self.types["payout.unanswered.v1"] <= self.episodes
 
     @invariant()
@@ -152,7 +152,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert [each.amount_cents for each in self.bank.transfers.values()] in ([], [500])
 
     @invariant()
-    def what_is_stated_has_happened(self) -> None:
+    def what_is_published_has_happened(self) -> None:
         assert self.types["payout.completed.v1"] <= len(self.bank.transfers)
         assert self.types["payout.failed.v1"] <= self.episodes
         if self.payout is not None and self.payout.status is Status.PAID:

@@ -1,4 +1,4 @@
-"""How the bank is called: under which key, and what no answer is."""
+"""Every call for a payout has the same key, and an error of the bank is no answer."""
 
 from datetime import timedelta
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A payout's rules, one by one."""
+"""Each rule of a payout holds by itself."""
 
 from datetime import timedelta
 from uuid import UUID

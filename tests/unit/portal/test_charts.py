@@ -1,4 +1,4 @@
-"""Bars stand below each other, in proportion, each between its name and its value."""
+"""A chart's bars are drawn below each other in proportion, each between its name and its value."""
 
 import re
 from collections.abc import Iterable

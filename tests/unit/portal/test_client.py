@@ -1,4 +1,6 @@
-"""Calls to the other services: in whose name, and what comes of a service in trouble."""
+"""Calls to other services carry the user's token, and a failing service is reported
+as unavailable.
+"""
 
 from collections.abc import Callable
 

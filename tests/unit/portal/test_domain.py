@@ -182,7 +182,7 @@ def test_who_is_disabled_gets_the_password_back_when_enabled() -> None:
         user.enable()
 
 
-def test_every_event_that_goes_back_or_gives_a_state_is_one_we_hear() -> None:
+def test_every_event_that_goes_back_or_gives_a_state_is_one_the_portal_consumes() -> None:
     consumed = {*OF_A_PURCHASE, *OF_A_PAYOUT}
     assert consumed >= read(CHOREOGRAPHY).compensations
     assert consumed >= STATE_AFTER.keys()

@@ -1,4 +1,4 @@
-"""Numbers and amounts as people write them."""
+"""Forms read numbers and amounts as people write them."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Passwords that everybody tries are refused; phrases are not."""
+"""Common passwords are refused, and phrases are accepted."""
 
 import pytest
 

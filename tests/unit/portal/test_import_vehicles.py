@@ -1,4 +1,4 @@
-"""A file of vehicles goes through once, whatever interrupts it."""
+"""Each row of a file of vehicles is imported once, whatever interrupts the import."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ class Down(Exception):
 
 
 class World:
-    """Stands for the unit of work, its repositories and the transactions: one person's memory."""
+    """A fake of the unit of work, its repositories and the transactions, with one user."""
 
     def __init__(self, *lines: str, roles: frozenset[str] = frozenset({"seller"})) -> None:
         self.bytes = "\n".join([HEADER, *lines]).encode()
@@ -62,7 +62,7 @@ class World:
         return other
 
     async def find_due(self, kind: str) -> Submission | None:
-        """All are due at once: who was written longest ago comes first."""
+        """All are due at once; the one that was written longest ago comes first."""
         running = [s for s in self.saved.values() if s.status is SubmissionStatus.RUNNING]
         if kind != KIND or not running:
             return None
@@ -172,7 +172,7 @@ async def test_a_file_is_read_once_for_the_whole_import(monkeypatch: pytest.Monk
     assert len(read) == 1
 
 
-async def test_a_file_of_bad_rows_only_is_done_without_a_word_to_the_market() -> None:
+async def test_a_file_of_bad_rows_only_ends_without_a_call_to_vehicles() -> None:
     world = World(line(1, year="soon"))
     submission = await world.through()
     assert (submission.status, submission.failed) == (SubmissionStatus.DONE, 1)
@@ -180,7 +180,7 @@ async def test_a_file_of_bad_rows_only_is_done_without_a_word_to_the_market() ->
 
 
 @pytest.mark.parametrize("gone", [True, False])
-async def test_nothing_is_put_for_somebody_who_may_not_sell_any_more(gone: bool) -> None:
+async def test_nothing_is_listed_for_somebody_who_may_not_sell_any_more(gone: bool) -> None:
     world = World(line(1), roles=frozenset({"buyer"}))
     if gone:
         world.user = None

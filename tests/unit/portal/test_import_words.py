@@ -1,4 +1,4 @@
-"""Whatever may be wrong with a file of vehicles has its words in every language."""
+"""Every error of a file of vehicles has a text in every language."""
 
 import re
 from inspect import getsource

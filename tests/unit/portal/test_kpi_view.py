@@ -1,4 +1,4 @@
-"""KPIs become charts where a chart says something, and tables always."""
+"""KPIs are shown as tables, and also as charts where their rows can be charted."""
 
 import re
 from datetime import date

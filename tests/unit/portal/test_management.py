@@ -1,4 +1,4 @@
-"""What the management API answers, or that it does not."""
+"""The portal reads queues from the management API, or says that it does not answer."""
 
 import httpx
 import pytest

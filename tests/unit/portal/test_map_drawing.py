@@ -1,4 +1,4 @@
-"""The drawing of the choreography: nothing lies on top of anything else."""
+"""The parts of the drawing of the choreography do not overlap."""
 
 import re
 from itertools import combinations
@@ -34,7 +34,7 @@ def test_every_reaction_of_every_service_is_on_an_edge(edges: list[Edge]) -> Non
     assert {queue for edge in edges for queue in edge.queues} == queues
 
 
-def test_the_way_forward_runs_above_the_services_and_the_way_back_below(drawing: Drawing) -> None:
+def test_forward_edges_run_above_the_services_and_backward_ones_below(drawing: Drawing) -> None:
     top = drawing.nodes[0].y
     for each in drawing.edges:
         assert (each.label_y < top) == (each.edge.step is Step.FORWARD), each.edge.id

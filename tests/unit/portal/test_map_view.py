@@ -1,4 +1,4 @@
-"""The map shows what the broker counts on the edge it counts it for."""
+"""The map shows the broker's figures of each queue on its edge."""
 
 from libs.messaging.saga.choreography import read
 from libs.messaging.saga.reactions import Step

@@ -1,4 +1,4 @@
-"""What the templates show is marked for translation: one unmarked sentence is one too many."""
+"""Every text that the templates show is marked for translation."""
 
 import re
 from html.parser import HTMLParser

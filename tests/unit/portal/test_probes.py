@@ -1,4 +1,4 @@
-"""A service is asked how it does; one that does not answer is said to be down."""
+"""The portal reads each service's readiness, and shows a service that does not answer as down."""
 
 import httpx
 

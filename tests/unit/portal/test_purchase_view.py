@@ -1,4 +1,4 @@
-"""How far a purchase came, and its events in lanes."""
+"""The view of a purchase shows how far it came, and each event in the lane of its service."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ def test_steps_are_done_up_to_where_orders_says_it_is() -> None:
 
 
 @pytest.mark.parametrize("state", ["COMPENSATING", "FAILED", "CANCELLED", "GIVEN_UP"])
-def test_on_the_way_back_the_steps_that_were_made_are_undone(state: str) -> None:
+def test_during_compensation_the_steps_that_were_made_are_shown_as_undone(state: str) -> None:
     assert marks(state, "order.confirmed", "credit.reserved") == ["undone"] * 2 + [""] * 5
 
 

@@ -1,4 +1,4 @@
-"""Where the portal finds its database, and that it is never an open door."""
+"""The portal reads where its database and its links are, and signs people in by itself."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ def test_auth_on_needs_no_jwks_url_of_its_own() -> None:
 @pytest.mark.parametrize(
     "wrong", ["market.example", "ftp://market.example", "https://", "http://x?y"]
 )
-def test_a_public_address_that_links_cannot_begin_with_is_told_in_one_line(
+def test_a_public_address_that_links_cannot_begin_with_is_one_line(
     monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     for name, value in {

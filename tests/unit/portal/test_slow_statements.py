@@ -1,4 +1,4 @@
-"""Slow statements are shown without values, and counted as one where they differ in these only."""
+"""Slow statements are shown without values, and counted as one if they differ in values only."""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""What the templates may not hold: anything from elsewhere, anything the policy forbids."""
+"""The templates load nothing from other hosts, and contain nothing that the content
+security policy forbids.
+"""
 
 import re
 from pathlib import Path

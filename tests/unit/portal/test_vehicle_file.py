@@ -1,4 +1,4 @@
-"""A vehicle file is read row by row; what is wrong with it is said where it is wrong."""
+"""A vehicle file is read row by row, and each error names its row and field."""
 
 from collections.abc import Sequence
 
@@ -101,7 +101,7 @@ def test_empty_rows_before_the_header_are_passed_over() -> None:
     assert row.row == 3
 
 
-def test_all_that_is_wrong_is_told_by_row_and_field() -> None:
+def test_all_errors_are_reported_by_row_and_field() -> None:
     file = read_vehicle_file(csv(GOL, UNO.replace("2015", "MMXV").replace("2190000", "")))
     assert told(file.errors) == [(3, "year", "no-year"), (3, "price", "missing")]
     assert len(file.rows) == 1

@@ -1,4 +1,4 @@
-"""Whose certificates are looked at: those of the servers that the settings reach over TLS."""
+"""A service reads the certificates of the servers that its settings reach over TLS."""
 
 from typing import Any
 

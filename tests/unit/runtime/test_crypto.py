@@ -1,4 +1,6 @@
-"""Sealed values open only with their key and in their place; the blind index needs its key."""
+"""A sealed value can be opened only with its key and in its place; the blind index
+needs its key.
+"""
 
 import secrets
 

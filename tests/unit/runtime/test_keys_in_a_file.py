@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(text: str, tmp_path: Path) -
     assert cipher.current == "1"
 
 
-def test_a_key_that_nobody_has_is_still_said(tmp_path: Path) -> None:
+def test_an_unknown_key_is_still_named(tmp_path: Path) -> None:
     cipher = cipher_of(tmp_path / "keys", f"1:{new_key()}")
     with pytest.raises(CannotDecrypt, match="no key of id '9'"):
         cipher.decrypt(parse_cipher(f"9:{new_key()}").encrypt(b"x", "t.c:1"), "t.c:1")

@@ -1,4 +1,4 @@
-"""What a service's log says: a line a request, and not what libraries repeat."""
+"""A service logs one line for each request, and leaves out what libraries repeat."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Loops: the work goes on whatever happens, and ends in order."""
+"""A loop goes on after failures, and ends in order."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What a machine's environment says of proxies changes no call inside the system."""
+"""Proxies in the environment change no call inside the system."""
 
 import ast
 import asyncio
@@ -45,7 +45,7 @@ def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Anything(BaseHTTPRequestHandler):
-    """Answers every request with what several callers understand."""
+    """Answers every request in a form that several callers can read."""
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
@@ -158,7 +158,7 @@ def _takes_no_proxy(call: ast.Call) -> bool:
 
 
 def test_every_client_of_ours_is_made_without_the_environments_proxies() -> None:
-    """So are those that the calls above do not reach."""
+    """This includes the clients that the calls above do not reach."""
     clients, open_doors = 0, []
     for path in SOURCES:
         for call in _calls(ast.parse(path.read_text())):
@@ -176,7 +176,7 @@ def test_every_client_of_ours_is_made_without_the_environments_proxies() -> None
 def test_httpx_takes_proxies_from_the_environment_unless_it_is_told_not_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Else none of the above would show anything."""
+    """Without this, the tests above would show nothing."""
     monkeypatch.setenv("ALL_PROXY", NO_SCHEME_OF_OURS)
     with pytest.raises(ValueError, match="Unknown scheme for proxy URL"):
         httpx.AsyncClient()

@@ -1,4 +1,4 @@
-"""How far behind a standby counts as."""
+"""A standby is behind by the age of the changes that it misses."""
 
 from libs.runtime.replica import Lag
 

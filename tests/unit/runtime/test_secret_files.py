@@ -1,4 +1,6 @@
-"""Secrets from files: every one, in one line where a file cannot be used, and as it is now."""
+"""Every secret can be read from a file, is read again when it changes, and is refused in one line
+when it cannot be used.
+"""
 
 import os
 import re
@@ -169,7 +171,7 @@ def test_what_a_file_holds_is_read_again_and_nonsense_is_passed_over(
 def test_the_command_line_of_the_broker_reads_files_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It sets the variable, which nobody else is to see."""
+    """It sets the variable, which no other test may see."""
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("RABBITMQ_URL_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(SystemExit, match=r"^error: RABBITMQ_URL_FILE: .*nowhere cannot be read"):

@@ -1,4 +1,4 @@
-"""Settings: what is read, what is refused, and the one line that says so."""
+"""Settings are read from the environment and `.env`, or refused in one line."""
 
 from pathlib import Path
 
@@ -141,7 +141,7 @@ def test_a_worker_may_bind_any_address_for_its_probes(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "wrong", ["*", "10.0.0.0/33", "proxy.example", "10.0.0.1/8", "127.0.0.1,x"]
 )
-def test_a_proxy_that_is_no_address_is_told_in_one_line(
+def test_a_proxy_that_is_no_address_is_one_line(
     monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/")
@@ -162,7 +162,7 @@ def test_a_trusted_proxy_is_known_by_its_address_in_ipv4_and_in_ipv6(
         assert not settings.is_proxy(address)
 
 
-def test_a_failure_of_many_lines_is_told_in_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_of_many_lines_is_logged_in_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit), one_line_errors():
         raise StartFailure("first\nsecond")
     assert capsys.readouterr().err == "error: first second\n"

@@ -1,4 +1,4 @@
-"""The record of a purchase: every rule of its table, in every order of delivery."""
+"""The record of a purchase keeps its rules in every order of delivery."""
 
 import asyncio
 from collections import Counter

@@ -39,7 +39,7 @@ def test_details_are_kept_in_one_spelling_and_next_years_model_is_accepted() -> 
     assert details.checked(this_year=2026) == replace(DETAILS, make="Alfa Romeo", year=2027)
 
 
-def test_edit_states_the_vehicle_as_it_now_is_and_raises_version_and_sequence() -> None:
+def test_edit_publishes_the_vehicle_as_it_now_is_and_raises_version_and_sequence() -> None:
     edited = vehicle()
     event = edited.edit(replace(DETAILS, price_cents=1), new_papers=False)
     assert event is not None

@@ -80,7 +80,9 @@ class AdminPages:
         actor: Annotated[list[str] | None, Query()] = None,
         about: Annotated[list[str] | None, Query()] = None,
     ) -> Response:
-        """`since` and `until` are days of UTC, both included. What is no day narrows nothing."""
+        """`since` and `until` are days of UTC, both included. A text that is no day
+        does not limit the search.
+        """
         start = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
         first, last = _day(since), _day(until)
         actors, things = _printable(actor), _printable(about)
@@ -124,7 +126,7 @@ class AdminPages:
         since: Annotated[str, Form()] = "",
         until: Annotated[str, Form()] = "",
     ) -> Response:
-        """What is typed may be personal data: the address it leads to holds ids only."""
+        """The input may be personal data, so the address it leads to has ids only."""
         asked = [("action", action.strip()[:100]), ("since", since), ("until", until)]
         asked += [("actor", each) for each in await self._meant(user, person)]
         asked += [("about", each) for each in await self._meant(user, thing)]

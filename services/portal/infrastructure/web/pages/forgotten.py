@@ -68,8 +68,8 @@ class ForgottenPasswords:
         )
 
     async def send(self, request: Request, visitor: VisitorDep, email: Text) -> Response:
-        """One answer, as quick, for whoever signs in with this e-mail and for nobody: what is done
-        is done after it.
+        """The answer and its time are the same whether or not a user has this e-mail, because the
+        work is done after the answer.
         """
         response = render(
             request,
@@ -105,7 +105,9 @@ class ForgottenPasswords:
         visitor: VisitorDep,
         token: Annotated[str, Query(max_length=1000)] = "",
     ) -> Response:
-        """Looking uses nothing up: mail programs open links before people do."""
+        """Showing the page does not use up the token, because mail programs open
+        links before people do.
+        """
         if await self._holder(token) is None:
             return self._no_longer_good(request, visitor)
         return self._form(request, visitor, token, {})

@@ -51,7 +51,7 @@ class GivenUpPages:
         message: Annotated[str, Form()] = "",
         not_handled: Annotated[str, Form()] = "",
     ) -> Response:
-        """Do it, note it in the audits, and say what came of it."""
+        """Release the event, record that in the audits, and show the result."""
         event_id = as_id(message)
         if event_id is None:
             return redirect(HERE, GONE)

@@ -96,7 +96,7 @@ class Selling:
         key: Annotated[UUID, Form()],
         price_is: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
-        """Sent twice with the same key it is one vehicle."""
+        """A request that is sent twice with the same key makes one vehicle."""
         typed = Typed.of(await request.form(), {"key": str(key)})
         body = {**typed.vehicle, "seller_id": str(user.id)}
         if typed.errors:
@@ -131,8 +131,8 @@ class Selling:
         version: Annotated[str, Form(max_length=40)],
         price_is: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
-        """Of an older version nothing is changed: the form comes back with what was typed beside
-        what is there now, and is about that version then.
+        """A change of an older version is refused: the form comes back with the input beside the
+        current values, and is then based on the current version.
         """
         vehicle, _ = await self._own(user, vehicle_id)
         typed = Typed.of(await request.form(), {"version": version})

@@ -88,9 +88,9 @@ class Storefront:
         price_cents: Annotated[int, Form()],
         after: Annotated[str, Form(max_length=36)] = "",
     ) -> Response:
-        """Another tab, the way back and a second click lead to the purchase there is. Sent twice,
-        it is one purchase as well: its key names the vehicle, the price that was shown, and
-        `after`, the purchase of this vehicle that its buyer had seen end.
+        """Another tab, the browser's back button and a second click lead to the existing purchase.
+        A request that is sent twice makes one purchase too: its key names the vehicle, the price
+        that was shown, and `after`, the purchase of this vehicle that its buyer had seen end.
         """
         if not user.may(BUYER) or user.customer_id is None:
             return redirect(f"/vehicles/{vehicle_id}")
