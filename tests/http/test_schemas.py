@@ -41,7 +41,7 @@ each_service = pytest.mark.parametrize("service", [spec.name for spec in SERVICE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("service", ["orders", "payments"])
+@pytest.mark.parametrize("service", ["payments"])
 def test_a_service_does_what_its_document_says(
     served: Serving, service: str, tmp_path: Path
 ) -> None:

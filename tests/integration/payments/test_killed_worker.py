@@ -53,9 +53,9 @@ async def test_payment_is_charged_once_though_the_worker_was_killed(
 @pytest.mark.parametrize(
     ("point", "refunded", "recorded"),
     [
-        ("gateway called:refund", 0, False),
-        ("gateway answered:refund", 1, False),
-        ("before commit:payment.refunded.v1", 1, False),
+        pytest.param("gateway called:refund", 0, False, marks=pytest.mark.long),
+        pytest.param("gateway answered:refund", 1, False, marks=pytest.mark.long),
+        pytest.param("before commit:payment.refunded.v1", 1, False, marks=pytest.mark.long),
         ("after commit:payment.refunded.v1", 1, True),
     ],
 )
