@@ -4,7 +4,7 @@
 because they may not be at rest.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,14 @@ from deploy.checker.queues import Queues, read_queues
 from deploy.checker.report import Found, Invariant, Report
 from deploy.checker.rules import CREDIT, RULES, VEHICLE, charge_unanswered, refund_failed
 from deploy.checker.sellers import payout_failed, payout_unanswered
-from deploy.checker.snapshot import Connections, Purchase, at_one_moment, connected, purchases
+from deploy.checker.snapshot import (
+    RECORDS,
+    Connections,
+    Purchase,
+    at_one_moment,
+    connected,
+    purchases,
+)
 from libs.messaging.saga.choreography import DescribedParticipant
 
 PUBLISHED = "every event was published"
@@ -104,7 +111,7 @@ class _Findings:
         if it.order_id in self.young:
             self.passed_over += it.order is not None
             return
-        self.services.update(_known_to(it))
+        self.services.update(name for name, record in it.records.items() if record is not None)
         for rule, offences in RULES.items():
             for sentence in offences(it):
                 self.broken[rule].add(sentence)
@@ -124,19 +131,6 @@ async def _moved(now: Connections, since: datetime, deliveries: Deliveries) -> f
     return frozenset(
         {UUID(subject) for subject in deliveries.moved} | {row["id"] for row in consumed}
     )
-
-
-def _known_to(it: Purchase) -> Iterator[str]:
-    if it.order is not None:
-        yield "orders"
-    if it.credit is not None:
-        yield "customers"
-    if it.reservation is not None:
-        yield "vehicles"
-    if it.payment is not None:
-        yield "payments"
-    if it.payout is not None:
-        yield "payouts"
 
 
 def _report(findings: _Findings, deliveries: Deliveries, queues: Queues | None) -> Report:
@@ -189,7 +183,7 @@ def _events_that_did_not_arrive(deliveries: Deliveries) -> Found:
 def _unproved(findings: _Findings, deliveries: Deliveries) -> list[str]:
     return [
         f"{service} archives no events: whether its own reached everyone could not be checked"
-        for service in ("orders", "customers", "vehicles", "payments", "payouts")
+        for service in RECORDS
         if service in findings.services - deliveries.archived
     ]
 

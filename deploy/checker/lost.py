@@ -60,8 +60,7 @@ def _tenant_of(it: Purchase) -> str | None:
     """None where orders knows the purchase, or no service does."""
     if it.order is not None:
         return None
-    records = (it.credit, it.reservation, it.payment, it.payout)
-    known = (each for each in records if each is not None and each["state"] is not None)
+    known = (each for each in it.records.values() if each is not None and each["state"] is not None)
     return next((each["tenant_id"] for each in known), None)
 
 

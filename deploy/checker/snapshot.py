@@ -73,12 +73,13 @@ PAYOUTS = """
             GROUP BY 1) t
      USING (order_id) ORDER BY order_id"""
 RECORDS = {
-    "orders": ORDERS,
-    "customers": CREDIT,
-    "vehicles": RESERVATIONS,
-    "payments": PAYMENTS,
-    "payouts": PAYOUTS,
+    "orders": ("order", ORDERS),
+    "customers": ("credit", CREDIT),
+    "vehicles": ("reservation", RESERVATIONS),
+    "payments": ("payment", PAYMENTS),
+    "payouts": ("payout", PAYOUTS),
 }
+"""The field of `Purchase` that holds a service's records, and the statement that reads them."""
 
 AT_A_TIME = 5_000
 """The rows of each service in memory at a time."""
@@ -110,6 +111,11 @@ class Purchase:
 
     def __post_init__(self) -> None:
         self.state = "unknown" if self.order is None else self.order["state"]
+
+    @property
+    def records(self) -> dict[str, Row | None]:
+        """By service."""
+        return {service: getattr(self, name) for service, (name, _) in RECORDS.items()}
 
 
 @asynccontextmanager
@@ -146,7 +152,7 @@ async def purchases(
                 statement, *([grace_seconds] if statement is ORDERS else [])
             )
         )
-        for name, statement in RECORDS.items()
+        for name, (_, statement) in RECORDS.items()
     ]
     while True:
         await asyncio.gather(*(lane.fill() for lane in lanes))
@@ -185,14 +191,7 @@ def _position(rows: Sequence[Row], until: UUID) -> int:
 
 
 def _merged(records: Sequence[Mapping[UUID, Row]]) -> Iterator[Purchase]:
-    orders, credit, reservations, payments, payouts = records
+    by_field = {name: each for (name, _), each in zip(RECORDS.values(), records, strict=True)}
     order_ids = dict.fromkeys(order_id for each in records for order_id in each)
     for order_id in order_ids:
-        yield Purchase(
-            order_id,
-            orders.get(order_id),
-            credit.get(order_id),
-            reservations.get(order_id),
-            payments.get(order_id),
-            payouts.get(order_id),
-        )
+        yield Purchase(order_id, **{name: each.get(order_id) for name, each in by_field.items()})
