@@ -63,7 +63,7 @@ def test_the_command_says_what_is_stale_and_writes_nothing(
     for path in documents():
         name = path.relative_to(ROOT)
         (tmp_path / name).write_text(
-            path.read_text().replace("| **all** | 32 |", "| **all** | 33 |")
+            re.sub(r"\| \*\*all\*\* \| \d+ \|", "| **all** | 0 |", path.read_text())
         )
     before = (tmp_path / "docs" / "saga-report.md").read_text()
     monkeypatch.setattr(sys, "argv", ["documents", "--check"])
@@ -187,11 +187,11 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:
-    """The drawing is generated; its lines are as long as they have to be. A service takes three
-    lines: an address, and in the drawing itself and an arrow.
+    """The drawing is generated; its lines are as long as they have to be. A service takes five
+    lines: an address, and in the drawing itself and three arrows.
     """
     text = README.read_text()
-    assert len(text.splitlines()) <= 139 + 3 * len(SERVICES)
+    assert len(text.splitlines()) <= 125 + 5 * len(SERVICES)
     assert not [line for line in GENERATED.sub("", text).splitlines() if len(line) > 120]
 
 

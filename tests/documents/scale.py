@@ -254,6 +254,11 @@ def _tasks() -> Sequence[Task]:
     by a request of its own: that one comes at once where the event before it has arrived.
     """
     events = _story().events
+    if unmeasured := {event.source for event in events} - CPU_MS.keys():
+        raise LookupError(
+            f"{', '.join(sorted(unmeasured))} is not measured: ./taskw bench purchases says its"
+            " milliseconds, for CPU_MS in tests/documents/scale.py and for docs/figures.md"
+        )
     services, requests = [STARTS], {0}
     made: dict[tuple[str | None, str], int] = {(events[0].cause, STARTS): 0}
     of_event: dict[str, list[int]] = {}

@@ -17,26 +17,26 @@ from tests.new.written import Refused, write
 
 PORTAL = "services/portal/infrastructure"
 MEASURE = (
-    "docs/scale.md leaves loyalty out: measure it with ./taskw bench purchases, and add it to"
+    "docs/scale.md leaves trial out: measure it with ./taskw bench purchases, and add it to"
     " CPU_MS in tests/documents/scale.py"
 )
 OF_THE_SERVICE = [
-    f"loyalty has no name for people: add it to SERVICES in {PORTAL}/web/wording.py",
+    f"trial has no name for people: add it to SERVICES in {PORTAL}/web/wording.py",
     MEASURE,
 ]
 OF_THE_EVENT = [
     "nothing causes PointsCredited: return it from a method of an entity in"
-    " services/loyalty/domain, and publish it in a use case",
+    " services/trial/domain, and publish it in a use case",
     "points.credited.v1 is not kept as it is published first: once its fields are settled, copy"
-    " tests/contracts/loyalty/points.credited.v1.json to tests/contracts/released",
+    " tests/contracts/trial/points.credited.v1.json to tests/contracts/released",
     f"the portal does not consume points.credited.v1: add it to {PORTAL}/consumers.py",
     f"points.credited.v1 has no name for people: add it to EVENTS in {PORTAL}/web/wording.py",
-    "events of loyalty have no lane on a purchase's page: add it to LANES in"
+    "events of trial have no lane on a purchase's page: add it to LANES in"
     f" {PORTAL}/web/purchase_view.py",
-    "loyalty: nobody reacts to points.credited.v1, and it is not declared unconsumed",
+    "trial: nobody reacts to points.credited.v1, and it is not declared unconsumed",
 ]
 PLACES = "tests/contracts/test_places_of_a_service.py"
-OWN_TESTS = "tests/unit/loyalty"
+OWN_TESTS = "tests/unit/trial"
 TESTS_OF_ALL = tuple(f"tests/contracts/test_{each}.py" for each in ("canvas", "samples", "dialect"))
 
 
@@ -100,7 +100,7 @@ def left(printed: str) -> list[str]:
     """The sentences between the first line and the last one."""
     first, *sentences, last = printed.splitlines()
     assert first == "left to do:"
-    assert last.startswith("./taskw new left loyalty")
+    assert last.startswith("./taskw new left trial")
     return sentences
 
 
@@ -109,19 +109,19 @@ def left(printed: str) -> list[str]:
 def test_new_service_and_its_event_pass_every_check_and_what_is_left_is_said(
     checkout: Checkout,
 ) -> None:
-    assert left(checkout.python("tests.new", "service", "loyalty")) == OF_THE_SERVICE
+    assert left(checkout.python("tests.new", "service", "trial")) == OF_THE_SERVICE
     check(checkout)
     fits = checkout.python("libs.messaging", "choreography", "--check")
     assert fits == "the services fit together\n"
-    places_say(checkout, {"loyalty": OF_THE_SERVICE})
+    places_say(checkout, {"trial": OF_THE_SERVICE})
 
-    printed = left(checkout.python("tests.new", "event", "loyalty", "points.credited.v1"))
+    printed = left(checkout.python("tests.new", "event", "trial", "points.credited.v1"))
     assert printed == OF_THE_EVENT
     check(checkout)
     refused = checkout.python("libs.messaging", "choreography", "--check", fails=True)
     assert refused.splitlines() == [OF_THE_EVENT[-1]]
-    of_the_event = {"loyalty-points.credited.v1": OF_THE_EVENT[:-1]}
-    places_say(checkout, {"loyalty": OF_THE_SERVICE} | of_the_event)
+    of_the_event = {"trial-points.credited.v1": OF_THE_EVENT[:-1]}
+    places_say(checkout, {"trial": OF_THE_SERVICE} | of_the_event)
 
 
 def check(checkout: Checkout) -> None:
@@ -129,7 +129,7 @@ def check(checkout: Checkout) -> None:
     tools = Path(sys.executable).parent
     checkout.run(str(tools / "ruff"), "format", "--check", "--quiet")
     checkout.run(str(tools / "ruff"), "check", "--quiet")
-    checkout.run(str(tools / "mypy"), "services/loyalty", OWN_TESTS, "tests/integration/loyalty")
+    checkout.run(str(tools / "mypy"), "services/trial", OWN_TESTS, "tests/integration/trial")
     checkout.run(str(tools / "lint-imports"))
     checkout.python("pytest", "-q", "-p", "no:cacheprovider", OWN_TESTS, *TESTS_OF_ALL)
     checkout.python("tests.documents", "--check")
@@ -156,8 +156,8 @@ def places_say(checkout: Checkout, expected: Mapping[str, list[str]]) -> None:
         ("events", None, "services/events exists already"),
         ("messaging", None, "tests/unit/messaging exists already"),
         ("db", None, "db is the name of a container or a volume in compose.yaml already"),
-        ("loyalty", 8083, "port 8083 is taken: leave --port out for the next free one"),
-        ("loyalty", 80, "80 is no port for a service: choose one from 1024 to 65535"),
+        ("trial", 8083, "port 8083 is taken: leave --port out for the next free one"),
+        ("trial", 80, "80 is no port for a service: choose one from 1024 to 65535"),
     ],
 )
 def test_service_of_a_wrong_name_or_port_is_refused(name: str, port: int | None, why: str) -> None:
@@ -170,7 +170,7 @@ def test_service_of_a_wrong_name_or_port_is_refused(name: str, port: int | None,
     [
         ("orders", "order.returned", "'order.returned' is no type of an event"),
         ("orders", "Order.returned.v1", "'Order.returned.v1' is no type of an event"),
-        ("loyalty", "points.credited.v1", "there is no service 'loyalty': there are orders, "),
+        ("trial", "points.credited.v1", "there is no service 'trial': there are orders, "),
         ("orders", "order.closed.v1", "orders publishes order.closed.v1 already"),
         ("orders", "vehicle.sold.v1", "vehicles publishes vehicle.sold.v1 already"),
     ],
