@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
+from deploy.postgres.reader import LIMITS
 from libs.kernel.ids import uuid7
 from libs.runtime.problems import Unavailable
 from services.kpis.domain.errors import KpiNotComputable, KpiTooLarge, KpiTooSlow
@@ -96,22 +97,21 @@ async def test_query_that_takes_too_long_is_stopped_by_postgres(
     for _ in range(12):
         await kpis.completed(uuid7())
     kpi_id = (await kpis.define(SLOW)).json()["id"]
-
-    answer = await asyncio.wait_for(
-        kpis.client.get(f"/kpis/{kpi_id}/value", headers=kpis.headers),
-        timeout=4,  # the role's own limit is five seconds
-    )
-
-    assert answer.status_code == 422
-    assert answer.json()["type"] == "urn:mercado-veiculo:problem:kpi-too-slow"
+    reader, limit = f"{kpis.database.name}_reader", LIMITS["statement_timeout"]
     admin = await asyncpg.connect(kpis.database.server)
-    try:
+    try:  # the service's limit has to stop it: not the role's, nor the connection's of 15 seconds
+        await admin.execute(f"ALTER ROLE {reader} SET statement_timeout = '60s'")
+        answer = await asyncio.wait_for(
+            kpis.client.get(f"/kpis/{kpi_id}/value", headers=kpis.headers), timeout=10
+        )
         running = await admin.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND state = 'active'",
-            f"{kpis.database.name}_reader",
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND state = 'active'", reader
         )
     finally:
+        await admin.execute(f"ALTER ROLE {reader} SET statement_timeout = '{limit}'")
         await admin.close()
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:mercado-veiculo:problem:kpi-too-slow"
     assert running == 0
 
 
