@@ -56,8 +56,9 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
             yield f"{name} has no tests in tests/{kind}/{name}"
     if takes_steps(name) and name not in RECORDS:
         yield (
-            f"./taskw verify looks at nothing of {name}: add its records to RECORDS in"
-            " deploy/checker/snapshot.py, and a rule to deploy/checker/rules.py"
+            f"./taskw verify looks at nothing of {name}: add its records to RECORDS and Purchase in"
+            " deploy/checker/snapshot.py and to tests/simulation/purchases.py, and a rule to"
+            " deploy/checker/rules.py, broken once in tests/integration/deploy"
         )
 
 
