@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,6 +26,12 @@ PRICE = 4_590_000
 
 PANEL_COMES_AGAIN = """() => new Promise((settled) => {
   document.addEventListener("htmx:afterSettle", () => settled(), { once: true });
+  htmx.trigger("#panel", "moved");
+})"""
+
+
+PANEL_WAS_FETCHED = """() => new Promise((fetched) => {
+  document.addEventListener("htmx:afterRequest", () => fetched(), { once: true });
   htmx.trigger("#panel", "moved");
 })"""
 
@@ -69,6 +76,30 @@ async def test_a_buyer_buys_and_picks_up(
     await page.goto("/purchases")
     await expect(page.get_by_role("row", name=re.compile("Gol.*Picked up"))).to_be_visible()
     await invariants_hold(system)
+
+
+@pytest.mark.parametrize("presses", ["with the mouse", "with the keyboard"])
+async def test_a_press_counts_when_the_panel_is_fetched_during_it(
+    market: Market, add_person: AddPerson, sign_in: SignIn, presses: str
+) -> None:
+    page = await sign_in(await add_person("buyer"))
+    await press_buy(page, await market.list_vehicle(price_cents=PRICE))
+    await stands(page, "Awaiting payment")
+    await pay(page)
+    await stands(page, "Ready for pick-up")
+    button = page.get_by_role("button", name="I have picked it up")
+    if presses == "with the mouse":
+        await button.hover()
+        press, release = page.mouse.down, page.mouse.up
+    else:
+        await button.focus()
+        await page.evaluate(PANEL_COMES_AGAIN)
+        await expect(button).to_be_focused()
+        press, release = partial(page.keyboard.down, "Space"), partial(page.keyboard.up, "Space")
+    await press()
+    await page.evaluate(PANEL_WAS_FETCHED)
+    await release()
+    await stands(page, "Picked up")
 
 
 async def test_of_two_buyers_of_one_vehicle_one_gets_it_and_the_other_sees_why_not(

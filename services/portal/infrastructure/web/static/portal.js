@@ -110,6 +110,17 @@ document.addEventListener("htmx:afterRequest", (event) => {
   }
 });
 
+// A piece is not replaced while something in it is pressed: the browser drops a press whose button
+// is gone when it is released. The piece is fetched again soon after.
+const PRESSED_MILLISECONDS = 300;
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { requestConfig, target } = event.detail;
+  if (!target.matches("[data-kept]") || !target.querySelector(":active")) return;
+  event.detail.shouldSwap = false;
+  setTimeout(() => htmx.trigger(`#${requestConfig.elt.id}`, "moved"), PRESSED_MILLISECONDS);
+});
+
 // Other requests ask for a page, and a page that says what is wrong is shown as well.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, xhr } = event.detail;
