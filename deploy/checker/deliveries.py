@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from deploy.checker.purchase import Row
 from deploy.checker.report import LISTED, Found
-from deploy.checker.snapshot import Connections, Row
+from deploy.checker.snapshot import Connections
 from libs.messaging.saga.choreography import ConsumedEvent, DescribedParticipant
 from libs.messaging.schema.inbox_window import INBOX_WINDOW
 

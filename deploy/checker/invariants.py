@@ -11,18 +11,16 @@ from uuid import UUID
 
 from deploy.checker.books import customers_that_do_not_add_up, vehicles_that_do_not_add_up
 from deploy.checker.deliveries import KNOWN_FOR, Deliveries, read_deliveries
+from deploy.checker.purchase import Purchase
 from deploy.checker.queues import Queues, read_queues
+from deploy.checker.records import STATEMENTS
+from deploy.checker.records.customers import CREDIT
+from deploy.checker.records.payments import charge_unanswered, refund_failed
+from deploy.checker.records.payouts import payout_failed, payout_unanswered
+from deploy.checker.records.vehicles import VEHICLE
 from deploy.checker.report import Found, Invariant, Report
-from deploy.checker.rules import CREDIT, RULES, VEHICLE, charge_unanswered, refund_failed
-from deploy.checker.sellers import payout_failed, payout_unanswered
-from deploy.checker.snapshot import (
-    RECORDS,
-    Connections,
-    Purchase,
-    at_one_moment,
-    connected,
-    purchases,
-)
+from deploy.checker.rules import RULES
+from deploy.checker.snapshot import Connections, at_one_moment, connected, purchases
 from libs.messaging.saga.choreography import DescribedParticipant
 
 PUBLISHED = "every event was published"
@@ -183,7 +181,7 @@ def _events_that_did_not_arrive(deliveries: Deliveries) -> Found:
 def _unproved(findings: _Findings, deliveries: Deliveries) -> list[str]:
     return [
         f"{service} archives no events: whether its own reached everyone could not be checked"
-        for service in RECORDS
+        for service in STATEMENTS
         if service in findings.services - deliveries.archived
     ]
 

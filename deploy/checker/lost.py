@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from deploy.checker.snapshot import Connections, Purchase, at_one_moment, connected, purchases
+from deploy.checker.purchase import Purchase
+from deploy.checker.snapshot import Connections, at_one_moment, connected, purchases
 from deploy.checker.verify import databases
 from deploy.commands import command
 from deploy.installation import CHOREOGRAPHY, Installation

@@ -8,10 +8,11 @@ import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from string import Formatter
 
 import yaml  # type: ignore[import-untyped]
 
-from deploy.checker.snapshot import RECORDS
+from deploy.checker.records import STATEMENTS, rules_of
 from deploy.services import ServiceSpec
 from libs.messaging.saga.participant import Participant
 from libs.messaging.saga.reactions import Step
@@ -22,10 +23,13 @@ from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.web import wording
 from services.portal.infrastructure.web.purchase_view import LANES
 from tests.documents.scale import CPU_MS
-from tests.security.matrix import OWN
+from tests.security.matrix import OWN, SIGNED_IN
+from tests.security.things import Things
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("unit", "integration")
+TESTS_OF_VERIFY = ROOT / "tests" / "integration" / "deploy"
+MAKERS = {name.removeprefix("_") for name in vars(Things)}
 PORTAL = "services/portal/infrastructure"
 
 
@@ -54,12 +58,45 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
     for kind in KINDS:
         if not any((ROOT / "tests" / kind / name).glob("test_*.py")):
             yield f"{name} has no tests in tests/{kind}/{name}"
-    if takes_steps(name) and name not in RECORDS:
+    yield from _gaps_of_verify(name)
+    for thing in sorted(_ids_in_paths(name) - MAKERS):
         yield (
-            f"./taskw verify looks at nothing of {name}: add its records to RECORDS and Purchase in"
-            " deploy/checker/snapshot.py and to tests/simulation/purchases.py, and a rule to"
-            " deploy/checker/rules.py, broken once in tests/integration/deploy"
+            f"the tests of permissions cannot make the {{{thing}}} in a path of {name}: add"
+            f" _{thing} to tests/security/things.py"
         )
+
+
+def _gaps_of_verify(name: str) -> Iterator[str]:
+    if name not in STATEMENTS:
+        if takes_steps(name):
+            yield (
+                f"./taskw verify looks at nothing of {name}: say how its records are read, and what"
+                f" must hold of them, in deploy/checker/records/{name}.py"
+            )
+        return
+    simulated = find_spec(f"tests.simulation.parts.{name}")
+    if simulated and not hasattr(importlib.import_module(simulated.name), "records"):
+        yield (
+            f"the simulation does not judge the records of {name}: add records() to"
+            f" tests/simulation/parts/{name}.py, and name it in Part"
+        )
+    if find_spec(f"tests.integration.deploy.records.{name}") is None:
+        yield (
+            f"the tests of ./taskw verify have no records of {name}: write those of the purchases"
+            f" of the tests in tests/integration/deploy/records/{name}.py"
+        )
+    tests = "".join(path.read_text() for path in sorted(TESTS_OF_VERIFY.glob("*.py")))
+    for rule in rules_of(name):
+        if rule not in tests:
+            yield (
+                f'no test breaks the rule "{rule}" of {name}: add a Break to a test in'
+                " tests/integration/deploy, as test_broken_records.py has them"
+            )
+
+
+def _ids_in_paths(name: str) -> set[str]:
+    rows = [row for row, may in OWN.get(name, {}).items() if may != SIGNED_IN]
+    return {found for row in rows for _, found, _, _ in Formatter().parse(row) if found}
 
 
 def _gaps_of_port(name: str, port: int) -> Iterator[str]:

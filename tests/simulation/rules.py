@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from deploy.checker.rules import CREDIT, GIVEN_BACK, HOLDS_VEHICLE, RULES, SUCCEEDED, VEHICLE
-from deploy.checker.snapshot import Purchase
+from deploy.checker.purchase import GIVEN_BACK, SUCCEEDED, Purchase
+from deploy.checker.records.customers import CREDIT
+from deploy.checker.records.vehicles import HOLDS_VEHICLE, VEHICLE
+from deploy.checker.rules import RULES
 from services.customers.domain.customer import Customer
 from services.orders.domain.states import State
 from services.vehicles.domain.vehicle import Vehicle
-from tests.simulation.purchases import Money, purchases
+from tests.simulation.money import Money
 from tests.simulation.workers import Workers
 from tests.simulation.world import World
 from tests.unit.orders.purchases import may_follow
@@ -53,7 +55,7 @@ def hold_at_rest(world: World, workers: Workers) -> None:
             "what is forged is given up, and nothing else": given_up(world),
         }
     )
-    at_rest = list(purchases(world, Money.moved_by(workers)))
+    at_rest = list(world.held(workers.money))
     require({rule: _offences(at_rest, offences) for rule, offences in RULES.items()})
     require(
         {
@@ -75,7 +77,7 @@ def hold_always(world: World, workers: Workers) -> None:
         {
             CREDIT: customers_that_do_not_add_up(world),
             VEHICLE: vehicles_that_do_not_add_up(world),
-            "money moves once": money(Money.moved_by(workers)),
+            "money moves once": moves_once(workers.money),
         }
     )
 
@@ -130,7 +132,7 @@ def vehicles_that_do_not_add_up(world: World) -> Iterator[str]:
             yield f"vehicle {vehicle.id}: sold, though it was withdrawn"
 
 
-def money(moved: Money) -> Iterator[str]:
+def moves_once(moved: Money) -> Iterator[str]:
     for order_id, amounts in moved.charges.items():
         if len(amounts) > 1:
             yield f"order {order_id}: charged {len(amounts)} times"

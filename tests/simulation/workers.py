@@ -19,6 +19,7 @@ from services.payouts.application.call_bank import call_bank
 from services.payouts.application.record_answer import record_answer
 from services.payouts.domain.bank import BankPolicy
 from tests.simulation.database import Fault
+from tests.simulation.money import Money
 from tests.simulation.people import TENANTS
 from tests.simulation.world import World
 from tests.unit.payments.memory import MemoryGateway
@@ -59,6 +60,10 @@ class Workers:
         self.claims: list[Claim] = []
         self.answers: list[tuple[Any, Any]] = []
         self._runner = asyncio.Runner()
+
+    @property
+    def money(self) -> Money:
+        return Money.moved_by(self.gateway, self.bank)
 
     def close(self) -> None:
         self._runner.close()

@@ -1,14 +1,17 @@
 """All services, the broker between them, one clock and one source of ids."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 
+from deploy.checker.purchase import Purchase as Held
+from deploy.checker.records import STATEMENTS
 from libs.kernel.errors import DomainError
 from libs.messaging.outbox.outbox import OutboxRow
 from libs.messaging.saga.choreography import read
@@ -17,7 +20,8 @@ from libs.runtime.settings import CHOREOGRAPHY
 from services.orders.domain.purchase import Purchase
 from tests.simulation.broker import Broker, Message
 from tests.simulation.database import Crash, Fault
-from tests.simulation.parts import parts
+from tests.simulation.money import Money
+from tests.simulation.parts import Seen, parts
 from tests.simulation.service import Service, run, service_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,8 +56,15 @@ class World:
         self.reactions = [each for part in taking_part for each in part.participant.reacts_to]
         self.broker = Broker.between([part.participant for part in taking_part])
         self.services: dict[str, Service] = {
-            participant.name: service_of(participant, unit, self.broker, self.clock, self.new_id)
-            for participant, unit in taking_part
+            each.participant.name: service_of(
+                each.participant, each.unit, self.broker, self.clock, self.new_id
+            )
+            for each in taking_part
+        }
+        self._records = {
+            each.participant.name: each.records
+            for each in taking_part
+            if each.participant.name in STATEMENTS
         }
 
     def clock(self) -> datetime:
@@ -110,8 +121,14 @@ class World:
         orders = self.rows("orders", "orders").values()
         return {order.id: order.purchase for order in orders if order.purchase}
 
-    def is_ahead(self, due: datetime | timedelta | None) -> bool:
-        return isinstance(due, datetime) and due > self.now
+    def held(self, money: Money) -> Iterator[Held]:
+        """Every purchase that any service has a record of, as all of them hold it."""
+        known = {
+            name: records(Seen(partial(self.rows, name), money, self.now))
+            for name, records in self._records.items()
+        }
+        for order_id in dict.fromkeys(order_id for each in known.values() for order_id in each):
+            yield Held(order_id, {name: each.get(order_id) for name, each in known.items()})
 
     def read(self, row: OutboxRow) -> dict[str, Any]:
         """The event as it was published."""

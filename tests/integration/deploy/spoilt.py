@@ -11,7 +11,8 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import migrated
-from tests.integration.deploy.purchases import PURCHASES, fill, identifier
+from tests.integration.deploy.purchases import PURCHASES, identifier
+from tests.integration.deploy.records import fill
 
 PARTICIPANTS = read(CHOREOGRAPHY).participants
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import pytest
 
 from deploy.checker.invariants import ARRIVED, check
+from deploy.checker.records.customers import CREDIT
+from deploy.checker.records.vehicles import VEHICLE
 from deploy.checker.report import Report
-from deploy.checker.rules import CREDIT, VEHICLE
 from tests.fixtures.servers import PostgresServer
 from tests.integration.deploy.purchases import PRICE
 from tests.integration.deploy.spoilt import (

@@ -1,10 +1,14 @@
-"""Each service's part in the simulation, in a module of its name: its reactions, and its unit of
-work over a database in memory, with the real outbox and the unit tests' ports.
+"""Each service's part in the simulation, in a module of its name: its reactions, its unit of work
+over a database in memory, with the real outbox and the unit tests' ports, and what it holds of each
+purchase.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from deploy.services import SERVICES
 from libs.kernel.clock import Clock
@@ -12,13 +16,33 @@ from libs.kernel.ids import IdFactory
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from libs.messaging.saga.participant import Participant
+from tests.simulation.money import Money
 
 UnitFactory = Callable[[Any, Outbox], UnitOfWork]
+Records = dict[UUID, Any]
+"""By order id: rows that map a column's name to its value, as the rules of `./taskw verify` read
+them.
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a service's records follow from. `rows` are those of one of its tables."""
+
+    rows: Callable[[str], Mapping[Any, Any]]
+    money: Money
+    now: datetime
+
+
+def no_records(_seen: Seen) -> Records:
+    """Those of a service that only keeps views."""
+    return {}
 
 
 class Part(NamedTuple):
     participant: Participant
     unit: UnitFactory
+    records: Callable[[Seen], Records] = no_records
 
 
 def parts(clock: Clock, ids: IdFactory) -> Sequence[Part]:

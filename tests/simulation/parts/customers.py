@@ -5,7 +5,7 @@ from libs.kernel.ids import IdFactory
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.customers.infrastructure.consumers import participant
-from tests.simulation.parts import Part
+from tests.simulation.parts import Part, Records, Seen
 from tests.unit.customers.memory import MemoryCustomers, MemoryReservations
 
 
@@ -19,4 +19,17 @@ class Customers(UnitOfWork):
 
 
 def part(clock: Clock, ids: IdFactory) -> Part:
-    return Part(participant(), Customers)
+    return Part(participant(), Customers, records)
+
+
+def records(seen: Seen) -> Records:
+    known = seen.rows("customers")
+    return {
+        order_id: {
+            "tenant_id": each.tenant_id,
+            "state": str(each.state),
+            "customer_id": each.customer_id,
+            "known": each.customer_id in known,
+        }
+        for order_id, each in seen.rows("reservations").items()
+    }

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -7,7 +8,7 @@ from libs.kernel.ids import IdFactory
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.orders.infrastructure.consumers import participant, reactions
-from tests.simulation.parts import Part
+from tests.simulation.parts import Part, Records, Seen
 from tests.simulation.terms import DEADLINES, MOST_OPEN
 from tests.unit.orders.memory import MemoryOrders, MemoryPurchases
 
@@ -23,4 +24,17 @@ class Orders(UnitOfWork):
 
 def part(clock: Clock, ids: IdFactory) -> Part:
     ours = replace(participant(), reactions=reactions(clock))
-    return Part(ours, partial(Orders, clock=clock))
+    return Part(ours, partial(Orders, clock=clock), records)
+
+
+def records(seen: Seen) -> Records:
+    bought = {each.id: each.purchase for each in seen.rows("orders").values() if each.purchase}
+    return {
+        order_id: {
+            "tenant_id": each.tenant_id,
+            "state": str(each.state),
+            "total_cents": each.price_cents,
+            "overdue": not (isinstance(each.due, datetime) and each.due > seen.now),
+        }
+        for order_id, each in bought.items()
+    }

@@ -1,8 +1,23 @@
-"""Checks that the seller of every picked-up vehicle has been paid once, and the right sum."""
+"""The payout of each purchase, beside the bank's own books."""
 
 from collections.abc import Iterator
 
-from deploy.checker.snapshot import Purchase, Row
+from deploy.checker.purchase import Purchase, Row
+
+STATEMENT = """
+    SELECT order_id, p.tenant_id, p.status AS state, p.seller_id, p.amount_cents,
+           p.sequence > 0 AS told, p.needs_attention,
+           coalesce(t.transfers, 0) AS transfers, p.settled_by IS NOT NULL AS settled,
+           t.paid, t.most_paid, t.paid_to, t.also_paid_to
+      FROM (SELECT * FROM payouts WHERE order_id IS NOT NULL) p FULL JOIN (
+           SELECT substr(external_id, length('order:') + 1)::uuid AS order_id,
+                  count(*) AS transfers,
+                  min(amount_cents) AS paid, max(amount_cents) AS most_paid,
+                  min(coalesce(seller_id::text, 'nobody')) AS paid_to,
+                  max(coalesce(seller_id::text, 'nobody')) AS also_paid_to
+             FROM sandbox_transfers WHERE paid AND external_id ~ '^order:[0-9a-f-]{36}$'
+            GROUP BY 1) t
+     USING (order_id) ORDER BY order_id"""
 
 ENDS = {"PAID": 1, "FAILED": 0}
 """How often the bank has paid. Any other status is on its way, and must not be one at rest."""
@@ -57,3 +72,6 @@ def _the_bank_agrees(it: Purchase, payout: Row) -> Iterator[str]:
     paid = max(payout["transfers"], int(bool(payout["settled"]) and state == "PAID"))
     if paid != ENDS.get(state, 0 if state is None else paid):
         yield f"order {it.order_id}: the bank paid {paid} times, its payout is {state or 'missing'}"
+
+
+RULES = {"every seller is paid once": sellers_are_paid}
