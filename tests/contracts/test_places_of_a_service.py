@@ -41,8 +41,6 @@ def test_each_place_that_does_not_know_a_service_is_named() -> None:
         " services/portal/infrastructure/web/wording.py",
         "absent has no row in the endpoint matrix: add it to tests/security/matrix.py",
         "absent takes no part in the simulation: add tests/simulation/parts/absent.py",
-        "docs/scale.md leaves absent out: measure it with ./taskw bench purchases, and add it to"
-        " CPU_MS in tests/documents/scale.py",
         "absent has no tests in tests/unit/absent",
         "absent has no tests in tests/integration/absent",
     ]

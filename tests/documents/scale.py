@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 from deploy.gcp.catalogue import catalogue
+from deploy.services import SERVICES
 from tests.documents.stories import STARTS, Story, play
 
 ROOT = Path(__file__).parents[2]
@@ -129,6 +130,11 @@ def bounds() -> str:
     return (
         _table(("part", "measured", "purchases a second"), rows)
         + f"\n\nPlan for {BUSY:.0%} of each."
+        + "".join(
+            f" What {each} costs is not measured yet, and not reckoned here: `./taskw bench`"
+            " prints it, for `CPU_MS` in `tests/documents/scale.py`."
+            for each in _unmeasured()
+        )
     )
 
 
@@ -243,6 +249,11 @@ def simulated(rate: float, cores: Mapping[str, int], where: Mapping[str, str]) -
     return Seen(took[len(took) // 2], took[len(took) * 99 // 100], busy)
 
 
+def _unmeasured() -> Sequence[str]:
+    """The services whose cost nobody has measured: the figures leave them out."""
+    return [spec.name for spec in SERVICES if spec.name not in CPU_MS]
+
+
 @cache
 def _story() -> Story:
     return play("sold")
@@ -253,12 +264,7 @@ def _tasks() -> Sequence[Task]:
     """The tasks of one purchase; the first is the request. An event that no event caused was caused
     by a request of its own: that one comes at once where the event before it has arrived.
     """
-    events = _story().events
-    if unmeasured := {event.source for event in events} - CPU_MS.keys():
-        raise LookupError(
-            f"{', '.join(sorted(unmeasured))} is not measured: ./taskw bench purchases says its"
-            " milliseconds, for CPU_MS in tests/documents/scale.py and for docs/figures.md"
-        )
+    events = [event for event in _story().events if event.source in CPU_MS]
     services, requests = [STARTS], {0}
     made: dict[tuple[str | None, str], int] = {(events[0].cause, STARTS): 0}
     of_event: dict[str, list[int]] = {}
@@ -266,7 +272,7 @@ def _tasks() -> Sequence[Task]:
     for event in events:
         of_event[event.id] = []
         for service, _ in event.steps:
-            if service not in CPU_MS:  # not measured yet: tests/new/places.py says so
+            if service not in CPU_MS:
                 continue
             number = len(services)
             made.setdefault((event.id, service), number)

@@ -16,11 +16,13 @@ from tests.new.written import Refused, write
 
 app = typer.Typer(help=__doc__, add_completion=False, no_args_is_help=True)
 CHOREOGRAPHY = ("libs.messaging", "choreography")
+TRANSLATIONS = ("services.portal.infrastructure.language.i18n",)
 WRITERS = (
     CHOREOGRAPHY,
     ("tests.kubernetes",),
     ("tests.new", "terraform"),
     ("tests.documents",),
+    TRANSLATIONS,
 )
 """The commands that write what follows from the code, each as it is given to `python -m`."""
 

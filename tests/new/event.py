@@ -38,11 +38,39 @@ def event_changes(root: Path, service: str, event_type: str) -> Changes:
     last = _last_event(service)
     base = PurchaseEvent if last is None else last.__mro__[1]
     data = _sample(sample.parent, service, event_type, last, base)
+    of_a_purchase = _shown(root, event_type) if issubclass(base, PurchaseEvent) else {}
     return {
+        **of_a_purchase,
         events: _with_class(events.read_text(), name, base, event_type),
         consumers: _published(consumers.read_text(), service, name),
         sample: json.dumps(data, indent=2) + "\n",
     }
+
+
+def _shown(root: Path, event_type: str) -> Changes:
+    """The portal consumes it, and names it after its type until somebody finds a better name."""
+    portal = root / "services" / "portal" / "infrastructure"
+    consumers, wording = portal / "consumers.py", portal / "web" / "wording.py"
+    name = event_type.rpartition(".v")[0]
+    words = name.replace(".", " ").replace("_", " ").capitalize()
+    return {
+        consumers: _last_in(consumers.read_text(), "OF_A_PURCHASE", f'"{event_type}",'),
+        wording: _last_in(wording.read_text(), "EVENTS", f'"{name}": marked("{words}"),'),
+    }
+
+
+def _last_in(text: str, constant: str, line: str) -> str:
+    """The module with the line as the last of the tuple or dict of this name."""
+    if line in text:
+        return text
+    [found] = [
+        each.value
+        for each in ast.parse(text).body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == constant
+    ]
+    lines = text.splitlines(keepends=True)
+    end = (found.end_lineno or 0) - 1
+    return "".join([*lines[:end], f"    {line}\n", *lines[end:]])
 
 
 def _check_new(service: str, event_type: str) -> None:

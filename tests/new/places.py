@@ -19,10 +19,9 @@ from libs.messaging.saga.reactions import Step
 from libs.runtime.settings import ServiceSettings
 from services.events import PurchaseEvent
 from services.portal.infrastructure import consumers as portal
+from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.web import wording
-from services.portal.infrastructure.web.purchase_view import LANES
-from tests.documents.scale import CPU_MS
 from tests.security.matrix import OWN, SIGNED_IN
 from tests.security.things import Things
 
@@ -46,15 +45,12 @@ def gaps(spec: ServiceSpec) -> Iterator[str]:
             yield f"the portal does not find {name} at port {port}: add {name}_url to its settings"
     if name not in wording.SERVICES:
         yield f"{name} has no name for people: add it to SERVICES in {PORTAL}/web/wording.py"
+    else:
+        yield from _gaps_of_translations(wording.SERVICES[name])
     if name not in OWN:
         yield f"{name} has no row in the endpoint matrix: add it to tests/security/matrix.py"
     if find_spec(f"tests.simulation.parts.{name}") is None:
         yield f"{name} takes no part in the simulation: add tests/simulation/parts/{name}.py"
-    if name not in CPU_MS:
-        yield (
-            f"docs/scale.md leaves {name} out: measure it with ./taskw bench purchases, and add it"
-            " to CPU_MS in tests/documents/scale.py"
-        )
     for kind in KINDS:
         if not any((ROOT / "tests" / kind / name).glob("test_*.py")):
             yield f"{name} has no tests in tests/{kind}/{name}"
@@ -138,18 +134,25 @@ def gaps_of_event(name: str, event_type: str) -> Iterator[str]:
     if event_type not in portal.participant().reactions.by_event:
         yield f"the portal does not consume {event_type}: add it to {PORTAL}/consumers.py"
     if issubclass(event, PurchaseEvent) or event_type in portal.OF_A_PAYOUT:
-        yield from _gaps_of_page(name, event_type)
+        yield from _gaps_of_page(event_type)
 
 
-def _gaps_of_page(name: str, event_type: str) -> Iterator[str]:
+def _gaps_of_page(event_type: str) -> Iterator[str]:
     """Of what the portal shows on the page of a purchase."""
     if wording.event_name(event_type) == event_type.rpartition(".v")[0]:
         yield f"{event_type} has no name for people: add it to EVENTS in {PORTAL}/web/wording.py"
-    if name not in LANES:
-        yield (
-            f"events of {name} have no lane on a purchase's page: add it to LANES in"
-            f" {PORTAL}/web/purchase_view.py"
-        )
+    else:
+        yield from _gaps_of_translations(wording.event_name(event_type))
+
+
+def _gaps_of_translations(text: str) -> Iterator[str]:
+    for locale in i18n.TRANSLATED:
+        message = i18n.catalogue(locale).get(text)
+        if message is None or not message.string:
+            yield (
+                f'"{text}" has no translation: after ./taskw translations, write it in'
+                f" {PORTAL}/language/locales/{locale}.po"
+            )
 
 
 def _inner_code(name: str) -> Iterator[Path]:

@@ -30,7 +30,9 @@ def service_changes(root: Path, name: str, port: int | None) -> Changes:
     changed: dict[Path, str] = {}
     for line in yaml.safe_load(LISTS.read_text()):
         path = root / line["file"]
-        text = Template(line["text"]).substitute(name=name, NAME=name.upper(), port=chosen)
+        text = Template(line["text"]).substitute(
+            name=name, Name=name.title(), NAME=name.upper(), port=chosen
+        )
         there = changed[path] if path in changed else path.read_text()
         changed[path] = _inserted(there, text, line["before"], line["file"])
     return {**made, **changed}

@@ -18,20 +18,6 @@ class Refused(Exception):
 
 
 def write(changes: Changes) -> None:
-    """Raises Refused when a file to be changed has changes that are not committed."""
-    root = Path.cwd()
-    there = [str(path.relative_to(root)) for path in changes if path.exists()]
-    listed = subprocess.run(
-        ["git", "status", "--porcelain", "--untracked-files=no", "--", *there],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        raise Refused(f"git does not answer here: {listed.stderr.strip()}")
-    if listed.stdout:
-        names = ", ".join(line[3:] for line in listed.stdout.splitlines())
-        raise Refused(f"commit or stash your changes first: {names}")
     for path, text in changes.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

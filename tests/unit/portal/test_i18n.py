@@ -19,9 +19,7 @@ def texts(message: Message, *, of: str) -> list[str]:
 def test_every_text_is_translated_and_none_too_many(locale: str) -> None:
     known = {message.id: message for message in i18n.catalogue(locale) if message.id}
     wanted = {message.id for message in i18n.messages() if message.id}
-    advice = (
-        "run python -m services.portal.infrastructure.language.i18n and translate what it names"
-    )
+    advice = "run ./taskw translations, and translate what it names"
     assert wanted == known.keys(), advice
     untranslated = [m.id for m in known.values() if not all(texts(m, of="string"))]
     assert untranslated == [], advice

@@ -9,7 +9,7 @@ from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.domain.timeline import STATE_AFTER, Direction, Moment
 from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
 from services.portal.infrastructure.web import purchase_view, wording
-from services.portal.infrastructure.web.purchase_view import LANES
+from services.portal.infrastructure.web.purchase_view import lanes
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -58,7 +58,7 @@ def test_every_event_of_a_purchase_has_a_lane_and_a_name_for_people() -> None:
         for event in each.publishes
     }
     for event_type in (*OF_A_PURCHASE, *OF_A_PAYOUT):
-        assert publisher[event_type] in LANES
+        assert publisher[event_type] in lanes()
         assert wording.event_name(event_type) != event_type.rpartition(".v")[0]
 
 

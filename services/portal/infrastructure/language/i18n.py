@@ -1,7 +1,7 @@
 """The portal's languages: the catalogues in `locales/`, and the choice of a visitor's language.
 
-`python -m services.portal.infrastructure.language.i18n` updates the catalogues from the templates
-and the code. New texts are untranslated at first, and a test reports them.
+`./taskw translations` updates the catalogues from the templates and the code. New texts are
+untranslated at first, and a test reports them.
 """
 
 import sys
@@ -101,7 +101,7 @@ def update() -> Iterator[str]:
         for message in catalogue(locale) if _path(locale).exists() else ():
             if message.id:
                 known[message.id] = message
-        known.update(messages(), no_fuzzy_matching=True)
+        known.update(messages(), no_fuzzy_matching=True, update_creation_date=False)
         known.obsolete.clear()
         with _path(locale).open("wb") as file:
             write_po(file, known, width=100, no_location=True, omit_header=False, sort_output=True)

@@ -5,12 +5,15 @@ service.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, Self
 
+from libs.messaging.saga.choreography import read
+from libs.runtime.settings import CHOREOGRAPHY
 from services.portal.domain.timeline import Direction, Moment
 from services.portal.infrastructure.language.i18n import marked
+from services.portal.infrastructure.web.wording import EVENTS
 
-LANES = ("orders", "customers", "vehicles", "payments", "payouts")
 STEPS = (
     ("order.confirmed", marked("Order")),
     ("credit.reserved", marked("Credit")),
@@ -156,8 +159,19 @@ def events(moments: Sequence[Moment], *, seen: int | None = None) -> list[Event]
     ]
 
 
+@cache
+def lanes() -> Sequence[str]:
+    """The services whose events a purchase's page names, in the order of the choreography."""
+    return [
+        each.name
+        for each in read(CHOREOGRAPHY).participants
+        if any(_name(event.type) in EVENTS for event in each.publishes)
+    ]
+
+
 def lane_of(service: str) -> int:
-    return LANES.index(service) + 1 if service in LANES else len(LANES)
+    """From 1; the last for a service that no longer publishes."""
+    return lanes().index(service) + 1 if service in lanes() else len(lanes())
 
 
 def _tone(moment: Moment) -> Literal["go", "wait", "back"]:

@@ -21,7 +21,7 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 from services.portal.infrastructure.web import purchase_view
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.purchases import is_own
-from services.portal.infrastructure.web.purchase_view import LANES, CodeRecord, Standing
+from services.portal.infrastructure.web.purchase_view import CodeRecord, Standing, lanes
 from services.portal.infrastructure.web.showroom import Vehicle
 from services.portal.infrastructure.web.templating import fragment, render
 from services.portal.infrastructure.web.watch import TimelineWatch
@@ -120,7 +120,7 @@ class LivePurchase:
             "methods": PAYMENT_METHODS,
             "steps": purchase_view.steps(state, purchase_view.types_of(moments)),
             "events": purchase_view.events(moments),
-            "lanes": LANES,
+            "lanes": lanes(),
             "vehicle": Vehicle.of(vehicle.body) if vehicle else None,
             "position": moments[-1].position if moments else 0,
             "live": purchase is None or not purchase.is_finished,
@@ -251,6 +251,6 @@ def _drawn(
         "fragments/timeline.html",
         user,
         events=purchase_view.events(moments, seen=seen),
-        lanes=LANES,
+        lanes=lanes(),
         of_another=of_another,
     )
