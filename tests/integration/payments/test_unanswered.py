@@ -4,16 +4,24 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from prometheus_client import REGISTRY
 
 from services.payments.application.record_charge import record_charge
 from services.payments.domain.gateway import Answer, Approved, GatewayPolicy
 from services.payments.infrastructure.settings import PaymentsSettings
+from tests.fixtures.polling import eventually
 from tests.integration.payments.conftest import Payments
 
 UNANSWERED = "payment.charge_unanswered.v1"
 CHARGED = {"outcome": "charged", "reference": "gw-7", "note": "the gateway's desk says so"}
 NOT_CHARGED = {"outcome": "not_charged", "note": "the gateway's desk says so"}
+
+
+@pytest.fixture
+def settings(settings: PaymentsSettings) -> PaymentsSettings:
+    """No call of these tests is answered, so each lasts for the whole patience."""
+    return settings.model_copy(update={"gateway_patience_seconds": 0.2})
 
 
 async def silent(payments: Payments, calls: int) -> tuple[UUID, str]:
@@ -115,9 +123,12 @@ async def test_a_cancelled_purchase_that_was_charged_is_refunded_by_hand_in_the_
     order_id, payment_id = await silent(payments, calls=5)
     await payments.cancelled(order_id)
     assert (await settle(payments, payment_id, CHARGED)).json()["state"] == "REFUNDING"
-    for _ in range(3):
+
+    async def refused() -> bool:
         await payments.gateway_turn()
-    assert await payments.state(order_id) == "REFUND_FAILED", "the sandbox knows no such charge"
+        return await payments.state(order_id) == "REFUND_FAILED"
+
+    await eventually(refused)  # the sandbox knows no such charge
     assert await in_need(payments) == [payment_id]
     given_back = await payments.client.post(
         f"/payments/{payment_id}/refund/settle",

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from prometheus_client import REGISTRY
 
 from services.payouts.application.record_answer import record_answer
@@ -14,6 +15,12 @@ from tests.integration.payouts.conftest import SILENT, Payouts
 UNANSWERED = "payout.unanswered.v1"
 PAID = {"outcome": "paid", "reference": "ted-7", "note": "the bank's desk says so"}
 NOT_PAID = {"outcome": "not_paid", "note": "the bank's desk says so"}
+
+
+@pytest.fixture
+def settings(settings: PayoutsSettings) -> PayoutsSettings:
+    """No call of these tests is answered, so each lasts for the whole patience."""
+    return settings.model_copy(update={"bank_patience_seconds": 0.2})
 
 
 async def silent(payouts: Payouts, calls: int) -> UUID:
