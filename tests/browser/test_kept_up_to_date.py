@@ -155,7 +155,7 @@ async def test_a_purchase_that_is_signed_out_elsewhere_is_left_for_the_sign_in_p
     await expect(page).to_have_url(re.compile(f"/sign-in\\?next=/purchases/{order_id}$"))
 
 
-async def test_who_loses_the_role_is_told_that_the_page_follows_no_longer(
+async def test_a_user_who_loses_the_role_is_told_that_the_page_follows_no_longer(
     market: Market, add_person: AddPerson, sign_in: SignIn, settings: PortalSettings
 ) -> None:
     operator = await add_person("operator")

@@ -33,7 +33,7 @@ BELONGS = "every record belongs to a purchase of its tenant"
 PRICE = 3_000_000
 
 
-async def test_what_an_asynchronous_failover_loses_is_named_and_mended() -> None:
+async def test_the_losses_of_an_asynchronous_failover_are_named_and_mended() -> None:
     """Three purchases: one that every database loses, one that orders alone still knows, because
     the message to customers was acknowledged, and one whose message comes to customers after its
     order is lost.

@@ -51,7 +51,7 @@ each_text = pytest.mark.parametrize("path", [*DOCUMENTS, *OTHERS], ids=named)
 each_decision = pytest.mark.parametrize("path", PAGES, ids=named)
 
 
-def test_what_is_generated_is_as_the_code_says() -> None:
+def test_the_generated_files_are_as_the_code_says() -> None:
     stale = [path.name for path, text in documents().items() if path.read_text() != text]
     assert not stale, "run ./taskw documents"
 

@@ -91,7 +91,9 @@ async def test_no_migration_takes_anything_from_the_code_before(
         ),
     ],
 )
-def test_what_a_migration_takes_from_the_code_before_is_named(sql: str, sentence: str) -> None:
+def test_each_thing_that_a_migration_takes_from_the_code_before_is_named(
+    sql: str, sentence: str
+) -> None:
     ran = statements(f"{sql}; CREATE INDEX x ON orders (id)")
     unique = unique_indexes(statements("CREATE UNIQUE INDEX uq_orders ON orders (id)"))
 
@@ -122,7 +124,7 @@ def test_what_a_migration_takes_from_the_code_before_is_named(sql: str, sentence
         "CREATE TABLE drafts (id int); CREATE UNIQUE INDEX uq_drafts ON drafts (id)",
     ],
 )
-def test_what_the_code_before_can_live_with_is_not_named(sql: str) -> None:
+def test_a_change_that_the_code_before_can_live_with_is_not_named(sql: str) -> None:
     assert taken(statements(sql)) == []
 
 

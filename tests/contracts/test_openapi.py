@@ -61,7 +61,7 @@ def test_security_is_what_auth_says(service: str, tmp_path: Path) -> None:
         assert all(security == [{"bearer": []}] for security in with_tokens.values())
 
 
-def test_what_a_session_changes_needs_its_cookie_and_the_csrf_token(tmp_path: Path) -> None:
+def test_a_change_in_a_session_needs_its_cookie_and_the_csrf_token(tmp_path: Path) -> None:
     document = openapi_of("portal", tmp_path)
     security = {each["operationId"]: each["security"] for each in operations(document)}
     assert security["make_token"] == [{"csrf": [], "session": []}]

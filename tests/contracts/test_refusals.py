@@ -112,7 +112,7 @@ def test_money_of_a_sentence_is_money_and_numbers_are_where_the_language_has_the
     "unknown",
     [Said("Lot 7 has 3 wheels.", "wheels-missing"), Said("in English", "too-long", {"other": 3})],
 )
-def test_what_this_portal_has_no_sentence_for_is_not_shown_in_english(unknown: Said) -> None:
+def test_a_refusal_without_a_sentence_of_the_portal_is_not_shown_in_english(unknown: Said) -> None:
     shown = "Não funcionou. Confira o que você escreveu e tente de novo."
     assert sentence(unknown, "pt") == shown
 

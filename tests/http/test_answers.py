@@ -33,7 +33,7 @@ MADE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("service", MADE)
-async def test_what_is_known_is_not_sent_again(market: WholeMarket, service: str) -> None:
+async def test_an_event_that_is_known_is_not_sent_again(market: WholeMarket, service: str) -> None:
     user, (path, body) = somebody(), MADE[service]
     made = await market.ask(user, service, "POST", path, json=body(user))
     place, etag = made.headers["Location"], made.headers["ETag"]

@@ -146,7 +146,7 @@ async def test_health_is_answered_beside_a_thousand_and_ten_idle_connections(
 
 
 @pytest.mark.usefixtures("few")
-async def test_who_connects_takes_the_place_of_whoever_has_been_idle_longest(
+async def test_a_new_connection_takes_the_place_of_the_one_idle_longest(
     notes: Crowded,
 ) -> None:
     opened = await notes.crowd(FEW, "127.0.0.2", "127.0.0.3")

@@ -139,7 +139,9 @@ async def served(database: str) -> AsyncIterator[Notes]:
     ],
     ids=["nothing", "blank lines", "half a head", "a head for ever", "a line more", "a body more"],
 )
-async def test_who_never_ends_a_head_is_cut_off(notes: Notes, first: bytes, dripped: bytes) -> None:
+async def test_a_client_that_never_ends_a_head_is_cut_off(
+    notes: Notes, first: bytes, dripped: bytes
+) -> None:
     clients = [await notes.connect() for _ in range(SLOW)]
     for client in clients:
         await client.send(first)
@@ -147,20 +149,20 @@ async def test_who_never_ends_a_head_is_cut_off(notes: Notes, first: bytes, drip
     await asyncio.gather(*ends, notes.still_work())
 
 
-async def test_who_drips_a_body_is_cut_off(notes: Notes) -> None:
+async def test_a_client_that_drips_a_body_is_cut_off(notes: Notes) -> None:
     clients = [await notes.connect() for _ in range(SLOW)]
     for client in clients:
         await client.send(BODY)
     await asyncio.gather(*(client.drip(b" ") for client in clients), notes.still_work())
 
 
-async def test_who_stops_in_a_body_is_answered_408(notes: Notes) -> None:
+async def test_a_client_that_stops_in_a_body_is_answered_408(notes: Notes) -> None:
     client = await notes.connect()
     await client.send(BODY + b" ")
     assert (await client.ended()).startswith(b"HTTP/1.1 408 ")
 
 
-async def test_who_sends_a_large_body_to_its_end_still_reads_why_it_is_refused(
+async def test_a_client_that_sends_a_large_body_to_its_end_still_reads_the_refusal(
     notes: Notes,
 ) -> None:
     client, megabytes = await notes.connect(), 5
@@ -171,7 +173,7 @@ async def test_who_sends_a_large_body_to_its_end_still_reads_why_it_is_refused(
     assert (await client.ended()).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_who_reads_nothing_of_many_answers_holds_no_place(notes: Notes) -> None:
+async def test_a_client_that_reads_no_answer_holds_no_place(notes: Notes) -> None:
     async with httpx.AsyncClient(base_url=f"http://{notes.host}:{notes.port}") as others:
         for n in range(100):
             await others.post("/notes", json={"text": f"{n:03}" + "x" * 190}, timeout=PATIENCE)

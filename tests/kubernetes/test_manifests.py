@@ -98,7 +98,7 @@ def test_every_process_starts_with_the_settings_of_its_pod(
     assert {f"{name}_FILE" for name in settings.read_from} >= {"database_url_FILE"}
 
 
-def test_what_answers_with_lists_and_figures_reads_them_from_a_standby() -> None:
+def test_lists_and_figures_are_read_from_a_standby() -> None:
     standbys = {
         (spec.name, role): settings["DATABASE_READ_URL"].partition("@")[2].partition("/")[0]
         for spec, role in PROCESSES

@@ -181,7 +181,7 @@ async def test_sessions_are_for_the_browser_that_holds_them(
 
 
 @pytest.mark.parametrize("service", ENDPOINTS)
-async def test_what_is_public_needs_no_token(market: WholeMarket, service: str) -> None:
+async def test_a_public_endpoint_needs_no_token(market: WholeMarket, service: str) -> None:
     public = [endpoint for endpoint, row in ENDPOINTS[service].items() if row == PUBLIC]
     for endpoint in [*EVERYWHERE, *public]:
         method, _, path = endpoint.partition(" ")

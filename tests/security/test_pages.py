@@ -102,7 +102,7 @@ async def test_each_role_may_do_what_its_row_says(things: Things, endpoint: str)
 
 
 @pytest.mark.parametrize("endpoint", GUARDED)
-async def test_who_is_not_signed_in_is_sent_to_the_sign_in_page(
+async def test_a_visitor_who_is_not_signed_in_is_sent_to_the_sign_in_page(
     things: Things, endpoint: str
 ) -> None:
     answer = await call(things, None, endpoint)

@@ -35,13 +35,13 @@ def test_work_and_its_events_commit_together(world: World) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.CRASH_BEFORE, Fault.LOST_BEFORE])
-def test_what_fails_before_its_commit_leaves_nothing(world: World, fault: Fault) -> None:
+def test_work_that_fails_before_its_commit_leaves_nothing(world: World, fault: Fault) -> None:
     world.do("orders", _work, fault)
     assert _committed(world) == (0, 0)
 
 
 @pytest.mark.parametrize("fault", [Fault.CRASH_AFTER, Fault.LOST_AFTER, Fault.DEADLOCK])
-def test_what_fails_after_its_commit_or_is_done_again_is_there_once(
+def test_work_that_fails_after_its_commit_or_is_done_again_is_there_once(
     world: World, fault: Fault
 ) -> None:
     world.do("orders", _work, fault)

@@ -27,7 +27,7 @@ ENOUGH = 5_000
         "a cancellation after the payment is not refunded",
     ],
 )
-def test_what_is_broken_is_found(sentence: str) -> None:
+def test_each_broken_rule_is_found(sentence: str) -> None:
     proof = prove(MUTATIONS[sentence], SEED, ENOUGH)
     assert proof.verdict == "found", proof
     assert prove(nullcontext, SEED, proof.steps).verdict == "not found"

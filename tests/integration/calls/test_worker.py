@@ -132,7 +132,7 @@ async def test_nothing_is_claimed_before_its_time(asking: Asking) -> None:
     assert await asking.claim() == ["now"]
 
 
-async def test_what_is_due_longest_is_claimed_first(asking: Asking) -> None:
+async def test_the_call_that_is_due_longest_is_claimed_first(asking: Asking) -> None:
     await asking.add("second", call_in=-LEASE)
     await asking.add("first", call_in=-HOUR)
     assert [await asking.claim(1), await asking.claim(1)] == [["first"], ["second"]]
@@ -173,7 +173,7 @@ async def test_a_saved_row_waits_for_its_next_call(
     assert found == wait if wait is None else abs(found - wait) <= 2
 
 
-async def test_what_waits_for_a_person_is_counted(asking: Asking) -> None:
+async def test_calls_that_wait_for_a_person_are_counted(asking: Asking) -> None:
     await asking.add("a", "b", "c")
     async with asking.engine.begin() as connection:
         await connection.execute(update(QUESTIONS).values(needs_attention=QUESTIONS.c.name != "c"))

@@ -84,7 +84,7 @@ def test_a_backup_comes_back_from_the_store_alone(copies: Copies, tmp_path: Path
         assert stream.read() == f"databases of {made.name}".encode()
 
 
-def test_what_opens_a_backup_is_never_in_the_store(
+def test_the_key_of_a_backup_is_never_in_the_store(
     copies: Copies, store: ObjectStore, tmp_path: Path
 ) -> None:
     made = with_backup(Folder(tmp_path / "here"))

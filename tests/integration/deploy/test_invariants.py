@@ -112,14 +112,14 @@ async def test_consistent_records_hold_and_what_failed_is_noted(
 
 
 @pytest.mark.parametrize("steps", ALLOWED.values(), ids=ALLOWED)
-async def test_what_is_allowed_stays_green(spoilt: Spoilt, steps: tuple[str, ...]) -> None:
+async def test_a_state_that_is_allowed_stays_green(spoilt: Spoilt, steps: tuple[str, ...]) -> None:
     for service, statements in zip(steps[::2], steps[1::2], strict=True):
         await spoilt.spoil(service, statements)
 
     assert broken(await check(spoilt.databases, PARTICIPANTS)) == {}
 
 
-async def test_what_waits_for_a_person_outside_is_listed(spoilt: Spoilt) -> None:
+async def test_a_case_that_waits_for_a_person_outside_is_listed(spoilt: Spoilt) -> None:
     for name in (
         "charge left unanswered by the gateway, compensating",
         "payout left unanswered by the bank",

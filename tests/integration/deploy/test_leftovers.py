@@ -47,7 +47,7 @@ class Left:
         )
 
 
-async def test_what_a_killed_run_left_goes_with_the_next_one_and_with_no_other(
+async def test_the_leftovers_of_a_killed_run_go_with_the_next_run_and_with_no_other(
     servers: Servers,
 ) -> None:
     mark = f"orders_test_{secrets.token_hex(8)}"

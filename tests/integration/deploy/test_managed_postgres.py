@@ -103,7 +103,7 @@ async def test_its_reader_reads_views_within_its_limits_and_no_table(managed: Ma
         await reader.close()
 
 
-async def test_what_only_a_superuser_may_do_is_left_out_and_reported(
+async def test_statements_that_only_a_superuser_may_run_are_left_out_and_reported(
     managed: Managed, caplog: pytest.LogCaptureFixture
 ) -> None:
     exporter = ExporterAccount(f"exporter_{managed.service}", SECRET)

@@ -107,7 +107,7 @@ def test_a_plan_that_is_approved_is_done_and_stands_in_the_audits(
     assert "nothing to do, at 0003" in asked(installation, "plan", "payouts").output
 
 
-def test_what_was_not_approved_is_not_done(installation: Installation) -> None:
+def test_a_step_that_was_not_approved_is_not_done(installation: Installation) -> None:
     before = answer(installation, "portal", AUDITS)
     for arguments, words in (
         (["--approved-by", "ana", "--plan", "0" * 16], "plan 0000000000000000 was approved, and"),

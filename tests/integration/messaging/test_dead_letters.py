@@ -190,7 +190,7 @@ def made_at(time: datetime) -> UUID:
     return UUID(int=moment | uuid7().int & (1 << 80) - 1)
 
 
-async def test_what_would_come_back_at_once_is_not_redriven_and_the_way_out_is_named(
+async def test_a_letter_that_would_come_back_at_once_is_not_redriven_and_the_way_out_is_named(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     old, young = made_at(OLD), uuid7()
@@ -212,7 +212,7 @@ async def test_what_would_come_back_at_once_is_not_redriven_and_the_way_out_is_n
     ("body", "reason"),
     [(b"no event", "its body is no JSON object"), (b'{"id": "7"}', "not a UUID of version 7")],
 )
-async def test_what_no_service_can_read_is_not_redriven(
+async def test_a_dead_letter_that_no_service_can_read_is_not_redriven(
     channel: AbstractChannel, letters: DeadLetters, body: bytes, reason: str
 ) -> None:
     await _refused(channel, body)
@@ -272,7 +272,7 @@ async def test_an_event_reissued_twice_has_one_effect(
     assert await letters.listed("credit") == []
 
 
-async def test_what_an_inbox_may_still_know_is_not_reissued(
+async def test_an_event_that_an_inbox_may_still_know_is_not_reissued(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     event_id = uuid7()
@@ -282,7 +282,7 @@ async def test_what_an_inbox_may_still_know_is_not_reissued(
     assert len(await letters.listed("credit")) == 1
 
 
-async def test_what_a_caller_may_not_see_does_not_exist_for_it(
+async def test_a_record_that_a_caller_may_not_see_is_404(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     event_id = str(uuid7())

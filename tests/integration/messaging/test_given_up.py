@@ -49,7 +49,7 @@ async def given_up_by_a_relay(out: Outlet, count: int) -> None:
         await eventually(all_given_up)
 
 
-async def test_what_inboxes_still_know_is_released_under_its_own_id_with_its_followers(
+async def test_an_event_that_inboxes_still_know_is_released_under_its_own_id_with_its_followers(
     out: Outlet,
 ) -> None:
     ids = [await written(out, "one", timedelta(days=age)) for age in (9, 8, 0)]
@@ -74,7 +74,9 @@ async def test_what_inboxes_still_know_is_released_under_its_own_id_with_its_fol
         await out.drained()
 
 
-async def test_what_no_inbox_knows_is_reissued_under_a_new_id_with_its_cause(out: Outlet) -> None:
+async def test_an_event_that_no_inbox_knows_is_reissued_under_a_new_id_with_its_cause(
+    out: Outlet,
+) -> None:
     ids = [await written(out, "one", timedelta(days=age)) for age in (20, 15, 8, 0)]
     await given_up_by_a_relay(out, 1)
     with pytest.raises(GivenUpError, match=f"{ids[0]} would be refused.*: outbox reissue"):

@@ -95,7 +95,7 @@ async def test_a_role_without_ddl_makes_partitions_ahead_and_drops_old_ones(
         await db.execute(f"RESET ROLE; DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def test_what_is_within_its_days_is_kept(db: Session) -> None:
+async def test_a_row_within_its_days_is_kept(db: Session) -> None:
     day = f"{datetime.now(UTC) - timedelta(days=5):%Y%m%d}"
     await db.execute(
         f"CREATE TABLE inbox_{day} PARTITION OF inbox"

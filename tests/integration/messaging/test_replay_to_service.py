@@ -157,7 +157,7 @@ async def test_a_replay_that_is_stopped_half_way_still_says_so_and_goes_on_later
         assert await world.told() == 0
 
 
-async def test_what_is_dropped_during_a_replay_is_still_reported_afterwards(
+async def test_events_dropped_during_a_replay_are_still_reported_afterwards(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await world.place(0, EVENTS)
@@ -241,7 +241,7 @@ async def test_events_that_no_inbox_knows_any_more_are_left_alone(world: World) 
     assert await waiting(world.channel, DEAD) == 0
 
 
-async def test_what_a_view_cannot_read_is_a_dead_letter_and_not_reported_as_dropped(
+async def test_an_event_that_a_view_cannot_read_is_a_dead_letter_and_not_reported_as_dropped(
     world: World,
 ) -> None:
     async with world.working():

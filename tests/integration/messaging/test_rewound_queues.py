@@ -106,7 +106,7 @@ def made(at: datetime) -> UUID:
     return UUID(int=int(at.timestamp() * 1000) << 80 | rest)
 
 
-async def test_what_the_databases_do_not_know_goes_and_what_they_know_stays(world: World) -> None:
+async def test_messages_unknown_to_the_databases_go_and_known_ones_stay(world: World) -> None:
     known = await world.queue(await world.archive(uuid7()))
     unsent = await world.queue(uuid7())
     await world.shop.execute(OUTBOX, unsent, TYPE, b"{}")
@@ -120,7 +120,7 @@ async def test_what_the_databases_do_not_know_goes_and_what_they_know_stays(worl
     assert await world.holds(QUEUE) == sorted([str(known), str(unsent), str(old), "somebody's"])
 
 
-async def test_what_was_handed_out_since_is_sent_again_and_what_was_consumed_is_not(
+async def test_messages_delivered_since_are_sent_again_and_consumed_ones_are_not(
     world: World,
 ) -> None:
     await world.consume(await world.archive(uuid7()))

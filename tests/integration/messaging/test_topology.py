@@ -190,7 +190,7 @@ async def test_every_queue_is_a_quorum_queue_that_gives_up_no_message_on_its_own
     assert reaction.arguments["x-consumer-timeout"] == 12 * 3600 * 1000
 
 
-async def test_what_the_broker_itself_gives_up_reaches_the_dead_letters(
+async def test_a_message_that_the_broker_gives_up_reaches_the_dead_letters(
     channel: AbstractChannel,
 ) -> None:
     await send(channel, b"{}")

@@ -100,7 +100,7 @@ async def test_a_queue_of_an_earlier_version_is_bounded_while_it_holds_messages(
     assert await waiting(channel, DEAD) == 0
 
 
-async def test_what_a_consumer_has_in_hand_while_its_queue_is_bounded_stays_in_its_hand(
+async def test_messages_in_hand_stay_in_hand_while_their_queue_is_bounded(
     vhost: str, rabbitmq_server: RabbitMQServer, channel: AbstractChannel
 ) -> None:
     await topology.apply(vhost, FORMER)

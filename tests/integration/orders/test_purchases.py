@@ -163,7 +163,9 @@ async def test_cancelling_is_refused_once_closed_or_failed(orders: ServiceClient
     problem(answer, 409, "purchase-already-failed")
 
 
-async def test_what_is_no_purchase_or_another_tenants_is_not_found(orders: ServiceClient) -> None:
+async def test_an_id_of_no_purchase_or_of_another_tenant_is_not_found(
+    orders: ServiceClient,
+) -> None:
     plain = (await orders.post("/orders", headers=new_key(), content="{}")).json()["id"]
     foreign = await buy(orders, tenant="tenant-2")
     for order_id, code in [(plain, "purchase-not-found"), (foreign, "order-not-found")]:

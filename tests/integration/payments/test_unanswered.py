@@ -59,7 +59,7 @@ async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> No
     )
 
 
-async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settled(
+async def test_a_call_that_needs_a_person_is_counted_until_it_is_settled(
     payments: Payments,
 ) -> None:
     counting = next(loop for loop in payments.client.service.loops if loop.name == "attention")
@@ -89,7 +89,7 @@ async def test_a_charge_left_unanswered_asks_for_a_person_once_and_in_time(
     assert (await payments.record(order_id))["attempts"] == 7, "it is asked on"
 
 
-async def test_what_was_not_charged_ends_a_cancelled_purchase_and_is_never_asked_for_again(
+async def test_a_charge_settled_as_not_made_ends_a_cancelled_purchase_and_is_not_repeated(
     payments: Payments,
 ) -> None:
     order_id, payment_id = await silent(payments, calls=5)
@@ -110,7 +110,9 @@ async def test_what_was_not_charged_ends_a_cancelled_purchase_and_is_never_asked
     assert (await settle(payments, payment_id, NOT_CHARGED)).status_code == 409
 
 
-async def test_what_was_charged_goes_on_as_if_the_gateway_had_said_so(payments: Payments) -> None:
+async def test_a_payment_settled_as_charged_goes_on_as_if_the_gateway_had_answered(
+    payments: Payments,
+) -> None:
     order_id, payment_id = await silent(payments, calls=5)
     answer = await settle(payments, payment_id, CHARGED)
     assert (answer.json()["state"], answer.json()["charge_reference"]) == ("PROCESSED", "gw-7")

@@ -65,7 +65,7 @@ async def test_a_payout_left_unanswered_asks_for_a_person_once_and_in_time(
     assert (record["status"], record["attempts"]) == ("PENDING", 7), "it is asked on"
 
 
-async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settled(
+async def test_a_call_that_needs_a_person_is_counted_until_it_is_settled(
     payouts: Payouts,
 ) -> None:
     counting = next(loop for loop in payouts.client.service.loops if loop.name == "attention")
@@ -82,7 +82,7 @@ async def test_what_asks_for_a_person_is_counted_and_no_longer_once_it_is_settle
     assert await counted() == before
 
 
-async def test_what_was_paid_is_completed_and_never_asked_for_again(payouts: Payouts) -> None:
+async def test_a_payout_settled_as_paid_is_completed_and_not_repeated(payouts: Payouts) -> None:
     order_id = await silent(payouts, calls=5)
     settled = (await settle(payouts, order_id, PAID)).json()
     assert (settled["status"], settled["bank_reference"]) == ("PAID", "ted-7")
@@ -99,7 +99,7 @@ async def test_what_was_paid_is_completed_and_never_asked_for_again(payouts: Pay
     assert await payouts.client.types(order_id) == [UNANSWERED, "payout.completed.v1"]
 
 
-async def test_what_was_not_paid_has_failed_and_may_be_retried(payouts: Payouts) -> None:
+async def test_a_payout_settled_as_not_paid_has_failed_and_may_be_retried(payouts: Payouts) -> None:
     order_id = await silent(payouts, calls=5)
     settled = (await settle(payouts, order_id, NOT_PAID)).json()
     assert (settled["status"], settled["reason"]) == ("FAILED", "not_paid")

@@ -109,7 +109,7 @@ async def test_without_customers_the_list_is_there_all_the_same(
     assert 'role="alert"' in page.text
 
 
-async def test_what_is_stuck_stands_out_and_is_listed_alone(
+async def test_a_stuck_purchase_stands_out_and_is_listed_alone(
     desk: ServiceClient, behind: Behind, transactions: Store
 ) -> None:
     ago = timedelta(minutes=6)
@@ -147,7 +147,7 @@ async def test_the_list_is_narrowed_by_state_and_by_the_age_of_the_last_event(
     assert listed(await desk.get(f"{HERE}?state=nonsense&quiet=x&after=y")) == everything
 
 
-async def test_what_waits_for_a_person_is_marked_and_listed_alone(
+async def test_a_purchase_that_waits_for_a_person_is_marked_and_listed_alone(
     desk: ServiceClient, behind: Behind, transactions: Store
 ) -> None:
     await bought(transactions, behind, steps=4)

@@ -59,7 +59,7 @@ def waits(behind: Behind, service: str, row: dict[str, Any]) -> str:
     return f"/operations/attention/{service}/{name}"
 
 
-async def test_what_waits_for_a_person_is_listed_with_its_purchase(
+async def test_a_call_that_waits_for_a_person_is_listed_with_its_purchase(
     operator: ServiceClient, behind: Behind
 ) -> None:
     path = waits(behind, "payments", payment("PROCESSING"))
@@ -113,7 +113,7 @@ async def test_an_admin_who_is_no_operator_decides_about_no_money(
         ),
     ],
 )
-async def test_what_a_person_found_goes_to_the_service_and_into_the_audits(
+async def test_the_finding_of_a_person_goes_to_the_service_and_into_the_audits(
     operator: ServiceClient,
     behind: Behind,
     service: str,
@@ -163,7 +163,7 @@ async def test_a_failure_is_tried_again(
     assert name in (await operator.get(f"/audits?action={audited}")).text
 
 
-async def test_what_is_missing_is_said_beside_its_field_and_nothing_is_sent(
+async def test_a_missing_value_is_said_beside_its_field_and_nothing_is_sent(
     operator: ServiceClient, behind: Behind
 ) -> None:
     path = waits(behind, "payments", payment("PROCESSING"))
@@ -186,7 +186,7 @@ async def test_what_is_missing_is_said_beside_its_field_and_nothing_is_sent(
         (None, "", "check whether it was recorded", 1),
     ],
 )
-async def test_what_was_not_recorded_is_said_so(
+async def test_an_action_that_was_not_recorded_is_reported(
     operator: ServiceClient,
     behind: Behind,
     status: int | None,
@@ -207,7 +207,9 @@ async def test_what_was_not_recorded_is_said_so(
     assert found.count(row["payment_id"]) == audits
 
 
-async def test_what_waits_no_more_leads_back(operator: ServiceClient, behind: Behind) -> None:
+async def test_a_case_that_waits_no_more_leads_back(
+    operator: ServiceClient, behind: Behind
+) -> None:
     path = waits(behind, "payments", payment("PROCESSED", needs_attention=False))
     answer = await operator.get(path)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")

@@ -86,7 +86,7 @@ async def test_entries_are_found_by_person_thing_action_and_day(
     assert numbers(await search(admin, **day, person="terminal")) == [redriven]
 
 
-async def test_what_was_typed_about_a_person_is_not_in_the_address(
+async def test_input_about_a_person_is_not_in_the_address(
     admin: ServiceClient, add_user: AddUser
 ) -> None:
     ana = await add_user("buyer", email="ana@example.com")

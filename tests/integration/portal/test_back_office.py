@@ -31,7 +31,9 @@ async def test_the_pages_are_for_operators_and_admins_only(
 
 
 @pytest.mark.parametrize("page", [*PAGES, "/users", "/imports", "/kpis"])
-async def test_who_is_not_signed_in_is_sent_to_do_so(portal: ServiceClient, page: str) -> None:
+async def test_a_visitor_who_is_not_signed_in_is_sent_to_sign_in(
+    portal: ServiceClient, page: str
+) -> None:
     answer = await portal.get(page)
     assert answer.status_code == 303
     assert answer.headers["location"].startswith("/sign-in?next=/")
@@ -134,7 +136,7 @@ async def test_an_admin_creates_a_user_and_changes_the_roles(
         ({"locale": "xx"}, "locale", "Choose a language."),
     ],
 )
-async def test_what_is_wrong_with_a_new_user_is_said_beside_the_field(
+async def test_a_wrong_value_of_a_new_user_is_said_beside_its_field(
     portal: ServiceClient,
     add_user: AddUser,
     changed: dict[str, object],
@@ -217,7 +219,7 @@ async def test_nobody_disables_the_own_account(portal: ServiceClient, add_user: 
     assert (await portal.get("/users")).status_code == 200
 
 
-async def test_who_is_enabled_again_signs_in_with_the_password_from_before(
+async def test_a_user_who_is_enabled_again_signs_in_with_the_password_from_before(
     portal: ServiceClient, add_user: AddUser, serve: Serve, portal_database: str
 ) -> None:
     seller = await add_user("seller")
@@ -250,7 +252,7 @@ async def test_who_is_enabled_again_signs_in_with_the_password_from_before(
         ("password", {"password": "a new password"}),
     ],
 )
-async def test_what_is_hard_to_take_back_is_asked_about_first(
+async def test_a_change_that_is_hard_to_take_back_is_asked_about_first(
     portal: ServiceClient, add_user: AddUser, action: str, form: dict[str, object]
 ) -> None:
     seller = await add_user("seller")

@@ -168,7 +168,7 @@ async def test_discarding_a_view_is_confirmed_too_and_no_purchase_is_said_to_wai
         ("", "the purchase stops here, or something stays reserved for it"),
     ],
 )
-async def test_what_a_discarded_step_means_follows_from_where_its_purchase_stands(
+async def test_the_meaning_of_a_discarded_step_follows_from_the_state_of_its_purchase(
     desk: ServiceClient,
     channel: AbstractChannel,
     transactions: Transactions[PostgresPortalUnitOfWork],
@@ -231,7 +231,7 @@ async def test_several_of_a_group_are_redriven_at_once_and_the_others_stay(
     assert all(each in audits for each in ids)
 
 
-async def test_what_would_come_back_at_once_is_not_redriven_but_reissued_when_that_is_meant(
+async def test_a_letter_that_would_come_back_at_once_is_not_redriven_but_reissued_on_request(
     desk: ServiceClient, channel: AbstractChannel
 ) -> None:
     old = await refused(channel, STEP, event_id="01800000-0000-7000-8000-000000000000")

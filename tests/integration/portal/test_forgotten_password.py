@@ -141,7 +141,7 @@ async def test_nobody_learns_who_has_an_account(
     assert SENT in known.text
 
 
-async def test_what_is_done_for_an_account_is_done_after_the_answer(
+async def test_work_for_an_account_is_done_after_the_answer(
     portal: ServiceClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the time of the answer nor a failing mail server reveals who has an account."""
@@ -206,7 +206,7 @@ async def test_neither_the_database_nor_the_console_names_the_user(
     assert link[1].encode().hex() not in row["t"]
 
 
-async def test_who_asked_and_who_set_it_is_audited(
+async def test_the_buyer_who_asked_and_the_admin_who_decided_are_audited(
     portal: ServiceClient, add_user: AddUser, transactions: Portal
 ) -> None:
     user = await add_user("buyer")

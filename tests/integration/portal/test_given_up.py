@@ -76,7 +76,7 @@ async def test_a_given_up_event_is_listed_with_its_purchase_and_sent_again_with_
     assert found["subject"] in audits
 
 
-async def test_what_gets_a_new_id_is_sent_only_when_the_box_is_ticked(
+async def test_a_letter_that_gets_a_new_id_is_sent_only_when_the_box_is_ticked(
     operator: ServiceClient, behind: Behind
 ) -> None:
     found, new_id = event(needs_new_id=True), str(uuid7())

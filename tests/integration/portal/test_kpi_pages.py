@@ -93,7 +93,7 @@ async def test_a_kpi_is_tried_before_it_is_defined(admin: ServiceClient, behind:
     assert behind.sent("kpis POST /kpis")[0].headers["Idempotency-Key"] == key
 
 
-async def test_what_is_wrong_with_a_template_stands_beside_it(
+async def test_an_error_of_a_template_stands_beside_it(
     admin: ServiceClient, behind: Behind
 ) -> None:
     wrong = {

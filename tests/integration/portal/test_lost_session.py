@@ -58,7 +58,7 @@ async def sign_in(shop: ServiceClient, page: httpx.Response, **typed: str) -> ht
     return await submit(shop, page, "/sign-in", email=email, password=password, **kept)
 
 
-async def test_what_was_typed_is_kept_through_signing_in_and_sent_on(
+async def test_input_is_kept_through_signing_in_and_sent_on(
     shop: ServiceClient, behind: Behind, seller: User
 ) -> None:
     lose_session(shop)
@@ -153,7 +153,7 @@ async def test_a_file_is_chosen_again_and_the_page_says_so(
         {"Origin": "null"},
     ],
 )
-async def test_what_another_site_sends_is_not_kept(
+async def test_input_that_another_site_sends_is_not_kept(
     shop: ServiceClient, behind: Behind, seller: User, headers: dict[str, str]
 ) -> None:
     lose_session(shop)

@@ -23,7 +23,7 @@ CUSTOMER = {
 }
 
 
-async def test_who_has_to_sign_in_first_comes_back_to_the_page(
+async def test_a_user_who_has_to_sign_in_first_comes_back_to_the_page(
     shop: ServiceClient, behind: Behind, add_user: AddUser
 ) -> None:
     await add_user("buyer", customer_id=uuid7())
@@ -97,7 +97,7 @@ async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(
         await signed_in(elsewhere, "seller@example.com", new)
 
 
-async def test_whoever_registers_is_signed_in_with_the_roles_asked_for(
+async def test_a_new_user_is_signed_in_with_the_roles_asked_for(
     shop: ServiceClient,
 ) -> None:
     page = await shop.get("/register")
@@ -183,7 +183,7 @@ async def test_a_corrected_form_after_a_lost_answer_links_the_user(
     assert found.customer_id == customer_id
 
 
-async def test_what_customers_refuses_stands_beside_its_field(
+async def test_a_refusal_of_customers_stands_beside_its_field(
     shop: ServiceClient, behind: Behind, add_user: AddUser
 ) -> None:
     user = await add_user("buyer")
@@ -332,7 +332,7 @@ async def test_a_request_for_credit_below_the_limit_is_refused_beside_its_field(
         (("admin", "buyer"), "/operations"),
     ],
 )
-async def test_whoever_signs_in_begins_where_the_work_is(
+async def test_a_user_who_signs_in_begins_where_the_work_is(
     shop: ServiceClient, add_user: AddUser, roles: tuple[str, ...], home: str
 ) -> None:
     user = await add_user(*roles)

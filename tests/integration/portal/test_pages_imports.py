@@ -68,7 +68,7 @@ async def test_a_file_that_is_none_is_refused_beside_its_field(
     assert (await portal.post("/imports", data={})).status_code == 422
 
 
-async def test_what_a_file_comes_to_is_shown_and_nothing_is_done_before_its_owner_says_so(
+async def test_the_result_of_a_file_is_shown_and_nothing_is_done_before_its_owner_confirms(
     portal: ServiceClient, seller: User
 ) -> None:
     bad = GOL.replace("2022", "MMXXII").replace("Gol", "Voyage")
@@ -90,7 +90,7 @@ async def test_what_a_file_comes_to_is_shown_and_nothing_is_done_before_its_owne
     assert (await portal.get(place)).status_code == 200
 
 
-async def test_what_the_service_would_refuse_is_shown_among_the_errors_in_order(
+async def test_a_row_that_the_service_would_refuse_is_among_the_errors_in_order(
     shop: ServiceClient, behind: Behind, add_user: AddUser
 ) -> None:
     user = await add_user("seller")

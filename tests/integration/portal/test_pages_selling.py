@@ -84,7 +84,7 @@ async def test_all_that_is_wrong_stands_beside_its_field_at_once_and_the_rest_is
     assert (sent["year"], sent["price_cents"], sent["make"]) == (None, None, None)
 
 
-async def test_what_is_typed_is_kept_while_the_service_is_away(
+async def test_input_is_kept_while_the_service_is_away(
     shop: ServiceClient, behind: Behind, seller: User
 ) -> None:
     page = await shop.get("/sell/new")

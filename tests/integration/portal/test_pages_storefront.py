@@ -136,7 +136,7 @@ async def test_a_purchase_that_could_not_be_sent_is_sent_again_with_the_same_key
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
-async def test_who_is_buying_the_vehicle_is_led_to_that_purchase(
+async def test_the_buyer_of_the_vehicle_is_led_to_that_purchase(
     shop: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
@@ -210,7 +210,7 @@ async def test_a_price_above_the_free_credit_shows_a_sentence_in_place_of_the_bu
         ("2026-11-27T10:00:00Z", "Your request for a limit of R$100,000.00 was declined.", True),
     ],
 )
-async def test_what_became_of_a_request_for_credit_stands_on_the_vehicle(
+async def test_the_result_of_a_request_for_credit_stands_on_the_vehicle(
     shop: ServiceClient,
     behind: Behind,
     buyer: User,

@@ -360,7 +360,7 @@ async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
             assert secret.encode().hex() not in row["content"]
 
 
-async def test_who_signs_in_is_audited_and_who_failed_too(
+async def test_a_sign_in_is_audited_and_a_failed_one_too(
     portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
 ) -> None:
     user = await add_user("buyer")

@@ -100,7 +100,7 @@ async def test_progress_and_the_rows_that_failed_are_shown(
     assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
 
 
-async def test_what_is_handed_in_is_in_no_table_in_clear(
+async def test_a_file_that_is_handed_in_is_in_no_table_in_clear(
     add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     content = b"plate\nABC1D23\n"
@@ -116,7 +116,7 @@ async def test_what_is_handed_in_is_in_no_table_in_clear(
     assert await transactions.run(lambda uow: uow.submissions.content(submission.id)) == b""
 
 
-async def test_what_an_earlier_release_took_in_is_read(
+async def test_a_file_that_an_earlier_release_took_in_is_read(
     add_user: AddUser, transactions: Portal, portal_database: str
 ) -> None:
     submission = await hand_in(transactions, await add_user("seller"))

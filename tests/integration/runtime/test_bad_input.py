@@ -91,7 +91,7 @@ async def test_a_number_that_is_none_is_refused(notes: ServiceClient, number: st
     assert answer.json()["type"].startswith(URN)
 
 
-async def test_what_was_sent_is_not_echoed(notes: ServiceClient) -> None:
+async def test_the_input_is_not_echoed(notes: ServiceClient) -> None:
     body = {"text": [SECRET], "cents": SECRET, "count": SECRET}
     answer = await notes.post("/notes", json=body)
     assert fields(assert_problem(answer, 422, "invalid-input")) == {"text", "cents", "count"}

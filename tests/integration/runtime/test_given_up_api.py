@@ -118,7 +118,7 @@ async def test_a_given_up_event_goes_out_again_under_its_own_id(desk: Desk) -> N
     assert (await desk.listed()) == {"items": [], "total": 0}
 
 
-async def test_what_no_inbox_knows_goes_out_under_a_new_id_when_nobody_handled_it(
+async def test_an_event_that_no_inbox_knows_goes_out_under_a_new_id_when_nobody_handled_it(
     desk: Desk,
 ) -> None:
     event_id = await desk.given_up(FORGOTTEN)

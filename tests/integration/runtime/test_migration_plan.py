@@ -93,7 +93,7 @@ async def test_two_plans_at_once_both_succeed(
     assert one == other != []
 
 
-async def test_what_is_pending_has_one_digest_until_it_changes(database: str) -> None:
+async def test_the_pending_migrations_have_one_digest_until_they_change(database: str) -> None:
     before = await at(database, "customers", "0002")
     assert (await pending("customers", plain(database))).digest == before.digest
     after = await at(database, "customers", "0003")

@@ -210,7 +210,7 @@ async def test_a_broker_that_is_down_is_one_line(notes_database: str) -> None:
     assert "secret" not in line
 
 
-async def test_what_is_written_goes_out_before_the_process_ends(
+async def test_written_spans_go_out_before_the_process_ends(
     notes_database: str, vhost: str
 ) -> None:
     environment = {"DATABASE_URL": notes_database, "RABBITMQ_URL": vhost}

@@ -216,7 +216,7 @@ async def test_price_and_identity_are_fixed_while_a_purchase_holds_the_vehicle(
     assert (await edit(vehicles, listed["id"], {"colour": "rosa"}, "2")).status_code == 200
 
 
-async def test_what_a_purchase_does_to_a_vehicle_is_a_new_version_each_time(
+async def test_each_change_of_a_vehicle_by_a_purchase_is_a_new_version(
     vehicles: Vehicles,
 ) -> None:
     listed = await vehicles.listed()
@@ -230,7 +230,7 @@ async def test_what_a_purchase_does_to_a_vehicle_is_a_new_version_each_time(
 
 
 @pytest.mark.parametrize("role", ["seller", "admin"])
-async def test_who_saw_the_vehicle_free_does_not_withdraw_it_once_it_is_reserved(
+async def test_a_seller_who_saw_the_vehicle_free_cannot_withdraw_it_once_it_is_reserved(
     vehicles: Vehicles, role: str
 ) -> None:
     listed = await vehicles.listed()

@@ -75,7 +75,7 @@ class Outside:
             self.answers[name].set()
 
 
-async def test_what_is_due_is_called_as_long_as_places_are_free() -> None:
+async def test_due_calls_are_made_as_long_as_places_are_free() -> None:
     outside = Outside("a", "b", "c")
     outside.answer("a", "b", "c")
     assert await outside.work() is True

@@ -69,7 +69,7 @@ def test_a_phone_is_kept_with_its_country_brazil_if_none_is_given() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "123", "telephone", "+55 11 1", "+999 123456789"])
-def test_what_is_no_phone_number_is_refused(text: str) -> None:
+def test_a_text_that_is_no_phone_number_is_refused(text: str) -> None:
     with pytest.raises(InvalidPhone):
         normal_phone(text)
 
@@ -79,7 +79,7 @@ def test_an_email_is_kept_in_lower_case() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "ana", "ana@", "@example.com", "a b@example.com", "a@b@c.de"])
-def test_what_is_no_email_is_refused(text: str) -> None:
+def test_a_text_that_is_no_email_is_refused(text: str) -> None:
     with pytest.raises(InvalidEmail):
         normal_email(text)
 

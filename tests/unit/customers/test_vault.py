@@ -16,7 +16,7 @@ def stored(customer_id: UUID) -> dict[str, Any]:
     return {"id": customer_id, **VAULT.seal("default", customer_id, ANA)}
 
 
-def test_what_is_sealed_opens_in_its_own_row() -> None:
+def test_a_sealed_value_opens_in_its_own_row() -> None:
     assert VAULT.open(stored(uuid4())) == ANA  # type: ignore[arg-type]
 
 

@@ -33,7 +33,9 @@ def test_the_environment_goes_before_the_file_of_settings(
     assert asked_auth(tmp_path) == "off"
 
 
-def test_what_auth_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_value_of_auth_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AUTH", "yes")
 
     with pytest.raises(StartFailure, match="AUTH is 'yes': it can be on or off"):

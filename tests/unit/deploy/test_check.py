@@ -45,7 +45,7 @@ def test_every_tool_runs_though_the_first_has_failed(checkout: Path) -> None:
     assert "check: failed: format, lint, packages (./taskw format mends what can be)" in done.stderr
 
 
-def test_what_only_the_last_tool_says_fails_too(checkout: Path) -> None:
+def test_a_finding_of_the_last_tool_alone_fails_too(checkout: Path) -> None:
     done = checked(checkout, "bandit")
     assert done.returncode != 0
     assert "check: failed: weaknesses" in done.stderr

@@ -107,7 +107,7 @@ def test_each_container_sees_its_own_secrets_only(containers: dict[str, Any]) ->
     }
 
 
-def test_what_deletes_the_system_leaves_its_backups() -> None:
+def test_the_commands_that_delete_the_system_leave_its_backups() -> None:
     found = composed()
     volumes = found["volumes"]
     assert [name for name, each in volumes.items() if each.get("external")] == ["backups"]
@@ -142,7 +142,7 @@ def test_the_broker_stops_taking_messages_before_its_memory_ends(
 
 
 @pytest.mark.parametrize("service", [spec.name for spec in SERVICES])
-def test_what_env_says_reaches_a_container_as_it_reaches_a_local_run(
+def test_a_setting_in_env_reaches_a_container_as_it_reaches_a_local_run(
     service: str, tmp_path: Path
 ) -> None:
     known = settings_of(service).keys() - DECIDED

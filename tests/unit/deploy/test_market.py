@@ -24,7 +24,9 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
     return sent
 
 
-async def test_what_a_busy_service_refuses_is_sent_again(busy: list[httpx.Request]) -> None:
+async def test_a_request_that_a_busy_service_refuses_is_sent_again(
+    busy: list[httpx.Request],
+) -> None:
     market = Market({"payments": "http://payments"})
     await market.pay("CODE")
     await market.close()

@@ -53,7 +53,7 @@ def test_a_new_key_is_first_and_old_ones_are_kept_when_they_are_not_used_any_mor
     assert list(everything.keys("portal data"))[:2] == ["11", "10"]
 
 
-def test_who_is_handed_keys_gets_those_in_use_only(tmp_path: Path) -> None:
+def test_a_reader_of_keys_gets_those_in_use_only(tmp_path: Path) -> None:
     everything = Passwords(tmp_path / "all.json")
     everything.keys("portal data")
     everything.add_key("portal data")

@@ -96,7 +96,7 @@ def test_process_of_an_earlier_boot_is_not_taken_for_one_that_runs(
     assert record.process() is not None
 
 
-def test_what_could_not_be_stopped_is_named_and_not_forgotten(
+def test_a_process_that_could_not_be_stopped_is_named_and_not_forgotten(
     children: Children, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(children, "server", SLEEP)

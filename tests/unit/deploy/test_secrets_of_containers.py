@@ -78,7 +78,7 @@ def test_jobs_have_what_they_need_and_no_key_of_the_data(folders: tuple[Path, Pa
     assert known(own / "broker").keys() < known(everything).keys()
 
 
-def test_what_finishes_a_restore_can_erase_and_what_backs_up_can_record(
+def test_the_job_that_finishes_a_restore_can_erase_and_the_backup_job_can_record(
     folders: tuple[Path, Path],
 ) -> None:
     everything, own = folders

@@ -70,7 +70,7 @@ def test_a_wrong_start_is_one_line_and_exit_code_2(words: list[str]) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_what_was_made_up_once_stays_and_a_part_is_handed_on() -> None:
+def test_a_generated_secret_stays_and_a_part_of_it_is_handed_on() -> None:
     everything = HeldPasswords({"a": "1"})
     part = HeldPasswords({}, of=everything)
     assert part.password("a") == "1"

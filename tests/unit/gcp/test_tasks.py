@@ -284,7 +284,7 @@ def test_a_part_is_destroyed_after_its_protection_is_lifted_and_the_rest_is_prot
 
 
 @pytest.mark.long
-def test_what_is_destroyed_leaves_the_erasure_ledger_and_comes_back_with_it(
+def test_a_destroyed_system_leaves_the_erasure_ledger_and_comes_back_with_it(
     deployed: Clouds,
 ) -> None:
     passwords = deployed.state["secrets"]["homologation-passwords"]

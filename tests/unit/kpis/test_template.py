@@ -176,7 +176,7 @@ def test_template_without_month_needs_none() -> None:
     assert not safe_query("SELECT COUNT(*) FROM sales", 10).needs_month
 
 
-def test_what_is_wrong_is_named() -> None:
+def test_each_wrong_value_is_named() -> None:
     for template, why in {
         "SELECT amout FROM sales": "There is no column amout",
         "SELECT amount FROM sale": "There is no sale: there are sales, purchases",

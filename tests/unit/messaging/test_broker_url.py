@@ -43,7 +43,9 @@ def test_a_url_of_the_broker_is_kept_as_it_is(text: str) -> None:
         ("amqps://me:secret@mq/x?cafile=/a&cafile=/b", "cafile is given twice"),
     ],
 )
-def test_what_the_broker_cannot_be_reached_with_is_one_sentence(text: str, sentence: str) -> None:
+def test_an_address_that_does_not_reach_the_broker_is_one_sentence(
+    text: str, sentence: str
+) -> None:
     with pytest.raises(BrokerUrlError) as refusal:
         parse_broker_url(text)
     assert str(refusal.value).startswith(sentence)
@@ -92,7 +94,7 @@ def test_the_management_url_is_taken_apart() -> None:
         ("https://me:secret@mq?verify=no", "the parameter verify is not known; known is cafile"),
     ],
 )
-def test_what_the_management_cannot_be_reached_with_is_one_sentence(
+def test_an_address_that_does_not_reach_the_management_is_one_sentence(
     text: str, sentence: str
 ) -> None:
     with pytest.raises(BrokerUrlError) as refusal:

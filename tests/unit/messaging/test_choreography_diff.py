@@ -260,7 +260,7 @@ def test_a_step_that_gains_a_compensation_hurts_nobody() -> None:
 @pytest.mark.parametrize(
     "changed", [{"batch_delay": 0.1}, {"does": "take credit"}, {"keeps_all": True}]
 )
-def test_what_a_consumer_does_for_itself_is_reported_and_hurts_nobody(changed: Any) -> None:
+def test_a_queue_that_a_consumer_declares_itself_is_reported_and_left(changed: Any) -> None:
     assert outcome(only(usual(), usual(**changed))) == (Kind.CONSUMER_CHANGED, (), ())
 
 

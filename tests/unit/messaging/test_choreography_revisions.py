@@ -143,7 +143,7 @@ def test_the_repository_is_left_as_it_was(repository: Path) -> None:
     assert sorted(path for path in repository.rglob("*") if path.is_file()) == before
 
 
-def test_what_cannot_be_compared_is_exit_code_2_and_one_line(
+def test_a_version_that_cannot_be_compared_is_exit_code_2_and_one_line(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def told() -> str:

@@ -86,7 +86,9 @@ def test_a_host_of_parts_is_taken_as_it_is() -> None:
         (f"{PLAIN}?sslkey=/k", "sslkey is given without sslcert"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence_without_the_password(text: str, sentence: str) -> None:
+def test_an_address_that_cannot_be_used_is_one_sentence_without_the_password(
+    text: str, sentence: str
+) -> None:
     with pytest.raises(DatabaseUrlError) as refusal:
         parse_database_url(text)
     assert str(refusal.value).startswith(sentence)

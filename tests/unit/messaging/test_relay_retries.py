@@ -15,7 +15,7 @@ def _row(number: int, error: str | None, kind: str = "sold.v1") -> Outcome:
     return Outcome(rows, 0 if error else 1, error)
 
 
-def test_what_fails_for_one_reason_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_rows_that_fail_for_one_reason_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
     held = [_row(number, "held back: queue a is missing") for number in (1, 2, 3)]
     done = [*held, _row(4, "returned: NO_ROUTE", "paid.v1"), _row(5, None)]
     with caplog.at_level(logging.ERROR, "libs.messaging.relay.retries"):

@@ -42,6 +42,6 @@ def test_two_swapped_symbols_are_noticed(number: int, one: int, other: int) -> N
 
 
 @pytest.mark.parametrize("typed", ["", "-", "0" * 15, "0" * 17, "UUUU-UUUU-UUUU-UUUU", "é" * 16])
-def test_what_cannot_be_a_code_is_mistyped(typed: str) -> None:
+def test_a_text_that_cannot_be_a_code_is_mistyped(typed: str) -> None:
     with pytest.raises(MistypedCode):
         parse_code(typed)

@@ -55,7 +55,7 @@ def test_a_weak_password_is_refused_without_repeating_it(password: str) -> None:
     assert password not in str(refused.value)
 
 
-def test_what_cannot_be_a_name_an_e_mail_roles_or_a_language_is_refused_with_its_field() -> None:
+def test_an_invalid_name_e_mail_role_or_language_is_refused_with_its_field() -> None:
     for check, field in (
         (lambda: normal_name(" "), "name"),
         (lambda: normal_name("a\nb\x00"), "name"),
@@ -151,7 +151,7 @@ def test_a_purchase_is_stuck_when_a_step_of_seconds_has_not_come_for_minutes() -
     assert pays.is_stuck(later + timedelta(hours=1))
 
 
-def test_what_turns_a_purchase_back_here_turns_it_back_in_orders() -> None:
+def test_each_event_that_turns_a_purchase_back_here_does_so_in_orders() -> None:
     """`TURNING` in services/portal/domain/timeline.py, against the reactions of orders."""
     orders = read(CHOREOGRAPHY).participant("orders")
     assert orders is not None
@@ -168,7 +168,7 @@ def test_the_words_of_a_name_are_found_without_accents_and_in_any_case() -> None
     assert words_of("  ") == frozenset()
 
 
-def test_who_is_disabled_gets_the_password_back_when_enabled() -> None:
+def test_a_disabled_user_gets_the_password_back_when_enabled() -> None:
     user = User(uuid7(), "t", "Ana", "a@example.com", frozenset({"buyer"}), None, "en", "hash", NOW)
     user.disable()
     user.disable()

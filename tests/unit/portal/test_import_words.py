@@ -63,7 +63,7 @@ def test_a_file_may_name_its_columns_as_the_template_does(locale: str) -> None:
     assert (len(file.rows), file.errors, file.ignored) == (1, [], [])
 
 
-def test_what_the_service_refuses_is_said_by_its_code() -> None:
+def test_a_refusal_of_the_service_is_said_by_its_code() -> None:
     error = RowError(2, "price", "price-out-of-range", {"least_cents": 1, "most_cents": 100_00})
     assert row_text(error, "en") == "The price is between R$0.01 and R$100.00."
     in_portuguese = row_text(error, "pt").replace("\xa0", " ")

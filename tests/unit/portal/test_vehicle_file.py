@@ -49,7 +49,7 @@ def test_each_row_is_one_vehicle() -> None:
 
 @pytest.mark.parametrize("first", ["", "sep=;\r\n", '"sep=;"\r\n'])
 @pytest.mark.parametrize("header", [IN_PORTUGUESE, IN_SPANISH, IN_PORTUGUESE + ";;;"])
-def test_what_brazilian_excel_writes_is_read(first: str, header: str) -> None:
+def test_a_file_that_brazilian_excel_writes_is_read(first: str, header: str) -> None:
     (row,) = read_vehicle_file(excel(GOL_OF_EXCEL + ";;", header=header, first=first)).rows
     assert row.row == 2
     assert row.values["colour"] == "cinza-avião"

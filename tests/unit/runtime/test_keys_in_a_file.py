@@ -26,7 +26,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crypto, "UNKNOWN_KEY_SECONDS", 0.0)
 
 
-def test_what_another_process_sealed_with_a_newer_key_opens(tmp_path: Path) -> None:
+def test_a_value_that_another_process_sealed_with_a_newer_key_opens(tmp_path: Path) -> None:
     old, new = f"1:{new_key()}", f"2:{new_key()}"
     here = cipher_of(tmp_path / "keys", old)
     replace(tmp_path / "keys", f"{new},{old}")

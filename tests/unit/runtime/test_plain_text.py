@@ -38,7 +38,9 @@ def test_a_database_with_tls_may_be_anywhere(mode: str) -> None:
         check_database_is_private(url, "required")
 
 
-def test_what_the_driver_reads_in_its_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_the_driver_reads_in_its_environment_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     url = parse_database_url("postgresql://me@/x")
     check_database_is_private(url, "required")  # a socket
     monkeypatch.setenv("PGHOST", "db")

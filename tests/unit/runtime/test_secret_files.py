@@ -151,7 +151,7 @@ def test_a_secret_that_is_set_twice_is_one_line(
     assert str(failure.value) == line
 
 
-def test_what_a_file_holds_is_read_again_and_nonsense_is_passed_over(
+def test_a_written_file_is_read_again_and_nonsense_in_it_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = secret(tmp_path, "postgresql://me:one@127.0.0.1/x")
