@@ -25,7 +25,7 @@ EVENTS = """
 NEEDED = ("customer_id", "vehicle_id", "total_cents")
 
 
-async def take_up_lost(installation: Installation, tell: Callable[[str], None]) -> None:
+async def recover_lost(installation: Installation, tell: Callable[[str], None]) -> None:
     """Recovers the lost purchases, and reports what was done and which cannot be recovered. Dead
     letters of orders about a recovered purchase are redriven. No service may run. Raises
     CommandRefused and DeadLetterError.
@@ -39,7 +39,7 @@ async def take_up_lost(installation: Installation, tell: Callable[[str], None]) 
             else:
                 lost.append({"order_id": str(order_id), "tenant_id": tenant, **known})
     given = "\n".join(map(json.dumps, lost))
-    tell(await command(installation, "orders", "take-up-lost", given=given))
+    tell(await command(installation, "orders", "recover-lost", given=given))
     subjects = {each["order_id"] for each in lost}
     letters = DeadLetters(
         read(CHOREOGRAPHY).participants, installation.broker_url(installation.administrator)

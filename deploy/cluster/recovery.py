@@ -10,7 +10,7 @@ more: see `deploy.checker.lost`.
 import asyncio
 
 from deploy.backup.queues import rewind
-from deploy.checker.lost import take_up_lost
+from deploy.checker.lost import recover_lost
 from deploy.checker.verify import databases
 from deploy.cluster.plan import REPLICAS
 from deploy.cluster.system import Cluster
@@ -43,7 +43,7 @@ def recover(cluster: Cluster) -> bool:
         )
     )
     _say(f"queues: {done.discarded} messages discarded, {done.sent} events sent again")
-    asyncio.run(take_up_lost(installation, _say))
+    asyncio.run(recover_lost(installation, _say))
     cluster.start()
     return settled(installation)
 

@@ -1,7 +1,7 @@
 """The orders service as a process: the only wiring.
 
 python -m services.orders.main                     serve (ROLE: all, api, worker, relay)
-python -m services.orders.main take-up-lost        after a failover that lost commits: end the
+python -m services.orders.main recover-lost        after a failover that lost commits: end the
                                                    purchases that only peers know, a JSON line each
 """
 
@@ -21,7 +21,7 @@ from services.orders.infrastructure.consumers import participant
 from services.orders.infrastructure.deadline_timer import deadline_timer
 from services.orders.infrastructure.http_orders import orders_router
 from services.orders.infrastructure.http_purchases import purchases_router
-from services.orders.infrastructure.lost_purchases import read_lost, take_up
+from services.orders.infrastructure.lost_purchases import read_lost, recover
 from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 from services.orders.infrastructure.tables import TABLES
@@ -57,21 +57,21 @@ def build(settings: OrdersSettings) -> Service[PostgresOrdersUnitOfWork]:
     )
 
 
-async def take_up_lost(settings: OrdersSettings) -> str:
+async def recover_lost(settings: OrdersSettings) -> str:
     """Raises StartFailure when the database cannot be used or a line cannot be read."""
     lost = read_lost(sys.stdin)
     await check_database(settings)
     transactions = connect(settings)
     try:
-        taken = await take_up(transactions, lost)
+        recovered = await recover(transactions, lost)
     finally:
         await transactions.engine.dispose()
-    return f"{taken} of {len(lost)} purchases are taken up, and end"
+    return f"{recovered} of {len(lost)} purchases are recovered, and end"
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["take-up-lost"]:
+    if sys.argv[1:] == ["recover-lost"]:
         with one_line_errors():
-            print(asyncio.run(take_up_lost(read_settings(OrdersSettings))))  # noqa: T201
+            print(asyncio.run(recover_lost(read_settings(OrdersSettings))))  # noqa: T201
     else:
         main(OrdersSettings, build)

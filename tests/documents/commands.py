@@ -55,7 +55,7 @@ APPS = {
 """Modules with a Typer application `app`, by the module that is run."""
 ONLY: Mapping[str, set[str]] = {
     "services.customers.main": {"replay-erasures", RESEAL},
-    "services.orders.main": {"take-up-lost"},
+    "services.orders.main": {"recover-lost"},
     "services.vehicles.main": {RESEAL},
     "services.kpis.rebuild": set(),
     "deploy.audit": set(),

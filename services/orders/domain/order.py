@@ -51,14 +51,14 @@ class Order:
         purchase = self._become_purchase(price_cents, deadlines)
         return [] if purchase is None else purchase.request(now)
 
-    def take_up_again(
+    def end_lost(
         self, price_cents: int, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
-        """Does what `Purchase.take_up_again` says. Raises PurchaseNotFound."""
+        """Does what `Purchase.end_lost` says. Raises PurchaseNotFound."""
         purchase = self._become_purchase(price_cents, deadlines)
         if purchase is None:
             raise PurchaseNotFound
-        return purchase.take_up_again(now)
+        return purchase.end_lost(now)
 
     def close(self, now: datetime) -> list[PurchaseEvent]:
         """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""

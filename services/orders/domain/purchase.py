@@ -172,7 +172,7 @@ class Purchase:
             return []
         return [self._give_up(DEADLINE_PASSED, now)]
 
-    def take_up_again(self, now: datetime) -> list[PurchaseEvent]:
+    def end_lost(self, now: datetime) -> list[PurchaseEvent]:
         """The database has lost the purchase after peers had learnt of it. It is ended, because
         nobody knows how far it had come. The lost `order.confirmed` had the sequence 1.
         """

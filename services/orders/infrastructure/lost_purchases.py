@@ -1,14 +1,15 @@
-"""Recovers, and ends, the purchases that the database has lost: the command `take-up-lost`."""
+"""Recovers, and ends, the purchases that the database has lost: the command `recover-lost`."""
 
 from collections.abc import Iterable
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from sqlalchemy.exc import IntegrityError
 
 from libs.kernel.clock import utc_now
 from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.start_failure import StartFailure
-from services.orders.application.take_up_lost_purchase import take_up_lost_purchase
+from services.orders.application.recover_lost_purchase import recover_lost_purchase
 from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 
 
@@ -38,16 +39,23 @@ def read_lost(lines: Iterable[str]) -> list[LostPurchase]:
     return found
 
 
-async def take_up(
+async def recover(
     transactions: Transactions[PostgresOrdersUnitOfWork],
     lost: Iterable[LostPurchase],
 ) -> int:
-    """Returns how many were recovered; the database knew the others."""
-    taken = 0
+    """Returns how many were recovered; the database knew the others. Raises StartFailure for the
+    first whose id is another tenant's.
+    """
+    recovered = 0
     for each in lost:
 
         async def one(uow: PostgresOrdersUnitOfWork, each: LostPurchase = each) -> bool:
-            return await take_up_lost_purchase(uow, **each.model_dump(), now=utc_now())
+            return await recover_lost_purchase(uow, **each.model_dump(), now=utc_now())
 
-        taken += await transactions.run(one)
-    return taken
+        try:
+            recovered += await transactions.run(one)
+        except IntegrityError:
+            raise StartFailure(
+                f"order {each.order_id}: it is not of tenant {each.tenant_id}, but of another one"
+            ) from None
+    return recovered

@@ -24,9 +24,9 @@ def line(order_id: UUID, **changed: object) -> str:
     return json.dumps({name: value for name, value in (known | changed).items() if value})
 
 
-def take_up(database: str, *lines: str) -> subprocess.CompletedProcess[str]:
+def recover(database: str, *lines: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "services.orders.main", "take-up-lost"],
+        [sys.executable, "-m", "services.orders.main", "recover-lost"],
         env={**os.environ, "DATABASE_URL": database, "ROLE": "api"},
         input="\n".join(lines),
         capture_output=True,
@@ -40,16 +40,29 @@ async def test_a_lost_purchase_is_recovered_once_and_ends(
 ) -> None:
     lost, known = uuid7(), await buy(orders)
 
-    done = take_up(orders_database, line(lost), line(known), "")
-    again = take_up(orders_database, line(lost))
+    done = recover(orders_database, line(lost), line(known), "")
+    again = recover(orders_database, line(lost))
 
-    assert (done.stdout, done.returncode) == ("1 of 2 purchases are taken up, and end\n", 0)
-    assert again.stdout == "0 of 1 purchases are taken up, and end\n"
+    assert (done.stdout, done.returncode) == ("1 of 2 purchases are recovered, and end\n", 0)
+    assert again.stdout == "0 of 1 purchases are recovered, and end\n"
     assert await published(orders, lost) == ["order.cancellation_requested.v1"]
     assert (await look(orders, known))["state"] == "REQUESTED"
     await consume(orders, "credit.released.v1", lost)
     state = await look(orders, lost)
     assert (state["state"], state["reason"]) == ("FAILED", "purchase_lost")
+
+
+async def test_a_line_with_the_order_of_another_tenant_is_refused(
+    orders: ServiceClient, orders_database: str
+) -> None:
+    lost, known = uuid7(), await buy(orders)
+
+    done = recover(orders_database, line(lost), line(known, tenant_id="another"))
+
+    assert done.returncode == 2
+    assert done.stderr == f"error: order {known}: it is not of tenant another, but of another one\n"
+    assert (await look(orders, lost))["state"] == "COMPENSATING"
+    assert (await look(orders, known))["state"] == "REQUESTED"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +76,7 @@ async def test_a_lost_purchase_is_recovered_once_and_ends(
 def test_a_line_that_cannot_be_read_is_named_and_nothing_is_recovered(
     orders_database: str, wrong: str, said: str
 ) -> None:
-    done = take_up(orders_database, line(uuid4()), wrong)
+    done = recover(orders_database, line(uuid4()), wrong)
 
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {said}")

@@ -108,7 +108,7 @@ def test_a_version_other_than_the_current_one_is_stale() -> None:
 
 def test_a_lost_order_is_recovered_as_a_purchase_that_ends() -> None:
     order = draft()
-    (event,) = order.take_up_again(5000, NOW, DEADLINES)
+    (event,) = order.end_lost(5000, NOW, DEADLINES)
     assert (event.type, event.sequence) == ("order.cancellation_requested.v1", 2)
     assert (order.status, order.price_cents) == (Status.CONFIRMED, 5000)
     assert order.purchase is not None
@@ -117,4 +117,4 @@ def test_a_lost_order_is_recovered_as_a_purchase_that_ends() -> None:
 
 def test_an_order_without_a_purchase_is_not_recovered() -> None:
     with pytest.raises(PurchaseNotFound):
-        draft(None, None).take_up_again(5000, NOW, DEADLINES)
+        draft(None, None).end_lost(5000, NOW, DEADLINES)

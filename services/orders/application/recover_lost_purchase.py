@@ -5,7 +5,7 @@ from services.orders.application.create_order import create_order
 from services.orders.application.ports import OrdersUnitOfWork, Scope
 
 
-async def take_up_lost_purchase(
+async def recover_lost_purchase(
     uow: OrdersUnitOfWork,
     *,
     order_id: UUID,
@@ -28,6 +28,6 @@ async def take_up_lost_purchase(
         vehicle_id=vehicle_id,
         now=now,
     )
-    uow.publish(*order.take_up_again(price_cents, now, uow.deadlines))
+    uow.publish(*order.end_lost(price_cents, now, uow.deadlines))
     await uow.orders.save(order)
     return True
