@@ -10,6 +10,6 @@ from tests.fixtures.whole_market import Databases, WholeMarket, open_market
 async def market(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WholeMarket]:
-    """All seven services without a broker; each test has tenants of its own in it."""
+    """All services without a broker; each test has tenants of its own in it."""
     async with open_market(databases, tmp_path_factory.mktemp("market")) as opened:
         yield opened
