@@ -48,7 +48,9 @@ class Container:
     def described(cls, found: Mapping[str, Any]) -> "Container":
         """Reads the output of `docker inspect`."""
         labels = found["Config"]["Labels"]
-        bindings = found["HostConfig"]["PortBindings"] or {}
+        bindings = dict(found["HostConfig"]["PortBindings"] or {})
+        # What a running container really has: a wanted port may be 0, which is any.
+        bindings |= {port: each for port, each in found["NetworkSettings"]["Ports"].items() if each}
         return cls(
             id=found["Id"],
             name=labels["com.docker.compose.service"],
@@ -57,7 +59,7 @@ class Container:
             checkout=Path(labels["com.docker.compose.project.working_dir"]),
             runs=found["State"]["Running"] and not found["State"]["Restarting"],
             ports={
-                int(port.partition("/")[0]): [int(each["HostPort"]) for each in places]
+                int(port.partition("/")[0]): [int(each["HostPort"] or 0) for each in places]
                 for port, places in bindings.items()
             },
         )
