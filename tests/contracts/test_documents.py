@@ -8,10 +8,17 @@ import pytest
 
 from deploy.services import SERVICES
 from services.orders.domain.states import State
+from tests.documents import sections
 from tests.documents.__main__ import main as command
 from tests.documents.commands import Unknown, commands_in, look_for
 from tests.documents.named import functions_in
-from tests.documents.sections import ROOT, SectionMissing, documents, with_section
+from tests.documents.sections import (
+    ROOT,
+    SECTIONS,
+    SectionMissing,
+    documents,
+    with_section,
+)
 from tests.security.matrix import ENDPOINTS, EVERYWHERE, OUTBOX
 
 DOCUMENTS = sorted((ROOT / "docs").rglob("*.md"))
@@ -59,12 +66,12 @@ def test_the_generated_files_are_as_the_code_says() -> None:
 def test_the_command_says_what_is_stale_and_writes_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    written = {name: SECTIONS[name] for name in ("docs/saga-report.md", "docs/operations.md")}
+    monkeypatch.setattr(sections, "SECTIONS", written)
     (tmp_path / "docs").mkdir()
-    for path in documents():
-        name = path.relative_to(ROOT)
-        (tmp_path / name).write_text(
-            re.sub(r"\| \*\*all\*\* \| \d+ \|", "| **all** | 0 |", path.read_text())
-        )
+    for name in written:
+        text = (ROOT / name).read_text()
+        (tmp_path / name).write_text(re.sub(r"\| \*\*all\*\* \| \d+ \|", "| **all** | 0 |", text))
     before = (tmp_path / "docs" / "saga-report.md").read_text()
     monkeypatch.setattr(sys, "argv", ["documents", "--check"])
     with pytest.raises(SystemExit) as ended:

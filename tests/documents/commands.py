@@ -6,15 +6,17 @@ programs that hand words on. No command is run, but some programs are asked for 
 
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
+from runpy import run_module
 from typing import Any
+from unittest.mock import patch
+from warnings import catch_warnings
 
 import typer
 import yaml  # type: ignore[import-untyped]
@@ -236,8 +238,15 @@ def _asked(module: str, words: Sequence[str]) -> None:
 
 @cache
 def _help(module: str, *commands: str) -> str:
-    line = [sys.executable, "-m", module, *commands, "--help"]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    """In this process, for another one imports for seconds what is imported here already."""
+    with (
+        patch.object(sys, "argv", [module, *commands, "--help"]),
+        redirect_stdout(StringIO()) as said,
+        catch_warnings(action="ignore", category=RuntimeWarning),  # that it is imported already
+        suppress(SystemExit),
+    ):
+        run_module(module, run_name="__main__")
+    return said.getvalue()
 
 
 @cache
