@@ -7,6 +7,7 @@ provider's release 6.50 has them; `!` marks those that it demands.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,13 @@ class Resource:
 
 def resources(texts: Mapping[str, str]) -> list[Resource]:
     """Of all files, by their names."""
+    return [each for text in texts.values() for each in _of_text(text)]
+
+
+@cache  # most texts are read by each test, and reading them takes a tenth of a second
+def _of_text(text: str) -> list[Resource]:
     return [
         Resource(kind.strip('"'), name.strip('"'), body)
-        for text in texts.values()
         for block in hcl2.loads(text).get("resource", ())
         for kind, named in block.items()
         for name, body in named.items()

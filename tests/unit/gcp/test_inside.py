@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.gcp.held_passwords import HeldPasswords
-from deploy.gcp.inside import CloudTrust, Servers, handed, installation_of
+from deploy.gcp.inside import CloudTrust, Servers, handed, installation_of, main
 from deploy.local.migrating import apply_pending
 from deploy.services import SERVICES
 from libs.messaging.broker_url import parse_broker_url, parse_management_url
@@ -62,12 +62,15 @@ def test_a_malformed_installation_is_one_line(tmp_path: Path, text: str) -> None
 
 
 @pytest.mark.parametrize("words", [[], ["serve"], ["serve", "nobody"], ["drop"], ["databases"]])
-def test_a_wrong_start_is_one_line_and_exit_code_2(words: list[str]) -> None:
-    line = [sys.executable, "-m", "deploy.gcp.inside", *words]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+def test_a_wrong_start_is_one_line_and_exit_code_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    told = capsys.readouterr()
+    assert (end.value.code, told.out) == (2, "")
+    assert told.err.startswith("error: ")
+    assert told.err.count("\n") == 1
 
 
 def test_a_generated_secret_stays_and_a_part_of_it_is_handed_on() -> None:

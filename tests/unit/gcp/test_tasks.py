@@ -1,5 +1,5 @@
 """The `gcp:` tasks call the right programs in the right order. The programs here only
-record their calls.
+record their calls; two tests start them, the others have them in their own process.
 """
 
 import json
@@ -119,7 +119,8 @@ def test_a_deploy_makes_placeholders_first_then_pushes_migrates_and_updates(
     clouds: Clouds,
 ) -> None:
     set_up(clouds)
-    printed = done(clouds, "deploy")
+    finished = clouds.run_apart("deploy")
+    assert finished.code == 0, finished.errors
     order(
         clouds,
         "gcloud services enable",
@@ -134,8 +135,9 @@ def test_a_deploy_makes_placeholders_first_then_pushes_migrates_and_updates(
         "jobs execute homologation-broker",
         f"-var=image={IMAGE} -var=job_image={IMAGE}",
     )
-    assert "portal     https://portal.example" in printed
-    assert "kpis" not in printed.partition("services with this image")[2]
+    assert "portal     https://portal.example" in finished.output
+    assert "kpis" not in finished.output.partition("services with this image")[2]
+    assert all(versions[-1] for versions in clouds.state["secrets"].values())
 
 
 def test_every_secret_that_terraform_makes_a_place_for_gets_a_value(clouds: Clouds) -> None:
@@ -182,7 +184,6 @@ def test_a_deploy_again_changes_no_secret_and_keeps_what_runs(deployed: Clouds) 
     assert all(f"-var=image={IMAGE}" in call for call in applies)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("at", "step", "before"),
     [
@@ -218,10 +219,9 @@ def test_an_interrupted_deploy_says_where_it_was_and_goes_on(deployed: Clouds) -
         " To go on: ./taskw gcp:deploy-code"
     )
     deployed.refuse("", "interrupt")
-    assert deployed.run_apart("deploy-code").code == 0
+    done(deployed, "deploy-code")
 
 
-@pytest.mark.long
 def test_where_migrations_wait_a_first_deploy_wants_an_approval_before_it_does_anything(
     clouds: Clouds,
 ) -> None:
@@ -233,7 +233,6 @@ def test_where_migrations_wait_a_first_deploy_wants_an_approval_before_it_does_a
     assert [call for call in clouds.calls if call.endswith("--args=--approved-by=ana")]
 
 
-@pytest.mark.long
 def test_a_later_migration_that_waits_is_approved_for_the_image_that_was_pushed(
     clouds: Clouds,
 ) -> None:
@@ -263,7 +262,6 @@ def test_nothing_is_destroyed_without_a_yes(deployed: Clouds, task: str) -> None
         assert deployed.state == before, answer
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("task", "parts", "image"),
     [("destroy-sql", ["app"], IMAGE), ("destroy-app", ["sql"], "")],
@@ -283,7 +281,6 @@ def test_a_part_is_destroyed_after_its_protection_is_lifted_and_the_rest_is_prot
     assert deployed.state["outputs"]["parts"] == ["app", "sql"]
 
 
-@pytest.mark.long
 def test_a_destroyed_system_leaves_the_erasure_ledger_and_comes_back_with_it(
     deployed: Clouds,
 ) -> None:
@@ -312,7 +309,6 @@ def test_without_a_setup_a_task_says_so_and_calls_nobody(clouds: Clouds, task: s
     assert not clouds.calls
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("at", "told"),
     [
