@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from deploy.installation import ROOT
 from deploy.local.engine import Runtime
@@ -28,6 +28,9 @@ SERVERS = ("db", "rabbitmq")
 QUIET = ("--progress", "quiet", "--profile", "*")
 """Options of commands that stop: they also stop what a profile has started."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 15672, 8083
+
+Bindings: TypeAlias = Sequence[Mapping[str, str]]
+"""As `docker inspect` prints the addresses of this machine for one port of a container."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,8 @@ class Container:
     def described(cls, found: Mapping[str, Any]) -> "Container":
         """Reads the output of `docker inspect`."""
         labels = found["Config"]["Labels"]
-        bindings = dict(found["HostConfig"]["PortBindings"] or {})
-        # What a running container really has: a wanted port may be 0, which is any.
-        bindings |= {port: each for port, each in found["NetworkSettings"]["Ports"].items() if each}
+        wanted = found["HostConfig"]["PortBindings"] or {}
+        published = found["NetworkSettings"]["Ports"]
         return cls(
             id=found["Id"],
             name=labels["com.docker.compose.service"],
@@ -59,10 +61,17 @@ class Container:
             checkout=Path(labels["com.docker.compose.project.working_dir"]),
             runs=found["State"]["Running"] and not found["State"]["Restarting"],
             ports={
-                int(port.partition("/")[0]): [int(each["HostPort"] or 0) for each in places]
-                for port, places in bindings.items()
+                int(port.partition("/")[0]): _known(places, published.get(port) or ())
+                for port, places in wanted.items()
             },
         )
+
+
+def _known(wanted: Bindings, published: Bindings) -> Sequence[int]:
+    """The wanted ports; in place of a 0, which is any, the one that the running container got."""
+    fixed = [int(each["HostPort"] or 0) for each in wanted]
+    got = iter(port for each in published if (port := int(each["HostPort"])) not in fixed)
+    return [port or next(got, 0) for port in fixed]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,12 @@ def test_any_free_port_is_the_one_that_the_engine_chose() -> None:
     assert Container.described(inspected(wanted, chosen)).ports == {8000: [49153]}
 
 
+def test_ports_stay_in_the_order_of_the_file_whatever_the_engine_chose() -> None:
+    places = [{"HostIp": "127.0.0.1", "HostPort": port} for port in ("0", "8083", "49153")]
+    wanted, chosen = {"8000/tcp": places[:2]}, {"8000/tcp": places[1:]}
+    assert Container.described(inspected(wanted, chosen)).ports == {8000: [49153, 8083]}
+
+
 def test_a_stopped_container_has_the_ports_it_will_have() -> None:
     wanted = {"8000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8000"}]}
     assert Container.described(inspected(wanted, {})).ports == {8000: [8000]}
