@@ -131,8 +131,8 @@ def bounds() -> str:
         _table(("part", "measured", "purchases a second"), rows)
         + f"\n\nPlan for {BUSY:.0%} of each."
         + "".join(
-            f" What {each} costs is not measured yet, and not reckoned here: `./taskw bench`"
-            " prints it, for `CPU_MS` in `tests/documents/scale.py`."
+            f" What {each} costs is not measured yet, and not reckoned here:"
+            " `./taskw bench purchases` prints it."
             for each in _unmeasured()
         )
     )

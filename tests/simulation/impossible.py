@@ -1,11 +1,15 @@
-"""The pairs of events that no service can consume in this order, written down by hand.
+"""The pairs of events that no service can consume in this order, written down by hand: here, and in
+`IMPOSSIBLE` of a service's part.
 
 Every other pair must be seen, and none of these may be.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
+from deploy.services import SERVICES
+from tests.simulation import parts
 from tests.simulation.pairs import Pair
 
 
@@ -133,6 +137,30 @@ IMPOSSIBLE: Sequence[Exclusion | Cause] = (
 )
 
 
+@dataclass(frozen=True)
+class Consequence:
+    """A purchase has an event of `effects` only where it has `cause`: what excludes that one,
+    excludes these.
+    """
+
+    why: str
+    cause: str
+    effects: frozenset[str]
+
+    def excludes(self, pair: Pair) -> bool:
+        types = (pair.earlier, pair.later)
+        earlier, later = (self.cause if each in self.effects else each for each in types)
+        caused = Pair(pair.service, earlier, later)
+        return any(each.excludes(caused) for each in IMPOSSIBLE if isinstance(each, Exclusion))
+
+
+def _of_parts() -> Iterator[Consequence]:
+    for spec in SERVICES:
+        part = import_module(f"{parts.__name__}.{spec.name}")
+        yield from getattr(part, "IMPOSSIBLE", ())
+
+
 def why_never(pair: Pair) -> str | None:
     """Why no service can consume this pair in this order; None where one can."""
-    return next((each.why for each in IMPOSSIBLE if each.excludes(pair)), None)
+    known = (*IMPOSSIBLE, *_of_parts())
+    return next((each.why for each in known if each.excludes(pair)), None)

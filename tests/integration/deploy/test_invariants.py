@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from deploy.checker.invariants import ARRIVED, check
+from deploy.checker.records import STATEMENTS
 from tests.integration.deploy.purchases import PRICE, PURCHASES, identifier
 from tests.integration.deploy.rules import (
     AT_REST,
@@ -142,7 +143,7 @@ async def test_without_archives_the_report_says_what_could_not_be_checked(spoilt
     assert ARRIVED not in [each.rule for each in report.invariants]
     assert report.notes[2:] == [
         f"{service} archives no events: whether its own reached everyone could not be checked"
-        for service in ("orders", "customers", "vehicles", "payments", "payouts")
+        for service in STATEMENTS
     ]
 
 

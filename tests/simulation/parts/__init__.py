@@ -1,6 +1,6 @@
 """Each service's part in the simulation, in a module of its name: its reactions, its unit of work
 over a database in memory, with the real outbox and the unit tests' ports, and what it holds of each
-purchase.
+purchase. `IMPOSSIBLE`, where a part has it, says which events never come together with others.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,15 +1,19 @@
 """How each service's records of the purchases are written, in a module of its name. A service that
 only keeps views has none.
+
+`records` yields the statements of one purchase. `events`, where a module has it, names the types of
+the events of a purchase that `PURCHASES` does not name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 
 import asyncpg
 
 from deploy.checker.records import STATEMENTS
 from libs.messaging.saga.choreography import DescribedParticipant
-from tests.integration.deploy.purchases import PURCHASES, Statements, identifier
+from tests.integration.deploy.purchases import PURCHASES, Purchase, Statements, identifier
 
 ARCHIVED = """
     INSERT INTO outbox_archive (seq, id, subject, type, body, created_at, published_at)
@@ -32,17 +36,27 @@ async def fill(databases: Mapping[str, str], participants: Sequence[DescribedPar
             await connection.close()
 
 
+def _modules() -> Mapping[str, ModuleType]:
+    return {service: import_module(f"{__name__}.{service}") for service in STATEMENTS}
+
+
 def _records(service: str) -> Statements:
     if service in STATEMENTS:
-        records = import_module(f"{__name__}.{service}").records
         for name, purchase in PURCHASES.items():
-            yield from records(name, purchase)
+            yield from _modules()[service].records(name, purchase)
+
+
+def _events(purchase: Purchase) -> Iterator[str]:
+    yield from purchase.events
+    for module in _modules().values():
+        if hasattr(module, "events"):
+            yield from module.events(purchase)
 
 
 def _messages(participant: DescribedParticipant) -> Statements:
     own = {event.type for event in participant.publishes}
     queues = {reaction.event_type: reaction.queue for reaction in participant.consumes}
-    events = [(name, event) for name, purchase in PURCHASES.items() for event in purchase.events]
+    events = [(name, event) for name, purchase in PURCHASES.items() for event in _events(purchase)]
     for number, (name, event) in enumerate(events):
         if event in own:
             yield ARCHIVED, number, identifier(name, event), identifier(name), event
