@@ -2,6 +2,7 @@
 
 import pytest
 
+from libs.calls.sandbox import Sandbox
 from services.tokens import Issuer
 
 
@@ -9,3 +10,16 @@ from services.tokens import Issuer
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
     """Makes the tokens that a service under test accepts."""
     return Issuer(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def silence_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that the sandbox leaves unanswered ends at once as it does when its patience is over.
+    `tests/unit/calls/test_answers.py` and some calls in `test_calls.py` wait for their patience.
+    """
+
+    async def answer(_: Sandbox, calls: int, *, answered_on: int) -> None:
+        if calls < answered_on:
+            raise TimeoutError
+
+    monkeypatch.setattr(Sandbox, "_answer", answer)

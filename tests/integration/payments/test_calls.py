@@ -26,6 +26,7 @@ ENDS = {
 }
 
 
+@pytest.mark.usefixtures("silence_at_once")
 @pytest.mark.parametrize("method", ENDS)
 async def test_payment_ends_as_its_token_says_and_charges_at_most_once(
     payments: Payments, method: str
@@ -51,6 +52,7 @@ async def test_declined_payment_says_why(payments: Payments) -> None:
     assert failed["data"]["amount_cents"] == 4_500_000
 
 
+@pytest.mark.usefixtures("silence_at_once")
 async def test_unanswered_call_is_repeated_later_and_later(payments: Payments) -> None:
     order_id = await payments.reserved()
     await payments.paid(order_id, "tok_silent")

@@ -17,11 +17,7 @@ UNANSWERED = "payment.charge_unanswered.v1"
 CHARGED = {"outcome": "charged", "reference": "gw-7", "note": "the gateway's desk says so"}
 NOT_CHARGED = {"outcome": "not_charged", "note": "the gateway's desk says so"}
 
-
-@pytest.fixture
-def settings(settings: PaymentsSettings) -> PaymentsSettings:
-    """No call of these tests is answered, so each lasts for the whole patience."""
-    return settings.model_copy(update={"gateway_patience_seconds": 0.2})
+pytestmark = pytest.mark.usefixtures("silence_at_once")
 
 
 async def silent(payments: Payments, calls: int) -> tuple[UUID, str]:

@@ -42,6 +42,7 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0
 
 
+@pytest.mark.usefixtures("silence_at_once")
 @pytest.mark.parametrize("seller_id", ENDS, ids=lambda seller: str(seller)[-6:])
 async def test_payout_ends_as_its_seller_says_and_pays_at_most_once(
     payouts: Payouts, seller_id: UUID
@@ -68,6 +69,7 @@ async def test_payout_that_fails_for_good_says_why_and_raises_an_alarm(payouts: 
     assert counted("payouts_failed_total") - before == 1
 
 
+@pytest.mark.usefixtures("silence_at_once")
 async def test_silent_bank_becomes_an_alarm_and_never_a_failure(payouts: Payouts) -> None:
     order_id = await payouts.closed(seller_id=SILENT)
     with structlog.testing.capture_logs() as logs:

@@ -16,11 +16,7 @@ UNANSWERED = "payout.unanswered.v1"
 PAID = {"outcome": "paid", "reference": "ted-7", "note": "the bank's desk says so"}
 NOT_PAID = {"outcome": "not_paid", "note": "the bank's desk says so"}
 
-
-@pytest.fixture
-def settings(settings: PayoutsSettings) -> PayoutsSettings:
-    """No call of these tests is answered, so each lasts for the whole patience."""
-    return settings.model_copy(update={"bank_patience_seconds": 0.2})
+pytestmark = pytest.mark.usefixtures("silence_at_once")
 
 
 async def silent(payouts: Payouts, calls: int) -> UUID:
