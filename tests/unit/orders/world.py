@@ -5,8 +5,7 @@ the events not yet delivered. `moves` lists everything that may happen next, in 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from libs.kernel.events import DomainEvent
@@ -49,10 +48,14 @@ Peer = tuple[str | None, int]
 Message = tuple[str, str, int]
 """Who consumes it, the event's type without version, its sequence."""
 
+Key = tuple[object, ...]
 
-@dataclass(frozen=True)
-class World:
+
+class World(NamedTuple):
+    """`own` is the purchase's `key_of`."""
+
     purchase: Purchase
+    own: Key
     customers: Peer = (None, 0)
     vehicles: Peer = (None, 0)
     payments: Peer = (None, 0)
@@ -61,28 +64,29 @@ class World:
     in_flight: frozenset[Message] = frozenset()
 
     @property
-    def key(self) -> tuple[object, ...]:
+    def key(self) -> Key:
         """Two worlds with one key have the same future."""
-        own = key_of(self.purchase)
         money = (self.payments, self.remembered, self.payouts)
-        return own, self.customers, self.vehicles, money, self.in_flight
+        return self.own, self.customers, self.vehicles, money, self.in_flight
 
 
-def key_of(purchase: Purchase) -> tuple[object, ...]:
+def key_of(purchase: Purchase) -> Key:
     """All that decides what the purchase does next, which leaves out the order of its history."""
     consumed = frozenset((each.type, each.sequence) for each in purchase.history)
     return purchase.state, purchase.cancelled_by_buyer, purchase.reason, consumed
 
 
 def beginning() -> World:
-    return World(requested(), in_flight=frozenset({("customers", "order.confirmed", 1)}))
+    purchase = requested()
+    sent = frozenset({("customers", "order.confirmed", 1)})
+    return World(purchase, key_of(purchase), in_flight=sent)
 
 
 def moves(world: World) -> Iterator[tuple[str, World]]:
     """Everything that may happen next: a delivery, the buyer, the gateway, a timer."""
     for message in world.in_flight:
         to, event, sequence = message
-        rest = replace(world, in_flight=world.in_flight - {message})
+        rest = world._replace(in_flight=world.in_flight - {message})
         if to == "orders":
             yield f"orders consumes {event}", _orders(rest, event, sequence)
         else:
@@ -104,7 +108,7 @@ def _tell(world: World, service: str, sequence: int, event: str) -> World:
         hearers.append("orders")
     assert service == PRODUCER[event.split(".")[0]]
     sent = {(to, event, sequence) for to in hearers}
-    return replace(world, in_flight=world.in_flight | sent)
+    return world._replace(in_flight=world.in_flight | sent)
 
 
 def _step(world: World, service: str, state: str, *events: str) -> World:
@@ -114,7 +118,7 @@ def _step(world: World, service: str, state: str, *events: str) -> World:
         sequence += 1
         world = _tell(world, service, sequence, event)
     record: dict[str, Any] = {service: (state, sequence)}
-    return replace(world, **record)
+    return world._replace(**record)
 
 
 class _Peers:
@@ -155,7 +159,7 @@ class _Peers:
         elif cancelled and state in (None, "PENDING"):
             yield _step(world, "payments", "VOIDED", "payment.voided")
         elif cancelled and state == "PROCESSING":
-            yield replace(world, remembered=True)
+            yield world._replace(remembered=True)
         elif event != "vehicle.reserved" and state == "PROCESSED":
             yield _step(world, "payments", "REFUNDING")
         else:
@@ -206,24 +210,25 @@ def _orders_own(world: World) -> Iterator[tuple[str, World]]:
 def _act(world: World, action: str) -> World:
     purchase = copy(world.purchase)
     events = getattr(purchase, action)(NOW)
-    world = replace(world, purchase=purchase)
+    world = world._replace(purchase=purchase, own=key_of(purchase))
     for event in events:
         world = _tell(world, "orders", event.sequence, event.type.removesuffix(".v1"))
     return world
 
 
 def _orders(world: World, event: str, sequence: int) -> World:
-    key = (key_of(world.purchase), event, sequence)
+    key = (world.own, event, sequence)
     if key not in _ANSWERS:
-        _ANSWERS[key] = _react(world.purchase, event, sequence)
-    purchase, events = _ANSWERS[key]
-    world = replace(world, purchase=purchase)
+        purchase, events = _react(world.purchase, event, sequence)
+        _ANSWERS[key] = purchase, key_of(purchase), events
+    purchase, own, events = _ANSWERS[key]
+    world = world._replace(purchase=purchase, own=own)
     for published in events:
         world = _tell(world, "orders", published.sequence, published.type.removesuffix(".v1"))
     return world
 
 
-_ANSWERS: dict[tuple[object, ...], tuple[Purchase, list[DomainEvent]]] = {}
+_ANSWERS: dict[Key, tuple[Purchase, Key, list[DomainEvent]]] = {}
 """What the reaction made of each purchase and event: many worlds differ only elsewhere."""
 
 
