@@ -10,7 +10,7 @@ from hypothesis.control import current_build_context
 
 from tests.simulation.machine import Simulation, Story
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.proof import Proof, prove
+from tests.simulation.proof import prove
 from tests.simulation.rules import InvariantBroken
 from tests.simulation.running import every_stage, simulate
 
@@ -59,15 +59,21 @@ def test_an_error_of_the_harness_is_no_proof(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_rule_that_breaks_in_a_run_that_hypothesis_cuts_short_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def cut_short(_: Simulation) -> None:
-        current_build_context().data.mark_overrun()
+    """Only the first run is broken and cut short; those after it hold."""
+    first, broken = iter([True]), iter([InvariantBroken("a rule", ["it is broken"])])
 
-    def broken(*_: Any) -> None:
-        raise InvariantBroken("a rule", ["it is broken"])
+    def cut_short(_: Simulation) -> None:
+        if next(first, False):
+            current_build_context().data.mark_overrun()
+
+    def hold(*_: Any) -> None:
+        for error in broken:
+            raise error
 
     monkeypatch.setattr(Simulation, "_come_and_go", cut_short)
-    monkeypatch.setattr("tests.simulation.machine.hold_at_rest", broken)
-    assert prove(nullcontext, SEED, 100) == Proof("found", 0, "a rule")
+    monkeypatch.setattr("tests.simulation.machine.hold_at_rest", hold)
+    proof = prove(nullcontext, SEED, 100)
+    assert (proof.verdict, proof.what) == ("found", "a rule")
 
 
 def test_a_broken_rule_is_shown_with_the_fewest_steps() -> None:

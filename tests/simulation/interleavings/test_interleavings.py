@@ -21,6 +21,7 @@ SEED = 1
 RARE = (
     "the inbox is read first and written after the reaction",
     "messages that arrive while a subscription begins are discarded",
+    "signals that came while a batch was in hand are forgotten",
 )
 """Found after a hundred thousand steps and more."""
 ROOT = Path(__file__).parents[3]
