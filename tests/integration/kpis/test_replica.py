@@ -19,6 +19,8 @@ from tests.integration.kpis.conftest import Database, Kpis, settings_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
+PLENTY, SHORT = 60.0, 0.1
+
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
@@ -39,7 +41,7 @@ def database(pair: Pair) -> Database:
 async def kpis(
     database: Database, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Kpis]:
-    monkeypatch.setattr(replica, "LAG_SECONDS", 4.0)
+    monkeypatch.setattr(replica, "LAG_SECONDS", PLENTY)
     monkeypatch.setattr(replica, "LOOK_SECONDS", 0.1)
     standby = replace(database, server=pair.standby.url)
     service = build(settings_for(database, database_read_url=standby.url("reader")))
@@ -48,7 +50,7 @@ async def kpis(
 
 
 async def test_a_figure_is_computed_on_the_standby_until_that_is_too_far_behind(
-    kpis: Kpis, pair: Pair
+    kpis: Kpis, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     defined = await kpis.define("SELECT count(*) AS sales FROM sales")
     assert defined.status_code == 201, defined.text
@@ -79,9 +81,11 @@ async def test_a_figure_is_computed_on_the_standby_until_that_is_too_far_behind(
         async def fell_back() -> bool:
             return await sales() == 2
 
+        monkeypatch.setattr(replica, "LAG_SECONDS", SHORT)
         await eventually(fell_back)
         assert "the database itself is read from" in await replica_said()
     finally:
         await standby.execute("SELECT pg_wal_replay_resume()")
         await standby.close()
+    monkeypatch.setattr(replica, "LAG_SECONDS", PLENTY)
     await eventually(follows_again)
