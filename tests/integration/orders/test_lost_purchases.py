@@ -9,6 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from libs.kernel.ids import uuid7
+from libs.runtime.start_failure import StartFailure
+from services.orders.infrastructure.lost_purchases import read_lost
 from tests.fixtures.services import ServiceClient
 from tests.integration.orders.market import TENANT, buy, consume, look, published
 
@@ -65,19 +67,23 @@ async def test_a_line_with_the_order_of_another_tenant_is_refused(
     assert (await look(orders, known))["state"] == "REQUESTED"
 
 
+def test_a_line_that_cannot_be_read_is_named_and_nothing_is_recovered(
+    orders_database: str,
+) -> None:
+    done = recover(orders_database, line(uuid4()), "{")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: line 2: the line: Invalid JSON")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("{", "line 2: the line: Invalid JSON"),
         (line(uuid4(), customer_id=None), "line 2: customer_id: Field required"),
         (line(uuid4(), total_cents=-1), "line 2: total_cents: Input should be greater than 0"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named_and_nothing_is_recovered(
-    orders_database: str, wrong: str, said: str
-) -> None:
-    done = recover(orders_database, line(uuid4()), wrong)
-
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {said}")
-    assert done.stderr.count("\n") == 1
+def test_a_field_that_cannot_be_read_is_named_with_its_line(wrong: str, said: str) -> None:
+    with pytest.raises(StartFailure, match=said):
+        read_lost([line(uuid4()), wrong])
