@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import asyncpg
@@ -14,8 +15,10 @@ from argon2 import PasswordHasher
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.outbox.unit_of_work import Transactions
+from libs.runtime.service import Service
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
+from services.portal.infrastructure.identity import passwords
 from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
@@ -35,6 +38,7 @@ EMPTIED = (
     *("idempotency_keys", "outbox", "inbox"),
 )
 
+CheapHasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
 Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
 AddUser = Callable[..., Awaitable[User]]
 
@@ -61,27 +65,28 @@ async def portal_database(migrated_database: str) -> str:
     return migrated_database
 
 
+def settings_of(database_url: str, **changed: Any) -> PortalSettings:
+    chosen: dict[str, Any] = {
+        "_env_file": None,
+        "database_url": database_url,
+        "role": "api",
+        "data_keys": MASTER_KEY,
+        "index_key": INDEX_KEY,
+        **{f"{name}_url": address for name, address in ADDRESSES.items()},
+        "port": OWN_PORT,
+        **changed,
+    }
+    return PortalSettings(**chosen)
+
+
 @pytest.fixture
 def settings(portal_database: str) -> Callable[..., PortalSettings]:
-    def make(**changed: Any) -> PortalSettings:
-        chosen: dict[str, Any] = {
-            "_env_file": None,
-            "database_url": portal_database,
-            "role": "api",
-            "data_keys": MASTER_KEY,
-            "index_key": INDEX_KEY,
-            **{f"{name}_url": address for name, address in ADDRESSES.items()},
-            "port": OWN_PORT,
-            **changed,
-        }
-        return PortalSettings(**chosen)
-
-    return make
+    return partial(settings_of, database_url=portal_database)
 
 
 @pytest.fixture
 def serve(settings: Callable[..., PortalSettings]) -> Serve:
-    """Serve the portal, with further settings."""
+    """Serve a portal of its own, with further settings."""
 
     def start(**changed: Any) -> AbstractAsyncContextManager[ServiceClient]:
         return serving(build(settings(**changed)))
@@ -89,29 +94,49 @@ def serve(settings: Callable[..., PortalSettings]) -> Serve:
     return start
 
 
-@pytest.fixture
-async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
-    async with serve() as client:
-        yield client
-
-
-@pytest.fixture
-def behind() -> Behind:
-    """The services behind the portal."""
+@pytest.fixture(scope="session")
+def answering() -> Behind:
     return Behind()
 
 
 @pytest.fixture
-async def shop(
-    serve: Serve, behind: Behind, portal_database: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[ServiceClient]:
-    """The portal with `behind` in place of the network. Whatever a test does, every call of a
-    service carries the roles of the user it is made for, and no other ones.
+def behind(answering: Behind) -> Behind:
+    """The services behind the portal; none answers yet."""
+    answering.answers.clear()
+    answering.calls.clear()
+    return answering
+
+
+@pytest.fixture(scope="session")
+def built(migrated_database: str, answering: Behind) -> Service[PostgresPortalUnitOfWork]:
+    """One for all tests of a worker, because the routes of all pages take a tenth of a second.
+    Each test starts it anew, with an application, connections and keys of its own. Nothing closes
+    its HTTP clients: `answering` is in place of the network, and the other one reaches nobody.
     """
-    transport = httpx.MockTransport(behind)
-    monkeypatch.setattr("services.portal.main.Peers", partial(Peers, transport=transport))
-    async with serve() as client:
+    with pytest.MonkeyPatch.context() as patch:
+        transport = httpx.MockTransport(answering)
+        patch.setattr("services.portal.main.Peers", partial(Peers, transport=transport))
+        patch.setattr(passwords, "PasswordHasher", CheapHasher)
+        return replace(build(settings_of(migrated_database)), closing=())
+
+
+@pytest.fixture
+async def portal(
+    built: Service[PostgresPortalUnitOfWork], portal_database: str, behind: Behind
+) -> AsyncIterator[ServiceClient]:
+    """The portal with `behind` in place of the network."""
+    async with serving(built) as client:
         yield client
+
+
+@pytest.fixture
+async def shop(
+    portal: ServiceClient, behind: Behind, portal_database: str
+) -> AsyncIterator[ServiceClient]:
+    """The same. Whatever a test does, every call of a service carries the roles of the user it is
+    made for, and no other ones.
+    """
+    yield portal
     rows = await execute(portal_database, "SELECT id, roles FROM users")
     own = {str(row["id"]): set(row["roles"]) for row in rows}
     for call, request in behind.calls:
@@ -120,11 +145,17 @@ async def shop(
         assert set(claims["roles"]) == own.get(claims["sub"], set()), call
 
 
+@cache
+def connected(url: str) -> Transactions[PostgresPortalUnitOfWork]:
+    return connect(settings_of(url))
+
+
 @pytest.fixture
 async def transactions(
-    settings: Callable[..., PortalSettings],
+    portal_database: str,
 ) -> AsyncIterator[Transactions[PostgresPortalUnitOfWork]]:
-    opened = connect(settings())
+    """Without the portal; each test has connections of its own."""
+    opened = connected(portal_database)
     yield opened
     await opened.engine.dispose()
 
@@ -132,7 +163,7 @@ async def transactions(
 @pytest.fixture(scope="session")
 def password_hash() -> str:
     """Cheap to verify: tests sign in hundreds of times."""
-    return PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+    return CheapHasher().hash(PASSWORD)
 
 
 @pytest.fixture
