@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic_core import to_json
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Caller, CallerDep
 from libs.runtime.database import ping
 from libs.runtime.pagination import PageDep
@@ -36,7 +35,7 @@ from services.portal.infrastructure.schemas import (
     SubmissionPage,
     TimelineOut,
 )
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.watch import TimelineWatch
 
 log = structlog.get_logger(__name__)
@@ -54,9 +53,7 @@ LookUp = Annotated[str | None, Query(max_length=100)]
 class Endpoints:
     """Each is one endpoint of `router` below."""
 
-    def __init__(
-        self, transactions: Transactions[PostgresPortalUnitOfWork], watch: TimelineWatch
-    ) -> None:
+    def __init__(self, transactions: Store, watch: TimelineWatch) -> None:
         self._transactions = transactions
         self._watch = watch
 
@@ -189,7 +186,7 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-def router(transactions: Transactions[PostgresPortalUnitOfWork], watch: TimelineWatch) -> APIRouter:
+def router(transactions: Store, watch: TimelineWatch) -> APIRouter:
     routes, to = api_router(tags=["portal"]), Endpoints(transactions, watch)
 
     Known = Annotated[Purchase, Depends(to.known)]  # noqa: N806

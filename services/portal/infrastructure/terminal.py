@@ -17,7 +17,6 @@ from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
 from libs.kernel.secret_files import SecretFileError, take_from_files
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.database import check_database
 from libs.runtime.settings import read_settings
@@ -34,11 +33,11 @@ from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store import backups
 from services.portal.infrastructure.store.backups import record_backup
 from services.portal.infrastructure.store.checks import record_check
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
-Connect = Callable[[PortalSettings], Transactions[PostgresPortalUnitOfWork]]
+Connect = Callable[[PortalSettings], Store]
 Answer = TypeVar("Answer")
-Work = Callable[[Transactions[PostgresPortalUnitOfWork], PortalSettings], Awaitable[Answer]]
+Work = Callable[[Store, PortalSettings], Awaitable[Answer]]
 ACTOR = "terminal"
 ISO = "%Y-%m-%dT%H:%M:%S.%f%z"
 
@@ -70,7 +69,7 @@ def add_user(  # nosec B107  # an empty password is asked for
     or from the file that PASSWORD_FILE names.
     """
 
-    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Store, _: PortalSettings) -> str:
         check_password(password, email=normal_email(email))
         hashed = await Argon2Passwords().hash(password)
         user = await transactions.run(
@@ -97,9 +96,7 @@ def add_user(  # nosec B107  # an empty password is asked for
 def token(context: typer.Context, email: str) -> None:
     """Print a token for a user, that every service accepts."""
 
-    async def work(
-        transactions: Transactions[PostgresPortalUnitOfWork], settings: PortalSettings
-    ) -> str:
+    async def work(transactions: Store, settings: PortalSettings) -> str:
         address = normal_email(email)
         user = await transactions.run(lambda uow: uow.users.find_by_email(address))
         if user is None:
@@ -113,9 +110,7 @@ def token(context: typer.Context, email: str) -> None:
 def rotate_keys(context: typer.Context) -> None:
     """Sign with a new key; the one before stays published until its tokens have expired."""
 
-    async def work(
-        transactions: Transactions[PostgresPortalUnitOfWork], settings: PortalSettings
-    ) -> str:
+    async def work(transactions: Store, settings: PortalSettings) -> str:
         async def rotate(uow: PostgresPortalUnitOfWork) -> str:
             key = await rotate_signing_key(
                 uow, make_key=make_key, token_lifetime=settings.token_lifetime, now=utc_now()
@@ -137,9 +132,7 @@ def rotate_keys(context: typer.Context) -> None:
 def verify(context: typer.Context, tenant: Annotated[str, typer.Option()] = DEFAULT_TENANT) -> None:
     """Check that every audit is as it was written; exit 1 when one is not."""
 
-    async def work(
-        transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings
-    ) -> str | None:
+    async def work(transactions: Store, _: PortalSettings) -> str | None:
         report = await transactions.run(lambda uow: verify_audits(uow, tenant_id=tenant))
         typer.echo(json.dumps({"checked": report.checked, "problem": report.problem}))
         return report.problem
@@ -164,7 +157,7 @@ def record(
 ) -> None:
     """Leave the result of a check of the invariants among the audits."""
 
-    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Store, _: PortalSettings) -> str:
         audit = await record_check(
             transactions,
             tenant_id=tenant,
@@ -190,7 +183,7 @@ def record_schema(
 ) -> None:
     """Leave among the audits who approved a change of a schema."""
 
-    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Store, _: PortalSettings) -> str:
         audit = await transactions.run(
             lambda uow: record_audit(
                 uow,
@@ -215,7 +208,7 @@ def record_a_backup(
 ) -> None:
     """Leave among the audits that a backup was made, or checked."""
 
-    async def work(transactions: Transactions[PostgresPortalUnitOfWork], _: PortalSettings) -> str:
+    async def work(transactions: Store, _: PortalSettings) -> str:
         audit = await record_backup(
             transactions,
             name=name,

@@ -14,14 +14,13 @@ from argon2 import PasswordHasher
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.service import Service
 from services.portal.application.create_user import create_user
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity import passwords
 from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from services.portal.main import build, connect
 from tests.fixtures.databases import emptied, migrated_database_of
 from tests.fixtures.servers import PostgresServer
@@ -41,6 +40,7 @@ EMPTIED = (
 CheapHasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
 Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
 AddUser = Callable[..., Awaitable[User]]
+Enter = Callable[..., Awaitable[User]]
 
 
 async def execute(url: str, statement: str, *arguments: Any) -> Any:
@@ -124,19 +124,11 @@ def built(migrated_database: str, answering: Behind) -> Service[PostgresPortalUn
 async def portal(
     built: Service[PostgresPortalUnitOfWork], portal_database: str, behind: Behind
 ) -> AsyncIterator[ServiceClient]:
-    """The portal with `behind` in place of the network."""
+    """The portal with `behind` in place of the network. Whatever a test does, every call of a
+    service carries the roles of the user it is made for, and no other ones.
+    """
     async with serving(built) as client:
         yield client
-
-
-@pytest.fixture
-async def shop(
-    portal: ServiceClient, behind: Behind, portal_database: str
-) -> AsyncIterator[ServiceClient]:
-    """The same. Whatever a test does, every call of a service carries the roles of the user it is
-    made for, and no other ones.
-    """
-    yield portal
     rows = await execute(portal_database, "SELECT id, roles FROM users")
     own = {str(row["id"]): set(row["roles"]) for row in rows}
     for call, request in behind.calls:
@@ -146,14 +138,12 @@ async def shop(
 
 
 @cache
-def connected(url: str) -> Transactions[PostgresPortalUnitOfWork]:
+def connected(url: str) -> Store:
     return connect(settings_of(url))
 
 
 @pytest.fixture
-async def transactions(
-    portal_database: str,
-) -> AsyncIterator[Transactions[PostgresPortalUnitOfWork]]:
+async def transactions(portal_database: str) -> AsyncIterator[Store]:
     """Without the portal; each test has connections of its own."""
     opened = connected(portal_database)
     yield opened
@@ -167,7 +157,7 @@ def password_hash() -> str:
 
 
 @pytest.fixture
-def add_user(transactions: Transactions[PostgresPortalUnitOfWork], password_hash: str) -> AddUser:
+def add_user(transactions: Store, password_hash: str) -> AddUser:
     """A user who signs in with PASSWORD; by default the e-mail is the role's."""
 
     async def add(
@@ -190,6 +180,23 @@ def add_user(transactions: Transactions[PostgresPortalUnitOfWork], password_hash
         )
 
     return add
+
+
+@pytest.fixture
+def enter(portal: ServiceClient, add_user: AddUser) -> Enter:
+    """Like `add_user`; the portal's cookies and headers are then this user's."""
+
+    async def add_and_sign_in(*roles: str, **more: Any) -> User:
+        user = await add_user(*roles, **more)
+        await signed_in(portal, user.email)
+        return user
+
+    return add_and_sign_in
+
+
+@pytest.fixture
+async def seller(enter: Enter) -> User:
+    return await enter("seller")
 
 
 async def signed_in(client: ServiceClient, email: str, password: str = PASSWORD) -> None:

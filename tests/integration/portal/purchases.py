@@ -6,9 +6,8 @@ from uuid import UUID
 
 from libs.kernel.ids import uuid7
 from libs.messaging.envelope import Received
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.infrastructure.consumers import reactions
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CUSTOMER, VEHICLE, SELLER = uuid7(), uuid7(), uuid7()
@@ -47,9 +46,7 @@ def envelope(
     }
 
 
-async def consume(
-    transactions: Transactions[PostgresPortalUnitOfWork], *envelopes: dict[str, Any]
-) -> None:
+async def consume(transactions: Store, *envelopes: dict[str, Any]) -> None:
     """As the library does it: several reactions in one transaction."""
     known = reactions().by_event
 
@@ -62,9 +59,7 @@ async def consume(
     await transactions.run(react)
 
 
-async def buy(
-    transactions: Transactions[PostgresPortalUnitOfWork], *, steps: int = 9, tenant: str = "default"
-) -> UUID:
+async def buy(transactions: Store, *, steps: int = 9, tenant: str = "default") -> UUID:
     """The first steps of a purchase, one after the other, 100 ms apart."""
     order_id = uuid7()
     for n, consumed in enumerate(WAY_FORWARD[:steps]):

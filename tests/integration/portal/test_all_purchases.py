@@ -9,15 +9,13 @@ import httpx
 import pytest
 
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, execute, signed_in
+from tests.integration.portal.conftest import AddUser, Enter, execute
 from tests.integration.portal.pages import Behind, purchase, submit, vehicle
 from tests.integration.portal.purchases import START, WAY_FORWARD, Consumed, consume, envelope
 
-Store = Transactions[PostgresPortalUnitOfWork]
 CODE = "VHAJ-14WY-6FN9-WSAN"
 HERE = "/all-purchases"
 
@@ -35,12 +33,11 @@ def customer(customer_id: UUID, name: str = "J*** d*** C***") -> dict[str, Any]:
 
 
 @pytest.fixture
-async def desk(shop: ServiceClient, behind: Behind, add_user: AddUser) -> ServiceClient:
-    await add_user("operator")
-    await signed_in(shop, "operator@example.com")
+async def desk(portal: ServiceClient, behind: Behind, enter: Enter) -> ServiceClient:
+    await enter("operator")
     for service in ("payments", "payouts"):
         behind.says(f"{service} GET /{service}", {"items": [], "next": None})
-    return shop
+    return portal
 
 
 async def bought(
@@ -266,7 +263,7 @@ async def test_another_tenants_purchases_are_not_there(
 
 
 async def test_the_staff_reads_whose_purchase_it_is_and_what_it_waits_for(
-    shop: ServiceClient, desk: ServiceClient, behind: Behind, transactions: Store
+    portal: ServiceClient, desk: ServiceClient, behind: Behind, transactions: Store
 ) -> None:
     theirs = uuid7()
     ago = timedelta(minutes=30)
@@ -274,7 +271,7 @@ async def test_the_staff_reads_whose_purchase_it_is_and_what_it_waits_for(
     shown = purchase(transaction_id=str(order_id), customer_id=str(theirs), state="CREDIT_RESERVED")
     behind.says(f"orders GET /saga-states/{order_id}", shown)
     behind.says(f"vehicles GET /vehicles/{shown['vehicle_id']}", vehicle(id=shown["vehicle_id"]))
-    page = (await shop.get(f"/purchases/{order_id}")).text
+    page = (await portal.get(f"/purchases/{order_id}")).text
     for text in (
         "J*** d*** C***",
         "***.596.***-**",
@@ -286,25 +283,24 @@ async def test_the_staff_reads_whose_purchase_it_is_and_what_it_waits_for(
         assert text in page, text
     assert "This takes a moment" not in page
     assert "My purchases" not in page
-    assert "stuck" in (await shop.get(f"/purchases/{order_id}/panel")).text
+    assert "stuck" in (await portal.get(f"/purchases/{order_id}/panel")).text
     behind.down("orders")
     behind.down("customers")
-    alone = (await shop.get(f"/purchases/{order_id}")).text
+    alone = (await portal.get(f"/purchases/{order_id}")).text
     assert "Waiting for" in alone
 
 
 async def test_an_admin_gets_from_a_purchase_to_its_buyers_account(
-    shop: ServiceClient, behind: Behind, transactions: Store, add_user: AddUser
+    portal: ServiceClient, behind: Behind, transactions: Store, add_user: AddUser, enter: Enter
 ) -> None:
     theirs = uuid7()
     buyer: User = await add_user("buyer", customer_id=theirs)
-    await add_user("admin")
-    await signed_in(shop, "admin@example.com")
+    await enter("admin")
     order_id = await bought(transactions, behind, steps=2, customer_id=theirs)
     body = {"transaction_id": str(order_id), "customer_id": str(theirs), "state": "CANCELLED"}
     shown = purchase(**body, reason="cancelled_by_buyer", cancelled_by_buyer=True)
     behind.says(f"orders GET /saga-states/{order_id}", shown)
-    page = (await shop.get(f"/purchases/{order_id}")).text
+    page = (await portal.get(f"/purchases/{order_id}")).text
     assert f'href="/users/{buyer.id}"' in page
     assert "The buyer gave up." in page
     assert "You gave up." not in page

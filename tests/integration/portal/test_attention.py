@@ -8,7 +8,7 @@ import pytest
 
 from libs.kernel.ids import uuid7
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import Enter
 from tests.integration.portal.pages import Behind, error_of, field_of, submit
 
 ORDER = str(uuid7())
@@ -43,10 +43,9 @@ def payout(status: str, **changed: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def operator(shop: ServiceClient, add_user: AddUser) -> ServiceClient:
-    await add_user("operator")
-    await signed_in(shop, "operator@example.com")
-    return shop
+async def operator(portal: ServiceClient, enter: Enter) -> ServiceClient:
+    await enter("operator")
+    return portal
 
 
 def waits(behind: Behind, service: str, row: dict[str, Any]) -> str:
@@ -71,13 +70,12 @@ async def test_a_call_that_waits_for_a_person_is_listed_with_its_purchase(
 
 
 async def test_an_admin_who_is_no_operator_decides_about_no_money(
-    shop: ServiceClient, add_user: AddUser, behind: Behind
+    portal: ServiceClient, enter: Enter, behind: Behind
 ) -> None:
     path = waits(behind, "payments", payment("PROCESSING"))
-    await add_user("admin")
-    await signed_in(shop, "admin@example.com")
-    assert "Waiting for a person" not in (await shop.get("/operations")).text
-    assert (await shop.get(path)).status_code == 403
+    await enter("admin")
+    assert "Waiting for a person" not in (await portal.get("/operations")).text
+    assert (await portal.get(path)).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -187,12 +185,7 @@ async def test_a_missing_value_is_said_beside_its_field_and_nothing_is_sent(
     ],
 )
 async def test_an_action_that_was_not_recorded_is_reported(
-    operator: ServiceClient,
-    behind: Behind,
-    status: int | None,
-    code: str,
-    said: str,
-    audits: int,
+    operator: ServiceClient, behind: Behind, status: int | None, code: str, said: str, audits: int
 ) -> None:
     row = payment("PROCESSING")
     path = waits(behind, "payments", row)

@@ -11,16 +11,14 @@ import httpx
 import pytest
 
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Act, Result
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.audit_view import ACTIONS
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import AddUser, Enter, signed_in
 from tests.integration.portal.purchases import buy
 
-Store = Transactions[PostgresPortalUnitOfWork]
 PORTAL = Path(__file__).parents[3] / "services" / "portal"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -47,9 +45,8 @@ async def note(
 
 
 @pytest.fixture
-async def admin(portal: ServiceClient, add_user: AddUser) -> ServiceClient:
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+async def admin(portal: ServiceClient, enter: Enter) -> ServiceClient:
+    await enter("admin")
     return portal
 
 

@@ -14,23 +14,20 @@ from sqlalchemy import make_url
 from deploy.postgres.provision import DatabaseAccounts, provision
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.migrations import migrate
 from services.portal.application.record_audit import record_audit
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.audit import Act, verify_chain
 from services.portal.infrastructure.store.audit_repository import PostgresAudits
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from services.portal.main import build, connect
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 
-Portal = Transactions[PostgresPortalUnitOfWork]
-
 
 async def record(
-    transactions: Portal, action: str = "did", tenant: str = "default", **told: Any
+    transactions: Store, action: str = "did", tenant: str = "default", **told: Any
 ) -> None:
     act = Act(tenant, "ana", uuid7(), told.pop("at", utc_now()))
     await transactions.run(
@@ -38,12 +35,12 @@ async def record(
     )
 
 
-async def problem(transactions: Portal, tenant: str = "default") -> str | None:
+async def problem(transactions: Store, tenant: str = "default") -> str | None:
     report = await transactions.run(lambda uow: verify_audits(uow, tenant_id=tenant))
     return report.problem
 
 
-async def test_many_at_once_make_one_chain_for_each_tenant(transactions: Portal) -> None:
+async def test_many_at_once_make_one_chain_for_each_tenant(transactions: Store) -> None:
     await asyncio.gather(
         *(record(transactions, tenant=tenant) for tenant in ("south", "north") * 10)
     )
@@ -53,7 +50,7 @@ async def test_many_at_once_make_one_chain_for_each_tenant(transactions: Portal)
         assert await problem(transactions, tenant) is None
 
 
-async def test_an_audit_whose_effect_is_rolled_back_was_never_there(transactions: Portal) -> None:
+async def test_an_audit_whose_effect_is_rolled_back_was_never_there(transactions: Store) -> None:
     class Broken(Exception):
         pass
 
@@ -83,7 +80,7 @@ async def test_an_audit_whose_effect_is_rolled_back_was_never_there(transactions
     ],
 )
 async def test_whatever_the_owner_of_the_database_changes_shows(
-    transactions: Portal, portal_database: str, statement: str, told: str
+    transactions: Store, portal_database: str, statement: str, told: str
 ) -> None:
     for _ in range(3):
         await record(transactions)
@@ -93,7 +90,7 @@ async def test_whatever_the_owner_of_the_database_changes_shows(
 
 
 async def test_the_verification_reads_a_chain_longer_than_it_reads_at_once(
-    transactions: Portal, monkeypatch: pytest.MonkeyPatch
+    transactions: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.portal.infrastructure.store.audit_repository.AT_ONCE", 2)
     for _ in range(5):
@@ -104,7 +101,7 @@ async def test_the_verification_reads_a_chain_longer_than_it_reads_at_once(
 
 @pytest.mark.parametrize("after", ["hold", "start", "end"])
 async def test_a_verification_beside_writers_raises_no_false_alarm(
-    transactions: Portal, portal_database: str, monkeypatch: pytest.MonkeyPatch, after: str
+    transactions: Store, portal_database: str, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
     """Others record between its first statement and its last."""
     for _ in range(3):
@@ -124,7 +121,7 @@ async def test_a_verification_beside_writers_raises_no_false_alarm(
 
 
 async def test_a_verification_beside_the_dropping_of_old_months_raises_no_false_alarm(
-    transactions: Portal, portal_database: str
+    transactions: Store, portal_database: str
 ) -> None:
     old = datetime(2025, 1, 15, tzinfo=UTC)
     month = "'audits', 'at', 'audits_202501', '2025-01-01', '2025-02-01'"
@@ -158,7 +155,7 @@ async def drop(database: str) -> None:
 
 
 async def test_operators_read_their_tenants_audits_page_by_page(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     await add_user("operator")
     for n in range(3):
@@ -212,14 +209,14 @@ def asyncpg_of(url: str) -> Any:
 
 
 @pytest.fixture
-async def as_app(provisioned: dict[str, str], settings: Any) -> AsyncIterator[Portal]:
+async def as_app(provisioned: dict[str, str], settings: Any) -> AsyncIterator[Store]:
     transactions = connect(settings(database_url=provisioned["app"]))
     yield transactions
     await transactions.engine.dispose()
 
 
 async def test_the_services_role_adds_audits_and_can_neither_change_nor_delete_them(
-    provisioned: dict[str, str], as_app: Portal
+    provisioned: dict[str, str], as_app: Store
 ) -> None:
     await record(as_app)
     assert await problem(as_app) is None
@@ -248,7 +245,7 @@ async def test_the_services_role_adds_audits_and_can_neither_change_nor_delete_t
 
 
 async def test_partitions_made_later_are_protected_as_well(
-    provisioned: dict[str, str], as_app: Portal
+    provisioned: dict[str, str], as_app: Store
 ) -> None:
     await execute(provisioned["app"], "SELECT portal_maintain_partitions(5, 60, 24)")
     rows = await execute(
@@ -262,7 +259,7 @@ async def test_partitions_made_later_are_protected_as_well(
 
 
 async def test_months_are_dropped_behind_and_the_chain_goes_on_from_their_last_hash(
-    provisioned: dict[str, str], as_app: Portal
+    provisioned: dict[str, str], as_app: Store
 ) -> None:
     await old_months(provisioned["superuser"])
     for at in (datetime(2024, 1, 9, tzinfo=UTC), datetime(2024, 2, 9, tzinfo=UTC), utc_now()):
@@ -291,7 +288,7 @@ async def test_a_table_that_only_looks_like_a_month_disturbs_no_upkeep(
 
 
 async def test_the_services_role_cannot_have_the_last_years_audits_dropped(
-    provisioned: dict[str, str], as_app: Portal
+    provisioned: dict[str, str], as_app: Store
 ) -> None:
     month = (utc_now() - timedelta(days=90)).replace(day=1, hour=0, minute=0, second=0)
     await execute(
@@ -325,7 +322,7 @@ async def old_months(url: str) -> None:
 
 @pytest.mark.parametrize("parent", ["audits", "timeline"])
 async def test_rows_in_the_default_partition_move_to_their_month_and_upkeep_goes_on(
-    provisioned: dict[str, str], as_app: Portal, settings: Any, parent: str
+    provisioned: dict[str, str], as_app: Store, settings: Any, parent: str
 ) -> None:
     """After more than two months off: the first audit of today came before today's month."""
     superuser, now = provisioned["superuser"], utc_now()

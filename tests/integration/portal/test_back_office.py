@@ -5,13 +5,19 @@ from functools import partial
 
 import pytest
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.audit import Result
 from services.portal.infrastructure.store.backups import MADE, record_backup
 from services.portal.infrastructure.store.checks import record_check
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
+from tests.integration.portal.conftest import (
+    PASSWORD,
+    AddUser,
+    Enter,
+    Serve,
+    execute,
+    signed_in,
+)
 
 PAGES = ("/operations", "/map", "/map?views=1", "/audits", "/audits/verification", "/submissions")
 SURE = {"sure": "yes"}
@@ -40,10 +46,9 @@ async def test_a_visitor_who_is_not_signed_in_is_sent_to_sign_in(
 
 
 async def test_without_a_broker_the_pages_say_so_and_show_the_rest(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient, enter: Enter
 ) -> None:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     operations, plan = await portal.get("/operations"), await portal.get("/map")
     assert "RABBITMQ_OPERATOR_URL is not set" in operations.text
     assert "payments" in operations.text
@@ -52,10 +57,9 @@ async def test_without_a_broker_the_pages_say_so_and_show_the_rest(
 
 
 async def test_the_last_check_of_the_invariants_is_shown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
+    portal: ServiceClient, enter: Enter, transactions: Store
 ) -> None:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     assert "Not checked yet" in (await portal.get("/operations")).text
     check = partial(record_check, transactions, tenant_id="default", purchases=12, passed_over=0)
     await check(broken=[])
@@ -65,23 +69,18 @@ async def test_the_last_check_of_the_invariants_is_shown(
 
 
 async def test_the_last_backup_is_shown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
+    portal: ServiceClient, enter: Enter, transactions: Store
 ) -> None:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     assert "No backup was made yet." in (await portal.get("/operations")).text
     await record_backup(transactions, name="20261127T140500Z", action=MADE, result=Result.DONE)
     assert "Last backup: " in (await portal.get("/operations")).text
 
 
 async def test_a_check_that_is_asked_for_is_answered_by_one_that_begins_later(
-    portal: ServiceClient,
-    add_user: AddUser,
-    transactions: Transactions[PostgresPortalUnitOfWork],
-    portal_database: str,
+    portal: ServiceClient, enter: Enter, transactions: Store, portal_database: str
 ) -> None:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     [row] = await execute(portal_database, "SELECT clock_timestamp() AS now")
     for _ in range(2):
         assert (await portal.post("/operations/check")).status_code == 303
@@ -99,10 +98,9 @@ async def test_a_check_that_is_asked_for_is_answered_by_one_that_begins_later(
 
 
 async def test_an_admin_creates_a_user_and_changes_the_roles(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient, enter: Enter
 ) -> None:
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    await enter("admin")
     form = {
         "name": "Rui Prado",
         "email": "rui@example.com",
@@ -137,14 +135,9 @@ async def test_an_admin_creates_a_user_and_changes_the_roles(
     ],
 )
 async def test_a_wrong_value_of_a_new_user_is_said_beside_its_field(
-    portal: ServiceClient,
-    add_user: AddUser,
-    changed: dict[str, object],
-    field: str,
-    says: str,
+    portal: ServiceClient, enter: Enter, changed: dict[str, object], field: str, says: str
 ) -> None:
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    await enter("admin")
     form = {
         "name": "Rui Prado",
         "email": "rui@example.com",
@@ -159,9 +152,8 @@ async def test_a_wrong_value_of_a_new_user_is_said_beside_its_field(
     assert "a long password" not in answer.text
 
 
-async def test_the_last_admin_stays_one(portal: ServiceClient, add_user: AddUser) -> None:
-    admin = await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+async def test_the_last_admin_stays_one(portal: ServiceClient, enter: Enter) -> None:
+    admin = await enter("admin")
     answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["buyer"], "sure": "yes"})
     assert answer.status_code == 422
     assert "Somebody else has to be an administrator first." in answer.text
@@ -179,21 +171,19 @@ async def test_a_user_of_another_tenant_is_not_there(
 
 
 async def test_a_form_without_its_token_changes_nothing(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient, enter: Enter
 ) -> None:
-    admin = await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    admin = await enter("admin")
     del portal.headers["X-CSRF-Token"]
     answer = await portal.post(f"/users/{admin.id}/roles", data={"roles": ["admin", "buyer"]})
     assert answer.status_code == 403
 
 
 async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password(
-    portal: ServiceClient, add_user: AddUser, serve: Serve
+    portal: ServiceClient, add_user: AddUser, enter: Enter, serve: Serve
 ) -> None:
     seller = await add_user("seller")
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    await enter("admin")
     async with serve() as other:
         await signed_in(other, "seller@example.com")
         assert (await other.get("/imports")).status_code == 200
@@ -210,9 +200,8 @@ async def test_a_disabled_user_is_out_at_once_until_an_admin_sets_a_new_password
         assert "Seller Silva" in (await portal.get(f"/audits?action={done}")).text
 
 
-async def test_nobody_disables_the_own_account(portal: ServiceClient, add_user: AddUser) -> None:
-    admin = await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+async def test_nobody_disables_the_own_account(portal: ServiceClient, enter: Enter) -> None:
+    admin = await enter("admin")
     answer = await portal.post(f"/users/{admin.id}/disable", data=SURE)
     assert answer.status_code == 422
     assert "Somebody else has to be an administrator first." in answer.text
@@ -220,11 +209,10 @@ async def test_nobody_disables_the_own_account(portal: ServiceClient, add_user: 
 
 
 async def test_a_user_who_is_enabled_again_signs_in_with_the_password_from_before(
-    portal: ServiceClient, add_user: AddUser, serve: Serve, portal_database: str
+    portal: ServiceClient, add_user: AddUser, enter: Enter, serve: Serve, portal_database: str
 ) -> None:
     seller = await add_user("seller")
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    await enter("admin")
     page = f"/users/{seller.id}"
     assert "Enable the user" not in (await portal.get(page)).text
     await portal.post(f"{page}/disable", data=SURE)
@@ -253,11 +241,10 @@ async def test_a_user_who_is_enabled_again_signs_in_with_the_password_from_befor
     ],
 )
 async def test_a_change_that_is_hard_to_take_back_is_asked_about_first(
-    portal: ServiceClient, add_user: AddUser, action: str, form: dict[str, object]
+    portal: ServiceClient, add_user: AddUser, enter: Enter, action: str, form: dict[str, object]
 ) -> None:
     seller = await add_user("seller")
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    await enter("admin")
     answer = await portal.post(f"/users/{seller.id}/{action}", data=form)
     assert answer.status_code == 422
     assert "Tick the box to confirm." in answer.text

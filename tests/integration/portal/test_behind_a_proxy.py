@@ -10,9 +10,8 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.nginx import nginx_before
 from tests.integration.portal.conftest import PASSWORD, AddUser
 from tests.integration.portal.purchases import WAY_FORWARD, buy, consume, envelope
@@ -85,7 +84,7 @@ async def test_an_address_that_a_visitor_claims_is_ignored_without_a_trusted_pro
 
 
 async def test_a_stream_passes_a_proxy_event_by_event(
-    settings: Any, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
+    settings: Any, add_user: AddUser, transactions: Store
 ) -> None:
     await add_user("operator")
     order_id = await buy(transactions, steps=1)

@@ -17,8 +17,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from libs.kernel.ids import uuid7
 from libs.messaging import names
 from libs.messaging.dead_letters.copies import HEADER_REFUSED_AT
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.polling import eventually
 from tests.fixtures.servers import RabbitMQServer
 from tests.fixtures.services import ServiceClient
@@ -169,11 +168,7 @@ async def test_discarding_a_view_is_confirmed_too_and_no_purchase_is_said_to_wai
     ],
 )
 async def test_the_meaning_of_a_discarded_step_follows_from_the_state_of_its_purchase(
-    desk: ServiceClient,
-    channel: AbstractChannel,
-    transactions: Transactions[PostgresPortalUnitOfWork],
-    ended: str,
-    says: str,
+    desk: ServiceClient, channel: AbstractChannel, transactions: Store, ended: str, says: str
 ) -> None:
     order_id = await buy(transactions, steps=3)
     if ended:

@@ -14,13 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import error_of, submit
-
-Portal = Transactions[PostgresPortalUnitOfWork]
 
 NEW = "a new battery staple"
 SENT = "If somebody signs in with this e-mail, a message is on its way to it."
@@ -125,7 +122,7 @@ async def test_a_token_that_was_not_mailed_is_refused(portal: ServiceClient, tok
 
 
 async def test_nobody_learns_who_has_an_account(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     await add_user("buyer")
     disabled = await add_user("seller")
@@ -166,7 +163,7 @@ async def test_a_mailbox_is_not_flooded_and_what_was_sent_stays_good(
 
 
 async def test_a_new_password_ends_the_other_links_and_a_disabled_users_lead_nowhere(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     first, second, third = [await link_for(portal) for _ in range(3)]
@@ -207,7 +204,7 @@ async def test_neither_the_database_nor_the_console_names_the_user(
 
 
 async def test_the_buyer_who_asked_and_the_admin_who_decided_are_audited(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     await set_password(portal, await link_for(portal))

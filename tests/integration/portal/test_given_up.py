@@ -10,7 +10,7 @@ import pytest
 from libs.kernel.ids import uuid7
 from services.portal.infrastructure.peers.probes import Probes, ServiceState
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, execute, signed_in
+from tests.integration.portal.conftest import Enter, execute
 from tests.integration.portal.pages import Behind, submit
 
 LIST = "orders GET /outbox/given-up"
@@ -23,7 +23,7 @@ VALUES ($1, 'default', 'purchase', now(), 'OPEN', 0, 0, false)
 
 @pytest.fixture
 async def operator(
-    shop: ServiceClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    portal: ServiceClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> ServiceClient:
     """The portal with an operator signed in; orders says that it gave something up."""
 
@@ -31,9 +31,8 @@ async def operator(
         return [ServiceState("orders", alive=True, ready=True, outbox_given_up=1)]
 
     monkeypatch.setattr(Probes, "states", states)
-    await add_user("operator")
-    await signed_in(shop, "operator@example.com")
-    return shop
+    await enter("operator")
+    return portal
 
 
 def event(**changed: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import Enter
 from tests.integration.portal.pages import Behind, error_of, field_of, submit
 
 TEMPLATE = "SELECT SUM(amount) FROM sales WHERE month = :month"
@@ -28,21 +28,18 @@ def kpi(kpi_id: str = "monthly_sales", **changed: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def admin(shop: ServiceClient, behind: Behind, add_user: AddUser) -> ServiceClient:
-    await add_user("admin")
-    await signed_in(shop, "admin@example.com")
+async def admin(portal: ServiceClient, behind: Behind, enter: Enter) -> ServiceClient:
+    await enter("admin")
     behind.says("kpis GET /kpis/active", {"items": [kpi()], "time_zone": "America/Sao_Paulo"})
     behind.says("kpis GET /kpis", {"items": [kpi()], "next": None})
     behind.says("kpis GET /kpis/views", VIEWS)
     behind.says("kpis GET /kpis/monthly_sales", kpi(), ETag='"3"')
     figure = {"columns": ["sum"], "units": ["cents"], "rows": [[221_850_100]], "value": 221_850_100}
     behind.says("kpis GET /kpis/monthly_sales/value", figure)
-    return shop
+    return portal
 
 
-async def test_amounts_are_money_and_names_and_months_are_the_readers(
-    admin: ServiceClient,
-) -> None:
+async def test_amounts_are_money_and_names_and_months_are_the_readers(admin: ServiceClient) -> None:
     admin.cookies.set("locale", "pt")
     page = (await admin.get("/kpis?month=2026-11")).text
     for text in ("R$\xa02.218.501,00", "Vendas do mês", "nov. de 2026", "Horário Brasil"):
@@ -53,16 +50,15 @@ async def test_amounts_are_money_and_names_and_months_are_the_readers(
 
 
 async def test_an_operator_reads_kpis_and_cannot_define_them(
-    shop: ServiceClient, admin: ServiceClient, add_user: AddUser
+    portal: ServiceClient, admin: ServiceClient, enter: Enter
 ) -> None:
-    shop.cookies.clear()
-    await add_user("operator")
-    await signed_in(shop, "operator@example.com")
-    page = (await shop.get("/kpis")).text
+    portal.cookies.clear()
+    await enter("operator")
+    page = (await portal.get("/kpis")).text
     assert "Monthly sales" in page
     assert "/kpis/new" not in page
     assert "/edit" not in page
-    assert (await shop.get("/kpis/new")).status_code == 403
+    assert (await portal.get("/kpis/new")).status_code == 403
 
 
 async def test_a_kpi_is_tried_before_it_is_defined(admin: ServiceClient, behind: Behind) -> None:

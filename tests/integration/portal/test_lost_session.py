@@ -10,7 +10,7 @@ import pytest
 from libs.kernel.ids import uuid7
 from services.portal.domain.user import User
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, signed_in
+from tests.integration.portal.conftest import PASSWORD, Enter
 from tests.integration.portal.pages import Behind, field_of, submit
 from tests.security.matrix import PAGES, PUBLIC
 
@@ -33,41 +33,34 @@ POSTS = sorted(
 )
 
 
-@pytest.fixture
-async def seller(shop: ServiceClient, add_user: AddUser) -> User:
-    user = await add_user("seller")
-    await signed_in(shop, user.email)
-    return user
-
-
-def lose_session(shop: ServiceClient) -> None:
+def lose_session(portal: ServiceClient) -> None:
     """As after twelve hours: the browser has dropped the cookie."""
-    del shop.cookies["session"]
-    shop.headers.pop("X-CSRF-Token", None)
+    del portal.cookies["session"]
+    portal.headers.pop("X-CSRF-Token", None)
 
 
-async def send(shop: ServiceClient, to: str, **more: Any) -> httpx.Response:
-    return await shop.post(
+async def send(portal: ServiceClient, to: str, **more: Any) -> httpx.Response:
+    return await portal.post(
         to, data={"csrf_token": "of the session before", **TYPED, **more}, headers=OURS
     )
 
 
-async def sign_in(shop: ServiceClient, page: httpx.Response, **typed: str) -> httpx.Response:
+async def sign_in(portal: ServiceClient, page: httpx.Response, **typed: str) -> httpx.Response:
     kept = {name: field_of(page, name) for name in ("held", "next")}
     email, password = typed.pop("email", "seller@example.com"), typed.pop("password", PASSWORD)
-    return await submit(shop, page, "/sign-in", email=email, password=password, **kept)
+    return await submit(portal, page, "/sign-in", email=email, password=password, **kept)
 
 
 async def test_input_is_kept_through_signing_in_and_sent_on(
-    shop: ServiceClient, behind: Behind, seller: User
+    portal: ServiceClient, behind: Behind, seller: User
 ) -> None:
-    lose_session(shop)
-    page = await send(shop, "/sell/new")
+    lose_session(portal)
+    page = await send(portal, "/sell/new")
     assert page.status_code == 401
     assert "Your session has ended. What you filled in is kept" in page.text
-    wrong = await sign_in(shop, page, password="wrong")
+    wrong = await sign_in(portal, page, password="wrong")
     assert wrong.status_code == 401
-    resumed = await sign_in(shop, wrong)
+    resumed = await sign_in(portal, wrong)
     assert resumed.status_code == 200
     assert "You are signed in as Seller Silva" in resumed.text
     assert behind.calls == []
@@ -76,31 +69,30 @@ async def test_input_is_kept_through_signing_in_and_sent_on(
     assert again == TYPED
     behind.says("vehicles POST /vehicles", {"id": str(uuid7())}, 201)
     behind.says(f"vehicles GET /sellers/{seller.id}/vehicles", {"items": [], "next": None})
-    done = await submit(shop, resumed, "/sell/new", **again)
+    done = await submit(portal, resumed, "/sell/new", **again)
     assert done.status_code == 303
     assert behind.bodies("vehicles POST /vehicles")[0]["make"] == "Citroën"
 
 
 async def test_a_session_that_ended_on_the_server_is_no_different(
-    shop: ServiceClient, behind: Behind, seller: User
+    portal: ServiceClient, behind: Behind, seller: User
 ) -> None:
-    page = await shop.get("/sell/new")
-    token, cookie = field_of(page, "csrf_token"), shop.cookies["session"]
-    await submit(shop, page, "/sign-out")
-    shop.cookies.set("session", cookie)
-    shop.headers.pop("X-CSRF-Token")
-    answer = await shop.post("/sell/new", data={"csrf_token": token, **TYPED}, headers=OURS)
+    page = await portal.get("/sell/new")
+    token, cookie = field_of(page, "csrf_token"), portal.cookies["session"]
+    await submit(portal, page, "/sign-out")
+    portal.cookies.set("session", cookie)
+    portal.headers.pop("X-CSRF-Token")
+    answer = await portal.post("/sell/new", data={"csrf_token": token, **TYPED}, headers=OURS)
     assert answer.status_code == 401
     assert unescape(field_of(answer, "held")).startswith('["/sell/new"')
 
 
 async def test_somebody_else_who_signed_in_meanwhile_is_asked_and_named(
-    shop: ServiceClient, behind: Behind, seller: User, add_user: AddUser
+    portal: ServiceClient, behind: Behind, seller: User, enter: Enter
 ) -> None:
-    other = await add_user("admin")
-    await signed_in(shop, other.email)
-    shop.headers.pop("X-CSRF-Token")
-    answer = await send(shop, "/sell/new")
+    await enter("admin")
+    portal.headers.pop("X-CSRF-Token")
+    answer = await send(portal, "/sell/new")
     assert answer.status_code == 200
     assert "You are signed in as Admin Silva" in answer.text
     assert {name: field_of(answer, name) for name in TYPED} == TYPED
@@ -109,12 +101,12 @@ async def test_somebody_else_who_signed_in_meanwhile_is_asked_and_named(
 
 @pytest.mark.parametrize("endpoint", POSTS)
 async def test_every_form_of_the_portal_leads_to_signing_in_and_back(
-    shop: ServiceClient, behind: Behind, endpoint: str
+    portal: ServiceClient, behind: Behind, endpoint: str
 ) -> None:
     path = endpoint.format_map(Ids())
     more = {"password": "secret", "current_password": "secret"} if "password" in path else {}
     headers = {**OURS, "Referer": "http://service/the-page?x=1"}
-    answer = await shop.post(path, data={"a": "b", **more}, headers=headers)
+    answer = await portal.post(path, data={"a": "b", **more}, headers=headers)
     if more:
         assert answer.headers["location"] == "/sign-in?next=/the-page%3Fx%3D1"
         assert "secret" not in answer.text
@@ -131,16 +123,16 @@ class Ids(dict[str, Any]):
 
 
 async def test_a_file_is_chosen_again_and_the_page_says_so(
-    shop: ServiceClient, seller: User
+    portal: ServiceClient, seller: User
 ) -> None:
-    lose_session(shop)
-    answer = await shop.post(
+    lose_session(portal)
+    answer = await portal.post(
         "/imports",
         files={"file": ("a.csv", b"x")},
         headers={**OURS, "Referer": "http://service/imports"},
     )
     assert answer.headers["location"] == "/sign-in?next=/imports"
-    assert "fill in the form again" in (await shop.get(answer.headers["location"])).text
+    assert "fill in the form again" in (await portal.get(answer.headers["location"])).text
 
 
 @pytest.mark.parametrize(
@@ -154,19 +146,19 @@ async def test_a_file_is_chosen_again_and_the_page_says_so(
     ],
 )
 async def test_input_that_another_site_sends_is_not_kept(
-    shop: ServiceClient, behind: Behind, seller: User, headers: dict[str, str]
+    portal: ServiceClient, behind: Behind, seller: User, headers: dict[str, str]
 ) -> None:
-    lose_session(shop)
-    answer = await shop.post("/sell/new", data=TYPED, headers=headers)
+    lose_session(portal)
+    answer = await portal.post("/sell/new", data=TYPED, headers=headers)
     assert answer.status_code == 403
     assert "ABC1D23" not in answer.text
 
 
 async def test_a_browser_that_names_only_the_origin_is_believed(
-    shop: ServiceClient, seller: User
+    portal: ServiceClient, seller: User
 ) -> None:
-    lose_session(shop)
-    answer = await shop.post("/sell/new", data=TYPED, headers={"Origin": "http://service"})
+    lose_session(portal)
+    answer = await portal.post("/sell/new", data=TYPED, headers={"Origin": "http://service"})
     assert answer.status_code == 401
     assert field_of(answer, "held")
 
@@ -185,38 +177,38 @@ async def test_a_browser_that_names_only_the_origin_is_believed(
     ],
 )
 async def test_a_kept_form_that_is_none_of_ours_is_forgotten(
-    shop: ServiceClient, seller: User, held: str
+    portal: ServiceClient, seller: User, held: str
 ) -> None:
-    lose_session(shop)
-    page = await shop.get("/sign-in")
+    lose_session(portal)
+    page = await portal.get("/sign-in")
     answer = await submit(
-        shop, page, "/sign-in", email=seller.email, password=PASSWORD, next="/sell", held=held
+        portal, page, "/sign-in", email=seller.email, password=PASSWORD, next="/sell", held=held
     )
     assert (answer.status_code, answer.headers["location"]) == (303, "/sell")
 
 
 async def test_a_form_too_long_to_keep_is_filled_in_again(
-    shop: ServiceClient, seller: User
+    portal: ServiceClient, seller: User
 ) -> None:
-    lose_session(shop)
-    answer = await send(shop, "/sell/new", more="x" * 60_000)
+    lose_session(portal)
+    answer = await send(portal, "/sell/new", more="x" * 60_000)
     assert answer.headers["location"] == "/sign-in?next=/"
 
 
 async def test_signing_out_of_a_session_that_has_ended_is_done(
-    shop: ServiceClient, seller: User
+    portal: ServiceClient, seller: User
 ) -> None:
-    lose_session(shop)
-    answer = await shop.post("/sign-out", data={"csrf_token": "old"}, headers=OURS)
+    lose_session(portal)
+    answer = await portal.post("/sign-out", data={"csrf_token": "old"}, headers=OURS)
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
 async def test_a_sign_in_page_that_grew_old_is_shown_again(
-    shop: ServiceClient, seller: User
+    portal: ServiceClient, seller: User
 ) -> None:
-    lose_session(shop)
-    shop.cookies.clear()
+    lose_session(portal)
+    portal.cookies.clear()
     headers = {**OURS, "Referer": "http://service/sign-in?next=/sell"}
     typed = {"email": seller.email, "password": PASSWORD, "csrf_token": "old"}
-    answer = await shop.post("/sign-in", data=typed, headers=headers)
+    answer = await portal.post("/sign-in", data=typed, headers=headers)
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/sell")

@@ -5,10 +5,9 @@ the headers of security.
 import pytest
 
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
+from tests.integration.portal.conftest import PASSWORD, AddUser, Enter, Serve, signed_in
 from tests.integration.portal.pages import Behind, error_of, field_of, submit
 
 CUSTOMER = {
@@ -24,15 +23,15 @@ CUSTOMER = {
 
 
 async def test_a_user_who_has_to_sign_in_first_comes_back_to_the_page(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    portal: ServiceClient, behind: Behind, add_user: AddUser
 ) -> None:
     await add_user("buyer", customer_id=uuid7())
     behind.says("orders GET /purchases", {"items": [], "next": None})
-    sent = await shop.get("/purchases?cursor=x")
+    sent = await portal.get("/purchases?cursor=x")
     assert sent.headers["location"] == "/sign-in?next=/purchases%3Fcursor%3Dx"
-    page = await shop.get(sent.headers["location"])
+    page = await portal.get(sent.headers["location"])
     answer = await submit(
-        shop,
+        portal,
         page,
         "/sign-in",
         email="buyer@example.com",
@@ -40,71 +39,67 @@ async def test_a_user_who_has_to_sign_in_first_comes_back_to_the_page(
         next=field_of(page, "next"),
     )
     assert (answer.status_code, answer.headers["location"]) == (303, "/purchases?cursor=x")
-    assert (await shop.get("/purchases")).status_code == 200
+    assert (await portal.get("/purchases")).status_code == 200
 
 
 @pytest.mark.parametrize("place", ["https://evil.example", "//evil.example", "/\\evil.example"])
 async def test_signing_in_never_leads_elsewhere(
-    shop: ServiceClient, add_user: AddUser, place: str
+    portal: ServiceClient, add_user: AddUser, place: str
 ) -> None:
     await add_user("buyer")
-    page = await shop.get("/sign-in")
+    page = await portal.get("/sign-in")
     typed = {"email": "buyer@example.com", "password": PASSWORD, "next": place}
-    assert (await submit(shop, page, "/sign-in", **typed)).headers["location"] == "/"
+    assert (await submit(portal, page, "/sign-in", **typed)).headers["location"] == "/"
 
 
 async def test_a_wrong_password_says_so_and_keeps_the_e_mail(
-    shop: ServiceClient, add_user: AddUser
+    portal: ServiceClient, add_user: AddUser
 ) -> None:
     await add_user("buyer")
-    page = await shop.get("/sign-in")
+    page = await portal.get("/sign-in")
     typed = {"email": "buyer@example.com", "password": "wrong"}
-    answer = await submit(shop, page, "/sign-in", **typed)
+    answer = await submit(portal, page, "/sign-in", **typed)
     assert answer.status_code == 401
     assert "E-mail or password is wrong." in answer.text
     assert field_of(answer, "email") == "buyer@example.com"
     assert field_of(answer, "password") == ""
 
 
-async def test_signing_out_ends_the_session(shop: ServiceClient, add_user: AddUser) -> None:
-    await add_user("buyer")
-    await signed_in(shop, "buyer@example.com")
-    page = await shop.get("/account")
-    assert (await submit(shop, page, "/sign-out")).status_code == 303
-    assert (await shop.get("/account")).status_code == 303
+async def test_signing_out_ends_the_session(portal: ServiceClient, enter: Enter) -> None:
+    await enter("buyer")
+    page = await portal.get("/account")
+    assert (await submit(portal, page, "/sign-out")).status_code == 303
+    assert (await portal.get("/account")).status_code == 303
 
 
 async def test_a_new_password_needs_the_old_one_and_ends_other_sessions(
-    shop: ServiceClient, serve: Serve, add_user: AddUser
+    portal: ServiceClient, serve: Serve, enter: Enter
 ) -> None:
-    await add_user("seller")
-    await signed_in(shop, "seller@example.com")
-    page = await shop.get("/account")
+    await enter("seller")
+    page = await portal.get("/account")
     new = "a wholly different phrase"
     typed = {"current_password": "wrong", "password": new}
-    answer = await submit(shop, page, "/account/password", **typed)
+    answer = await submit(portal, page, "/account/password", **typed)
     assert error_of(answer, "current_password") == "This is not your password."
     typed["current_password"] = PASSWORD
-    answer = await submit(shop, page, "/account/password", **{**typed, "password": "short"})
+    answer = await submit(portal, page, "/account/password", **{**typed, "password": "short"})
     assert error_of(answer, "password") == "A password has 10 to 128 characters."
     async with serve() as elsewhere:
         await signed_in(elsewhere, "seller@example.com")
-        answer = await submit(shop, page, "/account/password", **typed)
+        answer = await submit(portal, page, "/account/password", **typed)
         assert answer.headers["location"] == "/account"
-        assert (await shop.get("/account")).status_code == 200
+        assert (await portal.get("/account")).status_code == 200
         assert (await elsewhere.get("/account")).status_code == 303
         elsewhere.cookies.clear()
         await signed_in(elsewhere, "seller@example.com", new)
 
 
-async def test_a_new_user_is_signed_in_with_the_roles_asked_for(
-    shop: ServiceClient,
-) -> None:
-    page = await shop.get("/register")
+async def test_a_new_user_is_signed_in_with_the_roles_asked_for(portal: ServiceClient) -> None:
+    page = await portal.get("/register")
     typed = {"name": "Marina Duarte", "email": "Marina@Example.com", "password": PASSWORD}
-    answer = await submit(shop, page, "/register", **typed, purpose="both", next="/account")
+    answer = await submit(portal, page, "/register", **typed, purpose="both", next="/account")
     assert (answer.status_code, answer.headers["location"]) == (303, "/account")
-    account = await shop.get("/account")
+    account = await portal.get("/account")
     assert "Welcome!" in account.text
     assert "Buyer" in account.text
     assert "Seller" in account.text
@@ -121,62 +116,54 @@ async def test_a_new_user_is_signed_in_with_the_roles_asked_for(
     ],
 )
 async def test_a_registration_is_refused_with_the_reason_beside_the_field(
-    shop: ServiceClient, add_user: AddUser, changed: dict[str, str], field: str, reason: str
+    portal: ServiceClient, add_user: AddUser, changed: dict[str, str], field: str, reason: str
 ) -> None:
     await add_user("buyer")
-    page = await shop.get("/register")
+    page = await portal.get("/register")
     typed = {"name": "Marina", "email": "m@example.com", "password": PASSWORD, **changed}
-    answer = await submit(shop, page, "/register", **typed)
+    answer = await submit(portal, page, "/register", **typed)
     assert answer.status_code == 422
     assert error_of(answer, field) == reason
     assert field_of(answer, "email") == typed["email"]
 
 
-async def test_nobody_registers_as_staff(shop: ServiceClient) -> None:
-    page = await shop.get("/register")
+async def test_nobody_registers_as_staff(portal: ServiceClient) -> None:
+    page = await portal.get("/register")
     typed = {"name": "Eve", "email": "eve@example.com", "password": PASSWORD, "purpose": "admin"}
-    assert (await submit(shop, page, "/register", **typed)).status_code == 422
+    assert (await submit(portal, page, "/register", **typed)).status_code == 422
 
 
 async def test_a_customer_record_is_made_and_linked(
-    shop: ServiceClient,
-    behind: Behind,
-    add_user: AddUser,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    portal: ServiceClient, behind: Behind, enter: Enter, transactions: Store
 ) -> None:
-    user = await add_user("buyer")
-    await signed_in(shop, user.email)
+    user = await enter("buyer")
     customer_id = uuid7()
     register = f"customers PUT /users/{user.id}/customer"
     behind.says(register, {"id": str(customer_id)}, 201)
     behind.says(f"customers GET /customers/{customer_id}", CUSTOMER, ETag='"1"')
-    page = await shop.get("/account?next=/vehicles/x")
+    page = await portal.get("/account?next=/vehicles/x")
     typed = {"name": "Buyer Silva", "phone": "+55 11 98765-4321", "document": "529.982.247-25"}
-    answer = await submit(shop, page, "/account/customer", **typed, next=field_of(page, "next"))
+    answer = await submit(portal, page, "/account/customer", **typed, next=field_of(page, "next"))
     assert (answer.status_code, answer.headers["location"]) == (303, "/vehicles/x")
     assert behind.bodies(register) == [{**typed, "email": user.email}]
     found = await transactions.run(lambda uow: uow.users.get("default", user.id))
     assert found.customer_id == customer_id
-    account = await shop.get("/account")
+    account = await portal.get("/account")
     assert "You are registered as a customer." in account.text
     assert field_of(account, "wanted") == "50000,00"
 
 
 async def test_a_corrected_form_after_a_lost_answer_links_the_user(
-    shop: ServiceClient,
-    behind: Behind,
-    add_user: AddUser,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    portal: ServiceClient, behind: Behind, enter: Enter, transactions: Store
 ) -> None:
-    user = await add_user("buyer")
-    await signed_in(shop, user.email)
-    page, customer_id = await shop.get("/account"), uuid7()
+    user = await enter("buyer")
+    page, customer_id = await portal.get("/account"), uuid7()
     typed = {"name": "Buyer Silva", "phone": "+55 11 90000-0000", "document": "529.982.247-25"}
-    assert (await submit(shop, page, "/account/customer", **typed)).status_code == 503
+    assert (await submit(portal, page, "/account/customer", **typed)).status_code == 503
     register = f"customers PUT /users/{user.id}/customer"
     behind.says(register, {"id": str(customer_id)}, 200)
     typed["phone"] = "+55 11 98765-4321"
-    assert (await submit(shop, page, "/account/customer", **typed)).status_code == 303
+    assert (await submit(portal, page, "/account/customer", **typed)).status_code == 303
     lost, corrected = behind.sent(register)
     assert "Idempotency-Key" not in {**lost.headers, **corrected.headers}
     found = await transactions.run(lambda uow: uow.users.get("default", user.id))
@@ -184,11 +171,10 @@ async def test_a_corrected_form_after_a_lost_answer_links_the_user(
 
 
 async def test_a_refusal_of_customers_stands_beside_its_field(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    portal: ServiceClient, behind: Behind, enter: Enter
 ) -> None:
-    user = await add_user("buyer")
-    await signed_in(shop, "buyer@example.com")
-    page = await shop.get("/account")
+    user = await enter("buyer")
+    page = await portal.get("/account")
     typed = {"name": "Buyer", "phone": "+55 11 98765-4321", "document": "111"}
     behind.refuses(
         f"customers PUT /users/{user.id}/customer",
@@ -197,35 +183,35 @@ async def test_a_refusal_of_customers_stands_beside_its_field(
         "in English",
         field="document",
     )
-    answer = await submit(shop, page, "/account/customer", **typed)
+    answer = await submit(portal, page, "/account/customer", **typed)
     assert answer.status_code == 422
     assert error_of(answer, "document") == "Write a valid CPF or CNPJ."
     assert field_of(answer, "phone") == typed["phone"]
     behind.down("customers")
-    answer = await submit(shop, page, "/account/customer", **typed)
+    answer = await submit(portal, page, "/account/customer", **typed)
     assert answer.status_code == 503
     assert "The service customers is not answering" in answer.text
     assert field_of(answer, "document") == "111"
 
 
 async def test_language_and_theme_are_chosen_for_the_device(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
-    answer = await shop.get("/language/pt?next=/sign-in")
+    answer = await portal.get("/language/pt?next=/sign-in")
     assert answer.headers["location"] == "/sign-in"
-    await shop.get("/theme/dark")
-    page = await shop.get("/sign-in")
+    await portal.get("/theme/dark")
+    page = await portal.get("/sign-in")
     assert '<html lang="pt" data-theme="dark">' in page.text
     assert "Senha" in page.text
-    await shop.get("/language/xx")
-    await shop.get("/theme/system")
-    assert '<html lang="en">' in (await shop.get("/sign-in")).text
-    spanish = await shop.get("/sign-in", headers={"Accept-Language": "es-AR,es;q=0.9,en;q=0.5"})
+    await portal.get("/language/xx")
+    await portal.get("/theme/system")
+    assert '<html lang="en">' in (await portal.get("/sign-in")).text
+    spanish = await portal.get("/sign-in", headers={"Accept-Language": "es-AR,es;q=0.9,en;q=0.5"})
     assert "Contraseña" in spanish.text
 
 
-async def test_pages_allow_only_what_the_portal_serves(shop: ServiceClient) -> None:
-    page = await shop.get("/sign-in")
+async def test_pages_allow_only_what_the_portal_serves(portal: ServiceClient) -> None:
+    page = await portal.get("/sign-in")
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -234,38 +220,37 @@ async def test_pages_allow_only_what_the_portal_serves(shop: ServiceClient) -> N
     assert page.headers["cache-control"] == "no-store"
 
 
-async def test_assets_are_kept_by_browsers_until_they_change(shop: ServiceClient) -> None:
-    page = await shop.get("/sign-in")
+async def test_assets_are_kept_by_browsers_until_they_change(portal: ServiceClient) -> None:
+    page = await portal.get("/sign-in")
     for name in ("portal.css", "htmx.min.js", "portal.js", "mark.svg"):
         address = page.text.partition(f"/static/{name}")[2].partition('"')[0]
-        answer = await shop.get(f"/static/{name}{address}")
+        answer = await portal.get(f"/static/{name}{address}")
         assert answer.status_code == 200, name
         assert "max-age=31536000" in answer.headers["cache-control"]
         again = {"If-None-Match": answer.headers["etag"]}
-        assert (await shop.get(f"/static/{name}", headers=again)).status_code == 304
-    assert (await shop.get("/static/fonts/Manrope-VariableFont_wght.ttf")).status_code == 200
-    assert (await shop.get("/static/../templating.py")).status_code == 404
+        assert (await portal.get(f"/static/{name}", headers=again)).status_code == 304
+    assert (await portal.get("/static/fonts/Manrope-VariableFont_wght.ttf")).status_code == 200
+    assert (await portal.get("/static/../templating.py")).status_code == 404
 
 
 async def test_the_vehicle_is_not_lost_on_the_way_through_registration(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
     place = "/vehicles/0191"
-    page = await shop.get(f"/sign-in?next={place}")
+    page = await portal.get(f"/sign-in?next={place}")
     assert f'href="/register?next={place}"' in page.text
-    page = await shop.get(f"/register?next={place}")
+    page = await portal.get(f"/register?next={place}")
     assert f'href="/sign-in?next={place}"' in page.text
     typed = {"name": "Marina", "email": "marina@example.com", "password": PASSWORD}
-    answer = await submit(shop, page, "/register", **typed, next=field_of(page, "next"))
+    answer = await submit(portal, page, "/register", **typed, next=field_of(page, "next"))
     assert (answer.status_code, answer.headers["location"]) == (303, place)
-    assert (await shop.get(f"/register?next={place}")).headers["location"] == place
+    assert (await portal.get(f"/register?next={place}")).headers["location"] == place
 
 
 async def test_people_read_their_own_data_in_full_and_correct_it(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    portal: ServiceClient, behind: Behind, enter: Enter
 ) -> None:
-    user = await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, user.email)
+    user = await enter("buyer", customer_id=uuid7())
     path = f"customers GET /customers/{user.customer_id}"
     known = {
         "name": "Bia Silva",
@@ -274,7 +259,7 @@ async def test_people_read_their_own_data_in_full_and_correct_it(
         "document": "52998224725",
     }
     behind.says(path, CUSTOMER | known, ETag='"3"')
-    page = await shop.get("/account")
+    page = await portal.get("/account")
     assert dict(behind.sent(path)[0].url.params) == {"full": "true"}
     assert known["document"] in page.text
     assert {name: field_of(page, name) for name in ("name", "email", "phone")} == {
@@ -283,7 +268,7 @@ async def test_people_read_their_own_data_in_full_and_correct_it(
     change = f"customers PATCH /customers/{user.customer_id}"
     behind.says(change, {})
     typed = {"name": "Bia Lima", "email": known["email"], "phone": known["phone"]}
-    answer = await submit(shop, page, "/account/customer/change", version='"3"', **typed)
+    answer = await submit(portal, page, "/account/customer/change", version='"3"', **typed)
     assert answer.status_code == 303
     assert behind.bodies(change) == [typed]
 
@@ -292,23 +277,21 @@ async def test_people_read_their_own_data_in_full_and_correct_it(
     ("wanted", "reason"), [("", "Write the limit"), ("much", "Write an amount")]
 )
 async def test_a_request_for_credit_that_cannot_be_read_is_named_and_kept(
-    shop: ServiceClient, behind: Behind, add_user: AddUser, wanted: str, reason: str
+    portal: ServiceClient, behind: Behind, enter: Enter, wanted: str, reason: str
 ) -> None:
-    user = await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, user.email)
+    user = await enter("buyer", customer_id=uuid7())
     behind.says(f"customers GET /customers/{user.customer_id}", CUSTOMER, ETag='"1"')
-    page = await shop.get("/account")
-    answer = await submit(shop, page, "/account/credit", wanted=wanted, next="/vehicles/x")
+    page = await portal.get("/account")
+    answer = await submit(portal, page, "/account/credit", wanted=wanted, next="/vehicles/x")
     assert answer.status_code == 422
     assert error_of(answer, "wanted").startswith(reason)
     assert field_of(answer, "next") == "/vehicles/x"
 
 
 async def test_a_request_for_credit_below_the_limit_is_refused_beside_its_field(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    portal: ServiceClient, behind: Behind, enter: Enter
 ) -> None:
-    user = await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, user.email)
+    user = await enter("buyer", customer_id=uuid7())
     behind.says(f"customers GET /customers/{user.customer_id}", CUSTOMER, ETag='"1"')
     behind.refuses(
         f"customers PUT /customers/{user.customer_id}/credit-request",
@@ -317,7 +300,7 @@ async def test_a_request_for_credit_below_the_limit_is_refused_beside_its_field(
         "Ask for more than the limit you have.",
         field="wanted_limit_cents",
     )
-    answer = await submit(shop, await shop.get("/account"), "/account/credit", wanted="1")
+    answer = await submit(portal, await portal.get("/account"), "/account/credit", wanted="1")
     assert answer.status_code == 422
     assert error_of(answer, "wanted") == "Ask for more than the limit you have."
     assert field_of(answer, "wanted") == "1"
@@ -333,9 +316,9 @@ async def test_a_request_for_credit_below_the_limit_is_refused_beside_its_field(
     ],
 )
 async def test_a_user_who_signs_in_begins_where_the_work_is(
-    shop: ServiceClient, add_user: AddUser, roles: tuple[str, ...], home: str
+    portal: ServiceClient, add_user: AddUser, roles: tuple[str, ...], home: str
 ) -> None:
     user = await add_user(*roles)
-    page = await shop.get("/sign-in")
-    answer = await submit(shop, page, "/sign-in", email=user.email, password=PASSWORD, next="/")
+    page = await portal.get("/sign-in")
+    answer = await submit(portal, page, "/sign-in", email=user.email, password=PASSWORD, next="/")
     assert (answer.status_code, answer.headers["location"]) == (303, home)

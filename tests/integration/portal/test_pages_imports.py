@@ -6,13 +6,12 @@ import httpx
 import pytest
 from validate_docbr import RENAVAM
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.verify_audits import verify_audits
 from services.portal.domain.user import User
 from services.portal.domain.vehicle_file import read_vehicle_file
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
+from tests.integration.portal.conftest import AddUser, Enter, Serve, execute, signed_in
 from tests.integration.portal.pages import Behind
 
 NOWHERE = "http://127.0.0.1:1"
@@ -21,20 +20,13 @@ HEADER = "make,model,year,colour,price_cents,plate,chassis_number,renavam"
 GOL = "Volkswagen,Gol,2022,prata,4590000,ABC1D23,9BWZZZ377VT004251,12345678900"
 
 
-@pytest.fixture
-async def seller(portal: ServiceClient, add_user: AddUser) -> User:
-    user = await add_user("seller")
-    await signed_in(portal, user.email)
-    return user
-
-
 async def hand_in(portal: ServiceClient, content: bytes) -> tuple[int, str]:
     answer = await portal.post("/imports", files={"file": ("gol.csv", content, "text/csv")})
     return answer.status_code, answer.headers.get("location", "") or answer.text
 
 
 async def test_a_file_handed_in_twice_is_one_submission(
-    serve: Serve, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
+    serve: Serve, add_user: AddUser, transactions: Store
 ) -> None:
     await add_user("seller")
     content = f"{HEADER}\n{GOL}\n".encode()
@@ -91,10 +83,9 @@ async def test_the_result_of_a_file_is_shown_and_nothing_is_done_before_its_owne
 
 
 async def test_a_row_that_the_service_would_refuse_is_among_the_errors_in_order(
-    shop: ServiceClient, behind: Behind, add_user: AddUser
+    portal: ServiceClient, behind: Behind, enter: Enter
 ) -> None:
-    user = await add_user("seller")
-    await signed_in(shop, user.email)
+    await enter("seller")
     rows = [GOL.replace("ABC1D23", f"ABC1D{n}") for n in range(30, 65)]
     rows[10] = rows[10].replace("2022", "MMXXII")
 
@@ -110,14 +101,14 @@ async def test_a_row_that_the_service_would_refuse_is_among_the_errors_in_order(
         return httpx.Response(200, json={"vehicles": found})
 
     behind.answers[CHECK] = check
-    _, place = await hand_in(shop, "\n".join([HEADER, *rows]).encode())
-    page = (await shop.get(place)).text
+    _, place = await hand_in(portal, "\n".join([HEADER, *rows]).encode())
+    page = (await portal.get(place)).text
     assert "33 vehicles can be put on the market" in page
     first, second = (page.index(text) for text in ("check digit of the RENAVAM", "not a year"))
     assert first < second
     assert [len(each["vehicles"]) for each in behind.bodies(CHECK)] == [30, 4]
     behind.down("vehicles")
-    page = (await shop.get(place)).text
+    page = (await portal.get(place)).text
     assert "34 vehicles can be put on the market" in page
     assert "not answering" in page
 
@@ -142,29 +133,24 @@ async def test_a_discarded_file_leaves_nothing_behind(portal: ServiceClient, sel
 
 
 async def test_another_seller_neither_sees_nor_begins_a_file_and_an_admin_sees_no_papers(
-    portal: ServiceClient, seller: User, add_user: AddUser
+    portal: ServiceClient, seller: User, enter: Enter
 ) -> None:
     _, place = await hand_in(portal, f"{HEADER}\n{GOL}\n".encode())
     assert "9BWZZZ377VT004251" in (await portal.get(place)).text
     portal.cookies.clear()
-    other = await add_user("seller", email="other@example.com")
-    await signed_in(portal, other.email)
+    await enter("seller", email="other@example.com")
     assert (await portal.get(place)).status_code == 404
     for work in ("begin", "discard"):
         assert (await portal.post(f"{place}/{work}")).status_code == 404
     portal.cookies.clear()
-    await add_user("admin")
-    await signed_in(portal, "admin@example.com")
+    await enter("admin")
     page = (await portal.get(place)).text
     assert "1 vehicle can be put on the market" in page
     assert "9BWZZZ377VT004251" not in page
 
 
 async def test_a_file_that_nobody_begins_is_forgotten_after_a_day(
-    portal: ServiceClient,
-    seller: User,
-    portal_database: str,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    portal: ServiceClient, seller: User, portal_database: str, transactions: Store
 ) -> None:
     _, old = await hand_in(portal, f"{HEADER}\n{GOL}\n".encode())
     await execute(
@@ -196,17 +182,15 @@ async def test_the_template_is_a_file_that_can_be_handed_in(
 
 
 async def test_a_submission_is_seen_by_who_handed_it_in_and_by_operators(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient, add_user: AddUser, enter: Enter
 ) -> None:
-    await add_user("seller")
-    await signed_in(portal, "seller@example.com")
+    await enter("seller")
     _, place = await hand_in(portal, f"{HEADER}\n{GOL}\n".encode())
     portal.cookies.clear()
     await add_user("seller", email="other@example.com")
     await signed_in(portal, "other@example.com")
     assert (await portal.get(place)).status_code == 404
     portal.cookies.clear()
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     assert (await portal.get(place)).status_code == 200
     assert "gol.csv" in (await portal.get("/submissions")).text

@@ -10,15 +10,15 @@ import pytest
 from libs.kernel.ids import uuid7
 from services.portal.domain.user import User
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import Enter
 from tests.integration.portal.pages import Behind, field_of, purchase, submit, vehicle
 
 SEARCH = "vehicles GET /vehicles"
 
 
-async def test_anybody_sees_what_is_for_sale(shop: ServiceClient, behind: Behind) -> None:
+async def test_anybody_sees_what_is_for_sale(portal: ServiceClient, behind: Behind) -> None:
     behind.says(SEARCH, {"items": [vehicle(), vehicle(model="Uno")], "next": None})
-    page = await shop.get("/")
+    page = await portal.get("/")
     assert page.status_code == 200
     assert "Fiat Strada" in page.text
     assert "Fiat Uno" in page.text
@@ -26,10 +26,10 @@ async def test_anybody_sees_what_is_for_sale(shop: ServiceClient, behind: Behind
 
 
 async def test_filters_and_order_are_passed_on_and_kept(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
     behind.says(SEARCH, {"items": [vehicle()], "next": "cursor+of/vehicles"})
-    page = await shop.get(
+    page = await portal.get(
         "/?make=fiat&year_min=2020&price_max=99.000,50&order=-price", headers={"X": "1"}
     )
     asked = dict(behind.sent(SEARCH)[0].url.params)
@@ -46,9 +46,9 @@ async def test_filters_and_order_are_passed_on_and_kept(
     [("year_min=new", "Write a whole number"), ("price_max=cheap", "Write an amount")],
 )
 async def test_a_filter_that_cannot_be_read_is_named_and_kept(
-    shop: ServiceClient, behind: Behind, query: str, reason: str
+    portal: ServiceClient, behind: Behind, query: str, reason: str
 ) -> None:
-    page = await shop.get(f"/?{query}")
+    page = await portal.get(f"/?{query}")
     assert page.status_code == 200
     assert reason in page.text
     assert f'<a href="#{query.partition("=")[0]}">' in page.text
@@ -57,22 +57,22 @@ async def test_a_filter_that_cannot_be_read_is_named_and_kept(
 
 
 async def test_a_service_that_is_down_is_named_and_the_filters_are_kept(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
-    page = await shop.get("/?make=Fiat")
+    page = await portal.get("/?make=Fiat")
     assert page.status_code == 200
     assert "The service vehicles is not answering" in page.text
     assert 'value="Fiat"' in page.text
     behind.says(SEARCH, {"items": [vehicle()], "next": None})
-    assert "not answering" not in (await shop.get("/?make=Fiat")).text
+    assert "not answering" not in (await portal.get("/?make=Fiat")).text
 
 
 async def test_the_papers_of_a_vehicle_are_not_shown_to_visitors(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
     shown = vehicle()
     behind.says(f"vehicles GET /vehicles/{shown['id']}", shown)
-    page = await shop.get(f"/vehicles/{shown['id']}")
+    page = await portal.get(f"/vehicles/{shown['id']}")
     assert "Fiat Strada" in page.text
     assert "Sign in to buy" in page.text
     for paper in ("plate", "chassis_number", "renavam"):
@@ -80,10 +80,8 @@ async def test_the_papers_of_a_vehicle_are_not_shown_to_visitors(
 
 
 @pytest.fixture
-async def buyer(shop: ServiceClient, add_user: AddUser) -> User:
-    user = await add_user("buyer", customer_id=uuid7())
-    await signed_in(shop, user.email)
-    return user
+async def buyer(enter: Enter) -> User:
+    return await enter("buyer", customer_id=uuid7())
 
 
 def on_sale(behind: Behind, **changed: Any) -> str:
@@ -99,19 +97,21 @@ def has_credit(behind: Behind, buyer: User, **changed: Any) -> None:
     behind.says(f"customers GET /customers/{buyer.customer_id}", credit)
 
 
-async def buy(shop: ServiceClient, page: httpx.Response, path: str, **typed: str) -> httpx.Response:
+async def buy(
+    portal: ServiceClient, page: httpx.Response, path: str, **typed: str
+) -> httpx.Response:
     form = {"after": field_of(page, "after"), "price_cents": field_of(page, "price_cents")}
-    return await submit(shop, page, f"{path}/buy", **{**form, **typed})
+    return await submit(portal, page, f"{path}/buy", **{**form, **typed})
 
 
 async def test_buying_from_two_tabs_or_twice_is_one_purchase(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path, order_id = on_sale(behind), str(uuid7())
     behind.says("orders POST /purchase", {"transaction_id": order_id}, 202)
-    tabs = [await shop.get(path) for _ in range(2)]
+    tabs = [await portal.get(path) for _ in range(2)]
     for page in (*tabs, tabs[0]):
-        answer = await buy(shop, page, path)
+        answer = await buy(portal, page, path)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/purchases/{order_id}")
     sent = behind.sent("orders POST /purchase")
     assert len({each.headers["Idempotency-Key"] for each in sent}) == 1
@@ -123,32 +123,32 @@ async def test_buying_from_two_tabs_or_twice_is_one_purchase(
 
 
 async def test_a_purchase_that_could_not_be_sent_is_sent_again_with_the_same_key(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
-    page = await shop.get(path)
-    again = await buy(shop, page, path)
+    page = await portal.get(path)
+    again = await buy(portal, page, path)
     assert again.status_code == 503
     assert "The service orders is not answering" in again.text
     assert field_of(again, "after") == field_of(page, "after")
-    await buy(shop, again, path)
+    await buy(portal, again, path)
     first, second = behind.sent("orders POST /purchase")
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
 async def test_the_buyer_of_the_vehicle_is_led_to_that_purchase(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
-    stale = await shop.get(path)
+    stale = await portal.get(path)
     mine = purchase(state="AWAITING_PAYMENT", vehicle_id=path.rpartition("/")[2])
     behind.says("orders GET /purchases", {"items": [mine], "next": None})
     behind.says(f"vehicles GET {path}", vehicle(id=mine["vehicle_id"], is_reserved=True))
-    page = await shop.get(path)
+    page = await portal.get(path)
     assert "You are buying this vehicle" in page.text
     assert f'href="/purchases/{mine["transaction_id"]}"' in page.text
     assert "cannot be bought just now" not in page.text
-    answer = await buy(shop, stale, path)
+    answer = await buy(portal, stale, path)
     assert answer.headers["location"] == f"/purchases/{mine['transaction_id']}"
     assert behind.sent("orders POST /purchase") == []
     asked = dict(behind.sent("orders GET /purchases")[0].url.params)
@@ -158,28 +158,28 @@ async def test_the_buyer_of_the_vehicle_is_led_to_that_purchase(
 
 
 async def test_after_a_purchase_that_failed_the_vehicle_can_be_bought_anew(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
     behind.says("orders POST /purchase", {"transaction_id": str(uuid7())}, 202)
-    await buy(shop, await shop.get(path), path)
+    await buy(portal, await portal.get(path), path)
     ended = purchase(state="FAILED")
     behind.says("orders GET /purchases", {"items": [ended], "next": None})
-    page = await shop.get(path)
+    page = await portal.get(path)
     assert f'href="/purchases/{ended["transaction_id"]}"' in page.text
-    await buy(shop, page, path)
+    await buy(portal, page, path)
     first, second = behind.sent("orders POST /purchase")
     assert first.headers["Idempotency-Key"] != second.headers["Idempotency-Key"]
 
 
 async def test_a_price_that_has_changed_is_shown_before_anything_is_bought(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
-    page = await shop.get(path)
+    page = await portal.get(path)
     changed = vehicle(id=path.rpartition("/")[2], price_cents=99_900_00)
     behind.says(f"vehicles GET {path}", changed)
-    answer = await buy(shop, page, path)
+    answer = await buy(portal, page, path)
     assert answer.status_code == 409
     assert "The price has changed." in answer.text
     assert "R$99,900.00" in answer.text
@@ -187,17 +187,17 @@ async def test_a_price_that_has_changed_is_shown_before_anything_is_bought(
 
 
 async def test_a_price_above_the_free_credit_shows_a_sentence_in_place_of_the_button(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
     has_credit(behind, buyer, available_cents=48_900_00)
-    page = await shop.get(path)
+    page = await portal.get(path)
     assert "Your free credit of R$48,900.00 does not cover this price" in page.text
     assert "Buy for" not in page.text
     assert field_of(page, "wanted") == "100000,00"
     behind.says(f"customers PUT /customers/{buyer.customer_id}/credit-request", {})
     typed = {name: field_of(page, name) for name in ("wanted", "next")}
-    answer = await submit(shop, page, "/account/credit", **typed)
+    answer = await submit(portal, page, "/account/credit", **typed)
     assert (answer.status_code, answer.headers["location"]) == (303, path)
     asked = behind.bodies(f"customers PUT /customers/{buyer.customer_id}/credit-request")
     assert asked == [{"wanted_limit_cents": 100_000_00}]
@@ -211,7 +211,7 @@ async def test_a_price_above_the_free_credit_shows_a_sentence_in_place_of_the_bu
     ],
 )
 async def test_the_result_of_a_request_for_credit_stands_on_the_vehicle(
-    shop: ServiceClient,
+    portal: ServiceClient,
     behind: Behind,
     buyer: User,
     declined_at: str | None,
@@ -226,69 +226,69 @@ async def test_the_result_of_a_request_for_credit_stands_on_the_vehicle(
         "declined_at": declined_at,
     }
     has_credit(behind, buyer, credit_request=asked)
-    page = await shop.get(path)
+    page = await portal.get(path)
     assert told in page.text
     assert ("Ask for credit" in page.text) == may_ask
 
 
 async def test_credit_that_covers_the_price_or_cannot_be_read_leaves_the_button(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
-    assert "Buy for" in (await shop.get(path)).text
+    assert "Buy for" in (await portal.get(path)).text
     has_credit(behind, buyer, available_cents=98_900_00)
-    assert "Buy for" in (await shop.get(path)).text
+    assert "Buy for" in (await portal.get(path)).text
 
 
 async def test_a_refused_purchase_says_why(
-    shop: ServiceClient, behind: Behind, buyer: User
+    portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
     path = on_sale(behind)
     behind.refuses(
         "orders POST /purchase", 409, "too-many-open-purchases", "no", params={"most": 20}
     )
-    shop.cookies.set("locale", "pt")
-    page = await shop.get(path)
-    answer = await buy(shop, page, path)
+    portal.cookies.set("locale", "pt")
+    page = await portal.get(path)
+    answer = await buy(portal, page, path)
     assert answer.status_code == 409
     assert "Você tem 20 compras em aberto" in answer.text
 
 
 async def test_makes_are_offered_with_counts_and_what_matches_is_counted(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
     behind.says(SEARCH, {"items": [vehicle()], "next": None})
     makes = [{"make": "Fiat", "count": 12}, {"make": "Ford", "count": 3}]
     behind.says("vehicles GET /makes", {"total": 12, "items": makes})
-    page = await shop.get("/?make=fiat&q=stra&year_min=2020")
+    page = await portal.get("/?make=fiat&q=stra&year_min=2020")
     assert '<option value="Fiat" selected>Fiat (12)</option>' in page.text
     assert '<option value="Ford">Ford (3)</option>' in page.text
     assert "12 vehicles" in page.text
     asked = dict(behind.sent("vehicles GET /makes")[0].url.params)
     assert asked == {"make": "fiat", "q": "stra", "year_min": "2020"}
-    unknown = await shop.get("/?make=Gurgel")
+    unknown = await portal.get("/?make=Gurgel")
     assert '<option value="Gurgel" selected>Gurgel</option>' in unknown.text
 
 
 async def test_without_counts_the_vehicles_are_shown_all_the_same(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
     behind.says(SEARCH, {"items": [vehicle()], "next": None})
-    page = await shop.get("/?make=Fiat")
+    page = await portal.get("/?make=Fiat")
     assert page.status_code == 200
     assert "Fiat Strada" in page.text
     assert '<option value="Fiat" selected>Fiat</option>' in page.text
 
 
 async def test_a_vehicle_that_is_not_there_is_a_page_too(
-    shop: ServiceClient, behind: Behind
+    portal: ServiceClient, behind: Behind
 ) -> None:
     vehicle_id = uuid7()
     behind.refuses(
         f"vehicles GET /vehicles/{vehicle_id}", 404, "vehicle-not-found", "There is no such vehicle"
     )
     for path in (f"/vehicles/{vehicle_id}", "/vehicles/nonsense"):
-        page = await shop.get(path)
+        page = await portal.get(path)
         assert page.status_code == 404
         assert "There is nothing here" in page.text
         assert page.headers["content-type"].startswith("text/html")

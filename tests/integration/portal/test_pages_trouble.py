@@ -11,9 +11,8 @@ from tests.fixtures.services import ServiceClient, running
 from tests.integration.portal.conftest import (
     INDEX_KEY,
     MASTER_KEY,
-    AddUser,
+    Enter,
     execute,
-    signed_in,
 )
 
 
@@ -49,10 +48,9 @@ async def test_a_person_is_answered_with_a_page_while_the_database_is_away(
 
 
 async def test_a_piece_of_a_page_leads_back_to_the_whole_page_after_signing_in(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient, enter: Enter
 ) -> None:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     await portal.delete("/api/sessions/current")
     page = "https://market.example/operations?queues=all"
     headers = {"HX-Request": "true", "HX-Current-URL": page}

@@ -6,9 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime import replica
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.databases import migrated_database_of
 from tests.fixtures.polling import eventually
 from tests.fixtures.proxy import proxy
@@ -63,10 +62,7 @@ async def replaying(standby: str, function: str) -> None:
 
 
 async def test_a_list_is_read_from_the_standby_until_that_is_too_far_behind(
-    serve: Serve,
-    add_user: AddUser,
-    transactions: Transactions[PostgresPortalUnitOfWork],
-    standby: str,
+    serve: Serve, add_user: AddUser, transactions: Store, standby: str
 ) -> None:
     await add_user("operator")
     async with serve(database_read_url=standby) as portal:
@@ -102,7 +98,7 @@ async def test_a_list_is_read_from_the_database_itself_when_the_standby_does_not
     how: str,
     serve: Serve,
     add_user: AddUser,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     standby: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,14 +8,20 @@ import httpx
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.domain.audit import Act
 from services.portal.domain.sign_in_limits import ATTEMPTS
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import app_of
-from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
+from tests.integration.portal.conftest import (
+    PASSWORD,
+    AddUser,
+    Enter,
+    Serve,
+    execute,
+    signed_in,
+)
 
 BUYER = {"email": "buyer@example.com", "password": PASSWORD}
 
@@ -198,7 +204,7 @@ async def test_a_browser_is_known_for_the_accounts_it_signed_in_to_only(
 
 
 async def test_a_new_password_makes_every_other_browser_unknown(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     with (
@@ -264,19 +270,17 @@ async def test_a_page_elsewhere_cannot_sign_anybody_in(
 
 
 async def test_an_expired_session_is_nobodys(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, enter: Enter, portal_database: str
 ) -> None:
-    await add_user("buyer")
-    await signed_in(portal, "buyer@example.com")
+    await enter("buyer")
     await execute(portal_database, "UPDATE sessions SET expires_at = now()")
     assert (await portal.get("/api/sessions")).status_code == 401
 
 
 async def test_a_session_unused_for_hours_is_nobodys(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, enter: Enter, portal_database: str
 ) -> None:
-    await add_user("buyer")
-    await signed_in(portal, "buyer@example.com")
+    await enter("buyer")
     await execute(portal_database, "UPDATE sessions SET last_seen_at = now() - interval '119 min'")
     assert (await portal.get("/api/sessions")).status_code == 200
     [row] = await execute(portal_database, "SELECT now() - last_seen_at AS unused FROM sessions")
@@ -286,13 +290,9 @@ async def test_a_session_unused_for_hours_is_nobodys(
 
 
 async def test_sessions_that_are_over_are_forgotten(
-    portal: ServiceClient,
-    add_user: AddUser,
-    portal_database: str,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    portal: ServiceClient, enter: Enter, portal_database: str, transactions: Store
 ) -> None:
-    await add_user("buyer")
-    await signed_in(portal, "buyer@example.com")
+    await enter("buyer")
     await transactions.run(lambda uow: uow.sessions.forget_old())
     assert (await portal.get("/api/sessions")).status_code == 200
     await execute(portal_database, "UPDATE sessions SET expires_at = now()")
@@ -300,11 +300,8 @@ async def test_sessions_that_are_over_are_forgotten(
     assert await execute(portal_database, "SELECT 1 FROM sessions") == []
 
 
-async def test_signing_out_ends_the_session_for_good(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
-    await signed_in(portal, "buyer@example.com")
+async def test_signing_out_ends_the_session_for_good(portal: ServiceClient, enter: Enter) -> None:
+    await enter("buyer")
     token = portal.cookies["session"]
     assert (await portal.delete("/api/sessions/current")).status_code == 204
     portal.cookies.set("session", token)
@@ -345,10 +342,9 @@ async def test_a_write_without_the_csrf_token_or_with_another_sessions_is_refuse
 
 
 async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, enter: Enter, portal_database: str
 ) -> None:
-    user = await add_user("buyer")
-    await signed_in(portal, "buyer@example.com")
+    user = await enter("buyer")
     secrets = (portal.cookies["session"], user.name, user.email, PASSWORD)
     for table in ("users", "sessions", "sign_in_attempts", "audits"):
         [row] = await execute(
@@ -361,7 +357,7 @@ async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
 
 
 async def test_a_sign_in_is_audited_and_a_failed_one_too(
-    portal: ServiceClient, add_user: AddUser, transactions: Transactions[PostgresPortalUnitOfWork]
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})

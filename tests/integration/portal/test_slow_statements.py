@@ -13,7 +13,7 @@ from deploy.postgres.provision import DatabaseAccounts, provision
 from services.portal.infrastructure.store.slow_statements import SlowStatement, SlowStatements
 from tests.fixtures.servers import PostgresServer
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, signed_in
+from tests.integration.portal.conftest import Enter
 
 
 @pytest.fixture
@@ -53,22 +53,20 @@ async def test_the_slowest_statements_of_the_services_are_listed_without_values(
 
 
 async def test_the_page_says_where_statements_are_not_measured(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient, enter: Enter
 ) -> None:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     assert "The database does not measure statements here" in (await portal.get("/operations")).text
 
 
 async def test_the_page_shows_the_slowest_statements(
-    portal: ServiceClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    portal: ServiceClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def listed(_: SlowStatements) -> list[SlowStatement]:
         return [SlowStatement("orders", "SELECT a < $1", 1200, 66.0, 7)]
 
     monkeypatch.setattr(SlowStatements, "listed", listed)
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+    await enter("operator")
     page = (await portal.get("/operations")).text
     assert "<code>SELECT a &lt; $1</code>" in page
     assert "55.0 ms" in page

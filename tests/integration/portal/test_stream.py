@@ -19,7 +19,6 @@ from sqlalchemy.exc import DBAPIError
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.application import create_app
 from libs.runtime.auth import Authenticator, Unauthenticated
 from libs.runtime.server import Server, configuration
@@ -27,7 +26,7 @@ from services.portal.application.change_roles import change_roles
 from services.portal.application.erase_user import erase_user
 from services.portal.domain.audit import Act
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.pages import live
 from services.portal.main import build
 from tests.fixtures.pgbouncer import pgbouncer_before
@@ -35,8 +34,6 @@ from tests.fixtures.polling import eventually
 from tests.fixtures.servers import PostgresServer
 from tests.integration.portal.conftest import PASSWORD, AddUser, execute
 from tests.integration.portal.purchases import WAY_FORWARD, buy, consume, envelope
-
-Portal = Transactions[PostgresPortalUnitOfWork]
 
 
 @asynccontextmanager
@@ -69,7 +66,7 @@ async def asyncpg_connection(url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-async def consume_with_retry(transactions: Portal, consumed: dict[str, Any]) -> None:
+async def consume_with_retry(transactions: Store, consumed: dict[str, Any]) -> None:
     """Consume the event as soon as the database answers."""
 
     async def done() -> bool:
@@ -116,7 +113,7 @@ def path(order_id: UUID) -> str:
 
 
 async def test_a_finished_purchase_is_streamed_in_full_and_the_stream_ends(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions)
     async with served.stream("GET", path(order_id)) as answer:
@@ -131,7 +128,7 @@ async def test_a_finished_purchase_is_streamed_in_full_and_the_stream_ends(
 
 
 async def test_a_stream_is_no_duration_of_a_request_and_its_refusal_is(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions)
     async with served.stream("GET", path(order_id)) as answer:
@@ -146,7 +143,7 @@ async def test_a_stream_is_no_duration_of_a_request_and_its_refusal_is(
 
 
 async def test_it_goes_on_after_the_last_event_the_browser_has_seen(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions)
     async with served.stream("GET", path(order_id), headers={"Last-Event-ID": "7"}) as answer:
@@ -155,7 +152,7 @@ async def test_it_goes_on_after_the_last_event_the_browser_has_seen(
 
 
 async def test_an_event_arrives_within_half_a_second_of_being_consumed(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions, steps=1)
     async with served.stream("GET", path(order_id)) as answer:
@@ -169,7 +166,7 @@ async def test_an_event_arrives_within_half_a_second_of_being_consumed(
 
 
 async def test_the_stream_of_a_purchase_just_made_waits_for_its_first_event(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     order_id = uuid7()
 
@@ -188,11 +185,11 @@ async def sign_out(client: httpx.AsyncClient, *_: Any) -> None:
     assert (await client.delete("/api/sessions/current")).status_code == 204
 
 
-async def expire(client: httpx.AsyncClient, _: Portal, database: str) -> None:
+async def expire(client: httpx.AsyncClient, _: Store, database: str) -> None:
     await execute(database, "UPDATE sessions SET expires_at = now()")
 
 
-async def lose_the_role(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+async def lose_the_role(client: httpx.AsyncClient, transactions: Store, _: str) -> None:
     user = await user_of(client, transactions)
     await transactions.run(
         lambda uow: change_roles(
@@ -204,7 +201,7 @@ async def lose_the_role(client: httpx.AsyncClient, transactions: Portal, _: str)
     )
 
 
-async def be_erased(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+async def be_erased(client: httpx.AsyncClient, transactions: Store, _: str) -> None:
     user = await user_of(client, transactions)
     assert user.customer_id is not None
     customer_id = user.customer_id
@@ -219,7 +216,7 @@ async def be_erased(client: httpx.AsyncClient, transactions: Portal, _: str) -> 
     )
 
 
-async def lose_access(client: httpx.AsyncClient, transactions: Portal, _: str) -> None:
+async def lose_access(client: httpx.AsyncClient, transactions: Store, _: str) -> None:
     """Disable the user as `disable_user` does, without a second admin."""
     user = await user_of(client, transactions)
     user.disable()
@@ -227,7 +224,7 @@ async def lose_access(client: httpx.AsyncClient, transactions: Portal, _: str) -
     await transactions.run(lambda uow: uow.sessions.end_all(user.id))
 
 
-async def user_of(client: httpx.AsyncClient, transactions: Portal) -> User:
+async def user_of(client: httpx.AsyncClient, transactions: Store) -> User:
     found = await transactions.run(lambda uow: uow.users.find_by_email("operator@example.com"))
     assert found is not None
     return found
@@ -249,7 +246,7 @@ OF_USERS = (lose_the_role, be_erased, lose_access)
 async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_sends_nothing_more(
     settings: Any,
     add_user: AddUser,
-    transactions: Portal,
+    transactions: Store,
     portal_database: str,
     way: str,
     end: Callable[..., Awaitable[None]],
@@ -279,7 +276,7 @@ async def test_a_stream_ends_with_the_rights_it_was_opened_with_and_sends_nothin
 
 
 async def test_a_stream_ends_with_the_token_it_was_opened_with(
-    settings: Any, add_user: AddUser, transactions: Portal, monkeypatch: pytest.MonkeyPatch
+    settings: Any, add_user: AddUser, transactions: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await add_user("operator")
     order_id = await buy(transactions, steps=1)
@@ -299,7 +296,7 @@ async def test_a_stream_ends_with_the_token_it_was_opened_with(
 
 
 async def test_a_page_without_news_gets_a_sign_that_it_still_follows(
-    served: httpx.AsyncClient, transactions: Portal, monkeypatch: pytest.MonkeyPatch
+    served: httpx.AsyncClient, transactions: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "STILL_EVERY", 1)
     order_id = await buy(transactions, steps=2)
@@ -313,7 +310,7 @@ async def test_a_page_without_news_gets_a_sign_that_it_still_follows(
 
 
 async def test_a_stream_lives_through_an_outage_of_the_database(
-    settings: Any, add_user: AddUser, transactions: Portal, postgres_server: PostgresServer
+    settings: Any, add_user: AddUser, transactions: Store, postgres_server: PostgresServer
 ) -> None:
     await add_user("operator")
     order_id = await buy(transactions, steps=1)
@@ -341,7 +338,7 @@ async def test_a_stream_lives_through_an_outage_of_the_database(
 
 
 async def test_many_streams_leave_room_for_other_requests(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions, steps=1)
     async with httpx.AsyncClient(base_url=served.base_url, cookies=served.cookies) as watcher:
@@ -354,7 +351,7 @@ async def test_many_streams_leave_room_for_other_requests(
 
 
 async def test_a_stream_for_nobody_of_a_foreign_tenant_or_of_nothing_is_refused_in_one_answer(
-    served: httpx.AsyncClient, transactions: Portal
+    served: httpx.AsyncClient, transactions: Store
 ) -> None:
     foreign = await buy(transactions, steps=1, tenant="elsewhere")
     assert (await served.get(path(foreign), timeout=10)).status_code == 404
@@ -364,7 +361,7 @@ async def test_a_stream_for_nobody_of_a_foreign_tenant_or_of_nothing_is_refused_
 
 
 async def test_a_service_that_stops_ends_its_streams_at_once(
-    settings: Any, add_user: AddUser, transactions: Portal
+    settings: Any, add_user: AddUser, transactions: Store
 ) -> None:
     await add_user("operator")
     order_id = await buy(transactions, steps=1)
@@ -393,7 +390,7 @@ async def test_a_service_that_asks_the_portal_for_its_keys_knows_whom_it_issued_
 
 
 async def test_a_stream_sends_what_is_consumed_through_pgbouncer(
-    settings: Any, add_user: AddUser, transactions: Portal, portal_database: str
+    settings: Any, add_user: AddUser, transactions: Store, portal_database: str
 ) -> None:
     await add_user("operator")
     order_id = await buy(transactions, steps=1)

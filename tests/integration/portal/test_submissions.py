@@ -10,7 +10,6 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.begin_submission import begin_submission
 from services.portal.application.finish_submission import finish_submission
 from services.portal.application.hand_in_submission import hand_in_submission
@@ -19,15 +18,13 @@ from services.portal.domain.audit import Act
 from services.portal.domain.errors import SubmissionFinished, SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, execute, signed_in
 
-Portal = Transactions[PostgresPortalUnitOfWork]
-
 
 async def hand_in(
-    transactions: Portal, user: User, content: bytes = b"rows", **changed: Any
+    transactions: Store, user: User, content: bytes = b"rows", **changed: Any
 ) -> Submission:
     told = {"tenant_id": user.tenant_id, "kind": "vehicles", "name": "file.csv", **changed}
 
@@ -55,7 +52,7 @@ async def begin(uow: PostgresPortalUnitOfWork, submission: Submission) -> None:
     )
 
 
-async def progress(transactions: Portal, submission: Submission, *errors: RowError) -> None:
+async def progress(transactions: Store, submission: Submission, *errors: RowError) -> None:
     await transactions.run(
         lambda uow: note_rows(
             uow,
@@ -67,7 +64,7 @@ async def progress(transactions: Portal, submission: Submission, *errors: RowErr
     )
 
 
-async def finish(transactions: Portal, submission: Submission, reason: str | None = None) -> None:
+async def finish(transactions: Store, submission: Submission, reason: str | None = None) -> None:
     await transactions.run(
         lambda uow: finish_submission(
             uow,
@@ -79,7 +76,7 @@ async def finish(transactions: Portal, submission: Submission, reason: str | Non
 
 
 async def test_progress_and_the_rows_that_failed_are_shown(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     seller = await add_user("seller")
     submission = await hand_in(transactions, seller)
@@ -101,7 +98,7 @@ async def test_progress_and_the_rows_that_failed_are_shown(
 
 
 async def test_a_file_that_is_handed_in_is_in_no_table_in_clear(
-    add_user: AddUser, transactions: Portal, portal_database: str
+    add_user: AddUser, transactions: Store, portal_database: str
 ) -> None:
     content = b"plate\nABC1D23\n"
     submission = await hand_in(transactions, await add_user("seller"), content)
@@ -117,7 +114,7 @@ async def test_a_file_that_is_handed_in_is_in_no_table_in_clear(
 
 
 async def test_a_file_that_an_earlier_release_took_in_is_read(
-    add_user: AddUser, transactions: Portal, portal_database: str
+    add_user: AddUser, transactions: Store, portal_database: str
 ) -> None:
     submission = await hand_in(transactions, await add_user("seller"))
     await execute(
@@ -129,7 +126,7 @@ async def test_a_file_that_an_earlier_release_took_in_is_read(
 
 
 async def test_content_that_no_key_opens_is_read_as_empty(
-    add_user: AddUser, transactions: Portal, portal_database: str
+    add_user: AddUser, transactions: Store, portal_database: str
 ) -> None:
     submission = await hand_in(transactions, await add_user("seller"))
     await execute(portal_database, "UPDATE submissions SET sealed_content = 'damaged'")
@@ -138,7 +135,7 @@ async def test_content_that_no_key_opens_is_read_as_empty(
 
 
 async def test_the_same_content_is_one_submission_while_it_runs(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     seller = await add_user("seller")
     made = await asyncio.gather(*(hand_in(transactions, seller) for _ in range(5)))
@@ -152,7 +149,7 @@ async def test_the_same_content_is_one_submission_while_it_runs(
 
 
 async def test_submissions_take_turns_and_pause_when_interrupted(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     seller = await add_user("seller")
     made = [await hand_in(transactions, seller, bytes([n])) for n in range(3)]
@@ -179,7 +176,7 @@ async def test_submissions_take_turns_and_pause_when_interrupted(
 
 
 async def test_the_same_content_of_another_seller_is_another_submission(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     mine = await hand_in(transactions, await add_user("seller"))
     other = await add_user("seller", email="other@example.com")
@@ -187,7 +184,7 @@ async def test_the_same_content_of_another_seller_is_another_submission(
 
 
 async def test_many_are_handed_in_over_one_connection(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     """From the sixth execution on, Postgres plans a prepared statement without its values."""
     seller = await add_user("seller")
@@ -195,9 +192,7 @@ async def test_many_are_handed_in_over_one_connection(
     assert len({each.id for each in made}) == 8
 
 
-async def test_a_finished_submission_stays_as_it_is(
-    add_user: AddUser, transactions: Portal
-) -> None:
+async def test_a_finished_submission_stays_as_it_is(add_user: AddUser, transactions: Store) -> None:
     submission = await hand_in(transactions, await add_user("seller"))
     await finish(transactions, submission)
     with pytest.raises(SubmissionFinished):
@@ -207,7 +202,7 @@ async def test_a_finished_submission_stays_as_it_is(
 
 
 async def test_a_seller_sees_the_own_ones_an_operator_all_a_buyer_none(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     seller, other = await add_user("seller"), await add_user("seller", email="o@example.com")
     await add_user("operator")
@@ -230,7 +225,7 @@ async def test_a_seller_sees_the_own_ones_an_operator_all_a_buyer_none(
 
 
 async def test_submissions_come_page_by_page(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     seller = await add_user("seller")
     made = [await hand_in(transactions, seller, bytes([n])) for n in range(3)]

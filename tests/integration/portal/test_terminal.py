@@ -13,8 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.terminal import run
 from services.portal.main import connect
 from tests.fixtures.services import ServiceClient
@@ -109,9 +108,7 @@ async def test_troubles_are_one_line_each(portal_command: Command) -> None:
 
 
 async def test_rotating_the_keys_adds_one_and_is_audited(
-    portal_command: Command,
-    portal_database: str,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    portal_command: Command, portal_database: str, transactions: Store
 ) -> None:
     for _ in range(2):
         done = await portal_command("rotate-keys")
@@ -123,9 +120,7 @@ async def test_rotating_the_keys_adds_one_and_is_audited(
 
 
 async def test_a_tampered_audit_makes_the_verification_fail(
-    portal_command: Command,
-    portal_database: str,
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    portal_command: Command, portal_database: str, transactions: Store
 ) -> None:
     for _ in range(2):
         await record(transactions)

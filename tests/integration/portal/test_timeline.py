@@ -9,11 +9,10 @@ from uuid import UUID
 import pytest
 
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.timeline import PurchaseState, Sought
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, execute, signed_in
+from tests.integration.portal.conftest import AddUser, Enter, execute, signed_in
 from tests.integration.portal.purchases import (
     CUSTOMER,
     WAY_FORWARD,
@@ -23,13 +22,10 @@ from tests.integration.portal.purchases import (
     envelope,
 )
 
-Portal = Transactions[PostgresPortalUnitOfWork]
-
 
 @pytest.fixture
-async def operator(portal: ServiceClient, add_user: AddUser) -> ServiceClient:
-    await add_user("operator")
-    await signed_in(portal, "operator@example.com")
+async def operator(portal: ServiceClient, enter: Enter) -> ServiceClient:
+    await enter("operator")
     return portal
 
 
@@ -38,7 +34,7 @@ def path(order_id: UUID) -> str:
 
 
 async def test_each_event_stands_in_it_with_its_service_and_milliseconds(
-    operator: ServiceClient, transactions: Portal
+    operator: ServiceClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions)
     answer = (await operator.get(path(order_id))).json()
@@ -49,7 +45,7 @@ async def test_each_event_stands_in_it_with_its_service_and_milliseconds(
     assert {each["direction"] for each in answer["events"]} == {"forward"}
 
 
-async def test_the_payment_code_is_not_shown(operator: ServiceClient, transactions: Portal) -> None:
+async def test_the_payment_code_is_not_shown(operator: ServiceClient, transactions: Store) -> None:
     order_id = await buy(transactions)
     answer = await operator.get(path(order_id))
     assert "MV-SECRET" not in answer.text
@@ -57,7 +53,7 @@ async def test_the_payment_code_is_not_shown(operator: ServiceClient, transactio
 
 
 async def test_consuming_in_any_order_and_any_batches_makes_the_same_timeline(
-    operator: ServiceClient, transactions: Portal
+    operator: ServiceClient, transactions: Store
 ) -> None:
     for seed in range(8):
         order_id, shuffled = uuid7(), random.Random(seed)
@@ -74,7 +70,7 @@ async def test_consuming_in_any_order_and_any_batches_makes_the_same_timeline(
         assert [each["ms"] for each in answer["events"]] == [100 * n for n in range(9)]
 
 
-async def test_an_older_event_never_overrules_a_newer_one(transactions: Portal) -> None:
+async def test_an_older_event_never_overrules_a_newer_one(transactions: Store) -> None:
     order_id = uuid7()
     cancelled: Consumed = ("order.cancelled.v1", "orders", 4, {})
     given_up: Consumed = ("order.cancellation_requested.v1", "orders", 3, {"reason": "buyer"})
@@ -86,7 +82,7 @@ async def test_an_older_event_never_overrules_a_newer_one(transactions: Portal) 
 
 
 async def test_positions_have_no_gaps_where_many_write_one_purchase_at_once(
-    transactions: Portal, portal_database: str
+    transactions: Store, portal_database: str
 ) -> None:
     order_ids = [uuid7(), uuid7()]
     events = [envelope(each, consumed) for consumed in WAY_FORWARD for each in order_ids]
@@ -104,7 +100,7 @@ async def test_positions_have_no_gaps_where_many_write_one_purchase_at_once(
 
 
 async def test_compensations_are_marked_in_the_timeline(
-    operator: ServiceClient, transactions: Portal
+    operator: ServiceClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions, steps=3)
     back: tuple[Consumed, ...] = (
@@ -121,7 +117,7 @@ async def test_compensations_are_marked_in_the_timeline(
 
 
 async def test_a_foreign_tenants_purchase_is_not_found(
-    operator: ServiceClient, transactions: Portal
+    operator: ServiceClient, transactions: Store
 ) -> None:
     order_id = await buy(transactions, tenant="elsewhere")
     assert (await operator.get(path(order_id))).status_code == 404
@@ -129,7 +125,7 @@ async def test_a_foreign_tenants_purchase_is_not_found(
 
 
 async def test_a_buyer_sees_the_own_purchases_only_and_a_seller_none(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
     order_id = await buy(transactions)
     await add_user("buyer", customer_id=CUSTOMER)
@@ -148,7 +144,7 @@ async def test_a_buyer_sees_the_own_purchases_only_and_a_seller_none(
     assert (await portal.get(path(order_id))).status_code == 401
 
 
-async def test_a_payout_by_hand_is_no_purchase(transactions: Portal) -> None:
+async def test_a_payout_by_hand_is_no_purchase(transactions: Store) -> None:
     payout_id = uuid7()
     event = envelope(payout_id, ("payout.completed.v1", "payouts", 1, {"amount_cents": 5}))
     await consume(transactions, event | {"data": {"order_id": None, "amount_cents": 5}})
@@ -157,7 +153,7 @@ async def test_a_payout_by_hand_is_no_purchase(transactions: Portal) -> None:
 
 
 async def test_an_erased_customers_user_is_gone_with_the_sessions(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal, portal_database: str
+    portal: ServiceClient, add_user: AddUser, transactions: Store, portal_database: str
 ) -> None:
     customer_id = uuid7()
     await add_user("buyer", customer_id=customer_id)

@@ -13,22 +13,20 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Unauthenticated
 from services.portal.application.rotate_signing_key import rotate_signing_key
 from services.portal.infrastructure.identity.signed_tokens import Tokens, make_key
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.tokens import Issuer
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import AddUser, execute, signed_in
+from tests.integration.portal.conftest import AddUser, Enter, execute
 
-Portal = Transactions[PostgresPortalUnitOfWork]
 LIFETIME = timedelta(seconds=300)
 
 
 @pytest.fixture
-def tokens(transactions: Portal, settings: Callable[..., PortalSettings]) -> Tokens:
+def tokens(transactions: Store, settings: Callable[..., PortalSettings]) -> Tokens:
     return Tokens(transactions, settings())
 
 
@@ -50,11 +48,10 @@ def peer(portal: ServiceClient, tmp_path: Path, settings: Any) -> Peer:
 
 
 async def test_a_peer_knows_the_user_by_the_token(
-    portal: ServiceClient, add_user: AddUser, peer: Peer
+    portal: ServiceClient, enter: Enter, peer: Peer
 ) -> None:
     customer_id = uuid7()
-    user = await add_user("buyer", "seller", customer_id=customer_id, tenant="south")
-    await signed_in(portal, "buyer@example.com")
+    user = await enter("buyer", "seller", customer_id=customer_id, tenant="south")
     answer = (await portal.post("/api/token")).json()
     caller = await peer.caller(answer["access_token"])
     assert (caller.subject, caller.tenant_id) == (str(user.id), "south")
@@ -76,7 +73,7 @@ async def test_the_private_half_is_neither_published_nor_readable_in_the_databas
     assert b"PRIVATE KEY" not in row["private_key"]
 
 
-async def rotate(transactions: Portal) -> None:
+async def rotate(transactions: Store) -> None:
     await transactions.run(
         lambda uow: rotate_signing_key(
             uow, make_key=make_key, token_lifetime=LIFETIME, now=utc_now()
@@ -95,7 +92,7 @@ def key_of(token: str) -> str:
 async def test_after_a_rotation_old_tokens_stay_good_and_the_new_key_is_known_before_it_signs(
     portal: ServiceClient,
     add_user: AddUser,
-    transactions: Portal,
+    transactions: Store,
     tokens: Tokens,
     peer: Peer,
     portal_database: str,
@@ -122,7 +119,7 @@ async def test_after_a_rotation_old_tokens_stay_good_and_the_new_key_is_known_be
 async def test_an_old_key_goes_when_its_last_token_has_expired(
     portal: ServiceClient,
     add_user: AddUser,
-    transactions: Portal,
+    transactions: Store,
     tokens: Tokens,
     peer: Peer,
     portal_database: str,

@@ -2,10 +2,9 @@
 are not affected.
 """
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.crypto import new_key
 from services.portal.domain.user import User
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import AddUser, Serve, execute, signed_in
 from tests.integration.portal.pages import Behind, error_of, submit, vehicle
@@ -19,40 +18,40 @@ async def damage(url: str, user: User, column: str) -> None:
 
 
 async def test_the_list_of_users_shows_the_others_and_marks_the_unreadable_one(
-    shop: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, add_user: AddUser, portal_database: str
 ) -> None:
     await add_user("admin")
     buyer = await add_user("buyer")
     await damage(portal_database, buyer, "name")
-    await signed_in(shop, "admin@example.com")
-    page = await shop.get("/users")
+    await signed_in(portal, "admin@example.com")
+    page = await portal.get("/users")
     assert page.status_code == 200
     assert "Admin Silva" in page.text
     assert "cannot be read" in page.text
-    one = await shop.get(f"/users/{buyer.id}")
+    one = await portal.get(f"/users/{buyer.id}")
     assert (one.status_code, "cannot be read" in one.text) == (200, True)
-    assert (await shop.get("/audits")).status_code == 200
+    assert (await portal.get("/audits")).status_code == 200
 
 
 async def test_a_user_whose_name_and_e_mail_cannot_be_read_signs_in_and_sees_pages(
-    shop: ServiceClient, add_user: AddUser, portal_database: str, behind: Behind
+    portal: ServiceClient, add_user: AddUser, portal_database: str, behind: Behind
 ) -> None:
     buyer = await add_user("buyer")
     behind.says("vehicles GET /vehicles", {"items": [vehicle()], "next": None})
     for column in ("name", "email"):
         await damage(portal_database, buyer, column)
-    await signed_in(shop, "buyer@example.com")
-    assert (await shop.get("/")).status_code == 200
-    account = await shop.get("/account")
+    await signed_in(portal, "buyer@example.com")
+    assert (await portal.get("/")).status_code == 200
+    account = await portal.get("/account")
     assert (account.status_code, "cannot be read" in account.text) == (200, True)
     sent = {"name": "Ana Lima", "phone": "11912345678", "document": "52998224725"}
-    refused = await submit(shop, account, "/account/customer", **sent)
+    refused = await submit(portal, account, "/account/customer", **sent)
     assert refused.status_code == 409
     assert "tell an administrator" in refused.text
 
 
 async def test_writing_a_user_keeps_what_cannot_be_read(
-    transactions: Transactions[PostgresPortalUnitOfWork], add_user: AddUser, portal_database: str
+    transactions: Store, add_user: AddUser, portal_database: str
 ) -> None:
     buyer = await add_user("buyer")
     await damage(portal_database, buyer, "email")
@@ -69,17 +68,17 @@ async def test_writing_a_user_keeps_what_cannot_be_read(
 
 
 async def test_the_storefront_and_the_sellers_form_take_a_vehicle_with_an_unreadable_paper(
-    shop: ServiceClient, add_user: AddUser, behind: Behind
+    portal: ServiceClient, add_user: AddUser, behind: Behind
 ) -> None:
     seller = await add_user("seller")
     damaged = vehicle(plate=None, seller_id=str(seller.id))
     behind.says("vehicles GET /vehicles", {"items": [vehicle(), damaged], "next": None})
     behind.says(f"vehicles GET /vehicles/{damaged['id']}", damaged, ETag='"1"')
-    page = await shop.get("/")
+    page = await portal.get("/")
     assert page.status_code == 200
     assert damaged["id"] in page.text
-    await signed_in(shop, "seller@example.com")
-    form = await shop.get(f"/sell/{damaged['id']}")
+    await signed_in(portal, "seller@example.com")
+    form = await portal.get(f"/sell/{damaged['id']}")
     assert form.status_code == 200
     assert error_of(form, "plate") == "What is stored here cannot be read. Please write it again."
 

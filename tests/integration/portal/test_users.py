@@ -7,7 +7,6 @@ import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_locale import change_locale
 from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles
@@ -24,14 +23,12 @@ from services.portal.domain.errors import (
 )
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.passwords import Argon2Passwords
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, signed_in
-
-Portal = Transactions[PostgresPortalUnitOfWork]
+from tests.integration.portal.conftest import PASSWORD, AddUser, Enter, Serve, signed_in
 
 
-async def give(transactions: Portal, user: User, *roles: str, tenant: str = "default") -> User:
+async def give(transactions: Store, user: User, *roles: str, tenant: str = "default") -> User:
     return await transactions.run(
         lambda uow: change_roles(
             uow, act=Act(tenant, "test", uuid7(), utc_now()), user_id=user.id, roles=roles
@@ -47,17 +44,16 @@ async def test_an_e_mail_is_one_users_in_any_tenant_and_spelling(add_user: AddUs
 
 
 async def test_a_role_counts_from_the_next_request_on(
-    portal: ServiceClient, add_user: AddUser, transactions: Portal
+    portal: ServiceClient, enter: Enter, transactions: Store
 ) -> None:
-    user = await add_user("buyer")
-    await signed_in(portal, "buyer@example.com")
+    user = await enter("buyer")
     assert (await portal.get("/api/audits")).status_code == 403
     await give(transactions, user, "operator")
     assert (await portal.get("/api/audits")).status_code == 200
 
 
 async def test_a_user_of_a_foreign_tenant_is_not_found(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     with pytest.raises(UserNotFound):
@@ -65,7 +61,7 @@ async def test_a_user_of_a_foreign_tenant_is_not_found(
 
 
 async def test_two_admins_who_give_up_at_once_leave_one(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     admins = [await add_user("admin", email=f"{n}@example.com") for n in range(2)]
     outcomes = await asyncio.gather(
@@ -76,7 +72,7 @@ async def test_two_admins_who_give_up_at_once_leave_one(
 
 
 async def test_only_roles_and_languages_there_are_can_be_given(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     with pytest.raises(InvalidUser):
@@ -89,7 +85,7 @@ async def test_only_roles_and_languages_there_are_can_be_given(
 
 
 async def test_a_user_is_linked_to_one_customer_and_never_to_an_erased_one(
-    add_user: AddUser, transactions: Portal
+    add_user: AddUser, transactions: Store
 ) -> None:
     user, customer_id, erased = await add_user("buyer"), uuid7(), uuid7()
     link = partial(link_customer, tenant_id="default", user_id=user.id)
@@ -107,7 +103,7 @@ async def test_a_user_is_linked_to_one_customer_and_never_to_an_erased_one(
 
 
 async def test_a_new_password_ends_the_other_sessions(
-    serve: Serve, add_user: AddUser, transactions: Portal
+    serve: Serve, add_user: AddUser, transactions: Store
 ) -> None:
     user = await add_user("buyer")
     new_hash = await Argon2Passwords().hash("another horse battery")
@@ -132,9 +128,7 @@ async def test_a_new_password_ends_the_other_sessions(
         await signed_in(there, "buyer@example.com", "another horse battery")
 
 
-async def test_users_come_page_by_page_newest_first(
-    add_user: AddUser, transactions: Portal
-) -> None:
+async def test_users_come_page_by_page_newest_first(add_user: AddUser, transactions: Store) -> None:
     made = [await add_user("buyer", email=f"{n}@example.com") for n in range(3)]
     await add_user("buyer", email="foreign@example.com", tenant="elsewhere")
     first = await transactions.run(lambda uow: uow.users.page("default", None, 2))

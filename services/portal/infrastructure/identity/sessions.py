@@ -20,7 +20,6 @@ from fastapi import Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from libs.kernel.errors import RoleNeeded
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import Authenticator, Caller
 from libs.runtime.limits import READING
 from libs.runtime.problems import Refusal
@@ -28,7 +27,7 @@ from services.portal.domain.session import Session
 from services.portal.domain.user import User
 from services.portal.infrastructure.identity.signed_tokens import Tokens
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.store.vault import Vault
 
 SESSION_COOKIE = "session"
@@ -72,7 +71,7 @@ class Sessions:
 
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         settings: PortalSettings,
         vault: Vault,
     ) -> None:

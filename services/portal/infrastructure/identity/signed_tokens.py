@@ -14,12 +14,11 @@ from jwt.algorithms import ECAlgorithm
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.rotate_signing_key import first_signing_key
 from services.portal.domain.signing_key import SigningKey
 from services.portal.domain.user import User
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 
 ALGORITHM = "ES256"
 KNOWN_SECONDS = 5.0
@@ -29,9 +28,7 @@ before it signs.
 
 
 class Tokens:
-    def __init__(
-        self, transactions: Transactions[PostgresPortalUnitOfWork], settings: PortalSettings
-    ) -> None:
+    def __init__(self, transactions: Store, settings: PortalSettings) -> None:
         self._transactions = transactions
         self._issuer = settings.jwt_issuer
         self._audience = settings.jwt_audience

@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.ids import as_id
 from services.portal.domain.user import User
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 PATH = "/outbox/given-up"
 
@@ -45,7 +44,7 @@ class GivenUpEvents:
 
 
 class GivenUpDesk:
-    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers) -> None:
+    def __init__(self, transactions: Store, peers: Peers) -> None:
         self._transactions = transactions
         self._peers = peers
 

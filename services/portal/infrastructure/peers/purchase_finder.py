@@ -13,14 +13,13 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import Wanted
 from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Purchase, Sought
 from services.portal.domain.user import OPERATOR, User, words_of
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 SHOWN = 25
 MOST_NAMED = 200
@@ -101,7 +100,7 @@ class _Buyers:
 class PurchaseFinder:
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         peers: Peers,
         attention: AttentionDesk,
     ) -> None:

@@ -4,13 +4,12 @@ from prometheus_client import Gauge
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from libs.runtime.loops import Loop
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Act, Audit, Result
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 MADE = "backup.made"
 CHECKED = "backup.checked"
@@ -23,9 +22,7 @@ LAST_SUCCESS = Gauge(
 """The time of the last success; 0 when there is none."""
 
 
-async def record_backup(
-    transactions: Transactions[PostgresPortalUnitOfWork], *, name: str, action: str, result: Result
-) -> Audit:
+async def record_backup(transactions: Store, *, name: str, action: str, result: Result) -> Audit:
     """A backup was MADE, or was CHECKED by a restore into another place."""
     return await transactions.run(
         lambda uow: record_audit(
@@ -43,7 +40,7 @@ async def last_backup(uow: PostgresPortalUnitOfWork) -> Audit | None:
     return found[0] if found else None
 
 
-def loop(transactions: Transactions[PostgresPortalUnitOfWork]) -> Loop:
+def loop(transactions: Store) -> Loop:
     """Keeps the metric equal to the audits."""
 
     async def look() -> bool:

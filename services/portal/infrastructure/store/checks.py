@@ -5,10 +5,9 @@ from datetime import datetime
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Act, Audit, Result
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 ACTION = "invariants.checked"
 ACTOR = "checker"
@@ -16,7 +15,7 @@ LONGEST = 500
 
 
 async def record_check(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     *,
     tenant_id: str,
     purchases: int,

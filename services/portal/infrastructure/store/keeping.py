@@ -1,11 +1,10 @@
 """The portal's own clean-up."""
 
 from libs.messaging.database import Connection
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.schema.partitions import Maintain
 from libs.runtime.loops import Loop
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 MONTHS_AHEAD = 2
 AT_ONCE = 200
@@ -31,7 +30,7 @@ def months(settings: PortalSettings) -> Maintain:
     return maintain
 
 
-def loops(transactions: Transactions[PostgresPortalUnitOfWork]) -> list[Loop]:
+def loops(transactions: Store) -> list[Loop]:
     """Expired rows are deleted: sessions, sign-in attempts, known places, tokens, and submissions
     that nobody has begun. Users from before the index of names are added to it.
     """

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.messaging.outbox.outbox import Outbox
-from libs.messaging.outbox.unit_of_work import UnitOfWork
+from libs.messaging.outbox.unit_of_work import Transactions, UnitOfWork
 from services.portal.infrastructure.store.audit_repository import PostgresAudits
 from services.portal.infrastructure.store.check_repository import PostgresChecks
 from services.portal.infrastructure.store.key_repository import PostgresKeys
@@ -45,3 +45,7 @@ class PostgresPortalUnitOfWork(UnitOfWork):
 
     async def flush(self) -> None:
         await self.timeline.flush()
+
+
+Store = Transactions[PostgresPortalUnitOfWork]
+"""Runs work on all of them in a transaction."""

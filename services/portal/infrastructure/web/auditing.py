@@ -6,12 +6,11 @@ from typing import TypeVar
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.record_audit import NOTHING, record_audit
 from services.portal.domain.audit import Act, Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 
 T = TypeVar("T")
 
@@ -22,7 +21,7 @@ def act_of(user: User) -> Act:
 
 
 class Auditing:
-    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork]) -> None:
+    def __init__(self, transactions: Store) -> None:
         self._transactions = transactions
 
     async def audited(

@@ -8,7 +8,6 @@ from fastapi import APIRouter
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from libs.messaging.broker_url import vhost_of
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.saga.choreography import Choreography
 from libs.runtime.loops import Loop
 from services.portal.application.import_vehicles import VehicleImports
@@ -22,7 +21,7 @@ from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.peers.vehicle_market import SERVICE, VehicleMarket
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages import (
     admin,
@@ -42,7 +41,7 @@ IMPORT_SECONDS = 1.0
 
 
 def back_office(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,

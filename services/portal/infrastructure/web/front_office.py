@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import PasswordHasher
 from services.portal.infrastructure.identity.mail import ConsoleMail
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk
 from services.portal.infrastructure.peers.client import Peers
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web import assets
 from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.http_sessions import SignIns
@@ -30,7 +29,7 @@ from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def front_office(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     settings: PortalSettings,
     peers: Peers,
     passwords: PasswordHasher,

@@ -13,7 +13,6 @@ from pydantic_core import to_json
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import Forbidden, NotFound
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.declared import refuses
 from libs.runtime.problems import Refusal, problem
 from libs.runtime.routes import api_router
@@ -37,7 +36,7 @@ from services.portal.infrastructure.schemas import (
     UserOut,
 )
 from services.portal.infrastructure.settings import PortalSettings
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import act_of
 
 MAX_DEVICE = 200
@@ -71,7 +70,7 @@ class SignIns:
 
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         settings: PortalSettings,
         passwords: PasswordHasher,
     ) -> None:
@@ -103,7 +102,7 @@ class Endpoints:
 
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         settings: PortalSettings,
         tokens: Tokens,
         sign_ins: SignIns,
@@ -192,7 +191,7 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     settings: PortalSettings,
     tokens: Tokens,
     passwords: PasswordHasher,

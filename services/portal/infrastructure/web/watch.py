@@ -12,11 +12,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from libs.messaging.database import DATABASE_ERRORS
 from libs.messaging.inbox.failures import summarize
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.supervision import Supervisor
 from services.portal.domain.timeline import Moment, PurchaseState, Timeline
 from services.portal.infrastructure.identity.viewing import MayView
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0
@@ -28,7 +27,7 @@ TROUBLE = (*DATABASE_ERRORS, DBAPIError, PoolTimeout)
 class TimelineWatch:
     """Runs while somebody watches. It works through any pooler, because it does not use NOTIFY."""
 
-    def __init__(self, transactions: Transactions[PostgresPortalUnitOfWork]) -> None:
+    def __init__(self, transactions: Store) -> None:
         self._transactions = transactions
         self._watched: Counter[UUID] = Counter()
         self._positions: dict[UUID, int] = {}

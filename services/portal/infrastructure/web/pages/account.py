@@ -8,7 +8,6 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Request, Response
 
 from libs.kernel.errors import DomainError
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.application.link_customer import link_customer
 from services.portal.application.ports import PasswordHasher
@@ -23,7 +22,7 @@ from services.portal.infrastructure.identity.sessions import (
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing, act_of
 from services.portal.infrastructure.web.credit_view import Credit
 from services.portal.infrastructure.web.forms import NotANumber, cents_of
@@ -49,7 +48,7 @@ NO_EMAIL = marked(
 class Account:
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         peers: Peers,
         auditing: Auditing,
         passwords: PasswordHasher,
@@ -233,7 +232,7 @@ class Account:
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     peers: Peers,
     auditing: Auditing,
     passwords: PasswordHasher,

@@ -12,7 +12,6 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from libs.kernel.clock import utc_now
 from libs.kernel.errors import DomainError
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher, Wanted, WantedAudits
 from services.portal.application.verify_audits import verify_audits
@@ -34,7 +33,7 @@ from services.portal.domain.user import (
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import LANGUAGES, marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from services.portal.infrastructure.web.audit_view import (
     ACTIONS,
     SYSTEM,
@@ -63,9 +62,7 @@ CREATED = Flash(marked("The user was created."))
 class AdminPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(
-        self, transactions: Transactions[PostgresPortalUnitOfWork], passwords: PasswordHasher
-    ) -> None:
+    def __init__(self, transactions: Store, passwords: PasswordHasher) -> None:
         self._transactions = transactions
         self._passwords = passwords
 
@@ -302,9 +299,7 @@ def _day(text: str) -> datetime | None:
     return datetime.combine(day, time.min, UTC) if 1 < day.year < date.max.year else None
 
 
-def router(
-    transactions: Transactions[PostgresPortalUnitOfWork], passwords: PasswordHasher
-) -> APIRouter:
+def router(transactions: Store, passwords: PasswordHasher) -> APIRouter:
     routes, to = page_router(), AdminPages(transactions, passwords)
     routes.get("/audits")(to.audits)
     routes.post("/audits")(to.search_audits)

@@ -15,7 +15,6 @@ from libs.messaging.dead_letters.dead_letters import (
     WouldComeBack,
 )
 from libs.messaging.dead_letters.look import DeadLetterError
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
 from services.portal.infrastructure.language.i18n import marked
@@ -25,7 +24,7 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
     readable,
     refused_at,
 )
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -62,9 +61,7 @@ class Done:
 class DeadLetterPages:
     """Each public method is one address of `router` below."""
 
-    def __init__(
-        self, transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk
-    ) -> None:
+    def __init__(self, transactions: Store, desk: DeadLetterDesk) -> None:
         self._transactions = transactions
         self._auditing = Auditing(transactions)
         self._desk = desk
@@ -215,7 +212,7 @@ def _one_line(error: str) -> str:
     return " ".join(error.split())
 
 
-def router(transactions: Transactions[PostgresPortalUnitOfWork], desk: DeadLetterDesk) -> APIRouter:
+def router(transactions: Store, desk: DeadLetterDesk) -> APIRouter:
     routes, to = page_router(), DeadLetterPages(transactions, desk)
     routes.get(ONE)(to.letter)
     routes.post(f"{HERE}/dead-letters/redrive")(to.redrive_some)

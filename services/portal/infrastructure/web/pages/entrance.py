@@ -9,7 +9,6 @@ from starlette.responses import RedirectResponse
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.runtime.auth import DEFAULT_TENANT
 from services.portal.application.create_user import create_user
 from services.portal.application.ports import PasswordHasher
@@ -33,7 +32,7 @@ from services.portal.infrastructure.identity.sessions import (
 )
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import act_of
 from services.portal.infrastructure.web.held import MAX_HELD, Held
 from services.portal.infrastructure.web.http_sessions import SignIns
@@ -63,7 +62,7 @@ SIGNED_OUT = Flash(marked("You have signed out."), "info")
 class Entrance:
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         passwords: PasswordHasher,
         sign_ins: SignIns,
     ) -> None:
@@ -164,7 +163,7 @@ class Entrance:
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     passwords: PasswordHasher,
     sign_ins: SignIns,
 ) -> APIRouter:

@@ -12,7 +12,6 @@ from starlette.background import BackgroundTask
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.ports import Mail, Mailer, PasswordHasher
 from services.portal.application.request_password_reset import request_password_reset
 from services.portal.application.reset_password import reset_password
@@ -22,7 +21,7 @@ from services.portal.infrastructure.identity.sessions import MAX_TOKEN, VisitorD
 from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
@@ -48,7 +47,7 @@ class ForgottenPasswords:
 
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         passwords: PasswordHasher,
         mailer: Mailer | None,
         public_url: str,
@@ -160,7 +159,7 @@ class ForgottenPasswords:
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     passwords: PasswordHasher,
     mailer: Mailer | None,
     public_url: str,

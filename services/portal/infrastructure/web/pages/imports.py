@@ -11,7 +11,6 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.begin_submission import begin_submission
 from services.portal.application.hand_in_submission import hand_in_submission
 from services.portal.application.import_vehicles import KIND
@@ -32,7 +31,7 @@ from services.portal.infrastructure.language.i18n import SOURCE, marked
 from services.portal.infrastructure.language.import_words import column_name, file_text
 from services.portal.infrastructure.peers.client import PeerUnavailable
 from services.portal.infrastructure.peers.vehicle_market import VehicleMarket
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
 
@@ -58,7 +57,7 @@ class ImportPages:
 
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         market: VehicleMarket,
         begun: Callable[[], None],
         answers: Callable[[], Awaitable[bool]],
@@ -241,7 +240,7 @@ async def _own(uow: PostgresPortalUnitOfWork, user: User, submission_id: UUID) -
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     market: VehicleMarket,
     begun: Callable[[], None],
     answers: Callable[[], Awaitable[bool]],

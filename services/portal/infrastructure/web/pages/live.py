@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from libs.kernel.clock import utc_now
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.errors import PurchaseNotFound
 from services.portal.domain.timeline import Moment, Purchase, PurchaseState, Timeline
 from services.portal.domain.user import ADMIN, OPERATOR, User
@@ -17,7 +16,7 @@ from services.portal.infrastructure.identity.sessions import SessionIdDep, UserD
 from services.portal.infrastructure.identity.viewing import MayView, by_session
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.peers.purchase_finder import PurchaseFinder
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web import purchase_view
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.purchases import is_own
@@ -34,7 +33,7 @@ STILL_EVERY = 5
 class LivePurchase:
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         peers: Peers,
         watch: TimelineWatch,
         finder: PurchaseFinder,
@@ -192,7 +191,7 @@ class LivePurchase:
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     peers: Peers,
     watch: TimelineWatch,
     finder: PurchaseFinder,

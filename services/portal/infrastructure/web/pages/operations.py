@@ -10,7 +10,6 @@ from libs.kernel.clock import utc_now
 from libs.messaging.dead_letters.dead_letters import DeadLetter
 from libs.messaging.dead_letters.look import DeadLetterError
 from libs.messaging.names import dead_queue
-from libs.messaging.outbox.unit_of_work import Transactions
 from libs.messaging.view_queues import overflow_queue
 from services.portal.application.ports import WantedAudits
 from services.portal.application.record_audit import record_audit
@@ -30,7 +29,7 @@ from services.portal.infrastructure.peers.management import (
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.store.backups import last_backup
 from services.portal.infrastructure.store.checks import ACTION as CHECKED
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
 from services.portal.infrastructure.store.slow_statements import SlowStatements
 from services.portal.infrastructure.web.auditing import act_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -50,7 +49,7 @@ class OperationsPages:
 
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         broker: ManagementApi,
         probes: Probes,
         desk: DeadLetterDesk,
@@ -160,7 +159,7 @@ def _is_a_store(queue: QueueState) -> bool:
 
 
 async def purchases_of(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     tenant_id: str,
     letters: Sequence[DeadLetter],
 ) -> dict[str, Purchase]:
@@ -176,7 +175,7 @@ async def purchases_of(
 
 
 def router(
-    transactions: Transactions[PostgresPortalUnitOfWork],
+    transactions: Store,
     broker: ManagementApi,
     probes: Probes,
     desk: DeadLetterDesk,

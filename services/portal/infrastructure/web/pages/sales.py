@@ -5,10 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.identity.sessions import require_roles
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import render
 
@@ -16,7 +15,7 @@ Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 PAGE_SIZE = 24
 
 
-def router(transactions: Transactions[PostgresPortalUnitOfWork]) -> APIRouter:
+def router(transactions: Store) -> APIRouter:
     routes = page_router()
 
     @routes.get("/sales")

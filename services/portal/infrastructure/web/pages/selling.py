@@ -10,14 +10,13 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from starlette.datastructures import FormData
 
 from libs.kernel.errors import NotFound
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.domain.amounts import is_plausible
 from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, SELLER, User
 from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -56,9 +55,7 @@ class NoSuchVehicle(NotFound):
 
 
 class Selling:
-    def __init__(
-        self, transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, auditing: Auditing
-    ) -> None:
+    def __init__(self, transactions: Store, peers: Peers, auditing: Auditing) -> None:
         self._transactions = transactions
         self._peers = peers
         self._auditing = auditing
@@ -223,9 +220,7 @@ class Selling:
             pass  # the portal's own findings are enough to go on with
 
 
-def router(
-    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, auditing: Auditing
-) -> APIRouter:
+def router(transactions: Store, peers: Peers, auditing: Auditing) -> APIRouter:
     routes, to = page_router(), Selling(transactions, peers, auditing)
     routes.get("/sell")(to.show_own)
     routes.get("/sell/new")(to.ask_new)

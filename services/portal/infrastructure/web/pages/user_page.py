@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request, Response
 
 from libs.kernel.errors import DomainError
-from libs.messaging.outbox.unit_of_work import Transactions
 from services.portal.application.change_password import change_password
 from services.portal.application.change_roles import change_roles
 from services.portal.application.disable_user import disable_user
@@ -19,7 +18,7 @@ from services.portal.infrastructure.identity.sessions import require_roles
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
-from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork
+from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing, act_of
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
 from services.portal.infrastructure.web.pages.page import page_router
@@ -46,7 +45,7 @@ Sure = Annotated[str, Form()]
 class UserPage:
     def __init__(
         self,
-        transactions: Transactions[PostgresPortalUnitOfWork],
+        transactions: Store,
         peers: Peers,
         passwords: PasswordHasher,
     ) -> None:
@@ -206,9 +205,7 @@ class UserPage:
         )
 
 
-def router(
-    transactions: Transactions[PostgresPortalUnitOfWork], peers: Peers, passwords: PasswordHasher
-) -> APIRouter:
+def router(transactions: Store, peers: Peers, passwords: PasswordHasher) -> APIRouter:
     routes, to = page_router(), UserPage(transactions, peers, passwords)
     routes.get(ONE)(to.show)
     routes.post(f"{ONE}/roles")(to.set_roles)
