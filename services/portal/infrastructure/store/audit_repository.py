@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.portal.application.ports import EVERYTHING, WantedAudits
 from services.portal.domain.audit import GENESIS, Audit, ChainEnd, Entry, Result
+from services.portal.infrastructure.store.paging import newest_first
 from services.portal.infrastructure.tables import audit_anchors, audit_heads, audits
 
 AT_ONCE = 1_000
@@ -58,14 +59,8 @@ class PostgresAudits:
         *,
         wanted: WantedAudits = EVERYTHING,
     ) -> list[Audit]:
-        query = (
-            select(audits)
-            .where(audits.c.tenant_id == tenant_id)
-            .order_by(audits.c.sequence.desc())
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(audits.c.sequence < after)
+        query = select(audits).where(audits.c.tenant_id == tenant_id)
+        query = newest_first(query, audits.c.sequence, after, limit)
         if wanted.action:
             query = query.where(audits.c.action == wanted.action)
         if wanted.actors:

@@ -12,6 +12,7 @@ from services.portal.domain.errors import SubmissionNotFound
 from services.portal.domain.submission import RowError, Submission, SubmissionStatus
 from services.portal.infrastructure.language.i18n import SOURCE
 from services.portal.infrastructure.language.import_words import SAID, row_text
+from services.portal.infrastructure.store.paging import newest_first
 from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import submission_errors, submissions
 
@@ -151,14 +152,8 @@ class PostgresSubmissions:
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, *, user_id: UUID | None = None
     ) -> list[Submission]:
-        query = (
-            select(*COLUMNS)
-            .where(submissions.c.tenant_id == tenant_id)
-            .order_by(submissions.c.id.desc())
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(submissions.c.id < after)
+        query = select(*COLUMNS).where(submissions.c.tenant_id == tenant_id)
+        query = newest_first(query, submissions.c.id, after, limit)
         if user_id is not None:
             query = query.where(submissions.c.user_id == user_id)
         return [_submission(row) for row in await self._connection.execute(query)]

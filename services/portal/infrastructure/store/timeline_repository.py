@@ -37,6 +37,7 @@ from services.portal.domain.timeline import (
     Sought,
     Timeline,
 )
+from services.portal.infrastructure.store.paging import newest_first
 from services.portal.infrastructure.tables import UNFINISHED, subjects, timeline
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -84,18 +85,12 @@ class PostgresTimeline:
     async def search(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
-        query = (
-            select(subjects)
-            .where(
-                subjects.c.tenant_id == tenant_id,
-                subjects.c.kind == Kind.PURCHASE,
-                *_conditions(sought),
-            )
-            .order_by(subjects.c.id.desc())
-            .limit(limit)
+        query = select(subjects).where(
+            subjects.c.tenant_id == tenant_id,
+            subjects.c.kind == Kind.PURCHASE,
+            *_conditions(sought),
         )
-        if after is not None:
-            query = query.where(subjects.c.id < after)
+        query = newest_first(query, subjects.c.id, after, limit)
         return [_purchase(row) for row in await self._connection.execute(query)]
 
     async def page_sales(
@@ -107,19 +102,13 @@ class PostgresTimeline:
         seller_id: UUID,
         vehicle_id: UUID | None = None,
     ) -> list[Sale]:
-        query = (
-            select(subjects.c.id)
-            .where(
-                subjects.c.tenant_id == tenant_id,
-                subjects.c.kind == Kind.PURCHASE,
-                subjects.c.seller_id == seller_id,
-                subjects.c.state.in_(SALES),
-            )
-            .order_by(subjects.c.id.desc())
-            .limit(limit)
+        query = select(subjects.c.id).where(
+            subjects.c.tenant_id == tenant_id,
+            subjects.c.kind == Kind.PURCHASE,
+            subjects.c.seller_id == seller_id,
+            subjects.c.state.in_(SALES),
         )
-        if after is not None:
-            query = query.where(subjects.c.id < after)
+        query = newest_first(query, subjects.c.id, after, limit)
         if vehicle_id is not None:
             reserved = select(timeline.c.position).where(
                 timeline.c.subject_id == subjects.c.id,

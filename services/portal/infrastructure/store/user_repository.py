@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.portal.application.ports import EVERYBODY, Wanted
 from services.portal.domain.errors import EmailTaken, UserNotFound
 from services.portal.domain.user import ADMIN, NO_PASSWORD, User, words_of
+from services.portal.infrastructure.store.paging import newest_first
 from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import erased_customers, users
 
@@ -59,14 +60,8 @@ class PostgresUsers:
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, *, wanted: Wanted = EVERYBODY
     ) -> list[User]:
-        query = (
-            select(users)
-            .where(users.c.tenant_id == tenant_id)
-            .order_by(users.c.id.desc())
-            .limit(limit)
-        )
-        if after is not None:
-            query = query.where(users.c.id < after)
+        query = select(users).where(users.c.tenant_id == tenant_id)
+        query = newest_first(query, users.c.id, after, limit)
         if wanted.words:
             query = query.where(users.c.name_words.contains(self._vault.name_words(wanted.words)))
         if wanted.email:
