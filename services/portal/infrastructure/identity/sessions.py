@@ -2,7 +2,7 @@
 
     async def show(user: UserDep) -> Response: ...              # else 303 to /sign-in?next=…
     async def storefront(visitor: VisitorDep) -> Response: ...  # None: not signed in
-    async def audits(user: Annotated[User, require_roles(OPERATOR, ADMIN)]) -> Response: ...
+    async def audits(user: Keeper) -> Response: ...             # 403 without one of its roles
 
 Every request that is not a GET and comes with a cookie has to bring the CSRF token back, in the
 header X-CSRF-Token or the form field `csrf_token`; pages show it by `csrf_token(request)`.
@@ -24,7 +24,7 @@ from libs.runtime.auth import Authenticator, Caller
 from libs.runtime.limits import READING
 from libs.runtime.problems import Refusal
 from services.portal.domain.session import Session
-from services.portal.domain.user import User
+from services.portal.domain.user import ADMIN, OPERATOR, SELLER, User
 from services.portal.infrastructure.identity.signed_tokens import Tokens
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.store.postgres import Store
@@ -260,6 +260,12 @@ def require_roles(*roles: str) -> User:
 
     dependency: User = Depends(allowed)
     return dependency
+
+
+Admin = Annotated[User, require_roles(ADMIN)]
+Operator = Annotated[User, require_roles(OPERATOR)]
+Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
+Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 
 
 def to_sign_in(request: Request, error: Exception) -> Response:

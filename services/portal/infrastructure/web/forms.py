@@ -1,7 +1,18 @@
-"""Reads numbers and amounts that people type into fields."""
+"""The fields of forms, and the numbers and amounts that people type into them."""
+
+from typing import Annotated
+
+from fastapi import Form, Query
 
 from services.portal.domain.amounts import cents_in
 from services.portal.infrastructure.language.i18n import marked
+
+Text = Annotated[str, Form()]
+Line = Annotated[str, Form(max_length=254)]
+Secret = Annotated[str, Form(max_length=1000)]
+Next = Annotated[str, Form(max_length=2000)]
+"""Where to go on afterwards; `Back` brings it in the address of the page with the form."""
+Back = Annotated[str, Query(alias="next", max_length=2000)]
 
 NO_NUMBER = marked("Write a whole number, such as 2021.")
 NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from libs.kernel.errors import DomainError
 from services.portal.application.change_password import change_password
@@ -25,15 +25,10 @@ from services.portal.infrastructure.peers.client import PeerRefusal, Peers, Peer
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing, act_of
 from services.portal.infrastructure.web.credit_view import Credit
-from services.portal.infrastructure.web.forms import NotANumber, cents_of
+from services.portal.infrastructure.web.forms import Back, Line, Next, NotANumber, Secret, cents_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import refusal_message
-
-Text = Annotated[str, Form(max_length=254)]
-Secret = Annotated[str, Form(max_length=1000)]
-Next = Annotated[str, Form(max_length=2000)]
-Back = Annotated[str, Query(alias="next", max_length=2000)]
 
 REGISTERED = Flash(marked("Thank you. You are registered as a customer."))
 NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
@@ -65,9 +60,9 @@ class Account:
         self,
         request: Request,
         user: UserDep,
-        name: Text,
-        phone: Text,
-        document: Text,
+        name: Line,
+        phone: Line,
+        document: Line,
         next: Next = "",  # noqa: A002 (the field's name)
     ) -> Response:
         """The user's own customer record. Sent again, with corrections too, it is the same one."""
@@ -103,7 +98,7 @@ class Account:
         self,
         request: Request,
         user: UserDep,
-        wanted: Text = "",
+        wanted: Line = "",
         next: Next = "",  # noqa: A002 (the field's name)
     ) -> Response:
         values = {"wanted": wanted, "next": next}
@@ -134,10 +129,10 @@ class Account:
         self,
         request: Request,
         user: UserDep,
-        version: Text,
-        name: Text = "",
-        email: Text = "",
-        phone: Text = "",
+        version: Line,
+        name: Line = "",
+        email: Line = "",
+        phone: Line = "",
     ) -> Response:
         """Fields left empty stay as they are."""
         values = {"name": name, "email": email, "phone": phone}

@@ -19,10 +19,8 @@ from services.portal.domain.audit import Audit
 from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Sought
 from services.portal.domain.user import (
-    ADMIN,
     BUYER,
     LOCALES,
-    OPERATOR,
     User,
     check_password,
     known_roles,
@@ -30,7 +28,7 @@ from services.portal.domain.user import (
     normal_name,
     words_of,
 )
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.identity.sessions import Admin, Keeper
 from services.portal.infrastructure.language.i18n import LANGUAGES, marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWork, Store
@@ -41,12 +39,11 @@ from services.portal.infrastructure.web.audit_view import (
     ids_in,
     line,
 )
+from services.portal.infrastructure.web.forms import Text
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.roles import ROLES
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
-Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
-Admin = Annotated[User, require_roles(ADMIN)]
 SHOWN = 50
 MOST_TYPED = 200
 MOST_MEANT = 20
@@ -117,11 +114,11 @@ class AdminPages:
     async def search_audits(
         self,
         user: Keeper,
-        person: Annotated[str, Form()] = "",
-        thing: Annotated[str, Form()] = "",
-        action: Annotated[str, Form()] = "",
-        since: Annotated[str, Form()] = "",
-        until: Annotated[str, Form()] = "",
+        person: Text = "",
+        thing: Text = "",
+        action: Text = "",
+        since: Text = "",
+        until: Text = "",
     ) -> Response:
         """The input may be personal data, so the address it leads to has ids only."""
         asked = [("action", action.strip()[:100]), ("since", since), ("until", until)]
@@ -169,10 +166,10 @@ class AdminPages:
         self,
         request: Request,
         user: Admin,
-        q: Annotated[str, Form()] = "",
-        role: Annotated[str, Form()] = "",
-        state: Annotated[str, Form()] = "",
-        after: Annotated[str, Form()] = "",
+        q: Text = "",
+        role: Text = "",
+        state: Text = "",
+        after: Text = "",
     ) -> Response:
         """What is typed may be personal data, and stays out of addresses."""
         return await self._users(request, user, Search(q[:MOST_TYPED], role, state, after))
@@ -181,10 +178,10 @@ class AdminPages:
         self,
         request: Request,
         user: Admin,
-        name: Annotated[str, Form()] = "",
-        email: Annotated[str, Form()] = "",
-        password: Annotated[str, Form()] = "",
-        locale: Annotated[str, Form()] = "en",
+        name: Text = "",
+        email: Text = "",
+        password: Text = "",
+        locale: Text = "en",
         roles: Annotated[list[str] | None, Form()] = None,
     ) -> Response:
         values = {"name": name, "email": email, "locale": locale}

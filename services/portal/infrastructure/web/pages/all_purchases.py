@@ -4,14 +4,13 @@ What is typed may be personal data, so a form sends it and it stays out of addre
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from libs.kernel.clock import utc_now
 from services.portal.domain.ids import as_id
-from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import OPERATOR, User
+from services.portal.infrastructure.identity.sessions import Keeper
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.purchase_finder import (
     ATTENTION,
@@ -20,11 +19,11 @@ from services.portal.infrastructure.peers.purchase_finder import (
     STUCK,
     PurchaseFinder,
 )
+from services.portal.infrastructure.web.forms import Text
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import redirect, render
 from services.portal.infrastructure.web.wording import STAFF_STATES
 
-Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/all-purchases"
 MOST_TYPED = 200
 QUIET_LABELS = {
@@ -48,10 +47,10 @@ class AllPurchases:
         self,
         request: Request,
         user: Keeper,
-        q: Annotated[str, Form()] = "",
-        state: Annotated[str, Form()] = "",
-        quiet: Annotated[str, Form()] = "",
-        after: Annotated[str, Form()] = "",
+        q: Text = "",
+        state: Text = "",
+        quiet: Text = "",
+        after: Text = "",
     ) -> Response:
         return await self._show(request, user, q[:MOST_TYPED], state, quiet, after)
 

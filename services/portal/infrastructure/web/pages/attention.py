@@ -1,24 +1,23 @@
 """One payment or payout that waits for a person, and that person's decision."""
 
 from collections.abc import Awaitable, Mapping
-from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from libs.kernel.ids import uuid7
 from services.portal.domain.audit import Result
-from services.portal.domain.user import OPERATOR, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import User
+from services.portal.infrastructure.identity.sessions import Operator
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, Service, Waiting
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable, Reply
 from services.portal.infrastructure.web.auditing import Auditing
+from services.portal.infrastructure.web.forms import Text
 from services.portal.infrastructure.web.pages.operations import HERE
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
-Operator = Annotated[User, require_roles(OPERATOR)]
 ONE = f"{HERE}/attention/{{service}}/{{identifier}}"
 
 RETRIED = Flash(marked("It is tried again now."))
@@ -61,8 +60,8 @@ class AttentionPages:
         user: Operator,
         service: Service,
         identifier: str,
-        version: Annotated[str, Form()] = "",
-        key: Annotated[str, Form()] = "",
+        version: Text = "",
+        key: Text = "",
     ) -> Response:
         it = await self._desk.find(user, service, identifier)
         if it is None or not it.question.retry:
@@ -76,11 +75,11 @@ class AttentionPages:
         user: Operator,
         service: Service,
         identifier: str,
-        outcome: Annotated[str, Form()] = "",
-        reference: Annotated[str, Form()] = "",
-        note: Annotated[str, Form()] = "",
-        version: Annotated[str, Form()] = "",
-        key: Annotated[str, Form()] = "",
+        outcome: Text = "",
+        reference: Text = "",
+        note: Text = "",
+        version: Text = "",
+        key: Text = "",
     ) -> Response:
         it = await self._desk.find(user, service, identifier)
         if it is None or not it.question.settle:

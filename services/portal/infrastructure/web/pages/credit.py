@@ -6,8 +6,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from services.portal.domain.user import ADMIN, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import User
+from services.portal.infrastructure.identity.sessions import Admin
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.web.auditing import Auditing
@@ -17,7 +17,6 @@ from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import down_message, refusal_message
 
-Admin = Annotated[User, require_roles(ADMIN)]
 Version = Annotated[str, Form(max_length=20)]
 PLACE = "/credit-requests"
 PAGE_SIZE = 50

@@ -17,6 +17,7 @@ from libs.messaging.dead_letters.dead_letters import (
 from libs.messaging.dead_letters.look import DeadLetterError
 from services.portal.domain.audit import Result
 from services.portal.domain.user import User
+from services.portal.infrastructure.identity.sessions import Keeper
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.dead_letter_desk import (
     DeadLetterDesk,
@@ -26,7 +27,8 @@ from services.portal.infrastructure.peers.dead_letter_desk import (
 )
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing
-from services.portal.infrastructure.web.pages.operations import HERE, Keeper, purchases_of
+from services.portal.infrastructure.web.forms import Text
+from services.portal.infrastructure.web.pages.operations import HERE, purchases_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
@@ -87,20 +89,18 @@ class DeadLetterPages:
             warned=warned,
         )
 
-    async def redrive(
-        self, user: Keeper, service: str, message: Annotated[str, Form()] = ""
-    ) -> Response:
+    async def redrive(self, user: Keeper, service: str, message: Text = "") -> Response:
         return await self._redrive_one(user, service, message)
 
     async def redrive_some(
         self,
         user: Keeper,
         letter: Annotated[list[str] | None, Form()] = None,
-        one: Annotated[str, Form()] = "",
-        every: Annotated[str, Form()] = "",
-        service: Annotated[str, Form()] = "",
-        queue: Annotated[str, Form()] = "",
-        error: Annotated[str, Form()] = "",
+        one: Text = "",
+        every: Text = "",
+        service: Text = "",
+        queue: Text = "",
+        error: Text = "",
     ) -> Response:
         """Of one group of the list: `one` of its letters, those chosen (`letter`), or all of it."""
         if one:
@@ -154,8 +154,8 @@ class DeadLetterPages:
         self,
         user: Keeper,
         service: str,
-        message: Annotated[str, Form()] = "",
-        not_handled: Annotated[str, Form()] = "",
+        message: Text = "",
+        not_handled: Text = "",
     ) -> Response:
         async def action() -> Done:
             letter, new_id = await self._desk.reissue(
@@ -169,8 +169,8 @@ class DeadLetterPages:
         self,
         user: Keeper,
         service: str,
-        message: Annotated[str, Form()] = "",
-        sure: Annotated[str, Form()] = "",
+        message: Text = "",
+        sure: Text = "",
     ) -> Response:
         async def action() -> Done:
             if sure != "yes":

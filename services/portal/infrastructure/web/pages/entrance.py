@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from starlette.responses import RedirectResponse
 
 from libs.kernel.clock import utc_now
@@ -34,6 +34,7 @@ from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import act_of
+from services.portal.infrastructure.web.forms import Back, Line, Next, Secret
 from services.portal.infrastructure.web.held import MAX_HELD, Held
 from services.portal.infrastructure.web.http_sessions import SignIns
 from services.portal.infrastructure.web.pages.interrupted import resume_page, sign_in_page
@@ -49,10 +50,6 @@ from services.portal.infrastructure.web.templating import (
 )
 
 A_YEAR = 31_536_000
-Text = Annotated[str, Form(max_length=254)]
-Secret = Annotated[str, Form(max_length=1000)]
-Next = Annotated[str, Form(max_length=2000)]
-Back = Annotated[str, Query(alias="next", max_length=2000)]
 PURPOSES = {"buy": (BUYER,), "sell": (SELLER,), "both": (BUYER, SELLER)}
 
 WELCOME = Flash(marked("Welcome! Your account is ready."))
@@ -79,7 +76,7 @@ class Entrance:
         self,
         request: Request,
         visitor: VisitorDep,
-        email: Text,
+        email: Line,
         password: Secret,
         next: Next = "/",  # noqa: A002 (the field's name)
         held: Annotated[str, Form(max_length=MAX_HELD)] = "",
@@ -121,10 +118,10 @@ class Entrance:
         self,
         request: Request,
         visitor: VisitorDep,
-        name: Text,
-        email: Text,
+        name: Line,
+        email: Line,
         password: Secret,
-        purpose: Text = "buy",
+        purpose: Line = "buy",
         next: Next = "/account",  # noqa: A002 (the field's name)
     ) -> Response:
         if visitor is not None:

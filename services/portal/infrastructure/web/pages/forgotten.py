@@ -7,7 +7,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 import structlog
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from starlette.background import BackgroundTask
 
 from libs.kernel.clock import utc_now
@@ -22,13 +22,12 @@ from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.store.postgres import Store
+from services.portal.infrastructure.web.forms import Line, Secret
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
 log = structlog.get_logger(__name__)
 
-Text = Annotated[str, Form(max_length=254)]
-Secret = Annotated[str, Form(max_length=1000)]
 RESET = "/reset-password"
 
 CHANGED = Flash(marked("The password was changed. Sign in with the new one."))
@@ -66,7 +65,7 @@ class ForgottenPasswords:
             sent=False,
         )
 
-    async def send(self, request: Request, visitor: VisitorDep, email: Text) -> Response:
+    async def send(self, request: Request, visitor: VisitorDep, email: Line) -> Response:
         """The answer and its time are the same whether or not a user has this e-mail, because the
         work is done after the answer.
         """

@@ -1,19 +1,20 @@
 """One event that a relay has given up, and sending it again."""
 
-from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from services.portal.domain.audit import Result
 from services.portal.domain.ids import as_id
 from services.portal.domain.user import User
+from services.portal.infrastructure.identity.sessions import Keeper
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, PeerUnavailable
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
 from services.portal.infrastructure.web.auditing import Auditing
-from services.portal.infrastructure.web.pages.operations import HERE, Keeper
+from services.portal.infrastructure.web.forms import Text
+from services.portal.infrastructure.web.pages.operations import HERE
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 
@@ -48,8 +49,8 @@ class GivenUpPages:
         self,
         user: Keeper,
         service: str,
-        message: Annotated[str, Form()] = "",
-        not_handled: Annotated[str, Form()] = "",
+        message: Text = "",
+        not_handled: Text = "",
     ) -> Response:
         """Release the event, record that in the audits, and show the result."""
         event_id = as_id(message)

@@ -26,7 +26,7 @@ from services.portal.domain.vehicle_file import (
     VehicleFile,
     read_vehicle_file,
 )
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.identity.sessions import Seller, require_roles
 from services.portal.infrastructure.language.i18n import SOURCE, marked
 from services.portal.infrastructure.language.import_words import column_name, file_text
 from services.portal.infrastructure.peers.client import PeerUnavailable
@@ -35,7 +35,6 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
 
-Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 Reader = Annotated[User, require_roles(SELLER, OPERATOR, ADMIN)]
 HERE = "/imports"
 SHOWN = 20

@@ -6,19 +6,20 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from libs.kernel.clock import utc_now
-from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import ADMIN, User
+from services.portal.infrastructure.identity.sessions import Admin, Keeper
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import Said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.web.auditing import Auditing
+from services.portal.infrastructure.web.forms import Text
 from services.portal.infrastructure.web.kpi_view import (
     MONTH,
     KpiView,
@@ -33,8 +34,6 @@ from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, locale_of, redirect, render
 from services.portal.infrastructure.web.wording import PRECONDITION_FAILED, refusal_message
 
-Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
-Admin = Annotated[User, require_roles(ADMIN)]
 HERE = "/kpis"
 ONE = f"{HERE}/{{kpi_id}}"
 SERVICE = "kpis"
@@ -54,8 +53,6 @@ MOVED_ON = marked(
     "Somebody else changed this KPI in the meantime. Saved again, your text replaces it."
 )
 STALE = Flash(marked("Somebody else changed this KPI in the meantime. Nothing was done."), "wait")
-
-Text = Annotated[str, Form()]
 
 
 class KpiPages:

@@ -1,19 +1,14 @@
 """The choreography as a live map, for operators and admins."""
 
-from typing import Annotated
-
 from fastapi import APIRouter, Request, Response
 
 from libs.messaging.saga.choreography import Choreography
-from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.identity.sessions import Keeper
 from services.portal.infrastructure.peers.management import BrokerUnavailable, ManagementApi
 from services.portal.infrastructure.peers.probes import Probes
 from services.portal.infrastructure.web.map_view import map_view
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import render
-
-Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 
 
 def router(choreography: Choreography, broker: ManagementApi, probes: Probes) -> APIRouter:

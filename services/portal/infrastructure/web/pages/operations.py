@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -16,8 +16,8 @@ from services.portal.application.record_audit import record_audit
 from services.portal.domain.audit import Audit
 from services.portal.domain.ids import as_id
 from services.portal.domain.timeline import Purchase, Sought
-from services.portal.domain.user import ADMIN, OPERATOR, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import OPERATOR, User
+from services.portal.infrastructure.identity.sessions import Keeper
 from services.portal.infrastructure.peers.attention_desk import AttentionDesk, WaitingForAPerson
 from services.portal.infrastructure.peers.dead_letter_desk import DeadLetterDesk, grouped
 from services.portal.infrastructure.peers.given_up_desk import GivenUpDesk
@@ -35,7 +35,6 @@ from services.portal.infrastructure.web.auditing import act_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import redirect, render
 
-Keeper = Annotated[User, require_roles(OPERATOR, ADMIN)]
 HERE = "/operations"
 OVERFLOW = overflow_queue("")
 """How the names of the queues end that say that a queue of views was full."""

@@ -5,13 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from services.portal.domain.user import ADMIN, SELLER, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.infrastructure.identity.sessions import Seller
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import render
 
-Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 PAGE_SIZE = 24
 
 

@@ -12,8 +12,8 @@ from starlette.datastructures import FormData
 from libs.kernel.errors import NotFound
 from services.portal.domain.amounts import is_plausible
 from services.portal.domain.sale import Sale
-from services.portal.domain.user import ADMIN, SELLER, User
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import ADMIN, User
+from services.portal.infrastructure.identity.sessions import Seller
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
 from services.portal.infrastructure.store.postgres import Store
@@ -24,7 +24,6 @@ from services.portal.infrastructure.web.showroom import Vehicle
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import down_message, refusal_message
 
-Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 PAGE_SIZE = 24
 NOTHING: Mapping[str, Any] = {"items": [], "next": None}
 NOT_FOUND, PRECONDITION_FAILED, UNPROCESSABLE, UNAVAILABLE = 404, 412, 422, 503

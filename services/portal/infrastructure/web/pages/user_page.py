@@ -13,20 +13,19 @@ from services.portal.application.disable_user import disable_user
 from services.portal.application.enable_user import enable_user
 from services.portal.application.ports import PasswordHasher
 from services.portal.domain.errors import LastAdmin, NothingKept, UserNotFound
-from services.portal.domain.user import ADMIN, User, check_password
-from services.portal.infrastructure.identity.sessions import require_roles
+from services.portal.domain.user import User, check_password
+from services.portal.infrastructure.identity.sessions import Admin
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing, act_of
-from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of
+from services.portal.infrastructure.web.forms import NotANumber, Text, amount_of, cents_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.roles import ROLES
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import refusal_message
 
-Admin = Annotated[User, require_roles(ADMIN)]
 ONE = "/users/{user_id}"
 
 CHANGED = Flash(marked("The roles were changed. They count from the next request on."))
@@ -38,8 +37,7 @@ NOT_SURE = marked("Tick the box to confirm.")
 NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 YES = "yes"
-Sure = Annotated[str, Form()]
-"""The confirmation box beside a button whose effect is hard to undo."""
+"""What the confirmation box sends, beside a button whose effect is hard to undo."""
 
 
 class UserPage:
@@ -63,7 +61,7 @@ class UserPage:
         user: Admin,
         user_id: UUID,
         roles: Annotated[list[str] | None, Form()] = None,
-        sure: Sure = "",
+        sure: Text = "",
     ) -> Response:
         if sure != YES:
             return await self._unsure(request, user, user_id, "sure_roles", roles=roles)
@@ -78,7 +76,7 @@ class UserPage:
         return redirect(f"/users/{user_id}", CHANGED)
 
     async def disable(
-        self, request: Request, user: Admin, user_id: UUID, sure: Sure = ""
+        self, request: Request, user: Admin, user_id: UUID, sure: Text = ""
     ) -> Response:
         if sure != YES:
             return await self._unsure(request, user, user_id, "sure_disable")
@@ -105,7 +103,7 @@ class UserPage:
         user: Admin,
         user_id: UUID,
         password: Annotated[str, Form(max_length=1000)] = "",
-        sure: Sure = "",
+        sure: Text = "",
     ) -> Response:
         one = await self._find(user, user_id)
         if sure != YES:
