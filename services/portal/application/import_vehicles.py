@@ -66,12 +66,7 @@ class VehicleImports:
     """
 
     def __init__(
-        self,
-        transactions: Transactions,
-        market: Market,
-        *,
-        clock: Clock,
-        new_id: IdFactory,
+        self, transactions: Transactions, market: Market, *, clock: Clock, new_id: IdFactory
     ) -> None:
         self._transactions = transactions
         self._market = market

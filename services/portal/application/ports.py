@@ -194,12 +194,7 @@ class AuditRepository(Protocol):
         """Add the next entry to the tenant's chain. Entries of one tenant wait for each other."""
 
     async def page(
-        self,
-        tenant_id: str,
-        after: int | None,
-        limit: int,
-        *,
-        wanted: WantedAudits = EVERYTHING,
+        self, tenant_id: str, after: int | None, limit: int, *, wanted: WantedAudits = EVERYTHING
     ) -> list[Audit]:
         """Entries before the number `after`, newest first."""
 

@@ -69,12 +69,7 @@ class WrongCsrfToken(Refusal):
 class Sessions:
     """The sessions that the dependencies below find as `app.state.sessions`."""
 
-    def __init__(
-        self,
-        transactions: Store,
-        settings: PortalSettings,
-        vault: Vault,
-    ) -> None:
+    def __init__(self, transactions: Store, settings: PortalSettings, vault: Vault) -> None:
         self._transactions = transactions
         self._vault = vault
         self._secure = settings.secure_cookies

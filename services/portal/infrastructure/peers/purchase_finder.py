@@ -98,25 +98,13 @@ class _Buyers:
 
 
 class PurchaseFinder:
-    def __init__(
-        self,
-        transactions: Store,
-        peers: Peers,
-        attention: AttentionDesk,
-    ) -> None:
+    def __init__(self, transactions: Store, peers: Peers, attention: AttentionDesk) -> None:
         self._transactions = transactions
         self._peers = peers
         self._attention = attention
 
     async def find(
-        self,
-        user: User,
-        *,
-        typed: str,
-        state: str,
-        quiet: str,
-        after: UUID | None,
-        now: datetime,
+        self, user: User, *, typed: str, state: str, quiet: str, after: UUID | None, now: datetime
     ) -> Found:
         """`state` is STUCK, ATTENTION, a phase of purchases, or empty. `quiet` is one of QUIET."""
         meaning = await self._understood(user, typed)

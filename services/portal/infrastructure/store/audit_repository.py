@@ -52,12 +52,7 @@ class PostgresAudits:
         return audit
 
     async def page(
-        self,
-        tenant_id: str,
-        after: int | None,
-        limit: int,
-        *,
-        wanted: WantedAudits = EVERYTHING,
+        self, tenant_id: str, after: int | None, limit: int, *, wanted: WantedAudits = EVERYTHING
     ) -> list[Audit]:
         query = select(audits).where(audits.c.tenant_id == tenant_id)
         query = newest_first(query, audits.c.sequence, after, limit)

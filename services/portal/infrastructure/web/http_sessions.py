@@ -69,10 +69,7 @@ class SignIns:
     """Signing in, for the JSON API and for the page."""
 
     def __init__(
-        self,
-        transactions: Store,
-        settings: PortalSettings,
-        passwords: PasswordHasher,
+        self, transactions: Store, settings: PortalSettings, passwords: PasswordHasher
     ) -> None:
         self._transactions = transactions
         self._lifetime = settings.session_lifetime
@@ -101,11 +98,7 @@ class Endpoints:
     """Each is one endpoint of `router` below."""
 
     def __init__(
-        self,
-        transactions: Store,
-        settings: PortalSettings,
-        tokens: Tokens,
-        sign_ins: SignIns,
+        self, transactions: Store, settings: PortalSettings, tokens: Tokens, sign_ins: SignIns
     ) -> None:
         self._transactions = transactions
         self._tokens = tokens
@@ -191,10 +184,7 @@ async def _signed_in(request: Request) -> tuple[Session, User]:
 
 
 def router(
-    transactions: Store,
-    settings: PortalSettings,
-    tokens: Tokens,
-    passwords: PasswordHasher,
+    transactions: Store, settings: PortalSettings, tokens: Tokens, passwords: PasswordHasher
 ) -> APIRouter:
     sign_ins = SignIns(transactions, settings, passwords)
     routes, to = api_router(tags=["sessions"]), Endpoints(transactions, settings, tokens, sign_ins)

@@ -93,12 +93,7 @@ def locale_of(request: Request, visitor: User | None) -> str:
 
 
 def render(
-    request: Request,
-    template: str,
-    visitor: User | None,
-    *,
-    status: int = 200,
-    **context: Any,
+    request: Request, template: str, visitor: User | None, *, status: int = 200, **context: Any
 ) -> Response:
     """Render a whole page. A waiting flash is shown and deleted."""
     locale, sessions = locale_of(request, visitor), sessions_of(request)

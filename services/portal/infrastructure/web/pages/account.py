@@ -42,11 +42,7 @@ NO_EMAIL = marked(
 
 class Account:
     def __init__(
-        self,
-        transactions: Store,
-        peers: Peers,
-        auditing: Auditing,
-        passwords: PasswordHasher,
+        self, transactions: Store, peers: Peers, auditing: Auditing, passwords: PasswordHasher
     ) -> None:
         self._transactions = transactions
         self._peers = peers
@@ -227,10 +223,7 @@ class Account:
 
 
 def router(
-    transactions: Store,
-    peers: Peers,
-    auditing: Auditing,
-    passwords: PasswordHasher,
+    transactions: Store, peers: Peers, auditing: Auditing, passwords: PasswordHasher
 ) -> APIRouter:
     routes, to = page_router(), Account(transactions, peers, auditing, passwords)
     routes.get("/account")(to.show)

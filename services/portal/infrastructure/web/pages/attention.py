@@ -56,12 +56,7 @@ class AttentionPages:
         return _form(request, user, it, {"version": it.version, "key": uuid7().hex}, {})
 
     async def retry(
-        self,
-        user: Operator,
-        service: Service,
-        identifier: str,
-        version: Text = "",
-        key: Text = "",
+        self, user: Operator, service: Service, identifier: str, version: Text = "", key: Text = ""
     ) -> Response:
         it = await self._desk.find(user, service, identifier)
         if it is None or not it.question.retry:
@@ -135,11 +130,7 @@ def router(auditing: Auditing, desk: AttentionDesk) -> APIRouter:
 
 
 def _form(
-    request: Request,
-    user: User,
-    it: Waiting,
-    values: Mapping[str, str],
-    errors: Mapping[str, str],
+    request: Request, user: User, it: Waiting, values: Mapping[str, str], errors: Mapping[str, str]
 ) -> Response:
     return render(
         request,

@@ -151,11 +151,7 @@ class DeadLetterPages:
             await self._auditing.record(user, REDRIVE, letter.id, Result.DONE, details)
 
     async def reissue(
-        self,
-        user: Keeper,
-        service: str,
-        message: Text = "",
-        not_handled: Text = "",
+        self, user: Keeper, service: str, message: Text = "", not_handled: Text = ""
     ) -> Response:
         async def action() -> Done:
             letter, new_id = await self._desk.reissue(
@@ -166,11 +162,7 @@ class DeadLetterPages:
         return await self._act(user, service, message, "dead_letter.reissued", action, REISSUED)
 
     async def discard(
-        self,
-        user: Keeper,
-        service: str,
-        message: Text = "",
-        sure: Text = "",
+        self, user: Keeper, service: str, message: Text = "", sure: Text = ""
     ) -> Response:
         async def action() -> Done:
             if sure != "yes":

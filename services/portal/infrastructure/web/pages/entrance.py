@@ -57,12 +57,7 @@ SIGNED_OUT = Flash(marked("You have signed out."), "info")
 
 
 class Entrance:
-    def __init__(
-        self,
-        transactions: Store,
-        passwords: PasswordHasher,
-        sign_ins: SignIns,
-    ) -> None:
+    def __init__(self, transactions: Store, passwords: PasswordHasher, sign_ins: SignIns) -> None:
         self._transactions = transactions
         self._passwords = passwords
         self._sign_ins = sign_ins
@@ -159,11 +154,7 @@ class Entrance:
         return response
 
 
-def router(
-    transactions: Store,
-    passwords: PasswordHasher,
-    sign_ins: SignIns,
-) -> APIRouter:
+def router(transactions: Store, passwords: PasswordHasher, sign_ins: SignIns) -> APIRouter:
     routes, to = page_router(), Entrance(transactions, passwords, sign_ins)
     routes.get("/sign-in")(to.ask_who)
     routes.post("/sign-in")(to.sign_in)

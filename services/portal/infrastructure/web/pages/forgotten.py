@@ -45,11 +45,7 @@ class ForgottenPasswords:
     """
 
     def __init__(
-        self,
-        transactions: Store,
-        passwords: PasswordHasher,
-        mailer: Mailer | None,
-        public_url: str,
+        self, transactions: Store, passwords: PasswordHasher, mailer: Mailer | None, public_url: str
     ) -> None:
         self._transactions = transactions
         self._passwords = passwords
@@ -158,10 +154,7 @@ class ForgottenPasswords:
 
 
 def router(
-    transactions: Store,
-    passwords: PasswordHasher,
-    mailer: Mailer | None,
-    public_url: str,
+    transactions: Store, passwords: PasswordHasher, mailer: Mailer | None, public_url: str
 ) -> APIRouter:
     routes = page_router()
     to = ForgottenPasswords(transactions, passwords, mailer, public_url)

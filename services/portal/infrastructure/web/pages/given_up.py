@@ -46,11 +46,7 @@ class GivenUpPages:
         return render(request, "pages/given_up.html", user, event=event, warned=warned)
 
     async def send_again(
-        self,
-        user: Keeper,
-        service: str,
-        message: Text = "",
-        not_handled: Text = "",
+        self, user: Keeper, service: str, message: Text = "", not_handled: Text = ""
     ) -> Response:
         """Release the event, record that in the audits, and show the result."""
         event_id = as_id(message)

@@ -86,10 +86,7 @@ class ImportPages:
         )
 
     async def hand_in(
-        self,
-        request: Request,
-        user: Seller,
-        file: Annotated[UploadFile | None, File()] = None,
+        self, request: Request, user: Seller, file: Annotated[UploadFile | None, File()] = None
     ) -> Response:
         if file is None or not file.filename:
             return await self._form(request, user, error=NO_FILE)

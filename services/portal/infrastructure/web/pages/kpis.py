@@ -197,11 +197,7 @@ class KpiPages:
         return reply.body, reply.version
 
     async def _tried(
-        self,
-        request: Request,
-        user: User,
-        kpi: Mapping[str, Any] | None,
-        values: Mapping[str, str],
+        self, request: Request, user: User, kpi: Mapping[str, Any] | None, values: Mapping[str, str]
     ) -> Response:
         """The form with the user's input, and the template's result or what is wrong with it."""
         body = {"sql_template": values["sql_template"]}

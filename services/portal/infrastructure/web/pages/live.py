@@ -32,11 +32,7 @@ STILL_EVERY = 5
 
 class LivePurchase:
     def __init__(
-        self,
-        transactions: Store,
-        peers: Peers,
-        watch: TimelineWatch,
-        finder: PurchaseFinder,
+        self, transactions: Store, peers: Peers, watch: TimelineWatch, finder: PurchaseFinder
     ) -> None:
         self._transactions = transactions
         self._peers = peers
@@ -191,10 +187,7 @@ class LivePurchase:
 
 
 def router(
-    transactions: Store,
-    peers: Peers,
-    watch: TimelineWatch,
-    finder: PurchaseFinder,
+    transactions: Store, peers: Peers, watch: TimelineWatch, finder: PurchaseFinder
 ) -> APIRouter:
     routes, to = page_router(), LivePurchase(transactions, peers, watch, finder)
 

@@ -158,9 +158,7 @@ def _is_a_store(queue: QueueState) -> bool:
 
 
 async def purchases_of(
-    transactions: Store,
-    tenant_id: str,
-    letters: Sequence[DeadLetter],
+    transactions: Store, tenant_id: str, letters: Sequence[DeadLetter]
 ) -> dict[str, Purchase]:
     """The purchases that the letters are about, by the letters' subject."""
     ids = {known for each in letters if (known := as_id(each.subject)) is not None}

@@ -41,12 +41,7 @@ YES = "yes"
 
 
 class UserPage:
-    def __init__(
-        self,
-        transactions: Store,
-        peers: Peers,
-        passwords: PasswordHasher,
-    ) -> None:
+    def __init__(self, transactions: Store, peers: Peers, passwords: PasswordHasher) -> None:
         self._transactions = transactions
         self._peers = peers
         self._passwords = passwords
