@@ -19,6 +19,7 @@ from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.language.sentences import OTHERWISE, SENTENCES, Said, sentence
 
 ROOT = Path(__file__).parents[2]
+SENTENCES_FILE = "services/portal/infrastructure/language/sentences.py"
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
@@ -51,7 +52,8 @@ each_service = pytest.mark.parametrize("service", [spec.name for spec in SERVICE
 @each_service
 def test_every_code_of_a_service_has_a_sentence_made_of_its_parameters(service: str) -> None:
     known = params_of(service)
-    assert known.keys() - SENTENCES.keys() == set()
+    unsaid = known.keys() - SENTENCES.keys()
+    assert not unsaid, f"add sentences for {unsaid} to SENTENCES in {SENTENCES_FILE}"
     for code, names in known.items():
         used = set(PLACEHOLDER.findall(SENTENCES[code]))
         assert used <= names, code

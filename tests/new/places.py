@@ -128,8 +128,8 @@ def gaps_of_event(name: str, event_type: str) -> Iterator[str]:
         yield f"{event_type} has no sample: add tests/contracts/{name}/{event_type}.json"
     if not (ROOT / "tests" / "contracts" / "released" / f"{event_type}.json").is_file():
         yield (
-            f"{event_type} is not kept as it is published first: once its fields are settled, copy"
-            f" tests/contracts/{name}/{event_type}.json to tests/contracts/released"
+            f"tests/contracts/released has no copy of {event_type}: once its fields are settled,"
+            f" copy tests/contracts/{name}/{event_type}.json there"
         )
     if event_type not in portal.participant().reactions.by_event:
         yield f"the portal does not consume {event_type}: add it to {PORTAL}/consumers.py"

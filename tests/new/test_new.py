@@ -30,8 +30,8 @@ OF_THE_SERVICE = untranslated("Trial")
 OF_THE_EVENT = [
     "nothing causes PointsCredited: return it from a method of an entity in"
     " services/trial/domain, and publish it in a use case",
-    "points.credited.v1 is not kept as it is published first: once its fields are settled, copy"
-    " tests/contracts/trial/points.credited.v1.json to tests/contracts/released",
+    "tests/contracts/released has no copy of points.credited.v1: once its fields are settled, copy"
+    " tests/contracts/trial/points.credited.v1.json there",
     *untranslated("Points credited"),
 ]
 PLACES = "tests/contracts/test_places_of_a_service.py"

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -57,12 +58,16 @@ def part(content: dict[str, Any] | bytes) -> str:
 
 
 def guarded(service: str) -> str:
-    """The path of its first list that needs a caller."""
-    return next(
+    """The path of its first list that needs a caller; of a thing that is not there, where it has no
+    list.
+    """
+    paths = [
         endpoint.removeprefix("GET ")
         for endpoint, row in OWN[service].items()
-        if endpoint.startswith("GET ") and "{" not in endpoint and row not in (PUBLIC, SIGNED_IN)
-    )
+        if endpoint.startswith("GET ") and row not in (PUBLIC, SIGNED_IN)
+    ]
+    first = min(paths, key=lambda path: "{" in path)
+    return re.sub(r"\{\w+\}", str(uuid.uuid4()), first)
 
 
 class Forger:
@@ -194,7 +199,7 @@ async def test_a_token_that_is_not_right_opens_nothing(
     client, path = market.services[service], guarded(service)
     rightly = {"Authorization": f"Bearer {forger.good()}", "X-Tenant-Id": TENANT}
     good = await client.get(path, headers=rightly)
-    assert good.status_code == 200, good.text
+    assert good.status_code in (200, 404), good.text
     for kind, token in forger.bad():
         answer = await client.get(path, headers={"Authorization": f"Bearer {token}"})
         assert answer.status_code == 401, (kind, answer.text)
