@@ -1,6 +1,6 @@
 """Actions on the pages are recorded in the audits, with their results."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import TypeVar
 
@@ -24,12 +24,10 @@ class Auditing:
     def __init__(self, transactions: Store) -> None:
         self._transactions = transactions
 
-    async def audited(
-        self, user: User, action: str, target: str, work: Callable[[], Awaitable[T]]
-    ) -> T:
-        """Do `work`, and record that `user` did it, or the error instead."""
+    async def audited(self, user: User, action: str, target: str, sending: Awaitable[T]) -> T:
+        """Await `sending`, and record that `user` did it, or the error instead."""
         try:
-            done = await work()
+            done = await sending
         except PeerRefusal as refusal:
             await self.record(user, action, target, Result.REFUSED, {"code": refusal.code})
             raise

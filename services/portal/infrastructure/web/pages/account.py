@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -67,7 +66,7 @@ class Account:
             return await self._page(request, user, {**values, "next": next}, {"": NO_EMAIL}, 409)
         body = {**values, "email": user.email}
 
-        async def work() -> UUID:
+        async def register() -> UUID:
             path = f"/users/{user.id}/customer"
             made = await self._peers.send(user, "customers", "PUT", path, body)
             return UUID(made.body["id"])
@@ -84,7 +83,7 @@ class Account:
 
         try:
             await save(
-                await self._auditing.audited(user, "customer.registered", str(user.id), work)
+                await self._auditing.audited(user, "customer.registered", str(user.id), register())
             )
         except (PeerUnavailable, PeerRefusal, DomainError) as error:
             return await self._again(request, user, {**values, "next": next}, error)
@@ -106,12 +105,9 @@ class Account:
             if cents is None:
                 raise NotANumber(NO_LIMIT, "wanted")
             body = {"wanted_limit_cents": cents}
-            await self._auditing.audited(
-                user,
-                "credit.asked_for",
-                str(user.customer_id),
-                lambda: self._peers.send(user, "customers", "PUT", path, body),
-            )
+            sending = self._peers.send(user, "customers", "PUT", path, body)
+            about = str(user.customer_id)
+            await self._auditing.audited(user, "credit.asked_for", about, sending)
         except NotANumber as error:
             return await self._page(request, user, values, {"wanted": str(error)}, 422)
         except PeerRefusal as refusal:
@@ -133,14 +129,14 @@ class Account:
         """Fields left empty stay as they are."""
         values = {"name": name, "email": email, "phone": phone}
         changes = {field: text for field, text in values.items() if text.strip()}
-        path = f"/customers/{user.customer_id}"
-
-        def work() -> Any:
-            return self._peers.send(user, "customers", "PATCH", path, changes, version=version)
-
+        about = str(user.customer_id)
+        path = f"/customers/{about}"
         try:
             if changes and user.customer_id is not None:
-                await self._auditing.audited(user, "customer.changed", str(user.customer_id), work)
+                sending = self._peers.send(
+                    user, "customers", "PATCH", path, changes, version=version
+                )
+                await self._auditing.audited(user, "customer.changed", about, sending)
         except (PeerUnavailable, PeerRefusal) as error:
             return await self._again(request, user, values, error)
         return redirect("/account", SAVED)

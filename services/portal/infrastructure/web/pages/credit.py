@@ -85,13 +85,9 @@ class CreditRequests:
         """`version` is that of the customer's record as it was shown, so that a newer request is
         not answered unseen.
         """
+        sending = self._peers.send(user, "customers", method, path, body, version=version)
         try:
-            await self._auditing.audited(
-                user,
-                action,
-                str(customer_id),
-                lambda: self._peers.send(user, "customers", method, path, body, version=version),
-            )
+            await self._auditing.audited(user, action, str(customer_id), sending)
         except PeerUnavailable as error:
             return redirect(PLACE, Flash(down_message(error.service), "back"))
         except PeerRefusal as refusal:

@@ -117,12 +117,9 @@ class KpiPages:
             return await self._tried(request, user, None, values)
         kpi_id = _new_id(key)
         body = {"id": kpi_id, **typed}
-
-        async def work() -> Any:
-            return await self._peers.send(user, SERVICE, "POST", "/kpis", body, key=key)
-
+        sending = self._peers.send(user, SERVICE, "POST", "/kpis", body, key=key)
         try:
-            await self._auditing.audited(user, "kpi.defined", kpi_id, work)
+            await self._auditing.audited(user, "kpi.defined", kpi_id, sending)
         except PeerRefusal as refusal:
             return await self._form(request, user, None, values, errors=refusal.fields)
         return redirect(f"{HERE}#kpi-{kpi_id}", DEFINED)
@@ -149,13 +146,10 @@ class KpiPages:
         values = {**typed, "month": month, "version": version}
         if do == "try":
             return await self._tried(request, user, kpi, values)
-
-        async def work() -> Any:
-            path = f"/kpis/{kpi['id']}"
-            return await self._peers.send(user, SERVICE, "PATCH", path, typed, version=version)
-
+        path = f"/kpis/{kpi['id']}"
+        sending = self._peers.send(user, SERVICE, "PATCH", path, typed, version=version)
         try:
-            await self._auditing.audited(user, "kpi.changed", kpi["id"], work)
+            await self._auditing.audited(user, "kpi.changed", kpi["id"], sending)
         except PeerRefusal as refusal:
             errors: dict[str, str] = dict(refusal.fields)
             if refusal.status == PRECONDITION_FAILED:
@@ -169,20 +163,11 @@ class KpiPages:
         """`status`: active or inactive, as kpis calls an archived one."""
         kpi, _ = await self._find(user, kpi_id)
         archiving = status != ACTIVE
-
-        async def work() -> Any:
-            return await self._peers.send(
-                user,
-                SERVICE,
-                "PATCH",
-                f"/kpis/{kpi['id']}",
-                {"status": ARCHIVED if archiving else ACTIVE},
-                version=version,
-            )
-
+        path, body = f"/kpis/{kpi['id']}", {"status": ARCHIVED if archiving else ACTIVE}
+        sending = self._peers.send(user, SERVICE, "PATCH", path, body, version=version)
         action = "kpi.archived" if archiving else "kpi.restored"
         try:
-            await self._auditing.audited(user, action, kpi["id"], work)
+            await self._auditing.audited(user, action, kpi["id"], sending)
         except PeerRefusal as refusal:
             if refusal.status == PRECONDITION_FAILED:
                 return redirect(HERE, STALE)

@@ -1,8 +1,8 @@
 """The user's own purchases: the list, and a buyer's actions: pay, pick up, cancel."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
 
@@ -68,36 +68,29 @@ class Purchases:
         """A code is paid once for each card that was declined before, however often it is sent."""
         await self._own(user, order_id)
         payment = {"code": code, "method": method}
-
-        def work() -> Any:
-            key = f"{order_id}:{code}:{declines}:{method}"
-            return self._peers.send(user, "payments", "POST", "/payments", payment, key=key)
-
-        return await self._move(user, order_id, "purchase.paid", work)
+        key = f"{order_id}:{code}:{declines}:{method}"
+        sending = self._peers.send(user, "payments", "POST", "/payments", payment, key=key)
+        return await self._move(user, order_id, "purchase.paid", sending)
 
     async def pick_up(self, order_id: UUID, user: UserDep) -> Response:
         await self._own(user, order_id)
-
-        def work() -> Any:
-            return self._peers.send(user, "orders", "POST", f"/orders/{order_id}/close")
-
-        return await self._move(user, order_id, "purchase.picked_up", work)
+        sending = self._peers.send(user, "orders", "POST", f"/orders/{order_id}/close")
+        return await self._move(user, order_id, "purchase.picked_up", sending)
 
     async def cancel(self, order_id: UUID, user: UserDep) -> Response:
         await self._own(user, order_id)
+        sending = self._peers.send(user, "orders", "POST", f"/purchases/{order_id}/cancel")
+        return await self._move(user, order_id, "purchase.given_up", sending)
 
-        def work() -> Any:
-            return self._peers.send(user, "orders", "POST", f"/purchases/{order_id}/cancel")
-
-        return await self._move(user, order_id, "purchase.given_up", work)
-
-    async def _move(self, user: User, order_id: UUID, action: str, work: Any) -> Response:
+    async def _move(
+        self, user: User, order_id: UUID, action: str, sending: Awaitable[Reply]
+    ) -> Response:
         """The page itself shows the result and stays current. A sentence about the moment of the
         click would soon be wrong.
         """
         flash = None
         try:
-            await self._auditing.audited(user, action, str(order_id), work)
+            await self._auditing.audited(user, action, str(order_id), sending)
         except PeerUnavailable as error:
             flash = Flash(down_message(error.service), "back")
         except PeerRefusal as error:

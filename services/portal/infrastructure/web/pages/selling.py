@@ -15,7 +15,7 @@ from services.portal.domain.sale import Sale
 from services.portal.domain.user import ADMIN, User
 from services.portal.infrastructure.identity.sessions import Seller
 from services.portal.infrastructure.language.i18n import marked
-from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable, Reply
+from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.forms import NotANumber, amount_of, cents_of, number_of
@@ -100,13 +100,10 @@ class Selling:
             return _form(request, user, typed)
         if typed.asks_about_price(price_is):
             return _form(request, user, typed, ask_price=True)
-
-        async def work() -> Reply:
-            token = f"{user.id}:{key}"
-            return await self._peers.send(user, "vehicles", "POST", "/vehicles", body, key=token)
-
+        token = f"{user.id}:{key}"
+        sending = self._peers.send(user, "vehicles", "POST", "/vehicles", body, key=token)
         try:
-            await self._auditing.audited(user, "vehicle.listed", str(key), work)
+            await self._auditing.audited(user, "vehicle.listed", str(key), sending)
         except (PeerRefusal, PeerUnavailable) as error:
             typed.refused(error)
             return _form(request, user, typed)
@@ -141,12 +138,9 @@ class Selling:
             return _form(request, user, typed, vehicle=vehicle)
         if "price_cents" in changes and typed.asks_about_price(price_is):
             return _form(request, user, typed, vehicle=vehicle, ask_price=True)
-
-        async def work() -> Reply:
-            return await self._peers.send(user, "vehicles", "PATCH", path, changes, version=version)
-
+        sending = self._peers.send(user, "vehicles", "PATCH", path, changes, version=version)
         try:
-            await self._auditing.audited(user, "vehicle.changed", str(vehicle_id), work)
+            await self._auditing.audited(user, "vehicle.changed", str(vehicle_id), sending)
         except (PeerRefusal, PeerUnavailable) as error:
             typed.refused(error)
             if typed.status == PRECONDITION_FAILED:
@@ -162,14 +156,11 @@ class Selling:
         vehicle, version = await self._own(user, vehicle_id)
         if vehicle.is_reserved:
             return redirect("/sell", HELD)
-
-        def work() -> Any:
-            path = f"/vehicles/{vehicle_id}/withdraw"
-            return self._peers.send(user, "vehicles", "POST", path, version=version)
-
+        path = f"/vehicles/{vehicle_id}/withdraw"
+        sending = self._peers.send(user, "vehicles", "POST", path, version=version)
         flash = WITHDRAWN
         try:
-            await self._auditing.audited(user, "vehicle.withdrawn", str(vehicle_id), work)
+            await self._auditing.audited(user, "vehicle.withdrawn", str(vehicle_id), sending)
         except PeerUnavailable as error:
             flash = Flash(down_message(error.service), "back")
         except PeerRefusal as error:

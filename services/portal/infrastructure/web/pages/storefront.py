@@ -1,7 +1,7 @@
 """The vehicles for sale, one vehicle, and buying it."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -116,11 +116,8 @@ class Storefront:
             "total_cents": vehicle.price_cents,
         }
         key = f"{user.id}:{vehicle.id}:{vehicle.price_cents}:{after}"
-
-        def work() -> Awaitable[Reply]:
-            return self._peers.send(user, "orders", "POST", "/purchase", order, key=key)
-
-        return await self._auditing.audited(user, "purchase.begun", vehicle.id, work)
+        sending = self._peers.send(user, "orders", "POST", "/purchase", order, key=key)
+        return await self._auditing.audited(user, "purchase.begun", vehicle.id, sending)
 
     async def _page(
         self,

@@ -131,12 +131,9 @@ class UserPage:
             if cents is None:
                 raise NotANumber(NO_LIMIT, "limit")
             body = {"limit_cents": cents}
-            await self._auditing.audited(
-                user,
-                "credit_limit.changed",
-                str(one.customer_id),
-                lambda: self._peers.send(user, "customers", "PUT", path, body, version=version),
-            )
+            sending = self._peers.send(user, "customers", "PUT", path, body, version=version)
+            about = str(one.customer_id)
+            await self._auditing.audited(user, "credit_limit.changed", about, sending)
         except NotANumber as error:
             trouble = str(error)
         except PeerUnavailable as error:
