@@ -21,6 +21,12 @@ from tests.integration.portal.conftest import (
 
 PAGES = ("/operations", "/map", "/map?views=1", "/audits", "/audits/verification", "/submissions")
 SURE = {"sure": "yes"}
+RUI = {
+    "name": "Rui Prado",
+    "email": "rui@example.com",
+    "password": "a long password",
+    "roles": ["seller"],
+}
 
 
 async def test_the_pages_are_for_operators_and_admins_only(
@@ -101,13 +107,7 @@ async def test_an_admin_creates_a_user_and_changes_the_roles(
     portal: ServiceClient, enter: Enter
 ) -> None:
     await enter("admin")
-    form = {
-        "name": "Rui Prado",
-        "email": "rui@example.com",
-        "password": "a long password",
-        "roles": ["seller"],
-    }
-    assert (await portal.post("/users", data=form)).status_code == 303
+    assert (await portal.post("/users", data=RUI)).status_code == 303
     page = (await portal.get("/users")).text
     found = re.search(r'href="(/users/[0-9a-f-]{36})">Rui Prado', page)
     assert found is not None
@@ -138,13 +138,7 @@ async def test_a_wrong_value_of_a_new_user_is_said_beside_its_field(
     portal: ServiceClient, enter: Enter, changed: dict[str, object], field: str, says: str
 ) -> None:
     await enter("admin")
-    form = {
-        "name": "Rui Prado",
-        "email": "rui@example.com",
-        "password": "a long password",
-        "roles": ["seller"],
-    }
-    answer = await portal.post("/users", data=form | changed)
+    answer = await portal.post("/users", data=RUI | changed)
     assert answer.status_code == 422
     error = re.search(rf'id="{field}-error"[^>]*>([^<]*)', answer.text)
     assert error is not None, answer.text

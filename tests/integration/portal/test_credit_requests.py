@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 import pytest
 
 from libs.kernel.ids import uuid7
@@ -32,6 +33,13 @@ def asking(**changed: Any) -> dict[str, Any]:
     }
 
 
+async def asked(portal: ServiceClient, behind: Behind) -> tuple[str, httpx.Response]:
+    """The id of one who asks, and the page that shows it."""
+    who = asking()
+    behind.says(LIST, {"items": [who], "next": None})
+    return who["id"], await portal.get("/credit-requests")
+
+
 @pytest.fixture
 async def admin(enter: Enter) -> User:
     return await enter("admin")
@@ -57,12 +65,10 @@ async def test_the_list_shows_who_asks_for_what_and_leads_on(
 async def test_a_limit_is_granted_on_the_version_that_was_shown(
     portal: ServiceClient, behind: Behind, admin: User
 ) -> None:
-    who = asking()
-    behind.says(LIST, {"items": [who], "next": None})
-    page = await portal.get("/credit-requests")
-    call = f"customers PUT /customers/{who['id']}/credit-limit"
+    who, page = await asked(portal, behind)
+    call = f"customers PUT /customers/{who}/credit-limit"
     behind.says(call, {})
-    place = f"/credit-requests/{who['id']}/grant"
+    place = f"/credit-requests/{who}/grant"
     answer = await submit(portal, page, place, version="7", limit="98.900,00")
     assert (answer.status_code, answer.headers["location"]) == (303, "/credit-requests")
     assert behind.bodies(call) == [{"limit_cents": 98_900_00}]
@@ -74,23 +80,19 @@ async def test_a_limit_is_granted_on_the_version_that_was_shown(
 async def test_a_limit_that_cannot_be_read_is_named_beside_its_field(
     portal: ServiceClient, behind: Behind, admin: User, typed: str, reason: str
 ) -> None:
-    who = asking()
-    behind.says(LIST, {"items": [who], "next": None})
-    page = await portal.get("/credit-requests")
-    place = f"/credit-requests/{who['id']}/grant"
+    who, page = await asked(portal, behind)
+    place = f"/credit-requests/{who}/grant"
     answer = await submit(portal, page, place, version="7", limit=typed)
     assert answer.status_code == 422
     assert reason in answer.text
-    assert f'id="wrong-{who["id"]}"' in answer.text
+    assert f'id="wrong-{who}"' in answer.text
 
 
 async def test_a_request_is_declined(portal: ServiceClient, behind: Behind, admin: User) -> None:
-    who = asking()
-    behind.says(LIST, {"items": [who], "next": None})
-    page = await portal.get("/credit-requests")
-    call = f"customers POST /customers/{who['id']}/credit-request/decline"
+    who, page = await asked(portal, behind)
+    call = f"customers POST /customers/{who}/credit-request/decline"
     behind.says(call, {})
-    answer = await submit(portal, page, f"/credit-requests/{who['id']}/decline", version="7")
+    answer = await submit(portal, page, f"/credit-requests/{who}/decline", version="7")
     assert answer.status_code == 303
     assert behind.sent(call)[0].headers["If-Match"] == "7"
 
@@ -98,12 +100,10 @@ async def test_a_request_is_declined(portal: ServiceClient, behind: Behind, admi
 async def test_an_answer_to_a_request_that_has_changed_is_not_given(
     portal: ServiceClient, behind: Behind, admin: User
 ) -> None:
-    who = asking()
-    behind.says(LIST, {"items": [who], "next": None})
-    page = await portal.get("/credit-requests")
-    call = f"customers POST /customers/{who['id']}/credit-request/decline"
+    who, page = await asked(portal, behind)
+    call = f"customers POST /customers/{who}/credit-request/decline"
     behind.refuses(call, 412, "stale-version", "the customer is at version 8, not 7")
-    await submit(portal, page, f"/credit-requests/{who['id']}/decline", version="7")
+    await submit(portal, page, f"/credit-requests/{who}/decline", version="7")
     assert "flash--back" in (await portal.get("/credit-requests")).text
 
 

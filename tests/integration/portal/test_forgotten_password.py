@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from services.portal.domain.user import User
 from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
 from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
@@ -29,6 +30,11 @@ PUBLIC = "https://market.example"
 async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
     async with serve(mailer="console", public_url=f"{PUBLIC}/") as client:
         yield client
+
+
+@pytest.fixture(autouse=True)
+async def buyer(add_user: AddUser) -> User:
+    return await add_user("buyer")
 
 
 async def ask(portal: ServiceClient, email: str, **headers: str) -> tuple[httpx.Response, str]:
@@ -63,9 +69,8 @@ async def enters(portal: ServiceClient, password: str) -> bool:
 
 
 async def test_the_mailed_link_sets_a_new_password_and_ends_every_session(
-    portal: ServiceClient, serve: Serve, add_user: AddUser
+    portal: ServiceClient, serve: Serve
 ) -> None:
-    await add_user("buyer")
     async with serve() as elsewhere:
         await signed_in(elsewhere, "buyer@example.com")
         link = await link_for(portal)
@@ -78,10 +83,7 @@ async def test_the_mailed_link_sets_a_new_password_and_ends_every_session(
     assert await enters(portal, NEW)
 
 
-async def test_a_link_is_good_once_and_looking_at_it_uses_nothing_up(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_a_link_is_good_once_and_looking_at_it_uses_nothing_up(portal: ServiceClient) -> None:
     link = await link_for(portal)
     for _ in range(3):
         assert (await portal.get(link)).status_code == 200
@@ -100,10 +102,7 @@ async def test_a_link_is_good_once_and_looking_at_it_uses_nothing_up(
     assert NO_GOOD in (await set_password(portal, link)).text
 
 
-async def test_a_link_is_good_for_an_hour(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
-) -> None:
-    await add_user("buyer")
+async def test_a_link_is_good_for_an_hour(portal: ServiceClient, portal_database: str) -> None:
     link = await link_for(portal)
     [row] = await execute(portal_database, "SELECT expires_at - now() AS rest FROM password_resets")
     assert 3500 < row["rest"].total_seconds() <= 3600
@@ -124,7 +123,6 @@ async def test_a_token_that_was_not_mailed_is_refused(portal: ServiceClient, tok
 async def test_nobody_learns_who_has_an_account(
     portal: ServiceClient, add_user: AddUser, transactions: Store
 ) -> None:
-    await add_user("buyer")
     disabled = await add_user("seller")
     disabled.disable()
     await transactions.run(lambda uow: uow.users.save(disabled))
@@ -139,10 +137,9 @@ async def test_nobody_learns_who_has_an_account(
 
 
 async def test_work_for_an_account_is_done_after_the_answer(
-    portal: ServiceClient, add_user: AddUser, monkeypatch: pytest.MonkeyPatch
+    portal: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the time of the answer nor a failing mail server reveals who has an account."""
-    await add_user("buyer")
 
     async def fails(*_: Any) -> None:
         raise OSError("no mail today")
@@ -152,10 +149,7 @@ async def test_work_for_an_account_is_done_after_the_answer(
     assert (answer.status_code, SENT in answer.text) == (200, True)
 
 
-async def test_a_mailbox_is_not_flooded_and_what_was_sent_stays_good(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_a_mailbox_is_not_flooded_and_what_was_sent_stays_good(portal: ServiceClient) -> None:
     first = await link_for(portal)
     mailed = [(await ask(portal, "buyer@example.com"))[1] for _ in range(5)]
     assert [bool(each) for each in mailed] == [True, True, False, False, False]
@@ -163,24 +157,22 @@ async def test_a_mailbox_is_not_flooded_and_what_was_sent_stays_good(
 
 
 async def test_a_new_password_ends_the_other_links_and_a_disabled_users_lead_nowhere(
-    portal: ServiceClient, add_user: AddUser, transactions: Store
+    portal: ServiceClient, transactions: Store, buyer: User
 ) -> None:
-    user = await add_user("buyer")
     first, second, third = [await link_for(portal) for _ in range(3)]
     assert (await set_password(portal, first)).status_code == 303
     assert (await portal.get(second)).status_code == 410
     assert (await portal.get(third)).status_code == 410
     link = await link_for(portal)
-    user.disable()
-    await transactions.run(lambda uow: uow.users.save(user))
+    buyer.disable()
+    await transactions.run(lambda uow: uow.users.save(buyer))
     assert (await set_password(portal, link)).status_code == 410
     assert not await enters(portal, NEW)
 
 
 async def test_the_link_leads_where_the_settings_say_whatever_the_request_says(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient,
 ) -> None:
-    await add_user("buyer")
     evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
     _, mailed = await ask(portal, "buyer@example.com", **evil)
     assert PUBLIC in mailed
@@ -188,12 +180,11 @@ async def test_the_link_leads_where_the_settings_say_whatever_the_request_says(
 
 
 async def test_neither_the_database_nor_the_console_names_the_user(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str, buyer: User
 ) -> None:
-    user = await add_user("buyer")
-    _, mailed = await ask(portal, user.email)
-    assert user.email not in mailed
-    assert user.name not in mailed
+    _, mailed = await ask(portal, buyer.email)
+    assert buyer.email not in mailed
+    assert buyer.name not in mailed
     link = re.search(r"token=(\S+)", mailed)
     assert link
     [row] = await execute(
@@ -204,22 +195,20 @@ async def test_neither_the_database_nor_the_console_names_the_user(
 
 
 async def test_the_buyer_who_asked_and_the_admin_who_decided_are_audited(
-    portal: ServiceClient, add_user: AddUser, transactions: Store
+    portal: ServiceClient, transactions: Store, buyer: User
 ) -> None:
-    user = await add_user("buyer")
     await set_password(portal, await link_for(portal))
     audits = await transactions.run(lambda uow: uow.audits.page("default", None, 2))
     told = [(each.entry.action, each.entry.actor, each.entry.target) for each in audits]
     assert told == [
-        ("user.password_reset", str(user.id), str(user.id)),
-        ("user.password_reset_requested", "anonymous", str(user.id)),
+        ("user.password_reset", str(buyer.id), str(buyer.id)),
+        ("user.password_reset_requested", "anonymous", str(buyer.id)),
     ]
 
 
 async def test_the_mail_is_in_the_users_language_and_the_pages_in_the_visitors(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await add_user("buyer")
     await execute(portal_database, "UPDATE users SET locale = 'pt'")
     _, mailed = await ask(portal, "buyer@example.com", **{"Accept-Language": "es"})
     assert "Este link vale por uma hora" in mailed
@@ -227,9 +216,8 @@ async def test_the_mail_is_in_the_users_language_and_the_pages_in_the_visitors(
 
 
 async def test_after_setting_it_the_new_password_enters_at_once_whoever_tried_before(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient,
 ) -> None:
-    await add_user("buyer")
     for _ in range(6):
         assert not await enters(portal, "wrong horse battery")
     assert not await enters(portal, PASSWORD)
@@ -237,8 +225,7 @@ async def test_after_setting_it_the_new_password_enters_at_once_whoever_tried_be
     assert await enters(portal, NEW)
 
 
-async def test_without_mail_the_page_says_whom_to_ask(serve: Serve, add_user: AddUser) -> None:
-    await add_user("buyer")
+async def test_without_mail_the_page_says_whom_to_ask(serve: Serve) -> None:
     async with serve() as portal:
         assert "Ask an administrator" in (await portal.get("/forgot-password")).text
         page = await portal.get("/sign-in")

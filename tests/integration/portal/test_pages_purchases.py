@@ -29,12 +29,15 @@ def code_record(**changed: Any) -> dict[str, Any]:
     return {"state": "PENDING", "declines": 0, "tries_left": 1, "reason": None, **changed}
 
 
-def standing(behind: Behind, order_id: UUID, **changed: Any) -> None:
+def standing(behind: Behind, order_id: UUID | None = None, **changed: Any) -> UUID:
+    """A purchase as orders has it, of the buyer and a new one where nothing else is said."""
+    order_id = order_id or uuid7()
     body = {"transaction_id": str(order_id), "customer_id": str(CUSTOMER), **changed}
     shown = purchase(**body)
     behind.says(f"orders GET /saga-states/{order_id}", shown)
     behind.says(f"vehicles GET /vehicles/{shown['vehicle_id']}", vehicle(id=shown["vehicle_id"]))
     behind.says(f"payments GET /payment-codes/{CODE}", code_record())
+    return order_id
 
 
 async def test_the_page_shows_the_code_the_steps_and_every_event(
@@ -64,14 +67,11 @@ async def test_the_page_shows_the_code_the_steps_and_every_event(
 async def test_another_buyers_purchase_does_not_exist(
     portal: ServiceClient, behind: Behind, buyer: User, transactions: Store
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, customer_id=str(uuid7()), state="AWAITING_PAYMENT")
+    order_id = standing(behind, customer_id=str(uuid7()), state="AWAITING_PAYMENT")
     assert (await portal.get(f"/purchases/{order_id}")).status_code == 404
     assert (await portal.get(f"/purchases/{order_id}/panel")).status_code == 404
     assert (await portal.get(f"/purchases/{order_id}/events")).status_code == 404
-    own = uuid7()
-    standing(behind, own)
-    page = await portal.get(f"/purchases/{own}")
+    page = await portal.get(f"/purchases/{standing(behind)}")
     for move in ("pay", "pick-up", "cancel"):
         answer = await submit(
             portal, page, f"/purchases/{order_id}/{move}", code=CODE, method="tok_approve"
@@ -84,8 +84,7 @@ async def test_an_operator_sees_a_purchase_but_cannot_act_as_its_buyer(
     portal: ServiceClient, behind: Behind, enter: Enter
 ) -> None:
     await enter("operator")
-    order_id = uuid7()
-    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    order_id = standing(behind, state="AWAITING_PAYMENT", payment_code=CODE)
     page = await portal.get(f"/purchases/{order_id}")
     assert CODE in page.text
     assert "/cancel" not in page.text
@@ -110,8 +109,7 @@ async def test_a_move_is_made_and_audited_and_no_sentence_outlives_it(
     call: str,
     typed: dict[str, str],
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state=state, payment_code=CODE)
+    order_id = standing(behind, state=state, payment_code=CODE)
     behind.says(call.format(order_id), {}, 202)
     page = await portal.get(f"/purchases/{order_id}")
     answer = await submit(portal, page, f"/purchases/{order_id}/{move}", **typed)
@@ -126,8 +124,7 @@ async def test_a_move_is_made_and_audited_and_no_sentence_outlives_it(
 async def test_a_move_without_the_token_of_the_page_does_nothing(
     portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state="PAID")
+    order_id = standing(behind, state="PAID")
     del portal.headers["X-CSRF-Token"]
     answer = await portal.post(f"/purchases/{order_id}/cancel", data={"csrf_token": "guessed"})
     assert answer.status_code == 403
@@ -136,8 +133,7 @@ async def test_a_move_without_the_token_of_the_page_does_nothing(
 
 
 async def test_a_refused_move_says_why(portal: ServiceClient, behind: Behind, buyer: User) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state="PAID")
+    order_id = standing(behind, state="PAID")
     closed = "The vehicle was picked up: the purchase cannot be changed."
     behind.refuses(f"orders POST /purchases/{order_id}/cancel", 409, "order-already-closed", "no")
     page = await portal.get(f"/purchases/{order_id}")
@@ -159,8 +155,7 @@ async def test_without_orders_the_page_still_shows_what_was_consumed(
 async def test_a_payment_under_way_cannot_be_sent_again(
     portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    order_id = standing(behind, state="AWAITING_PAYMENT", payment_code=CODE)
     behind.says(f"payments GET /payment-codes/{CODE}", code_record(state="PROCESSING"))
     page = await portal.get(f"/purchases/{order_id}/panel")
     assert "Your payment is being processed" in page.text
@@ -171,8 +166,7 @@ async def test_a_payment_under_way_cannot_be_sent_again(
 async def test_the_stream_draws_the_timeline_with_what_is_new_and_ends(
     portal: ServiceClient, behind: Behind, buyer: User, transactions: Store
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state="CLOSED")
+    order_id = standing(behind, state="CLOSED")
     await consume(transactions, *(envelope(order_id, consumed) for consumed in WAY_FORWARD))
     answer = await portal.get(f"/purchases/{order_id}/events?seen=8")
     events = [each for each in answer.text.replace("\r\n", "\n").split("\n\n") if "event: " in each]
@@ -220,8 +214,7 @@ async def test_the_list_says_when_and_whose_turn_it_is(
 async def test_the_page_says_before_paying_what_a_declined_card_means(
     portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    order_id = standing(behind, state="AWAITING_PAYMENT", payment_code=CODE)
     once = await portal.get(f"/purchases/{order_id}")
     assert "If this card is declined, the purchase ends and nothing is charged." in once.text
     record = code_record(declines=1, tries_left=2, reason="card_declined")
@@ -234,8 +227,7 @@ async def test_the_page_says_before_paying_what_a_declined_card_means(
 async def test_the_same_card_again_after_it_was_declined_is_another_try(
     portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    order_id, keys = uuid7(), []
-    standing(behind, order_id, state="AWAITING_PAYMENT", payment_code=CODE)
+    order_id = standing(behind, state="AWAITING_PAYMENT", payment_code=CODE)
     behind.says("payments POST /payments", {}, 202)
     for declines in (0, 0, 1):
         record = code_record(declines=declines, tries_left=3 - declines, reason="card_declined")
@@ -250,11 +242,9 @@ async def test_the_same_card_again_after_it_was_declined_is_another_try(
 async def test_the_payment_code_counts_down_and_can_be_copied(
     portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    order_id = uuid7()
     ends = datetime.now(UTC) + timedelta(minutes=10)
-    standing(
+    order_id = standing(
         behind,
-        order_id,
         state="AWAITING_PAYMENT",
         payment_code=CODE,
         payment_code_expires_at=ends.isoformat(),
@@ -268,8 +258,7 @@ async def test_the_payment_code_counts_down_and_can_be_copied(
 async def test_a_tab_is_named_after_its_purchase_and_no_id_stands_on_the_page(
     portal: ServiceClient, behind: Behind, buyer: User
 ) -> None:
-    order_id = uuid7()
-    standing(behind, order_id, state="PAID")
+    order_id = standing(behind, state="PAID")
     page = await portal.get(f"/purchases/{order_id}")
     assert "<title>Purchase: Fiat Strada" in page.text
     seen = re.sub(r"<[^>]*>", " ", page.text)

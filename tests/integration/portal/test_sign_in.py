@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import pytest
 
 from libs.kernel.clock import utc_now
 from libs.kernel.ids import uuid7
 from services.portal.application.change_password import change_password
 from services.portal.domain.audit import Act
 from services.portal.domain.sign_in_limits import ATTEMPTS
+from services.portal.domain.user import User
 from services.portal.infrastructure.store.postgres import Store
 from tests.fixtures.services import ServiceClient
 from tests.fixtures.whole_market import app_of
 from tests.integration.portal.conftest import (
     PASSWORD,
     AddUser,
-    Enter,
     Serve,
     execute,
     signed_in,
@@ -26,10 +27,12 @@ from tests.integration.portal.conftest import (
 BUYER = {"email": "buyer@example.com", "password": PASSWORD}
 
 
-async def test_a_user_signs_in_and_sees_the_session(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+@pytest.fixture(autouse=True)
+async def buyer(add_user: AddUser) -> User:
+    return await add_user("buyer")
+
+
+async def test_a_user_signs_in_and_sees_the_session(portal: ServiceClient) -> None:
     answer = await portal.post(
         "/api/sessions", json=BUYER | {"email": " Buyer@Example.com "}, headers={"User-Agent": "X"}
     )
@@ -43,10 +46,7 @@ async def test_a_user_signs_in_and_sees_the_session(
     assert session["is_this_one"]
 
 
-async def test_behind_https_cookies_are_this_hosts_alone_and_https_is_kept(
-    serve: Serve, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_behind_https_cookies_are_this_hosts_alone_and_https_is_kept(serve: Serve) -> None:
     async with serve(secure_cookies=True) as portal:
         answer = await portal.post("/api/sessions", json=BUYER)
         cookies = answer.headers.get_list("set-cookie")
@@ -66,10 +66,7 @@ async def test_behind_https_cookies_are_this_hosts_alone_and_https_is_kept(
         assert refused.headers["WWW-Authenticate"] == 'Cookie cookie-name="__Host-session"'
 
 
-async def test_a_csrf_token_is_another_text_each_time_and_good(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_a_csrf_token_is_another_text_each_time_and_good(portal: ServiceClient) -> None:
     first = (await portal.post("/api/sessions", json=BUYER)).json()["csrf_token"]
     second = app_of(portal).state.sessions.csrf_token_of(portal.cookies["session"])
     assert first != second
@@ -81,10 +78,7 @@ async def test_a_csrf_token_is_another_text_each_time_and_good(
         assert (await portal.post("/api/token", headers=headers)).status_code == 403
 
 
-async def test_wrong_password_and_unknown_e_mail_get_the_same_answer(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_wrong_password_and_unknown_e_mail_get_the_same_answer(portal: ServiceClient) -> None:
     wrong = await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})
     unknown = await portal.post("/api/sessions", json=BUYER | {"email": "nobody@example.com"})
     assert wrong.status_code == unknown.status_code == 401
@@ -93,9 +87,8 @@ async def test_wrong_password_and_unknown_e_mail_get_the_same_answer(
 
 
 async def test_guesses_side_by_side_lock_the_account_even_for_the_right_password(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await add_user("buyer")
     guesses = [
         portal.post("/api/sessions", json=BUYER | {"password": f"guess number {n}"})
         for n in range(ATTEMPTS.here + 3)
@@ -131,9 +124,8 @@ async def minutes_pass(database: str, minutes: int) -> None:
 
 
 async def test_wrong_guesses_of_a_stranger_never_lock_out_the_owner(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await add_user("buyer")
     assert await tries(portal, "198.51.100.5", times=6) == [401] * 5 + [429]
     for _ in range(5):
         assert await tries(portal, "198.51.100.9", right=True) == [201]
@@ -143,9 +135,8 @@ async def test_wrong_guesses_of_a_stranger_never_lock_out_the_owner(
 
 
 async def test_refused_tries_do_not_prolong_the_wait(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await add_user("buyer")
     await tries(portal, "198.51.100.5", times=5)
     for _ in range(7):
         await minutes_pass(portal_database, 2)
@@ -155,9 +146,8 @@ async def test_refused_tries_do_not_prolong_the_wait(
 
 
 async def test_guesses_from_many_addresses_stop_and_a_known_place_still_enters(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await add_user("buyer")
     with reached_from(portal, "198.51.100.9") as known_browser:
         assert (await known_browser.post("/api/sessions", json=BUYER)).status_code == 201
         await tries(portal, "203.0.113.1")
@@ -175,9 +165,8 @@ async def test_guesses_from_many_addresses_stop_and_a_known_place_still_enters(
 
 
 async def test_a_browser_that_signed_in_before_is_never_refused_the_right_password(
-    portal: ServiceClient, add_user: AddUser
+    portal: ServiceClient,
 ) -> None:
-    await add_user("buyer")
     with reached_from(portal, "198.51.100.9") as browser:
         assert (await browser.post("/api/sessions", json=BUYER)).status_code == 201
         await tries(portal, "198.51.100.9", times=8)  # another one at the same address
@@ -191,7 +180,6 @@ async def test_a_browser_that_signed_in_before_is_never_refused_the_right_passwo
 async def test_a_browser_is_known_for_the_accounts_it_signed_in_to_only(
     portal: ServiceClient, add_user: AddUser
 ) -> None:
-    await add_user("buyer")
     await add_user("seller")
     with reached_from(portal, "198.51.100.9") as browser:
         assert (
@@ -204,9 +192,8 @@ async def test_a_browser_is_known_for_the_accounts_it_signed_in_to_only(
 
 
 async def test_a_new_password_makes_every_other_browser_unknown(
-    portal: ServiceClient, add_user: AddUser, transactions: Store
+    portal: ServiceClient, transactions: Store, buyer: User
 ) -> None:
-    user = await add_user("buyer")
     with (
         reached_from(portal, "198.51.100.9") as here,
         reached_from(portal, "198.51.100.5") as there,
@@ -216,9 +203,9 @@ async def test_a_new_password_makes_every_other_browser_unknown(
         await transactions.run(
             lambda uow: change_password(
                 uow,
-                act=Act(user.tenant_id, "test", uuid7(), utc_now()),
-                user_id=user.id,
-                password_hash=user.password_hash,
+                act=Act(buyer.tenant_id, "test", uuid7(), utc_now()),
+                user_id=buyer.id,
+                password_hash=buyer.password_hash,
                 session_id=None,
                 browser=here.cookies["browser"],
             )
@@ -229,10 +216,7 @@ async def test_a_new_password_makes_every_other_browser_unknown(
             assert (await browser.post("/api/sessions", json=BUYER)).status_code == last
 
 
-async def test_one_party_has_a_whole_network_of_addresses_in_ipv6(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_one_party_has_a_whole_network_of_addresses_in_ipv6(portal: ServiceClient) -> None:
     for n in range(5):
         assert await tries(portal, f"2001:db8:1:1::{n}") == [401]
     assert await tries(portal, "2001:db8:1:1:ffff::1", right=True) == [429]
@@ -240,9 +224,8 @@ async def test_one_party_has_a_whole_network_of_addresses_in_ipv6(
 
 
 async def test_an_address_that_tries_many_accounts_is_locked(
-    portal: ServiceClient, add_user: AddUser, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await add_user("buyer")
     await portal.post("/api/sessions", json=BUYER | {"email": "nobody@example.com"})
     await execute(
         portal_database,
@@ -252,35 +235,29 @@ async def test_an_address_that_tries_many_accounts_is_locked(
     assert (await portal.post("/api/sessions", json=BUYER)).status_code == 429
 
 
-async def test_a_success_forgets_the_failures(portal: ServiceClient, add_user: AddUser) -> None:
-    await add_user("buyer")
+async def test_a_success_forgets_the_failures(portal: ServiceClient) -> None:
     for _ in range(3):
         for _ in range(ATTEMPTS.here - 1):
             await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})
         assert (await portal.post("/api/sessions", json=BUYER)).status_code == 201
 
 
-async def test_a_page_elsewhere_cannot_sign_anybody_in(
-    portal: ServiceClient, add_user: AddUser
-) -> None:
-    await add_user("buyer")
+async def test_a_page_elsewhere_cannot_sign_anybody_in(portal: ServiceClient) -> None:
     headers = {"Sec-Fetch-Site": "cross-site"}
     answer = await portal.post("/api/sessions", json=BUYER, headers=headers)
     assert answer.status_code == 403
 
 
-async def test_an_expired_session_is_nobodys(
-    portal: ServiceClient, enter: Enter, portal_database: str
-) -> None:
-    await enter("buyer")
+async def test_an_expired_session_is_nobodys(portal: ServiceClient, portal_database: str) -> None:
+    await signed_in(portal, "buyer@example.com")
     await execute(portal_database, "UPDATE sessions SET expires_at = now()")
     assert (await portal.get("/api/sessions")).status_code == 401
 
 
 async def test_a_session_unused_for_hours_is_nobodys(
-    portal: ServiceClient, enter: Enter, portal_database: str
+    portal: ServiceClient, portal_database: str
 ) -> None:
-    await enter("buyer")
+    await signed_in(portal, "buyer@example.com")
     await execute(portal_database, "UPDATE sessions SET last_seen_at = now() - interval '119 min'")
     assert (await portal.get("/api/sessions")).status_code == 200
     [row] = await execute(portal_database, "SELECT now() - last_seen_at AS unused FROM sessions")
@@ -290,9 +267,9 @@ async def test_a_session_unused_for_hours_is_nobodys(
 
 
 async def test_sessions_that_are_over_are_forgotten(
-    portal: ServiceClient, enter: Enter, portal_database: str, transactions: Store
+    portal: ServiceClient, portal_database: str, transactions: Store
 ) -> None:
-    await enter("buyer")
+    await signed_in(portal, "buyer@example.com")
     await transactions.run(lambda uow: uow.sessions.forget_old())
     assert (await portal.get("/api/sessions")).status_code == 200
     await execute(portal_database, "UPDATE sessions SET expires_at = now()")
@@ -300,8 +277,8 @@ async def test_sessions_that_are_over_are_forgotten(
     assert await execute(portal_database, "SELECT 1 FROM sessions") == []
 
 
-async def test_signing_out_ends_the_session_for_good(portal: ServiceClient, enter: Enter) -> None:
-    await enter("buyer")
+async def test_signing_out_ends_the_session_for_good(portal: ServiceClient) -> None:
+    await signed_in(portal, "buyer@example.com")
     token = portal.cookies["session"]
     assert (await portal.delete("/api/sessions/current")).status_code == 204
     portal.cookies.set("session", token)
@@ -311,7 +288,6 @@ async def test_signing_out_ends_the_session_for_good(portal: ServiceClient, ente
 async def test_a_session_elsewhere_can_be_ended_but_not_another_users(
     serve: Serve, add_user: AddUser
 ) -> None:
-    await add_user("buyer")
     await add_user("seller")
     async with serve() as here, serve() as there, serve() as other:
         await signed_in(there, "buyer@example.com")
@@ -330,7 +306,6 @@ async def test_a_session_elsewhere_can_be_ended_but_not_another_users(
 async def test_a_write_without_the_csrf_token_or_with_another_sessions_is_refused(
     serve: Serve, add_user: AddUser
 ) -> None:
-    await add_user("buyer")
     await add_user("seller")
     async with serve() as buyer, serve() as seller:
         await signed_in(buyer, "buyer@example.com")
@@ -342,10 +317,10 @@ async def test_a_write_without_the_csrf_token_or_with_another_sessions_is_refuse
 
 
 async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
-    portal: ServiceClient, enter: Enter, portal_database: str
+    portal: ServiceClient, portal_database: str, buyer: User
 ) -> None:
-    user = await enter("buyer")
-    secrets = (portal.cookies["session"], user.name, user.email, PASSWORD)
+    await signed_in(portal, "buyer@example.com")
+    secrets = (portal.cookies["session"], buyer.name, buyer.email, PASSWORD)
     for table in ("users", "sessions", "sign_in_attempts", "audits"):
         [row] = await execute(
             portal_database,
@@ -357,15 +332,14 @@ async def test_neither_token_nor_names_nor_passwords_stand_in_the_database(
 
 
 async def test_a_sign_in_is_audited_and_a_failed_one_too(
-    portal: ServiceClient, add_user: AddUser, transactions: Store
+    portal: ServiceClient, transactions: Store, buyer: User
 ) -> None:
-    user = await add_user("buyer")
     await portal.post("/api/sessions", json=BUYER | {"password": "wrong horse battery"})
     await signed_in(portal, "buyer@example.com")
     audits = await transactions.run(lambda uow: uow.audits.page("default", None, 10))
     told = [(each.entry.action, each.entry.result.value, each.entry.actor) for each in audits]
     assert told[:2] == [
-        ("user.signed_in", "done", str(user.id)),
+        ("user.signed_in", "done", str(buyer.id)),
         ("user.signed_in", "refused", "anonymous"),
     ]
     assert all(each.entry.at <= utc_now() for each in audits)
