@@ -16,6 +16,7 @@ Back = Annotated[str, Query(alias="next", max_length=2000)]
 
 NO_NUMBER = marked("Write a whole number, such as 2021.")
 NO_AMOUNT = marked("Write an amount, such as 45900 or 45.900,00.")
+NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 
 class NotANumber(ValueError):
@@ -43,6 +44,14 @@ def cents_of(text: str, field: str) -> int | None:
     cents = cents_in(text)
     if cents is None:
         raise NotANumber(NO_AMOUNT, field)
+    return cents
+
+
+def limit_of(text: str, field: str) -> int:
+    """The cents of a credit limit, which is always asked for. Raises NotANumber."""
+    cents = cents_of(text, field)
+    if cents is None:
+        raise NotANumber(NO_LIMIT, field)
     return cents
 
 

@@ -24,13 +24,12 @@ from services.portal.infrastructure.peers.client import PeerRefusal, Peers, Peer
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing, act_of
 from services.portal.infrastructure.web.credit_view import Credit
-from services.portal.infrastructure.web.forms import Back, Line, Next, NotANumber, Secret, cents_of
+from services.portal.infrastructure.web.forms import Back, Line, Next, NotANumber, Secret, limit_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import refusal_message
 
 REGISTERED = Flash(marked("Thank you. You are registered as a customer."))
-NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 SAVED = Flash(marked("Saved."))
 PASSWORD_CHANGED = Flash(marked("The password was changed. You are signed out everywhere else."))
 WRONG_PASSWORD = marked("This is not your password.")
@@ -101,10 +100,7 @@ class Account:
             return redirect("/account")
         path = f"/customers/{user.customer_id}/credit-request"
         try:
-            cents = cents_of(wanted, "wanted")
-            if cents is None:
-                raise NotANumber(NO_LIMIT, "wanted")
-            body = {"wanted_limit_cents": cents}
+            body = {"wanted_limit_cents": limit_of(wanted, "wanted")}
             sending = self._peers.send(user, "customers", "PUT", path, body)
             about = str(user.customer_id)
             await self._auditing.audited(user, "credit.asked_for", about, sending)

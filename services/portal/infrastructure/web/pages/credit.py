@@ -12,7 +12,7 @@ from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.web.auditing import Auditing
 from services.portal.infrastructure.web.credit_view import Credit
-from services.portal.infrastructure.web.forms import NotANumber, cents_of
+from services.portal.infrastructure.web.forms import NotANumber, limit_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.templating import Flash, redirect, render
 from services.portal.infrastructure.web.wording import down_message, refusal_message
@@ -24,7 +24,6 @@ NOT_FOUND = 404
 
 GRANTED = Flash(marked("The new limit counts from now on."))
 DECLINED = Flash(marked("The request was declined. The buyer reads it in the account."), "info")
-NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 
 class CreditRequests:
@@ -47,9 +46,7 @@ class CreditRequests:
     ) -> Response:
         path = f"/customers/{customer_id}/credit-limit"
         try:
-            cents = cents_of(limit, "limit")
-            if cents is None:
-                raise NotANumber(NO_LIMIT, "limit")
+            cents = limit_of(limit, "limit")
         except NotANumber as error:
             wrong = {str(customer_id): (limit, str(error))}
             return await self._page(request, user, None, wrong=wrong)

@@ -20,7 +20,7 @@ from services.portal.infrastructure.language.sentences import said
 from services.portal.infrastructure.peers.client import PeerRefusal, Peers, PeerUnavailable
 from services.portal.infrastructure.store.postgres import Store
 from services.portal.infrastructure.web.auditing import Auditing, act_of
-from services.portal.infrastructure.web.forms import NotANumber, Text, amount_of, cents_of
+from services.portal.infrastructure.web.forms import NotANumber, Text, amount_of, limit_of
 from services.portal.infrastructure.web.pages.page import page_router
 from services.portal.infrastructure.web.pages.roles import ROLES
 from services.portal.infrastructure.web.templating import Flash, redirect, render
@@ -34,7 +34,6 @@ ENABLED = Flash(marked("The user can sign in again."))
 PASSWORD_SET = Flash(marked("The user can sign in with the new password."))
 LIMIT_SET = Flash(marked("The credit limit was changed."))
 NOT_SURE = marked("Tick the box to confirm.")
-NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 YES = "yes"
 """What the confirmation box sends, beside a button whose effect is hard to undo."""
@@ -127,10 +126,7 @@ class UserPage:
         one = await self._find(user, user_id)
         path = f"/customers/{one.customer_id}/credit-limit"
         try:
-            cents = cents_of(limit, "limit")
-            if cents is None:
-                raise NotANumber(NO_LIMIT, "limit")
-            body = {"limit_cents": cents}
+            body = {"limit_cents": limit_of(limit, "limit")}
             sending = self._peers.send(user, "customers", "PUT", path, body, version=version)
             about = str(one.customer_id)
             await self._auditing.audited(user, "credit_limit.changed", about, sending)
