@@ -38,6 +38,7 @@ EMPTIED = (
 )
 
 CheapHasher = partial(PasswordHasher, time_cost=1, memory_cost=64, parallelism=1)
+Built = Callable[..., Service[PostgresPortalUnitOfWork]]
 Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
 AddUser = Callable[..., Awaitable[User]]
 Enter = Callable[..., Awaitable[User]]
@@ -108,26 +109,32 @@ def behind(answering: Behind) -> Behind:
 
 
 @pytest.fixture(scope="session")
-def built(migrated_database: str, answering: Behind) -> Service[PostgresPortalUnitOfWork]:
-    """One for all tests of a worker, because the routes of all pages take a tenth of a second.
-    Each test starts it anew, with an application, connections and keys of its own. Nothing closes
-    its HTTP clients: `answering` is in place of the network, and the other one reaches nobody.
+def built(migrated_database: str, answering: Behind) -> Built:
+    """One for all tests of a worker and some settings, because the routes of all pages take a tenth
+    of a second. Each test starts it anew, with an application, connections and keys of its own.
+    Nothing closes its HTTP clients: `answering` is in place of the network, and the other one
+    reaches nobody.
     """
-    with pytest.MonkeyPatch.context() as patch:
-        transport = httpx.MockTransport(answering)
-        patch.setattr("services.portal.main.Peers", partial(Peers, transport=transport))
-        patch.setattr(passwords, "PasswordHasher", CheapHasher)
-        return replace(build(settings_of(migrated_database)), closing=())
+
+    @cache
+    def once(**changed: Any) -> Service[PostgresPortalUnitOfWork]:
+        with pytest.MonkeyPatch.context() as patch:
+            transport = httpx.MockTransport(answering)
+            patch.setattr("services.portal.main.Peers", partial(Peers, transport=transport))
+            patch.setattr(passwords, "PasswordHasher", CheapHasher)
+            return replace(build(settings_of(migrated_database, **changed)), closing=())
+
+    return once
 
 
 @pytest.fixture
 async def portal(
-    built: Service[PostgresPortalUnitOfWork], portal_database: str, behind: Behind
+    built: Built, portal_database: str, behind: Behind
 ) -> AsyncIterator[ServiceClient]:
     """The portal with `behind` in place of the network. Whatever a test does, every call of a
     service carries the roles of the user it is made for, and no other ones.
     """
-    async with serving(built) as client:
+    async with serving(built()) as client:
         yield client
     rows = await execute(portal_database, "SELECT id, roles FROM users")
     own = {str(row["id"]): set(row["roles"]) for row in rows}

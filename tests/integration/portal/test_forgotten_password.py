@@ -16,8 +16,8 @@ import pytest
 
 from services.portal.domain.user import User
 from services.portal.infrastructure.store.postgres import Store
-from tests.fixtures.services import ServiceClient
-from tests.integration.portal.conftest import PASSWORD, AddUser, Serve, execute, signed_in
+from tests.fixtures.services import ServiceClient, serving
+from tests.integration.portal.conftest import PASSWORD, AddUser, Built, Serve, execute, signed_in
 from tests.integration.portal.pages import error_of, submit
 
 NEW = "a new battery staple"
@@ -27,8 +27,8 @@ PUBLIC = "https://market.example"
 
 
 @pytest.fixture
-async def portal(serve: Serve) -> AsyncIterator[ServiceClient]:
-    async with serve(mailer="console", public_url=f"{PUBLIC}/") as client:
+async def portal(built: Built, portal_database: str) -> AsyncIterator[ServiceClient]:
+    async with serving(built(mailer="console", public_url=f"{PUBLIC}/")) as client:
         yield client
 
 
