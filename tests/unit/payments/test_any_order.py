@@ -303,5 +303,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.types["payment.processed.v1"] <= 1
 
 
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
 TestPaymentsInAnyOrder = AnyOrder.TestCase
