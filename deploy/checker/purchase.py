@@ -1,7 +1,7 @@
 """A purchase as all services together hold it, and what the rules of several services read."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
@@ -20,21 +20,19 @@ class Row(Protocol):
     def __getitem__(self, column: str, /) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Purchase:
     """What each service holds about it, by the service's name; None where there is nothing.
     `payment` and `payout` also exist where only the gateway's or the bank's books know of it; their
-    state is None then.
+    state is None then. `state` is the order's, or "unknown".
     """
 
     order_id: UUID
     records: Mapping[str, Row | None]
+    state: str = field(init=False)
 
-    @property
-    def state(self) -> str:
-        """The order's, or "unknown"."""
-        order = self.records["orders"]
-        return "unknown" if order is None else order["state"]
+    def __post_init__(self) -> None:
+        self.state = state_of(self.order) or "unknown"
 
     @property
     def order(self) -> Row | None:
