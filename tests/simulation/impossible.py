@@ -22,7 +22,7 @@ CHARGED = REFUND | _types("payment.charge_unanswered", "payment.processed")
 BEGUN = CHARGED | _types("payment.code_generated", "payment.failed", "payment.expired")
 SALE = _types("vehicle.sold", "vehicle.sale_failed")
 PAYOUT = _types("payout.completed", "payout.unanswered", "payout.failed")
-CLOSED = PAYOUT | _types("order.closed")
+CLOSED = _types("order.closed")
 SUCCESS = CLOSED | _types("order.completed")
 
 

@@ -7,8 +7,13 @@ from libs.kernel.ids import IdFactory
 from libs.messaging.outbox.outbox import Outbox
 from libs.messaging.outbox.unit_of_work import UnitOfWork
 from services.payouts.infrastructure.consumers import participant, reactions
+from tests.simulation.impossible import PAYOUT, Consequence
 from tests.simulation.parts import Part, Records, Seen
 from tests.unit.payouts.memory import MemoryPayouts
+
+IMPOSSIBLE = [
+    Consequence("only the seller of a closed order is paid", "order.closed.v1", PAYOUT),
+]
 
 
 class Payouts(UnitOfWork):
