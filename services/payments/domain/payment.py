@@ -77,7 +77,7 @@ class Payment:
     refund_error: str | None = None
     """Why the last attempt to refund failed."""
     needs_attention: bool = False
-    """Whether the last event asks for a person."""
+    """Whether the last event asks for a person, who can still do what it asks for."""
     attempts: int = 0
     """Calls of the gateway for the charge, or for this episode of the refund."""
     claim: UUID | None = None
@@ -262,7 +262,7 @@ class Payment:
 
     def _begin_refund(self, reason: str) -> None:
         self.state, self.reason = State.REFUNDING, reason
-        self.attempts = 0
+        self.attempts, self.needs_attention = 0, False
         self.call_in = AT_ONCE
 
     def _refunded(self, reference: str) -> list[events.PaymentEvent]:

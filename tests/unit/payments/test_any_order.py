@@ -29,7 +29,7 @@ from services.payments.application.settle_charge import ChargeSettlement, settle
 from services.payments.application.settle_refund import Settlement, settle_refund
 from services.payments.domain.code import code_from
 from services.payments.domain.gateway import Answer, Approved, GatewayPolicy
-from services.payments.domain.payment import Payment, State
+from services.payments.domain.payment import AWAITING_REFUND, Payment, State
 from tests.unit.payments.memory import TERMS, MemoryGateway, MemoryUnitOfWork
 
 ORDER, PAYMENT, CUSTOMER = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -94,6 +94,7 @@ BEGUN: dict[str, list[Move]] = {
     "sold": SOLD,
     "refund declined, the answer on its way": [*CANCELLED, *on_its_way("decline")],
     "refund failed": REFUND_FAILED,
+    "refund failed, a call under way": [*REFUND_FAILED, ("worker_claims",)],
     "refund failed, one answer on its way": [*REFUND_FAILED, *on_its_way("decline")],
 }
 MOODS = ("approve", "decline", "silent_before", "silent_after")
@@ -319,7 +320,7 @@ class Run:
         self.a_code_is_not_paid_again_once_something_waits_for_its_end()
         self.a_claim_stands_for_a_call_without_a_record()
         self.attempts_are_the_calls_for_this_card_or_episode()
-        self.a_failed_refund_asks_for_a_person_until_it_is_retried()
+        self.a_refund_asks_for_a_person_only_when_it_has_failed()
         self.events_are_numbered_without_a_gap()
         self.a_purchase_is_charged_at_most_once_and_never_refunded_more()
         self.a_failing_refund_is_published_once_an_episode()
@@ -349,12 +350,10 @@ class Run:
         if payment and payment.state in AT_THE_GATEWAY:
             assert payment.attempts == self.calls[self.called_for(payment)]
 
-    def a_failed_refund_asks_for_a_person_until_it_is_retried(self) -> None:
+    def a_refund_asks_for_a_person_only_when_it_has_failed(self) -> None:
         payment = self.payment
-        if payment and payment.state is State.REFUND_FAILED:
-            assert payment.needs_attention
-        if payment and payment.state is State.REFUNDING and self.episodes > 1:
-            assert not payment.needs_attention
+        if payment and payment.state in AWAITING_REFUND:
+            assert payment.needs_attention == (payment.state is State.REFUND_FAILED)
 
     def events_are_numbered_without_a_gap(self) -> None:
         numbers = [event.sequence for event in self.uow.published]
