@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +35,8 @@ APIS = tuple(
         "storage",
     )
 )
+CALLS_AT_ONCE = 8
+"""How many secrets are handed out at a time."""
 LEDGER = "google_storage_bucket.ledger"
 PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
@@ -190,13 +193,16 @@ class Cloud:
         if self.passwords.known != before:
             self._add(self.passwords_secret, json.dumps(self.passwords.known))
         self._set_superuser()
-        for secret, value in values.items():
-            try:
-                same = self._latest(secret) == value.strip()
-            except Refused:
-                same = False  # it has no version yet
-            if not same:
-                self._add(secret, value)
+        with ThreadPoolExecutor(CALLS_AT_ONCE) as calls:
+            list(calls.map(self._hand_out, values, values.values()))
+
+    def _hand_out(self, secret: str, value: str) -> None:
+        try:
+            same = self._latest(secret) == value.strip()
+        except Refused:
+            same = False  # it has no version yet
+        if not same:
+            self._add(secret, value)
 
     def _values(self) -> dict[str, str]:
         stage, known = self.setup.stage, self.outputs()

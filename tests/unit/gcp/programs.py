@@ -2,6 +2,7 @@
 from a file in it. It runs in the test's process, or as a program of its own in `FOLDER/bin`.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -24,9 +25,13 @@ def answer(folder: Path, name: str, words: list[str], given: str) -> str:
     if _wanted(folder / "interrupt", line):
         os.kill(os.getppid(), signal.SIGINT)
         sys.exit(130)
-    state = json.loads((folder / "state").read_text())
-    found = _terraform(state, words) if name == "terraform" else _gcloud(state, words, given)
-    (folder / "state").write_text(json.dumps(state))
+    with (folder / "state").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # several programs run at once
+        state = json.load(file)
+        found = _terraform(state, words) if name == "terraform" else _gcloud(state, words, given)
+        file.seek(0)
+        file.truncate()
+        json.dump(state, file)
     return found
 
 

@@ -5,11 +5,13 @@ record their calls; two tests start them, the others have them in their own proc
 import json
 import shutil
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from deploy.gcp.catalogue import JOBS, catalogue
 from deploy.services import SERVICES
+from tests.unit.gcp import programs
 from tests.unit.gcp.fakes import Clouds, Finished
 
 SETUP = (
@@ -151,6 +153,22 @@ def test_every_secret_that_terraform_makes_a_place_for_gets_a_value(clouds: Clou
     wanted |= {f"homologation-{job}-installation" for job in JOBS}
     kept = {"homologation-passwords", "homologation-database-authority"}
     assert set(clouds.state["secrets"]) == wanted | kept
+
+
+def test_secrets_are_handed_out_several_at_a_time(
+    clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(clouds)
+    answer, meets, meeting = programs.answer, iter((True, True)), Barrier(2, timeout=10)
+
+    def met(folder: Path, name: str, words: list[str], given: str) -> str:
+        if "access" in words and "passwords" not in " ".join(words) and next(meets, False):
+            meeting.wait()
+        return answer(folder, name, words, given)
+
+    monkeypatch.setattr(programs, "answer", met)
+    done(clouds, "deploy")
+    assert not next(meets, False)
 
 
 def test_no_secret_stands_in_an_argument_or_on_the_screen(clouds: Clouds) -> None:
