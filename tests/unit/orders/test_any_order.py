@@ -53,6 +53,7 @@ def _check_duplicates(world: World) -> None:
         if fact.service != "orders":
             again = redelivered(world, fact.type.removesuffix(".v1"), fact.sequence)
             assert again.key == world.key, fact
+            assert again.purchase.history == world.purchase.history, fact
 
 
 def _check_at_rest(world: World) -> None:
