@@ -49,6 +49,7 @@ def test_a_finding_of_the_last_tool_alone_fails_too(checkout: Path) -> None:
     done = checked(checkout, "bandit")
     assert done.returncode != 0
     assert "check: failed: weaknesses" in done.stderr
+    assert "./taskw format" not in done.stderr
 
 
 def test_all_that_passes_is_a_success(checkout: Path) -> None:
