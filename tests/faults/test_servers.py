@@ -50,14 +50,23 @@ async def database_has_few_connections(world: World) -> AsyncIterator[None]:
     await world.administrator.execute(f"ALTER ROLE {world.role} CONNECTION LIMIT -1")
 
 
+SLOW_TILLS = """
+    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(0.03); RETURN NULL; END';
+    CREATE TRIGGER slowly AFTER UPDATE ON tills FOR EACH ROW EXECUTE FUNCTION slowly()
+"""
+
+
 @asynccontextmanager
 async def database_finds_deadlocks(world: World) -> AsyncIterator[None]:
     """The clients book at two tills in either order; here that is noticed before a
-    lock times out.
+    lock times out, and a till stays locked long enough for two clients to meet.
     """
     await world.alter_databases("SET deadlock_timeout = '5ms'")
+    await world.tills_database.execute(SLOW_TILLS)
     await world.end_sessions()
     yield
+    await world.tills_database.execute("DROP TRIGGER slowly ON tills")
     await world.alter_databases("RESET deadlock_timeout")
 
 
@@ -106,12 +115,10 @@ async def test_accepted_requests_are_finished_after_a_fault_of_the_database(
     assert load.answers["503 unavailable"] > 0
 
 
-@pytest.mark.long
 async def test_deadlocks_under_load_lose_and_double_nothing(world: World) -> None:
     found = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     async with world.under_load(), database_finds_deadlocks(world):
-        # Deadlocks happen by chance, and less often on a slow machine.
-        await eventually(lambda: world.tills_database.fetchval(found), timeout=120)
+        await eventually(lambda: world.tills_database.fetchval(found), timeout=60)
 
 
 async def test_serialization_failures_under_load_lose_and_double_nothing(world: World) -> None:
