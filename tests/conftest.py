@@ -23,6 +23,7 @@ from tests.fixtures.servers import (
     Servers,
     fresh_database,
     named_servers,
+    own_temporary_folder,
     running_servers,
 )
 from tests.fixtures.whole_market import Databases, market_databases
@@ -34,9 +35,12 @@ WHOLE_TOPOLOGY = topology.topology_of(read(CHOREOGRAPHY).participants)
 def pytest_configure(config: pytest.Config) -> None:
     """In a parallel run the controller owns the servers, for it outlives its workers."""
     _log_plainly()
-    if getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput"):
-        owned = ExitStack()
-        config.add_cleanup(owned.close)
+    if hasattr(config, "workerinput"):
+        return
+    owned = ExitStack()
+    config.add_cleanup(owned.close)
+    owned.enter_context(own_temporary_folder())
+    if getattr(config.option, "dist", "no") != "no":
         config.stash[SERVERS] = owned.enter_context(running_servers())
 
 
