@@ -21,6 +21,8 @@ from pathlib import Path
 import asyncpg
 from alembic import context
 from alembic.config import CommandLine, Config
+from alembic.operations.ops import MigrationScript
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from pydantic import AliasChoices, Field
 from sqlalchemy import URL, Connection, MetaData, text
@@ -105,10 +107,18 @@ def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeNa
         include_name=include_name,
         compare_type=True,
         compare_server_default=True,
+        process_revision_directives=lambda _context, _revision, directives: _number(directives),
     )
     watch: Watch = context.config.attributes.get("watch") or nullcontext
     with watch(connection), context.begin_transaction():
         context.run_migrations()
+
+
+def _number(directives: Sequence[MigrationScript]) -> None:
+    """A new migration has the next number as its id: 0005 comes after 0004."""
+    head = ScriptDirectory.from_config(context.config).get_current_head()
+    for each in directives:
+        each.rev_id = f"{int(head or 0) + 1:04d}"
 
 
 def _become_owner(connection: Connection) -> None:
@@ -132,6 +142,7 @@ def configuration(service: str, url: URL) -> Config:
     for option, path in (("script_location", ALEMBIC), ("version_locations", versions)):
         config.set_main_option(option, str(path).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("revision_environment", "true")  # a new migration is numbered
     return config
 
 

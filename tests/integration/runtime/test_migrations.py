@@ -1,11 +1,14 @@
 """Each service's migrations can be applied, reverted and applied again, and agree with the code."""
 
 import asyncio
+import shutil
+from pathlib import Path
 
 import asyncpg
 import pytest
 from sqlalchemy import make_url
 
+from libs.runtime import migrations
 from libs.runtime.migrations import MIGRATIONS, SERVICES, main, migrate
 from libs.runtime.start_failure import StartFailure
 
@@ -45,6 +48,19 @@ async def test_a_history_goes_up_down_and_up_again_without_drift(
         await connection.close()
     with pytest.raises(StartFailure, match="New upgrade operations detected"):
         await run("check")
+
+
+async def test_a_new_migration_is_numbered_after_the_last_one(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Path("payouts/infrastructure/migrations")
+    shutil.copytree(SERVICES / place, tmp_path / place)
+    monkeypatch.setattr(migrations, "SERVICES", tmp_path)
+    last = max(int(file.name[:4]) for file in (tmp_path / place / "versions").glob("0*.py"))
+    for arguments in (("upgrade", "head"), ("revision", "--autogenerate", "-m", "how it is paid")):
+        await asyncio.to_thread(migrate, "payouts", make_url(database), *arguments)
+    written = tmp_path / place / f"versions/{last + 1:04d}_how_it_is_paid.py"
+    assert f'revision = "{last + 1:04d}"\ndown_revision = "{last:04d}"' in written.read_text()
 
 
 @pytest.mark.parametrize(
