@@ -113,7 +113,7 @@ class Step:
 @dataclass(frozen=True)
 class Event:
     """`lane` counts from 1; `before` is the lane of the previous event. `ms` counts from the first
-    event.
+    event. `details` are the event's own fields, as far as `consumers.SHOWN` keeps them.
     """
 
     type: str
@@ -123,7 +123,7 @@ class Event:
     tone: Literal["go", "wait", "back"]
     ms: int
     occurred_at: datetime
-    reason: str
+    details: Mapping[str, Any]
     is_new: bool
 
 
@@ -152,7 +152,7 @@ def events(moments: Sequence[Moment], *, seen: int | None = None) -> list[Event]
             tone=_tone(moment),
             ms=moment.ms,
             occurred_at=moment.occurred_at,
-            reason=str(moment.details.get("reason") or ""),
+            details=moment.details,
             is_new=seen is not None and moment.position > seen,
         )
         for moment, lane, before in zip(ordered, lanes, lanes[:1] + lanes, strict=False)

@@ -1,7 +1,7 @@
 """Renders a template as an answer, in the visitor's language and theme, with a page's headers."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -219,6 +219,9 @@ def _filters(locale: str) -> Mapping[str, Any]:
             return sentence(text, locale)
         return i18n.translated(text, locale)
 
+    def named(naming: Callable[[str], str]) -> Callable[[str], str]:
+        return lambda value: translated(naming(value))
+
     return {
         "money": money,
         "amount": amount_of,
@@ -232,10 +235,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "duration": duration,
         "bars": bars,
         "translated": translated,
-        "event_name": lambda event: translated(wording.event_name(event)),
-        "state_name": lambda state: translated(wording.state_name(state)),
-        "service_name": lambda name: translated(wording.service_name(name)),
-        "role_name": lambda role: translated(wording.role_name(role)),
+        **{naming.__name__: named(naming) for naming in wording.NAMES},
         "state_tone": wording.state_tone,
         "row_text": lambda error: import_words.row_text(error, locale),
         "whole_text": lambda reason: import_words.whole_text(reason, locale),
@@ -243,7 +243,6 @@ def _filters(locale: str) -> Mapping[str, Any]:
         "reason": lambda code, of_another=False: translated(
             wording.reason(code, of_another=of_another)
         ),
-        "staff_state": lambda state: translated(wording.staff_state(state)),
         "labelled": lambda pairs: [(value, translated(text)) for value, text in pairs],
     }
 

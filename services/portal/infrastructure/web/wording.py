@@ -206,3 +206,7 @@ def reason(code: str | None, *, of_another: bool = False) -> str:
     if of_another and code == "cancelled_by_buyer":
         return GAVE_UP
     return REASONS.get(code, code) if code else ""
+
+
+NAMES = (event_name, state_name, staff_state, service_name, role_name)
+"""How people read a value. Each is a filter of the templates, translated."""
