@@ -10,7 +10,7 @@ import typer
 
 from deploy.services import SERVICES, service_named
 from tests.new.event import event_changes
-from tests.new.places import gaps, gaps_of_event
+from tests.new.places import gaps, gaps_of_event, participant
 from tests.new.service import service_changes
 from tests.new.written import Refused, write
 
@@ -56,7 +56,7 @@ def left(
     name: Annotated[str, typer.Argument(metavar="SERVICE")],
     event_type: Annotated[str | None, typer.Argument(metavar="TYPE")] = None,
 ) -> None:
-    """Say what is left to do for a service, or for one of its events."""
+    """Say what is left to do for a service with all its events, or for one event."""
     found = list(_left(name, event_type))
     print("\n".join(found) or "nothing is left: every place knows it")
 
@@ -75,6 +75,9 @@ def _left(name: str, event_type: str | None) -> Iterator[str]:
         raise Refused(f"there is no service {name}")
     if event_type is None:
         yield from gaps(service_named(name))
+        ours = participant(name)
+        for each in () if ours is None else ours.publishes:
+            yield from gaps_of_event(name, each.type)
     else:
         yield from gaps_of_event(name, event_type)
     yield from _problems(*CHOREOGRAPHY, "--check")

@@ -14,7 +14,7 @@ from uuid import UUID
 from deploy.services import SERVICES
 from libs.kernel.events import DomainEvent
 from services.events import PurchaseEvent
-from tests.new.places import participant
+from tests.new.places import UNDESCRIBED, participant
 from tests.new.written import Changes, Refused
 
 TYPE = re.compile(r"([a-z][a-z_]*)\.([a-z][a-z_]*)\.v([1-9][0-9]*)")
@@ -74,13 +74,13 @@ def _last_in(text: str, constant: str, line: str) -> str:
 
 
 def _check_new(service: str, event_type: str) -> None:
+    if service not in {spec.name for spec in SERVICES}:
+        known = ", ".join(spec.name for spec in SERVICES)
+        raise Refused(f"there is no service {service!r}: there are {known}")
     for spec in SERVICES:
         ours = participant(spec.name)
         if ours is not None and event_type in {each.type for each in ours.publishes}:
             raise Refused(f"{spec.name} publishes {event_type} already")
-    if service not in {spec.name for spec in SERVICES}:
-        known = ", ".join(spec.name for spec in SERVICES)
-        raise Refused(f"there is no service {service!r}: there are {known}")
 
 
 def _last_event(service: str) -> type[DomainEvent] | None:
@@ -93,7 +93,9 @@ def _last_event(service: str) -> type[DomainEvent] | None:
 
 
 def _with_class(text: str, name: str, base: type, event_type: str) -> str:
-    made = Template(CLASS.read_text()).substitute(Name=name, base=base.__name__, type=event_type)
+    made = Template(CLASS.read_text()).substitute(
+        Name=name, docstring=UNDESCRIBED, base=base.__name__, type=event_type
+    )
     imports = [
         "from dataclasses import dataclass",
         "from typing import ClassVar",

@@ -30,6 +30,7 @@ OF_THE_SERVICE = untranslated("Trial")
 OF_THE_EVENT = [
     "nothing causes PointsCredited: return it from a method of an entity in"
     " services/trial/domain, and publish it in a use case",
+    "PointsCredited does not say what has happened: write its docstring",
     "tests/contracts/released has no copy of points.credited.v1: once its fields are settled, copy"
     " tests/contracts/trial/points.credited.v1.json there",
     *untranslated("Points credited"),
