@@ -40,7 +40,6 @@ class Replicated(System):
     """`of_each` processes for each of `roles` are there from the start."""
 
     of_each = 3
-    code = ROOT
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -54,8 +53,12 @@ class Replicated(System):
         self.prepare()
         for spec in SERVICES:
             wanted = self.one_of_each(spec.name) * self.of_each
-            self.replicas += self._started(wanted, self.code)
+            self.replicas += self._started(wanted, self.code_of(spec.name))
         self.front.start(self._places())
+
+    def code_of(self, _service: str) -> Path:
+        """The tree whose code a service starts with."""
+        return ROOT
 
     def roles(self, service: str) -> tuple[str, ...]:
         """A service that publishes nothing needs no relay."""
