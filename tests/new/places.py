@@ -22,7 +22,6 @@ from services.portal.infrastructure import consumers as portal
 from services.portal.infrastructure.language import i18n
 from services.portal.infrastructure.settings import PortalSettings
 from services.portal.infrastructure.web import wording
-from tests.integration.deploy import rules
 from tests.security.matrix import OWN, SIGNED_IN
 from tests.security.things import Things
 
@@ -85,7 +84,8 @@ def _gaps_of_verify(name: str) -> Iterator[str]:
             f" of the tests in tests/integration/deploy/records/{name}.py"
         )
     tests = "".join(path.read_text() for path in sorted(TESTS_OF_VERIFY.glob("test_*.py")))
-    constants = {text: constant for constant, text in vars(rules).items() if isinstance(text, str)}
+    named = (TESTS_OF_VERIFY / "rules.py").read_text()
+    constants = {rule: name for name, rule in re.findall(r'([A-Z_]+) = "(.+)"\n', named)}
     for rule in rules_of(name):
         if rule not in tests and not re.search(rf"\b{constants.get(rule, rule)}\b", tests):
             yield (
