@@ -95,9 +95,8 @@ async def vehicles(
         jwks_url=str(issuer.jwks),
         **keys,
     )
-    await emptied(
-        vehicles_database, "outbox"
-    )  # nothing is relayed, and old events stop the service
+    # Nothing is relayed here, and events that wait too long stop the service.
+    await emptied(vehicles_database, "outbox")
     async with serving(build(settings)) as client:
         yield Vehicles(client, issuer, f"tenant-{uuid.uuid4().hex}")
 
