@@ -21,7 +21,6 @@ from pathlib import Path
 import asyncpg
 from alembic import context
 from alembic.config import CommandLine, Config
-from alembic.operations.ops import MigrationScript
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from pydantic import AliasChoices, Field
@@ -107,18 +106,10 @@ def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeNa
         include_name=include_name,
         compare_type=True,
         compare_server_default=True,
-        process_revision_directives=lambda _context, _revision, directives: _number(directives),
     )
     watch: Watch = context.config.attributes.get("watch") or nullcontext
     with watch(connection), context.begin_transaction():
         context.run_migrations()
-
-
-def _number(directives: Sequence[MigrationScript]) -> None:
-    """A new migration has the next number as its id: 0005 comes after 0004."""
-    head = ScriptDirectory.from_config(context.config).get_current_head()
-    for each in directives:
-        each.rev_id = f"{int(head or 0) + 1:04d}"
 
 
 def _become_owner(connection: Connection) -> None:
@@ -142,8 +133,13 @@ def configuration(service: str, url: URL) -> Config:
     for option, path in (("script_location", ALEMBIC), ("version_locations", versions)):
         config.set_main_option(option, str(path).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.set_main_option("revision_environment", "true")  # a new migration is numbered
     return config
+
+
+def _next_number(config: Config) -> str:
+    """The id of a new migration: 0005 after 0004. Ids that are no numbers do not count."""
+    known = (each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
+    return f"{max((int(each) for each in known if each.isdecimal()), default=0) + 1:04d}"
 
 
 def migrate(service: str, url: URL, *arguments: str, watch: Watch | None = None) -> None:
@@ -156,6 +152,8 @@ def migrate(service: str, url: URL, *arguments: str, watch: Watch | None = None)
     options = line.parser.parse_args(["--raiseerr", *arguments])
     if not hasattr(options, "cmd"):
         raise StartFailure("say what to do: upgrade head, downgrade -1, history, current, check")
+    if getattr(options, "rev_id", "") is None:
+        options.rev_id = _next_number(config)
     config.cmd_opts = options
     try:
         line.run_cmd(config, options)

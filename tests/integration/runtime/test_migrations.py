@@ -50,17 +50,35 @@ async def test_a_history_goes_up_down_and_up_again_without_drift(
         await run("check")
 
 
-async def test_a_new_migration_is_numbered_after_the_last_one(
-    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the migrations of payouts, which new ones are written to."""
     place = Path("payouts/infrastructure/migrations")
     shutil.copytree(SERVICES / place, tmp_path / place)
     monkeypatch.setattr(migrations, "SERVICES", tmp_path)
-    last = max(int(file.name[:4]) for file in (tmp_path / place / "versions").glob("0*.py"))
+    return tmp_path / place / "versions"
+
+
+def last_number(versions: Path) -> int:
+    return max(int(file.name[:4]) for file in versions.glob("0*.py"))
+
+
+async def test_a_new_migration_is_numbered_after_the_last_one(
+    database: str, versions: Path
+) -> None:
+    last = last_number(versions)
     for arguments in (("upgrade", "head"), ("revision", "--autogenerate", "-m", "how it is paid")):
         await asyncio.to_thread(migrate, "payouts", make_url(database), *arguments)
-    written = tmp_path / place / f"versions/{last + 1:04d}_how_it_is_paid.py"
-    assert f'revision = "{last + 1:04d}"\ndown_revision = "{last:04d}"' in written.read_text()
+    written = (versions / f"{last + 1:04d}_how_it_is_paid.py").read_text()
+    assert f'revision = "{last + 1:04d}"\ndown_revision = "{last:04d}"' in written
+
+
+def test_an_id_that_is_given_is_kept_and_does_not_count(versions: Path) -> None:
+    last = last_number(versions)
+    nowhere = make_url("postgresql+asyncpg://127.0.0.1:9/nothing")
+    migrate("payouts", nowhere, "revision", "--rev-id", "odd", "-m", "one")
+    migrate("payouts", nowhere, "revision", "-m", "two")
+    assert 'down_revision = "odd"' in (versions / f"{last + 1:04d}_two.py").read_text()
 
 
 @pytest.mark.parametrize(
