@@ -25,6 +25,10 @@ class RunFailed(Exception):
     """Lighthouse made no report."""
 
 
+class TraceLost(RunFailed):
+    """Chromium's trace has no beginning, which happens by chance: Lighthouse says to run again."""
+
+
 async def missing() -> str | None:
     """Install Lighthouse. Returns the reason when that fails, else None."""
     if shutil.which("npx") is None:
@@ -70,7 +74,7 @@ async def _report(url: str, *options: str) -> dict[str, Any]:
         seconds=RUN_SECONDS,
     )
     if code != 0:
-        raise RunFailed(said[-300:])
+        raise (TraceLost if "NO_NAVSTART" in said else RunFailed)(said[-300:])
     report: dict[str, Any] = json.loads(said)
     return report
 
