@@ -13,6 +13,8 @@ from deploy.checker.purchase import GIVEN_BACK, SUCCEEDED, Purchase
 from deploy.checker.records.customers import CREDIT
 from deploy.checker.records.vehicles import HOLDS_VEHICLE, VEHICLE
 from deploy.checker.rules import RULES
+from libs.kernel.events import Direction
+from libs.messaging.saga.reactions import Step
 from services.customers.domain.customer import Customer
 from services.orders.domain.states import State
 from services.vehicles.domain.vehicle import Vehicle
@@ -61,6 +63,7 @@ def hold_at_rest(world: World, workers: Workers) -> None:
         {
             "events are numbered without a gap": numbers(world),
             "what happens once is published once": repeats(world),
+            "what turns back publishes compensations": directions(world),
             "orders knows what needs a person": attention(world),
             "customers knows which orders are closed": closings(world),
             "the figures agree with the orders": figures(world),
@@ -186,6 +189,23 @@ def repeats(world: World) -> Iterator[str]:
         for (event_type, subject), number in times.items():
             if number > 1 and event_type not in MAY_HAPPEN_AGAIN:
                 yield f"{event_type} of {subject} was published {number} times"
+
+
+def directions(world: World) -> Iterator[str]:
+    """A reaction registered as `backward` publishes only events declared as compensations."""
+    backward = {each.queue for each in world.reactions if each.step is Step.BACKWARD}
+    forward = {
+        event.type
+        for service in world.services.values()
+        for event in service.participant.publishes
+        if event.direction is Direction.FORWARD
+    }
+    rows = [(service, row) for service in world.services for row in world.archive(service)]
+    types = {str(row.id): row.type for _, row in rows}
+    for service, row in rows:
+        cause = types.get(world.read(row).get("causationid", ""))
+        if row.type in forward and f"{service}.on.{cause}" in backward:
+            yield f"{service} published {row.type} of {row.subject} on {cause}"
 
 
 def attention(world: World) -> Iterator[str]:

@@ -6,8 +6,10 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
+from libs.kernel.events import Direction
 from services.customers.application.release_credit import release_credit
 from services.customers.domain.credit_reservation import CreditReservation, ReservationState
+from services.customers.domain.events import CreditReleased
 from services.customers.infrastructure import consumers as customers
 from tests.simulation.mutations.registry import mutation, nothing
 from tests.unit.customers.memory import MemoryReservations
@@ -30,6 +32,11 @@ def no_tombstone_of_credit() -> AbstractContextManager[object]:
 def credit_released_unseen() -> AbstractContextManager[object]:
     always = property(lambda self: self.customer_id is not None)
     return patch.object(CreditReservation, "holds_credit", always)
+
+
+@mutation("the release of credit is declared as a step on")
+def release_declared_forward() -> AbstractContextManager[object]:
+    return patch.object(CreditReleased, "direction", Direction.FORWARD)
 
 
 @mutation("credit is given back twice")
