@@ -99,6 +99,7 @@ class Payout:
                 self.bank_reference = answer.reference
             return []
         if isinstance(answer, Paid):
+            self.settled_by = self.settlement_note = None
             return self._paid(answer.reference)
         if claim != self.claim:
             return []
@@ -137,6 +138,7 @@ class Payout:
             raise PayoutNotFailed
         self.status, self.reason, self.needs_attention = Status.PENDING, None, False
         self.attempts, self.call_in = 0, AT_ONCE
+        self.settled_by = self.settlement_note = None
         self.version += 1
 
     def check_version(self, expected: int | None) -> None:

@@ -95,6 +95,8 @@ class Run:
         self.calls: Counter[int] = Counter()
         """How many calls each episode has had."""
         self.episodes = 1
+        self.by_hand = False
+        """Whether a person recorded the result, and the bank has said no other."""
 
     @property
     def payout(self) -> Payout | None:
@@ -146,6 +148,7 @@ class Run:
         current = self.payout is not None and self.payout.claim == payout.claim
         last = self.calls[self.episodes] >= POLICY.tries
         before = self.types["payout.failed.v1"]
+        status = self.payout and self.payout.status
         failed = self.do(
             record_answer(
                 self.uow, payout_id=PAYOUT, answer=answer, claim=payout.claim, policy=POLICY
@@ -156,6 +159,7 @@ class Run:
             case Refused(for_good=for_good):
                 assert failed == (current and (for_good or last))
             case Paid():
+                self.by_hand = self.by_hand and status is Status.PAID
                 assert self.payout
                 assert self.payout.status is Status.PAID
             case _:
@@ -177,6 +181,7 @@ class Run:
         external_id = f"order:{ORDER}"
         self.do(retry_payout(self.uow, tenant_id="default", external_id=external_id, version=None))
         self.episodes += 1
+        self.by_hand = False
 
     def person_settles(self, errs: bool) -> None:
         """Having looked at the bank's books first, or taking another payout for this one. The error
@@ -206,6 +211,7 @@ class Run:
         else:
             assert before.needs_attention
             assert not before.claim
+            self.by_hand = True
 
     def check_now(self) -> None:
         self.a_silent_bank_is_published_once_an_episode()
@@ -215,6 +221,11 @@ class Run:
         self.a_claim_stands_for_a_call_without_a_record()
         self.attempts_are_the_calls_of_this_episode()
         self.a_silent_bank_asks_for_a_person_in_time()
+        self.who_recorded_the_result_is_kept_while_it_stands()
+
+    def who_recorded_the_result_is_kept_while_it_stands(self) -> None:
+        if self.payout:
+            assert self.payout.settled_by == ("op" if self.by_hand else None)
 
     def a_silent_bank_is_published_once_an_episode(self) -> None:
         assert self.types["payout.unanswered.v1"] <= self.episodes
