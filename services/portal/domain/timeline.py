@@ -7,19 +7,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from libs.kernel.events import Direction
+
 
 class Kind(StrEnum):
     PURCHASE = "purchase"
     VEHICLE = "vehicle"
     CUSTOMER = "customer"
     PAYOUT = "payout"
-
-
-class Direction(StrEnum):
-    """FORWARD is a step forward. BACK is a failure, a cancellation or a compensation."""
-
-    FORWARD = "forward"
-    BACK = "back"
 
 
 class PurchaseState(StrEnum):

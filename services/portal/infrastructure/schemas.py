@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from libs.kernel.events import Direction
 from libs.runtime.schemas import Body, Out
 from services.portal.domain.audit import Audit
 from services.portal.domain.session import Session
@@ -206,7 +207,7 @@ class MomentOut(Out):
             position=moment.position,
             service=moment.service,
             type=moment.type,
-            direction=moment.direction.value,
+            direction="back" if moment.direction is Direction.COMPENSATION else "forward",
             occurred_at=moment.occurred_at,
             ms=moment.ms,
             details=dict(moment.details),

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from libs.kernel.events import Direction
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.domain.timeline import STATE_AFTER, Direction, Moment
+from services.portal.domain.timeline import STATE_AFTER, Moment
 from services.portal.infrastructure.consumers import OF_A_PAYOUT, OF_A_PURCHASE
 from services.portal.infrastructure.web import purchase_view, wording
 from services.portal.infrastructure.web.purchase_view import lanes
@@ -18,7 +19,7 @@ def moment(position: int, service: str, event: str, ms: int) -> Moment:
     at = START + timedelta(milliseconds=ms)
     event_type = f"{event}.v1"
     goes_back = event_type in read(CHOREOGRAPHY).compensations
-    direction = Direction.BACK if goes_back else Direction.FORWARD
+    direction = Direction.COMPENSATION if goes_back else Direction.FORWARD
     return Moment(position, service, event_type, direction, at, ms, {})
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.kernel.events import Direction
 from services.portal.domain.sale import RESERVED, SALES, TOLD_BY, PastEvent, Sale
 from services.portal.domain.timeline import (
     AWAITING_PAYMENT,
@@ -28,7 +29,6 @@ from services.portal.domain.timeline import (
     STAGES,
     STUCK_AFTER,
     TURNING,
-    Direction,
     Fact,
     Kind,
     Moment,
@@ -145,7 +145,7 @@ class PostgresTimeline:
             position=row.position,
             service=row.service,
             type=row.type,
-            direction=Direction.BACK if goes_back else Direction.FORWARD,
+            direction=Direction.COMPENSATION if goes_back else Direction.FORWARD,
             occurred_at=row.occurred_at,
             ms=(row.occurred_at - started_at) // MILLISECOND,
             details=row.details,

@@ -8,9 +8,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal, Self
 
+from libs.kernel.events import Direction
 from libs.messaging.saga.choreography import read
 from libs.runtime.settings import CHOREOGRAPHY
-from services.portal.domain.timeline import Direction, Moment
+from services.portal.domain.timeline import Moment
 from services.portal.infrastructure.language.i18n import marked
 from services.portal.infrastructure.web.wording import EVENTS
 
@@ -175,7 +176,7 @@ def lane_of(service: str) -> int:
 
 
 def _tone(moment: Moment) -> Literal["go", "wait", "back"]:
-    if moment.direction is Direction.BACK:
+    if moment.direction is Direction.COMPENSATION:
         return "back"
     return "wait" if _name(moment.type) == WAITING else "go"
 
