@@ -81,8 +81,8 @@ def clean(
 def demo(
     keep: Annotated[bool, typer.Option(help="Leave the system running afterwards.")] = False,
 ) -> None:
-    """Run seven purchases through the HTTP entrypoints of a system of its own, and show what
-    happened in each.
+    """Run seven scenarios through the HTTP entrypoints of a system of its own, and show what
+    happened in each purchase.
     """
     from deploy.demo import demo as purchases  # seconds of imports, of use here only
 
