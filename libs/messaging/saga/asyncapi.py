@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 from uuid import UUID
@@ -171,11 +172,13 @@ def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]
 
 
 def _summary(event: type[DomainEvent]) -> str | None:
-    """The first line of the docstring; None for the docstring that a dataclass makes out of its
-    fields.
+    """The first paragraph of the docstring, in one line; None for the docstring that a dataclass
+    makes out of its fields.
     """
-    text = event.__doc__ or ""
-    return None if text.startswith(f"{event.__name__}(") else text.strip().partition("\n")[0]
+    text = cleandoc(event.__doc__ or "")
+    if text.startswith(f"{event.__name__}("):
+        return None
+    return " ".join(text.partition("\n\n")[0].split())
 
 
 def _exchange(name: str) -> RabbitExchange:

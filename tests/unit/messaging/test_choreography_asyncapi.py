@@ -16,7 +16,11 @@ from services.events import MarketEvent, PurchaseEvent
 
 @dataclass(frozen=True, kw_only=True)
 class Placed(PurchaseEvent):
-    """The buyer said yes."""
+    """The buyer said yes, and the order waits
+    for its credit.
+
+    `total_cents` is what the buyer saw.
+    """
 
     type: ClassVar[str] = "order.placed.v1"
     total_cents: int
@@ -58,6 +62,12 @@ def test_a_service_says_what_it_sends_with_every_field_of_the_envelope() -> None
     assert set(schemas["PlacedData"]["required"]) == {"tenant_id", "order_id", "total_cents"}
     assert {"id", "source", "type", "subject", "time", "data"} <= set(schemas["Placed"]["required"])
     assert schemas["Placed"]["properties"]["type"]["const"] == "order.placed.v1"
+
+
+def test_an_event_is_described_by_the_whole_first_paragraph_of_its_docstring() -> None:
+    document = asyncapi.document(orders(), choreography_of([orders()]))
+    channel = document["channels"]["order.placed.v1"]
+    assert channel["description"] == "The buyer said yes, and the order waits for its credit."
 
 
 def test_a_service_says_what_it_receives_as_its_own_view_of_it() -> None:
