@@ -1,11 +1,11 @@
-# One for each service and each job. None has a role on the project.
+# Each service and each job has an account. None has a role on the project.
 resource "google_service_account" "this" {
   for_each     = local.readers
   account_id   = "${substr(local.stage, 0, 12)}-${each.key}"
   display_name = "${each.key} of ${local.stage}"
 }
 
-# Who was erased, outside the database and its backups. Each write makes a version.
+# This bucket holds the erasure ledger, outside the database and its backups. Each write makes a version.
 resource "google_storage_bucket" "ledger" {
   name                        = "${var.project}-${local.stage}-erasures"
   location                    = var.region

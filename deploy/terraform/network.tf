@@ -11,7 +11,7 @@ resource "google_compute_subnetwork" "services" {
   private_ip_google_access = true # the internal services are reached on run.app from here
 }
 
-# The broker sees one address, so that it can refuse all others.
+# All requests reach the broker from one address, so that it can refuse all others.
 resource "google_compute_address" "outbound" {
   name   = "outbound-${local.stage}"
   region = var.region
@@ -32,7 +32,7 @@ resource "google_compute_router_nat" "this" {
   source_subnetwork_ip_ranges_to_nat = "ALL_SUBNETWORKS_ALL_IP_RANGES"
 }
 
-# Cloud SQL lives in Google's network; this range of ours is where its addresses are.
+# Cloud SQL runs in Google's network, and takes its addresses from this range.
 resource "google_compute_global_address" "sql" {
   name          = "sql-${local.stage}"
   purpose       = "VPC_PEERING"

@@ -1,4 +1,4 @@
-# What the next command has to know of the last one.
+# The tasks read these values after an apply.
 output "parts" {
   value = var.parts
 }

@@ -1,5 +1,5 @@
-# HTTP. Whoever calls has a token of the portal, and the service checks it: Cloud Run's own check would
-# take the header that carries it. Only the public ones are reached from outside.
+# These services answer HTTP. A caller has a token of the portal, which the service checks: Cloud Run's
+# own check would need the same header. Only the public services are reached from outside.
 resource "google_cloud_run_v2_service" "this" {
   for_each             = local.app ? local.services : {}
   name                 = "${local.stage}-${each.key}"
@@ -139,7 +139,7 @@ resource "google_cloud_run_v2_service" "this" {
   }
 }
 
-# What hears events (worker) and what publishes them (relay). Nobody calls them.
+# A worker pool consumes events (worker) or publishes them (relay). Neither answers requests.
 resource "google_cloud_run_v2_worker_pool" "this" {
   for_each            = local.app ? local.pools : {}
   name                = "${local.stage}-${each.key}"
@@ -254,7 +254,8 @@ resource "google_cloud_run_v2_worker_pool" "this" {
   }
 }
 
-# Databases, roles and schemas; the broker's users, exchanges and queues. Run before each rollout.
+# The jobs make databases, roles and schemas, and the broker's users, exchanges and queues. They run
+# before each rollout.
 resource "google_cloud_run_v2_job" "this" {
   for_each            = local.app ? local.jobs : toset([])
   name                = "${local.stage}-${each.key}"

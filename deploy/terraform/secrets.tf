@@ -1,4 +1,4 @@
-# Places for secrets. Their values are put in outside Terraform, so that none is in the state.
+# These secrets have no value here: values are added outside Terraform, so that none is in the state.
 resource "google_secret_manager_secret" "this" {
   for_each  = local.secrets
   secret_id = "${local.stage}-${each.key}"
@@ -19,7 +19,7 @@ resource "google_secret_manager_secret_iam_member" "reads_its_own" {
   member    = google_service_account.this[each.value.reader].member
 }
 
-# The authority that signed the certificate of the database: public, and checked by all.
+# The authority that signed the certificate of the database. It is public, and every client needs it.
 resource "google_secret_manager_secret" "database_authority" {
   secret_id = "${local.stage}-database-authority"
 

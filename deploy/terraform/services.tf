@@ -12,7 +12,7 @@ locals {
     }
   ]...)
 
-  # Known before the services are there, which name each other.
+  # The services name each other, so their addresses must be known before they exist.
   urls = {
     for name in keys(local.services) :
     name => "https://${local.stage}-${name}-${data.google_project.this.number}.${var.region}.run.app"
@@ -25,7 +25,7 @@ locals {
   sql = contains(var.parts, "sql")
   app = contains(var.parts, "app")
 
-  # One secret for each secret setting of each service, one for each job.
+  # Each secret setting of each service has a secret, and each job has one.
   service_secrets = merge([
     for name, service in local.services : {
       for setting in service.secrets :

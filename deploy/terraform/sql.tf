@@ -1,5 +1,5 @@
-# Its databases and roles, one set for each service, are made by the job `databases`: a user made
-# here would be a member of cloudsqlsuperuser.
+# The job `databases` makes a database and its roles for each service: a user that Terraform makes would
+# be a member of cloudsqlsuperuser.
 resource "google_sql_database_instance" "this" {
   count               = local.sql ? 1 : 0
   name                = "mercado-${local.stage}"
@@ -39,7 +39,7 @@ resource "google_sql_database_instance" "this" {
       value = "30000"
     }
 
-    # Of every session on the server: readers of figures cannot be given a limit of their own here.
+    # The limit is of every session on the server: Cloud SQL has none for the readers of figures alone.
     database_flags {
       name  = "temp_file_limit"
       value = "1048576"
