@@ -1,1 +1,1 @@
-"""The choreography: participants, who publishes and who reacts, AsyncAPI documents, drawings."""
+"""A choreography has participants, which publish and react, AsyncAPI documents and drawings."""

@@ -1,1 +1,1 @@
-"""The library's tables in a service's database: their definition, first migration, partitions."""
+"""The library's tables in a service's database have a definition, migrations and partitions."""
