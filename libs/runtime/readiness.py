@@ -21,7 +21,7 @@ SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 2.0
 REMEMBERED_SECONDS = 5.0
 LATENCY_SECONDS = 300.0
-"""The mean time of the database's answers is taken over this many seconds."""
+"""The mean time of the database's answers is that of so many seconds."""
 OK, DOWN = "ok", "down"
 READ_ONLY = "read-only: nothing can be written"
 
@@ -33,7 +33,7 @@ Note = Callable[[], str | None]
 
 
 class Remembered:
-    """A check that is expensive. It is made at most once in `REMEMBERED_SECONDS`, however often
+    """This check is expensive. It is made at most once in `REMEMBERED_SECONDS`, however often
     /ready is requested.
     """
 
@@ -53,7 +53,7 @@ class Remembered:
 
 
 class Latency:
-    """How long the database took for the smallest statement, in the last minutes."""
+    """The smallest statement took the database this long, in the last minutes."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, float]] = deque()
@@ -64,7 +64,7 @@ class Latency:
         self._forget()
 
     def mean(self) -> float | None:
-        """The mean in seconds; None when nothing was measured within `LATENCY_SECONDS`."""
+        """Return the mean in seconds; None when nothing was measured in `LATENCY_SECONDS`."""
         self._forget()
         if not self._noted:
             return None
@@ -92,7 +92,7 @@ class Readiness:
         self._max_age = timedelta(seconds=settings.outbox_high_water_seconds)
 
     def overload(self) -> str | None:
-        """Why no writing request is taken just now; None when all are.
+        """Say why no writing request is taken just now; None when all are.
 
         An event the broker refuses grows old, but only its own subject waits for it: while some
         fail, age says nothing about the rest, and the count alone decides.
@@ -105,8 +105,8 @@ class Readiness:
         return None
 
     async def report(self) -> tuple[bool, dict[str, str]]:
-        """Whether the process is ready, and the state of each part: `ok`, `down` or why it cannot
-        work, and after `: ` its note.
+        """Return whether the process is ready, and the state of each part: `ok`, `down` or why it
+        cannot work, and after `: ` its note.
         """
         names = list(self.checks)
         answers = dict.fromkeys(self.notes, True)

@@ -1,4 +1,4 @@
-"""Base classes of what clients send and get."""
+"""What clients send and get has these base classes."""
 
 from typing import Annotated, Any
 
@@ -10,11 +10,11 @@ from libs.runtime.field_errors import CannotBeNull, CannotBeStored, fault
 MAX_INTEGER = 2**63 - 1
 
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
-"""Money in whole cents; text, fractions and booleans are refused."""
+"""Money is in whole cents; text, fractions and booleans are refused."""
 
 
 class Body(BaseModel):
-    """What a client sends. Unknown fields are refused, and so is what Postgres cannot hold."""
+    """A client sends a body. Unknown fields are refused, and so is what Postgres cannot hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ class Body(BaseModel):
 
 
 class Changes(Body):
-    """What changes: a field left out stays as it is, and none can be emptied."""
+    """Changes leave a field that is left out as it is, and can empty none."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -46,7 +46,7 @@ class CamelBody(Body):
 
 
 class Out(BaseModel):
-    """What a client gets."""
+    """A client gets this."""
 
     model_config = ConfigDict(frozen=True)
 

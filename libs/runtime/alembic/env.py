@@ -1,4 +1,4 @@
-"""What Alembic runs for each service."""
+"""Alembic runs this file for each service."""
 
 from libs.runtime.migrations import run
 
