@@ -1,4 +1,4 @@
-"""python -m deploy.local COMMAND: the whole system on this machine."""
+"""python -m deploy.local COMMAND runs the whole system on this machine."""
 
 import asyncio
 import logging
@@ -246,7 +246,7 @@ def migrate(context: typer.Context, service: str) -> None:
 
 @app.command(context_settings=FORWARDED)
 def dead(context: typer.Context) -> None:
-    """Dead letters, as the broker's administrator."""
+    """List, redrive, reissue or discard dead letters, as the broker's administrator."""
     environment = _shown().installation.administration()
     _become(["libs.messaging", "dead", *context.args], environment)
 
@@ -255,7 +255,7 @@ def dead(context: typer.Context) -> None:
 def outbox(
     context: typer.Context, command: str, service: Annotated[str, typer.Argument()] = ""
 ) -> None:
-    """A service's outbox: outbox status orders, outbox release orders ID."""
+    """Show or release a service's outbox: outbox status orders, outbox release orders ID."""
     if not service:  # outbox orders
         command, service = "status", command
     environment = _database(_shown().installation, service_named(service).name)
@@ -264,8 +264,9 @@ def outbox(
 
 @app.command(context_settings=FORWARDED)
 def topology(context: typer.Context) -> None:
-    """The broker's topology, as its administrator; `replay QUEUE` reads the archive of the service
-    that publishes the queue's events, `replay SERVICE` sends all that its views have missed.
+    """Apply or check the topology, as the broker's administrator; `replay QUEUE` reads the archive
+    of the service that publishes the queue's events, `replay SERVICE` sends all that its views
+    lack.
     """
     installation = _shown().installation
     environment = installation.administration()
@@ -290,7 +291,7 @@ def _replay_to(installation: Installation, service: str) -> None:
 
 
 def _publisher(queue: str) -> str:
-    """Of the queue's events. Raises ValueError."""
+    """Return the service that publishes the queue's events, or raise ValueError."""
     from libs.messaging.saga.choreography import read  # of use to this command only
     from libs.messaging.topology import topology_of
 
@@ -324,7 +325,7 @@ def _become(module: list[str], environment: dict[str, str]) -> None:
 
 
 def _shown() -> System:
-    """Raises NotUp."""
+    """Return the system that commands show, or raise NotUp."""
     system = shown()
     if system.folder == DEMO:
         print("this is the demo that was left running", file=sys.stderr)
@@ -370,7 +371,7 @@ def _lost(system: System) -> str:
 
 
 def _open_market(system: System) -> None:
-    """Put a catalogue and people to sign in there, where there are none yet."""
+    """Put a catalogue and people into the system, where there are none yet."""
     import httpx
 
     from deploy.commands import CommandRefused
@@ -393,12 +394,12 @@ def _print_addresses(system: System) -> None:
     print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
     if system.ours:
         _print_sign_ins(system)
-    else:  # who can sign in is the business of who started it
+    else:  # only the person who started it knows who can sign in
         print(f"\n{'portal':12}{state.service_url('portal')}")
 
 
 def _print_sign_ins(system: System) -> None:
-    """The portal comes last: it is where to go on."""
+    """Print the portal's address last: a person goes on there."""
     from deploy.demo.people import PEOPLE
 
     installation = system.installation
@@ -414,13 +415,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """One clear message and a non-zero exit for everything that can be expected to go wrong."""
+    """End an error that can be expected with one clear message and a non-zero exit code."""
     logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:
         app()
-    except BrokenPipeError:  # who reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (
