@@ -1,4 +1,4 @@
-"""The credit that each purchase holds."""
+"""Each purchase holds credit of its customer."""
 
 from collections.abc import Iterator
 

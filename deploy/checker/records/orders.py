@@ -1,4 +1,4 @@
-"""The order of each purchase, and the rule that none rests half-way."""
+"""Each purchase has an order, and none rests half-way."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The vehicle that each purchase holds."""
+"""Each purchase holds a vehicle."""
 
 from collections.abc import Iterator
 
