@@ -1,4 +1,4 @@
-"""python -m deploy.cluster COMMAND: the whole system on a cluster of this machine."""
+"""python -m deploy.cluster COMMAND runs the whole system on a cluster of this machine."""
 
 import asyncio
 import os
@@ -112,7 +112,7 @@ def _tell(cluster: system.Cluster) -> None:
 
 
 def main() -> None:
-    """One clear line for everything that can be expected to go wrong."""
+    """End an error that can be expected with one clear line."""
     os.environ.update(system.NETWORK_IS_PRIVATE)
     os.environ["AUTH"] = "off"
     try:

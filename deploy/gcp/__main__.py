@@ -1,4 +1,4 @@
-"""python -m deploy.gcp COMMAND: the tasks below `gcp:`. deploy/README.md says what they need."""
+"""python -m deploy.gcp COMMAND runs a task below `gcp:`. deploy/README.md says what it needs."""
 
 import os
 import re
@@ -275,7 +275,7 @@ def _confirm(cloud: Cloud, what: str, *, yes: bool) -> None:
 
 
 def main(run: Callable[[], object] = app) -> None:
-    """Exit code 1 and one line for what cannot be done."""
+    """End what cannot be done with exit code 1 and one line."""
     try:
         run()
     except (Refused, KeyboardInterrupt) as error:
