@@ -32,7 +32,7 @@ SERVER = timedelta(days=90)
 RENEWED_BEFORE_THE_END = timedelta(days=30)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CLOCKS = timedelta(hours=1)
-"""A client's clock may be so far behind this one."""
+"""A client's clock may be this far behind this one."""
 
 
 class Authority:

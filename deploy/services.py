@@ -11,9 +11,9 @@ class ServiceSpec:
     port: int
     seals_personal_data: bool = False
     has_reader: bool = False
-    """It runs statements as a role of its database that can only read published views."""
+    """The service runs statements as a database role that can only read published views."""
     is_portal: bool = False
-    """It shows all the others, and the broker, to the people who work with them."""
+    """The service shows all others, and the broker, to the people who work with them."""
 
 
 SERVICES = (

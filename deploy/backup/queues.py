@@ -45,7 +45,7 @@ Held = defaultdict[str, set[UUID]]
 
 @dataclass
 class Rewound:
-    """So many messages were discarded, and so many events sent again."""
+    """This many messages were discarded, and this many events sent again."""
 
     discarded: int = 0
     sent: int = 0

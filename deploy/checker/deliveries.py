@@ -91,7 +91,7 @@ async def read_deliveries(
     since: Mapping[str, datetime],
     grace_seconds: float,
 ) -> Deliveries:
-    """Read them. Events younger than `grace_seconds` are left out: they may be on their way."""
+    """Read what was published and handled, but no event younger than `grace_seconds`."""
     unpublished, moved = Found(), set[str]()
     for name, connection in connections.items():  # before the archives, because rows go there next
         rows = await connection.fetch(UNPUBLISHED, grace_seconds, LISTED)

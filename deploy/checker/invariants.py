@@ -1,4 +1,4 @@
-"""The invariants of the choreography hold over all databases and queues of a running system.
+"""The checker compares a running system, all databases and queues, with the invariants.
 
 `check` reads; it never writes. Purchases with an event in the last few seconds are left out,
 because they may not be at rest.

@@ -1,4 +1,4 @@
-"""A purchase has the records of all services, and the rules of several services read it."""
+"""A `Purchase` has what each service holds of it; the rules of several services share the rest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ there.
 
 
 class Row(Protocol):
-    """A record of the database, or any object with its columns by name."""
+    """A row is a record of the database, or any object with its columns by name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 

@@ -28,7 +28,7 @@ class Queues:
 
 
 async def read_queues(rabbitmq_url: str, participants: Sequence[DescribedParticipant]) -> Queues:
-    """Read them. The user of `rabbitmq_url` may read every queue. Raise AMQPError or OSError."""
+    """Read the queues as a user who may read every queue. Raise AMQPError or OSError."""
     work = [reaction.queue for each in participants for reaction in each.consumes]
     dead = {dead_queue(each.name): each for each in participants}
     overflow = {overflow_queue(each.name): each.name for each in participants if view_queues(each)}
@@ -66,5 +66,5 @@ async def _last_dropped(connection: AbstractConnection, overflow: str) -> str:
     match deaths:
         case [{"queue": str() as queue, "time": datetime() as at}, *_]:
             return f"{queue}, at {at:%Y-%m-%d %H:%M} UTC"
-        case _:  # somebody else looks at it just now
+        case _:  # another reader holds the message just now
             return overflow

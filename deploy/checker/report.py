@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 LISTED = 20
-"""At most so many violations of one rule are written out. The others are counted."""
+"""At most this many violations of one rule are written out. The others are counted."""
 
 
 @dataclass

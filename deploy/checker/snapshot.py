@@ -22,7 +22,7 @@ from libs.messaging.database import Connection
 Connections: TypeAlias = Mapping[str, Connection]
 
 AT_A_TIME = 5_000
-"""So many rows of each service are in memory at a time."""
+"""This many rows of each service are in memory at a time."""
 
 SESSION = {
     "application_name": "verify",

@@ -21,10 +21,10 @@ PORT, MANAGEMENT_PORT = 5672, 15672
 EPMD_PORT, DISTRIBUTION_PORT = 4369, 25672
 ONE_SCHEDULER = "+S 1:1 +A 8 +sbwt none +sbwtdcpu none +sbwtdio none"
 PATIENCE = 300.0
-"""Three nodes start and find each other in so many seconds, on a machine that is busy."""
+"""Three nodes start and find each other within this many seconds, on a busy machine."""
 
 TICK_SECONDS = 10
-"""A node that is silent for so long, and a quarter more, counts as gone."""
+"""A node that is silent for this long, and a quarter more, counts as gone."""
 
 
 class Brokers:

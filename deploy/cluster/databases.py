@@ -36,9 +36,9 @@ SCOPE = "mercado"
 Replication: TypeAlias = Literal["synchronous", "asynchronous"]
 
 LEADER_SECONDS = 20
-"""A primary that is silent stays the primary for so long; Patroni takes no less."""
+"""A primary that is silent stays the primary for this long; Patroni takes no less."""
 PATIENCE = 300.0
-"""The first start takes at most so many seconds, on a machine that is busy."""
+"""The first start takes at most this many seconds, on a busy machine."""
 
 LOOK_SECONDS = 5
 RETRY_SECONDS = 5
@@ -94,7 +94,7 @@ class Databases:
         place = data_folder(self._children.folder / name)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.chown(place, user, user)
-        configuration = place / "patroni.json"  # which is YAML too
+        configuration = place / "patroni.json"  # JSON is YAML too
         configuration.touch(mode=0o600)
         configuration.write_text(json.dumps(self._configuration(name, place, user), indent=2))
         shutil.chown(configuration, user, user)
@@ -178,7 +178,7 @@ class Databases:
         address = self._network.address(name)
         network = address.rpartition(".")[0] + ".0/24"
         settings = {**SETTINGS, "max_connections": "400", "wal_keep_size": "64MB"}
-        del settings["listen_addresses"]  # Patroni's own
+        del settings["listen_addresses"]  # Patroni sets them
         if not self._durable:
             # pg_rewind refuses to copy from a server without full pages in its log.
             settings |= {**FORGETFUL, "full_page_writes": "on"}

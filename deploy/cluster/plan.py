@@ -10,7 +10,7 @@ from libs.messaging.saga.choreography import read
 
 BROKERS = ("broker1", "broker2", "broker3")
 DATABASES = ("db1", "db2", "db3")
-"""Each has a Postgres, the Patroni that leads it, and a member of etcd."""
+"""Each machine has a Postgres, the Patroni that leads it, and a member of etcd."""
 DOORS = ("door1", "door2")
 """These are proxies, which know where the primary is."""
 MACHINES: Mapping[str, int] = MappingProxyType(

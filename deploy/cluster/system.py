@@ -41,8 +41,8 @@ NETWORK_IS_PRIVATE = {"TLS": "off", "TRUSTED_PROXIES": "127.0.0.1", "POOL_SIZE":
 
 @dataclass(frozen=True)
 class Plan:
-    """The values that stay the same at each start: `network` is the number in all addresses, and
-    the others are ports of the loopback, of nginx and of the processes behind it.
+    """These values stay the same at each start: `network` is the number in all addresses, and the
+    others are ports of the loopback, of nginx and of the processes behind it.
     """
 
     replication: Replication

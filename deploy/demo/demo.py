@@ -20,7 +20,7 @@ from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from libs.messaging.saga.choreography import Choreography, read
 
 CODE_LIFETIME_SECONDS = 6
-"""A payment code lives so long in the demo: one purchase lets its code expire."""
+"""A payment code lives this long in the demo: one purchase lets its code expire."""
 
 QUIET_WITHIN_SECONDS = 20
 

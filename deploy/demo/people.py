@@ -102,7 +102,6 @@ async def _signed_in(
 
 
 async def _token(client: httpx.AsyncClient, signed_in: httpx.Response | None) -> str:
-    """Return a token for the signed-in person."""
     if signed_in is None:
         raise httpx.HTTPError("the portal does not let its own admin in")
     cookie = signed_in.headers["set-cookie"].partition(";")[0]

@@ -85,7 +85,7 @@ def restore(name: str | None) -> None:
     RESTORED.parent.mkdir(parents=True, exist_ok=True)
     with folder.exclusive():
         found = wanted(folder, name, say)
-        shutil.rmtree(place.data, ignore_errors=True)  # of a restore that was never started on
+        shutil.rmtree(place.data, ignore_errors=True)  # a restore that no start has used
         put_back(folder, found, place, until=None, tell=say)
     for each in (
         place.data,

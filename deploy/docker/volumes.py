@@ -151,7 +151,7 @@ def _seal_keys(everything: Passwords, place: Path) -> None:
     recipient = os.environ.get("BACKUP_RECIPIENT")
     place.unlink(missing_ok=True)
     if recipient:
-        from deploy.backup.failure import BackupFailed  # a native library, needed only here
+        from deploy.backup.failure import BackupFailed  # it loads a native library
         from deploy.backup.sealed import seal
 
         try:

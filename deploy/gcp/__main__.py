@@ -71,7 +71,7 @@ def setup_backend() -> None:
 
 @app.command()
 def deploy(approved_by: ApprovedBy = None) -> None:
-    """Make everything: database, placeholders, image, migrations, services. Again is safe."""
+    """Make database, placeholders, image, migrations and services. Running it again is safe."""
     _check_approver(approved_by)
     cloud = _ready(docker=True)
     if cloud.waits_for_approval and not cloud.outputs().get("image") and not approved_by:

@@ -36,7 +36,7 @@ APIS = tuple(
     )
 )
 CALLS_AT_ONCE = 8
-"""So many secrets are handed out at a time."""
+"""This many secrets are handed out at a time."""
 LEDGER = "google_storage_bucket.ledger"
 PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
@@ -161,7 +161,7 @@ class Cloud:
 
     @property
     def passwords_secret(self) -> str:
-        """One document has all passwords and keys of the stage; no service may read it."""
+        """Return the name of the document of all passwords, which no service may read."""
         return f"{self.setup.stage}-passwords"
 
     @cached_property

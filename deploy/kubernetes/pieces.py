@@ -53,7 +53,7 @@ def confined_pod(user: int = USER) -> Manifest:
 
 
 def disruption_budget(name: str, labels: Mapping[str, str]) -> Manifest:
-    """Let one pod end at a time. A minimum number would keep a node with the only pod for ever."""
+    """Let one pod end at a time: with a minimum number, a node with the only pod never drains."""
     spec = {
         "maxUnavailable": 1,
         "selector": {"matchLabels": dict(labels)},

@@ -33,7 +33,7 @@ class Placeholders(Passwords):
         return self._place(entry(name), "key")
 
     def keys(self, name: str) -> dict[str, str]:
-        """One entry holds all keys, in the form of DATA_KEYS, because they are rotated there."""
+        """Return one entry with all keys, in the form of DATA_KEYS: they are rotated there."""
         return {ALL_KEYS: self._place(f"{entry(name)}_keys", "keys")}
 
     def document(self) -> dict[str, str]:

@@ -70,7 +70,7 @@ def settings_of(spec: ServiceSpec, role: Role, passwords: Passwords) -> dict[str
         found = replace(found, pgbouncer=POOLED)
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
     unused = set() if role == "api" else {"CURSOR_SECRET", "DATABASE_READ_URL"}
-    if not spec.is_portal and role != "relay":  # the portal shows the broker, a relay its bindings
+    if not spec.is_portal and role != "relay":  # the portal shows it, a relay checks it
         unused.add("RABBITMQ_MANAGEMENT_URL")
     if not spec.is_portal and role == "api":
         unused.add("RABBITMQ_URL")

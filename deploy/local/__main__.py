@@ -84,14 +84,14 @@ def demo(
     """Run seven purchases through the HTTP entrypoints of a system of its own, and show what
     happened in each.
     """
-    from deploy.demo import demo as purchases  # seconds of imports, of use here only
+    from deploy.demo import demo as purchases  # only this needs it; it takes seconds
 
     console = Console(soft_wrap=True)
     well = False
     with exclusive(DEMO):
         if any(system.running for system in lifecycle.systems(DEMO)):
             raise NotUp("a demo was left running: ./taskw down stops it")
-        lifecycle.stop(DEMO)  # of one that was killed
+        lifecycle.stop(DEMO)  # what a killed demo has left
         lifecycle.delete(DEMO, images=False)
         os.environ.setdefault("CODE_LIFETIME_SECONDS", str(purchases.CODE_LIFETIME_SECONDS))
         os.environ["AUTH"] = "off"  # the purchases bring no tokens
@@ -121,7 +121,7 @@ def verify(
     grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
 ) -> None:
     """Check every invariant over all databases and queues; the result also stands in the portal."""
-    from deploy.checker import verify as checker  # seconds of imports, of use here only
+    from deploy.checker import verify as checker  # only this needs it; it takes seconds
 
     console = Console(soft_wrap=True)
     system = _shown()
@@ -143,7 +143,7 @@ def backup(
     to the store that BACKUP_S3_URL names; delete what is older than 30 days.
     """
     from deploy.backup.job import read_settings
-    from deploy.local import backups  # seconds of imports, of use here only
+    from deploy.local import backups  # only this needs it; it takes seconds
 
     read_settings(ROOT / ".env")
     if list_:
@@ -165,7 +165,7 @@ def restore(
 ) -> None:
     """Put a backup back, start the system on it, and check the invariants."""
     from deploy.backup.job import read_settings
-    from deploy.local import backups  # seconds of imports, of use here only
+    from deploy.local import backups  # only this needs it; it takes seconds
 
     if check and at:
         raise ValueError("--check restores a backup as it is: leave --at out")
@@ -202,15 +202,15 @@ def logs(
     try:
         system: System | None = _shown()
     except NotUp:
-        system = None  # the logs of what was stopped are there
-    with suppress(KeyboardInterrupt):  # the way to end --follow
+        system = None  # the logs of a stopped system are there
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends --follow
         lifecycle.show_logs(system, names or [], follow=follow)
 
 
 @app.command()
 def certificates() -> None:
     """Make the certificates of Postgres and RabbitMQ anew, while everything runs."""
-    from deploy.local.renewal import renew  # seconds of imports, of use here only
+    from deploy.local.renewal import renew  # only this needs it; it takes seconds
 
     for name, end in renew(_shown()).items():
         print(f"{name:12}good until {end:%Y-%m-%d}")
@@ -223,7 +223,7 @@ def rotate(
     """Replace the passwords of the database or the broker, the key that signs tokens, or the keys
     that seal data, while everything runs.
     """
-    from deploy.local.renewal import rotate  # seconds of imports, of use here only
+    from deploy.local.renewal import rotate  # only this needs it; it takes seconds
 
     system = _shown()
     with exclusive(system.folder):
@@ -236,7 +236,7 @@ def migrate(context: typer.Context, service: str) -> None:
     plan [SERVICE...], migrate apply [SERVICE...] --approved-by NAME [--plan ID].
     """
     if service in ("plan", "apply"):
-        from deploy.local.migrating import app as migrating  # of use here only
+        from deploy.local.migrating import app as migrating  # only this command needs it
 
         with one_line_errors():
             migrating([service, *context.args], prog_name="migrate", obj=_shown().installation)
@@ -280,7 +280,7 @@ def topology(context: typer.Context) -> None:
 
 
 def _replay_to(installation: Installation, service: str) -> None:
-    from deploy.checker.missed_events import replay_missed  # of use to this command only
+    from deploy.checker.missed_events import replay_missed  # only this command needs it
     from libs.messaging.dead_letters.replay_service import ReplayError
 
     try:
@@ -292,7 +292,7 @@ def _replay_to(installation: Installation, service: str) -> None:
 
 def _publisher(queue: str) -> str:
     """Return the service that publishes the queue's events, or raise ValueError."""
-    from libs.messaging.saga.choreography import read  # of use to this command only
+    from libs.messaging.saga.choreography import read  # only this command needs it
     from libs.messaging.topology import topology_of
 
     wanted = topology_of(read(CHOREOGRAPHY).participants)
@@ -409,14 +409,14 @@ def _print_sign_ins(system: System) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was begun is stopped undisturbed
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing interrupts the stopping
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """End an error that can be expected with one clear message and a non-zero exit code."""
-    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
+    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own messages do not help
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:

@@ -30,7 +30,7 @@ QUIET = ("--progress", "quiet", "--profile", "*")
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 15672, 8083
 
 Bindings: TypeAlias = Sequence[Mapping[str, str]]
-"""`docker inspect` prints the addresses of this machine for one port of a container so."""
+"""`docker inspect` prints the addresses of this machine for a container's port in this form."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _first(found: Iterator[System]) -> System:
 
 
 def nothing() -> NotUp:
-    """Say why there is no system to show."""
+    """Return an error that says why there is no system to show."""
     alive = [record.name for record in recorded(FOLDER) if record.process()]
     if not alive:
         return NotUp("nothing is up: start it with ./taskw up")
@@ -252,19 +252,19 @@ def _contained(folder: Path) -> System | None:
 
 
 def _uses_containers(folder: Path) -> bool:
-    """Return True also for what a failed start left, which the next start would use again."""
+    """Return True also where only a failed start has left containers."""
     kept = (folder / CONTAINER_PASSWORDS).exists()
     return kept or choose_runtime().runtime is Runtime.CONTAINERS
 
 
 def _start_checker(folder: Path) -> None:
-    from deploy.local import private  # seconds of imports, of use to `start` only
+    from deploy.local import private  # only this needs it; it takes seconds
 
     private.start_checker(folder)
 
 
 def _start_private(folder: Path, earlier: State | None) -> State:
-    from deploy.local import private  # seconds of imports, of use to `start` only
+    from deploy.local import private  # only this needs it; it takes seconds
 
     try:
         return private.start(folder, earlier)

@@ -72,7 +72,7 @@ def apply_pending(
             "./taskw migrate plan shows it"
         )
     to_do = [each for each in changes if each.revisions]
-    # The portal first: this release writes its audits into this release's schema.
+    # The portal comes first: this release writes its audits into this release's schema.
     for each in sorted(to_do, key=lambda change: change.service != PORTAL):
         print(f"{each.service}: {each.revision or 'empty'} > {each.head} …", flush=True)
         try:

@@ -41,7 +41,7 @@ EXPECTED = (
 )
 CHECKER = "checker"
 SERVICE_SECONDS = 60.0
-"""A service may take so long until it is ready."""
+"""A service may take this long until it is ready."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
 
 

@@ -84,7 +84,7 @@ class State:
 
 
 def load_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> State:
-    """Load it. Raise NotUp when nothing was started in this runtime, or it was stopped."""
+    """Return the state, or raise NotUp when nothing runs in this runtime."""
     place = _place(folder, runtime)
     try:
         found = json.loads(place.read_text())

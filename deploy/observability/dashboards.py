@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH, HEIGHT, ACROSS = 12, 8, 2
-"""The size of a panel, in Grafana's grid of 24 columns."""
+"""A panel has this size, in Grafana's grid of 24 columns."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ FROM pg_stat_statements WHERE query ~* '\mpassword\M'
 """
 LIMITS = {"default_transaction_read_only": "on", "statement_timeout": "10s", "lock_timeout": "1s"}
 CONNECTIONS = 20
-"""The exporter has one for each database, and briefly a second one."""
+"""The exporter has one connection for each database, and briefly a second one."""
 
 SLOW_STATEMENTS = """
 CREATE OR REPLACE FUNCTION operations.slow_statements()

@@ -65,7 +65,7 @@ class Ports:
 def can_bind(port: int) -> bool:
     """Return whether a server could listen on this loopback port."""
     with socket.socket() as probe:
-        # As servers do: connections closed a moment ago do not block the port.
+        # Servers do so too: connections closed a moment ago do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

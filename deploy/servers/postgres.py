@@ -36,7 +36,7 @@ hostssl all,replication all all scram-sha-256
 """
 SOCKET_FOLDER_BYTES = 90
 """Linux accepts 107 bytes for a socket's path, others a little less; the name takes up to 14."""
-# For tests: a crash of the machine may lose everything, a crash of the server nothing.
+# Tests use these: a crash of the machine may lose everything, a crash of the server nothing.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -212,7 +212,7 @@ def _copy_for_all(wheel: Path, copy: Path) -> None:
     draft = copy.with_name(f"{copy.name}.{os.getpid()}")
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(part, draft / part.name)
-    # Not all of SHARED, because Postgres does not start on data that others may read.
+    # Only the draft: Postgres does not start on data that others may read.
     subprocess.run(["chmod", "-R", "a+rX", draft], check=True)
     try:
         draft.rename(copy)

@@ -226,7 +226,6 @@ class Children:
         )
 
     def _last_lines(self, name: str, count: int = 15) -> str:
-        """Return the end of the process's output, indented."""
         with log_of(self.folder, name).open("rb") as log:
             log.seek(self._records[name].log_from)
             lines = log.read().decode(errors="replace").splitlines()[-count:]

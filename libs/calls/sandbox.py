@@ -11,7 +11,7 @@ from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 NEVER = 2**31 - 1
-"""A call that is answered on this number is never answered."""
+"""Where `answered_on` is this number, a call is never answered."""
 
 
 class Sandbox:

@@ -1,4 +1,4 @@
-"""The settings of a service that calls an external system stand here."""
+"""A service that calls an external system has these settings."""
 
 from collections.abc import Callable
 from datetime import timedelta

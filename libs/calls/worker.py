@@ -19,7 +19,7 @@ STRAGGLER_SECONDS = 0.25
 slow call does not delay the others.
 """
 RECORDED_AT_ONCE = 2
-"""At most so many answers are recorded at once: many may come together, connections are few."""
+"""At most this many answers are recorded at once: many may come together, connections are few."""
 
 
 class Due(Protocol):

@@ -115,7 +115,7 @@ async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, An
     if query.get("sslrootcert") == SYSTEM:
         options["ssl"] = _trusting_the_system(query)
     attributes = str(query.pop("target_session_attrs", "any"))
-    # A standby where there is one, else any: over all hosts, not over each alone.
+    # A standby of any host comes before another server of any host.
     turns = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
     places = hosts_of(url)
     if places[0][0] is not None:  # the driver takes the rest from its environment

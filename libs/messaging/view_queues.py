@@ -18,13 +18,13 @@ from libs.messaging.saga.choreography import AnyParticipant
 from libs.messaging.saga.reactions import Step
 
 VIEW_QUEUE_BYTES = 100_000_000
-"""The messages of one view's queue may take so many bytes. An event is about 650 bytes, so these
+"""The messages of a view's queue may take this many bytes. An event is about 650 bytes, so these
 are 150,000 events: two hours at 20 purchases a second. A purchase fills nine queues of timelines
 and three of figures, so that all of them together hold 1.2 GB. While a queue drops messages, its
 files take up to three times its bound until the broker compacts them: 4 GB on a disk of 20.
 """
 PRIORITY = 10
-"""It is above 0, the priority of a policy that somebody makes without naming one."""
+"""This is above 0, which a policy has that names no priority."""
 
 OVERFLOW_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -37,7 +37,7 @@ OVERFLOW_ARGUMENTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """This policy of the broker bounds these queues."""
+    """A policy of the broker bounds its `queues`."""
 
     name: str
     queues: frozenset[str]

@@ -125,7 +125,7 @@ class Authenticator:
         return await self.caller(authorization, tenant)
 
     async def caller(self, authorization: str | None, tenant: str | None) -> Caller:
-        """Raise Unauthenticated, BadRequest (tenant) or Forbidden (another tenant's token)."""
+        """Return the caller, or raise Unauthenticated, MalformedTenant or OtherTenant."""
         if tenant is not None and not _TENANT.fullmatch(tenant):
             raise MalformedTenant
         if self.keys is None:

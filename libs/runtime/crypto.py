@@ -179,7 +179,7 @@ class BlindIndex:
         self._key = key
 
     def of(self, value: str, *label: str) -> bytes:
-        """Return 32 bytes."""
+        """Return the digest of `value`: 32 bytes."""
         parts = [part.encode() for part in (*label, value)]
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._key, message, "sha256")

@@ -33,7 +33,7 @@ REST_SECONDS = 86_400.0
 another key sealed come with a restore only.
 """
 TRIED = 2
-"""So many values are opened for each column and key. They are the oldest, by their ids, so that
+"""This many values are opened for each column and key. They are the oldest, by their ids, so that
 values written later with a wrong key do not hide it.
 """
 ONE_DAMAGED_VALUE = 1

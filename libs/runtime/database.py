@@ -25,7 +25,7 @@ from libs.runtime.start_failure import StartFailure
 
 OVERFLOW = 5
 RELAY_POOL = 2
-"""A process that is only a relay has so many connections in its pool: it checks the database each
+"""A process that is only a relay has this many connections in its pool: it checks the database each
 second, and the relay has its own connections.
 """
 POOL_SECONDS = 30.0
@@ -34,7 +34,7 @@ IDLE_SECONDS = 1.0
 STATEMENT_SECONDS = 10.0
 """A statement that takes longer is given up: a half-open connection shows no other sign."""
 TRANSACTION_STATEMENTS = 4
-"""A transaction may last as long as so many of the slowest statements."""
+"""A transaction may last as long as this many of the slowest statements."""
 SESSION = {"lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "jit": "off"}
 READ_ONLY = "25006"
 """This is the SQLSTATE of a statement that would write in a transaction that only reads."""
@@ -130,16 +130,16 @@ def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> No
 
 
 def _replace_if_read_only(connection: Any, record: ConnectionPoolEntry) -> None:
-    """Give such a session one request, and the next request a new connection: a session that began
-    on a standby, or while the database was read-only, can stay read-only until it ends. Reading
-    goes on in the meantime. (A PgBouncer has its own sessions, and reports what one of them was.)
+    """Give a read-only session one request, and the next request a new connection: a session that
+    began on a standby, or while the database was read-only, can stay read-only until it ends.
+    Reading goes on meanwhile. (A PgBouncer has its own sessions, and reports what one of them was.)
     """
     if connection is not None and reports_read_only(connection.driver_connection):
         record.invalidate(soft=True)
 
 
 def reports_read_only(connection: asyncpg.Connection) -> bool:
-    """Return what the server reported last. False where a proxy does not pass that on."""
+    """Return whether the server reported that it is read-only. A proxy may hide that."""
     reported = connection.get_settings()
     return "on" in (
         getattr(reported, "in_hot_standby", "off"),

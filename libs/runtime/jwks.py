@@ -56,7 +56,7 @@ class KeySet:
         try:
             document = await asyncio.to_thread(_read, self._location)
             keys = PyJWKSet.from_dict(json.loads(document)).keys
-        except OSError as error:  # urllib's errors too
+        except OSError as error:  # urllib's errors are such ones
             reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
             raise KeysUnavailable(f"JWKS_URL {self._location}: {reason}") from error
         except (ValueError, TypeError, AttributeError, PyJWTError) as error:

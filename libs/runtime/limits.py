@@ -18,8 +18,8 @@ DISCARD_SECONDS = 2.0
 PLACE_SECONDS = 2.0
 MAX_STREAMS = 300
 MAX_STREAMS_PER_CLIENT = 100
-"""At most so many event streams are open at once, of all clients and of one: each asks the database
-once a second.
+"""At most this many event streams are open at once, of all clients and of one: each asks the
+database once a second.
 """
 CROWDED = "mercado.crowded"
 """The scope of a request has this key where the request's connection found no room."""

@@ -126,7 +126,7 @@ async def play(wanted: Pending, scratch_url: str) -> list[Statement]:
         raise StartFailure(describe_refusal(error, parse_database_url(scratch_url))) from None
     try:
         await server.execute(f"SELECT pg_advisory_lock({TURNS})")
-        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # of a killed plan
+        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # a killed plan's
         await server.execute(f"CREATE DATABASE {name}")
         try:
             url = parse_database_url(scratch_url).set(database=name)

@@ -113,7 +113,7 @@ def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeNa
 
 
 def _become_owner(connection: Connection) -> None:
-    """Create as SERVICE_owner, so that SERVICE_migrator's tables have an owner without login."""
+    """Take the role SERVICE_owner, so that SERVICE_migrator's tables belong to no login."""
     user = str(connection.scalar(text("SELECT current_user")))
     owner = user.removesuffix("_migrator") + "_owner"
     known = text("SELECT 1 FROM pg_roles WHERE rolname = :name AND pg_has_role(oid, 'MEMBER')")

@@ -21,7 +21,7 @@ SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 2.0
 REMEMBERED_SECONDS = 5.0
 LATENCY_SECONDS = 300.0
-"""The mean time of the database's answers is that of so many seconds."""
+"""The mean time of the database's answers is taken over this many seconds."""
 OK, DOWN = "ok", "down"
 READ_ONLY = "read-only: nothing can be written"
 
@@ -53,7 +53,7 @@ class Remembered:
 
 
 class Latency:
-    """The smallest statement took the database this long, in the last minutes."""
+    """A `Latency` has the times that the smallest statement took in the last minutes."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, float]] = deque()
@@ -76,9 +76,9 @@ class Latency:
 
 
 class Readiness:
-    """Checks the database and the outbox each second, in the background. `checks` are asked
-    when /ready is: the parts that this process runs. `notes` say more about a part, or what an
-    operator should know although the process is ready."""
+    """`Readiness` checks the database and the outbox each second, in the background. `checks` are
+    asked when /ready is: the parts that this process runs. `notes` say more about a part, or what
+    an operator should know although the process is ready."""
 
     def __init__(self, engine: AsyncEngine, settings: ServiceSettings) -> None:
         self.checks: dict[str, Check] = {}

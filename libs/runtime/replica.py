@@ -98,7 +98,7 @@ class Replica:
         return True
 
     def note(self) -> str | None:
-        """Say it to readiness, which stays green: the database itself answers."""
+        """Say why the database itself is read from. Readiness stays green."""
         return f"the database itself is read from: {self.trouble}" if self.trouble else None
 
     async def start(self) -> None:

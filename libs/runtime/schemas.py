@@ -29,7 +29,7 @@ class Body(BaseModel):
 
 
 class Changes(Body):
-    """Changes leave a field that is left out as it is, and can empty none."""
+    """A field that is left out stays as it is, and none can be emptied."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -40,18 +40,18 @@ class Changes(Body):
 
 
 class CamelBody(Body):
-    """A body whose fields are camelCase on the wire."""
+    """The fields of this body are camelCase on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Out(BaseModel):
-    """A client gets this."""
+    """A client gets an answer of this class."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class CamelOut(Out):
-    """An answer whose fields are camelCase on the wire; made with snake_case names."""
+    """The fields of this answer are camelCase on the wire; it is made with snake_case names."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)

@@ -32,7 +32,7 @@ S = TypeVar("S", bound=ServiceSettings)
 
 RESEAL = "re-seal"
 GC_ALLOCATIONS = 20_000
-"""So many allocations lie between two runs of the cycle collector. A request or a batch makes
+"""This many allocations lie between two runs of the cycle collector. A request or a batch makes
 hundreds of objects and hardly a cycle, so Python's default of 700 would start several runs in each.
 """
 KEEP_ALIVE_SECONDS = 75
@@ -61,7 +61,7 @@ def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
 
 
 async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
-    """Return the exit code: 1 when an earlier key is still used."""
+    """Seal anew. Return the exit code: 1 when an earlier key is still used."""
     await check_database(settings)
     service = build(settings)
     try:
@@ -123,7 +123,7 @@ def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """It tells event streams to end, because uvicorn waits for every answer to be complete."""
+    """This server tells event streams to end, because uvicorn waits for every answer."""
 
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)

@@ -73,7 +73,7 @@ class DatabaseSettings(BaseSettings):
     postgres_port: int = Field(default=5432, ge=1, le=65535)
 
     tls: Tls = "remote"
-    """Where plain text is allowed: `remote` on the loopback, `required` nowhere, `off` everywhere,
+    """Plain text is allowed on the loopback (`remote`), nowhere (`required`) or everywhere (`off`),
     for networks that something else keeps private."""
 
     read_from: Mapping[str, Path] = Field(default_factory=dict)
@@ -88,7 +88,7 @@ class DatabaseSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment takes precedence over `.env`, each with the files that it names."""
+        """Let the environment precede `.env`, each with the files that it names."""
         files = SecretFiles(settings_cls, env_settings, dotenv_settings)
         return init_settings, files, env_settings, dotenv_settings, file_secret_settings
 
@@ -173,7 +173,7 @@ class DatabaseSettings(BaseSettings):
 
 
 class ServiceSettings(DatabaseSettings):
-    """Every service reads these. Its subclass adds its own fields and sets `service`."""
+    """Every service reads these. A subclass adds a service's own fields and sets `service`."""
 
     problem_prefix: ClassVar[str] = "urn:problem:"
     """A problem's `type` is this and its code. An application has its own URN."""
@@ -186,15 +186,15 @@ class ServiceSettings(DatabaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
 
     pool_size: int = Field(default=10, ge=5, le=10)
-    """The pool keeps so many connections; up to five more are opened under load."""
+    """The pool keeps this many connections; up to five more are opened under load."""
     pgbouncer: bool = False
     """The database is reached through PgBouncer in transaction mode: nothing is prepared, nothing
     set for a session, and nobody listens for NOTIFY."""
 
     rabbitmq_url: str = Field(default="", repr=False)
     rabbitmq_management_url: str = Field(default="", repr=False)
-    """http(s):// with a user who may look (tag `management` or `monitoring`). With it, readiness
-    tells within a minute when a binding of this service's events is gone."""
+    """The URL's user may look (tag `management` or `monitoring`). With the URL, readiness tells
+    within a minute when a binding of this service's events is gone."""
     choreography: Path = CHOREOGRAPHY
     """This document says what the other services publish and consume."""
 
@@ -211,8 +211,8 @@ class ServiceSettings(DatabaseSettings):
     """This signs page cursors; it is the same for every process of a service."""
 
     trusted_proxies: str = ""
-    """Addresses and networks, with commas between, of the proxies in front of this service. Only
-    from them X-Forwarded-For and X-Forwarded-Proto are believed; unset, from nobody."""
+    """The proxies in front of this service have these addresses and networks, with commas between.
+    Only from them X-Forwarded-For and X-Forwarded-Proto are believed; unset, from nobody."""
 
     outbox_retention_days: int = Field(default=1, ge=0, le=INBOX_WINDOW.replayable.days)
     """Delivered events are kept in the archive for this many days, for replay, and never longer
@@ -299,7 +299,7 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def current_management(self) -> BrokerUrl:
-        """Return RABBITMQ_MANAGEMENT_URL, as `current_broker` does its own."""
+        """Return RABBITMQ_MANAGEMENT_URL as `current_broker` returns RABBITMQ_URL."""
         if not self.read_from:
             return self.rabbitmq_management_url
         return lambda: self.now().rabbitmq_management_url
@@ -369,7 +369,7 @@ class ServiceSettings(DatabaseSettings):
 
     @cached_property
     def cursor_key(self) -> bytes:
-        """Return a random key on loopback without a secret: cursors end with the process."""
+        """Return the secret; without one a random key, whose cursors end with the process."""
         return self.cursor_secret.encode() or secrets.token_bytes(32)
 
 

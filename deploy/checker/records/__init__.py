@@ -16,7 +16,7 @@ _PATHS = {spec.name: f"{__name__}.{spec.name}" for spec in SERVICES}
 _MODULES = {name: import_module(path) for name, path in _PATHS.items() if find_spec(path)}
 
 STATEMENTS: Mapping[str, str] = {name: each.STATEMENT for name, each in _MODULES.items()}
-"""The statements are by service."""
+"""Each service's statement has the service's name here."""
 
 
 def rules_of(service: str) -> Mapping[str, Rule]:

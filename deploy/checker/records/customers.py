@@ -1,4 +1,4 @@
-"""Each purchase holds credit of its customer."""
+"""This module reads the credit that each purchase holds."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Each purchase has an order, and none rests half-way."""
+"""This module reads the order of each purchase. No purchase may rest half-way."""
 
 from collections.abc import Iterator
 

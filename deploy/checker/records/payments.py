@@ -1,4 +1,4 @@
-"""Each purchase has a payment, beside the gateway's own books."""
+"""This module reads the payment of each purchase, beside the gateway's own books."""
 
 from collections.abc import Iterator, Sequence
 
@@ -75,8 +75,8 @@ def charged_after_all(it: Purchase) -> bool:
 
 
 def _times_moved(payment: Row | None) -> tuple[int, int]:
-    """Return how often the gateway charged it, and how often it was refunded: by the gateway, or by
-    a person who recorded it as settled.
+    """Return how often the gateway charged the payment, and how often it was refunded: by the
+    gateway, or by a person who recorded it as settled.
     """
     if payment is None:
         return 0, 0

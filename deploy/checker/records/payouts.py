@@ -1,4 +1,4 @@
-"""Each purchase has a payout, beside the bank's own books."""
+"""This module reads the payout of each purchase, beside the bank's own books."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ STATEMENT = """
      USING (order_id) ORDER BY order_id"""
 
 ENDS = {"PAID": 1, "FAILED": 0}
-"""The bank has paid so often. Any other status is on its way, and must not be one at rest."""
+"""With this status the bank has paid this often. Any other status is on its way, not at rest."""
 
 
 def sellers_are_paid(it: Purchase) -> Iterator[str]:

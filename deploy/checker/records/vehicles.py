@@ -1,4 +1,4 @@
-"""Each purchase holds a vehicle."""
+"""This module reads the vehicle that each purchase holds."""
 
 from collections.abc import Iterator
 

@@ -105,7 +105,7 @@ def _every(_: DeadLetter) -> bool:
 
 
 class DeadLetters:
-    """These are the dead letters of each of these services. Its user may read and write there.
+    """These are the dead letters of these services. The URL's user may read and write there.
 
     `only` narrows an action to what its caller may see: the rest does not exist for it.
     """

@@ -19,7 +19,7 @@ from libs.messaging.dead_letters.replay import connected
 from libs.messaging.names import dead_queue, look_lock
 
 MOST = 10_000
-"""One look takes at most so many messages; it needs about a second for them."""
+"""One look takes at most this many messages; it needs about a second for them."""
 
 TURN_SECONDS = 10.0
 """A look waits this long for others to end theirs."""
@@ -72,7 +72,7 @@ async def _take_turn(connection: AbstractConnection, service: str) -> None:
 
 
 async def _taken(channel: AbstractChannel, name: str) -> list[AbstractIncomingMessage]:
-    """Take what is there now. A consumer is ten times as fast as repeated `basic.get`."""
+    """Take the messages that are there now. A consumer is ten times as fast as `basic.get`."""
     queue = await channel.declare_queue(name, passive=True)
     count = min(queue.declaration_result.message_count or 0, MOST)
     messages: list[AbstractIncomingMessage] = []

@@ -23,8 +23,8 @@ _EVENTS = """
 async def missed(
     archive: Connection, inbox: Connection, queue: str, event_type: str, since: datetime
 ) -> AsyncIterator[list[Archived]]:
-    """Yield those written since then, in the order they were written, at most `AT_A_TIME` together.
-    No transaction stays open while the caller works on them.
+    """Yield the events written since then, in the order they were written, at most `AT_A_TIME`
+    together. No transaction stays open while the caller works on them.
     """
     last = -1
     while rows := await archive.fetch(_ARCHIVED, event_type, since, last, AT_A_TIME):

@@ -28,8 +28,8 @@ async def connected(rabbitmq_url: str, name: str) -> AsyncIterator[AbstractConne
 
 
 async def send_to_queue(channel: AbstractChannel, message: aio_pika.Message, queue: str) -> None:
-    """Return when the broker has taken the message into exactly this queue. `channel` must be one
-    that raises on returned messages.
+    """Send the message, and wait until the broker has taken it into exactly this queue. `channel`
+    must be one that raises on returned messages.
     """
     service = queue.partition(".")[0]
     exchange = await channel.get_exchange(redrive_exchange(service), ensure=False)

@@ -36,8 +36,8 @@ from libs.messaging.saga.reactions import Reaction, Step
 from libs.messaging.schema.inbox_window import InboxWindow
 
 BATCH = 100
-"""One transaction handles at most so many messages. A batch takes what is waiting; it does not wait
-until it is full.
+"""One transaction handles at most this many messages. A batch takes what is waiting; it does not
+wait until it is full.
 """
 
 WHOLE_ROUNDS = 2

@@ -35,7 +35,7 @@ class DeadLetterPublisher:
     async def send(
         self, message: AbstractIncomingMessage, *, queue: str, error: str, attempts: int
     ) -> None:
-        """Return when the broker has taken the message into a queue; else raise (try again)."""
+        """Wait until the broker has taken the message into a queue, or raise (try again)."""
         copy = _copy(message, queue=queue, error=error, attempts=attempts)
         async with self._one_at_a_time:
             try:

@@ -26,9 +26,9 @@ class Delivery:
     """The event's id holds this time, by its publisher's clock."""
     payload_hash: bytes
     failed_attempts: int = 0
-    """The message's reaction has failed so often for its own reasons."""
+    """The message's reaction has failed this often for its own reasons."""
     blocked_attempts: int = 0
-    """The database refused the reaction so often while it served others."""
+    """The database refused the reaction this often while it served others."""
     blocked_since: float | None = None
     """The database refused the reaction first at this time of the monotonic clock."""
 

@@ -1,4 +1,4 @@
-"""The subscriber measures these, by queue."""
+"""The subscriber has these metrics, by queue."""
 
 from typing import Literal, get_args
 

@@ -7,7 +7,7 @@ from collections import Counter
 from libs.messaging.inbox.delivery import Delivery
 
 OWN_ATTEMPTS = 4
-"""A reaction that fails for its own reasons runs so often before its message is given up."""
+"""A reaction that fails for its own reasons runs this often before its message is given up."""
 
 OWN_FIRST_SECONDS = 0.1
 """The first of these failures has this delay; it doubles with each."""

@@ -30,7 +30,7 @@ from libs.messaging.schema.tables import MessagingTables
 from libs.messaging.supervision import Supervisor
 
 PREFETCH = 2 * BATCH
-"""The broker sends so many messages of a queue ahead: one batch at work, one arriving."""
+"""The broker sends this many messages of a queue ahead: one batch at work, one arriving."""
 
 CONNECT_SECONDS = 5.0
 
@@ -38,7 +38,7 @@ HEARTBEAT_SECONDS = 10
 """aiormq closes a connection that is silent for three of these and three seconds: 33 seconds."""
 
 SLOTS = 2
-"""One process runs so many transactions at a time, over all queues: while one commits, another
+"""One process runs this many transactions at a time, over all queues: while one commits, another
 runs. More would only contend for row locks and the processor; messages that arrive meanwhile join
 the next batch.
 """
@@ -263,7 +263,7 @@ class Subscriber(Generic[Unit]):
 
 
 async def _begin(subscriber: RabbitSubscriber) -> None:
-    """Start it. Raise what the broker raises; ConnectionError when the connection closes meanwhile.
+    """Begin, or raise what the broker raises; ConnectionError if the connection closes meanwhile.
 
     FastStream discards messages that arrive before `running` is set, and sets it only after the
     broker may have sent some. They would stay unacknowledged until the channel closes.
@@ -273,7 +273,7 @@ async def _begin(subscriber: RabbitSubscriber) -> None:
         await subscriber.start()
     except BaseException as error:
         subscriber.running = False
-        if type(error) is RuntimeError:  # aiormq's, when the connection is closed
+        if type(error) is RuntimeError:  # aiormq raises it on a closed connection
             raise ConnectionError(str(error)) from error
         raise
 

@@ -32,7 +32,7 @@ class UnitOfWork:
         self.staged.extend(self._outbox.stage(event) for event in events)
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
-        """Lock, in an override, all subjects' rows at once before a batch of reactions."""
+        """Do nothing; an override locks all subjects' rows at once, before a batch."""
 
     async def flush(self) -> None:
         """Write what repositories have deferred; runs once, before the outbox is written."""
@@ -55,7 +55,7 @@ Result = TypeVar("Result")
 
 
 class Transactions(Generic[Unit]):
-    """`Transactions` opens one for work, writes the outbox, commits and wakes the relay."""
+    """`Transactions` opens a transaction, writes the outbox, commits and wakes the relay."""
 
     def __init__(
         self,

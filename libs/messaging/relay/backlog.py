@@ -1,5 +1,5 @@
-"""This count of the rows that wait in the outbox serves readiness and metrics, and refuses work in
-time.
+"""The backlog counts the rows that wait in the outbox: for readiness, for metrics, and to refuse
+work in time.
 """
 
 from dataclasses import dataclass

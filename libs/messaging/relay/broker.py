@@ -1,4 +1,4 @@
-"""The relay's connection to RabbitMQ checks that exchange and queues exist there."""
+"""The relay connects to RabbitMQ, and checks that exchange and queues exist there."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -155,7 +155,7 @@ class _Look:
 async def _channel(connection: aiormq.Connection, *, confirms: bool) -> AbstractChannel:
     try:
         return await connection.channel(publisher_confirms=confirms)
-    except RuntimeError as error:  # aiormq's, when the connection is closed
+    except RuntimeError as error:  # aiormq raises it on a closed connection
         raise BrokerUnavailable(str(error)) from error
 
 
@@ -164,7 +164,7 @@ _LOST = (
     ChannelInvalidStateError,
     OSError,
     EOFError,
-    StopAsyncIteration,  # aiormq's, when the connection is cut during the handshake
+    StopAsyncIteration,  # aiormq's, for a connection that is cut during the handshake
 )
 
 

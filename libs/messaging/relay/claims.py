@@ -27,7 +27,7 @@ from libs.messaging.relay.rows import (
 )
 
 PARKED_AT_ONCE = 10_000
-"""At most so many fresh rows are looked through to find some to park."""
+"""At most this many fresh rows are looked through to find some to park."""
 
 _ROWS = OF_SUBJECT.format(
     columns="each.seq, each.id, each.subject, each.type, each.body, each.traceparent,"
@@ -184,7 +184,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of one claim. It looks through at most `fresh` fresh rows for heads, and takes at
+    """A claim has these bounds. It looks through at most `fresh` fresh rows for heads, and takes at
     most `failing` failing heads. It takes at most `of_subject` rows of one subject, `rows` rows and
     `bytes` bytes in all, but always at least one row.
     """

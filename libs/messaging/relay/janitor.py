@@ -13,7 +13,7 @@ from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
 WINDOW = 2_000
-"""One statement looks through at most so many rows."""
+"""One statement looks through at most this many rows."""
 
 _BEYOND = f"CASE WHEN count(*) = {WINDOW} THEN max(seq) + 1 END"
 

@@ -1,4 +1,4 @@
-"""A relay counts these."""
+"""A relay has these metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -21,7 +21,7 @@ CHECK_SECONDS = 1.0
 """What is held back is checked at this interval."""
 
 AT_ONCE = 2_000
-"""One statement lets at most so many rows go."""
+"""One statement lets at most this many rows go."""
 
 _RELEASE = f"""
 UPDATE outbox SET due_at = clock_timestamp() WHERE seq = ANY (ARRAY(

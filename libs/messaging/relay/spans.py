@@ -11,7 +11,7 @@ from libs.messaging import tracing
 from libs.messaging.relay.claims import Message, SubjectRows
 
 MOST_LINKS = 128
-"""One span has at most so many links, as the SDK keeps by default."""
+"""One span has at most this many links, as the SDK keeps by default."""
 
 
 @contextmanager

@@ -32,8 +32,8 @@ class Field(_Data):
 
 
 class PublishedEvent(_Data):
-    """An `unconsumed` event has to have no consumer. A `correlated` one belongs to a business
-    process, which its `correlationid` names. `extensions` are CloudEvents extension attributes.
+    """An `unconsumed` event needs no consumer. A `correlated` event belongs to a business process,
+    which its `correlationid` names. `extensions` are CloudEvents extension attributes.
     """
 
     type: str

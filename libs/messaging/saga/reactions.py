@@ -43,7 +43,7 @@ class Reaction(Generic[Unit]):
 
     @property
     def queue(self) -> str:
-        """The queue's name reads as the choreography: `vehicles.on.credit.reserved.v1`."""
+        """Return the queue's name, which reads so: `vehicles.on.credit.reserved.v1`."""
         return f"{self.service}.on.{self.event_type}"
 
 

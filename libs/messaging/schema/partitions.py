@@ -79,7 +79,7 @@ async def maintain(
 
 
 Maintain = Callable[[Connection], Awaitable[list[str]]]
-"""It makes and drops partitions of one kind; it returns and raises what `maintain` does."""
+"""Such a function maintains partitions of one kind; it returns and raises as `maintain` does."""
 
 
 class PartitionUpkeep:
@@ -119,7 +119,7 @@ class PartitionUpkeep:
         return (*self._failures, *self._parts.problems.values())
 
     async def start(self) -> None:
-        """Look once, then go on in the background. This does not wait for the database."""
+        """Look once, then go on in the background, also where the database is away."""
         with suppress(*DATABASE_ERRORS):
             await self._maintain()
         self._parts.start("upkeep", self._wait_and_maintain)
