@@ -115,7 +115,7 @@ def _command(installation: Installation, spec: ServiceSpec, word: str) -> None:
     environment = {**os.environ, **installation.settings(spec, "127.0.0.1", spec.port)}
     command = [sys.executable, "-m", f"services.{spec.name}.main", word]
     if subprocess.run(command, env=environment, check=False).returncode:
-        raise StartFailure(f"{spec.name}: {word} failed, see above: nothing was taken away")
+        raise StartFailure(f"{spec.name}: {word} failed, see above: no key was removed")
 
 
 async def _replace(installation: Installation, roles: Sequence[str], hand_out: HandOut) -> None:

@@ -242,13 +242,13 @@ def _answer(option: str, question: str, value: str | None) -> str:
     if value is not None:
         return value
     if not sys.stdin.isatty():
-        raise Refused(f"say {option}: nobody is there to be asked")
+        raise Refused(f"{option} is needed: there is no terminal to ask for it")
     return str(typer.prompt(question))
 
 
 def _hidden() -> str:
     if not sys.stdin.isatty():
-        raise Refused("say BROKER_PASSWORD in the environment: nobody is there to be asked")
+        raise Refused("BROKER_PASSWORD is needed: there is no terminal to ask for it")
     return str(typer.prompt("Password of the broker's user", hide_input=True))
 
 

@@ -170,7 +170,7 @@ class Cloud:
             text = self._latest(self.passwords_secret)
             return HeldPasswords(json.loads(text))
         except ValueError:
-            raise Refused(f"the secret {self.passwords_secret} is not whole") from None
+            raise Refused(f"the secret {self.passwords_secret} is not JSON") from None
 
     def keep_broker_password(self, password: str) -> None:
         """Add the broker's password to the document."""

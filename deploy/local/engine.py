@@ -41,7 +41,7 @@ def choose_runtime() -> Choice:
     if trouble is None:
         return Choice(Runtime.CONTAINERS, "a Docker engine answers")
     if wish:
-        raise ValueError(f"RUNTIME=containers cannot be: {trouble}")
+        raise ValueError(f"RUNTIME=containers is not possible: {trouble}")
     return Choice(Runtime.LOCAL, trouble)
 
 

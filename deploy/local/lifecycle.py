@@ -112,7 +112,7 @@ def _as_before(there: System) -> Choice:
     """Return the runtime of the existing data. Raise NotUp where it cannot be used now."""
     before = there.state.runtime
     if before is Runtime.CONTAINERS and (now := choose_runtime()).runtime is not before:
-        raise NotUp(f"the last start used containers, now {now.reason}: RUNTIME=local does without")
+        raise NotUp(f"the last start used containers, and {now.reason}: RUNTIME=local needs none")
     return Choice(before, "as before")
 
 
