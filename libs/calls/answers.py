@@ -1,4 +1,4 @@
-"""The metric of this module counts each answer of an external system."""
+"""This metric counts each answer of an external system."""
 
 from collections.abc import Sequence
 from itertools import product

@@ -1,4 +1,4 @@
-"""The metric of this module counts the rows that need attention, for an alert."""
+"""This metric counts the rows that need attention, for an alert."""
 
 from prometheus_client import Gauge
 from sqlalchemy import Table, func, select

@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class Direction(Enum):
-    """FORWARD is a step on. COMPENSATION is a failure, a cancellation or an undone step."""
+    """FORWARD is a further step. COMPENSATION is a failure, a cancellation or an undone step."""
 
     FORWARD = "forward"
     COMPENSATION = "compensation"

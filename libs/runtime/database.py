@@ -1,4 +1,4 @@
-"""A process has one connection pool, and recognises failures of the database."""
+"""This module makes a process's connection pool, which recognises failures of the database."""
 
 import time
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""HTTP to a part of the system needs no library and goes through no proxy that the machine's
+"""A GET to a part of the system needs no HTTP library, and goes through no proxy that the machine's
 environment names.
 """
 

@@ -23,7 +23,7 @@ Unit = TypeVar("Unit", bound=UnitOfWork)
 
 @dataclass(frozen=True)
 class Service(Generic[Unit]):
-    """`description` and `tags`, with a sentence on each, are for its OpenAPI document. `install`
+    """`description` and `tags`, with a sentence on each, are for the OpenAPI document. `install`
     adds to the application what is no router: mounts, handlers of its own errors, state. `closing`
     closes the service's own connections at its end. `unplaced` are paths that hold no place among
     the requests at work, such as static files; `streams` are those of event streams, which are

@@ -21,7 +21,7 @@ RAW_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 
 _DATABASE_PACKAGES = frozenset({"asyncpg", "sqlalchemy"})
 _PASSED_OVER = sys.stdlib_module_names | {"uvloop"}
-"""The database driver runs on this code, which says nothing about its caller."""
+"""Frames of this code are passed over: the database driver runs on it too."""
 
 _INFRASTRUCTURE_CLASSES = frozenset(
     {

@@ -1,1 +1,1 @@
-"""A choreography has participants, which publish and react, AsyncAPI documents and drawings."""
+"""These modules describe a choreography: who publishes, who reacts, as AsyncAPI and drawings."""

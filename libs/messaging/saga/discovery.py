@@ -1,5 +1,5 @@
-"""Names lead to the participants' code and to the document that describes them: the library knows
-no service.
+"""This module finds the participants' code by name, and the document that describes them: the
+library knows no service.
 
 Only the command that writes the document loads code; everything else reads the document.
 """
