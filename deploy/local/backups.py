@@ -138,7 +138,7 @@ def _log(until: datetime | None) -> tuple[datetime, Path] | None:
 
 
 def settled(installation: Installation) -> bool:
-    """Show the invariants when they hold, or after two minutes. Return whether they hold."""
+    """Show the invariants once they hold, or after two minutes. Return whether they hold."""
     console = Console(soft_wrap=True)
     with console.status("waiting until everything has come to rest") as status:
         report = asyncio.run(_report_at_rest(installation))

@@ -252,7 +252,7 @@ def _contained(folder: Path) -> System | None:
 
 
 def _uses_containers(folder: Path) -> bool:
-    """Return True also where only a failed start has left containers."""
+    """Return whether the folder uses containers, also those that a failed start has left."""
     kept = (folder / CONTAINER_PASSWORDS).exists()
     return kept or choose_runtime().runtime is Runtime.CONTAINERS
 

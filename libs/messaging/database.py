@@ -133,7 +133,7 @@ async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, An
 
 
 def _trusting_the_system(query: dict[str, Any]) -> ssl.SSLContext:
-    """Return a context for `sslrootcert=system`, and remove what it uses from `query`."""
+    """Take `sslrootcert=system` out of `query`: asyncpg would read it as a file."""
     context = ssl.create_default_context()
     del query["sslrootcert"], query["sslmode"]
     if certificate := query.pop("sslcert", None):

@@ -21,7 +21,7 @@ from libs.runtime.routes import add
 
 ASSETS = "/docs/assets"
 FREE = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi"})
-"""These paths are answered without a place."""
+"""These paths are answered without a place among the requests at work."""
 
 router = APIRouter(include_in_schema=False)
 

@@ -114,8 +114,8 @@ def _note_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
 
 
 def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
-    """Check a connection that was idle. SQLAlchemy's own pre-ping costs three round trips each time
-    a connection is taken. Under load asyncpg already knows when a connection was closed.
+    """Check a connection only if it was idle. SQLAlchemy's own pre-ping costs three round trips
+    each time a connection is taken. Under load asyncpg already knows when a connection was closed.
     """
     since = record.info.get("idle_since")
     if since is None:
@@ -139,7 +139,7 @@ def _replace_if_read_only(connection: Any, record: ConnectionPoolEntry) -> None:
 
 
 def reports_read_only(connection: asyncpg.Connection) -> bool:
-    """Return whether the server reported that it is read-only. A proxy may hide that."""
+    """Return whether the server last reported that it is read-only. A proxy may hide that."""
     reported = connection.get_settings()
     return "on" in (
         getattr(reported, "in_hot_standby", "off"),

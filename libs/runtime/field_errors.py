@@ -78,7 +78,7 @@ def rule(check: Callable[[T], T]) -> AfterValidator:
 
 
 def described(details: list[Any]) -> list[dict[str, Any]]:
-    """Return Pydantic's findings, as a problem lists them, without the values."""
+    """Return Pydantic's findings as a problem lists them, without values: they may be personal."""
     return [_described(detail) for detail in details[:MAX_ERRORS]]
 
 

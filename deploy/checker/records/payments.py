@@ -66,7 +66,7 @@ def charge_unanswered(it: Purchase) -> bool:
 
 
 def charged_after_all(it: Purchase) -> bool:
-    """Return whether the gateway made a charge that a person recorded as not made."""
+    """Return whether a charge that a person recorded as not made was made, and is refunded."""
     return (
         it.payment is not None
         and it.payment["state"] == "REFUNDING"

@@ -17,7 +17,7 @@ BROKER_ERRORS = (AMQPError, ChannelInvalidStateError, OSError)
 """The broker is away, or a channel closed with its connection: it is worth trying again."""
 
 RAW_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
-"""These are the driver's own errors, while SQLAlchemy sets up a new connection."""
+"""SQLAlchemy raises the driver's own errors while it sets up a new connection."""
 
 _DATABASE_PACKAGES = frozenset({"asyncpg", "sqlalchemy"})
 _PASSED_OVER = sys.stdlib_module_names | {"uvloop"}
