@@ -1,4 +1,4 @@
-"""python -m deploy.audit: looks for known vulnerabilities in what requirements.txt locks."""
+"""python -m deploy.audit looks for known vulnerabilities in what requirements.txt locks."""
 
 import json
 import subprocess
@@ -11,11 +11,11 @@ SHOWN = 5
 
 
 class NotAudited(Exception):
-    """Some packages could not be looked up; the text says why, in one line."""
+    """Some packages could not be looked up. The text says why, in one line."""
 
 
 def main() -> None:
-    """Exit code 1: something is vulnerable; 2: some packages could not be looked up."""
+    """Exit with code 1 for a vulnerability, and 2 where some packages could not be looked up."""
     try:
         found = vulnerabilities(_ask())
     except NotAudited as error:
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def vulnerabilities(answer: str) -> list[str]:
-    """A line for each vulnerability in pip-audit's JSON; raises NotAudited.
+    """Return a line for each vulnerability in pip-audit's JSON, or raise NotAudited.
 
     pip-audit itself reports success when the database knows none of the packages.
     """

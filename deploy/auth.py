@@ -1,4 +1,4 @@
-"""AUTH and TLS of an installation. A start that does not mention them keeps their values."""
+"""An installation has AUTH and TLS. A start that does not mention them keeps their values."""
 
 import os
 from pathlib import Path
@@ -9,15 +9,15 @@ from libs.runtime.start_failure import StartFailure
 
 
 def asked_auth(folder: Path) -> str:
-    """The value in the environment, else in `.env` in this folder; empty when neither has one.
+    """Return the value in the environment, else in `.env` in this folder; empty if neither has one.
 
-    Raises StartFailure for a value other than on and off.
+    Raise StartFailure for a value other than on and off.
     """
     return _asked("AUTH", ("on", "off"), folder)
 
 
 def asked_tls(folder: Path) -> str:
-    """Like `asked_auth`, for TLS: whether it is required on the loopback too."""
+    """Return TLS as `asked_auth` does AUTH: whether it is required on the loopback too."""
     return _asked("TLS", ("required", "remote", "off"), folder)
 
 
@@ -29,7 +29,7 @@ def _asked(name: str, choices: tuple[str, ...], folder: Path) -> str:
 
 
 def kept(file: Path, asked: str) -> str:
-    """Returns `asked` and stores it in the file; without it, the stored value, or an empty text."""
+    """Store `asked` in the file and return it; without it return the stored value, or ""."""
     if not asked:
         return file.read_text() if file.exists() else ""
     file.write_text(asked)

@@ -1,4 +1,4 @@
-"""The installation's own certificate authority, and the certificates of its servers.
+"""An installation has its own certificate authority, which issues its servers' certificates.
 
 The authority's key is made once and stays in its folder. A server's certificate is valid for three
 months; `./taskw certificates` renews it while everything runs.
@@ -32,11 +32,11 @@ SERVER = timedelta(days=90)
 RENEWED_BEFORE_THE_END = timedelta(days=30)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 CLOCKS = timedelta(hours=1)
-"""How far a client's clock may be behind this one."""
+"""A client's clock may be this far behind this one."""
 
 
 class Authority:
-    """The authority in `folder`: `ca.pem`, for everybody, and `ca.key`, which only its owner can
+    """The authority in `folder` has `ca.pem`, for everybody, and `ca.key`, which only its owner can
     read.
     """
 
@@ -45,17 +45,17 @@ class Authority:
 
     @property
     def certificate(self) -> Path:
-        """The certificate that clients trust."""
+        """Return the certificate that clients trust."""
         return self._folder / "ca.pem"
 
     @property
     def database_parameters(self) -> str:
-        """The URL parameters of a database whose certificate this authority has signed."""
+        """Return the URL parameters of a database with a certificate of this authority."""
         return f"sslmode=verify-full&sslrootcert={quote(str(self.certificate), safe='/')}"
 
     @property
     def broker_parameters(self) -> str:
-        """The URL parameters of a broker whose certificate this authority has signed."""
+        """Return the URL parameters of a broker with a certificate of this authority."""
         return f"cafile={quote(str(self.certificate), safe='/')}"
 
     def make(self) -> None:
@@ -81,8 +81,8 @@ class Authority:
         draft.replace(self.certificate)  # last: with it the authority is complete
 
     def issue(self, name: str, hosts: Sequence[str]) -> bytes:
-        """A new certificate for a server with these names and addresses, after its key in one PEM
-        text, so that both are replaced at once.
+        """Return a new certificate for a server with these names and addresses, after its key in
+        one PEM text, so that both are replaced at once.
         """
         authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         signs = load_pem_private_key((self._folder / "ca.key").read_bytes(), None)
@@ -103,8 +103,8 @@ class Authority:
         return _key_pem(key) + certificate.public_bytes(Encoding.PEM)
 
     def still_good(self, pem: Path, hosts: Sequence[str]) -> bool:
-        """Whether this authority has signed the certificate, for these hosts, and it does not end
-        soon.
+        """Return whether this authority has signed the certificate, for these hosts, and it does
+        not end soon.
         """
         try:
             certificate = x509.load_pem_x509_certificate(pem.read_bytes())
@@ -119,7 +119,7 @@ class Authority:
 
 
 def ends(pem: Path) -> datetime:
-    """When the certificate in this file ends. Raises OSError and ValueError."""
+    """Return when the certificate in this file ends. Raise OSError or ValueError."""
     return x509.load_pem_x509_certificate(pem.read_bytes()).not_valid_after_utc
 
 

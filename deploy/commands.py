@@ -1,4 +1,4 @@
-"""The services' own command lines, run as processes: the tools know nothing of their internals."""
+"""The services' command lines run as processes: the tools know nothing of their internals."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from deploy.services import service_named
 
 
 class CommandRefused(Exception):
-    """The command failed; the text is its own line."""
+    """The command failed. The text is its own line."""
 
 
 async def command(
@@ -20,8 +20,8 @@ async def command(
     environment: Mapping[str, str] | None = None,
     given: str = "",
 ) -> str:
-    """The output of `python -m services.SERVICE.main ARGUMENTS`, which reads `given` from its
-    standard input. Raises CommandRefused.
+    """Return the output of `python -m services.SERVICE.main ARGUMENTS`, which reads `given` from
+    its standard input. Raise CommandRefused where it fails.
     """
     settings = installation.settings(service_named(service), "127.0.0.1", 0)
     process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""One running system seen from outside: the addresses of its servers, and the accounts on them."""
+"""An installation is one running system seen from outside: its servers' addresses and accounts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ ADMINISTRATOR = "administrator"
 OPERATOR = "operator"
 EXPORTER = "exporter"
 BACKUP = "backup"
-"""The role that may copy the files of the database server, and nothing else."""
+"""This role may copy the files of the database server, and nothing else."""
 VHOST = "mercado"
 ROOT = Path(__file__).parents[1]
 CHOREOGRAPHY = ROOT / "services" / "choreography.json"
@@ -83,12 +83,12 @@ class Installation:
 
     @property
     def jwks_url(self) -> str:
-        """The address of the keys of the portal's tokens, for services."""
+        """Return the address of the keys of the portal's tokens, for services."""
         return f"{self.services['portal']}/.well-known/jwks.json"
 
     @property
     def ledger(self) -> Path:
-        """The file that remembers which customers were erased."""
+        """Return the file that remembers which customers were erased."""
         return self._ledger("customers")
 
     def _ledger(self, service: str) -> Path:
@@ -96,7 +96,7 @@ class Installation:
 
     @property
     def pooler_url(self) -> str | None:
-        """Where PgBouncer's administrator sends commands; None without a PgBouncer."""
+        """Return where PgBouncer's administrator sends commands; None without one."""
         if self.pgbouncer is None:
             return None
         return self._url_at(self.pgbouncer, pooler.CONSOLE, pooler.ADMINISTRATOR)
@@ -105,11 +105,11 @@ class Installation:
         return replace(self, postgres=server, sockets=None).database_url(database, role)
 
     def sign_in_password(self, role: str) -> str:
-        """The password of the person who signs in to the portal in this role."""
+        """Return the password of the person with this role in the portal."""
         return self.passwords.readable(f"portal {role}")
 
     def sight(self) -> dict[str, str]:
-        """The portal's settings for the other services and the broker that it shows."""
+        """Return the portal's settings for the other services and the broker it shows."""
         return {
             "RABBITMQ_OPERATOR_URL": self.broker_url(OPERATOR),
             "RABBITMQ_MANAGEMENT_URL": self._management_url(OPERATOR),
@@ -121,18 +121,18 @@ class Installation:
         }
 
     def administration(self) -> dict[str, str]:
-        """The environment of `python -m libs.messaging`."""
+        """Return the environment of `python -m libs.messaging`."""
         return {
             "RABBITMQ_URL": self.broker_url(self.administrator),
             "RABBITMQ_MANAGEMENT_URL": self.management_url,
         }
 
     def migration(self, service: str) -> dict[str, str]:
-        """The environment of `python -m libs.runtime.migrations`."""
+        """Return the environment of `python -m libs.runtime.migrations`."""
         return {"MIGRATOR_DATABASE_URL": self.database_url(service, f"{service}_migrator")}
 
     def settings(self, spec: ServiceSpec, host: str, port: int) -> dict[str, str]:
-        """The environment of `python -m services.NAME.main`."""
+        """Return the environment of `python -m services.NAME.main`."""
         settings = {
             "DATABASE_URL": self.database_url(spec.name, f"{spec.name}_app"),
             "RABBITMQ_URL": self.broker_url(spec.name),

@@ -1,4 +1,4 @@
-"""Passwords and keys of one installation, made when they are first requested."""
+"""An installation's passwords and keys are made when they are first requested."""
 
 import base64
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 from libs.runtime.start_failure import StartFailure
 
 RETIRED = "retired "
-"""The prefix of the names of the notes that say which keys are retired."""
+"""The notes that say which keys are retired have names with this prefix."""
 
 
 class Passwords:
-    """They are kept in one file that only its owner can read, and are written nowhere else but to
-    servers.
+    """Passwords are kept in one file that only its owner can read, and are written nowhere else but
+    to servers.
 
     With `of`, the file gets those of `of` that are requested, and loses all others.
     """
@@ -27,15 +27,15 @@ class Passwords:
         self._seen = self._stamp() if kept else None
 
     def password(self, name: str) -> str:
-        """The password of an account; safe in URLs, SQL and shells."""
+        """Return the password of an account; safe in URLs, SQL and shells."""
         return self.get_or_make(name, secrets.token_hex(20))
 
     def readable(self, name: str) -> str:
-        """The password of a person, who types it."""
+        """Return the password of a person, who types it."""
         return self.get_or_make(name, secrets.token_urlsafe(12))
 
     def key(self, name: str) -> str:
-        """32 random bytes as BASE64. Without it, what was sealed with it is lost."""
+        """Return 32 random bytes as BASE64. What the key has sealed is lost without the key."""
         return self.get_or_make(name, _random_key())
 
     def replace(self, name: str) -> str:
@@ -46,21 +46,21 @@ class Passwords:
         return self._known[name]
 
     def upcoming(self, name: str) -> str:
-        """The next password of an account that changes its own. It is stored, so that a run after
-        an interruption before `settle` can find out which of the two is valid.
+        """Return the next password of an account that changes its own. It is stored, so that a run
+        after an interruption before `settle` can find out which of the two is valid.
         """
         return self.password(f"next {name}")
 
     def settle(self, name: str) -> None:
-        """The upcoming password is now the account's."""
+        """Make the upcoming password the account's."""
         self._look()
         self._known[name] = self._known.pop(f"next {name}")
         self._write()
 
     def keys(self, name: str) -> dict[str, str]:
-        """The keys in use, by their ids, the newest first: "1", made first, is `key(name)`."""
+        """Return the keys in use, by id, the newest first: "1", made first, is `key(name)`."""
         source = self._of or self
-        if not source.names_like(name):  # who was handed the newer ones only needs no first one
+        if not source.names_like(name):  # a container that has newer keys needs no first one
             source.key(name)
         ids = ["1"] if name in source.names_like(name) else []
         ids += [each.removeprefix(f"{name} ") for each in source.names_like(f"{name} ")]
@@ -82,7 +82,7 @@ class Passwords:
         self._write()
 
     def names_like(self, start: str) -> list[str]:
-        """The names of the secrets that begin so."""
+        """Return the names of the secrets that begin so."""
         self._look()
         return [name for name in self._known if name.startswith(start)]
 
@@ -101,8 +101,8 @@ class Passwords:
         return found.st_ino, found.st_mtime_ns
 
     def get_or_make(self, name: str, fresh: str) -> str:
-        """The secret of this name; `fresh` where there is none yet. Raises StartFailure where there
-        is none and the file may not be written.
+        """Return the secret of this name; `fresh` where there is none yet. Raise StartFailure where
+        there is none and the file may not be written.
         """
         self._look()
         if name not in self._known:

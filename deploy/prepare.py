@@ -1,4 +1,4 @@
-"""Prepares servers for the services: accounts, schemas, topology. Running it again is safe.
+"""Servers are prepared for the services: accounts, schemas, topology. Running it again is safe.
 
 One process does it for all services, because importing them takes most of the time.
 """
@@ -17,9 +17,9 @@ from libs.runtime.start_failure import StartFailure
 
 
 def prepare_databases(installation: Installation) -> None:
-    """Databases, roles, and the newest schema in each.
+    """Create databases and roles, and migrate each to the newest schema.
 
-    Raises StartFailure. With MIGRATIONS=approved a schema does not change, and one that is not the
+    Raise StartFailure. With MIGRATIONS=approved a schema does not change, and one that is not the
     newest is a failure, because somebody has to approve the change first.
     """
     asyncio.run(installation.provision_postgres())
@@ -34,13 +34,13 @@ def prepare_databases(installation: Installation) -> None:
 
 
 def migrate_to_head(installation: Installation, service: str) -> None:
-    """Raises StartFailure."""
+    """Migrate a service's database to the newest schema, or raise StartFailure."""
     url = installation.database_url(service, f"{service}_migrator")
     migrate(service, parse_database_url(url), "upgrade", "head")
 
 
 def pending_of(installation: Installation, service: str) -> Pending:
-    """The migrations that a service's database has not had. Raises StartFailure."""
+    """Return the migrations that a service's database has not had. Raise StartFailure."""
     return asyncio.run(pending(service, installation.database_url(service, SUPERUSER)))
 
 
@@ -55,9 +55,9 @@ def _check_that_none_is_pending(installation: Installation) -> None:
 
 
 def prepare_broker(installation: Installation) -> None:
-    """Vhost, users, exchanges, queues, bindings and policies.
+    """Create vhost, users, exchanges, queues, bindings and policies.
 
-    Raises ChoreographyError, TopologyError or httpx.HTTPError.
+    Raise ChoreographyError, TopologyError or httpx.HTTPError.
     """
     participants = read(CHOREOGRAPHY).participants
     asyncio.run(installation.provision_rabbitmq(participants))

@@ -1,4 +1,4 @@
-"""Replaces the passwords and keys of an installation while everything runs, each by one command.
+"""Each rotation replaces passwords or keys of an installation while everything runs.
 
 Services read their secrets in files, which `hand_out` writes. The next run completes an interrupted
 one: the servers get the passwords that are in the file of all secrets.
@@ -33,8 +33,8 @@ HandOut = Callable[[], None]
 
 
 def rotate_database(installation: Installation, hand_out: HandOut) -> None:
-    """New passwords for the superuser, the exporter, the backups and the roles of every service.
-    Existing connections go on. Raises the database's errors.
+    """Give new passwords to the superuser, the exporter, the backups and every service's roles.
+    Existing connections go on. Raise the database's errors.
     """
     asyncio.run(_replace_the_superusers(installation))
     hand_out()
@@ -50,8 +50,8 @@ def rotate_database(installation: Installation, hand_out: HandOut) -> None:
 
 
 def rotate_broker(installation: Installation, hand_out: HandOut) -> None:
-    """New passwords for the administrator, the users of every service, and the operator. Raises
-    httpx.HTTPError.
+    """Give new passwords to the administrator, the users of every service, and the operator. Raise
+    httpx.HTTPError where the broker refuses.
     """
     administrator = f"rabbitmq {ADMINISTRATOR}"
     upcoming = installation.passwords.upcoming(administrator)
@@ -77,18 +77,18 @@ def rotate_broker(installation: Installation, hand_out: HandOut) -> None:
 
 
 def rotate_tokens(installation: Installation, _: HandOut) -> None:
-    """Sign with a new key; the one before stays published until its tokens have expired. Raises
-    StartFailure.
+    """Sign with a new key; the one before stays published until its tokens have expired. Raise
+    StartFailure where the portal's command fails.
     """
     [portal] = [spec for spec in SERVICES if spec.is_portal]
     _command(installation, portal, "rotate-keys")
 
 
 def rotate_data(installation: Installation, hand_out: HandOut) -> None:
-    """A new data key for every service that seals. All sealed data is sealed again, and then the
-    service loses the old key, which stays in the file of all secrets for older backups.
+    """Make a new data key for every service that seals. All sealed data is sealed again, and then
+    the service loses the old key, which stays in the file of all secrets for older backups.
 
-    Raises StartFailure where an old key is still needed; it is then kept.
+    Raise StartFailure where an old key is still needed; it is then kept.
     """
     for spec in SERVICES:
         if not spec.seals_personal_data:
@@ -115,12 +115,12 @@ def _command(installation: Installation, spec: ServiceSpec, word: str) -> None:
     environment = {**os.environ, **installation.settings(spec, "127.0.0.1", spec.port)}
     command = [sys.executable, "-m", f"services.{spec.name}.main", word]
     if subprocess.run(command, env=environment, check=False).returncode:
-        raise StartFailure(f"{spec.name}: {word} failed, see above: nothing was taken away")
+        raise StartFailure(f"{spec.name}: {word} failed, see above: no key was removed")
 
 
 async def _replace(installation: Installation, roles: Sequence[str], hand_out: HandOut) -> None:
-    """Files come first: a client that reads the new password tries again for a second. Then the
-    server and PgBouncer change together: connections from one to the other are refused in between.
+    """Write files first: a client that reads the new password tries again for a second. Then change
+    server and PgBouncer together: connections from one to the other are refused in between.
     """
     connection = await asyncpg.connect(installation.superuser_url)
     pooler: asyncpg.Connection | None = None
@@ -141,7 +141,7 @@ async def _replace(installation: Installation, roles: Sequence[str], hand_out: H
 
 
 async def _replace_the_superusers(installation: Installation) -> None:
-    """The password that an interrupted earlier run has set is tried too."""
+    """Also try the password that an interrupted earlier run has set."""
     upcoming = installation.passwords.upcoming(SUPERUSER)
     try:
         connection = await asyncpg.connect(installation.superuser_url)

@@ -1,4 +1,4 @@
-"""The settings of a service whose secrets are in files, so that they may change while it runs."""
+"""A service's secrets are in files, so that they may change while the service runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ def write_secrets(settings: Mapping[str, str], folder: Path) -> None:
 
 
 def with_files(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The same settings, with `NAME_FILE` for each secret that the folder holds unchanged."""
+    """Return the settings, with `NAME_FILE` for each secret that the folder holds unchanged."""
     chosen = dict(settings)
     for name in SECRETS:
         file = folder / name

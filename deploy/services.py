@@ -1,19 +1,19 @@
-"""The services of the system: the one list for what starts, provisions or addresses them."""
+"""This is the one list of services, for what starts, provisions or addresses them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ServiceSpec:
-    """`port` is where it serves when that port is free."""
+    """A service serves at `port` when that port is free."""
 
     name: str
     port: int
     seals_personal_data: bool = False
     has_reader: bool = False
-    """Whether it runs statements as a role of its database that can only read published views."""
+    """The service runs statements as a database role that can only read published views."""
     is_portal: bool = False
-    """Whether it shows all the others, and the broker, to the people who work with them."""
+    """The service shows all others, and the broker, to the people who work with them."""
 
 
 SERVICES = (
@@ -28,7 +28,7 @@ SERVICES = (
 
 
 def service_named(name: str) -> ServiceSpec:
-    """Raises ValueError, which names the existing services."""
+    """Return the service. Raise ValueError, which names the existing services."""
     for spec in SERVICES:
         if spec.name == name:
             return spec

@@ -1,4 +1,4 @@
-"""Waits for what services need at their start, because all of them start at once."""
+"""Services wait for what they need at their start, because all of them start at once."""
 
 import time
 from http.client import HTTPException
@@ -7,7 +7,7 @@ from libs.runtime.direct import open_directly
 
 
 def wait_for(url: str) -> None:
-    """Wait until it answers, because a service ends when it cannot read the portal's keys."""
+    """Wait until the URL answers: a service ends when it cannot read the portal's keys."""
     print(f"waiting for {url}", flush=True)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""One backup: databases, erasure ledger and keys, each in a file of its own."""
+"""A backup has databases, erasure ledger and keys, each in a file of its own."""
 
 import io
 import shutil
@@ -17,7 +17,7 @@ async def back_up(
     """Make a backup inside `folder.exclusive()`. There is no ledger before the first erasure. A
     file of keys that ends in `.age` is encrypted already.
 
-    Raises BackupFailed; nothing half-done stays then.
+    Raise BackupFailed; nothing half-done stays then.
     """
     recipient = folder.recipient()
     name = new_name(datetime.now(UTC))

@@ -1,5 +1,5 @@
-"""Checks that a backup can be restored: it is restored into a place of its own, which is then
-deleted.
+"""A check shows that a backup can be restored: it restores the backup into a place of its own,
+which is then deleted.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ def restore_aside(folder: Folder, found: BackupSet, place: Place, tell: Tell) ->
     """Restore a backup into a server of its own, repeat the erasures of the ledgers, and check the
     invariants as of the backup's moment. The system and its broker are not touched.
 
-    Raises BackupFailed.
+    Raise BackupFailed where the backup cannot be restored.
     """
     identity = folder.identity()
     folder.check(found)
@@ -77,7 +77,7 @@ def restore_aside(folder: Folder, found: BackupSet, place: Place, tell: Tell) ->
 
 @contextmanager
 def _room() -> Iterator[Path]:
-    """A folder that Postgres' user can enter."""
+    """Make a folder that Postgres' user can enter, and delete it at the end."""
     room = Path(tempfile.mkdtemp(prefix="mercado-veiculo-check-"))
     room.chmod(0o711)
     try:
@@ -89,7 +89,7 @@ def _room() -> Iterator[Path]:
 
 
 def _installation(room: Path, sockets: Path, passwords: Passwords) -> Installation:
-    """An installation without a broker and services, so their addresses lead nowhere."""
+    """Return an installation without broker and services: their addresses lead nowhere."""
     nowhere = "127.0.0.1:1"
     return Installation(
         postgres="127.0.0.1:5432",

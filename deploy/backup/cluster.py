@@ -1,8 +1,8 @@
-"""The files of a whole Postgres server, copied while it works.
+"""A base backup copies the files of a whole Postgres server while the server works.
 
-One base backup holds all databases at one moment of one write-ahead log. Dumps could not, because
-Postgres has no snapshot over several databases: of two services' dumps one may hold a purchase that
-the other does not know, and sending events again does not repair that.
+It holds all databases at one moment of one write-ahead log. Dumps could not, because Postgres has
+no snapshot over several databases: of two services' dumps one may hold a purchase that the other
+does not know, and sending events again does not repair that.
 """
 
 import secrets
@@ -30,25 +30,25 @@ STATE = """
 SLOT = "SELECT pg_create_physical_replication_slot($1, true, true)"
 
 Tell = Callable[[int, int], None]
-"""Receives the number of bytes done, and about how many there are."""
+"""This function receives the number of bytes done, and about how many there are."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: a URL whose role may replicate, in the form of libpq and asyncpg."""
+    """A running server is a URL whose role may replicate, in the form of libpq and asyncpg."""
 
     url: str = field(repr=False)
 
     @property
     def address(self) -> str:
-        """The URL without its password, which may be shown."""
+        """Return the URL without its password, which may be shown."""
         parts = urlsplit(self.url)
         account, _, place = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{account.partition(':')[0]}@{place}").geturl()
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment of Postgres' client programs, which get the `address` as an argument."""
+        """Return the environment of Postgres' client programs, whose argument is `address`."""
         return {**server_environment(), "PGPASSWORD": unquote(urlsplit(self.url).password or "")}
 
 
@@ -68,7 +68,7 @@ class Taken:
 async def take(server: Server, place: Path, recipient: str, tell: Tell) -> Taken:
     """Write a base backup to the new file `place`, compressed and encrypted.
 
-    Raises BackupFailed and OSError; a part of the file may exist then.
+    Raise BackupFailed or OSError; a part of the file may exist then.
     """
     try:
         connection = await asyncpg.connect(server.url)
@@ -112,7 +112,7 @@ def _copy(server: Server, place: Path, recipient: str, tell: Callable[[int], Non
 
 
 class _Told:
-    """A reader that reports from time to time how much was read."""
+    """This reader reports from time to time how much was read."""
 
     def __init__(self, source: IO[bytes], tell: Callable[[int], None]) -> None:
         self._source = source

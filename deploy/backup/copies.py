@@ -1,5 +1,4 @@
-"""Copies of the backups in an S3-compatible store. The store never holds the keys that decrypt
-them.
+"""An S3-compatible store holds copies of the backups. It never holds the keys that decrypt them.
 
 BACKUP_S3_URL is `s3://BUCKET/PREFIX`, and BACKUP_S3_ENDPOINT the store's address where it is not
 Amazon's. Credentials come as boto3 finds them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a file,
@@ -26,7 +25,7 @@ ONCE = Config(
     connect_timeout=10,
     read_timeout=60,
     retries={"mode": "standard", "max_attempts": 3},
-    # Other stores refuse the checks that only Amazon's own store makes.
+    # Other stores refuse the checksums that only Amazon's own store knows.
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
 )
@@ -48,16 +47,16 @@ class Copies:
 
     @classmethod
     def named(cls) -> "Copies | None":
-        """The store that the environment names."""
+        """Return the store that the environment names."""
         url = os.environ.get("BACKUP_S3_URL")
         return cls(url, os.environ.get("BACKUP_S3_ENDPOINT")) if url else None
 
     def names(self) -> list[str]:
-        """The names of the complete backups, the oldest first."""
+        """Return the names of the complete backups, the oldest first."""
         return _complete(self._paths())
 
     def send(self, folder: Folder, tell: Callable[[str], None]) -> list[str]:
-        """Copy each backup of the folder that the store lacks. Returns their names."""
+        """Copy each backup of the folder that the store lacks. Return their names."""
         there = self._paths()
         sent = [name for name in folder.names() if description(name) not in there]
         for name in sent:
@@ -83,7 +82,7 @@ class Copies:
         self._download(folder, description(name), tell)
 
     def drop_expired(self, now: datetime) -> list[str]:
-        """Delete expired backups. Returns the names of the deleted ones."""
+        """Delete expired backups. Return the names of the deleted ones."""
         there = self._paths()
         gone = expired(_complete(there), now)
         for name in gone:
@@ -120,8 +119,8 @@ class Copies:
 
 
 def wanted(folder: Folder, name: str | None, tell: Callable[[str], None]) -> BackupSet:
-    """A backup by its name, or the newest; it is fetched from the store where the folder lacks it.
-    Raises BackupFailed.
+    """Return a backup by its name, or the newest; it is fetched from the store where the folder
+    lacks it. Raise BackupFailed where there is none.
     """
     here, copies = folder.names(), Copies.named()
     if name is None:

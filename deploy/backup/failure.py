@@ -1,7 +1,7 @@
-"""The error of a backup or a restore."""
+"""A backup or a restore raises this error."""
 
 
 class BackupFailed(Exception):
-    """The backup or restore failed, and nothing half-done is left; `str(error)` is
-    for the person at the terminal.
+    """The backup or restore failed, and nothing half-done is left. `str(error)` is for the person
+    at the terminal.
     """

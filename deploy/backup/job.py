@@ -1,4 +1,4 @@
-"""The daily job: a backup, its copy in another place, and the deletion of expired ones."""
+"""The daily job makes a backup, copies it to another place, and deletes expired ones."""
 
 import asyncio
 import os
@@ -18,7 +18,7 @@ from deploy.backup.sets import BackupSet, Folder
 
 @dataclass(frozen=True)
 class Source:
-    """What is backed up: a server, the erasure ledger, the passwords and keys."""
+    """This is backed up: a server, the erasure ledger, the passwords and keys."""
 
     server: Server
     ledger: Path
@@ -26,7 +26,7 @@ class Source:
 
 
 def run(folder: Folder, source: Source, tell: Callable[[str], None], progress: Tell) -> BackupSet:
-    """Raises BackupFailed. A backup stays when its copy fails, and the next run copies it too."""
+    """Run the job, or raise BackupFailed. The next run copies a backup whose copy failed."""
     copies = Copies.named()  # wrong settings are reported before the work
     with folder.exclusive():
         made = asyncio.run(back_up(folder, source.server, source.ledger, source.keys, progress))
@@ -56,6 +56,6 @@ def read_settings(file: Path) -> None:
 
 
 def log_folder() -> Path | None:
-    """The folder in which the server archives its write-ahead log, if it does: BACKUP_LOG."""
+    """Return BACKUP_LOG, where the server archives its write-ahead log, if it does."""
     named = os.environ.get("BACKUP_LOG")
     return Path(named).absolute() if named else None

@@ -1,4 +1,4 @@
-"""Adapts the broker's queues to databases that were set back in time.
+"""After databases were set back in time, the broker's queues are adapted to them.
 
 The queues hold events that were published after the moment of the databases, about purchases that
 no longer exist: these are discarded. The databases lack the events that the queues have delivered
@@ -40,12 +40,12 @@ PUBLISHED = """
 ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 Held = defaultdict[str, set[UUID]]
-"""The ids that stay, by their queue."""
+"""These are the ids that stay, by their queue."""
 
 
 @dataclass
 class Rewound:
-    """How many messages were discarded, and how many events were sent again."""
+    """This many messages were discarded, and this many events sent again."""
 
     discarded: int = 0
     sent: int = 0
@@ -58,10 +58,10 @@ async def rewind(
     moment: datetime,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Rewound:
-    """`moment` is that of the databases, which are asyncpg URLs by service name. `rabbitmq_url` is
-    that of an administrator.
+    """Adapt the queues. `moment` is that of the databases, which are asyncpg URLs by service name.
+    `rabbitmq_url` is that of an administrator.
 
-    Raises BackupFailed where a service still consumes, and the errors of asyncpg and aio_pika.
+    Raise BackupFailed where a service still consumes, or the errors of asyncpg and aio_pika.
     """
     done = Rewound()
     publishers = {
@@ -125,7 +125,7 @@ async def _sort(
 
 
 async def _taken(queue: AbstractQueue, count: int) -> AsyncIterator[AbstractIncomingMessage]:
-    """This number of messages, each once."""
+    """Yield this number of messages, each once."""
     arrived: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
     tag = await queue.consume(arrived.put)
     for _ in range(count):
@@ -156,7 +156,7 @@ async def _send_again(
 
 
 def _id_of(message: AbstractIncomingMessage) -> UUID | None:
-    """None for a message that the system did not publish."""
+    """Return the message's id; None for a message that the system did not publish."""
     try:
         identifier = UUID(message.message_id or "")
         time_of(identifier)

@@ -1,4 +1,4 @@
-"""Makes a backup the data of a system, in steps that continue after a killed process.
+"""A restore makes a backup the data of a system, in steps that continue after a killed process.
 
 `put_back` makes the files of the database server and leaves a mark among them. Each start of the
 system calls `switch` before Postgres and `finish` before any service: while the mark exists they
@@ -36,7 +36,7 @@ MARK = "restored.json"
 KEYS = "restored-keys.json"
 LOG_SETTINGS = "postgresql.auto.conf"
 BROKERS_OWN = "rabbitmq "
-"""The prefix of the names of the broker's passwords. The broker keeps its data, so they do not
+"""The names of the broker's passwords have this prefix. The broker keeps its data, so they do not
 change.
 """
 
@@ -45,7 +45,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Place:
-    """The places of a system: the database server's files, the passwords and keys, the erasure
+    """A system has these places: the database server's files, the passwords and keys, the erasure
     ledger.
     """
 
@@ -58,12 +58,12 @@ class Place:
         return self.data.with_name(f"{self.data.name}.restored")
 
     def before(self) -> list[Path]:
-        """The data that restores have put aside."""
+        """Return the data that restores have put aside."""
         return sorted(self.data.parent.glob(f"{self.data.name}.before-*"))
 
 
 def place_of(folder: Path) -> Place:
-    """The places of the private system of a folder."""
+    """Return the places of the private system of a folder."""
     ledger = folder / "files" / "customers-erasures.jsonl"
     return Place(data_folder(folder), folder / "secrets.json", ledger)
 
@@ -77,9 +77,9 @@ def put_back(
     tell: Tell,
 ) -> Path | None:
     """Put a backup where a system has its data. With `until`, the write-ahead log archived in that
-    folder is replayed up to that moment. Returns the place of the data from before.
+    folder is replayed up to that moment. Return the place of the data from before.
 
-    Raises BackupFailed; the system is then as it was.
+    Raise BackupFailed; the system is then as it was.
     """
     if until is not None and until[0] < found.finished_at:
         raise BackupFailed(f"backup {found.name} ends later, at {found.finished_at.isoformat()}")
@@ -109,7 +109,7 @@ def put_back(
 
 
 def switch(place: Place) -> Path | None:
-    """Replace the data by a restore that is ready. Returns the place of the data from before; None
+    """Replace the data by a restore that is ready. Return the place of the data from before; None
     where no restore is ready.
     """
     if not (place.draft / MARK).exists():
@@ -133,7 +133,7 @@ def switch(place: Place) -> Path | None:
 
 def recover(data: Path, until: tuple[datetime, Path] | None, password: str) -> None:
     """Bring the files to a moment from which a server can continue, and give the superuser this
-    password. Raises BackupFailed.
+    password. Raise BackupFailed where the server does not start.
     """
     settings = data / LOG_SETTINGS
     own = settings.read_text()
@@ -145,9 +145,9 @@ def recover(data: Path, until: tuple[datetime, Path] | None, password: str) -> N
 
 
 def finish(data: Path, installation: Installation, tell: Tell) -> None:
-    """Complete a restore before any service starts. Does nothing where no restore is unfinished.
+    """Complete a restore before any service starts. Do nothing where no restore is unfinished.
 
-    Raises BackupFailed; it may be called again.
+    Raise BackupFailed; this may be called again.
     """
     mark = data / MARK
     if not mark.exists():
@@ -172,7 +172,7 @@ def finish(data: Path, installation: Installation, tell: Tell) -> None:
 
 
 def replay_erasures(installation: Installation) -> str:
-    """Repeat the erasures of the ledger. Returns a line on what was done. Raises BackupFailed."""
+    """Repeat the erasures of the ledger. Return a line on that. Raise BackupFailed."""
     settings = installation.settings(service_named("customers"), "127.0.0.1", 0)
     done = subprocess.run(
         [sys.executable, "-m", "services.customers.main", "replay-erasures"],
@@ -209,7 +209,7 @@ def merge_ledgers(folder: Folder, identity: str, ledger: Path) -> None:
 
 
 def keys_of(folder: Folder, found: BackupSet, identity: str) -> dict[str, str] | None:
-    """The keys of a backup; None where the folder lacks its file of keys."""
+    """Return the keys of a backup; None where the folder lacks its file of keys."""
     place = folder.path / path_of("keys", found.name)
     if not place.exists():
         return None
@@ -219,8 +219,8 @@ def keys_of(folder: Folder, found: BackupSet, identity: str) -> dict[str, str] |
 
 
 def _merged_keys(folder: Folder, found: BackupSet, identity: str, place: Place) -> Path:
-    """The file of the keys of the restored system. The backup's keys open what its databases have
-    sealed; the passwords of the broker stay as they are.
+    """Return the file of the keys of the restored system. The backup's keys open what its databases
+    have sealed; the passwords of the broker stay as they are.
     """
     now: dict[str, str] = json.loads(place.keys.read_text()) if place.keys.exists() else {}
     then = keys_of(folder, found, identity)

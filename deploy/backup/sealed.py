@@ -1,5 +1,5 @@
-"""Files that only the holder of a key can read, in the age format, which the program `age` reads
-too.
+"""Only the holder of a key can read a sealed file. It has the age format, which the program `age`
+reads too.
 
 Making backups takes the public half of the key pair (the recipient); reading them takes the private
 half (the identity).
@@ -27,7 +27,7 @@ class Readable(Protocol):
 
 
 class Compressed:
-    """The content of `source` as gzip. `taken` is the number of bytes read from the source."""
+    """This reader returns the content of `source` as gzip. `taken` is how many bytes were read."""
 
     def __init__(self, source: Readable) -> None:
         self.taken = 0
@@ -48,7 +48,7 @@ class Compressed:
 
 
 class _Summed:
-    """A writer that computes the SHA-256 of what it writes."""
+    """This writer computes the SHA-256 of what it writes."""
 
     def __init__(self, target: IO[bytes]) -> None:
         self.sum = hashlib.sha256()
@@ -63,9 +63,9 @@ class _Summed:
 
 
 def seal(source: Readable, place: Path, recipient: str) -> str:
-    """Write `source` encrypted to the new file `place`, down to the disk. Returns its SHA-256.
+    """Write `source` encrypted to the new file `place`, down to the disk. Return its SHA-256.
 
-    Raises BackupFailed and OSError.
+    Raise BackupFailed or OSError.
     """
     try:
         key = pyrage.x25519.Recipient.from_str(recipient)
@@ -84,10 +84,10 @@ def seal(source: Readable, place: Path, recipient: str) -> str:
 
 @contextmanager
 def opened(place: Path, identity: str) -> Iterator[IO[bytes]]:
-    """The clear content of a sealed file, as a stream. When the block ends without an error, the
-    rest is read too, so that a missing end is found.
+    """Yield the clear content of a sealed file, as a stream. When the block ends without an error,
+    the rest is read too, so that a missing end is found.
 
-    Raises BackupFailed where the identity does not fit or the file is damaged.
+    Raise BackupFailed where the identity does not fit or the file is damaged.
     """
     reading, writing = os.pipe()
     trouble: list[BaseException] = []
@@ -119,13 +119,13 @@ def opened(place: Path, identity: str) -> Iterator[IO[bytes]]:
 
 
 def checksum(place: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with place.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def identity_of(text: str) -> "pyrage.x25519.Identity":
-    """Raises BackupFailed."""
+    """Return the identity that `text` is, or raise BackupFailed."""
     try:
         return pyrage.x25519.Identity.from_str(text)
     except pyrage.IdentityError:
@@ -137,7 +137,7 @@ def new_identity() -> str:
 
 
 def recipient_of(identity: str) -> str:
-    """The public half. Raises BackupFailed."""
+    """Return the public half of an identity, or raise BackupFailed."""
     return str(identity_of(identity).to_public())
 
 

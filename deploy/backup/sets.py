@@ -1,13 +1,13 @@
-"""The folder of backups.
+"""All backups are in one folder.
 
     databases/NAME.tar.gz.age   the files of all databases
-    databases/NAME.json         what belongs together and its checksums; written last
+    databases/NAME.json         the names of these files, with checksums; written last
     ledger/NAME.jsonl.age       who has been erased
     keys/NAME.json.age          passwords and data keys
     identity.txt                what decrypts all of these, unless it is kept elsewhere
 
-What opens the data never goes where the data goes: `keys` and `identity.txt` stay in this folder,
-and a person keeps a copy of them elsewhere. The NAME is the UTC time at which a backup began.
+The keys never go where the data goes: `keys` and `identity.txt` stay in this folder, and a person
+keeps a copy of them elsewhere. The NAME is the UTC time at which a backup began.
 """
 
 import fcntl
@@ -28,14 +28,14 @@ NAME = "%Y%m%dT%H%M%SZ"
 IS_NAME = re.compile(r"\d{8}T\d{6}Z")
 KINDS = {"databases": ".tar.gz.age", "ledger": ".jsonl.age", "keys": ".json.age"}
 MOVES_AWAY = ("databases", "ledger")
-"""What copies in another place hold."""
+"""Copies in another place have these files."""
 
 
 @dataclass(frozen=True)
 class BackupSet:
-    """One backup. The times are the database server's: all databases are as they were at a moment
-    between the two. `log` is the first file of the write-ahead log that continues from there.
-    `files` has the SHA-256 of each file by its path in the folder.
+    """This is one backup. The times are the database server's: all databases are as they were at a
+    moment between the two. `log` is the first file of the write-ahead log that continues from
+    there. `files` has the SHA-256 of each file by its path in the folder.
     """
 
     name: str
@@ -47,7 +47,7 @@ class BackupSet:
 
     @classmethod
     def of(cls, text: str) -> "BackupSet":
-        """Raises ValueError."""
+        """Read a description, or raise ValueError."""
         try:
             found = json.loads(text)
             times = {
@@ -74,23 +74,23 @@ def path_of(kind: str, name: str) -> str:
 
 
 def expired(names: Iterator[str] | list[str], now: datetime) -> list[str]:
-    """The backups older than KEPT. The newest is never among them."""
+    """Return the backups older than KEPT. The newest is never among them."""
     before = f"{now - KEPT:{NAME}}"
     return [name for name in sorted(names)[:-1] if name < before]
 
 
 class Folder:
-    """The folder to which backups are written."""
+    """Backups are written to this folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """One process at a time changes the folder. The half-done files of a killed one are
-        deleted.
+        """Let one process at a time change the folder, and delete the half-done files of a killed
+        one.
 
-        Raises BackupFailed when another process is at work.
+        Raise BackupFailed when another process is at work.
         """
         for kind in KINDS:
             (self.path / kind).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,11 +106,11 @@ class Folder:
             yield
 
     def names(self) -> list[str]:
-        """The names of the complete backups, the oldest first."""
+        """Return the names of the complete backups, the oldest first."""
         return sorted(found.stem for found in (self.path / "databases").glob("*.json"))
 
     def read(self, name: str) -> BackupSet:
-        """Raises BackupFailed."""
+        """Read the description of a backup, or raise BackupFailed."""
         place = self.path / description(name)
         if not IS_NAME.fullmatch(name):
             raise BackupFailed(
@@ -124,7 +124,7 @@ class Folder:
             raise BackupFailed(f"backup {name}: {error}") from None
 
     def write(self, made: BackupSet) -> None:
-        """Writing the description completes the backup."""
+        """Write the description, which completes the backup."""
         place = self.path / made.description
         draft = place.with_suffix(".draft")
         with draft.open("w") as file:
@@ -134,7 +134,7 @@ class Folder:
         draft.replace(place)
 
     def check(self, found: BackupSet) -> None:
-        """Raises BackupFailed for a file that is missing or has changed."""
+        """Raise BackupFailed for a file that is missing or has changed."""
         for path, wanted in found.files.items():
             place = self.path / path
             if path.startswith(MOVES_AWAY) or place.exists():
@@ -146,7 +146,7 @@ class Folder:
                     raise BackupFailed(f"{place} is damaged: its checksum is another one")
 
     def drop_expired(self, now: datetime) -> list[str]:
-        """Delete the backups older than KEPT. Returns their names."""
+        """Delete the backups older than KEPT. Return their names."""
         gone = expired(self.names(), now)
         for name in gone:
             (self.path / description(name)).unlink()  # first: without it the rest is no backup
@@ -158,8 +158,8 @@ class Folder:
         return gone
 
     def recipient(self) -> str:
-        """The recipient of what is written: BACKUP_RECIPIENT, else the folder's own identity, which
-        is made when there is none.
+        """Return the recipient of what is written: BACKUP_RECIPIENT, else the folder's own
+        identity, which is made when there is none.
         """
         if named := os.environ.get("BACKUP_RECIPIENT"):
             return named
@@ -173,7 +173,7 @@ class Folder:
         return sealed.recipient_of(self.identity())
 
     def identity(self) -> str:
-        """The identity in BACKUP_IDENTITY_FILE, else the folder's own. Raises BackupFailed."""
+        """Return what BACKUP_IDENTITY_FILE holds, else the folder's own, or raise BackupFailed."""
         place = Path(os.environ.get("BACKUP_IDENTITY_FILE") or self.path / "identity.txt")
         try:
             lines = place.read_text().splitlines()

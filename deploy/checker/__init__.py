@@ -1,1 +1,1 @@
-"""Proves over all databases and queues that no purchase is half done."""
+"""The checker proves over all databases and queues that no purchase is half done."""

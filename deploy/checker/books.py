@@ -1,4 +1,4 @@
-"""Compares the totals of each customer and each vehicle with their records.
+"""The totals of each customer and each vehicle are compared with their records.
 
 The comparison runs inside the database, which returns only those that differ.
 """
@@ -49,13 +49,13 @@ OF_A_VEHICLE = {
 
 
 async def customers_that_do_not_add_up(connection: Connection) -> AsyncIterator[str]:
-    """One sentence for each violation. Only inside a transaction."""
+    """Yield one sentence for each violation. The caller has begun a transaction."""
     async for sentence in _offences(connection, CUSTOMERS, "customer", OF_A_CUSTOMER):
         yield sentence
 
 
 async def vehicles_that_do_not_add_up(connection: Connection) -> AsyncIterator[str]:
-    """One sentence for each violation. Only inside a transaction."""
+    """Yield one sentence for each violation. The caller has begun a transaction."""
     async for sentence in _offences(connection, VEHICLES, "vehicle", OF_A_VEHICLE):
         yield sentence
 

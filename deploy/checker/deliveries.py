@@ -1,4 +1,4 @@
-"""Checks that every event was published, and reached each of its subscribers exactly once.
+"""Every event has to be published, and has to reach each of its subscribers exactly once.
 
 A million purchases make tens of millions of rows in archives and inboxes. Each database sums up its
 own: the number of a type in about a minute, and a sum over their ids. Where the sums of a publisher
@@ -57,7 +57,7 @@ Sums: TypeAlias = Mapping[Span, tuple[int, int]]
 
 @dataclass
 class Misses:
-    """The events that a queue has handled never or more than once: their number, and some ids."""
+    """A queue has handled these events never or more than once: their number, and some ids."""
 
     never: int = 0
     again: int = 0
@@ -91,7 +91,7 @@ async def read_deliveries(
     since: Mapping[str, datetime],
     grace_seconds: float,
 ) -> Deliveries:
-    """Events younger than `grace_seconds` are left out, because they may still be on their way."""
+    """Read what was published and handled, but no event younger than `grace_seconds`."""
     unpublished, moved = Found(), set[str]()
     for name, connection in connections.items():  # before the archives, because rows go there next
         rows = await connection.fetch(UNPUBLISHED, grace_seconds, LISTED)
@@ -167,7 +167,7 @@ async def _look_up(
 def _consumed(
     participants: Sequence[DescribedParticipant],
 ) -> Mapping[str, dict[str, list[ConsumedEvent]]]:
-    """The consumed event types of each publisher, and the reactions."""
+    """Return the consumed event types of each publisher, and the reactions."""
     reactions: dict[str, list[ConsumedEvent]] = defaultdict(list)
     for participant in participants:
         for reaction in participant.consumes:

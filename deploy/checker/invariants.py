@@ -1,4 +1,4 @@
-"""Checks the invariants of the choreography over all databases and queues of a running system.
+"""The checker compares a running system, all databases and queues, with the invariants.
 
 `check` reads; it never writes. Purchases with an event in the last few seconds are left out,
 because they may not be at rest.
@@ -41,8 +41,8 @@ async def check(
     grace_seconds: float = 5.0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """`databases` are asyncpg URLs by service name, with roles that may read every table. Without a
-    `rabbitmq_url` the queues are not checked.
+    """Check all invariants. `databases` are asyncpg URLs by service name, with roles that may read
+    every table. Without a `rabbitmq_url` the queues are not checked.
 
     With `grace_seconds` 0 nothing is left out: for systems at rest. `tell` is called with the
     progress.
@@ -67,7 +67,7 @@ async def check(
 
 
 class _Findings:
-    """The violations by rule, and the notes, collected purchase by purchase."""
+    """These are the violations by rule, and the notes, collected purchase by purchase."""
 
     def __init__(self, young: frozenset[UUID]) -> None:
         self.broken = {rule: Found() for rule in RULES}
@@ -116,14 +116,14 @@ class _Findings:
 
 
 async def _some_time_ago(now: Connections, grace_seconds: float) -> Mapping[str, datetime]:
-    """The time that long ago, by the clock of each database."""
+    """Return the time that long ago, by the clock of each database."""
     statement = "SELECT now() - $1 * interval '1 second'"
     return {name: await each.fetchval(statement, grace_seconds) for name, each in now.items()}
 
 
 async def _moved(now: Connections, since: datetime, deliveries: Deliveries) -> frozenset[UUID]:
-    """The purchases with an event since then. Orders consumes nearly all events, and knows them
-    where no archive does.
+    """Return the purchases with an event since then. Orders consumes nearly all events, and knows
+    them where no archive does.
     """
     consumed = await now["orders"].fetch(TOUCHED_SINCE, since)
     return frozenset(

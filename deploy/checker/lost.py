@@ -1,4 +1,4 @@
-"""Purchases that the database of orders has lost and other services know.
+"""The database of orders may have lost purchases that other services know.
 
 A failover with asynchronous replication loses the last commits. What they had published before may
 have reached other services, which then hold credit, vehicles and payments of purchases that orders
@@ -26,9 +26,9 @@ NEEDED = ("customer_id", "vehicle_id", "total_cents")
 
 
 async def recover_lost(installation: Installation, tell: Callable[[str], None]) -> None:
-    """Recovers the lost purchases, and reports what was done and which cannot be recovered. Dead
-    letters of orders about a recovered purchase are redriven. No service may run. Raises
-    CommandRefused and DeadLetterError.
+    """Recover the lost purchases, and report what was done and which cannot be recovered. Dead
+    letters of orders about a recovered purchase are redriven. No service may run. Raise
+    CommandRefused or DeadLetterError.
     """
     lost: list[Mapping[str, Any]] = []
     async with connected(databases(installation)) as connections:
@@ -49,7 +49,7 @@ async def recover_lost(installation: Installation, tell: Callable[[str], None]) 
 
 
 async def _held_by_others(connections: Connections) -> list[tuple[UUID, str]]:
-    """The purchases, with their tenants, that orders does not know."""
+    """Return the purchases, with their tenants, that orders does not know."""
     found: list[tuple[UUID, str]] = []
     async with at_one_moment(connections):
         async for some in purchases(connections, 0):
@@ -58,7 +58,7 @@ async def _held_by_others(connections: Connections) -> list[tuple[UUID, str]]:
 
 
 def _tenant_of(it: Purchase) -> str | None:
-    """None where orders knows the purchase, or no service does."""
+    """Return the tenant; None where orders knows the purchase, or no service does."""
     if it.order is not None:
         return None
     known = (each for each in it.records.values() if each is not None and each["state"] is not None)
@@ -66,7 +66,7 @@ def _tenant_of(it: Purchase) -> str | None:
 
 
 async def _known_of(order_id: UUID, connections: Connections) -> Mapping[str, Any]:
-    """The facts about a purchase, from its events of all publishers."""
+    """Return the facts about a purchase, from its events of all publishers."""
     known: dict[str, Any] = {}
     for connection in connections.values():
         for row in await connection.fetch(EVENTS, str(order_id)):

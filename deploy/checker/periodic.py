@@ -1,4 +1,4 @@
-"""Checks the invariants at intervals, and when somebody requests it in the portal, which shows the
+"""The checker runs at intervals, and when somebody requests it in the portal, which shows the
 results.
 """
 
@@ -18,7 +18,7 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 
 EVERY_SECONDS = 900.0
-"""The time between two checks, unless CHECK_EVERY_SECONDS says otherwise."""
+"""Two checks have this time between them, unless CHECK_EVERY_SECONDS says otherwise."""
 LOOK_SECONDS = 3.0
 GRACE_SECONDS = 5.0
 ASKING = "SELECT clock_timestamp() AS now, array(SELECT tenant_id FROM check_requests) AS tenants"
@@ -26,7 +26,7 @@ ASKING = "SELECT clock_timestamp() AS now, array(SELECT tenant_id FROM check_req
 
 @dataclass(frozen=True)
 class Asked:
-    """The tenants that request a check, at this moment of the portal's database."""
+    """These tenants request a check, at this moment of the portal's database."""
 
     at: datetime
     tenants: frozenset[str]
@@ -40,9 +40,8 @@ async def watch(
     pause: Callable[[], Awaitable[None]],
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Runs for ever: calls `examine` when somebody requests it, and when `every` seconds have
-    passed since the last time. A server that cannot be reached is reported in a line, and tried
-    again.
+    """Call `examine` when somebody requests it, and when `every` seconds have passed since the last
+    time, for ever. A server that cannot be reached is reported in a line, and tried again.
     """
     due = clock() + every
     while True:

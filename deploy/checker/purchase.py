@@ -1,4 +1,4 @@
-"""A purchase as all services together hold it, and what the rules of several services read."""
+"""A `Purchase` has what each service holds of it; the rules of several services share the rest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,16 +15,16 @@ there.
 
 
 class Row(Protocol):
-    """A record of the database, or any object with its columns by name."""
+    """A row is a record of the database, or any object with its columns by name."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 
 
 @dataclass(slots=True)
 class Purchase:
-    """What each service holds about it, by the service's name; None where there is nothing.
-    `payment` and `payout` also exist where only the gateway's or the bank's books know of it; their
-    state is None then. `state` is the order's, or "unknown".
+    """`records` are what each service holds of the purchase, by its name; None where there is
+    nothing. `payment` and `payout` also exist where only the gateway's or the bank's books know of
+    it; their state is None then. `state` is the order's, or "unknown".
     """
 
     order_id: UUID
@@ -56,7 +56,7 @@ class Purchase:
 
 
 Rule: TypeAlias = Callable[[Purchase], Iterator[str]]
-"""Returns one sentence for each violation."""
+"""A rule returns one sentence for each violation."""
 
 
 def state_of(record: Row | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The messages in the broker's queues. It only reads: nothing is consumed from a work queue."""
+"""The messages in the broker's queues are only read: nothing is consumed from a work queue."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from libs.messaging.view_queues import overflow_queue, view_queues
 
 @dataclass(frozen=True)
 class Queues:
-    """`waiting` holds the messages ready in each work queue that has any; `missing` names queues
-    that should exist. `dead_letters` are the messages that services gave up, and `dropped` says of
-    each service whose bounded queues dropped events which queue did last, and when.
+    """`waiting` says how many messages are ready in each work queue that has any; `missing` names
+    queues that should exist. `dead_letters` are the messages that services gave up. For each
+    service whose bounded queues dropped events, `dropped` says which queue did last, and when.
     """
 
     waiting: Mapping[str, int]
@@ -28,7 +28,7 @@ class Queues:
 
 
 async def read_queues(rabbitmq_url: str, participants: Sequence[DescribedParticipant]) -> Queues:
-    """`rabbitmq_url` is that of a user who may read every queue. Raises AMQPError and OSError."""
+    """Read the queues as a user who may read every queue. Raise AMQPError or OSError."""
     work = [reaction.queue for each in participants for reaction in each.consumes]
     dead = {dead_queue(each.name): each for each in participants}
     overflow = {overflow_queue(each.name): each.name for each in participants if view_queues(each)}
@@ -58,7 +58,7 @@ async def read_queues(rabbitmq_url: str, participants: Sequence[DescribedPartici
 
 
 async def _last_dropped(connection: AbstractConnection, overflow: str) -> str:
-    """Looks at the message, which returns to its queue."""
+    """Look at the message, which returns to its queue."""
     channel = await connection.channel()
     message = await (await channel.get_queue(overflow, ensure=False)).get(fail=False)
     deaths = message.headers.get("x-death") if message else None
@@ -66,5 +66,5 @@ async def _last_dropped(connection: AbstractConnection, overflow: str) -> str:
     match deaths:
         case [{"queue": str() as queue, "time": datetime() as at}, *_]:
             return f"{queue}, at {at:%Y-%m-%d %H:%M} UTC"
-        case _:  # somebody else looks at it just now
+        case _:  # another reader holds the message just now
             return overflow

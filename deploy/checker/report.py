@@ -1,15 +1,15 @@
-"""The checker's result: every rule, with a limited list of violations and their number."""
+"""The checker's result has every rule, with a limited list of violations and their number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 LISTED = 20
-"""The most violations of one rule that are written out. The others are counted."""
+"""At most this many violations of one rule are written out. The others are counted."""
 
 
 @dataclass
 class Found:
-    """Collects sentences and keeps the first of them."""
+    """A `Found` collects sentences and keeps the first of them."""
 
     count: int = 0
     sentences: list[str] = field(default_factory=list)
@@ -18,7 +18,7 @@ class Found:
         self.add_some(1, [sentence])
 
     def add_some(self, count: int, sentences: Sequence[str]) -> None:
-        """`count` violations, some of them written out."""
+        """Add `count` violations, some of them written out."""
         room = LISTED - len(self.sentences)
         self.count += count
         self.sentences += sentences[:room]

@@ -1,4 +1,4 @@
-"""The rules that hold for each purchase at rest, in whichever service it is known: those of each
+"""These rules hold for each purchase at rest, in whichever service it is known: those of each
 service's own records, and those of several.
 """
 

@@ -1,4 +1,4 @@
-"""The contents of the databases about purchases, at about one moment, purchase by purchase.
+"""A snapshot reads what the databases hold of purchases, at about one moment, one by one.
 
 Each service's records are read in the order of their order ids, and merged: only some thousands are
 in memory at a time, however many there are.
@@ -22,7 +22,7 @@ from libs.messaging.database import Connection
 Connections: TypeAlias = Mapping[str, Connection]
 
 AT_A_TIME = 5_000
-"""The rows of each service in memory at a time."""
+"""This many rows of each service are in memory at a time."""
 
 SESSION = {
     "application_name": "verify",
@@ -36,8 +36,8 @@ SESSION = {
 
 @asynccontextmanager
 async def connected(databases: Mapping[str, str], **settings: str) -> AsyncIterator[Connections]:
-    """A read-only connection to each database, under the same name. `settings` are Postgres' own,
-    in addition to those of every connection.
+    """Open a read-only connection to each database, under the same name. `settings` are Postgres'
+    own, in addition to those of every connection.
     """
     async with AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
@@ -49,7 +49,7 @@ async def connected(databases: Mapping[str, str], **settings: str) -> AsyncItera
 
 @asynccontextmanager
 async def at_one_moment(connections: Connections) -> AsyncIterator[None]:
-    """Inside, each database shows its state at the time of entry, each at a moment of its own."""
+    """Let each database show its state at the time of entry, each at its own moment."""
     async with AsyncExitStack() as moments:
         for connection in connections.values():
             moment = connection.transaction(isolation="repeatable_read", readonly=True)
@@ -61,7 +61,7 @@ async def at_one_moment(connections: Connections) -> AsyncIterator[None]:
 async def purchases(
     connections: Connections, grace_seconds: float
 ) -> AsyncIterator[Sequence[Purchase]]:
-    """All purchases by order id, some thousands at a time. Only inside `at_one_moment`."""
+    """Yield all purchases by order id, some thousands at a time. Call it in `at_one_moment`."""
     lanes = [
         _Lane(name, await connections[name].cursor(each, *[grace_seconds][: "$1" in each]))
         for name, each in STATEMENTS.items()
@@ -76,7 +76,7 @@ async def purchases(
 
 
 class _Lane:
-    """One service's records, in order; `rows` are those read and not taken."""
+    """A lane has one service's records, in order; `rows` are those read and not taken."""
 
     def __init__(self, service: str, cursor: "Cursor[asyncpg.Record]") -> None:
         self.service = service
@@ -90,7 +90,7 @@ class _Lane:
             self.at_end = len(self.rows) < AT_A_TIME
 
     def take(self, until: UUID | None) -> dict[UUID, Row]:
-        """The records up to this order id, or all."""
+        """Return the records up to this order id, or all."""
         end = len(self.rows) if until is None else _position(self.rows, until)
         taken, self.rows = self.rows[:end], self.rows[end:]
         return {row["order_id"]: row for row in taken}

@@ -1,4 +1,4 @@
-"""Shows the checker's result at the terminal and records it in the portal, for operators."""
+"""The checker's result is shown at the terminal and recorded in the portal, for operators."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -17,16 +17,16 @@ from libs.messaging.saga.choreography import read
 from libs.runtime.auth import DEFAULT_TENANT
 
 UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AMQPError, CommandRefused)
-"""The errors of `verify` where a server cannot be reached."""
+"""`verify` raises these errors where a server cannot be reached."""
 
 
 def databases(installation: Installation) -> Mapping[str, str]:
-    """The URL of each service's database, with the role that may read everything."""
+    """Return the URL of each service's database, with the role that may read everything."""
     return {spec.name: installation.database_url(spec.name, SUPERUSER) for spec in SERVICES}
 
 
 async def verify(installation: Installation, console: Console, *, grace_seconds: float) -> bool:
-    """Check now, without purchases under way. Returns whether every invariant holds."""
+    """Check now, without purchases under way. Return whether every invariant holds."""
     started = time.monotonic()
     with console.status("connecting") as status:
         report = await check(
@@ -50,7 +50,7 @@ async def record(
     started: datetime | None = None,
 ) -> None:
     """Record in the audits of these tenants which rules were broken, without ids. A check that
-    began at `started`, by the portal's database, answers earlier requests. Raises CommandRefused.
+    began at `started`, by the portal's database, answers earlier requests. Raise CommandRefused.
     """
     broken = [each.rule for each in report.invariants if each.count]
     for tenant in tenants:

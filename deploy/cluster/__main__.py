@@ -1,4 +1,4 @@
-"""python -m deploy.cluster COMMAND: the whole system on a cluster of this machine."""
+"""python -m deploy.cluster COMMAND runs the whole system on a cluster of this machine."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def verify(
     grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
 ) -> None:
     """Check every invariant over all databases and queues of the cluster."""
-    from deploy.checker import verify as checker  # seconds of imports, of use here only
+    from deploy.checker import verify as checker  # only this needs it; it takes seconds
 
     cluster = system.Cluster(Children(PLACE, tied=False), system.load_plan(PLACE))
     console = Console(soft_wrap=True)
@@ -78,7 +78,7 @@ def verify(
 @app.command()
 def recover() -> None:
     """Repair what a failover with asynchronous replication has lost, and verify."""
-    from deploy.backup.failure import BackupFailed  # seconds of imports, of use here only
+    from deploy.backup.failure import BackupFailed  # only this needs it; it takes seconds
     from deploy.checker.verify import UNREACHABLE
     from deploy.cluster.recovery import recover as mend
     from libs.messaging.dead_letters.look import DeadLetterError
@@ -112,7 +112,7 @@ def _tell(cluster: system.Cluster) -> None:
 
 
 def main() -> None:
-    """One clear line for everything that can be expected to go wrong."""
+    """End an error that can be expected with one clear line."""
     os.environ.update(system.NETWORK_IS_PRIVATE)
     os.environ["AUTH"] = "off"
     try:

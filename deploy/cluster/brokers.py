@@ -1,5 +1,5 @@
-"""A cluster of three RabbitMQ nodes. They find each other by a list, and in a network
-partition the smaller part pauses.
+"""Three RabbitMQ nodes are a cluster. They find each other by a list, and in a network partition
+the smaller part pauses.
 """
 
 import shutil
@@ -21,10 +21,10 @@ PORT, MANAGEMENT_PORT = 5672, 15672
 EPMD_PORT, DISTRIBUTION_PORT = 4369, 25672
 ONE_SCHEDULER = "+S 1:1 +A 8 +sbwt none +sbwtdcpu none +sbwtdio none"
 PATIENCE = 300.0
-"""Seconds for three nodes to start and to find each other, on a machine that is busy."""
+"""Three nodes start and find each other within this many seconds, on a busy machine."""
 
 TICK_SECONDS = 10
-"""A node that is silent for so long, and a quarter more, counts as gone."""
+"""A node that is silent for this long, and a quarter more, counts as gone."""
 
 
 class Brokers:
@@ -36,13 +36,13 @@ class Brokers:
 
     @property
     def addresses(self) -> str:
-        """The addresses of the nodes, as a client's URL lists them."""
+        """Return the addresses of the nodes, as a client's URL lists them."""
         return ",".join(f"{self._network.address(name)}:{PORT}" for name in BROKERS)
 
     def start_all(self) -> None:
         """Start all nodes and wait until they are one cluster. New nodes start one after the other,
         because two at once may each wait for the other one's tables. Nodes with data may wait for
-        each other. Raises StartFailed.
+        each other. Raise StartFailed.
         """
         are_new = not self._home(BROKERS[0]).exists()
         for name in BROKERS:
@@ -72,7 +72,7 @@ class Brokers:
             self._children.start(name, command, rank=1, env=env, cwd=home)
 
     def running(self) -> list[str]:
-        """The running nodes, by the first one that answers."""
+        """Return the running nodes, as the first one that answers says."""
         for name in BROKERS:
             place = f"http://{self._network.address(name)}:{MANAGEMENT_PORT}"
             try:
@@ -92,7 +92,7 @@ class Brokers:
         return name in self.running()
 
     def leaders(self, vhost: str) -> dict[str, str]:
-        """The machine that leads each queue of a vhost. Raises httpx.HTTPError."""
+        """Return the machine that leads each queue of a vhost. Raise httpx.HTTPError."""
         place = f"http://{self._network.address(self.running()[0])}:{MANAGEMENT_PORT}"
         answer = httpx.get(
             f"{place}/api/queues/{vhost}",

@@ -1,4 +1,4 @@
-"""Postgres on three machines: a primary and two standbys. Patroni promotes a standby when the
+"""Postgres is on three machines: a primary and two standbys. Patroni promotes a standby when the
 primary fails, and keeps its own state in etcd.
 """
 
@@ -36,9 +36,9 @@ SCOPE = "mercado"
 Replication: TypeAlias = Literal["synchronous", "asynchronous"]
 
 LEADER_SECONDS = 20
-"""So long a primary that is silent stays the primary; Patroni takes no less."""
+"""A primary that is silent stays the primary for this long; Patroni takes no less."""
 PATIENCE = 300.0
-"""Seconds for the first start, on a machine that is busy."""
+"""The first start takes at most this many seconds, on a busy machine."""
 
 LOOK_SECONDS = 5
 RETRY_SECONDS = 5
@@ -87,14 +87,14 @@ class Databases:
         self._children.start(etcd_of(name), command, rank=0, env=env)
 
     def start(self, name: str) -> None:
-        """Raises StartFailed."""
+        """Start Postgres and its Patroni on a machine, or raise StartFailed."""
         user = server_user()
         if user is None:
             raise StartFailed("Postgres runs as another user than root, and only root starts it so")
         place = data_folder(self._children.folder / name)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.chown(place, user, user)
-        configuration = place / "patroni.json"  # which is YAML too
+        configuration = place / "patroni.json"  # JSON is YAML too
         configuration.touch(mode=0o600)
         configuration.write_text(json.dumps(self._configuration(name, place, user), indent=2))
         shutil.chown(configuration, user, user)
@@ -103,18 +103,18 @@ class Databases:
         self._children.start(name, command, rank=1, env=server_environment(), cwd=place)
 
     def processes(self, name: str) -> list[psutil.Process]:
-        """The processes of Postgres on that machine. They are no children of Patroni,
-        and only Patroni ends them.
+        """Return the processes of Postgres on that machine. They are no children of Patroni, and
+        only Patroni ends them.
         """
         return postgres_processes(self._children.folder, name)
 
     def wait(self) -> None:
-        """Wait until there is a primary and both others follow it. Raises StartFailed."""
+        """Wait until there is a primary and both others follow it. Raise StartFailed."""
         for name in DATABASES:
             self._children.wait_until(name, self.is_whole, PATIENCE)
 
     def is_whole(self) -> bool:
-        """Whether a primary serves, and every other one follows it closely."""
+        """Return whether a primary serves, and every other one follows it closely."""
         roles = sorted(str(each.get("role")) for each in self.members() if _is_well(each))
         standby = ["replica", "replica"]
         if self._replication == "synchronous":
@@ -122,7 +122,7 @@ class Databases:
         return roles == ["leader", *standby]
 
     def primary(self) -> str | None:
-        """The machine of the primary, as its Patroni reports."""
+        """Return the machine of the primary, as its Patroni reports."""
         for name in DATABASES:
             try:
                 answer = httpx.get(f"{self._patroni(name)}/primary", timeout=1, trust_env=False)
@@ -133,7 +133,7 @@ class Databases:
         return None
 
     def members(self) -> list[dict[str, Any]]:
-        """The state of all members, from the first Patroni that answers."""
+        """Return the state of all members, from the first Patroni that answers."""
         for name in DATABASES:
             try:
                 answer = httpx.get(f"{self._patroni(name)}/cluster", timeout=2, trust_env=False)
@@ -144,8 +144,8 @@ class Databases:
         return []
 
     def last_failover(self) -> datetime | None:
-        """The time of the last failover; None where there was none. Raises
-        StartFailed where no Patroni answers.
+        """Return the time of the last failover; None where there was none. Raise StartFailed where
+        no Patroni answers.
         """
         for name in DATABASES:
             try:
@@ -157,7 +157,7 @@ class Databases:
         raise StartFailed("no Patroni answers: ./taskw cluster status says what runs")
 
     def switch_over(self) -> None:
-        """Promote a standby in a planned switchover. Raises httpx.HTTPError."""
+        """Promote a standby in a planned switchover. Raise httpx.HTTPError."""
         leader = self.primary()
         httpx.post(
             f"{self._patroni(leader or DATABASES[0])}/switchover",
@@ -178,7 +178,7 @@ class Databases:
         address = self._network.address(name)
         network = address.rpartition(".")[0] + ".0/24"
         settings = {**SETTINGS, "max_connections": "400", "wal_keep_size": "64MB"}
-        del settings["listen_addresses"]  # Patroni's own
+        del settings["listen_addresses"]  # Patroni sets them
         if not self._durable:
             # pg_rewind refuses to copy from a server without full pages in its log.
             settings |= {**FORGETFUL, "full_page_writes": "on"}
@@ -246,7 +246,7 @@ PATRONI = Path(sys.executable).with_name("patroni")
 
 
 def postgres_processes(folder: Path, name: str) -> list[psutil.Process]:
-    """The processes of Postgres on a machine of the cluster; none where it does not run."""
+    """Return the processes of Postgres on a machine of the cluster; none where it is down."""
     try:
         lines = (data_folder(folder / name) / DATA / "postmaster.pid").read_text().split()
         process = psutil.Process(int(lines[0]))
@@ -266,8 +266,8 @@ def _is_well(member: Mapping[str, Any]) -> bool:
 
 
 def _is_out_of_reach() -> bool:
-    """Whether Patroni's user cannot enter the checkout or the folder of this Python, which may be
-    in root's home. Like Postgres, Patroni refuses to run as root.
+    """Return whether Patroni's user cannot enter the checkout or the folder of this Python, which
+    may be in root's home. Like Postgres, Patroni refuses to run as root.
     """
     programs = (Path(sys.executable).absolute(), Path(sys.executable).resolve())
     return not all(is_reachable(each.parent) for each in programs)

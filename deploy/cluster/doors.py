@@ -1,4 +1,4 @@
-"""The proxies: HAProxy in front of the databases, nginx in front of the services."""
+"""The doors are proxies: HAProxy in front of the databases, nginx in front of the services."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ SERVER = """
 
 
 def door_addresses(network: Network) -> str:
-    """The addresses of HAProxy, as a client's URL lists them."""
+    """Return the addresses of HAProxy, as a client's URL lists them."""
     return ",".join(f"{network.address(name)}:{PRIMARY_PORT}" for name in DOORS)
 
 
@@ -88,8 +88,8 @@ def start_nginx(
     replicas: Mapping[Replica, int],
     management: int,
 ) -> None:
-    """`fronts` are the ports of the services by name, `replicas` those of their processes, and
-    `management` is that of the brokers' pages. Raises StartFailed.
+    """Start nginx. `fronts` are the ports of the services by name, `replicas` those of their
+    processes, and `management` is that of the brokers' pages. Raise StartFailed.
     """
     folder = children.folder.absolute() / "nginx"
     folder.mkdir(exist_ok=True)

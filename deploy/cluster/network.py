@@ -1,6 +1,6 @@
-"""The machines of the cluster are network namespaces, each with an address, on a switch of their
-own. A sleeping process holds each namespace open. A namespace needs no name and no file, and ends
-with the last process in it.
+"""The machines of the cluster are network namespaces, each with an address, on a separate switch. A
+sleeping process holds each namespace open. A namespace needs no name and no file, and ends with the
+last process in it.
 """
 
 import os
@@ -34,7 +34,7 @@ class Network:
         return _address(self._number, self._machines[machine])
 
     def start(self) -> None:
-        """Make what is missing of the network. Raises StartFailed."""
+        """Make what is missing of the network. Raise StartFailed."""
         if not self._children.runs(SWITCH):
             self._sleep(SWITCH)
             self._join_host()
@@ -46,8 +46,8 @@ class Network:
     def inside(
         self, machine: str, *, as_user: str | None = None, reads_all: bool = False
     ) -> list[str]:
-        """The first words of a command that runs on that machine. `reads_all` lets the user read
-        files whose modes forbid it, and nothing more.
+        """Return the first words of a command that runs on that machine. `reads_all` lets the user
+        read files whose modes forbid it, and nothing more.
         """
         enter = ["nsenter", f"--net=/proc/{self._pid(f'machine {machine}')}/ns/net"]
         if as_user is None:
@@ -115,7 +115,7 @@ class Network:
 
 
 def free_network() -> int:
-    """A number that no network of this machine has. Raises StartFailed."""
+    """Return a number that no network of this machine has. Raise StartFailed."""
     taken = {each.address for found in psutil.net_if_addrs().values() for each in found}
     for number in NETWORKS:
         if _address(number, HOST) not in taken and (held := hold(f"network {number}")):
@@ -125,7 +125,7 @@ def free_network() -> int:
 
 
 def check_rights() -> None:
-    """Raises StartFailed where namespaces cannot be made."""
+    """Raise StartFailed where namespaces cannot be made."""
     if os.geteuid() != 0:
         raise StartFailed("the cluster's machines are network namespaces, which only root makes")
     for program in ("ip", "nsenter", "unshare", "setpriv"):

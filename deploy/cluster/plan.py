@@ -1,4 +1,4 @@
-"""What the cluster consists of: its machines, and the processes of each service."""
+"""The cluster has these machines, and these processes of each service."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from libs.messaging.saga.choreography import read
 
 BROKERS = ("broker1", "broker2", "broker3")
 DATABASES = ("db1", "db2", "db3")
-"""Each has a Postgres, the Patroni that leads it, and a member of etcd."""
+"""Each machine has a Postgres, the Patroni that leads it, and a member of etcd."""
 DOORS = ("door1", "door2")
-"""Proxies, which know where the primary is."""
+"""These are proxies, which know where the primary is."""
 MACHINES: Mapping[str, int] = MappingProxyType(
     {
         name: number
@@ -20,15 +20,15 @@ MACHINES: Mapping[str, int] = MappingProxyType(
         for number, name in enumerate(names, first)
     }
 )
-"""The last part of each one's address."""
+"""The number is the last part of each machine's address."""
 
 PUBLISHERS = frozenset(read(CHOREOGRAPHY).publishers.values())
-"""The others have nothing that a relay of their own would send."""
+"""The other services have nothing that a relay would send."""
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A process of a service."""
+    """A replica is a process of a service."""
 
     service: str
     role: str
@@ -43,7 +43,7 @@ class Replica:
 
 
 def replicas_of(spec: ServiceSpec) -> Iterator[Replica]:
-    """The processes of a service: each role runs in at least two."""
+    """Yield the processes of a service: each role runs in at least two."""
     yield Replica(spec.name, "all")
     yield Replica(spec.name, "api")
     yield Replica(spec.name, "worker")

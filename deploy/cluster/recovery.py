@@ -1,5 +1,5 @@
-"""Repairs the system after a failover that lost commits: makes the queues agree with the databases,
-and ends the purchases that orders has lost.
+"""A recovery repairs the system after a failover that lost commits: it makes the queues agree with
+the databases, and ends the purchases that orders has lost.
 
 With asynchronous replication a standby that becomes the primary may lack what the former one
 committed last. All databases lack it from one moment on, as restored databases do: see
@@ -22,9 +22,9 @@ from libs.messaging.saga.choreography import read
 
 def recover(cluster: Cluster) -> bool:
     """Stop the services, repair what the last failover lost, start them, and check the invariants
-    until they hold. Returns whether they do. Repeating it changes nothing.
+    until they hold. Return whether they do. Repeating it changes nothing.
 
-    Raises StartFailed, BackupFailed, CommandRefused, DeadLetterError and the errors of asyncpg and
+    Raise StartFailed, BackupFailed, CommandRefused, DeadLetterError or the errors of asyncpg and
     aio_pika. Services are stopped then.
     """
     moment = cluster.databases.last_failover()

@@ -1,4 +1,4 @@
-"""The whole system on a cluster: what it consists of, how it starts and stops."""
+"""The whole system runs on a cluster; this module starts and stops it."""
 
 import json
 import shutil
@@ -33,16 +33,16 @@ from deploy.servers.processes import Children, StartFailed, recorded, stop_recor
 from deploy.services import SERVICES, service_named
 
 PROGRAMS = {"etcd": "etcd-server", "haproxy": "haproxy", "nginx": "nginx-light"}
-"""Debian's packages, by the program that each brings."""
+"""These are Debian's packages, by the program that each brings."""
 
 NETWORK_IS_PRIVATE = {"TLS": "off", "TRUSTED_PROXIES": "127.0.0.1", "POOL_SIZE": "5"}
-"""Settings of every process: the network between the machines leaves this one nowhere."""
+"""Every process has these settings: the machines' network does not leave this machine."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The values that stay the same at each start: `network` is the number in all addresses, and
-    the others are ports of the loopback, of nginx and of the processes behind it.
+    """These values stay the same at each start: `network` is the number in all addresses, and the
+    others are ports of the loopback, of nginx and of the processes behind it.
     """
 
     replication: Replication
@@ -56,7 +56,7 @@ class Plan:
 
 
 def load_plan(folder: Path) -> Plan:
-    """Raises NotUp where no cluster was started."""
+    """Read the plan. Raise NotUp where no cluster was started."""
     try:
         return Plan(**json.loads((folder / "cluster.json").read_text()))
     except FileNotFoundError:
@@ -107,7 +107,7 @@ class Cluster:
         self._also = {**(also or {}), **NETWORK_IS_PRIVATE}
 
     def start(self) -> None:
-        """Start what does not run. Raises StartFailed, with one line and a log's last lines."""
+        """Start what does not run. Raise StartFailed, with one line and a log's last lines."""
         self.installation.files.mkdir(mode=0o700, exist_ok=True)
         try:
             self._start_servers()
@@ -125,7 +125,7 @@ class Cluster:
         start_service(self.children, state, self.installation, spec, also, name=replica.name)
 
     def wait_for_replica(self, replica: Replica) -> None:
-        """Raises StartFailed."""
+        """Wait until the process is ready, or raise StartFailed."""
         port = self.plan.replicas[replica.name]
         wait_for_process(self.children, replica.name, port, PATIENCE)
 
@@ -177,7 +177,7 @@ class Cluster:
 
 
 def check_programs() -> None:
-    """Raises StartFailed, naming everything to install."""
+    """Raise StartFailed, naming everything to install."""
     missing = [package for program, package in PROGRAMS.items() if not _is_there(program)]
     if missing:
         packages = " ".join(missing)
@@ -191,7 +191,7 @@ def _is_there(program: str) -> bool:
 
 def up(folder: Path, replication: Replication | None = None) -> Cluster:
     """Start what does not run, with the existing data. Where `replication` is None it stays as it
-    was; in a new cluster it is synchronous. Raises StartFailed and NotUp.
+    was; in a new cluster it is synchronous. Raise StartFailed or NotUp.
     """
     check_programs()
     make(folder)
@@ -220,7 +220,7 @@ def up(folder: Path, replication: Replication | None = None) -> Cluster:
 
 
 def down(folder: Path) -> list[str]:
-    """Stop all of it. Returns the names of what ran. Raises StillRunning."""
+    """Stop all of it. Return the names of what ran. Raise StillRunning."""
     stopped = stop_recorded(folder)
     end_postgres(folder)
     return stopped
@@ -242,7 +242,7 @@ def delete(folder: Path) -> None:
 
 
 def lost(folder: Path) -> list[str]:
-    """The names of what was started and does not run."""
+    """Return the names of what was started and does not run."""
     return [record.name for record in recorded(folder) if record.process() is None]
 
 

@@ -1,1 +1,1 @@
-"""Buys and sells over HTTP as people would, and shows what became of each purchase."""
+"""The demo buys and sells over HTTP as people would, and shows what became of each purchase."""

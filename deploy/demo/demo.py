@@ -1,4 +1,4 @@
-"""Runs the scenarios against a running system, and shows what happened in it."""
+"""The demo runs the scenarios against a running system, and shows what happened in it."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ from deploy.installation import ADMINISTRATOR, CHOREOGRAPHY, Installation
 from libs.messaging.saga.choreography import Choreography, read
 
 CODE_LIFETIME_SECONDS = 6
-"""How long a payment code lives in the demo: one purchase lets its code expire."""
+"""A payment code lives this long in the demo: one purchase lets its code expire."""
 
 QUIET_WITHIN_SECONDS = 20
 
@@ -36,7 +36,7 @@ class Played:
 
 
 async def play(addresses: Mapping[str, str], installation: Installation, console: Console) -> bool:
-    """True when every purchase ended as it should and every invariant holds."""
+    """Play all scenarios. Return whether each ended as it should and every invariant holds."""
     choreography, market = read(CHOREOGRAPHY), Market(addresses)
     try:
         played = await _play_all(market, console)

@@ -1,4 +1,4 @@
-"""The actions of a buyer, a seller and an operator, through the HTTP endpoints only.
+"""Buyers, sellers and operators act through the HTTP endpoints only.
 
 The demo and the end-to-end tests use the running services through this.
 """
@@ -17,7 +17,7 @@ from validate_docbr import CPF, RENAVAM
 Json = dict[str, Any]
 
 APPROVED, DECLINED = "tok_approve", "tok_decline"
-"""The sandbox gateway's token of a card that it accepts, and of one that it declines."""
+"""The sandbox gateway accepts the card of the first token and declines that of the second."""
 
 FINAL_STATES = frozenset({"COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
 
@@ -27,7 +27,7 @@ class NotReached(Exception):
 
 
 class Market:
-    """The services' HTTP entrypoints, by name: `{"orders": "http://127.0.0.1:8000", …}`."""
+    """A market sends to the services by name: `{"orders": "http://127.0.0.1:8000", …}`."""
 
     def __init__(
         self,
@@ -56,8 +56,8 @@ class Market:
     async def send(
         self, service: str, method: str, path: str, *, expect: int, **request: Any
     ) -> httpx.Response:
-        """One request. It is sent again while the answer is 503, as that answer demands; any status
-        but the expected one is an error that shows the answer.
+        """Send a request, again while the answer is 503, as that answer demands. Any status but the
+        expected one is an error that shows the answer.
         """
         deadline = time.monotonic() + self._timeout
         while True:
@@ -117,7 +117,7 @@ class Market:
     async def buy(
         self, customer_id: UUID, vehicle_id: UUID, total_cents: int, *, key: str | None = None
     ) -> UUID:
-        """Start a purchase; its transaction id, which is the order's.
+        """Start a purchase. Return its transaction id, which is the order's.
 
         The same `key` (of idempotency) again starts nothing new.
         """
@@ -152,7 +152,7 @@ class Market:
         await self.send("orders", "POST", f"/orders/{order_id}/close", expect=200)
 
     async def seller_paid(self, order_id: UUID) -> Json:
-        """Wait until the bank has paid the seller of a closed order; NotReached when it refuses."""
+        """Wait until the bank has paid the seller of a closed order, or raise NotReached."""
         deadline = time.monotonic() + self._timeout
         while True:
             payout = await self._payout(order_id)
@@ -176,7 +176,7 @@ class Market:
         return answer
 
     async def reach(self, order_id: UUID, *states: str) -> Json:
-        """Wait until the purchase is in one of `states`; NotReached at a wrong end or too late."""
+        """Wait until the purchase is in one of `states`, or raise NotReached."""
         deadline = time.monotonic() + self._timeout
         pause = 0.005
         while True:
@@ -205,13 +205,13 @@ def random_letters(count: int) -> str:
 
 
 def random_plate() -> str:
-    """A plate of the Mercosul pattern: ABC1D23."""
+    """Return a plate of the Mercosul pattern: ABC1D23."""
     digits = [secrets.choice(string.digits) for _ in range(3)]
     return f"{random_letters(3)}{digits[0]}{random_letters(1)}{digits[1]}{digits[2]}"
 
 
 def random_chassis_number(maker: str = "9BW") -> str:
-    """17 signs, of a Brazilian maker, without the letters I, O and Q (ISO 3779)."""
+    """Return 17 signs, of a Brazilian maker, without the letters I, O and Q (ISO 3779)."""
     alphabet = "ABCDEFGHJKLMNPRSTUVWXYZ" + string.digits
     return (
         maker

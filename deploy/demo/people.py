@@ -1,4 +1,4 @@
-"""The users who sign in to the portal of a system: one for each role, with generated passwords."""
+"""One user for each role signs in to the portal of a system, with a generated password."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from deploy.installation import Installation
 
 CREDIT_CENTS = 250_000_00
 NOBODY = "nobody signs in with this e-mail"
-"""The portal's own text."""
+"""This is the portal's own text."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ PEOPLE = (BUYER, SELLER, OPERATOR, ADMIN)
 
 
 async def open_market(installation: Installation) -> None:
-    """The people, the buyer's customer record and the catalogue; what is there already stays.
+    """Add the people, the buyer's customer record and the catalogue; what is there stays.
 
-    Raises httpx.HTTPError and CommandRefused.
+    Raise httpx.HTTPError or CommandRefused.
     """
     if not await _is_there(installation, OPERATOR):
         # The operator comes last: where that user exists, all others do.
@@ -46,7 +46,7 @@ async def open_market(installation: Installation) -> None:
 
 
 async def _is_there(installation: Installation, person: Person) -> bool:
-    """Whether the user exists, with any password."""
+    """Return whether the user exists, with any password."""
     try:
         await command(installation, "portal", "token", person.email)
     except CommandRefused as refused:
@@ -73,7 +73,7 @@ async def _fill(client: httpx.AsyncClient, installation: Installation) -> None:
 
 
 async def _settle(market: Market, installation: Installation, person: Person) -> None:
-    """A buyer with credit, a seller with vehicles."""
+    """Add a buyer with credit, or a seller with vehicles."""
     if person is BUYER:
         customer_id = await market.register_customer(
             credit_limit_cents=CREDIT_CENTS, name=person.name, email=person.email
@@ -92,7 +92,7 @@ async def _add(installation: Installation, person: Person, *options: str) -> UUI
 async def _signed_in(
     client: httpx.AsyncClient, installation: Installation, person: Person
 ) -> httpx.Response | None:
-    """The answer to signing in; None where no user has that name and password."""
+    """Return the answer to signing in; None where no user has that name and password."""
     password = installation.sign_in_password(person.role)
     answer = await client.post("/api/sessions", json={"email": person.email, "password": password})
     client.cookies.clear()  # they belong to one person
@@ -102,7 +102,6 @@ async def _signed_in(
 
 
 async def _token(client: httpx.AsyncClient, signed_in: httpx.Response | None) -> str:
-    """A token for the signed-in person."""
     if signed_in is None:
         raise httpx.HTTPError("the portal does not let its own admin in")
     cookie = signed_in.headers["set-cookie"].partition(";")[0]

@@ -1,4 +1,4 @@
-"""Seven purchases through the HTTP endpoints, each with the end it should have."""
+"""Seven purchases go through the HTTP endpoints, each to the end it should have."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""What happened to a purchase: every event of it, read from the archives of all outboxes."""
+"""A timeline has every event of a purchase, read from the archives of all outboxes."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -19,9 +19,8 @@ class Happened:
 
 
 async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> list[Happened]:
-    """All events about these purchases, oldest first. `databases` are asyncpg URLs by service.
-
-    Events of one service at the same instant keep the order in which they were published.
+    """Return all events about these purchases, oldest first. `databases` are asyncpg URLs by
+    service. Events of one service at the same instant keep the order in which they were published.
     """
     happened: list[Happened] = []
     subjects = [str(order_id) for order_id in order_ids]
@@ -40,8 +39,8 @@ async def events_of(databases: Mapping[str, str], order_ids: Sequence[UUID]) -> 
 
 
 def draw(happened: Sequence[Happened], compensations: Collection[str]) -> Table:
-    """A line for each event: milliseconds since the first one, the service, the event. The types in
-    `compensations` have a colour of their own.
+    """Draw a line for each event: milliseconds since the first one, the service, the event. The
+    types in `compensations` have another colour.
     """
     table = Table(box=None, show_header=False, padding=(0, 2), pad_edge=False)
     table.add_column(justify="right", style="dim")

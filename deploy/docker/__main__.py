@@ -1,6 +1,6 @@
-"""python -m deploy.docker COMMAND: what the containers of compose.yaml run.
+"""The containers of compose.yaml run python -m deploy.docker COMMAND.
 
-`secrets` makes the passwords once, and gives each other container those it needs.
+`secrets` makes the passwords once, and gives every other container those it needs.
 """
 
 import os
@@ -137,7 +137,7 @@ def backup(what: str, name: Annotated[str | None, typer.Argument()] = None) -> N
 
 @app.command()
 def restored() -> None:
-    """Before any service starts on restored databases: erase again, and rewind the queues."""
+    """Before any service starts on restored databases, erase again and rewind the queues."""
     from deploy.docker import backups
 
     try:
@@ -179,7 +179,7 @@ def tests(context: typer.Context) -> None:
 
 
 def _own(*, pooled: bool = False) -> Installation:
-    """The installation, as far as this container knows it."""
+    """Return the installation, as far as this container knows it."""
     return installation(Passwords(SECRETS / "secrets.json"), pooled=pooled)
 
 

@@ -1,5 +1,5 @@
-"""Backups of the system in containers. A container of its own makes one each day and cannot read
-it; a job that gets the identity restores it.
+"""The system in containers has backups. A separate container makes one each day and cannot read it;
+a job that gets the identity restores it.
 """
 
 import asyncio
@@ -23,17 +23,16 @@ from deploy.installation import BACKUP, Installation
 
 BACKUPS = SECRETS.with_name("backups")
 RESTORED = SECRETS.with_name("restored") / "data"
-"""The place from which the job `data` makes the database's folder."""
+"""From this place the job `data` makes the database's folder."""
 EVERY_SECONDS = 86_400.0
-"""The time between two backups, unless BACKUP_EVERY_SECONDS says otherwise."""
+"""Two backups have this time between them, unless BACKUP_EVERY_SECONDS says otherwise."""
 AGAIN_SECONDS = 900.0
 LOOK_SECONDS = 30.0
 
 
 def make_each_day(installation: Installation) -> None:
-    """Runs for ever and makes a backup when the newest is a day old. A failure is reported in a
-    line, and tried again a quarter of an hour later. Raises BackupFailed where nobody could read
-    the backups.
+    """Make a backup when the newest is a day old, for ever. A failure is reported in a line, and
+    tried again a quarter of an hour later. Raise BackupFailed where nobody could read the backups.
     """
     if not (SECRETS / SEALED_KEYS).exists():
         raise BackupFailed(
@@ -65,8 +64,8 @@ def new_identity() -> None:
 
 
 def check(name: str | None) -> bool:
-    """Restore a backup into a place of its own, which is then deleted. Returns whether all
-    invariants hold in it. Raises BackupFailed.
+    """Restore a backup into a place of its own, which is then deleted. Return whether all
+    invariants hold in it. Raise BackupFailed where it cannot be restored.
     """
     folder = _with_identity()
     with folder.exclusive():
@@ -79,14 +78,14 @@ def check(name: str | None) -> bool:
 
 
 def restore(name: str | None) -> None:
-    """Prepare a backup for the next start, with its keys and every erasure known since. Raises
+    """Prepare a backup for the next start, with its keys and every erasure known since. Raise
     BackupFailed; the system is then as it was.
     """
     folder, place = _with_identity(), _place()
     RESTORED.parent.mkdir(parents=True, exist_ok=True)
     with folder.exclusive():
         found = wanted(folder, name, say)
-        shutil.rmtree(place.data, ignore_errors=True)  # of a restore that was never started on
+        shutil.rmtree(place.data, ignore_errors=True)  # a restore that no start has used
         put_back(folder, found, place, until=None, tell=say)
     for each in (
         place.data,
@@ -97,8 +96,8 @@ def restore(name: str | None) -> None:
 
 
 def go_on(installation: Installation) -> None:
-    """Complete a restore before any service starts on the database. Does nothing where it is
-    complete. Raises BackupFailed.
+    """Complete a restore before any service starts on the database. Do nothing where it is
+    complete. Raise BackupFailed where that fails.
     """
     finish(RESTORED, installation, say)
     shutil.rmtree(RESTORED, ignore_errors=True)
@@ -113,7 +112,7 @@ def _place() -> Place:
 
 
 def _with_identity() -> Folder:
-    """The folder of backups, with the identity from the standard input."""
+    """Return the folder of backups, with the identity from the standard input."""
     if sys.stdin.isatty():
         raise BackupFailed("give the identity: docker compose run --rm -T … < identity.txt")
     place = Path("/tmp/identity")  # noqa: S108  # nosec B108  # the container's own
@@ -124,7 +123,7 @@ def _with_identity() -> Folder:
 
 
 def _last(folder: Folder) -> datetime:
-    """When the newest backup began."""
+    """Return when the newest backup began."""
     names = folder.names()
     began = datetime.strptime(names[-1], NAME) if names else datetime.min  # noqa: DTZ007, DTZ901
     return began.replace(tzinfo=UTC)

@@ -1,6 +1,6 @@
-"""The volumes of secrets: one with all of them, and one for each container with its own.
+"""One volume has all secrets, and each container has a volume with its own secrets.
 
-Each is at SECRETS in the containers it belongs to; the job that fills them sees them below OWN.
+A volume is at SECRETS in its own container; the job that fills the volumes sees them below OWN.
 """
 
 import io
@@ -26,16 +26,16 @@ OWN = SECRETS.with_name("own")
 FILES = SECRETS.with_name("files")
 READABLE = 0o644
 SETTINGS = "settings"
-"""The folder of a service's secrets. Each is in a file, which the service reads again."""
+"""A service's secrets are in this folder. Each is in a file, which the service reads again."""
 AUTHORITY, CERTIFICATE = "authority", "server.pem"
 SEALED_KEYS = "keys.json.age"
-"""All passwords and keys, as backups hold them: only BACKUP_RECIPIENT can read them."""
+"""Backups hold all passwords and keys in this file: only BACKUP_RECIPIENT can read them."""
 HANDED = ("databases", "broker", "restored", "backup", "checker", "tests")
-"""Containers with secrets of their own, in addition to services and servers."""
+"""These containers have their own secrets, in addition to services and servers."""
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 PGBOUNCER_PORT = 6432
 HOSTS = {name: (name, *LOOPBACK) for name in ("db", "rabbitmq", "pgbouncer")}
-"""The names by which clients reach the servers: containers, and this machine."""
+"""Clients reach the servers by these names: containers, and this machine."""
 ACCESS = """\
 local all,replication all peer
 hostssl all,replication all all scram-sha-256
@@ -56,8 +56,8 @@ management.ssl.port = 15671
 
 
 def installation(passwords: Passwords, *, pooled: bool = False) -> Installation:
-    """The servers as containers of the same network see them. `pooled`: services reach Postgres
-    through PgBouncer.
+    """Return the servers as containers of the same network see them. If `pooled`, services reach
+    Postgres through PgBouncer.
     """
     return Installation(
         "db:5432",
@@ -76,7 +76,7 @@ def make_up(secrets: Path, own: Path) -> None:
     """Make the missing secrets, store AUTH where it is set now, and write for each container below
     `own` the secrets it may know.
 
-    Raises StartFailure for an invalid AUTH.
+    Raise StartFailure for an invalid AUTH.
     """
     auth = kept_auth(secrets / "auth", asked_auth(secrets))
     authority = Authority(secrets / AUTHORITY)
@@ -147,11 +147,11 @@ def _watchers(own: Path, everything: Passwords, authority: Authority) -> None:
 
 
 def _seal_keys(everything: Passwords, place: Path) -> None:
-    """The keys are sealed only where backups are made."""
+    """Seal the keys only where backups are made."""
     recipient = os.environ.get("BACKUP_RECIPIENT")
     place.unlink(missing_ok=True)
     if recipient:
-        from deploy.backup.failure import BackupFailed  # a native library, needed only here
+        from deploy.backup.failure import BackupFailed  # it loads a native library
         from deploy.backup.sealed import seal
 
         try:
@@ -162,7 +162,7 @@ def _seal_keys(everything: Passwords, place: Path) -> None:
 
 def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
     """Renew the certificates in the volumes of the servers, which have to reload them afterwards.
-    Returns the end of each.
+    Return the end of each.
     """
     authority = Authority(secrets / AUTHORITY)
     for server, hosts in HOSTS.items():
@@ -171,7 +171,7 @@ def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
 
 
 def ask_for(name: str, made: Installation) -> None:
-    """Every secret that the container of this name needs."""
+    """Ask for every secret that the container of this name needs."""
     if name == "databases":
         _ = made.superuser_url
         made.database_accounts()
@@ -203,6 +203,6 @@ def _readable(file: Path, text: str) -> None:
 
 
 def _delete_what_all_could_read(secrets: Path) -> None:
-    """An earlier release kept the servers' files in the volume of all secrets."""
+    """Delete what an earlier release kept in the volume of all secrets."""
     (secrets / "postgres").unlink(missing_ok=True)
     shutil.rmtree(secrets / "rabbitmq", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""python -m deploy.gcp COMMAND: the tasks below `gcp:`. deploy/README.md says what they need."""
+"""python -m deploy.gcp COMMAND runs a task below `gcp:`. deploy/README.md says what it needs."""
 
 import os
 import re
@@ -71,7 +71,7 @@ def setup_backend() -> None:
 
 @app.command()
 def deploy(approved_by: ApprovedBy = None) -> None:
-    """Make everything: database, placeholders, image, migrations, services. Again is safe."""
+    """Make database, placeholders, image, migrations and services. Running it again is safe."""
     _check_approver(approved_by)
     cloud = _ready(docker=True)
     if cloud.waits_for_approval and not cloud.outputs().get("image") and not approved_by:
@@ -242,13 +242,13 @@ def _answer(option: str, question: str, value: str | None) -> str:
     if value is not None:
         return value
     if not sys.stdin.isatty():
-        raise Refused(f"say {option}: nobody is there to be asked")
+        raise Refused(f"{option} is needed: there is no terminal to ask for it")
     return str(typer.prompt(question))
 
 
 def _hidden() -> str:
     if not sys.stdin.isatty():
-        raise Refused("say BROKER_PASSWORD in the environment: nobody is there to be asked")
+        raise Refused("BROKER_PASSWORD is needed: there is no terminal to ask for it")
     return str(typer.prompt("Password of the broker's user", hide_input=True))
 
 
@@ -275,7 +275,7 @@ def _confirm(cloud: Cloud, what: str, *, yes: bool) -> None:
 
 
 def main(run: Callable[[], object] = app) -> None:
-    """Exit code 1 and one line for what cannot be done."""
+    """End what cannot be done with exit code 1 and one line."""
     try:
         run()
     except (Refused, KeyboardInterrupt) as error:

@@ -1,5 +1,5 @@
-"""The facts about the services that Terraform needs: deploy/terraform/services.json, derived from
-the list of services, the choreography and the settings of an installation.
+"""Terraform needs these facts about the services: deploy/terraform/services.json, derived from the
+list of services, the choreography and the settings of an installation.
 """
 
 import json
@@ -19,15 +19,15 @@ FILE = TERRAFORM / "services.json"
 
 KEEPS_A_LEDGER = "customers"
 JOBS = ("databases", "broker")
-"""The jobs that prepare the servers before a rollout, in this order."""
+"""These jobs prepare the servers before a rollout, in this order."""
 NOT_IN_A_CLOUD = ("HOST", "PORT", "MAILER")
-"""Settings that are left out: Cloud Run sets the port, and MAILER=console would write links for
+"""These settings are left out: Cloud Run sets the port, and MAILER=console would write links for
 passwords into logs.
 """
 
 
 def catalogue() -> dict[str, Any]:
-    """The content of the file: services with roles, ports, secrets and plain settings; jobs."""
+    """Return services with roles, ports, secrets and plain settings; and the jobs."""
     publish = {each.name for each in read(CHOREOGRAPHY).participants if each.publishes}
     return {
         "services": [_described(spec, publishes=spec.name in publish) for spec in SERVICES],
@@ -36,12 +36,12 @@ def catalogue() -> dict[str, Any]:
 
 
 def written() -> str:
-    """The text of services.json."""
+    """Return the text of services.json."""
     return json.dumps(catalogue(), indent=2) + "\n"
 
 
 def secrets_of(spec: ServiceSpec) -> list[str]:
-    """The settings of a service that Secret Manager holds."""
+    """Return the settings of a service that Secret Manager holds."""
     return sorted(name for name in _settings(spec) if name in SECRETS)
 
 

@@ -1,4 +1,4 @@
-"""One stage in one project of Google Cloud, and the operations on it."""
+"""A cloud is one stage in one project of Google Cloud, with the operations on it."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from deploy.services import SERVICES
 from libs.messaging.saga.choreography import read
 
 FOLDER = Path(".gcp")
-"""Of the checkout that the tasks run in: which project, and Terraform's own notes. No secrets."""
+"""This folder of the checkout says which project, and has Terraform's notes, but no secrets."""
 SETUP = FOLDER / "setup.json"
 APIS = tuple(
     f"{name}.googleapis.com"
@@ -36,14 +36,14 @@ APIS = tuple(
     )
 )
 CALLS_AT_ONCE = 8
-"""How many secrets are handed out at a time."""
+"""This many secrets are handed out at a time."""
 LEDGER = "google_storage_bucket.ledger"
 PINNED = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """The values that `setup` was given. The broker's addresses are `HOST:PORT`."""
+    """`setup` was given these values. The broker's addresses are `HOST:PORT`."""
 
     project: str
     region: str
@@ -60,7 +60,7 @@ class Setup:
 
     @classmethod
     def kept(cls) -> "Setup":
-        """Raises Refused."""
+        """Return what `setup` has stored, or raise Refused."""
         try:
             return cls(**json.loads(SETUP.read_text()))
         except FileNotFoundError:
@@ -97,7 +97,7 @@ class Cloud:
     def enable_apis(self) -> None:
         self._gcloud("services", "enable", *APIS)
 
-    # The state of Terraform
+    # Terraform's state
 
     @property
     def state_bucket(self) -> str:
@@ -117,7 +117,7 @@ class Cloud:
         self._terraform("workspace", "select", "-or-create", self.setup.stage)
 
     def outputs(self) -> dict[str, Any]:
-        """The outputs of the last apply; nothing before the first."""
+        """Return the outputs of the last apply; nothing before the first."""
         found = json.loads(self._terraform("output", "-json") or "{}")
         return {name: each["value"] for name, each in found.items()}
 
@@ -148,8 +148,8 @@ class Cloud:
         )
 
     def destroy(self) -> None:
-        """Destroy everything except the erasure ledger, which is removed from
-        Terraform's state and stays.
+        """Destroy everything except the erasure ledger, which is removed from Terraform's state and
+        stays.
         """
         if LEDGER in self._in_state():
             self._terraform("state", "rm", LEDGER)
@@ -161,7 +161,7 @@ class Cloud:
 
     @property
     def passwords_secret(self) -> str:
-        """All passwords and keys of the stage in one document, which no service may read."""
+        """Return the name of the document of all passwords, which no service may read."""
         return f"{self.setup.stage}-passwords"
 
     @cached_property
@@ -170,7 +170,7 @@ class Cloud:
             text = self._latest(self.passwords_secret)
             return HeldPasswords(json.loads(text))
         except ValueError:
-            raise Refused(f"the secret {self.passwords_secret} is not whole") from None
+            raise Refused(f"the secret {self.passwords_secret} is not JSON") from None
 
     def keep_broker_password(self, password: str) -> None:
         """Add the broker's password to the document."""
@@ -229,7 +229,7 @@ class Cloud:
         return values
 
     def _of_job(self, job: str) -> dict[str, str]:
-        """The passwords that this job sets at its server, and no others."""
+        """Return the passwords that this job sets at its server, and no others."""
         part = HeldPasswords({}, of=self.passwords)
         if job == "databases":
             one = installation_of(Servers("", "", "", self.setup.administrator), part, {})
@@ -244,7 +244,7 @@ class Cloud:
         return part.known
 
     def _set_superuser(self) -> None:
-        """The password is passed in a file, because everybody on this machine can see arguments."""
+        """Pass the password in a file: everybody on this machine can see arguments."""
         instance = self.outputs()["database"]["instance"]
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as flags:
             json.dump({"--password": self.passwords.password(SUPERUSER)}, flags)
@@ -263,7 +263,7 @@ class Cloud:
     # Images and jobs
 
     def build_and_push(self, tag: str) -> str:
-        """The image's name with its digest, as the registry says it."""
+        """Return the image's name with its digest, as the registry says it."""
         repository = self.outputs()["repository"]
         name = f"{repository}/mercado-veiculo:{tag}"
         host = repository.partition("/")[0]
@@ -287,11 +287,11 @@ class Cloud:
 
     @property
     def waits_for_approval(self) -> bool:
-        """Whether no migration is done in this stage unless somebody approves."""
+        """Return whether somebody has to approve migrations in this stage."""
         text = (TERRAFORM / f"{self.setup.stage}.tfvars").read_text()
         return re.search(r'^migrations\s*=\s*"approved"', text, re.MULTILINE) is not None
 
-    # Below
+    # What the operations above use
 
     @property
     def ledger_bucket(self) -> str:

@@ -1,4 +1,4 @@
-"""Passwords that Secret Manager holds: here they are in memory, and in no file of this machine."""
+"""Secret Manager holds the passwords: here they are in memory, and in no file of this machine."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from deploy.passwords import Passwords
 
 
 class HeldPasswords(Passwords):
-    """The passwords in `known`. Any other is made when it is requested, or taken from `of`."""
+    """The passwords are in `known`. Any other is made when requested, or taken from `of`."""
 
     def __init__(self, known: Mapping[str, str], *, of: Passwords | None = None) -> None:
         super().__init__(Path(), of=of)
@@ -15,7 +15,7 @@ class HeldPasswords(Passwords):
 
     @property
     def known(self) -> dict[str, str]:
-        """The passwords known at first, and those requested since."""
+        """Return the passwords known at first, and those requested since."""
         return dict(self._known)
 
     def _look(self) -> None:

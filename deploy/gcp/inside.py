@@ -1,4 +1,4 @@
-"""python -m deploy.gcp.inside: the commands that the containers of deploy/terraform run.
+"""The containers of deploy/terraform run python -m deploy.gcp.inside COMMAND.
 
 `serve NAME` runs a service with the settings of Cloud Run; `databases` and `broker` prepare the
 servers that the job's own secret names. `databases --approved-by=NAME` does pending migrations too
@@ -31,7 +31,7 @@ DATABASE_AUTHORITY = "/secrets/database-authority/ca.pem"
 
 @dataclass(frozen=True)
 class Servers:
-    """The addresses of the servers, as `HOST:PORT`. A public authority signs the broker's
+    """These are the addresses of the servers, as `HOST:PORT`. A public authority signs the broker's
     certificate. `administrator` is the broker's user who may make vhosts and users.
     """
 
@@ -61,7 +61,7 @@ class CloudTrust(Authority):
 def installation_of(
     servers: Servers, passwords: HeldPasswords, services: dict[str, str]
 ) -> Installation:
-    """`services` are the URLs by name."""
+    """Return the installation. `services` are the URLs by name."""
     return Installation(
         servers.postgres,
         servers.rabbitmq,
@@ -76,7 +76,7 @@ def installation_of(
 
 
 def handed(file: Path = INSTALLATION) -> Installation:
-    """The secrets that the job may know. Raises StartFailure for a missing or incomplete file."""
+    """Return the secrets that the job may know, or raise StartFailure where the file lacks some."""
     try:
         found: dict[str, Any] = json.loads(file.read_text())
         return installation_of(
@@ -91,7 +91,7 @@ def handed(file: Path = INSTALLATION) -> Installation:
 
 
 def main(words: list[str]) -> None:
-    """Exit code 2 and one line for an error."""
+    """Run a command. End an error with exit code 2 and one line."""
     with one_line_errors():
         match words:
             case ["serve", name]:
@@ -112,7 +112,7 @@ def _migrate_approved(installation: Installation, approved_by: str) -> None:
 
 
 def _check_the_ledger(name: str) -> None:
-    """Without a bucket to write to no customer can be erased, so the start reports it."""
+    """Report a missing bucket at the start: without it no customer can be erased."""
     folder = Path(os.environ.get("ERASURE_LEDGER", "/")).parent
     if name == KEEPS_A_LEDGER and not os.access(folder, os.W_OK):
         raise StartFailure(f"the folder of the erasure ledger, {folder}, cannot be written")

@@ -1,6 +1,4 @@
-"""Runs the programs that work on the cloud: gcloud, terraform, docker. Their refusals
-become one line.
-"""
+"""gcloud, terraform and docker work on the cloud. Each of their refusals becomes one line."""
 
 import os
 import shutil
@@ -21,14 +19,14 @@ class Refused(Exception):
 
 
 def check_tools(*names: str) -> None:
-    """Raises Refused for the first tool that is missing."""
+    """Raise Refused for the first tool that is missing."""
     for name in names:
         if shutil.which(name) is None:
             raise Refused(f"{name} is not in the PATH: {WHERE[name]}")
 
 
 def ask(*line: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
-    """What the program prints; it reads `given`. Raises Refused with the program's own reason."""
+    """Return what the program prints; it reads `given`. Raise Refused with the program's reason."""
     done = subprocess.run(
         line,
         input=given,
@@ -43,7 +41,7 @@ def ask(*line: str, given: str = "", environment: Mapping[str, str] | None = Non
 
 
 def show(*line: str, environment: Mapping[str, str] | None = None) -> None:
-    """Run it with its output shown to the user. Raises Refused."""
+    """Run the program with its output shown to the user, or raise Refused."""
     done = subprocess.run(
         line, env={**os.environ, **(environment or {})}, stdin=subprocess.DEVNULL, check=False
     )
@@ -53,14 +51,14 @@ def show(*line: str, environment: Mapping[str, str] | None = None) -> None:
 
 @dataclass
 class Steps:
-    """The steps of one task. `again` is the command that continues a stopped task."""
+    """These are the steps of one task. `again` is the command that continues a stopped task."""
 
     again: str
     done: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Raises Refused with what was done before it, where it fails or is interrupted."""
+        """Run a step. Where it fails or is interrupted, raise Refused with what was done before."""
         print(f"── {name}", flush=True)
         try:
             yield

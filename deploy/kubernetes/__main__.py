@@ -1,7 +1,7 @@
-"""python -m deploy.kubernetes COMMAND
+"""Pods and people run python -m deploy.kubernetes COMMAND.
 
-`wait SERVICE` is what its pods do before they serve. `secrets` prints a Secret with everything that
-is secret in a new installation, made up just now:
+A service's pods run `wait SERVICE` before they serve. `secrets` prints a Secret with everything
+that is secret in a new installation, made up just now:
 
     python -m deploy.kubernetes secrets | kubectl create --namespace mercado-veiculo -f -
 """

@@ -1,4 +1,4 @@
-"""The jobs that prepare the servers, and the accounts that the operators create."""
+"""Jobs prepare the servers, and the operators create the accounts that the jobs use."""
 
 import json
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ from deploy.kubernetes.placeholders import Placeholders, external_secret, secret
 
 
 def job(name: str, servers: Sequence[str]) -> list[Manifest]:
-    """A job of one release: a job cannot be changed, so each release has its own. Running it again
-    changes nothing.
+    """Return a job of one release: a job cannot be changed, so each release has its own. Running it
+    again changes nothing.
     """
     passwords = Placeholders()
     volumes.ask_for(name, volumes.installation(passwords))
@@ -72,7 +72,7 @@ def job(name: str, servers: Sequence[str]) -> list[Manifest]:
 
 
 def administrator() -> list[Manifest]:
-    """Accounts that the operators create: RabbitMQ's administrator and Postgres' superuser."""
+    """Return the accounts that operators create: RabbitMQ's and Postgres' administrators."""
     administrator, postgres = Placeholders(), Placeholders()
     password = administrator.password(f"rabbitmq {ADMINISTRATOR}")
     broker = {

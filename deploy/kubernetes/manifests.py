@@ -1,4 +1,4 @@
-"""The manifests that follow from the code: workloads of every service, their secrets and networks,
+"""These manifests follow from the code: workloads of every service, their secrets and networks,
 the jobs that prepare the servers, and what monitors them.
 
 Names, ports, settings, secrets, events and dashboards come from the same places as in every other
@@ -28,7 +28,7 @@ from libs.messaging.saga.choreography import read
 
 
 def entries() -> dict[str, Kind]:
-    """All entries that the document of all secrets must have."""
+    """Return all entries that the document of all secrets must have."""
     passwords = Placeholders()
     for spec in SERVICES:
         for role in ROLES:
@@ -39,7 +39,7 @@ def entries() -> dict[str, Kind]:
 
 
 def written(alerts: Mapping[str, Any]) -> dict[str, list[Manifest]]:
-    """The manifests by the name of their file. `alerts` is the content of `alerts.yml`."""
+    """Return the manifests by the name of their file. `alerts` is the content of `alerts.yml`."""
     participants = {each.name: each for each in read(CHOREOGRAPHY).participants}
     made = {
         **{spec.name: service(spec, participants[spec.name]) for spec in SERVICES},
@@ -51,7 +51,7 @@ def written(alerts: Mapping[str, Any]) -> dict[str, list[Manifest]]:
 
 
 def _clients(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """The clients of the servers: the pods whose own policies name them."""
+    """Return the clients of the servers: the pods whose own policies name them."""
     policies = [each["spec"] for each in manifests if each["kind"] == "NetworkPolicy"]
     made = []
     for server, (labels, ports) in SERVER_PODS.items():

@@ -1,4 +1,4 @@
-"""Parts of manifests that several kinds of pod have: names, labels, confinement, networks."""
+"""Several kinds of pod share these parts: names, labels, confinement, networks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,17 @@ from deploy.docker import volumes
 
 Manifest = dict[str, Any]
 PROJECT = "mercado-veiculo"
-"""The namespace, the name of the document with all secrets, and the label of all pods.
-"""
+"""The namespace, the document with all secrets and the label of all pods have this name."""
 DATABASE, POOLER, BROKER = "db", "pgbouncer", "rabbitmq"
 POOLED = f"{POOLER}:5432"
 AUTHORITY = "db-server"
-"""The secret whose `ca.crt` clients trust; cert-manager adds it to each certificate."""
+"""Clients trust the `ca.crt` of this secret; cert-manager adds it to each certificate."""
 RELEASE = "release"
-"""The placeholder for the release's name, which overlays replace."""
+"""This placeholder stands for the release's name, which overlays replace."""
 USER = 999
-"""The id of the user `mercado` in the image. Kubernetes cannot check that a name is not root."""
+"""The user `mercado` of the image has this id. Kubernetes cannot check that a name is not root."""
 GRACE_SECONDS = 130
-"""Longer than LEAVE_SECONDS plus the time that compose.yaml gives a service to finish its work."""
+"""It is longer than LEAVE_SECONDS and a service's time to finish in compose.yaml together."""
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
 PART_OF = "app.kubernetes.io/part-of"
@@ -26,7 +25,7 @@ MOUNTED = str(volumes.SECRETS)
 AMQPS, MANAGEMENT, FIGURES = 5671, 15671, 15691
 POSTGRES = 5432
 MONITORING, INGRESS, KEDA = "monitoring", "ingress-nginx", "keda"
-"""The namespaces of the cluster's own components."""
+"""The cluster's own components are in these namespaces."""
 CONFINED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -54,7 +53,7 @@ def confined_pod(user: int = USER) -> Manifest:
 
 
 def disruption_budget(name: str, labels: Mapping[str, str]) -> Manifest:
-    """One pod at a time. With a minimum number, a node with the only pod could never be drained."""
+    """Let one pod end at a time: with a minimum number, a node with the only pod never drains."""
     spec = {
         "maxUnavailable": 1,
         "selector": {"matchLabels": dict(labels)},
@@ -69,8 +68,8 @@ def network_policy(
     ingress: Sequence[Manifest],
     egress: Sequence[Manifest] | None,
 ) -> Manifest:
-    """In addition to what `network.yaml` says of all pods. None: the policy does not limit outgoing
-    traffic.
+    """Return a policy in addition to that of `network.yaml` for all pods. If `egress` is None, the
+    policy does not limit outgoing traffic.
     """
     return manifest(
         "networking.k8s.io/v1",

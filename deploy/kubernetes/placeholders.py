@@ -1,4 +1,4 @@
-"""Secrets in manifests: a placeholder for each, and the ExternalSecret that gets its value."""
+"""A secret in a manifest is a placeholder; an ExternalSecret gets its value."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ STORE = "secrets"
 
 
 class Placeholders(Passwords):
-    """Returns for each secret the placeholder of its value in an ExternalSecret's template."""
+    """A `Placeholders` returns for each secret its placeholder in an ExternalSecret's template."""
 
     def __init__(self) -> None:
         self._names: list[str] = []
         self.asked: dict[str, Kind] = {}
-        """The kind of each secret, by its entry in the document of all secrets."""
+        """Each secret has its kind here, by its entry in the document of all secrets."""
 
     def password(self, name: str) -> str:
         self._names.append(name)
@@ -33,11 +33,11 @@ class Placeholders(Passwords):
         return self._place(entry(name), "key")
 
     def keys(self, name: str) -> dict[str, str]:
-        """One entry holds all keys, in the form of DATA_KEYS, because they are rotated there."""
+        """Return one entry with all keys, in the form of DATA_KEYS: they are rotated there."""
         return {ALL_KEYS: self._place(f"{entry(name)}_keys", "keys")}
 
     def document(self) -> dict[str, str]:
-        """The requested secrets, in the form of the file of a `Passwords`."""
+        """Return the requested secrets, in the form of the file of a `Passwords`."""
         return {name: place(entry(name)) for name in self._names}
 
     def _place(self, name: str, kind: "Kind") -> str:
@@ -46,7 +46,7 @@ class Placeholders(Passwords):
 
 
 def entry(name: str) -> str:
-    """The entry of a secret in the document of all secrets."""
+    """Return the entry of a secret in the document of all secrets."""
     return re.sub(r"\W", "_", name)
 
 
@@ -62,8 +62,8 @@ def external_secret(
     kind: str = "Opaque",
     reload: bool = False,
 ) -> Manifest:
-    """`data` are templates over the secrets requested from `passwords`. CloudNativePG notices a
-    change of a secret marked for `reload`.
+    """Return an ExternalSecret. `data` are templates over the secrets requested from `passwords`.
+    CloudNativePG notices a change of a secret marked for `reload`.
     """
     template: Manifest = {"engineVersion": "v2", "type": kind, "data": dict(data)}
     needed = [each for each in sorted(passwords.asked) if place(each) in " ".join(data.values())]
@@ -86,7 +86,7 @@ def external_secret(
 
 
 def secrets_volume(secret: str, settings: Sequence[str], *, whole: str = "") -> Manifest:
-    """Mounts secrets as compose.yaml does: those of this pod alone, and the authority it trusts. A
+    """Mount secrets as compose.yaml does: those of this pod alone, and the authority it trusts. A
     change of either reaches the files while the pod runs.
     """
     items = [{"key": each, "path": f"{volumes.SETTINGS}/{each}"} for each in settings]

@@ -1,4 +1,4 @@
-"""What monitors the services and the servers: scrapes, alerts, the exporter, dashboards."""
+"""Scrapes, alerts, an exporter and dashboards monitor the services and the servers."""
 
 import json
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ def watching(alerts: Mapping[str, Any]) -> list[Manifest]:
 
 
 def _exporter(labels: Mapping[str, str]) -> list[Manifest]:
-    """The exporter of Postgres' metrics, as compose.yaml starts it."""
+    """Return the exporter of Postgres' metrics, as compose.yaml starts it."""
     trusted = f"sslmode=verify-full&sslrootcert={MOUNTED}/{volumes.AUTHORITY}/ca.pem"
     place = f"{DATABASE}:{POSTGRES}/postgres?{trusted}"
     passwords = Placeholders()
@@ -164,7 +164,7 @@ def _exporter(labels: Mapping[str, str]) -> list[Manifest]:
 
 
 def dashboards() -> list[Manifest]:
-    """Grafana's sidecar finds the dashboards by their label."""
+    """Return the dashboards. Grafana's sidecar finds them by their label."""
     made = []
     for each in DASHBOARDS:
         manifest = data_manifest(

@@ -1,4 +1,4 @@
-"""The workloads of a service: a deployment for each role, its secrets, scaling and network."""
+"""A service has a deployment for each role, with its secrets, scaling and network."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,15 +46,15 @@ from libs.messaging.saga.choreography import DescribedParticipant
 Role = Literal["api", "worker", "relay"]
 ROLES: tuple[Role, ...] = ("api", "worker", "relay")
 KEEPS_LEDGER = "customers"
-"""The service that stores a file: the list of erased customers."""
+"""This service stores a file: the list of erased customers."""
 STANDBY = f"{DATABASE}-ro:5432"
-"""The standbys, by the service that CloudNativePG makes for them."""
+"""CloudNativePG makes this service for the standbys."""
 LEAVE_SECONDS = 5
 """Requests still arrive until the rest of the cluster knows that a pod ends."""
 
 
 def roles_of(participant: DescribedParticipant) -> list[Role]:
-    """The roles for which the service has work. Every service answers requests."""
+    """Return the roles for which the service has work. Every service answers requests."""
     roles: list[Role] = ["api"]
     if participant.reacts_to:
         roles.append("worker")
@@ -64,13 +64,13 @@ def roles_of(participant: DescribedParticipant) -> list[Role]:
 
 
 def settings_of(spec: ServiceSpec, role: Role, passwords: Passwords) -> dict[str, str]:
-    """The environment of a service's process, with the secrets that this role needs."""
+    """Return the environment of a service's process, with the secrets that this role needs."""
     found = replace(volumes.installation(passwords), standby=STANDBY)
     if role != "relay":  # a relay needs NOTIFY, which does not work through a pooler
         found = replace(found, pgbouncer=POOLED)
     settings = found.settings(spec, "0.0.0.0", spec.port)  # noqa: S104  # nosec B104
     unused = set() if role == "api" else {"CURSOR_SECRET", "DATABASE_READ_URL"}
-    if not spec.is_portal and role != "relay":  # the portal shows the broker, a relay its bindings
+    if not spec.is_portal and role != "relay":  # the portal shows it, a relay checks it
         unused.add("RABBITMQ_MANAGEMENT_URL")
     if not spec.is_portal and role == "api":
         unused.add("RABBITMQ_URL")
@@ -192,9 +192,9 @@ def _deployment(
 
 
 def _probes(role: Role) -> dict[str, Manifest]:
-    """A pod that answers requests is asked only once whether it is ready. A later failure affects
-    all pods of its kind, because they share their servers: if all were taken out, nobody would get
-    an answer, not even one that says why.
+    """Ask a pod that answers requests only once whether it is ready. A later failure affects all
+    pods of its kind, because they share their servers: if all were taken out, nobody would get an
+    answer, not even one that says why.
     """
 
     def probe(path: str, period: int, failures: int) -> Manifest:
@@ -214,7 +214,7 @@ def _probes(role: Role) -> dict[str, Manifest]:
 
 
 def _split(spec: ServiceSpec, role: Role) -> tuple[dict[str, str], Manifest]:
-    """Splits a process's settings into plain ones and the sources of secret ones."""
+    """Split a process's settings into plain ones and the sources of secret ones."""
     passwords = Placeholders()
     settings = settings_of(spec, role, passwords)
     secrets = {name: settings.pop(name) for name in SECRETS if name in settings}
@@ -222,7 +222,7 @@ def _split(spec: ServiceSpec, role: Role) -> tuple[dict[str, str], Manifest]:
 
 
 def _scaling(spec: ServiceSpec) -> list[Manifest]:
-    """Scales workers by the number of messages in their queues. Each service's queues are read as
+    """Scale workers by the number of messages in their queues. Each service's queues are read as
     its own user.
     """
     name = f"{spec.name}-worker"
@@ -283,12 +283,12 @@ def _scaling(spec: ServiceSpec) -> list[Manifest]:
 
 
 def queues_of(service: str) -> str:
-    """A pattern of the queues that a service's workers consume, without its dead-letter queue."""
+    """Return a pattern of the queues that a service's workers consume, without dead letters."""
     return rf"^{service}\.on\."
 
 
 def _network(spec: ServiceSpec, role: Role) -> Manifest:
-    """The policy of this pod: who may connect to it, and where it may connect besides DNS."""
+    """Return this pod's policy: who may connect to it, and where it may connect besides DNS."""
     port = ports_of(spec.port)
     ingress = [{"from": [pods_of_namespace(MONITORING)], "ports": port}]
     egress = [to_server(DATABASE) if role == "relay" else to_server(POOLER)]

@@ -1,4 +1,4 @@
-"""python -m deploy.local COMMAND: the whole system on this machine."""
+"""python -m deploy.local COMMAND runs the whole system on this machine."""
 
 import asyncio
 import logging
@@ -84,14 +84,14 @@ def demo(
     """Run seven scenarios through the HTTP entrypoints of a system of its own, and show what
     happened in each purchase.
     """
-    from deploy.demo import demo as purchases  # seconds of imports, of use here only
+    from deploy.demo import demo as purchases  # only this needs it; it takes seconds
 
     console = Console(soft_wrap=True)
     well = False
     with exclusive(DEMO):
         if any(system.running for system in lifecycle.systems(DEMO)):
             raise NotUp("a demo was left running: ./taskw down stops it")
-        lifecycle.stop(DEMO)  # of one that was killed
+        lifecycle.stop(DEMO)  # what a killed demo has left
         lifecycle.delete(DEMO, images=False)
         os.environ.setdefault("CODE_LIFETIME_SECONDS", str(purchases.CODE_LIFETIME_SECONDS))
         os.environ["AUTH"] = "off"  # the purchases bring no tokens
@@ -121,7 +121,7 @@ def verify(
     grace: Annotated[float, typer.Option(help="Seconds something may be on its way.")] = 5,
 ) -> None:
     """Check every invariant over all databases and queues; the result also stands in the portal."""
-    from deploy.checker import verify as checker  # seconds of imports, of use here only
+    from deploy.checker import verify as checker  # only this needs it; it takes seconds
 
     console = Console(soft_wrap=True)
     system = _shown()
@@ -143,7 +143,7 @@ def backup(
     to the store that BACKUP_S3_URL names; delete what is older than 30 days.
     """
     from deploy.backup.job import read_settings
-    from deploy.local import backups  # seconds of imports, of use here only
+    from deploy.local import backups  # only this needs it; it takes seconds
 
     read_settings(ROOT / ".env")
     if list_:
@@ -165,7 +165,7 @@ def restore(
 ) -> None:
     """Put a backup back, start the system on it, and check the invariants."""
     from deploy.backup.job import read_settings
-    from deploy.local import backups  # seconds of imports, of use here only
+    from deploy.local import backups  # only this needs it; it takes seconds
 
     if check and at:
         raise ValueError("--check restores a backup as it is: leave --at out")
@@ -202,15 +202,15 @@ def logs(
     try:
         system: System | None = _shown()
     except NotUp:
-        system = None  # the logs of what was stopped are there
-    with suppress(KeyboardInterrupt):  # the way to end --follow
+        system = None  # the logs of a stopped system are there
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends --follow
         lifecycle.show_logs(system, names or [], follow=follow)
 
 
 @app.command()
 def certificates() -> None:
     """Make the certificates of Postgres and RabbitMQ anew, while everything runs."""
-    from deploy.local.renewal import renew  # seconds of imports, of use here only
+    from deploy.local.renewal import renew  # only this needs it; it takes seconds
 
     for name, end in renew(_shown()).items():
         print(f"{name:12}good until {end:%Y-%m-%d}")
@@ -223,7 +223,7 @@ def rotate(
     """Replace the passwords of the database or the broker, the key that signs tokens, or the keys
     that seal data, while everything runs.
     """
-    from deploy.local.renewal import rotate  # seconds of imports, of use here only
+    from deploy.local.renewal import rotate  # only this needs it; it takes seconds
 
     system = _shown()
     with exclusive(system.folder):
@@ -236,7 +236,7 @@ def migrate(context: typer.Context, service: str) -> None:
     plan [SERVICE...], migrate apply [SERVICE...] --approved-by NAME [--plan ID].
     """
     if service in ("plan", "apply"):
-        from deploy.local.migrating import app as migrating  # of use here only
+        from deploy.local.migrating import app as migrating  # only this command needs it
 
         with one_line_errors():
             migrating([service, *context.args], prog_name="migrate", obj=_shown().installation)
@@ -246,7 +246,7 @@ def migrate(context: typer.Context, service: str) -> None:
 
 @app.command(context_settings=FORWARDED)
 def dead(context: typer.Context) -> None:
-    """Dead letters, as the broker's administrator."""
+    """List, redrive, reissue or discard dead letters, as the broker's administrator."""
     environment = _shown().installation.administration()
     _become(["libs.messaging", "dead", *context.args], environment)
 
@@ -255,7 +255,7 @@ def dead(context: typer.Context) -> None:
 def outbox(
     context: typer.Context, command: str, service: Annotated[str, typer.Argument()] = ""
 ) -> None:
-    """A service's outbox: outbox status orders, outbox release orders ID."""
+    """Show or release a service's outbox: outbox status orders, outbox release orders ID."""
     if not service:  # outbox orders
         command, service = "status", command
     environment = _database(_shown().installation, service_named(service).name)
@@ -264,8 +264,9 @@ def outbox(
 
 @app.command(context_settings=FORWARDED)
 def topology(context: typer.Context) -> None:
-    """The broker's topology, as its administrator; `replay QUEUE` reads the archive of the service
-    that publishes the queue's events, `replay SERVICE` sends all that its views have missed.
+    """Apply or check the topology, as the broker's administrator; `replay QUEUE` reads the archive
+    of the service that publishes the queue's events, `replay SERVICE` sends all that its views
+    lack.
     """
     installation = _shown().installation
     environment = installation.administration()
@@ -279,7 +280,7 @@ def topology(context: typer.Context) -> None:
 
 
 def _replay_to(installation: Installation, service: str) -> None:
-    from deploy.checker.missed_events import replay_missed  # of use to this command only
+    from deploy.checker.missed_events import replay_missed  # only this command needs it
     from libs.messaging.dead_letters.replay_service import ReplayError
 
     try:
@@ -290,8 +291,8 @@ def _replay_to(installation: Installation, service: str) -> None:
 
 
 def _publisher(queue: str) -> str:
-    """Of the queue's events. Raises ValueError."""
-    from libs.messaging.saga.choreography import read  # of use to this command only
+    """Return the service that publishes the queue's events, or raise ValueError."""
+    from libs.messaging.saga.choreography import read  # only this command needs it
     from libs.messaging.topology import topology_of
 
     wanted = topology_of(read(CHOREOGRAPHY).participants)
@@ -324,7 +325,7 @@ def _become(module: list[str], environment: dict[str, str]) -> None:
 
 
 def _shown() -> System:
-    """Raises NotUp."""
+    """Return the system that commands show, or raise NotUp."""
     system = shown()
     if system.folder == DEMO:
         print("this is the demo that was left running", file=sys.stderr)
@@ -370,7 +371,7 @@ def _lost(system: System) -> str:
 
 
 def _open_market(system: System) -> None:
-    """Put a catalogue and people to sign in there, where there are none yet."""
+    """Put a catalogue and people into the system, where there are none yet."""
     import httpx
 
     from deploy.commands import CommandRefused
@@ -393,12 +394,12 @@ def _print_addresses(system: System) -> None:
     print(f"{'Postgres':12}127.0.0.1:{state.postgres}   passwords in the same file")
     if system.ours:
         _print_sign_ins(system)
-    else:  # who can sign in is the business of who started it
+    else:  # only the person who started it knows who can sign in
         print(f"\n{'portal':12}{state.service_url('portal')}")
 
 
 def _print_sign_ins(system: System) -> None:
-    """The portal comes last: it is where to go on."""
+    """Print the portal's address last: a person goes on there."""
     from deploy.demo.people import PEOPLE
 
     installation = system.installation
@@ -408,19 +409,19 @@ def _print_sign_ins(system: System) -> None:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was begun is stopped undisturbed
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing interrupts the stopping
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def main() -> None:
-    """One clear message and a non-zero exit for everything that can be expected to go wrong."""
-    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own words are no help
+    """End an error that can be expected with one clear message and a non-zero exit code."""
+    logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own messages do not help
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _interrupt)
     try:
         app()
-    except BrokenPipeError:  # who reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (

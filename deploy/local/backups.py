@@ -1,4 +1,4 @@
-"""Backups of this folder's system, from the terminal."""
+"""These commands back up and restore this folder's system, from the terminal."""
 
 import asyncio
 import os
@@ -37,12 +37,12 @@ LOOK_AGAIN_SECONDS = 2.0
 
 
 def backups() -> Folder:
-    """BACKUP_FOLDER, else `backups` in the checkout; `clean` deletes neither."""
+    """Return BACKUP_FOLDER, else `backups` in the checkout; `clean` deletes neither."""
     return Folder(Path(os.environ.get("BACKUP_FOLDER") or ROOT / "backups").absolute())
 
 
 def back_up() -> None:
-    """Raises BackupFailed and NotUp."""
+    """Make a backup of the system. Raise BackupFailed or NotUp."""
     system = lifecycle.find(FOLDER)
     if system.state.runtime is Runtime.CONTAINERS:
         raise NotUp(ONLY_PROCESSES)
@@ -67,7 +67,7 @@ def _record(installation: Installation, name: str, *options: str) -> None:
 
 
 def list_all() -> None:
-    """A line for each backup, here and in the store. Raises BackupFailed."""
+    """Print a line for each backup, here and in the store. Raise BackupFailed."""
     here, copies = backups().names(), Copies.named()
     there = copies.names() if copies else []
     for name in sorted({*here, *there}):
@@ -78,8 +78,8 @@ def list_all() -> None:
 
 
 def check_newest(name: str | None) -> bool:
-    """Restore the newest backup into a place of its own, which is then deleted. Returns whether all
-    invariants hold. Raises BackupFailed.
+    """Restore the newest backup into a place of its own, which is then deleted. Return whether all
+    invariants hold. Raise BackupFailed where it cannot be restored.
     """
     folder, console = backups(), Console(soft_wrap=True)
     with folder.exclusive():
@@ -98,7 +98,7 @@ def check_newest(name: str | None) -> bool:
 
 
 def _running_here() -> lifecycle.System | None:
-    """A machine that only checks backups runs no system."""
+    """Return the running system; None where a machine only checks backups."""
     try:
         system = lifecycle.find(FOLDER)
     except NotUp:
@@ -107,8 +107,8 @@ def _running_here() -> lifecycle.System | None:
 
 
 def restore(name: str | None, until: datetime | None) -> bool:
-    """Put a backup back, start the system on it, and check the invariants until they hold. Returns
-    whether they do. Raises BackupFailed and NotUp.
+    """Put a backup back, start the system on it, and check the invariants until they hold. Return
+    whether they do. Raise BackupFailed or NotUp.
     """
     folder = backups()
     if choose_runtime().runtime is Runtime.CONTAINERS:
@@ -138,7 +138,7 @@ def _log(until: datetime | None) -> tuple[datetime, Path] | None:
 
 
 def settled(installation: Installation) -> bool:
-    """Show the invariants as soon as they hold, or after two minutes. Returns whether they hold."""
+    """Show the invariants once they hold, or after two minutes. Return whether they hold."""
     console = Console(soft_wrap=True)
     with console.status("waiting until everything has come to rest") as status:
         report = asyncio.run(_report_at_rest(installation))
@@ -166,7 +166,7 @@ async def _report_at_rest(installation: Installation) -> Report:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Tell]:
-    """A bar at a terminal; nothing in a pipe."""
+    """Show a bar at a terminal, and nothing in a pipe."""
     console = Console()
     bar = Progress(
         TextColumn(what), BarColumn(), DownloadColumn(), console=console, transient=True,

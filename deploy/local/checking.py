@@ -1,4 +1,4 @@
-"""python -m deploy.local.checking FOLDER: the checker of the system in that folder."""
+"""python -m deploy.local.checking FOLDER runs the checker of the system in that folder."""
 
 import sys
 from pathlib import Path

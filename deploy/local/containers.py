@@ -1,8 +1,8 @@
-"""The whole system as the containers of compose.yaml, started by `./taskw up` or by `docker compose
-up`.
+"""The whole system runs as the containers of compose.yaml. `./taskw up` or `docker compose up`
+starts it.
 
-Each checkout has a compose project of its own, which compose.yaml names after its folder. Each
-LOCAL_FOLDER outside of it, and the demo, has another one.
+Each checkout has its own compose project, which compose.yaml names after its folder. Each
+LOCAL_FOLDER outside of the checkout has another one, and so does the demo.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ from deploy.services import SERVICES
 SECRETS = PurePosixPath("/var/lib/mercado-veiculo/secrets")
 SERVERS = ("db", "rabbitmq")
 QUIET = ("--progress", "quiet", "--profile", "*")
-"""Options of commands that stop: they also stop what a profile has started."""
+"""Commands that stop have these options: they also stop what a profile has started."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT, PURCHASES_PORT = 5433, 5672, 15672, 8083
 
 Bindings: TypeAlias = Sequence[Mapping[str, str]]
-"""As `docker inspect` prints the addresses of this machine for one port of a container."""
+"""`docker inspect` prints the addresses of this machine for a container's port in this form."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Container:
 
     @classmethod
     def described(cls, found: Mapping[str, Any]) -> "Container":
-        """Reads the output of `docker inspect`."""
+        """Read the output of `docker inspect`."""
         labels = found["Config"]["Labels"]
         wanted = found["HostConfig"]["PortBindings"] or {}
         published = found["NetworkSettings"]["Ports"]
@@ -68,7 +68,7 @@ class Container:
 
 
 def _known(wanted: Bindings, published: Bindings) -> Sequence[int]:
-    """The wanted ports; in place of a 0, which is any, the one that the running container got."""
+    """Return the wanted ports; a 0, which means any, becomes the port that the container got."""
     fixed = [int(each["HostPort"] or 0) for each in wanted]
     got = iter(port for each in published if (port := int(each["HostPort"])) not in fixed)
     return [port or next(got, 0) for port in fixed]
@@ -76,7 +76,7 @@ def _known(wanted: Bindings, published: Bindings) -> Sequence[int]:
 
 @dataclass(frozen=True)
 class Found:
-    """The containers of a folder's project, by name. Jobs are among them: they run and end."""
+    """These are the containers of a folder's project, by name. Jobs are among them: they end."""
 
     containers: Mapping[str, Container]
 
@@ -86,7 +86,7 @@ class Found:
 
     @property
     def lost(self) -> list[str]:
-        """The containers that should run and do not."""
+        """Return the containers that should run and do not."""
         return sorted(name for name in self._lasting if not self.containers[name].runs)
 
     @property
@@ -95,7 +95,7 @@ class Found:
         return [name for name in names if name in self.containers]
 
     def ports(self, name: str, port: int) -> Sequence[int]:
-        """The ports of this machine for a port of the container; empty where there is none."""
+        """Return the ports of this machine for a port of the container; empty if none."""
         return self.containers[name].ports.get(port, ()) if name in self.containers else ()
 
     def port(self, name: str, port: int, usual: int) -> int:
@@ -114,9 +114,9 @@ class Found:
 
 
 def find(folder: Path) -> Found:
-    """The folder's containers; none where there is no docker, or no engine that answers.
+    """Return the folder's containers; none where there is no docker, or no engine that answers.
 
-    Raises StartFailed when another checkout has a project of this name.
+    Raise StartFailed when another checkout has a project of this name.
     """
     if shutil.which("docker") is None:
         return Found({})
@@ -142,7 +142,7 @@ def start(folder: Path, *, ours: bool) -> State:
     """Start what does not run, and wait until all are healthy. Containers whose code or settings
     have changed are created again; where some that are not `ours` run, they do not change.
 
-    Raises StartFailed. What did not run before is then stopped again, if nothing of it ran.
+    Raise StartFailed. What did not run before is then stopped again, if nothing of it ran.
     """
     there, ports = find(folder), Ports()
     environment = _environment(folder, there, ports)
@@ -163,8 +163,8 @@ def start(folder: Path, *, ours: bool) -> State:
 
 
 def is_current(folder: Path) -> bool:
-    """Whether all containers have the current code and settings. Builds the image, which is quick
-    where nothing has changed.
+    """Return whether all containers have the current code and settings. This builds the image,
+    which is quick where nothing has changed.
     """
     there, ports = find(folder), Ports()
     environment = _environment(folder, there, ports)
@@ -181,9 +181,8 @@ def is_current(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> list[str]:
-    """Stop and remove the containers, and return the names of those that ran; the data stays.
-
-    Raises StillRunning.
+    """Stop and remove the containers, and return the names of those that ran; the data stays. Raise
+    StillRunning where one cannot be stopped.
     """
     names = find(folder).running
     if _compose(folder, [*QUIET, "down", "--remove-orphans"]).returncode:
@@ -192,7 +191,7 @@ def stop(folder: Path) -> list[str]:
 
 
 def data(folder: Path) -> list[str]:
-    """The names of the volumes and images that `delete_data` deletes."""
+    """Return the names of the volumes and images that `delete_data` deletes."""
     name = project(folder)
     label = f"label=com.docker.compose.project={name}"
     volumes = _run(["docker", "volume", "ls", "--quiet", "--filter", label], quiet=True)
@@ -205,8 +204,8 @@ def data(folder: Path) -> list[str]:
 
 
 def delete_data(folder: Path, *, images: bool) -> None:
-    """Raises StartFailed when the data cannot be deleted: its passwords are needed as long as it
-    exists.
+    """Delete the data, or raise StartFailed and keep its passwords: they are needed as long as the
+    data exists.
     """
     find(folder)  # refuses a project of another checkout
     made = [each.removeprefix("image ") for each in data(folder) if each.startswith("image ")]
@@ -219,8 +218,8 @@ def delete_data(folder: Path, *, images: bool) -> None:
 
 
 def renew_certificates(folder: Path) -> dict[str, datetime]:
-    """Returns the end of each server's new certificate; the servers use the new ones at once.
-    Raises StartFailed.
+    """Return the end of each server's new certificate; the servers use the new ones at once. Raise
+    StartFailed where one was not renewed.
     """
     make = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "certificates"]
     done = made = _compose(folder, make, quiet=True)
@@ -238,7 +237,7 @@ def renew_certificates(folder: Path) -> dict[str, datetime]:
 
 
 def rotate(folder: Path, what: str) -> None:
-    """Raises StartFailed where it was interrupted; another run completes it."""
+    """Replace the secret. Raise StartFailed when interrupted; another run completes it."""
     command = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "rotate", what]
     done = _compose(folder, command)
     if what == "database":  # the exporter reads its password only when it starts
@@ -265,7 +264,7 @@ def copy_passwords(folder: Path, there: Found) -> None:
     """Copy the passwords from the volume in which they are made to the place where the tools read
     them, with the certificate that the tools trust.
 
-    Raises StartFailed.
+    Raise StartFailed where they cannot be read.
     """
     state = there.state
     trusted = state.authority(folder).certificate
@@ -292,7 +291,7 @@ def _copied(holder: Container, source: PurePosixPath, target: Path) -> bool:
 
 
 def project(folder: Path) -> str:
-    """The name of the folder's compose project. Raises StartFailed."""
+    """Return the name of the folder's compose project, or raise StartFailed."""
     config = _compose(folder, ["config", "--format", "json"], quiet=True)
     try:
         name: str = json.loads(config.stdout)["name"]
@@ -303,8 +302,8 @@ def project(folder: Path) -> str:
 
 
 def _environment(folder: Path, there: Found, ports: Ports) -> dict[str, str]:
-    """The ports under the names in compose.yaml. A port without a container is the one that its
-    variable names (only in the checkout's own system), or else a free one.
+    """Return the ports under the names in compose.yaml. A port without a container is the one that
+    its variable names (only in the checkout's own system), or else a free one.
     """
 
     def port(variable: str, known: Sequence[int], usual: int) -> str:
@@ -329,7 +328,7 @@ def _environment(folder: Path, there: Found, ports: Ports) -> dict[str, str]:
 
 
 def _trouble(folder: Path) -> str:
-    """The last output of the containers that failed."""
+    """Return the last output of the containers that failed."""
     lines = ["the containers did not all start"]
     failed = _compose(folder, ["ps", "--all", "--format", _FAILED], quiet=True).stdout.split()
     for name in sorted(set(failed)):

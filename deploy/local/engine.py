@@ -1,4 +1,4 @@
-"""Whether servers run as containers or as private processes of this machine."""
+"""Servers run as containers, or as private processes of this machine."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ class Choice:
 
 
 def wished_runtime() -> Runtime | None:
-    """The value of RUNTIME, None if it is not set. Raises ValueError for an unknown value."""
+    """Return the value of RUNTIME, None if unset. Raise ValueError for an unknown value."""
     wish = os.environ.get("RUNTIME")
     if not wish:
         return None
@@ -30,9 +30,9 @@ def wished_runtime() -> Runtime | None:
 
 
 def choose_runtime() -> Choice:
-    """RUNTIME=local or RUNTIME=containers decides; without it, whether a Docker engine answers.
+    """Choose by RUNTIME=local or RUNTIME=containers; else by whether a Docker engine answers.
 
-    Raises ValueError when RUNTIME is unknown, or demands containers where none can run.
+    Raise ValueError when RUNTIME is unknown, or demands containers where none can run.
     """
     wish = wished_runtime()
     if wish is Runtime.LOCAL:
@@ -41,7 +41,7 @@ def choose_runtime() -> Choice:
     if trouble is None:
         return Choice(Runtime.CONTAINERS, "a Docker engine answers")
     if wish:
-        raise ValueError(f"RUNTIME=containers cannot be: {trouble}")
+        raise ValueError(f"RUNTIME=containers is not possible: {trouble}")
     return Choice(Runtime.LOCAL, trouble)
 
 

@@ -1,4 +1,4 @@
-"""The systems of this checkout: which exist, and how each is started, stopped and deleted."""
+"""A checkout has several systems: this module finds, starts, stops and deletes them."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ class System:
 
 
 def systems(folder: Path) -> Iterator[System]:
-    """The systems of a folder, private processes first. RUNTIME excludes the other kind."""
+    """Yield the systems of a folder, private processes first. RUNTIME excludes the other kind."""
     if _wanted(Runtime.LOCAL) and (private := _private(folder)):
         yield private
     if _wanted(Runtime.CONTAINERS) and (contained := _contained(folder)):
@@ -51,18 +51,16 @@ def systems(folder: Path) -> Iterator[System]:
 
 
 def find(folder: Path) -> System:
-    """The system of a folder; one with running parts comes before one without.
+    """Return the system of a folder; one with running parts comes before one without.
 
-    Raises NotUp when there is none.
+    Raise NotUp when there is none.
     """
     return _first(systems(folder))
 
 
 def shown() -> System:
-    """The system that commands show: that of `up`, or the demo's where only that one was left
-    running.
-
-    Raises NotUp when there is neither.
+    """Return the system that commands show: that of `up`, or the demo's where only that one was
+    left running. Raise NotUp when there is neither.
     """
     return _first(chain(systems(FOLDER), systems(DEMO)))
 
@@ -79,7 +77,7 @@ def _first(found: Iterator[System]) -> System:
 
 
 def nothing() -> NotUp:
-    """Why there is no system to show."""
+    """Return an error that says why there is no system to show."""
     alive = [record.name for record in recorded(FOLDER) if record.process()]
     if not alive:
         return NotUp("nothing is up: start it with ./taskw up")
@@ -88,7 +86,7 @@ def nothing() -> NotUp:
 
 
 def start(folder: Path, there: System | None = None) -> System:
-    """Start all, or the missing parts of the system `there`. Raises StartFailed."""
+    """Start all, or the missing parts of the system `there`. Raise StartFailed."""
     make(folder)
     if there is None or not there.running:
         left = stop_recorded(folder)
@@ -111,17 +109,17 @@ def start(folder: Path, there: System | None = None) -> System:
 
 
 def _as_before(there: System) -> Choice:
-    """The runtime of the existing data. Raises NotUp where it cannot be used now."""
+    """Return the runtime of the existing data. Raise NotUp where it cannot be used now."""
     before = there.state.runtime
     if before is Runtime.CONTAINERS and (now := choose_runtime()).runtime is not before:
-        raise NotUp(f"the last start used containers, now {now.reason}: RUNTIME=local does without")
+        raise NotUp(f"the last start used containers, and {now.reason}: RUNTIME=local needs none")
     return Choice(before, "as before")
 
 
 def auth_differs(system: System) -> str | None:
-    """The AUTH of a running system, where the requested one differs.
+    """Return the AUTH of a running system, where the requested one differs.
 
-    Raises StartFailure for an invalid value.
+    Raise StartFailure for an invalid value.
     """
     asked = asked_auth(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
@@ -131,9 +129,8 @@ def auth_differs(system: System) -> str | None:
 
 
 def tls_differs(system: System) -> str | None:
-    """The TLS of a running system, where the requested one differs. Containers always use TLS.
-
-    Raises StartFailure for an invalid value.
+    """Return the TLS of a running system, where the requested one differs. Containers always use
+    TLS. Raise StartFailure for an invalid value.
     """
     asked = asked_tls(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
@@ -146,7 +143,7 @@ def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
     """Stop all systems of a folder, or that of one runtime, and return the names of what ran; the
     data stays.
 
-    Raises StillRunning for what could not be stopped, which stays on record.
+    Raise StillRunning for what could not be stopped, which stays on record.
     """
     stopped, trouble = list[str](), list[str]()
     try:
@@ -168,7 +165,7 @@ def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
 
 
 def data_elsewhere(folder: Path) -> list[str]:
-    """The names of what `delete` deletes outside of the folder itself."""
+    """Return the names of what `delete` deletes outside of the folder itself."""
     shared = [each for each in _data_folders(folder) if not each.is_relative_to(folder)]
     return [
         *(f"folder {each}" for each in shared),
@@ -177,7 +174,7 @@ def data_elsewhere(folder: Path) -> list[str]:
 
 
 def delete(folder: Path, *, images: bool = True) -> None:
-    """Delete the data, passwords and logs of a folder in which nothing runs. Raises StartFailed."""
+    """Delete data, passwords and logs of a folder in which nothing runs. Raise StartFailed."""
     if _uses_containers(folder):
         containers.delete_data(folder, images=images)
     for place in (*_data_folders(folder), folder):
@@ -189,7 +186,7 @@ def delete(folder: Path, *, images: bool = True) -> None:
 
 
 def _data_folders(folder: Path) -> list[Path]:
-    """The folders of the private Postgres: its data, and what restores have put aside or not
+    """Return the folders of the private Postgres: its data, and what restores have put aside or not
     finished.
     """
     data = data_folder(folder)
@@ -197,7 +194,7 @@ def _data_folders(folder: Path) -> list[Path]:
 
 
 def is_all_up(system: System) -> bool:
-    """Whether nothing has to be started, and no container of ./taskw to be created again."""
+    """Return whether nothing has to be started, and no container to be created again."""
     if not system.running or system.lost:
         return False
     may_be_renewed = system.ours and system.state.runtime is Runtime.CONTAINERS
@@ -205,7 +202,7 @@ def is_all_up(system: System) -> bool:
 
 
 def runs_old_code(system: System) -> bool:
-    """Whether a file of the code is newer than one of the private services that run."""
+    """Return whether a code file is newer than one of the private services that run."""
     records = [system.folder / "run" / f"{name}.json" for name in system.state.services]
     started = [record.stat().st_mtime for record in records if record.exists()]
     code = (file for name in ("libs", "services") for file in (ROOT / name).rglob("*.py"))
@@ -215,8 +212,8 @@ def runs_old_code(system: System) -> bool:
 def show_logs(
     system: System | None, names: Sequence[str], *, follow: bool, this_run: bool = False
 ) -> None:
-    """Without a system, the logs from before it was stopped. `this_run` leaves out what was written
-    before a process started. Raises ValueError for a name that has no log.
+    """Show the logs; without a system, those from before it was stopped. `this_run` leaves out what
+    was written before a process started. Raise ValueError for a name that has no log.
     """
     if system and system.state.runtime is Runtime.CONTAINERS:
         containers.show_logs(system.folder, names, follow=follow)
@@ -255,19 +252,19 @@ def _contained(folder: Path) -> System | None:
 
 
 def _uses_containers(folder: Path) -> bool:
-    """True also where a failed start has left containers, which the next start would use again."""
+    """Return whether the folder uses containers, also those that a failed start has left."""
     kept = (folder / CONTAINER_PASSWORDS).exists()
     return kept or choose_runtime().runtime is Runtime.CONTAINERS
 
 
 def _start_checker(folder: Path) -> None:
-    from deploy.local import private  # seconds of imports, of use to `start` only
+    from deploy.local import private  # only this needs it; it takes seconds
 
     private.start_checker(folder)
 
 
 def _start_private(folder: Path, earlier: State | None) -> State:
-    from deploy.local import private  # seconds of imports, of use to `start` only
+    from deploy.local import private  # only this needs it; it takes seconds
 
     try:
         return private.start(folder, earlier)

@@ -1,4 +1,4 @@
-"""The logs of everything that was started, one after the other or as they grow."""
+"""The logs of everything that was started are printed one after the other, or as they grow."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ def show(
     """Print the logs of `names` (all if empty), each line after its name. `starts` is the number of
     bytes of each that are left out.
 
-    Raises ValueError for a name that has no log. With `follow` it goes on until interrupted.
+    Raise ValueError for a name that has no log. With `follow` go on until interrupted.
     """
     known = sorted(file.stem for file in (folder / "logs").glob("*.log"))
     unknown = sorted(set(names) - set(known))

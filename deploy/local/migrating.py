@@ -1,4 +1,4 @@
-"""`migrate plan` and `migrate apply`: schemas change in stages, in production after an approval."""
+"""`migrate plan` and `migrate apply` change schemas in stages, in production after an approval."""
 
 import asyncio
 import hashlib
@@ -59,7 +59,7 @@ def apply_pending(
     names: Sequence[str] = (),
     plan_id: str | None = None,
 ) -> None:
-    """Do what is pending, of all services unless some are named. Raises StartFailure."""
+    """Do what is pending, of all services unless some are named. Raise StartFailure."""
     if not APPROVER.fullmatch(approved_by):
         raise StartFailure(
             "--approved-by takes a sign-in name of up to 64 letters, digits, '.', '_' and '-': "
@@ -72,7 +72,7 @@ def apply_pending(
             "./taskw migrate plan shows it"
         )
     to_do = [each for each in changes if each.revisions]
-    # The portal first: this release writes its audits into this release's schema.
+    # The portal comes first: this release writes its audits into this release's schema.
     for each in sorted(to_do, key=lambda change: change.service != PORTAL):
         print(f"{each.service}: {each.revision or 'empty'} > {each.head} …", flush=True)
         try:

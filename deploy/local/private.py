@@ -1,4 +1,4 @@
-"""The whole system as processes of this machine."""
+"""The whole system runs as processes of this machine."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ from libs.messaging.topology import TopologyError
 from libs.runtime.direct import open_directly
 from libs.runtime.start_failure import StartFailure
 
-# The errors of servers that have just started.
+# Servers that have just started raise these errors.
 EXPECTED = (
     StartFailure,
     BackupFailed,
@@ -41,7 +41,7 @@ EXPECTED = (
 )
 CHECKER = "checker"
 SERVICE_SECONDS = 60.0
-"""A service may take so long until it is ready."""
+"""A service may take this long until it is ready."""
 POSTGRES_PORT, RABBITMQ_PORT, MANAGEMENT_PORT = 5433, 5672, 15672
 
 
@@ -49,7 +49,7 @@ def start(folder: Path, earlier: State | None = None) -> State:
     """Start servers, prepare them, start every service, and wait until all are ready. What runs
     already goes on unchanged. Ports are those of `earlier` where they are free.
 
-    Raises StartFailed, with one line and a log's last lines; everything started by this call is
+    Raise StartFailed, with one line and a log's last lines; everything started by this call is
     stopped then.
     """
     children, ports = Children(folder, tied=False), Ports()
@@ -81,8 +81,8 @@ def _stop_again(children: Children) -> None:
 
 
 def _state(children: Children, ports: Ports, earlier: State | None) -> State:
-    """The ports and settings of the system. Raises StartFailed where a running part relies on a
-    port that another program has taken.
+    """Return the ports and settings of the system. Raise StartFailed where a running part relies on
+    a port that another program has taken.
     """
     runs_already = children.running()
     # Only in the checkout's own folder are ports the usual ones, or those of their variables.
@@ -123,7 +123,7 @@ def _state(children: Children, ports: Ports, earlier: State | None) -> State:
 
 
 def _tls(children: Children, asked: str) -> bool:
-    """Whether TLS is required. A running system keeps its value."""
+    """Return whether TLS is required. A running system keeps its value."""
     tls = kept(children.folder / "tls", asked)
     if tls == "required" and not asked:
         print("  TLS=required, as at the last start (TLS=remote ./taskw up ends it)", flush=True)
@@ -182,8 +182,8 @@ def start_service(
     name: str | None = None,
     root: Path = ROOT,
 ) -> None:
-    """`also` are settings that override all others. The process is called `name`, or like the
-    service, and runs the code of the tree at `root`.
+    """Start a service. `also` are settings that override all others. The process is called `name`,
+    or like the service, and runs the code of the tree at `root`.
     """
     settings = installation.settings(spec, "127.0.0.1", state.services[spec.name])
     folder = secrets_folder(children.folder, spec)
@@ -197,7 +197,7 @@ def start_service(
 
 
 def secrets_folder(folder: Path, spec: ServiceSpec) -> Path:
-    """The folder of a service's secrets, each in a file."""
+    """Return the folder of a service's secrets, each in a file."""
     return folder / "secrets" / spec.name
 
 
@@ -210,21 +210,21 @@ def start_checker(folder: Path) -> None:
 
 
 def wait_for_service(children: Children, state: State, spec: ServiceSpec) -> None:
-    """Wait until it answers that it is ready; raises StartFailed."""
+    """Wait until the service answers that it is ready, or raise StartFailed."""
     wait_for_process(children, spec.name, state.services[spec.name])
 
 
 def wait_for_process(
     children: Children, name: str, port: int, timeout: float = SERVICE_SECONDS
 ) -> None:
-    """As `wait_for_service`, of any process that serves on this port."""
+    """Wait as `wait_for_service` does, for any process that serves on this port."""
     url = f"http://127.0.0.1:{port}/ready"
     children.wait_until(name, lambda: is_ready(url), timeout, port=port)
 
 
 def is_ready(url: str) -> bool:
-    """Whether a GET of this URL succeeds. It is asked many times a second, and an HTTP client would
-    cost more than the answer.
+    """Return whether a GET of this URL succeeds. This is asked many times a second, and an HTTP
+    client would cost more than the answer.
     """
     try:
         with open_directly(url, 5):

@@ -1,4 +1,4 @@
-"""Renews certificates, passwords and keys of a system while it runs."""
+"""Certificates, passwords and keys of a system are renewed while it runs."""
 
 from datetime import datetime
 
@@ -17,9 +17,9 @@ from libs.messaging.database import DATABASE_ERRORS
 
 
 def renew(system: System) -> dict[str, datetime]:
-    """Returns the end of each server's new certificate. Connections go on with the old ones.
+    """Return the end of each server's new certificate. Connections go on with the old ones.
 
-    Raises NotUp where no server uses TLS, and StartFailed where a server does not run.
+    Raise NotUp where no server uses TLS, and StartFailed where a server does not run.
     """
     if not system.state.tls:
         raise NotUp("nothing speaks TLS here: TLS=required ./taskw up starts a system that does")
@@ -35,7 +35,7 @@ def renew(system: System) -> dict[str, datetime]:
 
 
 def rotate(system: System, what: str) -> None:
-    """Raises ValueError for an unknown secret, NotUp, StartFailed and StartFailure."""
+    """Replace a secret. Raise ValueError for an unknown one, NotUp, StartFailed or StartFailure."""
     if what not in ROTATIONS:
         raise ValueError(f"{what!r} is not one of {', '.join(ROTATIONS)}")
     if system.state.runtime is Runtime.CONTAINERS:

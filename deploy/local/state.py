@@ -1,5 +1,5 @@
-"""What was started for this checkout, and where: `.local/state.json` names private processes,
-`.local/containers.json` containers.
+"""The state says what was started for this checkout, and where: `.local/state.json` names private
+processes, `.local/containers.json` containers.
 
 LOCAL_FOLDER puts everything of a system into another folder, so that a second system can run beside
 the first.
@@ -22,7 +22,7 @@ from deploy.servers.postgres import socket_folder
 
 FOLDER = Path(os.environ.get("LOCAL_FOLDER") or ROOT / ".local").absolute()
 DEMO = FOLDER / "demo"
-"""The folder of the demo's system, inside that of `up`."""
+"""The demo's system has this folder, inside that of `up`."""
 CONTAINER_PASSWORDS = "container-secrets.json"
 
 
@@ -32,7 +32,7 @@ class NotUp(Exception):
 
 @dataclass(frozen=True)
 class State:
-    """Ports on the loopback; `services` by name."""
+    """A state has the ports on the loopback; those of `services` are by name."""
 
     runtime: Runtime
     postgres: int
@@ -51,13 +51,13 @@ class State:
         return folder / (CONTAINER_PASSWORDS if container else "secrets.json")
 
     def authority(self, folder: Path = FOLDER) -> Authority:
-        """For containers only the certificate is in it."""
+        """Return the authority of the folder; for containers it only has the certificate."""
         container = self.runtime is Runtime.CONTAINERS
         return Authority(folder / ("container-authority" if container else "authority"))
 
     @property
     def management_scheme(self) -> Literal["http", "https"]:
-        """The scheme of the broker's pages and API on this machine's loopback."""
+        """Return the scheme of the broker's pages and API on this machine's loopback."""
         return "https" if self.tls and self.runtime is Runtime.LOCAL else "http"
 
     def installation(self, folder: Path = FOLDER) -> Installation:
@@ -84,7 +84,7 @@ class State:
 
 
 def load_state(folder: Path = FOLDER, runtime: Runtime = Runtime.LOCAL) -> State:
-    """Raises NotUp when nothing was started in this runtime, or it was stopped."""
+    """Return the state, or raise NotUp when nothing runs in this runtime."""
     place = _place(folder, runtime)
     try:
         found = json.loads(place.read_text())
@@ -108,8 +108,8 @@ def _place(folder: Path, runtime: Runtime) -> Path:
 
 @contextmanager
 def exclusive(folder: Path = FOLDER) -> Iterator[None]:
-    """One command at a time for a folder, which is FOLDER or inside it; raises NotUp while another
-    command runs. The lock is outside of a folder that its command deletes.
+    """Let one command at a time use a folder, which is FOLDER or inside it; raise NotUp while
+    another command runs. The lock is outside of a folder that its command deletes.
     """
     make(FOLDER)
     place = folder / "lock" if folder == FOLDER else folder.with_suffix(".lock")
@@ -123,7 +123,7 @@ def exclusive(folder: Path = FOLDER) -> Iterator[None]:
 
 
 def make(folder: Path) -> None:
-    """Makes the folder so that root's Postgres, which runs as another user, can enter it."""
+    """Make the folder so that root's Postgres, which runs as another user, can enter it."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in {folder, FOLDER} if folder.parent == FOLDER else {folder}:
         each.chmod(0o711)

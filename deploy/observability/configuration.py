@@ -1,4 +1,4 @@
-"""The configuration files of Prometheus, Grafana and the Postgres exporter.
+"""Prometheus, Grafana and the Postgres exporter have these configuration files.
 
 They are YAML files that contain JSON, which is valid YAML.
 """
@@ -15,13 +15,13 @@ from deploy.observability.dashboards import DASHBOARDS, as_json
 HERE = Path(__file__).parent
 ALERTS, QUERIES = HERE / "alerts.yml", HERE / "queries.yml"
 SHOWN = "shown"
-"""The folder of the dashboards, beside that of their provider."""
+"""The dashboards are in this folder, beside that of their provider."""
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The addresses of the metrics, as `HOST:PORT`; `services` by name. RabbitMQ's are at the port
-    of its plugin `rabbitmq_prometheus`.
+    """These are the addresses of the metrics, as `HOST:PORT`; `services` by name. RabbitMQ's are at
+    the port of its plugin `rabbitmq_prometheus`.
     """
 
     services: Mapping[str, str]
@@ -31,14 +31,14 @@ class Targets:
 
 
 def write_prometheus(folder: Path, targets: Targets, *, every: str = "15s") -> None:
-    """The configuration and the alert rules; `every` is the interval of scrapes and evaluations."""
+    """Write configuration and alert rules; `every` is the interval of scrapes and evaluations."""
     (folder / ALERTS.name).write_text(ALERTS.read_text())
     _write(folder / "prometheus.yml", _prometheus(targets, every))
 
 
 def write_grafana(folder: Path, *, seen_as: Path, prometheus: str, jaeger: str) -> None:
-    """Grafana's provisioning: the URLs of metrics and traces, and all dashboards. Grafana finds the
-    folder at `seen_as`.
+    """Write Grafana's provisioning: the URLs of metrics and traces, and all dashboards. Grafana
+    finds the folder at `seen_as`.
     """
     sources = [
         {"name": "Prometheus", "type": "prometheus", "uid": "prometheus", "url": prometheus},
@@ -63,7 +63,7 @@ def write_grafana(folder: Path, *, seen_as: Path, prometheus: str, jaeger: str) 
 
 
 def scrapes(targets: Targets) -> list[dict[str, Any]]:
-    """What Prometheus scrapes, one job for each kind of metrics."""
+    """Return what Prometheus scrapes, one job for each kind of metrics."""
 
     def job(name: str, *places: str, **more: Any) -> dict[str, Any]:
         return {"job_name": name, "static_configs": [{"targets": places}], **more}

@@ -1,4 +1,4 @@
-"""Grafana's dashboards, one for each question an operator asks."""
+"""Grafana has one dashboard for each question an operator asks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 DATASOURCE = {"type": "prometheus", "uid": "prometheus"}
 WIDTH, HEIGHT, ACROSS = 12, 8, 2
-"""The size of a panel, in Grafana's grid of 24 columns."""
+"""A panel has this size, in Grafana's grid of 24 columns."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Dashboard:
 
 
 def rate(metric: str, by: str, **labels: str) -> str:
-    """The rate per second, over all processes."""
+    """Return the rate per second, over all processes."""
     return f"sum by ({by}) (rate({_selected(metric, labels)}[$__rate_interval]))"
 
 
 def quantile(share: float, histogram: str, by: str, **labels: str) -> str:
-    """The value below which this share of the observations lies."""
+    """Return the value below which this share of the observations lies."""
     buckets = _selected(f"{histogram}_bucket", labels)
     return f"histogram_quantile({share}, sum by (le, {by}) (rate({buckets}[$__rate_interval])))"
 
@@ -55,9 +55,9 @@ WAY = (
     "order.closed.v1",
     "payout.completed.v1",
 )
-"""The event of each step of a purchase's way forward."""
+"""A purchase has these events on its way forward, one for each step."""
 TURNS = ".+[.](.*failed|expired|cancellation_requested|.*unanswered)[.]v1"
-"""Events that begin a compensation, or ask for a person."""
+"""These events begin a compensation, or ask for a person."""
 CONSUMED = ".+[.]on[.].+"
 DEAD = ".+[.]dead-letters"
 
@@ -371,7 +371,7 @@ DASHBOARDS = (
 
 
 def as_json(dashboard: Dashboard) -> dict[str, Any]:
-    """The JSON of a file that Grafana reads."""
+    """Return the JSON of a file that Grafana reads."""
     return {
         "uid": dashboard.uid,
         "title": dashboard.title,

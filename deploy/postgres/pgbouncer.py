@@ -1,5 +1,5 @@
-"""The files of a PgBouncer in transaction mode before the services' databases, and the commands
-that make it read them again.
+"""A PgBouncer in transaction mode is in front of the services' databases. It has these files, and
+commands make it read them again.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from deploy.postgres.provision import DatabaseAccounts
 
 ADMINISTRATOR = "pooler"
 CONSOLE = "pgbouncer"
-"""PgBouncer's own database, in which the administrator gives commands."""
+"""This is PgBouncer's own database, in which the administrator gives commands."""
 
 CONFIGURATION = """\
 [databases]
@@ -50,10 +50,10 @@ def configuration(
     certificate: Path | None = None,
     trusted: Path | None = None,
 ) -> str:
-    """The text of `pgbouncer.ini`: it listens at `address` and `port`, leads only to the databases
-    of these services on `server` (HOST:PORT), and reads who may connect in `users`. It shows the
-    `certificate`, whose key is before it in the file, and trusts the authority in `trusted`;
-    without them it uses plain text.
+    """Return the text of `pgbouncer.ini`: it listens at `address` and `port`, leads only to the
+    databases of these services on `server` (HOST:PORT), and reads who may connect in `users`. It
+    shows the `certificate`, whose key is before it in the file, and trusts the authority in
+    `trusted`; without them it uses plain text.
     """
     host, _, at = server.rpartition(":")
     databases = "".join(f"{each.service} = host={host} port={at}\n" for each in accounts)
@@ -66,8 +66,8 @@ def configuration(
 
 
 def user_list(accounts: Sequence[DatabaseAccounts], administrator: str) -> str:
-    """The text of that file: the services' roles, and the administrator with a password. Migrations
-    connect directly.
+    """Return the text of `users`: the services' roles, and the administrator with a password.
+    Migrations connect directly.
     """
     users = {f"{each.service}_app": each.app_password for each in accounts}
     users[ADMINISTRATOR] = administrator

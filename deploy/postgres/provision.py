@@ -1,5 +1,5 @@
-"""Creates a database per service and the three roles on it. Running it again changes only
-passwords.
+"""Provisioning creates a database per service and the three roles on it. Running it again changes
+only passwords.
 
 - `SERVICE_owner` cannot log in; the database and everything in it belong to it.
 - `SERVICE_migrator` changes the schema, always as the owner.
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DatabaseAccounts:
-    """The accounts of one service; its database has its name. An account that `shows_statements`
+    """One service has these accounts; its database has its name. An account that `shows_statements`
     may read which statements of the whole server are slow.
     """
 
@@ -51,7 +51,7 @@ class DatabaseAccounts:
 
 @dataclass(frozen=True)
 class ReplicationAccount:
-    """A role that copies the whole server, and reads nothing through SQL but the server's state."""
+    """This role copies the whole server, and reads only the server's state through SQL."""
 
     name: str
     password: str = field(repr=False)
@@ -66,7 +66,7 @@ async def provision(
     """Create the databases and roles of these services. `admin_url` is that of a superuser, or of a
     role that may create roles and databases.
 
-    Raises ValueError for a name that cannot be a role's.
+    Raise ValueError for a name that cannot be a role's.
     """
     for account in accounts:
         if not IDENTIFIER.fullmatch(account.service):
@@ -74,8 +74,8 @@ async def provision(
     connection = await asyncpg.connect(admin_url)
     try:
         await record_no_passwords(connection)
-        # One after the other: Postgres fails where two sessions change the privileges of one object
-        # at once.
+        # Processes provision one after the other: Postgres fails where two sessions change the
+        # privileges of one object at once.
         if not await connection.fetchval(f"SELECT pg_try_advisory_lock({LOCK})"):
             log.warning("another process provisions this server: waiting until it has finished")
             await connection.execute(f"SELECT pg_advisory_lock({LOCK})")

@@ -1,4 +1,4 @@
-"""The role `SERVICE_reader`: it reads the views of the schema `published` and can do nothing else.
+"""The role `SERVICE_reader` reads the views of the schema `published` and can do nothing else.
 
 It runs statements that people write into a form. The service checks them first; this role limits
 the damage if the check misses something. A statement finds only views to read, a few seconds, a
@@ -35,8 +35,8 @@ FUNCTIONS = """
 async def provision_reader(
     connection: asyncpg.Connection, service: str, password: str, *, superuser: bool
 ) -> None:
-    """`connection` is to the service's database, whose other roles exist. Only a superuser can set
-    some of the limits, and revoke functions from everybody.
+    """Create the role. `connection` is to the service's database, whose other roles exist. Only a
+    superuser can set some of the limits, and revoke functions from everybody.
 
     Migrations create the views later; default privileges apply to them.
     """

@@ -1,5 +1,4 @@
-"""The roles that may observe the server: its exporter, and the application that shows slow
-statements.
+"""Two roles may observe the server: its exporter, and the application that shows slow statements.
 
 pg_stat_statements keeps the text of statements, with parameters in place of values, but statements
 that change roles keep their passwords: they are not recorded, and recorded ones are deleted.
@@ -19,7 +18,7 @@ FROM pg_stat_statements WHERE query ~* '\mpassword\M'
 """
 LIMITS = {"default_transaction_read_only": "on", "statement_timeout": "10s", "lock_timeout": "1s"}
 CONNECTIONS = 20
-"""The exporter has one for each database, and briefly a second one."""
+"""The exporter has one connection for each database, and briefly a second one."""
 
 SLOW_STATEMENTS = """
 CREATE OR REPLACE FUNCTION operations.slow_statements()
@@ -35,8 +34,8 @@ AS $$
     LIMIT 200
 $$
 """
-"""Only of the services' own roles, because their statements come from the code. Statements that
-people write into a form run as another role.
+"""It shows only statements of the services' own roles, because these come from the code. Statements
+that people write into a form run as another role.
 """
 
 log = logging.getLogger(__name__)
@@ -44,20 +43,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExporterAccount:
-    """It sees the statistics of the whole server, and no row of any table."""
+    """This account sees the statistics of the whole server, and no row of any table."""
 
     name: str
     password: str = field(repr=False)
 
 
 async def record_no_passwords(connection: asyncpg.Connection) -> None:
-    """Applies to this session from now on, whatever the server's settings say."""
+    """Record no passwords in this session from now on, whatever the server's settings say."""
     with suppress(asyncpg.InsufficientPrivilegeError):
         await connection.execute("SET pg_stat_statements.track_utility = off")
 
 
 async def forget_passwords(connection: asyncpg.Connection) -> None:
-    """Deletes such statements that were recorded before."""
+    """Delete such statements that were recorded before."""
     with suppress(
         asyncpg.ObjectNotInPrerequisiteStateError,
         asyncpg.UndefinedTableError,
@@ -69,7 +68,7 @@ async def forget_passwords(connection: asyncpg.Connection) -> None:
 async def provision_exporter(
     connection: asyncpg.Connection, account: ExporterAccount, databases: Sequence[str]
 ) -> None:
-    """`connection` is a superuser's, to any database."""
+    """Create the exporter's role. `connection` is a superuser's, to any database."""
     role = account.name
     if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
         await connection.execute(f"CREATE ROLE {role}")
@@ -84,8 +83,8 @@ async def provision_exporter(
 
 
 async def provide_statements(connection: asyncpg.Connection) -> bool:
-    """Whether the server measures statements: it has the extension, and the role of `connection`
-    may create it. The log says where it does not.
+    """Return whether the server measures statements: it has the extension, and the role of
+    `connection` may create it. The log says where it does not.
     """
     found = await connection.fetchval(
         "SELECT 1 FROM pg_available_extensions WHERE name = $1", EXTENSION
@@ -100,8 +99,8 @@ async def provide_statements(connection: asyncpg.Connection) -> bool:
 
 
 async def provide_slow_statements(connection: asyncpg.Connection, service: str) -> None:
-    """`connection` is to the service's database. The service's application may then call
-    `operations.slow_statements()`, unless the role of `connection` may not create the extension.
+    """Let the service's application call `operations.slow_statements()`, unless the role of
+    `connection`, which is to the service's database, may not create the extension.
     """
     await connection.execute("CREATE SCHEMA IF NOT EXISTS operations")
     if not await _made(connection, "operations"):
@@ -117,7 +116,7 @@ async def provide_slow_statements(connection: asyncpg.Connection, service: str) 
 
 
 async def _made(connection: asyncpg.Connection, schema: str) -> bool:
-    """Whether the extension is in this database; it is created where this role may do that."""
+    """Create the extension where this role may do that. Return whether it is in this database."""
     try:
         await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {schema}")
     except asyncpg.InsufficientPrivilegeError:

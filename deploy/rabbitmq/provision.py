@@ -1,5 +1,5 @@
-"""Creates the vhost and a user per service, over the management API. Running it again changes
-nothing.
+"""Provisioning creates the vhost and a user per service, over the management API. Running it again
+changes nothing.
 
 A service's user declares nothing, writes to the exchanges of its own service, reads the queues of
 its own service, and may read the vhost's bindings. The operator reads everything and handles dead
@@ -21,8 +21,8 @@ NOTHING = "^$"
 
 @dataclass(frozen=True)
 class BrokerAccount:
-    """The account of one service. `publishes` are the types of its events, which are their routing
-    keys.
+    """One service has this account. `publishes` are the types of its events, which are their
+    routing keys.
     """
 
     service: str
@@ -32,7 +32,7 @@ class BrokerAccount:
 
 @dataclass(frozen=True)
 class OperatorAccount:
-    """The account that reads everything, reads dead letters and redrives them."""
+    """This account reads everything, reads dead letters and redrives them."""
 
     name: str
     password: str = field(repr=False)
@@ -47,7 +47,7 @@ async def provision(
     """Create vhost, users and permissions; `management_url` contains an administrator's
     credentials.
 
-    Raises httpx.HTTPError when the broker cannot be reached or refuses.
+    Raise httpx.HTTPError when the broker cannot be reached or refuses.
     """
     administrator = urlsplit(management_url).username or ""
     management = parse_management_url(management_url)
@@ -76,10 +76,10 @@ async def provision(
 
 
 async def change_own_password(management_url: str, password: str) -> None:
-    """Change the password of the administrator whose credentials the URL contains. Does nothing
-    where `password` is valid already.
+    """Change the password of the administrator whose credentials the URL contains. Do nothing where
+    `password` is valid already.
 
-    Raises httpx.HTTPError when the broker cannot be reached, or accepts neither password.
+    Raise httpx.HTTPError when the broker cannot be reached, or accepts neither password.
     """
     name = urlsplit(management_url).username or ""
     management = parse_management_url(management_url)

@@ -1,9 +1,9 @@
-"""RabbitMQ's settings for its certificate."""
+"""RabbitMQ has these settings for its certificate."""
 
 
 def tls_settings(certificate: str) -> dict[str, object]:
-    """The lines of rabbitmq.conf for a certificate and its key in one file. TLS 1.2 is the oldest
-    version.
+    """Return the lines of rabbitmq.conf for a certificate and its key in one file. TLS 1.2 is the
+    oldest version.
     """
     return {
         "ssl_options.certfile": certificate,

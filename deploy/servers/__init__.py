@@ -1,1 +1,1 @@
-"""Postgres, RabbitMQ and other programs as processes of this machine."""
+"""Postgres, RabbitMQ and other programs run as processes of this machine."""

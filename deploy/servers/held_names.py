@@ -1,4 +1,4 @@
-"""Names that one process of this machine holds at a time, until it releases them or ends.
+"""One process of this machine holds a name at a time, until it releases the name or ends.
 
 A name is an abstract Unix socket: the kernel releases it however the process ends, it needs no
 file, and each network namespace has its own, as with ports.
@@ -14,7 +14,7 @@ PREFIX = "\0mercado-veiculo "
 
 
 def hold(name: str) -> socket.socket | None:
-    """Hold the name until the socket is closed; None when another process holds it."""
+    """Hold the name until the socket is closed. Return None when another process holds it."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         held.bind(PREFIX + name)

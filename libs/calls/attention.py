@@ -1,4 +1,4 @@
-"""A metric of the rows that need attention, for an alert."""
+"""This metric counts the rows that need attention, for an alert."""
 
 from prometheus_client import Gauge
 from sqlalchemy import Table, func, select
@@ -14,8 +14,8 @@ NEEDS_ATTENTION = Gauge(
 
 
 def attention_count(service: str, engine: AsyncEngine, table: Table) -> Loop:
-    """Counts the rows of `table` whose `needs_attention` is true. Every worker counts all of them:
-    take the greatest of the processes, not the sum.
+    """Return the loop that counts the rows of `table` whose `needs_attention` is true. Every worker
+    counts all of them: take the greatest of the processes, not the sum.
     """
     waiting = select(func.count()).where(table.c.needs_attention)
 

@@ -1,6 +1,6 @@
-"""A substitute for an external system, used in every environment but production. It keeps its own
-books, written before it answers: a repeated key returns the first result, whatever process was
-killed in between.
+"""A sandbox stands in for an external system in every environment but production. It writes its own
+books before it answers: a repeated key returns the first result, whatever process was killed in
+between.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 NEVER = 2**31 - 1
-"""The number of a call that is never made."""
+"""Where `answered_on` is this number, a call is never answered."""
 
 
 class Sandbox:
-    """`latency` is in seconds, for every call."""
+    """Every call of a `Sandbox` takes at least `latency` seconds."""
 
     def __init__(self, engine: AsyncEngine, *, latency: float = 0.0) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -23,12 +23,12 @@ class Sandbox:
         self._places = asyncio.Semaphore(2)  # leaves connections of the shared database to others
 
     async def _book(self, statement: Executable, values: Mapping[str, Any]) -> Any:
-        """The row that a statement over the books returns, or None."""
+        """Return the row that a statement over the books returns, or None."""
         async with self._places, self._engine.connect() as connection:
             return (await connection.execute(statement, values)).first()
 
     async def _answer(self, calls: int, *, answered_on: int) -> None:
-        """Calls before that number get no answer, so the caller gives up after its patience."""
+        """Calls before the number `answered_on` get no answer, so that their caller gives up."""
         await asyncio.sleep(self._latency)
         if calls < answered_on:
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""The settings of a service that calls an external system."""
+"""A service that calls an external system has these settings."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,9 +13,9 @@ Policy = TypeVar("Policy", bound=RetryPolicy)
 
 
 class CallSettings(BaseModel):
-    """A service's settings have `concurrency`, `patience_seconds`, `lease_seconds`,
-    `first_retry_seconds`, `longest_retry_seconds` and `silent_tries`, each behind the name of the
-    system it calls: `bank_concurrency`, where `called` is `bank`.
+    """A subclass has `concurrency`, `patience_seconds`, `lease_seconds`, `first_retry_seconds`,
+    `longest_retry_seconds` and `silent_tries`, each behind the name of the system that the service
+    calls: `bank_concurrency`, where `called` is `bank`.
     """
 
     called: ClassVar[str]
@@ -30,7 +30,7 @@ class CallSettings(BaseModel):
         return self
 
     def call_terms(self, policy: Callable[..., Policy], **own: int) -> CallTerms[Policy]:
-        """`own` are the fields that the service's policy has beside those of every policy."""
+        """Return the terms of calls. `own` are the fields that only this service's policy has."""
 
         def duration(name: str) -> timedelta:
             return timedelta(seconds=self._of_calls(f"{name}_seconds"))

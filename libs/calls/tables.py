@@ -1,4 +1,4 @@
-"""The columns of a table whose rows wait for calls, and the statements that claim what is due."""
+"""A table whose rows wait for calls has these columns, and these statements claim what is due."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,11 +26,11 @@ from sqlalchemy import (
 )
 
 IN_A_WHILE: ColumnElement[Any] = func.now() + bindparam("call_in", type_=Interval)
-"""The time of the next call, where `call_in` is the time until then."""
+"""This is the time of the next call, where `call_in` is the time until then."""
 
 
 def call_columns(table: str, key: str) -> Sequence[Column[Any] | Index]:
-    """The columns and indexes of calls. `key` orders the rows of a tenant that wait for a person.
+    """Return the columns and indexes of calls. `key` orders a tenant's rows that need attention.
 
     `claim` is set while a worker calls. A row whose `next_attempt` is null waits for no call.
     """
@@ -46,9 +46,9 @@ def call_columns(table: str, key: str) -> Sequence[Column[Any] | Index]:
 
 
 def claim_due(table: Table, key: Column[Any], columns: Sequence[Column[Any]]) -> Update:
-    """Claims at most `most` rows whose call is due, except those that are locked already, and
-    returns their `columns`. Each claim counts as an attempt and has an id of its own; the call is
-    due again when the `lease` ends.
+    """Return the statement that claims at most `most` rows whose call is due, except those that are
+    locked already, and returns their `columns`. Each claim counts as an attempt and has an id of
+    its own; the call is due again when the `lease` ends.
     """
     due = (
         select(key)
@@ -71,8 +71,8 @@ def claim_due(table: Table, key: Column[Any], columns: Sequence[Column[Any]]) ->
 
 
 def next_attempt(table: Table) -> Case[Any]:
-    """What a saved row's `next_attempt` becomes: null unless it `awaits_call`; the time decided
-    before where `call_in` is None.
+    """Return the new `next_attempt` of a saved row: null unless the row `awaits_call`; the time
+    decided before where `call_in` is None.
     """
     decided = func.coalesce(IN_A_WHILE, table.c.next_attempt)
     return case((bindparam("awaits_call", type_=Boolean), decided), else_=null())

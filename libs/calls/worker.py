@@ -1,4 +1,4 @@
-"""The worker that calls an external system: it claims what is due in one transaction, records each
+"""The worker calls an external system: it claims what is due in one transaction, records each
 answer in another, and keeps none open during the calls.
 """
 
@@ -19,11 +19,11 @@ STRAGGLER_SECONDS = 0.25
 slow call does not delay the others.
 """
 RECORDED_AT_ONCE = 2
-"""Answers come in crowds, connections are few."""
+"""At most this many answers are recorded at once: many may come together, connections are few."""
 
 
 class Due(Protocol):
-    """What a call is made for. `attempts` counts its calls, the claimed one too."""
+    """A `Due` is what a call is made for. `attempts` counts its calls, the claimed one too."""
 
     attempts: int
 
@@ -50,9 +50,9 @@ class CallTerms(Generic[Policy_co]):
 
 
 class CallWorker(Generic[Unit, Claimed, Answer, Result]):
-    """Calls the system `name`. The service says how: `claim` takes the number of calls it may claim
-    and returns those that are due; `call` makes one; `record` writes its answer, and `recorded` is
-    told the result after the commit; `about` names a call in the log.
+    """A `CallWorker` calls the system `name`. The service says how: `claim` takes the number of
+    calls it may claim and returns those that are due; `call` makes one; `record` writes its answer,
+    and `recorded` is told the result after the commit; `about` names a call in the log.
 
     The claims of a worker that was killed end with their lease, and the call is repeated.
     """
@@ -82,7 +82,7 @@ class CallWorker(Generic[Unit, Claimed, Answer, Result]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def work(self) -> bool:
-        """Claim what is due and make the calls. Returns True when there may be more."""
+        """Claim what is due and make the calls. Return True when there may be more."""
         free = self._terms.concurrency - len(self._under_way)
         if free == 0:
             await asyncio.wait(

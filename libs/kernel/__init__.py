@@ -1,1 +1,1 @@
-"""What every layer may use: ids, clock, events, errors and retries. Standard library only."""
+"""Every layer may use ids, clock, events, errors and retries. They need no other library."""

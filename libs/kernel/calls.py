@@ -1,4 +1,4 @@
-"""Calls of an external system: when an answer counts as missing, and when to call again."""
+"""A call of an external system may stay without an answer; a policy says when to call again."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,15 +11,15 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Unanswered:
-    """It is unknown whether the system has done it. Call again with the same key."""
+    """It is unknown whether the system did what was asked. Call again with the same key."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When to call again. After `silent_tries` calls, the last without an answer, a person is
-    needed; the system is called on.
+    """A `RetryPolicy` says when to call again. After `silent_tries` calls, the last without an
+    answer, a person is needed; the calls go on.
     """
 
     first: timedelta
@@ -28,15 +28,15 @@ class RetryPolicy:
     silent_tries: int = 5
 
     def delay(self, attempts: int) -> timedelta:
-        """The wait after the attempt of this number. It doubles each time, up to `longest`."""
+        """Return the wait after attempt number `attempts`. It doubles, up to `longest`."""
         return min(self.longest, self.first * (1 << min(attempts - 1, 30)))
 
 
 async def answer_within(
     patience: timedelta, system: str, call: Awaitable[Answer]
 ) -> Answer | Unanswered:
-    """The answer of `system` to `call`. Every error is Unanswered, and so is a call that takes
-    longer than `patience`.
+    """Return the answer of `system` to `call`. Every error becomes `Unanswered`, and so does a call
+    that takes longer than `patience`.
     """
     try:
         async with asyncio.timeout(patience.total_seconds()):

@@ -1,15 +1,15 @@
-"""The kinds of refusal a domain can answer with. Each becomes one HTTP status, in one place."""
+"""A domain refuses with one of these kinds of error; one place gives each its HTTP status."""
 
 from typing import ClassVar
 
 
 class CodedError(Exception):
-    """An error that programs tell by `code`, and people by a sentence in their language.
+    """Programs tell a `CodedError` by its `code`; people read its sentence in their language.
 
     `code` is stable: clients may depend on it. `text` is the sentence in English; `{name}` in it
     stands for the parameter of that name, and a parameter whose name ends in `_cents` is money.
-    `detail` is a sentence for this one case, in place of `text`. `field` names the input it is
-    about, where there is one. None of them holds personal data.
+    `detail` is a sentence for this one case, in place of `text`. `field` names the input that the
+    error is about, where there is one. None of them holds personal data.
     """
 
     code: ClassVar[str]
@@ -24,8 +24,8 @@ class CodedError(Exception):
 
 
 class DomainError(CodedError):
-    """A refusal of the domain, not a fault. Each has a code and a text of its own; those below are
-    of the kind alone.
+    """A `DomainError` is a refusal of the domain, not a fault. Each has its own code and text; the
+    subclasses below have those of their kind.
     """
 
 
@@ -44,7 +44,7 @@ class Invalid(DomainError):
 
 
 class Conflict(DomainError):
-    """The current state does not allow it (409)."""
+    """The current state does not allow the action (409)."""
 
     code = "conflict"
     text = "The state of things does not allow it."
@@ -69,11 +69,11 @@ class Unidentified(DomainError):
 
 
 class TooMany(DomainError):
-    """It was tried too often in a short time (429)."""
+    """The caller tried too often in a short time (429)."""
 
 
 class RoleNeeded(Forbidden):
-    """`roles`: the caller needs one of them."""
+    """The caller needs one of `roles`."""
 
     text = "This needs the role {roles}."
 

@@ -1,4 +1,4 @@
-"""Domain events: facts in the past tense, caused by a method of an entity."""
+"""A domain event is a fact in the past tense, caused by a method of an entity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class Direction(Enum):
-    """FORWARD: a step on. COMPENSATION: a failure, a cancellation, or a step that was undone."""
+    """FORWARD is a further step. COMPENSATION is a failure, a cancellation or an undone step."""
 
     FORWARD = "forward"
     COMPENSATION = "compensation"
@@ -16,14 +16,15 @@ class Direction(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class DomainEvent:
-    """A fact about one aggregate. The fields of a subclass are the `data` of its message.
+    """A `DomainEvent` is a fact about one aggregate. The fields of a subclass are the `data` of its
+    message.
 
     `type` is the wire name with its version. It is chosen once and never derived from the class,
     because it is the CloudEvents type and the routing key.
 
-    `extensions` maps the CloudEvents extension attributes of an application, such as `tenantid`,
-    to the fields that hold their values. `schema_prefix` precedes the type in `dataschema`; an
-    event without one has no `dataschema`.
+    `extensions` maps the CloudEvents extension attributes of an application, such as `tenantid`, to
+    the fields that hold their values. `schema_prefix` precedes the type in `dataschema`; an event
+    without a prefix has no `dataschema`.
 
     `direction` says where the event leads the process it belongs to.
     """
@@ -34,16 +35,16 @@ class DomainEvent:
     schema_prefix: ClassVar[str] = ""
 
     sequence: int
-    """The aggregate's own counter: each event has a number one higher than the one before. It is an
-    attribute of the envelope.
+    """The aggregate counts its events: each has a number one higher than the one before. The number
+    is an attribute of the envelope.
     """
 
     @property
     def subject(self) -> UUID:
-        """The aggregate this is about. The relay publishes events of one subject in their order."""
+        """Return the aggregate of the event. The relay keeps the order of its events."""
         raise NotImplementedError
 
     @property
     def correlation_id(self) -> UUID | None:
-        """The business process this belongs to, such as a purchase; None outside one."""
+        """Return the business process of the event, such as a purchase; None outside one."""
         return None

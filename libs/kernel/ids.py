@@ -1,4 +1,4 @@
-"""Identifiers: UUID version 7 (RFC 9562), whose first 48 bits are the time in milliseconds.
+"""An identifier is a UUID of version 7 (RFC 9562): its first 48 bits are the time in milliseconds.
 
 Python 3.14 has `uuid.uuid7`; until then these lines stand in for it.
 """
@@ -13,8 +13,8 @@ IdFactory = Callable[[], UUID]
 
 
 def uuid7() -> UUID:
-    """A new identifier. Identifiers sort by the millisecond in which they are made; within one
-    millisecond their order is random.
+    """Return a new identifier. Identifiers sort by the millisecond in which they are made; within
+    one millisecond their order is random.
     """
     value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76
@@ -22,9 +22,9 @@ def uuid7() -> UUID:
 
 
 def time_of(identifier: UUID) -> datetime:
-    """When a version 7 identifier was made, to the millisecond.
+    """Return when a version 7 identifier was made, to the millisecond.
 
-    Raises ValueError for any other version: those carry no such time.
+    Raise ValueError for any other version: those carry no such time.
     """
     if identifier.version != 7:
         raise ValueError(f"{identifier} is not a UUID of version 7")

@@ -1,4 +1,4 @@
-"""Secrets from files: NAME_FILE stands for NAME, as containers and secret managers mount them."""
+"""A secret may stand in a file that NAME_FILE names, as containers and secret managers mount it."""
 
 from collections.abc import Iterable, MutableMapping
 from pathlib import Path
@@ -7,11 +7,11 @@ MOST_BYTES = 64 * 1024
 
 
 class SecretFileError(Exception):
-    """The file cannot be used; one sentence says why, without its content."""
+    """The file cannot be used. One sentence says why, without its content."""
 
 
 def read_secret_file(path: Path) -> str:
-    """One line of text; the newline at its end is not part of it. Raises SecretFileError."""
+    """Return the one line of a file, without its newline, or raise SecretFileError."""
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -32,8 +32,8 @@ def read_secret_file(path: Path) -> str:
 
 
 def secret_in(path: str, name: str, itself: str | None) -> str:
-    """What the file named by `NAME_FILE` holds, where NAME `itself` is not set. Raises
-    SecretFileError.
+    """Return what the file named by `NAME_FILE` holds, where NAME `itself` is not set. Raise
+    SecretFileError where both are set.
     """
     if itself:
         raise SecretFileError(f"{name} and {name}_FILE are both set: leave one of them out")
@@ -44,7 +44,7 @@ def secret_in(path: str, name: str, itself: str | None) -> str:
 
 
 def take_from_files(names: Iterable[str], environment: MutableMapping[str, str]) -> None:
-    """Set each of these variables whose `NAME_FILE` is set. Raises SecretFileError."""
+    """Set each variable whose `NAME_FILE` is set, or raise SecretFileError."""
     for name in names:
         if path := environment.get(f"{name}_FILE"):
             environment[name] = secret_in(path, name, environment.get(name))

@@ -1,11 +1,11 @@
-"""A transactional outbox, a relay, an idempotent inbox: choreography over RabbitMQ and Postgres.
+"""This library runs a choreography over RabbitMQ and Postgres: outbox, relay, idempotent inbox.
 
-Each folder is one idea, and someone who only wants an outbox reads the first three:
+Each folder holds one idea; a project that only needs an outbox uses the first three:
 
 - `schema`: the library's tables in a service's database;
-- `outbox`: the writing side, a unit of work that stages events;
-- `relay`: from the outbox to the broker;
-- `inbox`: the consuming side, from a queue into a transaction;
-- `dead_letters`: what a service gave up, and what may be done with it;
-- `saga`: the choreography as data, its rules, its pictures and its command line.
+- `outbox`: a unit of work writes events into the outbox;
+- `relay`: the relay publishes the events of the outbox;
+- `inbox`: a service consumes each message of a queue in a transaction, once;
+- `dead_letters`: people redrive, reissue or discard what a service gave up;
+- `saga`: the choreography is data, with rules, pictures and a command line.
 """

@@ -1,4 +1,4 @@
-"""The command line: topology, outbox, dead letters, choreography.
+"""This is the command line of topology, outbox, dead letters and choreography.
 
 The actions are functions of other modules; this module has only arguments and output.
 """
@@ -54,7 +54,7 @@ Document = Annotated[
 
 
 def _tls() -> Tls:
-    """The setting TLS, which has to be one of its words."""
+    """Return the setting TLS. Raise WrongUrl where it is none of its words."""
     try:
         return TypeAdapter(Tls).validate_python(os.environ.get("TLS") or "remote")
     except ValidationError:
@@ -64,7 +64,7 @@ def _tls() -> Tls:
 def _checked(
     parse: Callable[[str], object], check: Callable[[str, Tls], None]
 ) -> Callable[[typer.CallbackParam, str | None], str | None]:
-    """Refuses a URL in one sentence that names its setting."""
+    """Return a callback that refuses a URL in one sentence, which names its setting."""
 
     def checked(parameter: typer.CallbackParam, value: str | None) -> str | None:
         if value is None:
@@ -84,11 +84,11 @@ def _private_database(url: str, tls: Tls) -> None:
 
 
 class WrongUrl(Exception):
-    """One line says which setting is wrong, and why."""
+    """A setting is wrong. One line says which one, and why."""
 
 
 class NoDatabase(Exception):
-    """The database cannot be used; one line says why."""
+    """The database cannot be used. One line says why."""
 
 
 RabbitUrl = Annotated[
@@ -157,7 +157,7 @@ _FAILURES = (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """One clear line and exit 1 for everything that can be expected to go wrong."""
+    """End an error that can be expected with one clear line and exit code 1."""
     logging.getLogger().addHandler(logging.NullHandler())  # the libraries' own messages do not help
     try:
         take_from_files(("DATABASE_URL", "RABBITMQ_URL", "RABBITMQ_MANAGEMENT_URL"), os.environ)
@@ -242,7 +242,7 @@ def topology_prune(
 
 @topology_app.command("show")
 def topology_show(document: Document = None) -> None:
-    """What the broker should hold."""
+    """Show what the broker should hold."""
     wanted = topology.topology_of(_participants(document))
     for exchange in wanted.exchanges:
         typer.echo(f"exchange {exchange.name} ({exchange.kind})")
@@ -271,7 +271,7 @@ def topology_replay(
 
 @outbox_app.command("status")
 def outbox_status(database_url: DatabaseUrl) -> None:
-    """How many events wait, how long the oldest has waited, and why."""
+    """Show how many events wait, how long the oldest has waited, and why."""
 
     state = _on_database(database_url, backlog)
     typer.echo(f"{state.rows} waiting, the oldest for {state.age:.1f} s")
@@ -283,7 +283,7 @@ def outbox_status(database_url: DatabaseUrl) -> None:
 
 @outbox_app.command("list")
 def outbox_list(database_url: DatabaseUrl) -> None:
-    """The events a relay gave up: a person has to decide about each."""
+    """List the events that a relay gave up: a person has to decide about each."""
 
     async def work(database: Connection) -> list[given_up.GivenUp]:
         return await given_up.given_up(database, datetime.now(UTC))
@@ -359,7 +359,7 @@ def dead_list(
     service: Annotated[str | None, typer.Argument(help="All services if left out.")] = None,
     document: Document = None,
 ) -> None:
-    """One line for each message, however many copies of it there are."""
+    """List each message on one line, however many copies of it there are."""
     letters = _run(DeadLetters(_participants(document), rabbitmq_url).listed(service))
     for each in letters:
         counts = f"attempts {each.attempts}, copies {each.copies}, since {each.refused_at or '?'}"
@@ -371,7 +371,7 @@ def dead_list(
 def dead_show(
     service: str, identifier: str, rabbitmq_url: RabbitUrl, document: Document = None
 ) -> None:
-    """One message in full."""
+    """Show one message in full."""
     letters = _run(DeadLetters(_participants(document), rabbitmq_url).listed(service))
     found = [each for each in letters if each.id == identifier]
     if not found:

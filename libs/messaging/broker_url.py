@@ -1,4 +1,4 @@
-"""Parses RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL, and explains refusals of the broker.
+"""This module parses RABBITMQ_URL and RABBITMQ_MANAGEMENT_URL, and explains refusals of the broker.
 
 Over TLS the broker's certificate is always checked, against the authorities of the machine or the
 file that the parameter `cafile` names. The hosts of a cluster are a list, as in
@@ -17,8 +17,7 @@ from aiormq.exceptions import AMQPError
 from yarl import URL
 
 BrokerUrl: TypeAlias = str | Callable[[], str]
-"""A URL, or a function that returns the current one: a password can change while the process runs.
-"""
+"""This is a URL, or a function that returns the current one, as a password can change."""
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 FILES = ("cafile", "certfile", "keyfile")
@@ -28,7 +27,7 @@ _HOSTS = re.compile(r"(?P<account>[^:/?#]+://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?
 
 
 def one_host_each(text: str) -> list[str]:
-    """The same URL once for each host of its list, in that order."""
+    """Return the same URL once for each host of its list, in that order."""
     found = _HOSTS.fullmatch(text)
     if found is None:
         return [text]
@@ -36,13 +35,13 @@ def one_host_each(text: str) -> list[str]:
 
 
 def places(url: BrokerUrl) -> list[URL]:
-    """Where the broker can be reached now, in the order of the list."""
+    """Return where the broker can be reached now, in the order of the list."""
     return [URL(each) for each in one_host_each(url if isinstance(url, str) else url())]
 
 
 def of_this_moment(url: BrokerUrl) -> URL:
-    """One of the places, at random. So clients spread over the nodes of a cluster, and a client
-    whose node is gone tries another one after a few attempts.
+    """Return one of the places, at random. So clients spread over the nodes of a cluster, and a
+    client whose node is gone tries another one after a few attempts.
     """
     return random.choice(places(url))  # noqa: S311  # nosec B311  # no secret
 
@@ -50,8 +49,8 @@ def of_this_moment(url: BrokerUrl) -> URL:
 async def connect_to_any(
     url: BrokerUrl, connect: Callable[[URL], Awaitable[Connected]]
 ) -> Connected:
-    """The result of `connect` for the first place where it succeeds. The places are tried one after
-    the other, in random order. When all fail, raises what `connect` raised for the last one.
+    """Return the result of `connect` for the first place where it succeeds. The places are tried in
+    random order. When all fail, raise what `connect` raised for the last one.
     """
     asked = places(url)
     random.shuffle(asked)
@@ -64,19 +63,19 @@ async def connect_to_any(
 
 
 class BrokerUrlError(ValueError):
-    """The URL cannot be used; one sentence says why, without the password."""
+    """The URL cannot be used. One sentence says why, without the password."""
 
 
 def parse_broker_url(text: str) -> URL:
-    """amqp:// or amqps:// as aiormq takes it, with the first of its hosts. Raises BrokerUrlError
-    for what is wrong with any of them.
+    """Return the first host's amqp:// or amqps:// URL, as aiormq takes it. Raise BrokerUrlError for
+    what is wrong with any of the hosts.
     """
     first, *_ = [_parse_place(each) for each in one_host_each(text)]
     return first
 
 
 def vhost_of(text: str) -> str:
-    """The virtual host that this URL of a broker names."""
+    """Return the virtual host that this URL of a broker names."""
     return places(text)[0].path.removeprefix("/") or "/"
 
 
@@ -104,13 +103,13 @@ class ManagementUrl:
     cafile: str | None
 
     def trusted(self) -> ssl.SSLContext | bool:
-        """What httpx takes as `verify`. Raises OSError where the file cannot be used."""
+        """Return what httpx takes as `verify`. Raise OSError where the file cannot be used."""
         return ssl.create_default_context(cafile=self.cafile) if self.cafile else True
 
 
 def parse_management_url(text: str) -> ManagementUrl:
-    """http:// or https:// of the management API, with `cafile` as its only parameter. Raises
-    BrokerUrlError.
+    """Parse an http:// or https:// URL of the management API, with `cafile` as its only parameter.
+    Raise BrokerUrlError for any other.
     """
     url = _parse(text, ("http", "https"))
     for name in sorted(set(url.query) - {"cafile"}):
@@ -137,7 +136,7 @@ def _parse(text: str, schemes: tuple[str, ...]) -> URL:
 
 
 def describe_broker_refusal(error: BaseException, url: URL) -> str:
-    """What an error of connecting means for the operator, in one line without the password."""
+    """Say what an error of connecting means for the operator, in one line without the password."""
     place = f"{url.host}:{url.port or PORTS.get(url.scheme, 5672)}"
     cause = error.__cause__ if isinstance(error.__cause__, ssl.SSLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):

@@ -1,5 +1,5 @@
-"""Connections to the database. Services, migrations and command lines all connect through this
-module, which also explains failures.
+"""Services, migrations and command lines all connect to the database through this module, which
+also explains failures.
 """
 
 import asyncio
@@ -24,17 +24,17 @@ from libs.messaging.database_url import (
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""Errors of a database that is away, restarting or refusing. It is worth trying again."""
+"""A database that is away, restarts or refuses raises these errors. It is worth trying again."""
 
 
 CONNECT_SECONDS = 5.0
-"""Time for each host, unless the URL has `connect_timeout`."""
+"""Each host has this time, unless the URL has `connect_timeout`."""
 
 PASSWORD_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 COMMAND_SECONDS = 15
-"""As long as Postgres lets a relay's transaction be idle. A connection that is silent for this long
-is half-open.
+"""Postgres lets a relay's transaction be idle for this long. A connection that is silent for as
+long is half-open.
 """
 
 VANISHED_CLIENT = {
@@ -61,8 +61,8 @@ NOT_THIS_HOST = (
 
 
 async def connect(dsn: Dsn, name: str, *, statement_cache: int = 0) -> Connection:
-    """`statement_cache` 0 works behind PgBouncer in transaction mode, and costs a round trip. Above
-    0 the connection is a direct one: its session has settings of its own.
+    """Open a connection. `statement_cache` 0 works behind PgBouncer in transaction mode, and costs
+    a round trip. Above 0 the connection is a direct one: its session has settings of its own.
     """
     return await open_connection(
         dsn,
@@ -78,14 +78,14 @@ async def connect(dsn: Dsn, name: str, *, statement_cache: int = 0) -> Connectio
 async def open_connection(
     dsn: Dsn, *, server_settings: dict[str, str] | None = None, **options: Any
 ) -> Connection:
-    """To the first host that answers as `target_session_attrs` asks. Each host has its own time:
-    with one for all, as asyncpg counts it, a first host that is silent would use it up. `options`
-    are asyncpg's; what the URL says goes before `server_settings`.
+    """Connect to the first host that answers as `target_session_attrs` asks. Each host has its own
+    time: asyncpg counts one time for all, and a first host that is silent would use it up.
+    `options` are asyncpg's; what the URL says goes before `server_settings`.
 
     A `dsn` that is read anew may be ahead of the server, or behind it, while its password is being
     changed: a refusal is then tried again for about a second.
 
-    Raises DatabaseUrlError, and what DATABASE_ERRORS names: of the last host, where all fail.
+    Raise DatabaseUrlError, or one of DATABASE_ERRORS: that of the last host, where all fail.
     """
     pauses = () if isinstance(dsn, str) else PASSWORD_PAUSES
     for pause in pauses:
@@ -99,7 +99,7 @@ async def open_connection(
 
 
 def _is_password_refused(error: asyncpg.PostgresError) -> bool:
-    """PgBouncer reports a refusal, its own or the server's, as a violation of the protocol."""
+    """Return whether the password is refused. PgBouncer reports it as a protocol violation."""
     if isinstance(error, asyncpg.ProtocolViolationError):
         return "authentication failed" in str(error)
     return isinstance(error, asyncpg.InvalidPasswordError)
@@ -115,7 +115,7 @@ async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, An
     if query.get("sslrootcert") == SYSTEM:
         options["ssl"] = _trusting_the_system(query)
     attributes = str(query.pop("target_session_attrs", "any"))
-    # A standby where there is one, else any: over all hosts, not over each alone.
+    # A standby of any host comes before another server of any host.
     turns = ("standby", "any") if attributes == "prefer-standby" else (attributes,)
     places = hosts_of(url)
     if places[0][0] is not None:  # the driver takes the rest from its environment
@@ -133,7 +133,7 @@ async def _open(dsn: Dsn, server_settings: dict[str, str], options: dict[str, An
 
 
 def _trusting_the_system(query: dict[str, Any]) -> ssl.SSLContext:
-    """asyncpg reads `sslrootcert` as a file only. Takes what it uses out of `query`."""
+    """Take `sslrootcert=system` out of `query`: asyncpg would read it as a file."""
     context = ssl.create_default_context()
     del query["sslrootcert"], query["sslmode"]
     if certificate := query.pop("sslcert", None):
@@ -142,7 +142,7 @@ def _trusting_the_system(query: dict[str, Any]) -> ssl.SSLContext:
 
 
 def describe_refusal(error: Exception, url: URL) -> str:
-    """What an error of connecting means for the operator, in one line without the password."""
+    """Say what an error of connecting means for the operator, in one line without the password."""
     place = place_of(url)
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None) or ""
@@ -166,5 +166,5 @@ def describe_refusal(error: Exception, url: URL) -> str:
 
 
 def limits_transactions(connection: Connection) -> bool:
-    """Whether the server knows `transaction_timeout`: Postgres 17 and newer do."""
+    """Return whether the server knows `transaction_timeout`: Postgres 17 and newer do."""
     return connection.get_server_version() >= (17,)

@@ -1,4 +1,4 @@
-"""Parses database URLs with libpq's parameters, as people and providers write them, for asyncpg.
+"""This module parses database URLs with libpq's parameters, as providers write them, for asyncpg.
 
 A parameter that is not known here is refused in a sentence and not passed on, because a misspelt
 `sslmode` would otherwise give a plain connection.
@@ -33,11 +33,11 @@ PARAMETERS = frozenset(
     }
 )
 SYSTEM = "system"
-"""As `sslrootcert`: the authorities that this machine trusts."""
+"""This `sslrootcert` means the authorities that this machine trusts."""
 
 Dsn: TypeAlias = str | Callable[[], str]
-"""A database URL, or a function that returns the current one: a password can change while the
-process runs.
+"""This is a database URL, or a function that returns the current one: a password can change while
+the process runs.
 """
 
 _HOSTS = re.compile(r"(?P<account>[^:/?#]+://(?:[^/?#]*@)?)(?P<hosts>[^/?#@]*)(?P<rest>(?s:.*))")
@@ -45,14 +45,13 @@ _HOST = re.compile(r"(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:\[\]]*))(?::(?P<port>\d{1
 
 
 class DatabaseUrlError(ValueError):
-    """The URL cannot be used; one sentence says why, without the password."""
+    """The URL cannot be used. One sentence says why, without the password."""
 
 
 def parse_database_url(text: str) -> URL:
-    """A URL of any of DRIVERS as `postgresql://`, its parameters in libpq's words. One host stands
-    in `host` and `port`; several, and the folder of a socket, stand in the query of that name.
-
-    Raises DatabaseUrlError.
+    """Return a URL of any of DRIVERS as `postgresql://`, its parameters in libpq's words. One host
+    stands in `host` and `port`; several, and the folder of a socket, stand in the query of that
+    name. Raise DatabaseUrlError for any other URL.
     """
     text, listed = _without_list_of_hosts(text)
     try:
@@ -74,18 +73,18 @@ def parse_database_url(text: str) -> URL:
 
 
 def plain_dsn(url: URL) -> str:
-    """The same URL as text, with the password; `parse_database_url` can read it again."""
+    """Return the URL as text, with the password; `parse_database_url` can read it again."""
     return url.render_as_string(hide_password=False)
 
 
 def url_from_parts(*, user: str, password: str, host: str, port: int, database: str) -> URL:
-    """Raises DatabaseUrlError."""
+    """Return the URL of these parts. Raise DatabaseUrlError where they make none."""
     account = URL.create("postgresql", username=user, password=password, database=database)
     return _with_hosts(account, host, {"port": str(port)})
 
 
 def hosts_of(url: URL) -> list[tuple[str | None, int | None]]:
-    """Where `url` leads, in this order; a host that begins with / is the folder of a socket, and
+    """Return where `url` leads, in this order. A host that begins with / is the folder of a socket;
     None is left to the driver and its environment.
     """
     listed = url.query.get("host")
@@ -97,7 +96,7 @@ def hosts_of(url: URL) -> list[tuple[str | None, int | None]]:
 
 
 def place_of(url: URL) -> str:
-    """The hosts and ports, for people."""
+    """Return the hosts and ports, for people."""
     return ", ".join(
         f"{'the local socket' if host is None or host.startswith('/') else host}:{port or 5432}"
         for host, port in hosts_of(url)
@@ -105,8 +104,8 @@ def place_of(url: URL) -> str:
 
 
 def unreadable_file(query: Mapping[str, object]) -> str | None:
-    """The first parameter whose file cannot be read, with that file and why; None if all can. What
-    the URL does not say, the driver reads in PGSSLROOTCERT, PGSSLCERT and PGSSLKEY.
+    """Return the first parameter whose file cannot be read, with that file and why; None if all
+    can. What the URL does not say, the driver reads in PGSSLROOTCERT, PGSSLCERT and PGSSLKEY.
     """
     for parameter in FILES:
         name = parameter if parameter in query else f"PG{parameter.upper()}"
@@ -120,7 +119,7 @@ def unreadable_file(query: Mapping[str, object]) -> str | None:
 
 
 def _without_list_of_hosts(text: str) -> tuple[str, str]:
-    """SQLAlchemy takes one host in this place; the list, empty when there is none, comes beside."""
+    """Return the URL without its list of hosts, and that list: SQLAlchemy takes one host there."""
     found = _HOSTS.fullmatch(text.strip())
     if found is None or "," not in found["hosts"]:
         return text.strip(), ""

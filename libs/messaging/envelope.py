@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in structured JSON: the whole event is in the body.
+"""An event is a CloudEvent 1.0 in structured JSON: the whole event is in the body.
 
 The management UI's "Get messages" then shows everything, and nothing depends on AMQP headers.
 """
@@ -34,9 +34,9 @@ leading zeros. A number is read as well: messages of older publishers hold one.
 
 
 class EventData(BaseModel):
-    """A consumer's own view of a peer's `data`: names only the fields it uses.
+    """A consumer's own view of a peer's `data` names only the fields that the consumer uses.
 
-    Unknown fields are tolerated; a field used has no default, so that its absence is noticed.
+    Unknown fields are ignored; a field has no default, so that its absence is noticed.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,7 +46,7 @@ Data = TypeVar("Data", bound=EventData)
 
 
 class Received(BaseModel, Generic[Data]):
-    """An event as a reaction sees it: the envelope, with `data` parsed into the view asked for."""
+    """A reaction gets a `Received`: the envelope, with `data` parsed into the reaction's view."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -61,7 +61,7 @@ class Received(BaseModel, Generic[Data]):
 
     @property
     def extensions(self) -> Mapping[str, str]:
-        """The CloudEvents extension attributes this class does not name, by name."""
+        """Return the CloudEvents extension attributes this class does not name, by name."""
         return self.model_extra or {}
 
 
@@ -74,7 +74,7 @@ def encode(
     cause: str | None,
     traceparent: str | None,
 ) -> bytes:
-    """The event as it goes on the wire. Attributes with no value are left out (CloudEvents 1.0)."""
+    """Return the event as it goes on the wire. Attributes with no value are left out."""
     subject = str(event.subject)
     envelope: dict[str, object] = {
         "specversion": "1.0",

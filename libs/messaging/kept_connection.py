@@ -1,4 +1,4 @@
-"""A database connection that a supervised part keeps from one step to the next."""
+"""A supervised part keeps a database connection from one step to the next."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from libs.messaging.database import Connection
 
 
 class KeptConnection:
-    """Return the connection; open one first where there is none."""
+    """`get` returns the connection, and opens one first where there is none."""
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]]) -> None:
         self._connect = connect
@@ -20,7 +20,7 @@ class KeptConnection:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
-        """An error inside closes the connection: whatever state it was in, the next one is new."""
+        """Yield the connection. An error inside closes it: its state is unknown."""
         try:
             yield await self.get()
         except BaseException:
@@ -28,9 +28,7 @@ class KeptConnection:
             raise
 
     def close(self) -> None:
-        """Close at once, without telling the server: a server that does not answer is not waited
-        for.
-        """
+        """Close at once, without telling the server, which may not answer."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

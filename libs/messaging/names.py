@@ -1,4 +1,4 @@
-"""The names of a service's own exchanges and queues on the broker."""
+"""A service's own exchanges and queues have these names on the broker."""
 
 
 def dead_queue(service: str) -> str:
@@ -6,12 +6,12 @@ def dead_queue(service: str) -> str:
 
 
 def former_dead_queue(service: str) -> str:
-    """Its delivery limit of 10,000 could be used up by reading; `apply` moves its messages."""
+    """Return the old queue's name. Reading could use up its delivery limit; `apply` empties it."""
     return f"{service}.dead"
 
 
 def look_lock(service: str) -> str:
-    """An exclusive queue that exists while somebody reads the dead letters."""
+    """Return the name of an exclusive queue, which is there while a look reads dead letters."""
     return f"{service}.dead-letters.look"
 
 

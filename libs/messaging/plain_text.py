@@ -1,4 +1,4 @@
-"""Checks where passwords and data may be sent without TLS, by the setting TLS."""
+"""The setting TLS decides where passwords and data may be sent without TLS."""
 
 import os
 from ipaddress import ip_address
@@ -10,19 +10,19 @@ from libs.messaging.broker_url import BrokerUrlError, places
 from libs.messaging.database_url import DatabaseUrlError, hosts_of
 
 Tls: TypeAlias = Literal["remote", "required", "off"]
-"""`remote`: plain text stays on the loopback. `required`: there is none. `off`: whatever the URLs
-say, where something else keeps the network private."""
+"""`remote`: plain text only goes to the loopback. `required`: nothing is plain text. `off`: the
+URLs decide, because something else keeps the network private."""
 
 PLAIN_MODES = ("disable", "allow", "prefer")
 
 
 def ssl_mode(url: sqlalchemy.URL) -> str:
-    """The `sslmode` of connections to this database."""
+    """Return the `sslmode` of connections to this database."""
     return str(url.query.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
 
 
 def check_database_is_private(url: sqlalchemy.URL, tls: Tls) -> None:
-    """Raises DatabaseUrlError where `url` may lead to plain text that `tls` does not allow. A Unix
+    """Raise DatabaseUrlError where `url` may lead to plain text that `tls` does not allow. A Unix
     socket is no network.
     """
     mode = ssl_mode(url)
@@ -39,7 +39,7 @@ def check_database_is_private(url: sqlalchemy.URL, tls: Tls) -> None:
 
 
 def check_broker_is_private(text: str, tls: Tls) -> None:
-    """As `check_database_is_private`, of RabbitMQ and its management API; raises BrokerUrlError."""
+    """Raise BrokerUrlError where RabbitMQ or its management API may get such plain text."""
     for url in places(text):
         if url.scheme in ("amqp", "http") and not _may_be_plain(url.host or "", tls):
             raise BrokerUrlError(
@@ -49,7 +49,7 @@ def check_broker_is_private(text: str, tls: Tls) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether data sent to this host stays on this machine."""
+    """Return whether data sent to this host stays on this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""Keeps the long-running parts of a component alive: one loop for all of them.
+"""A supervisor keeps the long-running parts of a component alive.
 
     parts = Supervisor("orders relay")
     parts.start("claimer 0", claimer.step)     # runs `step` again and again until `stop`
@@ -24,12 +24,12 @@ FAILED_CONNECTIONS = Counter(
 )
 
 Step = Callable[[], Awaitable[float | None]]
-"""May return for how many seconds to rest before the next step."""
+"""A step may return for how many seconds to rest before the next step."""
 
 
 class Supervisor:
-    """The parts of one component. `stopping` is set when `stop` begins: a step that waits for long
-    watches it and returns.
+    """A supervisor has the parts of one component. `stopping` is set when `stop` begins: a step
+    that waits for long watches it and returns.
 
     `expected` are the errors of servers that are away. They are logged in one line, each sentence
     once; any other error is logged with its traceback.
@@ -54,16 +54,16 @@ class Supervisor:
 
     def start(self, part: str, step: Step, *, wake: asyncio.Event | None = None) -> None:
         """Run `step` again and again. `part` names it in logs and in `problems`. `wake` ends a rest
-        the step has asked for; the step clears it.
+        that the step has asked for; the step clears it.
         """
         name = f"{self._owner}: {part}"
         running = self._keep_running(part, step, wake)
         self._tasks.append(asyncio.create_task(running, name=name))
 
     async def stop(self, *, within: float) -> None:
-        """Let each part finish the step in hand; after `within` seconds cancel those that do not.
+        """Let each part finish its current step; after `within` seconds cancel those that do not.
 
-        Returns also when a part ignores its cancellation: protocol libraries can swallow one.
+        Return also when a part ignores its cancellation: protocol libraries can swallow one.
         """
         self.stopping.set()
         if not self._tasks:

@@ -1,6 +1,6 @@
-"""Exchanges, queues and bindings, derived from who publishes what and who reacts to it.
+"""Exchanges, queues and bindings follow from who publishes what and who reacts to it.
 
-Declared by a step of its own before anything publishes, as a migration is. Services connect as
+A separate step declares them before anything publishes, as a migration is. Services connect as
 users who may configure nothing. Only `prune` deletes, and only what is empty and no longer wanted.
 """
 
@@ -59,7 +59,7 @@ five seconds. After this time its figures are new; five seconds are a margin.
 
 
 class TopologyError(Exception):
-    """The broker's declarations cannot be made what they should be; one line says why."""
+    """The broker's declarations cannot be made what they should be. One line says why."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Topology:
 
 
 def topology_of(participants: Sequence[AnyParticipant]) -> Topology:
-    """What the broker must hold for these participants to reach each other."""
+    """Return what the broker must hold for these participants to reach each other."""
     publishers = _publishers(participants)
     exchanges: list[Exchange] = []
     queues: list[Queue] = []
@@ -136,10 +136,10 @@ def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
 
 
 async def apply(rabbitmq_url: str, topology: Topology) -> int:
-    """Declare everything but policies; doing it again changes nothing. Needs a user who may
-    configure. Returns how many dead letters came out of queues of an earlier version.
+    """Declare everything but policies; doing it again changes nothing. The user needs the right to
+    configure. Return how many dead letters came out of queues of an earlier version.
 
-    Raises TopologyError when the broker cannot be reached or holds a differing declaration.
+    Raise TopologyError when the broker cannot be reached or holds a differing declaration.
     """
     try:
         async with await _connected(rabbitmq_url) as connection:
@@ -189,10 +189,10 @@ async def _move_former_dead_letters(connection: AbstractConnection, topology: To
 
 
 async def apply_policies(management_url: str, vhost: str, topology: Topology) -> None:
-    """Bound the queues of views, and no others; doing it again changes nothing. It comes after
+    """Bound the queues of views, and no others; doing it again changes nothing. This comes after
     `apply`, so that dropped messages are reported from the first one on.
 
-    Raises TopologyError when the management API cannot be reached or refuses.
+    Raise TopologyError when the management API cannot be reached or refuses.
     """
     found = await _read(management_url, vhost)
     async with _management(management_url, vhost) as request:
@@ -208,7 +208,7 @@ def _reason(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class _Broker:
-    """Reads what the management API says of a vhost."""
+    """These are the management API's answers about a vhost."""
 
     exchanges: list[dict[str, Any]]
     queues: list[dict[str, Any]]
@@ -220,8 +220,8 @@ class _Broker:
 async def _management(
     management_url: str, vhost: str
 ) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
-    """Sends requests to the management API, where VHOST in a path is that vhost; answers the JSON
-    that comes back.
+    """Yield a function that sends requests to the management API, where VHOST in a path is that
+    vhost, and returns the JSON that comes back.
     """
     import httpx  # a service's process loads this module, and never calls this
 
@@ -248,10 +248,10 @@ async def _read(management_url: str, vhost: str) -> _Broker:
 
 
 async def check(management_url: str, vhost: str, topology: Topology) -> list[str]:
-    """What is missing, differs or is no longer wanted on the broker, one line each; empty when all
-    is as it should be.
+    """Say what is missing, differs or is no longer wanted on the broker, one line each; empty when
+    all is as it should be.
 
-    Reads the management API (bindings cannot be read over AMQP) and changes nothing.
+    This reads the management API (bindings cannot be read over AMQP) and changes nothing.
     """
     found = await _read(management_url, vhost)
     return [
@@ -265,7 +265,7 @@ async def check(management_url: str, vhost: str, topology: Topology) -> list[str
 
 @dataclass(frozen=True)
 class _Unwanted:
-    """What bears the name of a participant, is on the broker, and is not in the topology.
+    """These bear the name of a participant, are on the broker, and are not in the topology.
 
     A binding is named by itself only where its queue and its exchange stay.
     """
@@ -290,7 +290,7 @@ class _Unwanted:
 
 
 def _held(queue: dict[str, Any]) -> str:
-    """Messages ready and in hand. A queue that has just been made has no figures yet."""
+    """Say how many messages are ready or unacknowledged. A new queue has no figures yet."""
     count = queue.get("messages", 0)
     return "1 message" if count == 1 else f"{count} messages"
 
@@ -332,20 +332,20 @@ def _unwanted(topology: Topology, found: _Broker) -> _Unwanted:
 
 @dataclass(frozen=True)
 class Pruned:
-    """One line each: what is gone, and what stays because it is in use."""
+    """`gone` has one line for each thing deleted, `kept` one for each that stays in use."""
 
     gone: list[str]
     kept: list[str]
 
 
 async def unwanted(management_url: str, vhost: str, topology: Topology) -> list[str]:
-    """What `prune` would look at, one line each."""
+    """Say what `prune` would look at, one line each."""
     return _unwanted(topology, await _read(management_url, vhost)).lines()
 
 
 async def prune(rabbitmq_url: str, management_url: str, vhost: str, topology: Topology) -> Pruned:
-    """Delete what is no longer wanted: bindings, queues that hold nothing and that nobody
-    consumes, exchanges that nothing is bound to. Raises TopologyError.
+    """Delete what is no longer wanted: bindings, queues that hold nothing and that nobody consumes,
+    exchanges that nothing is bound to. Raise TopologyError where the broker refuses.
 
     RabbitMQ has no "delete if empty" for quorum queues. So a queue is unbound first, and deleted
     when it is still empty after the broker has counted again; else it is bound again.

@@ -1,4 +1,4 @@
-"""Spans of messages. Names and attributes are those of OpenTelemetry's semantic conventions for
+"""Spans of messages have the names and attributes of OpenTelemetry's semantic conventions for
 messaging and RabbitMQ.
 
 An event carries the context of the span that wrote it: of the request, or of the reaction. What
@@ -20,14 +20,14 @@ tracer = trace.get_tracer("libs.messaging")
 
 
 def records() -> bool:
-    """Whether this process records spans."""
+    """Return whether this process records spans."""
     provider = trace.get_tracer_provider()
     return not isinstance(provider, (trace.ProxyTracerProvider, NoOpTracerProvider))
 
 
 @contextmanager
 def reaction(queue: str, source: str, kind: str, identifier: str, parent: str) -> Iterator[None]:
-    """The span of one reaction to the event `identifier`; `parent` is the event's traceparent."""
+    """Record the span of one reaction to the event `identifier`; `parent` is its traceparent."""
     context = extract({"traceparent": parent})
     if not records():
         token = attach(context)
@@ -42,7 +42,7 @@ def reaction(queue: str, source: str, kind: str, identifier: str, parent: str) -
 
 
 def end(span: Span | None, error: str | None = None) -> None:
-    """End the span of a message; `error` is the type of what went wrong."""
+    """End the span of a message; `error` is the type of the error, if any."""
     if span is not None:
         if error is not None:
             mark_failed(span, error)
@@ -58,7 +58,7 @@ def recording(
     links: list[Link],
     started_ns: int | None = None,
 ) -> Iterator[None]:
-    """A span that names only the type of an error raised within: an error's message may hold
+    """Record a span that names only the type of an error raised within: an error's message may hold
     personal data.
     """
     with tracer.start_as_current_span(

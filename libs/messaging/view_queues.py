@@ -1,4 +1,4 @@
-"""Bounds the queues of a service that only keeps views, so that it can stop without delaying
+"""The queues of a service that only keeps views are bounded, so that it can stop without delaying
 others.
 
 Every other queue takes messages until the broker's memory or disk is used up, and then nobody can
@@ -18,13 +18,13 @@ from libs.messaging.saga.choreography import AnyParticipant
 from libs.messaging.saga.reactions import Step
 
 VIEW_QUEUE_BYTES = 100_000_000
-"""The most that the messages of one view's queue may take. An event is about 650 bytes, so these
+"""The messages of a view's queue may take this many bytes. An event is about 650 bytes, so these
 are 150,000 events: two hours at 20 purchases a second. A purchase fills nine queues of timelines
 and three of figures, so that all of them together hold 1.2 GB. While a queue drops messages, its
 files take up to three times its bound until the broker compacts them: 4 GB on a disk of 20.
 """
 PRIORITY = 10
-"""Above 0, which a policy has that somebody makes without a thought about it."""
+"""This is above 0, which a policy has that names no priority."""
 
 OVERFLOW_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
@@ -37,14 +37,14 @@ OVERFLOW_ARGUMENTS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Policy:
-    """Of the broker: it bounds these queues."""
+    """A policy of the broker bounds its `queues`."""
 
     name: str
     queues: frozenset[str]
     most_bytes: int = VIEW_QUEUE_BYTES
 
     def as_json(self) -> dict[str, Any]:
-        """As the management API takes it, and shows it."""
+        """Return the policy as the management API takes it, and shows it."""
         names = "|".join(sorted(map(re.escape, self.queues)))
         return {
             "pattern": f"^({names})$",
@@ -55,8 +55,8 @@ class Policy:
 
 
 def view_queues(participant: AnyParticipant) -> frozenset[str]:
-    """The queues that are bounded. A service that publishes anything may decide by its views, so
-    it has none.
+    """Return the queues that are bounded. A service that publishes anything may decide by its
+    views, so it has none.
     """
     if participant.publishes:
         return frozenset()
@@ -68,8 +68,8 @@ def view_queues(participant: AnyParticipant) -> frozenset[str]:
 
 
 def overflow_queue(service: str) -> str:
-    """Holds the last message that a bounded queue of this service dropped; empty while none was, or
-    once the views are complete again.
+    """Return the queue of the last message that a bounded queue of this service dropped. It is
+    empty while none was, or once the views are complete again.
     """
     return f"{service}.overflow"
 
@@ -81,8 +81,8 @@ def policy_name(service: str) -> str:
 def policy_problems(
     wanted: Sequence[Policy], services: Sequence[str], found: Sequence[dict[str, Any]]
 ) -> list[str]:
-    """What keeps the broker from bounding these queues and no others of these services, one line
-    each. `found` are its policies as the management API shows them.
+    """Say what keeps the broker from bounding these queues and no others of these services, one
+    line each. `found` are its policies as the management API shows them.
     """
     there = {row["name"]: row for row in found}
     problems = [
@@ -109,6 +109,6 @@ def policy_problems(
 def unwanted_policies(
     wanted: Sequence[Policy], services: Sequence[str], found: Sequence[dict[str, Any]]
 ) -> list[str]:
-    """The policies on the broker that bound queues of these services, and no longer should."""
+    """Return the policies that bound queues of these services, and no longer should."""
     names = {policy_name(service) for service in services} - {each.name for each in wanted}
     return sorted(row["name"] for row in found if row["name"] in names)

@@ -1,4 +1,4 @@
-"""The base of every service: settings, database, web application, tokens, loops.
+"""Every service is built on settings, database, web application, tokens and loops from here.
 
 `application.create_app` puts the parts together.
 """

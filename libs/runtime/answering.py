@@ -1,4 +1,4 @@
-"""Pure ASGI middleware for answers: 304, and headers that every answer has."""
+"""Pure ASGI middleware gives answers 304, and the headers that every answer has."""
 
 from collections.abc import Mapping
 
@@ -17,15 +17,15 @@ UNCOMPRESSED = (
 and many, and scripts are compressed once or hardly ever requested.
 """
 COMPRESSION = 5
-"""From 1 to 9. A page takes a third of a millisecond, and is larger by a few per cent than at level
-9.
+"""The level is from 1 to 9. At 5 a page takes a third of a millisecond, and is larger by a few per
+cent than at level 9.
 """
 READING = ("GET", "HEAD")
 OF_A_BODY = ("content-length", "content-type")
 
 
 class NotModified:
-    """Answers 304 to a GET whose If-None-Match names the ETag that the full answer would have."""
+    """This answers 304 to a GET whose If-None-Match names the ETag of the full answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -55,7 +55,7 @@ class NotModified:
 
 
 def matches(known: str, etag: str | None) -> bool:
-    """By the weak comparison of RFC 9110, 8.8.3.2: `W/` makes no difference."""
+    """Compare weakly, as RFC 9110, 8.8.3.2, says: `W/` makes no difference."""
     if etag is None:
         return False
     tags = (each.strip().removeprefix("W/") for each in known.split(","))
@@ -63,7 +63,7 @@ def matches(known: str, etag: str | None) -> bool:
 
 
 class UsualHeaders:
-    """Adds `headers` to every answer that does not have them, to refusals too."""
+    """This adds `headers` to every answer that does not have them, to refusals too."""
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
         self._app = app

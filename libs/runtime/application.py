@@ -1,4 +1,4 @@
-"""The web application of a service; its lifespan runs relay, subscriber and loops by its role."""
+"""This module builds the web application of a service. Its lifespan runs the parts of its role."""
 
 import asyncio
 from typing import Any
@@ -22,16 +22,16 @@ from libs.runtime.telemetry import RequestContext
 from libs.runtime.written_choreography import check_own
 
 RESERVED_CONNECTIONS = 4
-"""Connections of the pool that requests do not get: two for the subscriber's batches, one for the
-sampler, one for a loop. More loops at work at once use the overflow. The relay has connections of
-its own.
+"""Requests do not get these connections of the pool: two are for the subscriber's batches, one for
+the sampler, one for a loop. More loops at work at once use the overflow. The relay has its own
+connections.
 """
 
 
 def create_app(service: Service[Any]) -> FastAPI:
-    """The web application of every role; its lifespan runs what the role asks for.
+    """Build the web application of every role; its lifespan runs what the role asks for.
 
-    Raises StartFailure where the choreography differs from the service's code.
+    Raise StartFailure where the choreography differs from the service's code.
     """
     settings, engine = service.settings, service.transactions.engine
     check_own(service.participant, service.choreography)

@@ -1,6 +1,4 @@
-"""Finds out who is calling by a JWT with an asymmetric signature; with AUTH=off
-everyone may call.
-"""
+"""A JWT with an asymmetric signature says who is calling; with AUTH=off everyone may call."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +17,7 @@ from libs.runtime.settings import ServiceSettings
 
 ROLES = frozenset({"buyer", "seller", "operator", "admin"})
 ALGORITHMS = ("ES256", "EdDSA")
-"""Asymmetric only: a symmetric key, or none, is never accepted."""
+"""The algorithms are asymmetric: a symmetric key, or none, is never accepted."""
 LEEWAY_SECONDS = 5
 DEFAULT_TENANT = "default"
 MAX_TOKEN = 4096
@@ -33,8 +31,8 @@ BEARER = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 @dataclass(frozen=True)
 class Caller:
-    """The party a request is made for. `customer_id` is the buyer's own customer record.
-    `until`: when the caller's token expires, in seconds since the epoch; None where none was shown.
+    """A request is made for a caller. `customer_id` is the buyer's own customer record. `until` is
+    when the caller's token expires, in seconds since the epoch; None without a token.
     """
 
     tenant_id: str
@@ -44,17 +42,17 @@ class Caller:
     until: float | None = None
 
     def may(self, *roles: str) -> bool:
-        """Whether the caller has one of these roles."""
+        """Return whether the caller has one of these roles."""
         return not self.roles.isdisjoint(roles)
 
     def require(self, *roles: str) -> None:
-        """Raises RoleNeeded unless the caller has one of these roles."""
+        """Raise RoleNeeded unless the caller has one of these roles."""
         if not self.may(*roles):
             raise RoleNeeded(*roles)
 
     def owns_customer(self, customer_id: UUID | None) -> bool:
-        """Whether that is the caller's own record. With AUTH=off it never is, and the
-        roles decide.
+        """Return whether that is the caller's own record. With AUTH=off it never is, and the roles
+        decide.
         """
         return customer_id is not None and self.customer_id == customer_id
 
@@ -91,14 +89,14 @@ class TokensUnchecked(Unavailable):
 
 class Keys(Protocol):
     async def key(self, kid: str) -> jwt.PyJWK | None:
-        """The public key of that id; None when there is no such key."""
+        """Return the public key of that id; None when there is no such key."""
 
     async def load(self) -> None:
-        """Read the keys now; raises KeysUnavailable."""
+        """Read the keys now. Raise KeysUnavailable where that fails."""
 
 
 class Authenticator:
-    """Finds out who the caller is by the bearer token. `keys` is None where AUTH=off."""
+    """An authenticator finds the caller by the bearer token. `keys` is None where AUTH=off."""
 
     def __init__(self, settings: ServiceSettings, keys: Keys | None = None) -> None:
         if keys is None and settings.auth == "on":
@@ -109,25 +107,25 @@ class Authenticator:
 
     @property
     def schemes(self) -> Mapping[str, Mapping[str, str]]:
-        """The OpenAPI security schemes by name; none where AUTH=off."""
+        """Return the OpenAPI security schemes by name; none where AUTH=off."""
         return {} if self.keys is None else {"bearer": BEARER}
 
     @property
     def for_callers(self) -> Sequence[str]:
-        """The security schemes; any one of them is enough to tell who is calling."""
+        """Return the schemes of which any one is enough to tell who is calling."""
         return list(self.schemes)
 
     async def caller_of(
         self,
-        request: Request,  # noqa: ARG002 - a service with another way to know its callers looks
+        request: Request,  # noqa: ARG002 - a service that knows callers otherwise reads it
         authorization: str | None,
         tenant: str | None,
     ) -> Caller:
-        """Who makes this request; raises what `caller` does."""
+        """Return who makes this request. Raise what `caller` raises."""
         return await self.caller(authorization, tenant)
 
     async def caller(self, authorization: str | None, tenant: str | None) -> Caller:
-        """Raises Unauthenticated, BadRequest (tenant), Forbidden (another tenant's token)."""
+        """Return the caller, or raise Unauthenticated, MalformedTenant or OtherTenant."""
         if tenant is not None and not _TENANT.fullmatch(tenant):
             raise MalformedTenant
         if self.keys is None:
@@ -214,8 +212,8 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 
 
 def caller_with(*roles: str) -> Any:
-    """A dependency: the caller, who has one of these roles. The role is checked before the body is
-    read, so that the body of anybody else is not read. Raises RoleNeeded.
+    """Return a dependency: the caller, who has one of these roles. The role is checked before the
+    body is read, so that the body of anybody else is not read. Raise RoleNeeded for others.
     """
 
     async def allowed(caller: CallerDep) -> Caller:

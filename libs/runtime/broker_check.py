@@ -1,6 +1,4 @@
-"""The check of the broker at start: it can be reached and accepts the connection, or one line says
-why not.
-"""
+"""At start a service checks that the broker accepts its connection; if not, one line says why."""
 
 import asyncio
 
@@ -16,7 +14,7 @@ CONNECT_SECONDS = 5.0
 
 
 async def check_broker(settings: ServiceSettings) -> None:
-    """Connect once, where the role needs the broker; raises StartFailure without the password.
+    """Connect once, where the role needs the broker. Raise StartFailure without the password.
 
     After the start, a broker that goes away is waited for.
     """

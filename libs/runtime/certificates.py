@@ -1,4 +1,4 @@
-"""A metric of the time at which the servers' certificates expire.
+"""This metric is the time at which the servers' certificates expire.
 
 A lasting connection does not show a new certificate. So each look opens a connection of its own and
 closes it after the handshake, before a password is sent and before the server logs anything. The
@@ -30,29 +30,29 @@ CERTIFICATE_ENDS = Gauge(
 LOOK_SECONDS = 3600.0
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
-"""The pause between two looks at a server that does not answer."""
+"""Two looks at a server that does not answer have this pause between them."""
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-"""PostgreSQL's protocol, "SSL Session Encryption". A server that has TLS answers S."""
+"""This is PostgreSQL's "SSL Session Encryption". A server that has TLS answers S."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that speaks TLS. A `database` is first asked to switch to TLS."""
+    """This server speaks TLS. A `database` is first asked to switch to TLS."""
 
     host: str
     port: int
     database: bool
 
     async def look(self) -> float:
-        """Look at the certificate and set the metric. Returns the seconds until the next look;
-        raises OSError and TimeoutError.
+        """Look at the certificate and set the metric. Return the seconds until the next look. Raise
+        OSError or TimeoutError where the server does not answer.
         """
         if ends := await self._certificate_ends():
             CERTIFICATE_ENDS.labels(str(self)).set(ends.timestamp())
         return LOOK_SECONDS
 
     async def _certificate_ends(self) -> datetime | None:
-        """The certificate; None where the server has no TLS."""
+        """Return when the certificate ends; None where the server has no TLS."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -74,7 +74,7 @@ class Server:
 
 
 def servers_with_tls(settings: ServiceSettings) -> Iterator[Server]:
-    """The servers that these settings reach over TLS."""
+    """Yield the servers that these settings reach over TLS."""
     for database in settings.databases:
         if ssl_mode(database) not in PLAIN_MODES:
             for host, port in hosts_of(database):
@@ -87,7 +87,7 @@ def servers_with_tls(settings: ServiceSettings) -> Iterator[Server]:
 
 @asynccontextmanager
 async def watching_certificates(settings: ServiceSettings) -> AsyncIterator[None]:
-    """Loops that look at each server at the start and every hour."""
+    """Run loops that look at each server at the start and every hour."""
     parts = Supervisor(
         "certificates",
         expected=(OSError, TimeoutError, ValueError),  # ValueError: the server shows no certificate

@@ -1,4 +1,4 @@
-"""The addresses every service has: /health, /ready, /metrics, /asyncapi, /docs without internet."""
+"""Every service has these addresses: /health, /ready, /metrics, /asyncapi, and /docs offline."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ from libs.runtime.routes import add
 
 ASSETS = "/docs/assets"
 FREE = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json", "/asyncapi"})
-"""Paths that are answered without a place among the requests at work."""
+"""These paths are answered without a place among the requests at work."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -72,7 +72,7 @@ async def docs(request: Request) -> HTMLResponse:
 
 
 def _policy_of(page: str) -> str:
-    """The page has a script inside, which is named by its hash, and draws with styles."""
+    """Return a policy that allows the page's script, named by its hash, and its styles."""
     scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = [b64encode(sha256(each.encode()).digest()).decode() for each in scripts]
     allowed = " ".join(f"'sha256-{each}'" for each in hashes)
@@ -85,7 +85,7 @@ def _policy_of(page: str) -> str:
 
 @router.get("/asyncapi")
 async def asyncapi(request: Request) -> Response:
-    """What the service publishes and consumes, as an AsyncAPI 3 document."""
+    """Return what the service publishes and consumes, as an AsyncAPI 3 document."""
     state = request.app.state
     if not hasattr(state, "asyncapi"):
         state.asyncapi = await asyncio.to_thread(

@@ -1,4 +1,4 @@
-"""Optimistic locking: `If-Match` carries the version the caller acted on (RFC 9110, 13.1.1)."""
+"""Locking is optimistic: `If-Match` carries the version the caller acted on (RFC 9110, 13.1.1)."""
 
 import re
 from typing import Annotated
@@ -42,8 +42,8 @@ def etag(version: int) -> str:
 
 
 def parse_if_match(value: str) -> int:
-    """`1` and `"1"` are version 1. A weak tag, or one that was never given out, matches nothing:
-    412.
+    """Return the version: `1` and `"1"` are version 1. A weak tag, or one that was never given out,
+    matches nothing: 412.
 
     `*` and lists name no single version: 400, as anything malformed.
     """

@@ -1,4 +1,4 @@
-"""A client's connection: uvicorn's, with limits. A slow client loses its connection, and there is
+"""A client's connection is uvicorn's, with limits. A slow client loses its connection, and there is
 always room for a new one. Without this, uvicorn waits for ever for the end of a request's head,
 keeps a head of any size, and waits for ever for a client that reads nothing of its answer.
 (`limits.py` limits the time of a body.) Its own limit counts idle connections too, and refuses
@@ -15,12 +15,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from libs.runtime.limits import CROWDED
 
 HEAD_SECONDS = 10.0
-"""The longest time from the opening of a connection, or the first byte of a request, to the end of
-its headers.
+"""A request's headers end within this time, from the opening of the connection or from the first
+byte of the request.
 """
 MAX_HEAD_BYTES = 64 * 1024
 TAKE_SECONDS = 20.0
-"""The longest time that an answer waits for a client that reads nothing."""
+"""An answer waits at most this long for a client that reads nothing."""
 MAX_CONNECTIONS = 1000
 MAX_CONNECTIONS_PER_CLIENT = 200
 
@@ -29,7 +29,8 @@ class Connection(HttpToolsProtocol):
     """When there are MAX_CONNECTIONS, a new connection takes the place of the one that has been
     idle longest; when one client has as many as a client may have, of that client's longest idle
     one. When all are at work the new one is refused, except for `limits.ALWAYS_ANSWERED`.
-    `is_proxy`: whether this address stands for many clients.
+
+    `is_proxy` says whether an address stands for many clients.
     """
 
     def __init__(self, *arguments: Any, is_proxy: Callable[[str], bool], **named: Any) -> None:
@@ -84,7 +85,7 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Closing waits until the client has taken what it was sent."""
+        """Close when the client has taken what it was sent, or after `TAKE_SECONDS`."""
         super().timeout_keep_alive_handler()
         self._take_timer = self.loop.call_later(TAKE_SECONDS, self.transport.abort)
 
@@ -94,7 +95,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request is at work and the client has taken every answer."""
+        """Return whether no request is at work and the client has taken every answer."""
         return not self.answering and self.transport.get_write_buffer_size() == 0
 
     @property
@@ -138,8 +139,8 @@ class Connection(HttpToolsProtocol):
 
 
 def crowded(app: Any) -> ASGIApp:
-    """`app` with the mark that there is no room for this connection; `limits.py` then answers only
-    what it has to.
+    """Return `app` with the mark that there is no room for this connection; `limits.py` then
+    answers only what it has to.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

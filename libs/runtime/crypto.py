@@ -1,4 +1,4 @@
-"""Sensitive columns: AES-256-GCM in the application, and a keyed index to find them again.
+"""Sensitive columns are sealed by AES-256-GCM in the application, and a keyed index finds them.
 
 A sealed value names the key it was sealed with, so that keys can be changed one value at a time.
 Its context (table, column, row) is authenticated: a value copied to another place does not open.
@@ -28,14 +28,14 @@ log = structlog.get_logger(__name__)
 KEY_BYTES = 32
 NONCE_BYTES = 12
 LOGGED_AGAIN_SECONDS = 600.0
-"""A value that does not open is logged no more often than this, however often it is read."""
+"""A value that does not open is logged at most once in this time."""
 MOST_REMEMBERED = 10_000
 LOOK_AGAIN_SECONDS = 1.0
 """Before a process seals a value, it looks at the file of its keys again if its last look is older
 than this.
 """
 UNKNOWN_KEY_SECONDS = 0.05
-"""Values that do not open make a process look at the file no more often than this."""
+"""Values that do not open make a process look at the file at most once in this time."""
 
 UNREADABLE = Counter("sealed_values_unreadable", "Reads that met a sealed value that does not open")
 
@@ -47,8 +47,8 @@ class CannotDecrypt(Exception):
 
 
 class Cipher:
-    """Seals with the current key, and opens with any of `keys` (id -> 32 bytes). Keys from a `file`
-    are read again when the file changes, so that a new key needs no restart.
+    """A cipher seals with the current key, and opens with any of `keys` (id -> 32 bytes). Keys from
+    a `file` are read again when the file changes, so that a new key needs no restart.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Cipher:
 
     @property
     def current(self) -> str:
-        """The id of the key that seals."""
+        """Return the id of the key that seals."""
         self._look(LOOK_AGAIN_SECONDS)
         return self._current
 
@@ -92,9 +92,8 @@ class Cipher:
         log.info("data keys read again", current=self._current, known=len(keys))
 
     def encrypt(self, plaintext: bytes, context: str) -> bytes:
-        """One byte length of the key id, the key id, a 12 byte nonce, the ciphertext and its tag.
-
-        `context` says where the value stands, such as `vehicles.plate:UUID`.
+        """Return the length of the key id in one byte, the key id, a 12 byte nonce, the ciphertext
+        and its tag. `context` says where the value stands, such as `vehicles.plate:UUID`.
         """
         current = self.current
         key_id = current.encode()
@@ -103,7 +102,7 @@ class Cipher:
         return bytes([len(key_id)]) + key_id + nonce + sealed
 
     def decrypt(self, sealed: bytes, context: str) -> bytes:
-        """Raises CannotDecrypt, whose message holds neither the value nor a key."""
+        """Open the value. The message of CannotDecrypt holds neither the value nor a key."""
         start = 1 + sealed[0] if sealed else 0
         key_id = sealed[1:start].decode(errors="replace")
         if key_id not in self._ciphers:  # another process may already seal with a new key
@@ -118,8 +117,8 @@ class Cipher:
             raise CannotDecrypt(f"a value of {context.split(':')[0]} does not open") from error
 
     def read(self, sealed: bytes, context: str) -> str | None:
-        """The text that was sealed; None when it does not open, so that one damaged value makes no
-        other unreadable. The damaged one is logged with its context, and counted.
+        """Return the text that was sealed; None when it does not open, so that one damaged value
+        makes no other unreadable. The damaged one is logged with its context, and counted.
         """
         try:
             return self.decrypt(sealed, context).decode()
@@ -132,7 +131,7 @@ _logged: dict[str, float] = {}
 
 
 def report_unreadable(context: str, error: CannotDecrypt) -> None:
-    """Count it, and log where the value stands: `context` is `TABLE.COLUMN:ID`."""
+    """Count the value, and log where it stands: `context` is `TABLE.COLUMN:ID`."""
     UNREADABLE.inc()
     now = time.monotonic()
     if now - _logged.get(context, float("-inf")) < LOGGED_AGAIN_SECONDS:
@@ -146,24 +145,24 @@ def report_unreadable(context: str, error: CannotDecrypt) -> None:
 
 @dataclass(frozen=True)
 class DataKeys:
-    """A key per record, kept beside it wrapped by the master keys: destroying it erases the record
-    in every copy of the table that does not hold the wrapped key as well.
+    """Each record has a key, kept beside it and wrapped by the master keys: destroying the key
+    erases the record in every copy of the table that does not hold the wrapped key as well.
     """
 
     master: Cipher
 
     def create(self, context: str) -> bytes:
-        """A new data key, wrapped; store it and `open` it."""
+        """Return a new data key, wrapped; store it and `open` it."""
         return self.master.encrypt(secrets.token_bytes(KEY_BYTES), context)
 
     def open(self, wrapped: bytes, context: str) -> Cipher:
-        """The cipher of one record. Raises CannotDecrypt."""
+        """Return the cipher of one record, or raise CannotDecrypt."""
         key = self.master.decrypt(wrapped, context)
         key_id = hashlib.sha256(key).hexdigest()[:8]
         return Cipher({key_id: key}, key_id)
 
     def read(self, wrapped: bytes, context: str) -> Cipher | None:
-        """As `open`; None where the data key does not open, which is logged and counted."""
+        """Return what `open` does; None where that fails, which is logged and counted."""
         try:
             return self.open(wrapped, context)
         except CannotDecrypt as error:
@@ -172,22 +171,22 @@ class DataKeys:
 
 
 class BlindIndex:
-    """A keyed digest: equal values are found and kept unique, and none can be guessed back
-    without the key. Normalize values first. `label` parts keep tenants and columns apart.
+    """A blind index is a keyed digest: equal values are found and kept unique, and none can be
+    guessed without the key. Normalize values first. `label` parts keep tenants and columns apart.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def of(self, value: str, *label: str) -> bytes:
-        """32 bytes."""
+        """Return the digest of `value`: 32 bytes."""
         parts = [part.encode() for part in (*label, value)]
         message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
         return hmac.digest(self._key, message, "sha256")
 
 
 def _stamp(file: Path | None) -> tuple[int, int, int] | None:
-    """A value that changes when the file changes; None where there is no file."""
+    """Return a value that changes when the file changes; None where there is no file."""
     try:
         found = file.stat() if file else None
     except OSError:
@@ -196,12 +195,12 @@ def _stamp(file: Path | None) -> tuple[int, int, int] | None:
 
 
 def new_key() -> str:
-    """A random key, as the settings below expect it."""
+    """Return a random key, as the settings below expect it."""
     return b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def parse_cipher(text: object) -> Cipher:
-    """As `parse_keys`; keys that came from a file are read from it again."""
+    """Return the cipher of these keys; keys that came from a file are read from it again."""
     if isinstance(text, Cipher):
         return text
     keys = parse_keys(str(text))
@@ -209,7 +208,7 @@ def parse_cipher(text: object) -> Cipher:
 
 
 def parse_keys(text: str) -> dict[str, bytes]:
-    """`ID:BASE64,ID:BASE64`, the current key first. Raises ValueError, never repeating the text."""
+    """Parse `ID:BASE64,ID:BASE64`, the current key first. A ValueError never repeats the text."""
     entries = [entry.partition(":") for entry in text.split(",")]
     keys = {key_id.strip(): _parse_key(encoded) for key_id, _, encoded in entries}
     if "" in keys or len(keys) != len(entries) or any(len(key_id) > 255 for key_id in keys):
@@ -218,7 +217,7 @@ def parse_keys(text: str) -> dict[str, bytes]:
 
 
 def parse_blind_index(text: object) -> BlindIndex:
-    """One BASE64 key. Raises ValueError, never repeating the text."""
+    """Parse one BASE64 key. A ValueError never repeats the text."""
     return text if isinstance(text, BlindIndex) else BlindIndex(_parse_key(str(text)))
 
 
@@ -233,7 +232,7 @@ def _parse_key(encoded: str) -> bytes:
 
 
 CipherSetting = Annotated[InstanceOf[Cipher], BeforeValidator(parse_cipher)]
-"""A setting such as DATA_KEYS=`k2:BASE64,k1:BASE64`."""
+"""A setting of this type looks like DATA_KEYS=`k2:BASE64,k1:BASE64`."""
 
 BlindIndexSetting = Annotated[InstanceOf[BlindIndex], BeforeValidator(parse_blind_index)]
-"""A setting such as INDEX_KEY=`BASE64`."""
+"""A setting of this type looks like INDEX_KEY=`BASE64`."""

@@ -1,5 +1,5 @@
-"""Checks that DATA_KEYS has the keys that a service's rows are sealed with, and INDEX_KEY the key
-of its blind indexes.
+"""A check finds out whether DATA_KEYS has the keys that seal a service's rows, and INDEX_KEY the
+key of its blind indexes.
 
 A process finds out at its start that a key was dropped too early or replaced. Otherwise the first
 reader would notice, or two vehicles with the same plate would be accepted. Readiness reports it;
@@ -29,12 +29,12 @@ log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_SECONDS = 60.0
 REST_SECONDS = 86_400.0
-"""The pause between two looks while the keys fit. The keys of a process do not change; rows that
+"""Two looks have this pause while the keys fit. The keys of a process do not change; rows that
 another key sealed come with a restore only.
 """
 TRIED = 2
-"""The number of values that are opened for each column and key. They are the oldest, by their ids,
-so that values written later with a wrong key do not hide it.
+"""This many values are opened for each column and key. They are the oldest, by their ids, so that
+values written later with a wrong key do not hide it.
 """
 ONE_DAMAGED_VALUE = 1
 """This many values with an unknown key count as damaged: reading them fails, and readiness reports
@@ -54,7 +54,7 @@ class Indexed:
 
 @dataclass(frozen=True)
 class Sealed:
-    """The columns that `cipher` seals, each in the context `TABLE.COLUMN:ID` of its row."""
+    """`cipher` seals these columns, each in the context `TABLE.COLUMN:ID` of its row."""
 
     cipher: Cipher
     columns: Sequence[Column[bytes]]
@@ -62,7 +62,7 @@ class Sealed:
 
 
 class KeyCheck:
-    """`problem` is what the last `look` found, one line; None while the keys fit."""
+    """`problem` is one line about what the last `look` found; None while the keys fit."""
 
     def __init__(self, engine: AsyncEngine, sealed: Sealed) -> None:
         self._engine = engine
@@ -72,7 +72,7 @@ class KeyCheck:
         self.problem: str | None = None
 
     async def look(self) -> float:
-        """Read the ids of keys in every sealed column. Returns the seconds until the next look."""
+        """Read the ids of keys in every sealed column. Return the seconds until the next look."""
         missing: dict[str, int] = {}
         wrong: set[str] = set()
         async with self._engine.connect() as connection:
@@ -99,7 +99,7 @@ class KeyCheck:
         return [(key_id.decode(errors="replace"), values) for key_id, values in found]
 
     async def _opens(self, connection: AsyncConnection, column: Column[bytes], key_id: str) -> bool:
-        """Whether the key opens values that carry its id. False when it opens none of several."""
+        """Return whether the key opens values that carry its id. It has to open one of several."""
         rows = await connection.execute(
             select(column.table.c.id, column)
             .where(column.is_not(None), key_id_of(column) == key_id.encode())
@@ -110,8 +110,8 @@ class KeyCheck:
         return len(tried) <= ONE_DAMAGED_VALUE or any(tried)
 
     async def _finds(self, connection: AsyncConnection) -> bool:
-        """Whether rows have an index made with this key. False when the oldest rows can be read and
-        none of them has one.
+        """Return whether rows have an index made with this key. False when the oldest rows can be
+        read and none of them has one.
         """
         column = self._indexed.column
         rows = await connection.execute(
@@ -135,7 +135,7 @@ class KeyCheck:
 
 
 def key_id_of(column: Column[bytes]) -> ColumnElement[bytes]:
-    """As `Cipher.encrypt` writes it: one byte of length, then the id."""
+    """Select the id that `Cipher.encrypt` writes: one byte of length, then the id."""
     empty = func.octet_length(column) == 0
     named = func.substring(column, 2, func.get_byte(column, 0), type_=LargeBinary())
     return case((empty, func.substring(column, 1, 0, type_=LargeBinary())), else_=named)

@@ -1,4 +1,4 @@
-"""The connection pool of a process, and how it recognises failures of the database."""
+"""This module makes a process's connection pool, which recognises failures of the database."""
 
 import time
 from collections.abc import Mapping
@@ -25,27 +25,27 @@ from libs.runtime.start_failure import StartFailure
 
 OVERFLOW = 5
 RELAY_POOL = 2
-"""The pool of a process that is only a relay: it checks the database each second, and the relay has
-connections of its own.
+"""A process that is only a relay has this many connections in its pool: it checks the database each
+second, and the relay has its own connections.
 """
 POOL_SECONDS = 30.0
 IDLE_SECONDS = 1.0
 """A connection that was idle for longer is checked before it is used."""
 STATEMENT_SECONDS = 10.0
-"""A statement that takes longer is given up: a half-open connection gives no other sign."""
+"""A statement that takes longer is given up: a half-open connection shows no other sign."""
 TRANSACTION_STATEMENTS = 4
 """A transaction may last as long as this many of the slowest statements."""
 SESSION = {"lock_timeout": "2s", "idle_in_transaction_session_timeout": "30s", "jit": "off"}
 READ_ONLY = "25006"
-"""SQLSTATE of a statement that would write in a transaction that only reads."""
+"""This is the SQLSTATE of a statement that would write in a transaction that only reads."""
 NOTHING_PREPARED = {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
 
 
 def create_engine(
     settings: ServiceSettings, *, statement_seconds: float = STATEMENT_SECONDS
 ) -> AsyncEngine:
-    """asyncpg behind a pool of `pool_size` + 5 connections, 2 where the process is a relay only;
-    nothing connects yet. A statement that takes longer than `statement_seconds` raises
+    """Return asyncpg behind a pool of `pool_size` + 5 connections, 2 where the process is a relay
+    only; nothing connects yet. A statement that takes longer than `statement_seconds` raises
     TimeoutError.
     """
     direct = not settings.pgbouncer
@@ -76,8 +76,8 @@ def create_engine(
 
 
 def engine_of(dsn: Dsn, options: Mapping[str, Any] | None = None, **pool: Any) -> AsyncEngine:
-    """SQLAlchemy's engine over `open_connection`, which knows all that a URL may say and reads the
-    current password. `options` are those of the connection.
+    """Return SQLAlchemy's engine over `open_connection`, which knows all that a URL may say and
+    reads the current password. `options` are those of the connection.
     """
     return create_async_engine(
         "postgresql+asyncpg://",
@@ -114,9 +114,8 @@ def _note_time(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
 
 
 def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> None:
-    """SQLAlchemy's own pre-ping costs three round trips each time a connection is taken. Under load
-    asyncpg already knows when a connection was closed, so only a connection that was idle is
-    checked.
+    """Check a connection only if it was idle. SQLAlchemy's own pre-ping costs three round trips
+    each time a connection is taken. Under load asyncpg already knows when a connection was closed.
     """
     since = record.info.get("idle_since")
     if since is None:
@@ -131,16 +130,16 @@ def _ping_if_idle(connection: Any, record: ConnectionPoolEntry, _: object) -> No
 
 
 def _replace_if_read_only(connection: Any, record: ConnectionPoolEntry) -> None:
-    """A session that began on a standby, or while the database was read-only, can stay read-only
-    until it ends. It serves one request, and the next one gets a new connection. Reading goes on
-    in the meantime. (A PgBouncer has sessions of its own, and reports what one of them was.)
+    """Give a read-only session one request, and the next request a new connection: a session that
+    began on a standby, or while the database was read-only, can stay read-only until it ends.
+    Reading goes on meanwhile. (A PgBouncer has its own sessions, and reports what one of them was.)
     """
     if connection is not None and reports_read_only(connection.driver_connection):
         record.invalidate(soft=True)
 
 
 def reports_read_only(connection: asyncpg.Connection) -> bool:
-    """What the server reported last, without asking it. False where a proxy does not pass it on."""
+    """Return whether the server last reported that it is read-only. A proxy may hide that."""
     reported = connection.get_settings()
     return "on" in (
         getattr(reported, "in_hot_standby", "off"),
@@ -155,18 +154,18 @@ def _count_read_only_as_disconnected(context: ExceptionContext) -> None:
 
 
 async def ping(engine: AsyncEngine) -> None:
-    """Make one round trip. Raises what the database or the pool raises."""
+    """Make one round trip. Raise what the database or the pool raises."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 
 
 async def driver_of(connection: AsyncConnection) -> DriverConnection:
-    """The asyncpg connection below SQLAlchemy's, for work outside the business transactions."""
+    """Return the asyncpg connection below SQLAlchemy's, for work outside business transactions."""
     return cast("DriverConnection", (await connection.get_raw_connection()).driver_connection)
 
 
 async def check_database(settings: ServiceSettings) -> None:
-    """Make one round trip. Raises StartFailure, which says what is wrong, without the password."""
+    """Make one round trip. Raise StartFailure, which says what is wrong, without the password."""
     engine = create_engine(settings)
     try:
         await ping(engine)

@@ -1,5 +1,5 @@
-"""Declares what an endpoint, or a dependency of one, may answer. The declaration is beside the code
-that decides it, and the OpenAPI document is made from it.
+"""An endpoint, or a dependency of one, declares what it may answer. The declaration is beside the
+code that decides it, and the OpenAPI document is made from it.
 """
 
 from collections.abc import Callable
@@ -14,9 +14,9 @@ CALLERS = "callers"
 
 @dataclass(frozen=True)
 class Declared:
-    """`statuses` it may refuse with. `without`: the header it cannot do without. `schemes`: the
-    security schemes it needs, all of them; `CALLERS` stands for any by which a service tells its
-    callers apart. `headers` of its answers of `status`, of all 2xx where that is None.
+    """An endpoint may refuse with `statuses`. `without` is the header that it needs. It needs all
+    of these `schemes` of security; `CALLERS` stands for any by which a service knows its callers.
+    Answers of `status` have these `headers`, all 2xx where that is None.
     """
 
     statuses: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""An error of one field of a request: a code, parameters, and a sentence in English.
+"""An error of one field of a request has a code, parameters, and a sentence in English.
 
 Pydantic has its own names for what it refuses. Those that these schemas can cause have codes here,
 and all others are `malformed`. A rule of the domain keeps its own code.
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Fault:
-    """A code for one of Pydantic's errors. `params` maps the name of a parameter here to Pydantic's
-    name.
+    """A fault is a code for one of Pydantic's errors. `params` maps the name of a parameter here to
+    Pydantic's name.
     """
 
     code: str
@@ -42,7 +42,7 @@ FAULTS: Mapping[str, Fault] = {
     "enum": Fault("not-one-of", {"expected": "expected"}),
     "literal_error": Fault("not-one-of", {"expected": "expected"}),
 }
-"""The codes by Pydantic's name. The sentence is Pydantic's message."""
+"""These are the codes by Pydantic's name. The sentence is Pydantic's message."""
 PYDANTICS_OWN = frozenset(get_args(ErrorType))
 
 
@@ -57,14 +57,14 @@ class CannotBeStored(Invalid):
 
 
 def fault(error: CodedError) -> PydanticCustomError:
-    """The error in the form that a validator of a field raises, so that its code and parameters
-    reach the client.
+    """Return the error in the form that a validator of a field raises, so that its code and
+    parameters reach the client.
     """
     return PydanticCustomError(error.code, error.text, error.params or None)
 
 
 def rule(check: Callable[[T], T]) -> AfterValidator:
-    """A rule of the domain on a field of a body: a refusal then names every wrong field at once.
+    """Return a validator for a rule of the domain: a refusal then names every wrong field at once.
     `check` returns the value in its normal form, or raises Invalid.
     """
 
@@ -78,7 +78,7 @@ def rule(check: Callable[[T], T]) -> AfterValidator:
 
 
 def described(details: list[Any]) -> list[dict[str, Any]]:
-    """Pydantic's findings, as a problem lists them: without the values, which may be personal."""
+    """Return Pydantic's findings as a problem lists them, without values: they may be personal."""
     return [_described(detail) for detail in details[:MAX_ERRORS]]
 
 
@@ -98,7 +98,7 @@ def _described(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def field_of(location: tuple[Any, ...]) -> str:
-    """`totalCents`, `lines.0.price`, `X-Count`; `body` for the body as a whole."""
+    """Return `totalCents`, `lines.0.price` or `X-Count`; `body` for the body as a whole."""
     if location[0] == "header":
         return str(location[-1]).title()
     return ".".join(str(part) for part in location[1:] or location)[:MAX_NAME]

@@ -1,5 +1,5 @@
-"""Makes the tables that every service's first migration has beside the service's own.
-It never changes.
+"""Every service's first migration makes these tables beside the service's own. This file never
+changes.
 """
 
 import sqlalchemy as sa
@@ -34,7 +34,7 @@ def uninstall() -> None:
 
 
 def stamp(name: str) -> sa.Column[object]:
-    """A column of the time at which its row is added."""
+    """Return a column of the time at which its row is added."""
     return sa.Column(name, sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now())
 
 

@@ -1,4 +1,4 @@
-"""HTTP endpoints that list the events a relay gave up and send one again. Every service that
+"""These endpoints list the events that a relay gave up and send one again. Every service that
 publishes has them.
 
 An event belongs to the tenant its body names, and to the default one where it names none.
@@ -50,7 +50,7 @@ class CopyMayBeHandled(Conflict):
 
 
 class CannotBeSent(Conflict):
-    """`detail` says why."""
+    """`detail` says why the event cannot be sent."""
 
     code = "event-cannot-be-sent-again"
     text = "The event cannot be sent again."
@@ -92,7 +92,7 @@ class Endpoints:
 
     @refuses(401, 403)
     async def listed(self, caller: CallerDep) -> GivenUpList:
-        """The oldest 100 of the tenant, the oldest first. Operator or admin."""
+        """List the tenant's oldest 100, the oldest first. The caller is operator or admin."""
         caller.require("operator", "admin")
         async with self._engine.connect() as connection:
             found = await given_up(await driver_of(connection), utc_now())
@@ -101,7 +101,7 @@ class Endpoints:
 
     @refuses(401, 403, 404, 409)
     async def send_again(self, event_id: UUID, body: SendAgain, caller: CallerDep) -> SentAgainOut:
-        """Send it, and what waits behind it, at the relay's next look. An event that no inbox
+        """Send it, and what waits behind it, at the relay's next claim. An event that no inbox
         knows any more goes out under a new id, and has its effect twice if a copy was handled.
         """
         caller.require("operator", "admin")
@@ -128,7 +128,7 @@ class Endpoints:
 
 
 def router(engine: AsyncEngine, *, tenant_attribute: str) -> APIRouter:
-    """`tenant_attribute`: the CloudEvents attribute that names an event's tenant."""
+    """Return the endpoints. `tenant_attribute` is the CloudEvents attribute that names a tenant."""
     routes, to = api_router(tags=["outbox"]), Endpoints(engine, tenant_attribute)
     routes.get(PATH, response_model=GivenUpList, operation_id="list_given_up_events")(to.listed)
     routes.post(

@@ -1,4 +1,4 @@
-"""The one place where every error of a request becomes a problem."""
+"""Here, and nowhere else, every error of a request becomes a problem."""
 
 from collections.abc import Mapping
 
@@ -36,12 +36,12 @@ from libs.runtime.routes import fitting
 log = structlog.get_logger(__name__)
 
 BAD_DATA = "22"
-"""SQLSTATE class: text or a number that Postgres cannot hold."""
+"""This SQLSTATE class means text or a number that Postgres cannot hold."""
 REFUSED = ("28", "3D")
-"""SQLSTATE classes of a user or a database that the server refuses."""
+"""These SQLSTATE classes mean a user or a database that the server refuses."""
 
 DATABASE_TROUBLE = (DBAPIError, *RAW_DATABASE_ERRORS, PoolTimeout, OSError)
-"""Errors that `database_failed` decides about: an OSError may also be the endpoint's own, for
+"""`database_failed` decides about these errors: an OSError may also be the endpoint's own, for
 example for a missing file.
 """
 
@@ -74,13 +74,13 @@ async def _http_exception(request: Request, error: HTTPException) -> Response:
 
 
 def method_not_allowed(request: Request) -> Response:
-    """405 with the methods of every route of this path: Starlette names the first one's only."""
+    """Answer 405 with the methods of every route of the path: Starlette names only the first's."""
     allowed = ", ".join(sorted(methods_of(request)))
     return problem(MethodNotAllowed(), headers={"Allow": allowed})
 
 
 def methods_of(request: Request) -> set[str]:
-    """The methods of the first path that fits, as in the document: `/a/b` before `/a/{name}`."""
+    """Return the methods of the first path that fits: `/a/b` is before `/a/{name}`."""
     found = fitting(request.app, request.url.path)
     return {
         method for route in found if route.path == found[0].path for method in route.methods or ()
@@ -95,12 +95,12 @@ async def _validation_error(_: Request, error: RequestValidationError) -> Respon
 
 
 def database_failed(error: BaseException) -> bool:
-    """Whether the database is away, or lets nobody in: the request may succeed later."""
+    """Return whether the database is away, or refuses all: the request may succeed later."""
     return is_infrastructure_error(error) or (sqlstate(error) or "").startswith(REFUSED)
 
 
 async def _database_error(_: Request, error: Exception) -> Response:
-    """503 where the database failed; 500 where something else did."""
+    """Answer 503 where the database failed, and 500 where something else did."""
     if (sqlstate(error) or "").startswith(BAD_DATA):
         return problem(InvalidInput("The input holds a value that cannot be stored."))
     if not database_failed(error):

@@ -1,4 +1,4 @@
-"""Idempotency-Key: for 24 hours a repeated request gets the first answer, unchanged.
+"""With Idempotency-Key a repeated request gets the first answer, unchanged, for 24 hours.
 
 The key's row and the effect are one transaction. A request tries an advisory lock of its key and
 does not wait for it, so the second of two at once is refused; if both get it one after the other,
@@ -76,7 +76,7 @@ class MalformedKey(BadRequest):
 
 @dataclass(frozen=True)
 class Answer:
-    """What an endpoint answers when its use case is done. `version` becomes the ETag."""
+    """An endpoint answers this when its use case is done. `version` becomes the ETag."""
 
     status: int
     body: BaseModel | None
@@ -86,7 +86,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class IdempotentCall:
-    """One request as its key sees it. `fingerprint` covers method, path and parsed body."""
+    """This is one request as its key sees it. `fingerprint` covers method, path and parsed body."""
 
     key: str | None
     tenant_id: str
@@ -95,14 +95,14 @@ class IdempotentCall:
 
     @property
     def lock(self) -> int:
-        """A signed 64-bit number for the advisory lock."""
+        """Return a signed 64-bit number for the advisory lock."""
         name = json.dumps(["idempotency", self.tenant_id, self.subject, self.key])
         return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """An answer as it is stored and sent: bytes, so that a replay differs in nothing."""
+    """An answer is stored and sent as bytes, so that a replay differs in nothing."""
 
     status: int
     body: bytes
@@ -141,7 +141,7 @@ def idempotency_table(metadata: MetaData) -> Table:
 
 
 async def delete_expired(engine: AsyncEngine, table: Table) -> bool:
-    """Forget keys older than 24 hours, by database time; True when there may be more."""
+    """Delete keys older than 24 hours, by database time. Return True when there may be more."""
     key = tuple_(*table.primary_key.columns)
     expired = (
         select(*table.primary_key.columns)
@@ -154,12 +154,12 @@ async def delete_expired(engine: AsyncEngine, table: Table) -> bool:
 
 
 def respond(answer: Answer) -> Response:
-    """The response of an endpoint without idempotency."""
+    """Return the response of an endpoint without idempotency."""
     return _kept(answer).response()
 
 
 class Idempotency(Generic[Unit]):
-    """Runs a creating request at most once for each key of a caller."""
+    """`Idempotency` runs a creating request at most once for each key of a caller."""
 
     def __init__(self, transactions: Transactions[Unit], table: Table) -> None:
         self.table = table
@@ -194,7 +194,7 @@ class Idempotency(Generic[Unit]):
     ) -> Response:
         """Do `work` and keep its answer with the key, in one transaction; or replay.
 
-        Refused: another payload under the key (422), the first request still running (409).
+        Refuse another payload under the key (422), and a key whose first request still runs (409).
         An answer that is not 2xx, and any error, is not kept.
         """
 

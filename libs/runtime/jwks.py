@@ -1,4 +1,4 @@
-"""The issuer's public keys, from a URL or a file: cached, and read again when a key is unknown."""
+"""The issuer's public keys come from a URL or a file. They are read again for an unknown key."""
 
 import asyncio
 import json
@@ -20,17 +20,17 @@ AWAY_SECONDS = 3600.0
 that no token is accepted.
 """
 UNKNOWN_KEY_SECONDS = 5.0
-"""Keys are fetched no more often than this, whatever key ids tokens name and whether the issuer
+"""Keys are fetched at most once in this time, whatever key ids tokens name and whether the issuer
 answers or not.
 """
 
 
 class KeysUnavailable(Exception):
-    """The keys cannot be read; the message names the place, not its content."""
+    """The keys cannot be read. The message names the place, not its content."""
 
 
 class KeySet:
-    """Public keys by `kid`."""
+    """A key set has public keys by `kid`."""
 
     def __init__(self, location: str) -> None:
         self._location = location
@@ -40,8 +40,8 @@ class KeySet:
         self._reading = asyncio.Lock()
 
     async def key(self, kid: str) -> PyJWK | None:
-        """The key of that id, or None when the issuer has no such key. Raises KeysUnavailable when
-        the keys were last read too long ago.
+        """Return the key of that id, or None when the issuer has no such key. Raise KeysUnavailable
+        when the keys were last read too long ago.
         """
         now = time.monotonic()
         wanted = now - self._read_at > REFRESH_SECONDS or kid not in self._keys
@@ -52,11 +52,11 @@ class KeySet:
         return self._keys.get(kid)
 
     async def load(self) -> None:
-        """Read the keys now; raises KeysUnavailable."""
+        """Read the keys now. Raise KeysUnavailable where that fails."""
         try:
             document = await asyncio.to_thread(_read, self._location)
             keys = PyJWKSet.from_dict(json.loads(document)).keys
-        except OSError as error:  # urllib's errors too
+        except OSError as error:  # urllib's errors are such ones
             reason = getattr(error, "reason", None) or error.strerror or type(error).__name__
             raise KeysUnavailable(f"JWKS_URL {self._location}: {reason}") from error
         except (ValueError, TypeError, AttributeError, PyJWTError) as error:

@@ -1,7 +1,6 @@
-"""Middleware before the application: a limit of bodies, their content type, a bounded number of
-requests.
+"""This middleware limits bodies, their content type and the number of requests at once.
 
-Pure ASGI. The body is read before a place is taken, so that slow clients hold no place.
+It is pure ASGI. The body is read before a place is taken, so that slow clients hold no place.
 """
 
 import asyncio
@@ -19,17 +18,17 @@ DISCARD_SECONDS = 2.0
 PLACE_SECONDS = 2.0
 MAX_STREAMS = 300
 MAX_STREAMS_PER_CLIENT = 100
-"""The most event streams open at once, of all clients and of one: each asks the database once a
-second.
+"""At most this many event streams are open at once, of all clients and of one: each asks the
+database once a second.
 """
 CROWDED = "mercado.crowded"
-"""The key in the scope of a request whose connection found no room."""
+"""The scope of a request has this key where the request's connection found no room."""
 ALWAYS_ANSWERED = frozenset({"/health", "/ready", "/metrics"})
-"""These paths are answered even then."""
+"""These paths are answered even without room."""
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 JSON = (b"content-type", b"application/json")
 CLOSE = {"Connection": "close"}
-"""Ends the connection after the answer: the rest of the body is not waited for."""
+"""This ends the connection after the answer, without waiting for the rest of the body."""
 FORMS = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
@@ -55,7 +54,7 @@ class TooManyStreams(Unavailable):
 
 
 class OutboxBacklog(Unavailable):
-    """`detail` says why nothing is taken that would add to it."""
+    """`detail` says why no request is taken that would add to the backlog."""
 
     code = "outbox-backlog"
     text = "Too many events wait to be published."
@@ -90,9 +89,9 @@ class BodyTooLarge(Refusal):
 
 class RequestLimits:
     """`places` bounds the requests inside the application at once: each uses one connection of the
-    pool at most, so none waits long for one. `closed` answers why no writing request is taken
-    just now, None when all are. Paths that are `free` skip both. So do `streams`, which have limits
-    of their own: they last. Without `forms` every body is JSON, whatever it is called.
+    pool at most, so none waits long for one. `closed` says why no writing request is taken just
+    now, None when all are. Paths that are `free` skip both. So do `streams`, which last and have
+    their own limits. Without `forms` every body is JSON, whatever its content type says.
     """
 
     def __init__(
@@ -159,7 +158,7 @@ class RequestLimits:
             raise Busy from None
 
     async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
-        """The whole body, read and bounded, as the one message `receive` gives first."""
+        """Return a `receive` that gives the whole body, read and bounded, as one message."""
         headers = dict(scope["headers"])
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedEncoding
@@ -189,8 +188,8 @@ class RequestLimits:
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, and read for a while what the client still sends. A connection that is closed before
-    is reset by the system, and the client loses the answer with it.
+    """Answer, and read for a while what the client still sends. If the connection closed before,
+    the system would reset it, and the client would lose the answer.
     """
 
     async def send_and_discard(message: Message) -> None:
@@ -207,8 +206,8 @@ async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) 
 
 
 def _call_it_json(scope: Scope) -> None:
-    """Only JSON is accepted, so every body is parsed as JSON, whatever its Content-Type says
-    (curl's default too).
+    """Set the Content-Type of JSON: only JSON is accepted, so every body is parsed as JSON,
+    whatever the client calls it (curl's default too).
     """
     scope["headers"] = [header for header in scope["headers"] if header[0] != b"content-type"]
     scope["headers"].append(JSON)

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line on stderr, with the request and the subject it is about.
+"""Logs are JSON objects, one a line on stderr, with the request and the subject they are about.
 
 Values that may be personal are never logged: log ids and names of rules.
 """
@@ -55,18 +55,18 @@ def configure_logging(service: str, level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # It logs each address that it requests. Some addresses hold a password, and those of payment
+    # httpx logs each address that it requests. Some addresses hold a password, and those of payment
     # codes the code.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # They log as errors what the relay and the subscriber already report and retry. No callback
+    # These log as errors what the relay and the subscriber already report and retry. No callback
     # there is this project's.
     for name in ("aiormq.connection", "aio_pika.tools"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _traceback_without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The chain of errors and the way to each. Of a message only its first line: the further lines
-    of the database's and pydantic's errors quote the values they are about.
+    """Log the chain of errors with their frames. Of a message only the first line is logged: the
+    further lines of the database's and pydantic's errors quote the values they are about.
     """
     info = event.pop("exc_info", None)
     error = sys.exc_info()[1] if info is True else info[1] if isinstance(info, tuple) else info

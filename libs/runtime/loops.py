@@ -1,5 +1,5 @@
-"""Work that a service does without a request: timers, calls of a gateway. It runs where the role is
-a worker.
+"""A loop is work that a service does without a request: timers, calls of a gateway. It runs where
+the role is a worker.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from libs.messaging.supervision import Supervisor
 
 @dataclass
 class Loop:
-    """Runs `work` each `every` seconds. `work` answers True when there may be more: it then runs
-    again at once.
+    """A loop runs `work` each `every` seconds. `work` answers True when there may be more: it then
+    runs again at once.
     """
 
     name: str

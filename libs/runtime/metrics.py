@@ -1,4 +1,4 @@
-"""The metrics for Prometheus: HTTP durations and errors by route, the pool, the database's time."""
+"""Prometheus reads these metrics: HTTP durations and errors by route, pool, database time."""
 
 from collections.abc import Iterable, Iterator
 
@@ -23,8 +23,8 @@ HTTP_SECONDS = Histogram(
 SERVER_ERRORS = Counter(
     "http_server_errors", "Requests answered with a status from 500 on", ["method", "route"]
 )
-"""The histogram of durations counts them too, by status, but a counter there begins with the first
-one. An alert on a rate needs a counter that begins at zero.
+"""The histogram of durations counts errors too, by status, but a counter there begins with the
+first one. An alert on a rate needs a counter that begins at zero.
 """
 DATABASE_SECONDS = Histogram(
     "database_round_trip_seconds",
@@ -47,13 +47,13 @@ def observe_request(method: str, route: str, status: int, seconds: float) -> Non
 
 
 def start_at_zero(routes: Iterable[tuple[str, str]]) -> None:
-    """The counters of these methods and routes exist before anything is counted."""
+    """Make the counters of these methods and routes before anything is counted."""
     for method, route in routes:
         SERVER_ERRORS.labels(method, route)
 
 
 class PoolUse:
-    """Connections of this process's pool, in use and idle."""
+    """This gauge shows the connections of this process's pool, in use and idle."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._pool = engine.pool
@@ -69,5 +69,5 @@ class PoolUse:
 
 
 def exposition(own: CollectorRegistry) -> bytes:
-    """The process's metrics and those of one application, in Prometheus' text format."""
+    """Return the process's metrics and those of one application, in Prometheus' text format."""
     return generate_latest(REGISTRY) + generate_latest(own)

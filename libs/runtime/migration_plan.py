@@ -1,4 +1,4 @@
-"""Plans pending migrations of a database: their SQL, and the tables that they lock.
+"""A plan shows the pending migrations of a database: their SQL, and the tables that they lock.
 
 The migrations up to the database's revision are run on a scratch database, then the pending part of
 it, and Postgres itself says after each statement what it has locked. The database in question is
@@ -43,8 +43,7 @@ KEEPS_OUT = {
     "ShareRowExclusiveLock": "nobody writes it",
     "ShareLock": "nobody writes it",
 }
-"""The locks that block others, the strongest first. A connection that only reads holds none of
-them.
+"""These locks block others, the strongest first. A connection that only reads holds none of them.
 """
 
 
@@ -69,7 +68,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Pending:
-    """`revision` None is an empty database. `tables` are those there now."""
+    """`revision` is None for an empty database. `tables` are those that exist now."""
 
     service: str
     revision: str | None
@@ -80,15 +79,14 @@ class Pending:
 
     @property
     def digest(self) -> bytes:
-        """The id of the plan: two plans have the same id only when they make the same change."""
+        """Return the plan's id: two plans have the same id only when they make the same change."""
         words = (self.service, self.revision or "", *self.revisions, *self.texts)
         return hashlib.sha256("\0".join(words).encode()).digest()
 
 
 async def pending(service: str, database_url: str) -> Pending:
-    """Plan what is pending. `database_url` is that of a role that may read the tables' sizes.
-
-    Raises StartFailure, also for a database that is at a revision this code does not know.
+    """Plan what is pending. `database_url` is that of a role that may read the tables' sizes. Raise
+    StartFailure, also for a database that is at a revision this code does not know.
     """
     try:
         connection = await connect(database_url, "migration plan")
@@ -118,8 +116,8 @@ async def pending(service: str, database_url: str) -> Pending:
 
 
 async def play(wanted: Pending, scratch_url: str) -> list[Statement]:
-    """Do it on a database of its own at the server of `scratch_url`, of a role
-    that may make databases; it is dropped again. Raises StartFailure.
+    """Run the plan on a scratch database at the server of `scratch_url`, with a role that may
+    create databases, and drop it again. Raise StartFailure where that fails.
     """
     name = f"plan_{wanted.service}"
     try:
@@ -128,7 +126,7 @@ async def play(wanted: Pending, scratch_url: str) -> list[Statement]:
         raise StartFailure(describe_refusal(error, parse_database_url(scratch_url))) from None
     try:
         await server.execute(f"SELECT pg_advisory_lock({TURNS})")
-        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # of a killed plan
+        await server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # a killed plan's
         await server.execute(f"CREATE DATABASE {name}")
         try:
             url = parse_database_url(scratch_url).set(database=name)

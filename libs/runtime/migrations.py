@@ -1,9 +1,9 @@
-"""Alembic without an alembic.ini: one history per service, run by this module.
+"""This module runs Alembic without an alembic.ini, with one history for each service.
 
     python -m libs.runtime.migrations SERVICE upgrade head
 
 A service has its `metadata` and `versions` in `infrastructure/migrations`; `alembic/` beside this
-module has what is the same for all. MIGRATOR_DATABASE_URL wins over DATABASE_URL.
+module is the same for all. MIGRATOR_DATABASE_URL takes precedence over DATABASE_URL.
 
 When several run at once on one database, one works and the others wait for it. Migrations connect
 to Postgres directly: the lock and the role belong to the session, and PgBouncer in transaction mode
@@ -37,7 +37,7 @@ from libs.runtime.settings import DatabaseSettings, read_settings
 from libs.runtime.start_failure import StartFailure, one_line_errors
 
 LOCK = "hashtext('migrations')"
-"""The number of the database's advisory lock that a migration holds from before its first look."""
+"""A migration holds the database's advisory lock of this number from before its first look."""
 LOOK_AGAIN_SECONDS = 0.2
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ MIGRATIONS = "*/infrastructure/migrations/__init__.py"
 
 
 class MigrationSettings(DatabaseSettings):
-    """The migrator's own URL, else the service's."""
+    """The URL is the migrator's own, else the service's."""
 
     database_url: str = Field(
         default="",
@@ -62,9 +62,9 @@ IncludeName = Callable[[str | None, str, object], bool]
 
 
 def run() -> None:
-    """What Alembic's env.py does: connect, become the tables' owner, migrate.
+    """Connect, become the tables' owner and migrate: Alembic's env.py calls this.
 
-    A service may have an `include_name` beside its `metadata`. It is Alembic's: it leaves out
+    A service may have an `include_name` beside its `metadata`. Alembic calls it to leave out
     partitions, which no metadata holds.
     """
     chosen = context.config.attributes
@@ -113,7 +113,7 @@ def _migrate(connection: Connection, metadata: MetaData, include_name: IncludeNa
 
 
 def _become_owner(connection: Connection) -> None:
-    """SERVICE_migrator creates as SERVICE_owner, so that tables belong to a role without login."""
+    """Take the role SERVICE_owner, so that SERVICE_migrator's tables belong to no login."""
     user = str(connection.scalar(text("SELECT current_user")))
     owner = user.removesuffix("_migrator") + "_owner"
     known = text("SELECT 1 FROM pg_roles WHERE rolname = :name AND pg_has_role(oid, 'MEMBER')")
@@ -123,7 +123,7 @@ def _become_owner(connection: Connection) -> None:
 
 
 def configuration(service: str, url: URL) -> Config:
-    """Alembic's configuration for one service; raises StartFailure for an unknown one."""
+    """Return Alembic's configuration for one service. Raise StartFailure for an unknown one."""
     known = {path.parents[2].name: path.parent for path in SERVICES.glob(MIGRATIONS)}
     if service not in known:
         names = ", ".join(sorted(known))
@@ -137,7 +137,7 @@ def configuration(service: str, url: URL) -> Config:
 
 
 def _next_number(config: Config) -> str:
-    """The id of a new migration: 0005 after 0004. Ids that are no numbers do not count."""
+    """Return the id of a new migration: 0005 after 0004. Ids that are no numbers do not count."""
     known = (each.revision for each in ScriptDirectory.from_config(config).walk_revisions())
     return f"{max((int(each) for each in known if each.isdecimal()), default=0) + 1:04d}"
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, completed with refusals and their codes, headers of
+"""The OpenAPI document is what FastAPI derives, completed with refusals and their codes, headers of
 answers, and who may call.
 """
 
@@ -98,7 +98,7 @@ STREAM = "text/event-stream"
 
 
 def install(app: FastAPI, package: str) -> None:
-    """Serve the completed document; `/docs` shows it too. `package`: where the service's own
+    """Serve the completed document; `/docs` shows it too. `package` is where the service's own
     refusals are.
     """
     derive, made = app.openapi, list[Json]()
@@ -157,7 +157,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, Dependant]]:
 
 
 def _declarations(dependant: Dependant) -> Iterator[Declared]:
-    """What the endpoint and everything it depends on declare."""
+    """Yield what the endpoint and everything it depends on declare."""
     yield from declared_by(dependant.call)
     for each in dependant.dependencies:
         yield from _declarations(each)
@@ -177,8 +177,8 @@ def _statuses(path: str, method: str, operation: Json, declared: list[Declared])
 
 
 def _security(declared: Sequence[Declared], authenticator: Authenticator) -> list[Json]:
-    """The security of an endpoint: any one scheme is enough. There is none where the service does
-    not check who is calling.
+    """Return the security of an endpoint: any one scheme is enough. There is none where the service
+    does not check who is calling.
     """
     needed = {name for each in declared for name in each.schemes}
     if CALLERS in needed:
@@ -218,7 +218,7 @@ def _complete_answers(own: Json, declared: list[Declared]) -> None:
 
 
 def _codes(package: str, prefix: str) -> Mapping[int, Json]:
-    """An example of every refusal of the libraries and of `package`, by status and by code."""
+    """Return an example of every refusal of the libraries and of `package`, by status and code."""
     found: dict[int, Json] = {}
     waiting = list(CodedError.__subclasses__())
     while waiting:

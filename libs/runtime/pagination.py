@@ -1,4 +1,4 @@
-"""Keyset pagination with opaque signed cursors, bound to tenant, path and filters."""
+"""Pagination is by keyset, with opaque signed cursors, bound to tenant, path and filters."""
 
 import base64
 import hashlib
@@ -39,8 +39,8 @@ class MalformedLimit(BadRequest):
 
 @dataclass(frozen=True)
 class Page:
-    """Which rows to fetch: `limit` + 1 rows after the key `after`. The extra row shows that there
-    are more.
+    """A page says which rows to fetch: `limit` + 1 rows after the key `after`. The extra row shows
+    that there are more.
     """
 
     limit: int
@@ -54,9 +54,8 @@ class Page:
         next_after: Sequence[object] | None,
         request: Request,
     ) -> Response:
-        """`{"items": […], "next": cursor or null}`, with a Link header when there is a next page.
-
-        `next_after` is the sort key of the last item, None on the last page.
+        """Return `{"items": […], "next": cursor or null}`, with a Link header when there is a next
+        page. `next_after` is the sort key of the last item, None on the last page.
         """
         cursor = None if next_after is None else self._sign(tuple(map(str, next_after)))
         content = to_json({"items": items, "next": cursor}, by_alias=True)

@@ -1,4 +1,4 @@
-"""Refusals as RFC 9457 problem+json. Each `type` is a stable URN; internals never show."""
+"""A refusal is an RFC 9457 problem+json. Its `type` is a stable URN; no internals are shown."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -31,12 +31,12 @@ STATUS_OF: Mapping[type[DomainError], int] = {
     TooMany: 429,
 }
 OTHERWISE = 422
-"""The status of a domain's refusal that is of none of these kinds."""
+"""A domain's refusal that is of none of these kinds has this status."""
 
 
 class Refusal(CodedError):
-    """A refusal of the HTTP layer itself. It is raised as one of the classes below, or of those
-    next to what refuses.
+    """A refusal of the HTTP layer itself is one of the classes below, or of those next to what
+    refuses.
     """
 
     status: ClassVar[int]
@@ -139,8 +139,8 @@ class DatabaseUnavailable(Unavailable):
 
 
 class Problem(Response):
-    """The answer to a refused request. Its `type` begins as the application's settings say, so the
-    body is written when the application answers with it.
+    """A problem is the answer to a refused request. Its `type` begins as the application's settings
+    say, so the body is written when the application answers with it.
     """
 
     media_type = MEDIA_TYPE
@@ -160,12 +160,12 @@ class Problem(Response):
 
 
 def title_of(code: str) -> str:
-    """The title of a problem: the same for every problem of its code."""
+    """Return the title of a problem: the same for every problem of its code."""
     return code.replace("-", " ").capitalize()
 
 
 def status_of(kind: type[CodedError]) -> int:
-    """The status that answers a refusal of this class."""
+    """Return the status that answers a refusal of this class."""
     if issubclass(kind, Refusal):
         return kind.status
     return next(
@@ -180,8 +180,8 @@ def problem(
     headers: Mapping[str, str] | None = None,
     errors: list[dict[str, Any]] | None = None,
 ) -> Problem:
-    """The answer to a refused request. `status` and `headers` are the error's own unless given.
-    `errors` name the wrong fields, where there may be several.
+    """Return the answer to a refused request. `status` and `headers` are the error's own unless
+    given. `errors` name the wrong fields, where there may be several.
     """
     if status is None:
         status = status_of(type(error))

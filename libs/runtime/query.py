@@ -31,8 +31,8 @@ class RepeatedParameter(BadRequest):
 
 @refuses(400)
 async def known_parameters(request: Request) -> None:
-    """Raises BadRequest for parameters that are not in the endpoint's document, or come a second
-    time: none is a list, and one of two would be left out.
+    """Raise BadRequest for parameters that are not in the endpoint's document, or come a second
+    time: none is a list, and one of two would be ignored.
     """
     route = request.scope.get("route")
     if not request.scope["query_string"] or not isinstance(route, APIRoute):
@@ -49,12 +49,12 @@ async def known_parameters(request: Request) -> None:
 
 
 def _shown(names: Iterable[str]) -> list[str]:
-    """Each name once, and only the first of very many."""
+    """Return each name once, and only the first of very many."""
     return [name[:MAX_NAME] for name in dict.fromkeys(names)][:MOST_NAMED]
 
 
 def _names(dependant: Dependant) -> Iterator[str]:
-    """The query parameters of the endpoint and of everything it depends on."""
+    """Yield the query parameters of the endpoint and of everything it depends on."""
     for parameter in dependant.query_params:
         model = parameter.field_info.annotation
         if isclass(model) and issubclass(model, BaseModel):

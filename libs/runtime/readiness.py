@@ -33,7 +33,7 @@ Note = Callable[[], str | None]
 
 
 class Remembered:
-    """A check that is expensive. It is made at most once in `REMEMBERED_SECONDS`, however often
+    """This check is expensive. It is made at most once in `REMEMBERED_SECONDS`, however often
     /ready is requested.
     """
 
@@ -53,7 +53,7 @@ class Remembered:
 
 
 class Latency:
-    """How long the database took for the smallest statement, in the last minutes."""
+    """A `Latency` has the times that the smallest statement took in the last minutes."""
 
     def __init__(self) -> None:
         self._noted: deque[tuple[float, float]] = deque()
@@ -64,7 +64,7 @@ class Latency:
         self._forget()
 
     def mean(self) -> float | None:
-        """The mean in seconds; None when nothing was measured within `LATENCY_SECONDS`."""
+        """Return the mean in seconds; None when nothing was measured in `LATENCY_SECONDS`."""
         self._forget()
         if not self._noted:
             return None
@@ -76,9 +76,9 @@ class Latency:
 
 
 class Readiness:
-    """Checks the database and the outbox each second, in the background. `checks` are asked
-    when /ready is: the parts that this process runs. `notes` say more about a part, or what an
-    operator should know although the process is ready."""
+    """`Readiness` checks the database and the outbox each second, in the background. `checks` are
+    asked when /ready is: the parts that this process runs. `notes` say more about a part, or what
+    an operator should know although the process is ready."""
 
     def __init__(self, engine: AsyncEngine, settings: ServiceSettings) -> None:
         self.checks: dict[str, Check] = {}
@@ -92,7 +92,7 @@ class Readiness:
         self._max_age = timedelta(seconds=settings.outbox_high_water_seconds)
 
     def overload(self) -> str | None:
-        """Why no writing request is taken just now; None when all are.
+        """Say why no writing request is taken just now; None when all are.
 
         An event the broker refuses grows old, but only its own subject waits for it: while some
         fail, age says nothing about the rest, and the count alone decides.
@@ -105,8 +105,8 @@ class Readiness:
         return None
 
     async def report(self) -> tuple[bool, dict[str, str]]:
-        """Whether the process is ready, and the state of each part: `ok`, `down` or why it cannot
-        work, and after `: ` its note.
+        """Return whether the process is ready, and the state of each part: `ok`, `down` or why it
+        cannot work, and after `: ` its note.
         """
         names = list(self.checks)
         answers = dict.fromkeys(self.notes, True)

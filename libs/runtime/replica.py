@@ -1,4 +1,4 @@
-"""A standby of the database, which lists and figures are read from while it keeps up.
+"""Lists and figures are read from a standby of the database while it keeps up.
 
 Where it is behind or gone, the database itself answers, and readiness and the log say why.
 """
@@ -30,7 +30,7 @@ STATEMENT_SECONDS = 3.0
 """A statement that takes longer on the standby is run again on the database itself."""
 ANSWER_SECONDS = 2.0
 RECOVERY_CONFLICT = "40001"
-"""SQLSTATE: the standby has removed, while it replayed the log, rows that the statement needed."""
+"""SQLSTATE: the standby has removed rows that the statement needed, because it replays the log."""
 
 _WRITTEN = text("SELECT pg_current_wal_lsn() - '0/0'::pg_lsn")
 _REPLAYED = "SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn() - '0/0'::pg_lsn"
@@ -39,18 +39,18 @@ log = structlog.get_logger(__name__)
 
 
 class Lag:
-    """How far a standby is behind: the time since something was written that it does not have."""
+    """The lag of a standby is the time since something was written that it does not have."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._missing: deque[tuple[float, int]] = deque()
 
     def written(self, position: int) -> None:
-        """The current position of the database's log."""
+        """Note the current position of the database's log."""
         self._missing.append((self._clock(), position))
 
     def seconds(self, replayed: int) -> float:
-        """How far behind a standby is that has reached this position."""
+        """Return how far behind a standby is that has reached this position."""
         while self._missing and self._missing[0][1] <= replayed:
             self._missing.popleft()
         return self._clock() - self._missing[0][0] if self._missing else 0.0
@@ -83,11 +83,11 @@ class Replica:
 
     @property
     def engine(self) -> AsyncEngine | None:
-        """The pool of the standby; None while it must not be read from."""
+        """Return the pool of the standby; None while it must not be read from."""
         return None if self.trouble else self._engine
 
     def has_failed(self, error: BaseException) -> bool:
-        """Whether a statement's error is the standby's and not the statement's own: then nothing is
+        """Return whether the error is the standby's and not the statement's own: then nothing is
         read from it until it has been looked at again.
         """
         if sqlstate(error) == RECOVERY_CONFLICT:  # the next statement may succeed
@@ -98,7 +98,7 @@ class Replica:
         return True
 
     def note(self) -> str | None:
-        """For readiness, which stays green: the database itself answers."""
+        """Say why the database itself is read from. Readiness stays green."""
         return f"the database itself is read from: {self.trouble}" if self.trouble else None
 
     async def start(self) -> None:

@@ -1,5 +1,5 @@
-"""Seals anew, with the current key, what earlier keys have sealed. After that an earlier key can be
-removed.
+"""Resealing seals anew, with the current key, what earlier keys have sealed. After that an earlier
+key can be removed.
 
     DATA_KEYS=new:…,old:… python -m services.NAME.main re-seal
 
@@ -32,7 +32,7 @@ class Resealed:
     unused: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """The report as lines for people."""
+        """Return the report as lines for people."""
         said = [f"{self.count} values sealed anew with the key {self.current!r}"]
         for key_id, places in sorted(self.left.items()):
             where = ", ".join(f"{count} of {place}" for place, count in sorted(places.items()))
@@ -48,7 +48,7 @@ class Resealed:
 async def reseal(
     engine: AsyncEngine, sealed: Sealed, *, progress: Callable[[str], None] | None = None
 ) -> Resealed:
-    """What cannot be opened stays as it is. Raises what the database raises."""
+    """Seal all anew but what cannot be opened. Raise what the database raises."""
     cipher = sealed.cipher
     result = Resealed(cipher.current)
     for column in sealed.columns:

@@ -1,4 +1,4 @@
-"""The routes of an application, as its document names them: by template."""
+"""An application's routes are named as in its document: by template."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from libs.runtime.query import known_parameters
 
 
 def api_router(**options: Any) -> APIRouter:
-    """A router for endpoints that appear in the service's document. `options` are those of
+    """Return a router for endpoints that appear in the service's document. `options` are those of
     APIRouter.
     """
     return APIRouter(
@@ -20,7 +20,7 @@ def api_router(**options: Any) -> APIRouter:
 
 
 def name_of(route: APIRoute) -> str:
-    """The id of an operation in the document, for an endpoint that sets none."""
+    """Return the id of an operation in the document, for an endpoint that sets none."""
     return route.name
 
 
@@ -33,22 +33,22 @@ def add(app: FastAPI, router: APIRouter) -> None:
 
 
 def templates(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Each method with each template it is known for."""
+    """Yield each method with each template it is known for."""
     for route in _routes(app):
         for method in route.methods or ():
             yield method, str(route.path)
 
 
 def fitting(app: FastAPI, path: str) -> Sequence[Route]:
-    """The templates that a path may match, in the order in which they are tried: `/a/b` before
-    `/a/{name}`.
+    """Return the templates that a path may match, in the order in which they are tried: `/a/b`
+    before `/a/{name}`.
     """
     return [route for route in _routes(app) if route.path_regex.match(path)]
 
 
 def template_of(app: FastAPI, method: str, path: str) -> str | None:
-    """The template that a request matches; for an unknown method, the template that fits the path.
-    None when none fits.
+    """Return the template that a request matches; for an unknown method, the template that fits the
+    path. None when none fits.
     """
     found = fitting(app, path)
     known = [route for route in found if method in (route.methods or ())]

@@ -1,6 +1,4 @@
-"""Runs the parts of a service's process beside the web application, by role, and ends
-them in order.
-"""
+"""The parts of a service's process run beside the web application, by role, and end in order."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -30,21 +28,21 @@ from libs.runtime.written_choreography import expected_queues
 
 CLOSE_SECONDS = 5.0
 LOOP_PAUSE_SECONDS = 30.0
-"""The longest pause of a loop that fails again and again."""
+"""A loop that fails again and again pauses at most this long."""
 KEY_CHECK_SECONDS = 2.0
 """The start waits at most this long for the check of the rows' keys. The check then goes on beside
 the service.
 """
 KEY_CHECK_PAUSE_SECONDS = 600.0
-"""The longest pause of that check while it fails again and again: it reads whole tables."""
+"""That check pauses at most this long while it fails again and again: it reads whole tables."""
 LOOP_STOP_SECONDS = 15.0
 """A loop may take this long to finish what it has begun; then it is cancelled."""
 
 
 @asynccontextmanager
 async def running(service: Service[Any], app: FastAPI, readiness: Readiness) -> AsyncIterator[None]:
-    """Starts the upkeep of partitions, relay, subscriber and loops as the role asks. At the end, in
-    this order: stop the intake and finish what is in hand, finish the loops, flush the relay, close
+    """Start the upkeep of partitions, relay, subscriber and loops as the role asks. At the end, in
+    this order: stop the intake and finish what has begun, finish the loops, flush the relay, close
     the service's own connections, close the pool.
     """
     async with AsyncExitStack() as stack:
@@ -70,8 +68,8 @@ async def running(service: Service[Any], app: FastAPI, readiness: Readiness) -> 
 
 
 async def _close(engine: AsyncEngine) -> None:
-    """Close the pool. A database that does not answer is not waited for, because connections close
-    one after another.
+    """Close the pool, but wait only a bounded time: connections close one after another, and the
+    database may not answer.
     """
     closing = asyncio.create_task(engine.dispose())
     await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
@@ -114,7 +112,7 @@ async def _checking_keys(service: Service[Any], readiness: Readiness) -> AsyncIt
 
 @asynccontextmanager
 async def _keeping_partitions(service: Service[Any], readiness: Readiness) -> AsyncIterator[None]:
-    """The upkeep of partitions, for every process that writes the inbox or the archive. It starts
+    """Keep partitions in every process that writes the inbox or the archive. The upkeep starts
     before the process writes.
     """
     settings = service.settings
@@ -139,7 +137,7 @@ async def _keeping_partitions(service: Service[Any], readiness: Readiness) -> As
 
 @asynccontextmanager
 async def _relaying(service: Service[Any], readiness: Readiness) -> AsyncIterator[None]:
-    """The relay itself, or a way to wake the one in another process; neither where the service
+    """Run the relay, or a way to wake the one in another process; neither where the service
     publishes nothing.
     """
     settings = service.settings
@@ -220,7 +218,7 @@ async def _started(part: _Part) -> AsyncIterator[None]:
 
 
 def _own_loops(service: Service[Any]) -> list[Loop]:
-    """The loop that deletes expired idempotency keys, in each service that has the table."""
+    """Return the loop that deletes expired idempotency keys, if the service has the table."""
     table = service.tables.outbox.metadata.tables.get(IDEMPOTENCY_KEYS)
     if table is None:
         return []
@@ -246,7 +244,7 @@ async def _watching(readiness: Readiness) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _looping(loops: Iterable[Loop], readiness: Readiness) -> AsyncIterator[None]:
-    """A loop that fails appears as a note only, because the other loops and the requests go on."""
+    """Run the loops. One that fails is a note only: the other loops and the requests go on."""
     parts = Supervisor(
         "loops",
         expected=(*DATABASE_ERRORS, DBAPIError, PoolTimeout),

@@ -1,4 +1,4 @@
-"""Base classes of what clients send and get."""
+"""What clients send and get has these base classes."""
 
 from typing import Annotated, Any
 
@@ -10,11 +10,11 @@ from libs.runtime.field_errors import CannotBeNull, CannotBeStored, fault
 MAX_INTEGER = 2**63 - 1
 
 Cents = Annotated[int, Field(strict=True, ge=0, le=10**12)]
-"""Money in whole cents; text, fractions and booleans are refused."""
+"""Money is in whole cents; text, fractions and booleans are refused."""
 
 
 class Body(BaseModel):
-    """What a client sends. Unknown fields are refused, and so is what Postgres cannot hold."""
+    """A client sends a body. Unknown fields are refused, and so is what Postgres cannot hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +29,7 @@ class Body(BaseModel):
 
 
 class Changes(Body):
-    """What changes: a field left out stays as it is, and none can be emptied."""
+    """A field that is left out stays as it is, and none can be emptied."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -40,18 +40,18 @@ class Changes(Body):
 
 
 class CamelBody(Body):
-    """A body whose fields are camelCase on the wire."""
+    """The fields of this body are camelCase on the wire."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
 
 class Out(BaseModel):
-    """What a client gets."""
+    """A client gets an answer of this class."""
 
     model_config = ConfigDict(frozen=True)
 
 
 class CamelOut(Out):
-    """An answer whose fields are camelCase on the wire; made with snake_case names."""
+    """The fields of this answer are camelCase on the wire; it is made with snake_case names."""
 
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)

@@ -1,4 +1,4 @@
-"""Settings whose secrets stand in files: NAME_FILE stands for NAME.
+"""The secrets of settings may stand in files: NAME_FILE stands for NAME.
 
 The files are read again for each new connection (`DatabaseSettings.now`), so a password that was
 changed there counts without a restart.
@@ -17,7 +17,7 @@ from libs.runtime.start_failure import StartFailure
 
 
 class FromFile(str):
-    """The content of a file and its path, for settings that read it again."""
+    """This is the content of a file with its path, for settings that read it again."""
 
     __slots__ = ("file",)
     file: Path
@@ -29,10 +29,10 @@ class FromFile(str):
 
 
 class SecretFiles(PydanticBaseSettingsSource):
-    """The secrets that the variables of `sources` name files for; the first source that names a
-    secret or its file counts. A secret is a field that `repr` does not show.
+    """This reads secrets from the files that variables of `sources` name; the first source that
+    names a secret or its file counts. A secret is a field that `repr` does not show.
 
-    Raises StartFailure for a file that cannot be used, and where a source names secret and file.
+    Raise StartFailure for a file that cannot be used, and where a source names secret and file.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SecretFiles(PydanticBaseSettingsSource):
         self._places = [each.env_vars for each in sources if isinstance(each, EnvSettingsSource)]
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Pydantic's own sources are asked for one field at a time. This one is not."""
+        """Pydantic asks its own sources for one field at a time, but not this one."""
         raise NotImplementedError
 
     def __call__(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _secret(path: str, name: str, itself: str | None) -> str:
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:
-    """The names of the field in the environment, in lower case. The first that is set counts."""
+    """Return the field's names in the environment, in lower case. The first that is set counts."""
     alias = field.validation_alias
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in alias.choices]

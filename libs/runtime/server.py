@@ -1,4 +1,4 @@
-"""The process: each failed check at start ends it in one line; then uvicorn runs until SIGTERM."""
+"""Each failed check at start ends the process in one line; then uvicorn runs until SIGTERM."""
 
 import asyncio
 import errno
@@ -32,8 +32,8 @@ S = TypeVar("S", bound=ServiceSettings)
 
 RESEAL = "re-seal"
 GC_ALLOCATIONS = 20_000
-"""Allocations between two runs of the cycle collector. A request or a batch makes hundreds of
-objects and hardly a cycle, so Python's default of 700 would start several runs in each.
+"""This many allocations lie between two runs of the cycle collector. A request or a batch makes
+hundreds of objects and hardly a cycle, so Python's default of 700 would start several runs in each.
 """
 KEEP_ALIVE_SECONDS = 75
 """Idle connections are kept longer than proxies keep theirs (nginx and many balancers 60 seconds).
@@ -41,8 +41,8 @@ So the proxy ends a connection first, and no request arrives on a connection tha
 closed.
 """
 OPEN_FILES = 4096
-"""The limit of open files that the process asks for; connections of clients, of the database and of
-the broker count. Many systems allow 1,024 unless a process asks for more.
+"""The process asks for this limit of open files; connections of clients, of the database and of the
+broker count. Many systems allow 1,024 unless a process asks for more.
 """
 
 
@@ -61,7 +61,7 @@ def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
 
 
 async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
-    """Returns the exit code: 1 when an earlier key is still used."""
+    """Seal anew. Return the exit code: 1 when an earlier key is still used."""
     await check_database(settings)
     service = build(settings)
     try:
@@ -79,7 +79,7 @@ async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
 
 
 def serve(settings: ServiceSettings, build: Callable[[], Service[Any]]) -> None:
-    """Run until SIGTERM or Ctrl-C; raises StartFailure for what the operator can mend."""
+    """Run until SIGTERM or Ctrl-C. Raise StartFailure for what the operator can mend."""
     configure_logging(settings.service, settings.log_level)
     if settings.otel_exporter_otlp_endpoint:
         start_recording(settings.service, settings.otel_exporter_otlp_endpoint)
@@ -123,7 +123,7 @@ def configuration(app: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
 
 
 class Server(uvicorn.Server):
-    """Tells event streams that it is time to end: uvicorn waits for every answer to be complete."""
+    """This server tells event streams to end, because uvicorn waits for every answer."""
 
     def __init__(self, app: FastAPI, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -165,6 +165,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _leave(*_: object) -> None:
-    """SIGTERM arrived before the server runs, or uvicorn passes it on after an orderly stop."""
+    """Leave when SIGTERM comes before the server runs, or from uvicorn after an orderly stop."""
     logging.shutdown()
     raise SystemExit(0)

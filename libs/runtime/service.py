@@ -1,4 +1,4 @@
-"""Describes a service as its main.py builds it: what a process of it runs, by its role."""
+"""A service's main.py describes what a process of the service runs, by its role."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,16 +23,15 @@ Unit = TypeVar("Unit", bound=UnitOfWork)
 
 @dataclass(frozen=True)
 class Service(Generic[Unit]):
-    """`description` and `tags`, with a sentence on each, are for its OpenAPI document. `install`
-    adds
-    to the application what is no router: mounts, handlers of its own errors, state. `closing` are
-    awaited when the service ends: connections of its own. `unplaced` are paths that hold no place
-    among the requests at work, such as static files; `streams` are those of event streams, which
-    are counted apart. `own_partitions` keeps the partitions of its own tables, together with those
-    of the library's tables. `sealed` are the columns whose keys are checked at the start.
-    `api_checks` are asked by readiness where the process answers requests: what only they need.
-    `headers` are those of every answer that says nothing else. `replica` is looked at where the
-    process answers requests.
+    """`description` and `tags`, with a sentence on each, are for the OpenAPI document. `install`
+    adds to the application what is no router: mounts, handlers of its own errors, state. `closing`
+    closes the service's own connections at its end. `unplaced` are paths that hold no place among
+    the requests at work, such as static files; `streams` are those of event streams, which are
+    counted apart. `own_partitions` keeps the partitions of its own tables, together with those of
+    the library's tables. `sealed` are the columns whose keys are checked at the start. `api_checks`
+    are asked by readiness where the process answers requests: what only they need. `headers` are
+    those of every answer that says nothing else. `replica` is looked at where the process answers
+    requests.
     """
 
     settings: ServiceSettings

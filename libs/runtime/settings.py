@@ -1,4 +1,4 @@
-"""A service's settings: read once in its main.py, from the environment and `.env`."""
+"""A service's main.py reads its settings once, from the environment and `.env`."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +46,7 @@ Role = Literal["all", "api", "worker", "relay"]
 
 
 class DatabaseSettings(BaseSettings):
-    """Where the database is: a URL, or the parts of one."""
+    """The database is named by a URL, or by the parts of one."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -58,11 +58,11 @@ class DatabaseSettings(BaseSettings):
     )
 
     database_url: str = Field(default="", repr=False)
-    """Takes precedence over the POSTGRES_* parts. `postgresql://` of any driver is mapped to
+    """This takes precedence over the POSTGRES_* parts. `postgresql://` of any driver is mapped to
     asyncpg.
     """
     db_url: str = Field(default="", repr=False)
-    """Like DATABASE_URL, with `${DB_PASSWORD}` in place of the password. DATABASE_URL takes
+    """This is like DATABASE_URL, with `${DB_PASSWORD}` in place of the password. DATABASE_URL takes
     precedence.
     """
     db_password: str = Field(default="", repr=False)
@@ -73,11 +73,11 @@ class DatabaseSettings(BaseSettings):
     postgres_port: int = Field(default=5432, ge=1, le=65535)
 
     tls: Tls = "remote"
-    """Where plain text is allowed: `remote` on the loopback, `required` nowhere, `off` everywhere,
+    """Plain text is allowed on the loopback (`remote`), nowhere (`required`) or everywhere (`off`),
     for networks that something else keeps private."""
 
     read_from: Mapping[str, Path] = Field(default_factory=dict)
-    """The files that NAME_FILE named, by the secret that each holds. Not a setting by itself."""
+    """NAME_FILE named these files, by the secret that each holds. This is no setting."""
 
     @classmethod
     def settings_customise_sources(
@@ -88,13 +88,13 @@ class DatabaseSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment takes precedence over `.env`, each with the files that it names."""
+        """Let the environment precede `.env`, each with the files that it names."""
         files = SecretFiles(settings_cls, env_settings, dotenv_settings)
         return init_settings, files, env_settings, dotenv_settings, file_secret_settings
 
     def now(self) -> Self:
-        """These settings with what the files of secrets hold at this moment. A file that cannot be
-        read or used leaves the value as it was: files may be replaced at that moment.
+        """Return these settings with what the files of secrets hold now. A file that cannot be read
+        or used leaves the value as it was: files may be replaced at that moment.
         """
         changed: dict[str, str] = {}
         for name, file in self.read_from.items():
@@ -107,7 +107,7 @@ class DatabaseSettings(BaseSettings):
         return fresh if fresh.is_usable() else self
 
     def is_usable(self) -> bool:
-        """Whether the URLs can be read."""
+        """Return whether the URLs can be read."""
         try:
             _ = self.database_place
         except DatabaseUrlError:
@@ -115,7 +115,7 @@ class DatabaseSettings(BaseSettings):
         return True
 
     def check_database_url(self, name: str, url: str) -> None:
-        """Raises ValueError, which names the setting, for a URL that cannot be used or is not
+        """Raise ValueError, which names the setting, for a URL that cannot be used or is not
         private enough.
         """
         try:
@@ -161,24 +161,24 @@ class DatabaseSettings(BaseSettings):
 
     @property
     def database_dsn(self) -> str:
-        """For `libs.messaging.database`, password included."""
+        """Return the URL for `libs.messaging.database`, password included."""
         return plain_dsn(self.database_place)
 
     @property
     def current_dsn(self) -> Dsn:
-        """Like `database_dsn`. With secrets in files it is a function that reads them, for each new
-        connection.
+        """Return `database_dsn`. With secrets in files this is a function that reads them, for each
+        new connection.
         """
         return (lambda: self.now().database_dsn) if self.read_from else self.database_dsn
 
 
 class ServiceSettings(DatabaseSettings):
-    """What every service reads. A service adds its own fields in a subclass and sets `service`."""
+    """Every service reads these. A subclass adds a service's own fields and sets `service`."""
 
     problem_prefix: ClassVar[str] = "urn:problem:"
-    """A problem's `type` is this and its code. An application has a URN of its own."""
+    """A problem's `type` is this and its code. An application has its own URN."""
     tenant_attribute: ClassVar[str] = "tenantid"
-    """The CloudEvents attribute that names an event's tenant."""
+    """This CloudEvents attribute names an event's tenant."""
 
     service: str
     role: Role = "all"
@@ -186,17 +186,17 @@ class ServiceSettings(DatabaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
 
     pool_size: int = Field(default=10, ge=5, le=10)
-    """Connections kept; up to five more under load."""
+    """The pool keeps this many connections; up to five more are opened under load."""
     pgbouncer: bool = False
     """The database is reached through PgBouncer in transaction mode: nothing is prepared, nothing
     set for a session, and nobody listens for NOTIFY."""
 
     rabbitmq_url: str = Field(default="", repr=False)
     rabbitmq_management_url: str = Field(default="", repr=False)
-    """http(s):// with a user who may look (tag `management` or `monitoring`). With it, readiness
-    tells within a minute when a binding of this service's events is gone."""
+    """The URL's user may look (tag `management` or `monitoring`). With the URL, readiness tells
+    within a minute when a binding of this service's events is gone."""
     choreography: Path = CHOREOGRAPHY
-    """The written choreography: what the other services publish and consume."""
+    """This document says what the other services publish and consume."""
 
     auth: Literal["on", "off"] = "off"
     auth_off_bind_any: bool = False
@@ -204,15 +204,15 @@ class ServiceSettings(DatabaseSettings):
     every address with tokens off. Anywhere else everybody on the network could call the service.
     """
     jwks_url: str = ""
-    """Where the public keys are: http(s)://, file:// or a path."""
+    """The public keys are here: http(s)://, file:// or a path."""
     jwt_issuer: str = ""
     jwt_audience: str = ""
     cursor_secret: str = Field(default="", repr=False)
-    """Signs page cursors; the same for every process of a service."""
+    """This signs page cursors; it is the same for every process of a service."""
 
     trusted_proxies: str = ""
-    """Addresses and networks, with commas between, of the proxies in front of this service. Only
-    from them X-Forwarded-For and X-Forwarded-Proto are believed; unset, from nobody."""
+    """The proxies in front of this service have these addresses and networks, with commas between.
+    Only from them X-Forwarded-For and X-Forwarded-Proto are believed; unset, from nobody."""
 
     outbox_retention_days: int = Field(default=1, ge=0, le=INBOX_WINDOW.replayable.days)
     """Delivered events are kept in the archive for this many days, for replay, and never longer
@@ -227,7 +227,7 @@ class ServiceSettings(DatabaseSettings):
     shutdown_seconds: int = Field(default=20, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     otel_exporter_otlp_endpoint: str = ""
-    """The collector of spans, which takes OTLP over HTTP; none are recorded without it."""
+    """The collector of spans takes OTLP over HTTP; without it none are recorded."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -252,7 +252,7 @@ class ServiceSettings(DatabaseSettings):
         return value
 
     def check_broker_url(self, name: str, parse: Callable[[str], object], value: str) -> None:
-        """Raises ValueError, which names the setting, for a URL that cannot be used or is not
+        """Raise ValueError, which names the setting, for a URL that cannot be used or is not
         private enough.
         """
         try:
@@ -288,18 +288,18 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def checks_peer_tokens(self) -> bool:
-        """Whether JWKS_URL is where the keys are."""
+        """Return whether the keys are at JWKS_URL."""
         return self.auth == "on"
 
     @property
     def outbox_retention(self) -> timedelta | None:
-        """How long delivered events are kept; None when they are deleted."""
+        """Return how long delivered events are kept; None when they are deleted."""
         days = self.outbox_retention_days
         return timedelta(days=days) if days else None
 
     @property
     def current_management(self) -> BrokerUrl:
-        """As `current_broker`, of RABBITMQ_MANAGEMENT_URL."""
+        """Return RABBITMQ_MANAGEMENT_URL as `current_broker` returns RABBITMQ_URL."""
         if not self.read_from:
             return self.rabbitmq_management_url
         return lambda: self.now().rabbitmq_management_url
@@ -314,19 +314,19 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def current_broker(self) -> BrokerUrl:
-        """RABBITMQ_URL. When a file holds it, a function that reads the file, for each new
-        connection.
+        """Return RABBITMQ_URL. When a file holds it, this is a function that reads the file, for
+        each new connection.
         """
         return (lambda: self.now().rabbitmq_url) if self.read_from else self.rabbitmq_url
 
     @property
     def databases(self) -> Sequence[URL]:
-        """Where the service reads and writes."""
+        """Return where the service reads and writes."""
         return [self.database_place]
 
     @property
     def vhost(self) -> str:
-        """The broker's virtual host, as RABBITMQ_URL names it."""
+        """Return the broker's virtual host, as RABBITMQ_URL names it."""
         return vhost_of(self.rabbitmq_url)
 
     @property
@@ -335,7 +335,7 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def works(self) -> bool:
-        """Whether this process consumes events and runs the loops."""
+        """Return whether this process consumes events and runs the loops."""
         return self.role in ("all", "worker")
 
     @property
@@ -344,7 +344,7 @@ class ServiceSettings(DatabaseSettings):
 
     @property
     def proxies(self) -> list[str]:
-        """TRUSTED_PROXIES, each IPv4 one also as a socket for IPv6 names it."""
+        """Return TRUSTED_PROXIES, each IPv4 one also as a socket for IPv6 names it."""
         networks = [
             ip_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip()
         ]
@@ -356,7 +356,7 @@ class ServiceSettings(DatabaseSettings):
         return [*map(str, networks), *mapped]
 
     def is_proxy(self, address: str) -> bool:
-        """Whether this address is one of TRUSTED_PROXIES."""
+        """Return whether this address is one of TRUSTED_PROXIES."""
         try:
             peer = ip_address(address)
         except ValueError:
@@ -369,7 +369,7 @@ class ServiceSettings(DatabaseSettings):
 
     @cached_property
     def cursor_key(self) -> bytes:
-        """On loopback without a secret: a random key, so cursors end with the process."""
+        """Return the secret; without one a random key, whose cursors end with the process."""
         return self.cursor_secret.encode() or secrets.token_bytes(32)
 
 
@@ -377,7 +377,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def read_settings(settings_type: type[S]) -> S:
-    """Read the environment and `.env`; raises StartFailure naming each setting that is wrong."""
+    """Read the environment and `.env`. Raise StartFailure that names each setting that is wrong."""
     try:
         return settings_type()
     except ValidationError as error:

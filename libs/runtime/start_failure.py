@@ -1,4 +1,4 @@
-"""An error at start that the operator can mend: one clear line, exit code 2, no traceback."""
+"""An error at start that the operator can mend is one line, with exit code 2 and no traceback."""
 
 import sys
 from collections.abc import Iterator

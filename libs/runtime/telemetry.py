@@ -1,5 +1,5 @@
-"""Gives each request an id, a trace context and a cause, logs and measures it, and answers 500 to
-exceptions that nobody caught.
+"""Each request gets an id, a trace context and a cause; it is logged and measured, and an exception
+that nobody caught is answered 500.
 
 With OTEL_EXPORTER_OTLP_ENDPOINT set the OpenTelemetry SDK records spans. Without it, a trace
 context costs a few microseconds: it is passed on, so that one saga is one trace in this case too.
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 _tracer = trace.get_tracer(__name__)
 
 OF_MACHINES = frozenset({"/health", "/ready", "/metrics"})
-"""Paths that monitoring requests every few seconds: they get no line in the log and no span."""
+"""Monitoring requests these paths every few seconds: they get no line in the log and no span."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
@@ -45,7 +45,7 @@ _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]
 
 
 def span_exporter(endpoint: str) -> "OTLPSpanExporter":
-    """The exporter to this collector, over OTLP/HTTP and never through the environment's proxy."""
+    """Return the exporter to this collector, over OTLP/HTTP and never through a proxy."""
     import requests
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
@@ -66,7 +66,7 @@ def start_recording(service: str, endpoint: str) -> None:
 
 
 class RequestContext:
-    """Pure ASGI middleware: gives each request an id and a trace, and answers uncaught errors."""
+    """This pure ASGI middleware gives a request an id and a trace, and answers uncaught errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -125,8 +125,8 @@ def _is_event_stream(start: Message) -> bool:
 
 
 def _template(scope: Scope) -> str:
-    """The path's template. What is refused before it is routed (a body too large, no place) counts
-    under the route it was meant for.
+    """Return the path's template. What is refused before it is routed (a body too large, no place)
+    counts under the route it was meant for.
     """
     found = getattr(scope.get("route"), "path", None)
     return found or template_of(scope["app"], scope["method"], scope["path"]) or "unmatched"
@@ -140,7 +140,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _trace_of(scope: Scope) -> NonRecordingSpan:
-    """A span that nobody records, of the caller's trace or a new one. Its context is passed on."""
+    """Return a span that nobody records, of the caller's trace or a new one, to pass it on."""
     trace_id, flags = secrets.randbits(128) or 1, TraceFlags(TraceFlags.SAMPLED)
     if (match := _traceparent(scope)) is not None:
         trace_id, flags = int(match[1], 16) or trace_id, TraceFlags(int(match[3], 16))
@@ -149,7 +149,7 @@ def _trace_of(scope: Scope) -> NonRecordingSpan:
 
 
 def _begin_span(scope: Scope) -> Span:
-    """The span of a request, of the caller's trace or of a new one. It names neither path nor
+    """Begin the span of a request, of the caller's trace or of a new one. It names neither path nor
     query: the path may hold a payment code, and the query the token of a forgotten password.
     """
     match = _traceparent(scope)

@@ -1,6 +1,4 @@
-"""A service knows the other participants from the choreography document, and never
-loads their code.
-"""
+"""The choreography document tells a service the other participants, without loading their code."""
 
 from pathlib import Path
 
@@ -17,7 +15,7 @@ MEND = "write it with `python -m libs.messaging choreography`, or set CHOREOGRAP
 
 
 def read_choreography(path: Path) -> Choreography:
-    """Raises StartFailure when the document is missing or unreadable."""
+    """Read the document. Raise StartFailure when it is missing or unreadable."""
     try:
         return read(path)
     except ChoreographyError as error:
@@ -25,7 +23,7 @@ def read_choreography(path: Path) -> Choreography:
 
 
 def check_own(own: Participant, choreography: Choreography) -> None:
-    """Raises StartFailure when the choreography differs from the code of `own`. Otherwise other
+    """Raise StartFailure when the choreography differs from the code of `own`. Otherwise other
     services would wait for events that never come.
     """
     written = choreography.participant(own.name)
@@ -36,7 +34,7 @@ def check_own(own: Participant, choreography: Choreography) -> None:
 
 
 def expected_queues(own: Participant, choreography: Choreography) -> dict[str, list[str]]:
-    """The queues that must exist before an event of this service is published, by event type."""
+    """Return the queues that must exist before an event of this service is published, by type."""
     return {
         event.type: [each.queue for each in choreography.consumers_of(event.type)]
         for event in own.publishes

@@ -1,5 +1,5 @@
-"""What each service holds of a purchase, in a module of its name. A service that only keeps views
-has none.
+"""A module of each service's name reads what the service holds of a purchase. A service that only
+keeps views has none.
 
 `STATEMENT` reads the records by order id, with their tenant and their state, and takes the grace in
 seconds where it names `$1`. `RULES` are the rules of these records.
@@ -16,10 +16,10 @@ _PATHS = {spec.name: f"{__name__}.{spec.name}" for spec in SERVICES}
 _MODULES = {name: import_module(path) for name, path in _PATHS.items() if find_spec(path)}
 
 STATEMENTS: Mapping[str, str] = {name: each.STATEMENT for name, each in _MODULES.items()}
-"""By service."""
+"""Each service's statement has the service's name here."""
 
 
 def rules_of(service: str) -> Mapping[str, Rule]:
-    """Those of the service's records, by name; none where the service has no records."""
+    """Return the rules of the service's records, by name; none where it has no records."""
     rules: Mapping[str, Rule] = getattr(_MODULES.get(service), "RULES", {})
     return rules

@@ -1,4 +1,4 @@
-"""The credit that each purchase holds."""
+"""This module reads the credit that each purchase holds."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The order of each purchase, and the rule that none rests half-way."""
+"""This module reads the order of each purchase. No purchase may rest half-way."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The payment of each purchase, beside the gateway's own books."""
+"""This module reads the payment of each purchase, beside the gateway's own books."""
 
 from collections.abc import Iterator, Sequence
 
@@ -31,7 +31,7 @@ STATEMENT = """
 
 MONEY_OPEN = frozenset({"PENDING", "PROCESSING", "PROCESSED", "REFUNDING"})
 GATEWAY_MAY_DIFFER = frozenset({"PROCESSING", "REFUND_FAILED"})
-"""States in which the gateway's books may differ: a charge without an answer yet, a refund that
+"""In these states the gateway's books may differ: a charge without an answer yet, a refund that
 failed.
 """
 
@@ -57,7 +57,7 @@ def refund_failed(it: Purchase) -> bool:
 
 
 def charge_unanswered(it: Purchase) -> bool:
-    """A person is asked for the result at the gateway, and can record it."""
+    """Return whether a person is asked for the result at the gateway, and can record it."""
     return (
         it.payment is not None
         and it.payment["state"] == "PROCESSING"
@@ -66,7 +66,7 @@ def charge_unanswered(it: Purchase) -> bool:
 
 
 def charged_after_all(it: Purchase) -> bool:
-    """The gateway has made a charge that a person recorded as not made, so it is being refunded."""
+    """Return whether a charge that a person recorded as not made was made, and is refunded."""
     return (
         it.payment is not None
         and it.payment["state"] == "REFUNDING"
@@ -75,8 +75,8 @@ def charged_after_all(it: Purchase) -> bool:
 
 
 def _times_moved(payment: Row | None) -> tuple[int, int]:
-    """How often the gateway charged it, and how often it was refunded: by the gateway, or by a
-    person who recorded it as settled.
+    """Return how often the gateway charged the payment, and how often it was refunded: by the
+    gateway, or by a person who recorded it as settled.
     """
     if payment is None:
         return 0, 0

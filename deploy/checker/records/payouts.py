@@ -1,4 +1,4 @@
-"""The payout of each purchase, beside the bank's own books."""
+"""This module reads the payout of each purchase, beside the bank's own books."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ STATEMENT = """
      USING (order_id) ORDER BY order_id"""
 
 ENDS = {"PAID": 1, "FAILED": 0}
-"""How often the bank has paid. Any other status is on its way, and must not be one at rest."""
+"""With this status the bank has paid this often. Any other status is on its way, not at rest."""
 
 
 def sellers_are_paid(it: Purchase) -> Iterator[str]:
@@ -43,14 +43,14 @@ def payout_failed(it: Purchase) -> bool:
 
 
 def payout_unanswered(it: Purchase) -> bool:
-    """A person is asked for the result at the bank, and can record it."""
+    """Return whether a person is asked for the result at the bank, and can record it."""
     return (
         it.payout is not None and it.payout["state"] == "PENDING" and it.payout["needs_attention"]
     )
 
 
 def _the_right_sums(it: Purchase, payout: Row) -> Iterator[str]:
-    """The sum owed, and the sum the bank has moved: the order's amount, to the vehicle's seller."""
+    """Compare the sum owed and the sum the bank has moved with the order's, and the sellers."""
     seller = None if it.reservation is None else it.reservation["seller_id"]
     moved: list[tuple[str, set[int], set[str]]] = []
     if payout["state"] is not None:

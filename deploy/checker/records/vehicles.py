@@ -1,4 +1,4 @@
-"""The vehicle that each purchase holds."""
+"""This module reads the vehicle that each purchase holds."""
 
 from collections.abc import Iterator
 

@@ -1,3 +1,1 @@
-"""Dead letters are listed, redriven, reissued and discarded; events are replayed from
-the archive.
-"""
+"""These modules list, redrive, reissue and discard dead letters, and replay archived events."""

@@ -1,4 +1,4 @@
-"""A copy of a message for another queue, and the headers a dead letter carries."""
+"""This module copies a message for another queue, and names the headers of a dead letter."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ HEADER_REFUSED_AT = "x-refused-at"
 
 
 def origin_of(message: AbstractIncomingMessage) -> str:
-    """The queue that a dead letter comes from. The service that gave it up has written it into a
-    header; what the broker gave up is routed by it.
+    """Return the queue that a dead letter comes from. The service that gave the message up has
+    written the queue into a header; what the broker gave up is routed by it.
     """
     return str(message.headers.get(HEADER_QUEUE) or message.routing_key or "")
 
 
 def copy_of(message: AbstractIncomingMessage, headers: Mapping[str, Any]) -> aio_pika.Message:
-    """The same persistent message with these headers.
+    """Return the same persistent message with these headers.
 
     The broker lets nobody publish under another user's name, so the user's name moves into a
     header.

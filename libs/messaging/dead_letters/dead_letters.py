@@ -1,4 +1,4 @@
-"""Lists, redrives, reissues and discards the dead letters of services.
+"""This module lists, redrives, reissues and discards the dead letters of services.
 
 Each action reads all dead letters once (see `look`) and acts on those it finds.
 """
@@ -36,25 +36,25 @@ class NoDeadLetter(DeadLetterError):
 
 
 class WouldStrand(DeadLetterError):
-    """Discarding it would leave its saga waiting for ever; the caller has to insist."""
+    """To discard the letter would leave its saga waiting for ever; the caller has to insist."""
 
 
 class WouldComeBack(DeadLetterError):
-    """Its service would refuse it again at once; nothing was sent."""
+    """The letter's service would refuse it again at once; nothing was sent."""
 
 
 class MayBeHandled(DeadLetterError):
-    """A copy of it may have had its effect, and a new id would have it twice; nothing was sent."""
+    """A copy may have had its effect, and a new id would repeat the effect; nothing was sent."""
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """One message given up, however many copies of it there are.
+    """A `DeadLetter` is one message given up, however many copies of it there are.
 
-    `id` is the event's; a message without one is named by the hash of its body. `strands`: its
-    reaction is a step of a saga, not only a view. `refused_again`: why its service would
-    refuse it again at once; None where it may handle it. `reissuable`: under a new id it would be
-    accepted.
+    `id` is the event's; a message without one is named by the hash of its body. `strands` says that
+    its reaction is a step of a saga, not only a view. `refused_again` says why its service would
+    refuse it again at once; None where it may handle it. `reissuable` says that under a new id it
+    would be accepted.
     """
 
     id: str
@@ -85,8 +85,8 @@ class Redriven:
 
 @dataclass(frozen=True)
 class _Found:
-    """A dead letter and its copies, the oldest first. This look has taken them and not acknowledged
-    them.
+    """This is a dead letter with its copies, the oldest first. The look has taken them and not
+    acknowledged them.
     """
 
     letter: DeadLetter
@@ -105,7 +105,7 @@ def _every(_: DeadLetter) -> bool:
 
 
 class DeadLetters:
-    """The dead letters of each of these services. Needs a user who may read and write there.
+    """These are the dead letters of these services. The URL's user may read and write there.
 
     `only` narrows an action to what its caller may see: the rest does not exist for it.
     """
@@ -130,7 +130,7 @@ class DeadLetters:
         self._clock = clock
 
     async def listed(self, service: str | None = None) -> list[DeadLetter]:
-        """Copies of one message are one entry; the oldest first."""
+        """Return the letters, the oldest first. Copies of one message are one entry."""
         letters = []
         for name in self._services if service is None else [service]:
             async with self._opened(name) as (_, found):
@@ -140,10 +140,10 @@ class DeadLetters:
     async def redrive(
         self, service: str, ids: Collection[str] | None = None, *, only: Choice = _every
     ) -> Redriven:
-        """Send these to the one queue each came from. A dead letter goes away only when the
-        broker has confirmed that it is back in its queue.
+        """Send these to the one queue each came from. A dead letter goes away only when the broker
+        has confirmed that it is back in its queue.
 
-        Raises WouldComeBack, with nothing sent, when one of `ids` would be refused again at once.
+        Raise WouldComeBack, with nothing sent, when one of `ids` would be refused again at once.
         Without `ids` all others are sent.
         """
         async with self._opened(service) as (channel, found):
@@ -165,9 +165,9 @@ class DeadLetters:
         not_handled: bool = False,
         only: Choice = _every,
     ) -> list[tuple[DeadLetter, str]]:
-        """Send these to the one queue each came from under a new id; each with that id.
+        """Send these to the one queue each came from under a new id. Return each with that id.
 
-        Raises MayBeHandled, with nothing sent, unless `not_handled` says that no copy of them was
+        Raise MayBeHandled, with nothing sent, unless `not_handled` says that no copy of them was
         handled, or when an inbox still knows whether one was: `redrive` is right then.
         """
         async with self._opened(service) as (channel, found):
@@ -192,8 +192,8 @@ class DeadLetters:
         stranding: bool = False,
         only: Choice = _every,
     ) -> list[DeadLetter]:
-        """Throw these away for good. Raises WouldStrand, with nothing thrown away, when one of
-        them is a step of a saga and `stranding` does not say that this is meant.
+        """Throw these away for good. Raise WouldStrand, with nothing thrown away, when one of them
+        is a step of a saga and `stranding` does not say that this is meant.
         """
         async with self._opened(service) as (_, found):
             chosen = _chosen(found, ids, only)
@@ -257,7 +257,7 @@ def _chosen(found: Sequence[_Found], ids: Collection[str] | None, only: Choice) 
 
 
 def how_to_go_on(letter: DeadLetter) -> str:
-    """Why it is of no use to redrive it, and the command that is of use."""
+    """Say why it is of no use to redrive the letter, and the command that is of use."""
     way = (
         f"dead reissue {letter.service}" if letter.reissuable else f"dead discard {letter.service}"
     )

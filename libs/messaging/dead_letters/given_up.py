@@ -1,5 +1,5 @@
-"""Releases or reissues events that a relay gave up because an inbox may no longer know their first
-copy.
+"""This module releases or reissues events that a relay gave up because an inbox may no longer know
+their first copy.
 
 A given-up row is the first of its subject, and the rows of its subject wait behind it. While an
 inbox still knows its id, the row is released as it is: a copy that was handled is recognised.
@@ -42,7 +42,7 @@ WHERE subject = $1
 
 
 class GivenUpError(Exception):
-    """The action is refused and nothing was changed; one line says why."""
+    """The action is refused and nothing was changed. One line says why."""
 
 
 class NotGivenUp(GivenUpError):
@@ -50,13 +50,13 @@ class NotGivenUp(GivenUpError):
 
 
 class MayBeHandled(GivenUpError):
-    """No inbox knows any more whether it was handled: a person has to know."""
+    """No inbox knows any more whether the event was handled: a person has to know."""
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """`behind`: how many rows of its subject wait for it. `forgotten`: why no inbox knows its id;
-    None where it can be released as it is. `envelope`: the CloudEvent; empty where there is none.
+    """`behind` rows of the subject wait for this one. `forgotten` says why no inbox knows the id;
+    None where it can be released as it is. `envelope` is the CloudEvent; empty where there is none.
     """
 
     id: UUID
@@ -71,7 +71,7 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class LetGo:
-    """An event that the relay publishes at its next claim; `new_id` where it was reissued."""
+    """The relay publishes this event at its next claim; `new_id` is set where it was reissued."""
 
     id: UUID
     new_id: UUID | None
@@ -80,7 +80,7 @@ class LetGo:
 async def given_up(
     connection: Connection, now: datetime, identifier: UUID | None = None
 ) -> list[GivenUp]:
-    """The oldest first; only the event `identifier` where it is given."""
+    """Return the events, the oldest first; only the event `identifier` where it is given."""
     return [
         GivenUp(
             row["id"],
@@ -99,9 +99,9 @@ async def given_up(
 async def send_again(
     connection: Connection, identifier: UUID, now: datetime, *, not_handled: bool = False
 ) -> list[LetGo]:
-    """Release it while an inbox still knows its id, else reissue it.
+    """Release the event while an inbox still knows its id, else reissue it.
 
-    Raises GivenUpError, with nothing changed: NotGivenUp, or MayBeHandled where it would be
+    Raise GivenUpError, with nothing changed: NotGivenUp, or MayBeHandled where the event would be
     reissued and `not_handled` does not say that no copy of it was handled.
     """
     if forgotten(str(identifier), now, INBOX_WINDOW) is None:
@@ -114,7 +114,7 @@ async def release(
 ) -> list[LetGo]:
     """Release these (all if None) and the rows that wait behind them, under their own ids.
 
-    Raises GivenUpError, with nothing changed, when no inbox knows one of the ids any more.
+    Raise GivenUpError, with nothing changed, when no inbox knows one of the ids any more.
     """
     return await _let_go(connection, ids, now, reissue=False)
 
@@ -125,7 +125,7 @@ async def reissue(
     """Release these and the rows that wait behind them; an event that no inbox knows any more gets
     a new id, and its old id becomes its cause.
 
-    Raises GivenUpError, with nothing changed, unless `not_handled` says that no copy of them was
+    Raise GivenUpError, with nothing changed, unless `not_handled` says that no copy of them was
     handled, or when an inbox still knows one of `ids`: `release` is right then.
     """
     if not not_handled:
@@ -141,7 +141,7 @@ async def _let_go(
 ) -> list[LetGo]:
     gone: list[LetGo] = []
     async with connection.transaction():
-        # Who holds the lock of a subject's first row owns the subject: no relay touches it.
+        # The owner of the lock on a subject's first row owns the subject: no relay touches it.
         heads = await connection.fetch(_LOCKED, None if ids is None else list(ids))
         missing = set(ids or ()) - {head["id"] for head in heads}
         if missing:

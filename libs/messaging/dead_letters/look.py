@@ -1,4 +1,4 @@
-"""Reads all dead letters of a service once.
+"""A look reads all dead letters of a service once.
 
 The queue of dead letters has no practical delivery limit, so a message that is read and returned
 stays, on every RabbitMQ from 3.10 on. The reader holds a lock on the broker, so only one reads at a
@@ -19,25 +19,25 @@ from libs.messaging.dead_letters.replay import connected
 from libs.messaging.names import dead_queue, look_lock
 
 MOST = 10_000
-"""The most messages taken in one look; a look needs about a second for them."""
+"""One look takes at most this many messages; it needs about a second for them."""
 
 TURN_SECONDS = 10.0
-"""How long a look waits for others to end theirs."""
+"""A look waits this long for others to end theirs."""
 
 QUIET_SECONDS = 5.0
-"""How long the broker may take from one message to the next."""
+"""The broker may take this long from one message to the next."""
 
 
 class DeadLetterError(Exception):
-    """The action is refused; one line says why."""
+    """The action is refused. One line says why."""
 
 
 @asynccontextmanager
 async def look(
     rabbitmq_url: str, service: str
 ) -> AsyncIterator[tuple[AbstractChannel, list[AbstractIncomingMessage]]]:
-    """All dead letters of a service (at most MOST), the oldest first, and the channel they came
-    over. Raises DeadLetterError.
+    """Yield all dead letters of a service (at most MOST), the oldest first, and the channel they
+    came over. Raise DeadLetterError where they cannot be read.
     """
     try:
         async with connected(rabbitmq_url, "dead letters") as connection:
@@ -54,7 +54,7 @@ async def look(
 
 
 async def _take_turn(connection: AbstractConnection, service: str) -> None:
-    """The lock is an exclusive queue: the broker gives it to one connection, and deletes it when
+    """Take the lock, an exclusive queue: the broker gives it to one connection, and deletes it when
     that connection ends. Quorum queues do not enforce exclusive consumers.
     """
     until = time.monotonic() + TURN_SECONDS
@@ -72,7 +72,7 @@ async def _take_turn(connection: AbstractConnection, service: str) -> None:
 
 
 async def _taken(channel: AbstractChannel, name: str) -> list[AbstractIncomingMessage]:
-    """What is there now. A consumer is ten times as fast as one `basic.get` after the other."""
+    """Take the messages that are there now. A consumer is ten times as fast as `basic.get`."""
     queue = await channel.declare_queue(name, passive=True)
     count = min(queue.declaration_result.message_count or 0, MOST)
     messages: list[AbstractIncomingMessage] = []

@@ -1,4 +1,4 @@
-"""The events in a publisher's archive that a reaction has never handled."""
+"""This module finds the events in a publisher's archive that a reaction has never handled."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -23,8 +23,8 @@ _EVENTS = """
 async def missed(
     archive: Connection, inbox: Connection, queue: str, event_type: str, since: datetime
 ) -> AsyncIterator[list[Archived]]:
-    """Those written since then, in the order they were written, at most `AT_A_TIME` together. No
-    transaction stays open while the caller works on them.
+    """Yield the events written since then, in the order they were written, at most `AT_A_TIME`
+    together. No transaction stays open while the caller works on them.
     """
     last = -1
     while rows := await archive.fetch(_ARCHIVED, event_type, since, last, AT_A_TIME):

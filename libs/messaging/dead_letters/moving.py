@@ -1,4 +1,4 @@
-"""Moves dead letters out of a queue that was declared before its arguments changed.
+"""This module moves dead letters out of a queue that was declared before its arguments changed.
 
 The broker refuses to change the arguments of a queue, so the new queue has a new name.
 """
@@ -15,8 +15,8 @@ async def move_dead_letters(
     connection: AbstractConnection, old: str, new: str, exchange: str, keys: Collection[str]
 ) -> int:
     """Send what is ready in `old` through `exchange`, where `new` is bound by its own name, and
-    unbind `old` from `keys`. Returns how many; 0 where there is no `old`. The queue itself stays:
-    somebody may still have messages of it in hand, and those come back to it.
+    unbind `old` from `keys`. Return how many; 0 where there is no `old`. The queue `old` stays:
+    consumers may still hold messages of it, and those return to it.
 
     A message is acknowledged when the broker has confirmed its copy, so a move that is stopped
     loses nothing and goes on when it is called again.

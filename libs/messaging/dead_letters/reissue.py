@@ -1,4 +1,4 @@
-"""Reissues an event under a new id when no inbox knows the old one any more.
+"""An event is reissued under a new id when no inbox knows the old one any more.
 
 Under a new id the event has its effect again. So only a person who knows that no copy was handled
 may reissue it, and it is refused while an inbox may still know the old id.
@@ -25,7 +25,7 @@ class Reissued:
 
 
 def envelope_of(body: bytes) -> dict[str, Any] | None:
-    """The CloudEvent in it; None where there is none."""
+    """Return the CloudEvent in `body`; None where there is none."""
     try:
         envelope = json.loads(body)
     except ValueError:
@@ -34,7 +34,7 @@ def envelope_of(body: bytes) -> dict[str, Any] | None:
 
 
 def forgotten(identifier: str, now: datetime, window: InboxWindow) -> str | None:
-    """Why no inbox knows this id or accepts it; None where one may."""
+    """Say why no inbox knows this id or accepts it; None where one may."""
     try:
         made_at = time_of(UUID(identifier))
     except ValueError:
@@ -48,10 +48,10 @@ def forgotten(identifier: str, now: datetime, window: InboxWindow) -> str | None
 
 
 def reissued(envelope: dict[str, Any], old_id: str, now: datetime) -> Reissued:
-    """The event under a new id; the old one becomes its `causationid`.
+    """Return the event under a new id; the old one becomes its `causationid`.
 
-    The new id follows from the old id and the week: reissued twice, after a crash or by two
-    people, the event has one effect.
+    The new id follows from the old id and the week: reissued twice, after a crash or by two people,
+    the event has one effect.
     """
     step = int(SAME_ID.total_seconds() * 1000)
     start = int(now.timestamp() * 1000) // step * step

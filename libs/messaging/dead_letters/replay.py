@@ -1,4 +1,4 @@
-"""Sends messages to one queue only, through its service's redrive exchange."""
+"""This module sends messages to one queue only, through its service's redrive exchange."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,8 +28,8 @@ async def connected(rabbitmq_url: str, name: str) -> AsyncIterator[AbstractConne
 
 
 async def send_to_queue(channel: AbstractChannel, message: aio_pika.Message, queue: str) -> None:
-    """Returns when the broker has taken it into exactly this queue. `channel` must be one that
-    raises on returned messages.
+    """Send the message, and wait until the broker has taken it into exactly this queue. `channel`
+    must be one that raises on returned messages.
     """
     service = queue.partition(".")[0]
     exchange = await channel.get_exchange(redrive_exchange(service), ensure=False)
@@ -44,7 +44,7 @@ async def replay(
 ) -> int:
     """Send a queue's events again from the archive in the publishing service's database.
 
-    Returns how many. What the queue's service had handled meets its inbox and has no effect.
+    Return how many. The inbox knows what the queue's service had handled: that has no effect.
     """
     event_type = queue.partition(".on.")[2]
     count = 0
@@ -57,7 +57,7 @@ async def replay(
 
 
 def message_of(event: Archived) -> aio_pika.Message:
-    """The message as the relay sent it, with another user's name."""
+    """Return the message as the relay sent it, with another user's name."""
     return aio_pika.Message(
         event.body,
         content_type=CONTENT_TYPE,

@@ -1,4 +1,4 @@
-"""Completes the views of a service whose bounded queues have dropped events.
+"""A replay completes the views of a service whose bounded queues have dropped events.
 
 It compares the publishers' archives with the service's inbox and sends what is missing there, so it
 needs no record of what was dropped. It may be stopped and run again: an event has one effect.
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class ReplayError(Exception):
-    """The views cannot be completed; one line says why."""
+    """The views cannot be completed. One line says why."""
 
 
 async def replay_to_service(
@@ -35,11 +35,11 @@ async def replay_to_service(
     since: datetime,
     tell: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Send each bounded queue of `service`, which has to run, the events written since then that
-    it has not handled. Returns how many. `databases` are those of all services by name.
+    """Send each bounded queue of `service`, which has to run, the events written since then that it
+    has not handled. Return how many. `databases` are those of all services by name.
 
-    What says that something was dropped goes away at the end, unless something was dropped
-    meanwhile. Raises ReplayError where nobody consumes a queue, or too slowly.
+    The message that says that something was dropped goes away at the end, unless something was
+    dropped meanwhile. Raise ReplayError where nobody consumes a queue, or too slowly.
     """
     participant = choreography.participant(service)
     queues = view_queues(participant) if participant else frozenset()
@@ -68,7 +68,7 @@ async def replay_to_service(
 
 @asynccontextmanager
 async def _overflow_held(connection: AbstractConnection, service: str) -> AsyncIterator[None]:
-    """Takes the message that says that something was dropped. It comes back when the block fails or
+    """Hold the message that says that something was dropped. It comes back when the block fails or
     this process is killed; another one that arrives meanwhile stays.
     """
     channel = await connection.channel()
@@ -85,7 +85,7 @@ async def _overflow_held(connection: AbstractConnection, service: str) -> AsyncI
 
 
 async def _room(channel: AbstractChannel, queue: str) -> None:
-    """Wait until the queue is short, so that what is sent next is not dropped in its turn."""
+    """Wait until the queue is short, so that what is sent next is not dropped too."""
     deadline, shortest = time.monotonic() + PATIENCE_SECONDS, None
     while True:
         state = (await channel.declare_queue(queue, passive=True)).declaration_result

@@ -1,1 +1,1 @@
-"""The consuming side: from a queue into a transaction, each message with one effect."""
+"""These modules consume a queue's messages in transactions, so that each message has one effect."""

@@ -1,4 +1,4 @@
-"""Several messages of one queue in one transaction: inbox rows, reactions, outbox rows."""
+"""A batch handles several messages of one queue in one transaction, with their inbox and outbox."""
 
 import time
 from collections.abc import Sequence
@@ -20,14 +20,13 @@ from libs.messaging.saga.reactions import Reaction
 
 class InboxUnavailable(Exception):
     """The inbox itself refuses, for example because its table is missing: no message is to blame.
-
     `__cause__` is the error.
     """
 
 
 class BatchFailed(Exception):
-    """`error` undid the transaction. `delivery` is the one whose reaction raised it; None when it
-    came from the inbox, from what the unit of work does for all, or from the commit.
+    """`error` undid the transaction. The reaction to `delivery` raised it; None when the inbox,
+    what the unit of work does for all, or the commit raised it.
     """
 
     def __init__(self, error: Exception, delivery: Delivery | None) -> None:
@@ -37,7 +36,7 @@ class BatchFailed(Exception):
 
 
 class BatchHandler(Generic[Unit]):
-    """Runs one reaction for the messages of a batch that the inbox does not know yet."""
+    """A `BatchHandler` runs one reaction for the messages of a batch that are new to the inbox."""
 
     def __init__(
         self, reaction: Reaction[Unit], transactions: Transactions[Unit], inbox: Inbox
@@ -49,9 +48,9 @@ class BatchHandler(Generic[Unit]):
         self._duration = metrics.DURATION.labels(reaction.queue)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
-        """Commit the effects of all; one verdict each, in the same order.
+        """Commit the effects of all. Return one verdict each, in the same order.
 
-        Raises BatchFailed; then there is no effect, or a commit of unknown outcome.
+        Raise BatchFailed; then there is no effect, or a commit of unknown outcome.
         """
         reacting: Delivery | None = None
 

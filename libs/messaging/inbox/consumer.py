@@ -1,4 +1,4 @@
-"""Consumes one queue: handles its messages in transactions, several at a time, each
+"""A consumer handles the messages of one queue in transactions, several at a time, each message
 with one effect.
 """
 
@@ -36,8 +36,8 @@ from libs.messaging.saga.reactions import Reaction, Step
 from libs.messaging.schema.inbox_window import InboxWindow
 
 BATCH = 100
-"""The most messages in one transaction. A batch takes what is waiting; it does not wait until it is
-full.
+"""One transaction handles at most this many messages. A batch takes what is waiting; it does not
+wait until it is full.
 """
 
 WHOLE_ROUNDS = 2
@@ -46,8 +46,8 @@ Then its messages are handled one by one.
 """
 
 MOST_AHEAD = timedelta(days=1)
-"""An id from further ahead of the database's clock is rejected: a clock that is wrong by more is
-not waited for.
+"""An id from further ahead of the database's clock is rejected: the consumer does not wait for a
+clock that is wrong by more.
 """
 
 AHEAD_CHECK_SECONDS = 60.0
@@ -66,8 +66,8 @@ _log = structlog.get_logger(__name__)
 
 
 class QueueConsumer(Generic[Unit]):
-    """Takes the messages of one queue and settles each: acknowledged after its commit, tried again
-    later, or rejected.
+    """A consumer takes the messages of one queue and settles each: acknowledged after its commit,
+    tried again later, or rejected.
 
     `slots` bounds the transactions at work at the same time, over all queues of a process.
     """
@@ -106,20 +106,20 @@ class QueueConsumer(Generic[Unit]):
         self._lag = metrics.LAG.labels(self.queue)
 
     def take(self, message: AbstractIncomingMessage) -> None:
-        """Called for each message in the order of its arrival."""
+        """Take a message. The caller keeps the order in which messages arrive."""
         self._unsettled.add(message)
         self._waiting.append(message)
         self._wake.set()
 
     def stop(self) -> None:
-        """The step in hand handles what has been taken and returns. What is tried again later, or
+        """Let the current step handle what has been taken and return. What is tried again later, or
         waits for the database, stays unacknowledged: the broker delivers it again.
         """
         self._stopping.set()
         self._wake.set()
 
     def retry_reasons(self) -> Counter[str]:
-        """How many messages are tried again later, by reason."""
+        """Return how many messages are tried again later, by reason."""
         return self._retries.reasons()
 
     async def step(self) -> None:
@@ -161,7 +161,7 @@ class QueueConsumer(Generic[Unit]):
 
     async def _database_answers(self, *, within: float = 0.0, **about: object) -> bool:
         """Wait until the database answers. Meanwhile this queue holds no slot, so that another one
-        can use it. Returns False when stopping.
+        can use it. Return False when stopping.
         """
         attempt = 0
         while not await self._database.answers(within=within):
@@ -177,8 +177,8 @@ class QueueConsumer(Generic[Unit]):
             await self._pause(self._batch_delay)
 
     async def _next_batch(self) -> list[Delivery]:
-        """The next messages, sorted by subject, so that batches of two queues lock the same rows in
-        the same order. Messages of one subject keep their order of arrival.
+        """Return the next messages, sorted by subject, so that batches of two queues lock the same
+        rows in the same order. Messages of one subject keep their order of arrival.
         """
         deliveries = []
         for _ in range(min(len(self._waiting), BATCH)):
@@ -193,7 +193,7 @@ class QueueConsumer(Generic[Unit]):
         return sorted(deliveries, key=lambda delivery: delivery.event.subject)
 
     async def _is_of_age(self, delivery: Delivery) -> bool:
-        """Whether the inbox's window holds the id, by the database's clock.
+        """Return whether the inbox's window holds the id, by the database's clock.
 
         An id that is too old is rejected, because the row of its first copy may be gone. An id from
         the future comes from a publisher whose clock is wrong. It is tried again later, until its
@@ -227,7 +227,7 @@ class QueueConsumer(Generic[Unit]):
         return False
 
     async def _try(self, deliveries: list[Delivery]) -> BatchFailed | None:
-        """Handle and settle them in one transaction. Returns the failure, or None."""
+        """Handle and settle them in one transaction. Return the failure, or None."""
         present = self._without_gone(deliveries)
         if not present:
             return None
@@ -304,8 +304,8 @@ class QueueConsumer(Generic[Unit]):
         self._retry(delivery, error, seconds=0.0)
 
     def _retry_or_reject(self, delivery: Delivery, error: Exception, *, answered: bool) -> None:
-        """Called when this message failed in a transaction of its own. `answered`: the database
-        answered at once.
+        """Try a message again that failed in a transaction of its own, or reject it. `answered`
+        says that the database answered at once.
         """
         if not _is_infrastructure(error):
             delivery.failed_attempts += 1
@@ -327,9 +327,9 @@ class QueueConsumer(Generic[Unit]):
             self._retry(delivery, error, seconds=retries.SHARED_CAUSE_SECONDS)
 
     def _counts(self, delivery: Delivery, error: Exception, *, answered: bool) -> bool:
-        """Whether an attempt that met an infrastructure error counts against its message. It does
-        when others have been handled since this message was first blocked, or when no other message
-        is blocked and the database answers.
+        """Return whether an attempt that met an infrastructure error counts against its message. It
+        does when others have been handled since this message was first blocked, or when no other
+        message is blocked and the database answers.
         """
         blocked_since = delivery.blocked_since
         if blocked_since is None:
@@ -344,7 +344,7 @@ class QueueConsumer(Generic[Unit]):
         self._retries.add(delivery, seconds=seconds, reason=summarize(error))
 
     async def _settle(self, deliveries: Sequence[Delivery], verdicts: Sequence[Verdict]) -> None:
-        """Acknowledge first, measure afterwards: no figure may cost an acknowledgement."""
+        """Acknowledge first, measure afterwards: no metric may cost an acknowledgement."""
         for delivery, verdict in zip(deliveries, verdicts, strict=True):
             if verdict is Verdict.TAMPERED:
                 _log.error("same id, other content", queue=self.queue, **self._named(delivery))

@@ -1,4 +1,4 @@
-"""Tells the consuming side whether the database answers, and what time it is there."""
+"""This module tells the consuming side whether the database answers, and what time it is there."""
 
 import asyncio
 import math
@@ -19,9 +19,8 @@ TIME_IF_WRITABLE = text(
 
 
 class Database:
-    """The database's clock decides the age of messages: a wrong clock of this machine does not.
-
-    Its time is carried forward by the monotonic clock from its last answer.
+    """The database's clock decides the age of messages: a wrong clock of this machine does not. The
+    monotonic clock of this machine counts the time since the database's last answer.
     """
 
     def __init__(self, engine: AsyncEngine, *, clock: Clock = utc_now) -> None:
@@ -31,11 +30,11 @@ class Database:
         self._answered_at = -math.inf
 
     async def answers(self, *, within: float = 0.0) -> bool:
-        """Whether the database answers on a connection of the pool within two seconds, and writes.
+        """Return whether the database answers within two seconds over the pool, and writes.
 
         An answer of the last `within` seconds counts. While it is read-only, as a standby is in a
-        failover, the answer is False. The pool is used on purpose: a server that
-        answers a new connection is of no use while the pool holds dead ones.
+        failover, the answer is False. The pool is used on purpose: an answer to a new connection is
+        of no use while the pool holds dead ones.
         """
         if time.monotonic() - self._answered_at < within:
             return True
@@ -51,12 +50,12 @@ class Database:
         return True
 
     def now(self) -> datetime:
-        """Raises OverflowError before the first answer."""
+        """Return the database's time. Raise OverflowError before the first answer."""
         return self._answer + timedelta(seconds=time.monotonic() - self._answered_at)
 
     def seconds_ahead(self) -> float:
-        """How far the database's clock is ahead of this machine's; negative: behind; 0 before the
-        first answer.
+        """Return how far the database's clock is ahead of this machine's; negative where it is
+        behind; 0 before the first answer.
         """
         if self._answered_at == -math.inf:
             return 0.0

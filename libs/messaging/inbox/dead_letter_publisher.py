@@ -1,4 +1,4 @@
-"""Publishes a message a service gives up to its dead letters: mandatory and confirmed."""
+"""A message that a service gives up is published to its dead letters: mandatory and confirmed."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -19,8 +19,8 @@ from libs.messaging.names import dead_letter_exchange, dead_queue
 
 
 class DeadLetterPublisher:
-    """Opens a connection of its own when there is something to publish: a memory alarm blocks
-    connections that publish, and the one that consumes must go on acknowledging.
+    """A publisher opens its own connection when there is something to publish: a memory alarm
+    blocks connections that publish, and the one that consumes must go on acknowledging.
     """
 
     def __init__(self, service: str, rabbitmq_url: BrokerUrl, *, timeout: float = 5.0) -> None:
@@ -35,7 +35,7 @@ class DeadLetterPublisher:
     async def send(
         self, message: AbstractIncomingMessage, *, queue: str, error: str, attempts: int
     ) -> None:
-        """Returns when the broker has taken it into a queue; raises otherwise (try again)."""
+        """Wait until the broker has taken the message into a queue, or raise (try again)."""
         copy = _copy(message, queue=queue, error=error, attempts=attempts)
         async with self._one_at_a_time:
             try:

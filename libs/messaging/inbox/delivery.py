@@ -1,4 +1,4 @@
-"""A message from the broker, parsed into the event that its reaction reads."""
+"""A delivery is a message from the broker, parsed into the event that its reaction reads."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from libs.messaging.saga.reactions import Reaction
 
 
 class Unreadable(Exception):
-    """The message can never be handled as it is; the text says why, without its values."""
+    """The message can never be handled as it is. The text says why, without its values."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,14 +23,14 @@ class Delivery:
     message: AbstractIncomingMessage
     event: Received[Any]
     made_at: datetime
-    """The time in the event's id, by its publisher's clock."""
+    """The event's id holds this time, by its publisher's clock."""
     payload_hash: bytes
     failed_attempts: int = 0
-    """How often its reaction has failed for its own reasons."""
+    """The message's reaction has failed this often for its own reasons."""
     blocked_attempts: int = 0
-    """How often the database refused its reaction while it served others."""
+    """The database refused the reaction this often while it served others."""
     blocked_since: float | None = None
-    """When the database refused it first, by the monotonic clock."""
+    """The database refused the reaction first at this time of the monotonic clock."""
 
     @property
     def is_gone(self) -> bool:
@@ -38,7 +38,7 @@ class Delivery:
 
 
 def is_gone(message: AbstractIncomingMessage) -> bool:
-    """Its channel is closed: it cannot be settled here, and comes again on another channel."""
+    """Return whether the channel is closed: the message then comes again on another channel."""
     try:
         return message.channel.is_closed
     except ChannelInvalidStateError:
@@ -46,7 +46,7 @@ def is_gone(message: AbstractIncomingMessage) -> bool:
 
 
 class Reader:
-    """Reads the messages of one queue; each body is parsed once."""
+    """A reader reads the messages of one queue; each body is parsed once."""
 
     def __init__(self, reaction: Reaction[Any]) -> None:
         self._type = reaction.event_type
@@ -54,8 +54,8 @@ class Reader:
         self._extensions = reaction.extensions
 
     def read(self, message: AbstractIncomingMessage) -> Delivery:
-        """Raises Unreadable: malformed, a field missing, another type or version, an id of
-        another kind.
+        """Parse a message. Raise Unreadable where it is malformed, lacks a field, or has another
+        type or version, or an id of another kind.
         """
         try:
             event = self._received.model_validate_json(message.body)

@@ -1,6 +1,6 @@
-"""Decides whether a failure is an error of the reaction or an infrastructure error. The type of the
-exception is not enough: `open()` in a reaction and a lost connection both raise OSError. The
-decision uses where the exception was raised, and the SQLSTATE of Postgres.
+"""This module decides whether a failure is an error of the reaction or an infrastructure error. The
+type of the exception is not enough: `open()` in a reaction and a lost connection both raise
+OSError. The decision uses where the exception was raised, and the SQLSTATE of Postgres.
 """
 
 import sys
@@ -14,14 +14,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from libs.kernel.errors import DomainError
 
 BROKER_ERRORS = (AMQPError, ChannelInvalidStateError, OSError)
-"""A broker that is away, or a channel that closed with its connection: worth trying again."""
+"""The broker is away, or a channel closed with its connection: it is worth trying again."""
 
 RAW_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
-"""The driver's own errors: SQLAlchemy lets them through while it sets up a new connection."""
+"""SQLAlchemy raises the driver's own errors while it sets up a new connection."""
 
 _DATABASE_PACKAGES = frozenset({"asyncpg", "sqlalchemy"})
 _PASSED_OVER = sys.stdlib_module_names | {"uvloop"}
-"""Code that the database driver runs on: it says nothing of who called it."""
+"""Frames of this code are passed over: the database driver runs on it too."""
 
 _INFRASTRUCTURE_CLASSES = frozenset(
     {
@@ -51,7 +51,7 @@ _BLOCKED_STATES = frozenset(
 
 
 def is_infrastructure_error(error: BaseException) -> bool:
-    """The database, or the connection to it, failed: the same work may succeed later."""
+    """Return whether the database or the connection to it failed: a later try may succeed."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     if isinstance(error, (DBAPIError, *RAW_DATABASE_ERRORS)):
@@ -65,20 +65,19 @@ def is_infrastructure_error(error: BaseException) -> bool:
 
 
 def is_of_the_whole_server(error: BaseException) -> bool:
-    """Postgres answers, but works for nobody: its disk or its memory is full."""
+    """Return whether Postgres serves nobody, because its disk or its memory is full."""
     return (sqlstate(error) or "")[:2] in _SERVER_CLASSES
 
 
 def is_blocked(error: BaseException) -> bool:
-    """This work had to wait too long, for example for a locked row; other work can go on."""
+    """Return whether this work alone waited too long, for example for a locked row."""
     state = sqlstate(error) or ""
     return state[:2] == "55" or state in _BLOCKED_STATES
 
 
 def came_from_database(error: BaseException) -> bool:
-    """Whether the driver or SQLAlchemy raised `error`, or what they called of the standard library.
-
-    The innermost frame that is no part of the standard library decides.
+    """Return whether the driver or SQLAlchemy raised `error`, or what they called of the standard
+    library. The innermost frame that is no part of the standard library decides.
     """
     modules = [
         str(frame.f_globals.get("__name__", "")).partition(".")[0]
@@ -89,12 +88,12 @@ def came_from_database(error: BaseException) -> bool:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The SQLSTATE of a database error, as SQLAlchemy or the driver raises it; else None."""
+    """Return the SQLSTATE of a database error, from SQLAlchemy or the driver; else None."""
     return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 def summarize(error: BaseException) -> str:
-    """The failure in a few words without its values: messages of errors may hold personal data."""
+    """Say the failure in a few words without its values, which may be personal data."""
     text = type(error).__name__
     if isinstance(error, DomainError):
         return f"{text} ({error.code}): {error}"
@@ -103,7 +102,7 @@ def summarize(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """The same with its place in the code."""
+    """Say the failure in a few words, and its place in the code."""
     text = summarize(error)
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or frames

@@ -1,4 +1,4 @@
-"""The inbox: one row for each message that was handled, written in the reaction's transaction.
+"""The inbox has one row for each message that was handled, written in the reaction's transaction.
 
 A second copy of a message, from a relay or from the broker, finds the row of the first one.
 """
@@ -25,7 +25,7 @@ WHERE consumer = $1 AND message_id = ANY ($2::uuid[]) AND made_at = ANY ($3::tim
 
 
 class Verdict(Enum):
-    """What the inbox says of a message: handle it, it was handled before, or its id is known with
+    """The inbox says of a message: handle it, it was handled before, or its id is known with
     another content.
     """
 
@@ -35,7 +35,7 @@ class Verdict(Enum):
 
 
 class Inbox:
-    """Looks up and records any number of messages in one statement."""
+    """An inbox looks up and records any number of messages in one statement."""
 
     def __init__(self, inbox: Table) -> None:
         self._insert = _INSERT.format(table=inbox.fullname)
@@ -44,8 +44,7 @@ class Inbox:
     async def admit(
         self, connection: AsyncConnection, consumer: str, messages: Sequence[tuple[UUID, bytes]]
     ) -> list[Verdict]:
-        """Record `(id, payload hash)` of each message. Returns one verdict for each, in the same
-        order.
+        """Record `(id, payload hash)` of each message. Return one verdict for each, in their order.
 
         Ids are UUIDs of version 7. A second copy waits for the transaction that holds the first.
         """

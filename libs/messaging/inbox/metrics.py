@@ -1,11 +1,11 @@
-"""What the subscriber measures, by queue."""
+"""The subscriber has these metrics, by queue."""
 
 from typing import Literal, get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
 Why = Literal["unreadable", "failed", "tampered"]
-"""Why a message ends in the dead letters."""
+"""A message ends in the dead letters for one of these reasons."""
 
 HANDLED = Counter("messaging_handled", "Messages whose reaction committed", ["queue"])
 DUPLICATES = Counter("messaging_duplicates", "Messages the inbox had seen before", ["queue"])
@@ -13,7 +13,7 @@ RETRIES = Counter("messaging_retries", "Reactions that failed and will run again
 HELD = Gauge(
     "messaging_held", "1 while a queue waits for the database or the broker to come back", ["queue"]
 )
-"""Set through `Held`: the consumer and the dead letters of a queue may wait at the same time."""
+"""Use `Held`: the consumer and the dead letters of a queue may wait at the same time."""
 REFUSED = Counter("messaging_dead_letters", "Messages sent to the dead letters", ["queue", "why"])
 DURATION = Histogram(
     "messaging_batch_seconds",
@@ -30,7 +30,7 @@ LAG = Histogram(
 
 
 def start_at_zero(queue: str) -> None:
-    """The counters of a queue exist before anything is counted: a rate over a counter that begins
+    """Make the counters of a queue before anything is counted: a rate over a counter that begins
     with its first event does not see that event.
     """
     for counter in (HANDLED, DUPLICATES, RETRIES):
@@ -40,7 +40,7 @@ def start_at_zero(queue: str) -> None:
 
 
 class Held:
-    """One holder's share in the HELD gauge of a queue."""
+    """A `Held` is one holder's share in the HELD gauge of a queue."""
 
     def __init__(self, queue: str) -> None:
         self._gauge = HELD.labels(queue)

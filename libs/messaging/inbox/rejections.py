@@ -1,4 +1,4 @@
-"""Publishes the messages that a queue gives up to the dead letters."""
+"""The messages that a queue gives up are published to the dead letters."""
 
 import asyncio
 from collections import deque
@@ -26,10 +26,10 @@ class Rejection:
 
 
 class Rejections:
-    """Publishes each to the dead letters, and only then acknowledges it.
+    """Each rejected message is published to the dead letters, and only then acknowledged.
 
-    It runs beside the queue's consumer: a broker that takes no dead letter just then (a memory
-    alarm, a binding that is missing) does not keep the good messages waiting.
+    This runs beside the queue's consumer: a broker that takes no dead letter just then (a memory
+    alarm, a binding that is missing) does not delay the good messages.
     """
 
     def __init__(self, queue: str, publisher: DeadLetterPublisher) -> None:
@@ -45,13 +45,13 @@ class Rejections:
         self._wake.set()
 
     def stop(self) -> None:
-        """`step` returns when it has sent what waits, or has failed to."""
+        """Make `step` return when it has sent what waits, or has failed to."""
         self._stopping = True
         self._held.set(held=False)
         self._wake.set()
 
     async def step(self) -> None:
-        """Wait for rejected messages and send them. Raises what the broker raises; the message
+        """Wait for rejected messages and send them. Raise what the broker raises; the message
         stays, and another one is tried first next time.
         """
         if not self._waiting and not self._stopping:
@@ -81,7 +81,7 @@ class Rejections:
 
 async def acknowledge(message: AbstractIncomingMessage, queue: str) -> None:
     """A message whose acknowledgement is lost is delivered again; its inbox row then shows that it
-    was handled. When the broker ends the connection, aiormq raises an Exception of no other class.
+    was handled. When the broker ends the connection, aiormq raises a bare Exception.
     """
     try:
         await message.ack()

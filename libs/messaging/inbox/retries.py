@@ -1,4 +1,4 @@
-"""Messages that are tried again later, each by itself, while the others go on."""
+"""Some messages are tried again later, each by itself, while the others go on."""
 
 import math
 import time
@@ -7,24 +7,24 @@ from collections import Counter
 from libs.messaging.inbox.delivery import Delivery
 
 OWN_ATTEMPTS = 4
-"""How often a reaction that fails for its own reasons runs before its message is given up."""
+"""A reaction that fails for its own reasons runs this often before its message is given up."""
 
 OWN_FIRST_SECONDS = 0.1
-"""The delay after the first of these failures; it doubles with each."""
+"""The first of these failures has this delay; it doubles with each."""
 
 BLOCKED_DELAYS = (0.2, 0.5, 2.0, 5.0, 15.0, 40.0, 55.0)
-"""Seconds between the attempts of a message that the database blocks (a locked row, a statement
-over its time) while it serves others: eight attempts over about two minutes.
+"""These seconds lie between the attempts of a message that the database blocks (a locked row, a
+statement over its time) while it serves others: eight attempts over about two minutes.
 """
 
 SHARED_CAUSE_SECONDS = 5.0
-"""The delay of a blocked message while no other message passes either. Then the cause is something
-that they share, for example a locked table, and the attempt does not count.
+"""A blocked message has this delay while no other message passes either. Then the cause is
+something that they share, for example a locked table, and the attempt does not count.
 """
 
 
 class DelayedRetries:
-    """Deliveries that wait for their next attempt, each with the reason."""
+    """These deliveries wait for their next attempt, each with the reason."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, Delivery, str]] = []
@@ -33,7 +33,7 @@ class DelayedRetries:
         self._entries.append((time.monotonic() + seconds, delivery, reason))
 
     def take_due(self) -> Delivery | None:
-        """The delivery that has been due for longest, removed; None when none is due."""
+        """Remove and return the delivery that has been due for longest; None when none is due."""
         first = min(self._entries, key=_due, default=None)
         if first is None or first[0] > time.monotonic():
             return None
@@ -41,14 +41,14 @@ class DelayedRetries:
         return first[1]
 
     def seconds_until_due(self) -> float:
-        """Infinite when nothing waits."""
+        """Return the seconds until the next attempt; infinity when nothing waits."""
         return max(0.0, min(map(_due, self._entries), default=math.inf) - time.monotonic())
 
     def any_blocked(self) -> bool:
         return any(delivery.blocked_since is not None for _, delivery, _ in self._entries)
 
     def reasons(self) -> Counter[str]:
-        """How many wait, by reason."""
+        """Return how many deliveries wait, by reason."""
         return Counter(reason for _, _, reason in self._entries)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Consumes from the broker: one FastStream subscription for each reaction feeds its consumer."""
+"""One FastStream subscription for each reaction takes messages for the reaction's consumer."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -30,17 +30,17 @@ from libs.messaging.schema.tables import MessagingTables
 from libs.messaging.supervision import Supervisor
 
 PREFETCH = 2 * BATCH
-"""Messages the broker hands out ahead, for each queue: one batch at work, one arriving."""
+"""The broker sends this many messages of a queue ahead: one batch at work, one arriving."""
 
 CONNECT_SECONDS = 5.0
 
 HEARTBEAT_SECONDS = 10
-"""aiormq gives a connection up that is silent for three of these and three seconds: 33 seconds."""
+"""aiormq closes a connection that is silent for three of these and three seconds: 33 seconds."""
 
 SLOTS = 2
-"""Transactions at a time in one process, over all queues: while one commits, another runs. More
-would only contend for row locks and the processor; messages that arrive meanwhile join the next
-batch.
+"""One process runs this many transactions at a time, over all queues: while one commits, another
+runs. More would only contend for row locks and the processor; messages that arrive meanwhile join
+the next batch.
 """
 
 CHECK_SECONDS = 1.0
@@ -60,7 +60,7 @@ _log = structlog.get_logger(__name__)
 
 
 class _Broker(RabbitBroker):
-    """A broker whose first connection goes to the place and password that are current then.
+    """This broker's first connection goes to the place and password that are current then.
 
     aio-pika goes on connecting in the background. A connection that FastStream gives up before it
     knows of it, because `stop` cancels it or its first channel fails, is closed here.
@@ -96,12 +96,12 @@ class _Subscription(Generic[Unit]):
 
     @property
     def runs(self) -> bool:
-        """FastStream's `running` alone is set before the subscription has begun: see `_begin`."""
+        """Return whether it has begun: FastStream sets `running` before that, see `_begin`."""
         return self.begun and self.subscriber.running
 
 
 class Subscriber(Generic[Unit]):
-    """All reactions of one service. `start` returns at once; it consumes as soon as it can.
+    """A subscriber runs all reactions of a service. `start` returns at once, before it can consume.
 
     Nothing but `stop` ends the consuming of a queue: what fails is tried again, and `ready` and
     `note` report it meanwhile.
@@ -181,8 +181,8 @@ class Subscriber(Generic[Unit]):
             self._subscribing.start(queue, partial(self._subscribe, subscription))
 
     async def _subscribe(self, subscription: _Subscription[Unit]) -> float:
-        """Raises while the broker is away or has no such queue; afterwards aio-pika brings the
-        subscription back.
+        """Subscribe once. Raise while the broker is away or has no such queue; afterwards aio-pika
+        restores the subscription.
         """
         if not subscription.runs:
             subscription.begun = False
@@ -205,7 +205,7 @@ class Subscriber(Generic[Unit]):
         return place.update_query(name=self._name, heartbeat=HEARTBEAT_SECONDS)
 
     async def ready(self) -> bool:
-        """Whether every queue has its consumer at this moment and none is failing."""
+        """Return whether every queue has its consumer at this moment and none is failing."""
         if self._consuming.problems:
             return False
         for subscription in self._subscriptions:
@@ -214,7 +214,7 @@ class Subscriber(Generic[Unit]):
         return True
 
     def note(self) -> str | None:
-        """What an operator should know, even when the subscriber is ready; None when there is
+        """Say what an operator should know, even when the subscriber is ready; None when there is
         nothing.
         """
         notes = [
@@ -249,7 +249,7 @@ class Subscriber(Generic[Unit]):
             return False
 
     async def stop(self) -> None:
-        """Stop consuming, finish and acknowledge what is in hand, close: each in bounded time."""
+        """Stop consuming, finish and acknowledge what has begun, close: each in bounded time."""
         await self._subscribing.stop(within=0)
         await asyncio.gather(*(_bounded(each.subscriber.stop()) for each in self._subscriptions))
         for subscription in self._subscriptions:
@@ -263,7 +263,7 @@ class Subscriber(Generic[Unit]):
 
 
 async def _begin(subscriber: RabbitSubscriber) -> None:
-    """Raises what the broker raises, and ConnectionError when the connection closes meanwhile.
+    """Begin, or raise what the broker raises; ConnectionError if the connection closes meanwhile.
 
     FastStream discards messages that arrive before `running` is set, and sets it only after the
     broker may have sent some. They would stay unacknowledged until the channel closes.
@@ -273,14 +273,14 @@ async def _begin(subscriber: RabbitSubscriber) -> None:
         await subscriber.start()
     except BaseException as error:
         subscriber.running = False
-        if type(error) is RuntimeError:  # aiormq's, when the connection is closed
+        if type(error) is RuntimeError:  # aiormq raises it on a closed connection
             raise ConnectionError(str(error)) from error
         raise
 
 
 async def _bounded(closing: Coroutine[Any, Any, None]) -> None:
-    """A broker that does not answer is not waited for: what is unacknowledged comes again. Not
-    `asyncio.timeout`: the protocol library can swallow a cancellation.
+    """Wait a bounded time: the broker may not answer, and what is unacknowledged comes again.
+    `asyncio.timeout` is no way, as the protocol library can swallow a cancellation.
     """
     task = asyncio.create_task(closing)
     await asyncio.wait({task}, timeout=CLOSE_SECONDS)
@@ -289,5 +289,5 @@ async def _bounded(closing: Coroutine[Any, Any, None]) -> None:
 
 
 async def _undecoded(message: RabbitMessage) -> RabbitMessage:
-    """The consumer reads the body itself. (A decoder that is no coroutine would get a thread.)"""
+    """Leave the body to the consumer. (A decoder that is no coroutine would get a thread.)"""
     return message

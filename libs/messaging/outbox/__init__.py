@@ -1,1 +1,1 @@
-"""The writing side: a unit of work stages events, the outbox writes them into its transaction."""
+"""A unit of work stages events, and the outbox writes them into its transaction."""

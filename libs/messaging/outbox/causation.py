@@ -1,4 +1,4 @@
-"""Keeps the cause of the current work, an event or a request. Every staged event names it."""
+"""Each staged event names the cause of the current work: an event or a request."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ _cause: ContextVar[str | None] = ContextVar("cause", default=None)
 
 @contextmanager
 def caused_by(identifier: str) -> Iterator[None]:
-    """Events staged inside carry `identifier` as their CloudEvents `causationid`."""
+    """Give events staged inside `identifier` as their CloudEvents `causationid`."""
     token = _cause.set(identifier)
     try:
         yield

@@ -1,4 +1,4 @@
-"""How many events a service writes to its outbox."""
+"""This metric counts the events that a service writes to its outbox."""
 
 from collections.abc import Iterable
 
@@ -10,6 +10,6 @@ WRITTEN = Counter(
 
 
 def start_at_zero(service: str, types: Iterable[str]) -> None:
-    """The counters exist before anything is counted: a rate sees the first event too."""
+    """Make the counters before anything is counted: a rate then sees the first event too."""
     for each in types:
         WRITTEN.labels(service, each)

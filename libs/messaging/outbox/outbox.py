@@ -1,4 +1,4 @@
-"""The outbox: events are rows that are written in the transaction of the change they report."""
+"""Events are rows of the outbox, written in the transaction of the change that they report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from libs.messaging.schema.tables import MessagingTables
 
 MAX_MESSAGE_BYTES = 128 * 1024
 
-# One statement for any number of rows, past SQLAlchemy's compiler: every unit of work runs it.
+# This is one statement for any number of rows. It avoids SQLAlchemy's compiler, which takes time.
 INSERT = """
 INSERT INTO {table} (source, id, subject, type, body, traceparent)
 SELECT $6, id, subject, type, body, traceparent
@@ -32,7 +32,7 @@ class MessageTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """An event ready to be written: encoded, with its cause and trace context taken down."""
+    """This is an encoded event, ready to be written, with its cause and its trace context."""
 
     id: UUID
     subject: str
@@ -42,7 +42,7 @@ class OutboxRow:
 
 
 class Outbox:
-    """Writes a service's events into the caller's transaction. Never commits."""
+    """An outbox writes a service's events into the caller's transaction. It never commits."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Outbox:
         self._max_message_bytes = max_message_bytes
 
     def stage(self, event: DomainEvent) -> OutboxRow:
-        """Encode `event` now, under the current cause and trace; raises MessageTooLarge."""
+        """Encode `event` now, under the current cause and trace. Raise MessageTooLarge."""
         carrier: dict[str, str] = {}
         inject(carrier)
         traceparent = carrier.get("traceparent")

@@ -1,4 +1,4 @@
-"""One transaction: domain rows and outbox events together, or neither."""
+"""One transaction writes domain rows and outbox events together, or neither."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -11,13 +11,13 @@ from libs.messaging.outbox.metrics import WRITTEN
 from libs.messaging.outbox.outbox import Outbox, OutboxRow
 
 RETRIED = frozenset({"40001", "40P01"})
-"""SQLSTATEs after which the same work may run again: serialization failure, deadlock."""
+"""After these SQLSTATEs the same work may run again: serialization failure, deadlock."""
 
 ATTEMPTS = 3
 
 
 class UnitOfWork:
-    """A transaction in progress. A service's own subclass adds its repositories.
+    """A unit of work is a transaction in progress. A service's subclass adds its repositories.
 
     Nothing here commits: `Transactions.run` does, once, when the work returns.
     """
@@ -32,17 +32,17 @@ class UnitOfWork:
         self.staged.extend(self._outbox.stage(event) for event in events)
 
     async def prepare_batch(self, subjects: Sequence[str]) -> None:
-        """Called before a batch of reactions; an override locks all subjects' rows at once."""
+        """Do nothing; an override locks all subjects' rows at once, before a batch."""
 
     async def flush(self) -> None:
-        """Write what repositories have deferred. Called once, before the outbox is written."""
+        """Write what repositories have deferred; runs once, before the outbox is written."""
 
     def committed(self) -> None:
-        """Count what happened. Called once, after the commit."""
+        """Count what happened; runs once, after the commit."""
 
 
 class Copy(Protocol):
-    """A copy of the database for reading. `engine` is None while it cannot be used."""
+    """This is a copy of the database for reading. `engine` is None while it cannot be used."""
 
     @property
     def engine(self) -> AsyncEngine | None: ...
@@ -55,7 +55,7 @@ Result = TypeVar("Result")
 
 
 class Transactions(Generic[Unit]):
-    """Runs work in a transaction: opens it, writes the outbox, commits, wakes the relay."""
+    """`Transactions` opens a transaction, writes the outbox, commits and wakes the relay."""
 
     def __init__(
         self,
@@ -87,14 +87,14 @@ class Transactions(Generic[Unit]):
 
     async def read(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
         """Run `work`, which only reads. Each statement sees what is committed when it runs. There
-        are no round trips for BEGIN and COMMIT. Raises RuntimeError when `work` publishes an event.
+        are no round trips for BEGIN and COMMIT. Raise RuntimeError when `work` publishes an event.
         """
         return await self._read(self.engine, work)
 
     async def read_behind(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
-        """Like `read`, but from a copy of the database where there is one that keeps up. What was
-        written seconds ago may be missing. When the copy fails, `work` runs again on the database
-        itself.
+        """Run `work` as `read` does, but on a copy of the database where there is one that is
+        current. What was written seconds ago may be missing. When the copy fails, `work` runs again
+        on the database itself.
         """
         copied = self._copy.engine if self._copy else None
         if self._copy is not None and copied is not None:

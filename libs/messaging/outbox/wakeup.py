@@ -1,4 +1,4 @@
-"""Wake-up signals: a relay learns of new rows within milliseconds.
+"""A wake-up signal tells a relay of new rows within milliseconds.
 
 Nothing here runs inside the business transaction, because a NOTIFY there takes a lock at commit
 that the whole cluster shares. A lost signal costs at most a second: the relay also polls.
@@ -19,7 +19,7 @@ STOP_SECONDS = 1.0
 
 
 class WakeUp:
-    """Signalled after a commit; the relay of the same process waits for it.
+    """A commit is followed by a signal, and the relay of the same process waits for it.
 
     A signal that comes before `wait` is not lost.
     """
@@ -33,7 +33,7 @@ class WakeUp:
         self._signalled.set()
 
     async def wait(self, timeout: float) -> bool:  # noqa: ASYNC109 - a plain "at most so long"
-        """True after a signal, False after `timeout` seconds. One waiter at a time."""
+        """Return True after a signal, False after `timeout` seconds. One waiter at a time."""
         try:
             async with asyncio.timeout(timeout):
                 await self._signalled.wait()
@@ -44,7 +44,7 @@ class WakeUp:
 
 
 class Notifier(WakeUp):
-    """Wakes relays in other processes: at most one NOTIFY about every ten milliseconds."""
+    """A notifier wakes relays in other processes: at most one NOTIFY every ten milliseconds."""
 
     def __init__(self, database_dsn: Dsn) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Notifier(WakeUp):
 
 
 class Listener:
-    """Passes each NOTIFY on to `wake_up`.
+    """A listener passes each NOTIFY on to `wake_up`.
 
     It needs a direct connection, because PgBouncer cannot carry LISTEN.
     """
@@ -92,7 +92,7 @@ class Listener:
         await self._supervisor.stop(within=STOP_SECONDS)
 
     async def _listen(self) -> None:
-        """Runs until the connection is lost or `stop` is called."""
+        """Listen until the connection is lost or `stop` is called."""
         self._lost = lost = asyncio.Event()
         connection = await connect(self._dsn, "outbox wake-up")
         try:

@@ -1,1 +1,1 @@
-"""From the outbox to the broker: claim rows, publish with confirms, delete what was confirmed."""
+"""The relay claims outbox rows, publishes them with confirms, and deletes those confirmed."""

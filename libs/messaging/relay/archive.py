@@ -1,4 +1,4 @@
-"""Delivered rows are deleted, or kept in the archive for some days so that they can be replayed."""
+"""A published row is deleted, or kept in the archive for some days so that it can be replayed."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Archived:
 async def archived(
     connection: Connection, types: Collection[str], since: datetime
 ) -> AsyncIterator[Archived]:
-    """Delivered events of these types written since then, in the order they were written."""
+    """Yield delivered events of these types written since then, in the order of writing."""
     async with connection.transaction(readonly=True):
         async for record in connection.cursor(_ARCHIVED, list(types), since):
             yield Archived(*record)

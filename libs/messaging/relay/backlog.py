@@ -1,4 +1,4 @@
-"""Counts the rows that wait in the outbox: for readiness, for metrics, and to refuse
+"""The backlog counts the rows that wait in the outbox: for readiness, for metrics, and to refuse
 work in time.
 """
 
@@ -22,9 +22,9 @@ SELECT
 
 @dataclass(frozen=True)
 class Backlog:
-    """Rows waiting (counted up to 100,000), the oldest one's age in seconds, how many of them
-    failed at least once, the error of one of those, and how many a person has to decide about
-    (see `outbox.given_up`).
+    """A backlog has the rows waiting (counted up to 100,000), the oldest one's age in seconds, how
+    many of them failed at least once, the error of one of those, and how many a person has to
+    decide about (see `outbox.given_up`).
     """
 
     rows: int

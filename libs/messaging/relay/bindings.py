@@ -1,7 +1,6 @@
-"""Checks that every binding of a service's events exists, while the service runs. The relay itself
-checks exchange and queues; AMQP cannot read bindings. An event whose binding is gone is confirmed
-all the same when another queue takes it, or when its type is unconsumed. So this asks the
-management API.
+"""While a service runs, every binding of its events is checked. The relay itself checks exchange
+and queues; AMQP cannot read bindings. An event whose binding is gone is confirmed all the same when
+another queue takes it, or when its type is unconsumed. So this asks the management API.
 """
 
 import asyncio
@@ -50,7 +49,7 @@ class BindingWatch:
         self._supervisor = Supervisor(f"{service} bindings", expected=(httpx.HTTPError, OSError))
 
     async def ready(self) -> bool:
-        """False while a binding is missing."""
+        """Return False while a binding is missing."""
         return not self.missing
 
     async def start(self) -> None:
@@ -60,7 +59,7 @@ class BindingWatch:
         await self._supervisor.stop(within=1.0)
 
     async def look(self) -> None:
-        """Refresh `missing`. Raises httpx.HTTPError, and OSError of the URL's `cafile`."""
+        """Refresh `missing`. Raise httpx.HTTPError, or OSError of the URL's `cafile`."""
         url = self._management
         management = parse_management_url(url if isinstance(url, str) else url())
         # A proxy of the machine's environment does not lead to the broker.

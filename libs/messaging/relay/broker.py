@@ -1,4 +1,4 @@
-"""The relay's connection to RabbitMQ, and the check that exchange and queues exist there."""
+"""The relay connects to RabbitMQ, and checks that exchange and queues exist there."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,8 @@ class BrokerUnavailable(Exception):
 
 
 class Broker:
-    """One connection, opened again when it is gone. Each publisher has a channel of its own on it.
+    """A `Broker` is one connection, opened again when it is gone; publishers have their own
+    channels.
 
     `timeout` (seconds) bounds each step of connecting. `expected_queues` names the queues that must
     be there for each event type; `missing_queues` those that are not.
@@ -48,7 +49,7 @@ class Broker:
         return self._connection is not None and self._connection.is_opened
 
     async def open(self) -> aiormq.Connection:
-        """An open connection, to a broker that takes messages. Raises BrokerUnavailable."""
+        """Return an open connection to a broker that takes messages. Raise BrokerUnavailable."""
         async with self._opening:
             connection = self._connection
             if connection is None or not connection.is_opened:
@@ -67,7 +68,7 @@ class Broker:
         return connection
 
     async def answers(self) -> bool:
-        """Whether there is a connection, or can be one within a second."""
+        """Return whether there is a connection, or can be one within a second."""
         try:
             async with asyncio.timeout(1):
                 await self.open()
@@ -76,7 +77,7 @@ class Broker:
         return True
 
     async def check_takes_messages(self) -> None:
-        """Raises BrokerUnavailable while the broker blocks publishers."""
+        """Raise BrokerUnavailable while the broker blocks publishers."""
         if self._connection is None:
             raise BrokerUnavailable("the connection is closed")
         try:
@@ -95,7 +96,7 @@ class Broker:
         return channel
 
     async def check_topology(self) -> None:
-        """Refresh `missing_queues`. Raises BrokerUnavailable when the exchange is not there."""
+        """Refresh `missing_queues`. Raise BrokerUnavailable when the exchange is missing."""
         look = _Look(await self.open(), self.timeout)
         with broker_errors():
             if not await look.for_exchange(self.exchange):
@@ -116,11 +117,11 @@ class Broker:
 
 
 class _Look:
-    """Whether exchanges and queues are there. All are asked on one channel, and each that is
-    missing closes it.
+    """A look asks whether exchanges and queues are there. All are asked on one channel, and each
+    that is missing closes it.
 
-    Each answer has the whole timeout: a broker that is slow at everything must not be left, and
-    begun with again, for ever.
+    Each answer has the whole timeout: with one timeout for all, a broker that is slow at everything
+    would be asked from the beginning for ever.
     """
 
     def __init__(self, connection: aiormq.Connection, timeout: float) -> None:
@@ -154,7 +155,7 @@ class _Look:
 async def _channel(connection: aiormq.Connection, *, confirms: bool) -> AbstractChannel:
     try:
         return await connection.channel(publisher_confirms=confirms)
-    except RuntimeError as error:  # aiormq's, when the connection is closed
+    except RuntimeError as error:  # aiormq raises it on a closed connection
         raise BrokerUnavailable(str(error)) from error
 
 
@@ -163,13 +164,13 @@ _LOST = (
     ChannelInvalidStateError,
     OSError,
     EOFError,
-    StopAsyncIteration,  # aiormq's, when the connection is cut during the handshake
+    StopAsyncIteration,  # aiormq's, for a connection that is cut during the handshake
 )
 
 
 @contextmanager
 def broker_errors() -> Iterator[None]:
-    """What the protocol library raises becomes BrokerUnavailable.
+    """Turn what the protocol library raises into BrokerUnavailable.
 
     It also raises CancelledError when the connection closes during a call. Nobody has cancelled the
     task then.

@@ -1,4 +1,4 @@
-"""Claims rows, publishes them, settles them: the loop a relay is made of."""
+"""A claimer is a loop of a relay: it claims rows, publishes them and settles them."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ nothing.
 
 
 class Work:
-    """What the claimers of one relay share. Only the claimer that holds `turn` waits for work and
+    """The claimers of one relay share this. Only the claimer that holds `turn` waits for work and
     claims it.
     """
 
@@ -53,7 +53,7 @@ class Work:
         self._draining = False
 
     async def wait(self) -> None:
-        """Wait for a signal, at most `poll` seconds. Does not wait when more rows are known to be
+        """Wait for a signal, at most `poll` seconds; not at all when more rows are known to be
         there.
         """
         if not self._look_at_once and not self.stopped:
@@ -63,7 +63,7 @@ class Work:
             await asyncio.sleep(early)
 
     def begin(self) -> tuple[int, int]:
-        """Where a claim looks from, and the number of signals until now.
+        """Return where a claim looks from, and the number of signals until now.
 
         Claims walk from the scan start to the end of the outbox, and then begin anew. When rows may
         go again, the next claim begins at the scan start, and the walk goes on after it. A walk
@@ -103,7 +103,7 @@ class Work:
             self.drained.set()
 
     def parked(self) -> None:
-        """Rows that were in the way are parked: the walk goes on."""
+        """Go on with the walk: rows that were in the way are parked."""
         self._look_at_once = True
         self._wake_up.signal()
 
@@ -117,11 +117,11 @@ class Work:
             self._wake_up.signal()
 
     def put_down(self, batch: Batch) -> None:
-        """A claimer is done with this batch, whether it was settled or not."""
+        """Note that a claimer is done with this batch, whether it was settled or not."""
         self._in_hand -= bool(batch.subjects)
 
     def may_go(self, seq: int | None) -> None:
-        """The row `seq` may go; with None, rows that failed before may."""
+        """Note that the row `seq` may go; with None, that rows that failed before may."""
         if seq is not None:
             self.scan_start.include(seq)
             self._from_start = True
@@ -129,25 +129,25 @@ class Work:
         self._wake_up.signal()
 
     def failed(self) -> None:
-        """A claimer failed: the rows of its batch may go again."""
+        """Note that a claimer failed: the rows of its batch may go again."""
         self._from_start = True
         self.may_go(None)
         if self._draining:
             self.drained.set()
 
     def drain(self) -> None:
-        """From now on `drained` is set as soon as nothing is left to send, or sending fails."""
+        """Set `drained`, from now on, as soon as nothing is left to send, or sending fails."""
         self._draining = True
         self.may_go(None)
 
     def stop(self) -> None:
-        """From now on nobody claims."""
+        """Let nobody claim from now on."""
         self.stopped = True
         self._wake_up.signal()
 
 
 class Claimer:
-    """One of a relay's claimers. While it publishes, another one claims."""
+    """A relay has several claimers: while one publishes, another one claims."""
 
     def __init__(
         self,
@@ -172,9 +172,7 @@ class Claimer:
         self._failed = False
 
     async def step(self) -> None:
-        """Claim, publish and settle one batch. Raises BrokerUnavailable, or what the database
-        raises.
-        """
+        """Claim, publish and settle one batch. Raise BrokerUnavailable, or the database's error."""
         try:
             await self._one_batch()
         except BaseException as error:

@@ -1,4 +1,4 @@
-"""Claims rows and settles them: deletes what was delivered and notes what failed. One transaction
+"""A claim locks rows; settling deletes what was delivered and notes what failed. One transaction
 spans both.
 
 A claim locks heads only, and takes with each the rows that follow it. Rows of one subject commit in
@@ -6,8 +6,8 @@ the order of `seq`, because writers hold the lock of the aggregate; that is why 
 a subject has no gaps.
 
 A claim is bounded: in the rows it looks through, in the rows it takes and in their bytes. When the
-rows it looks through hold few heads, the next claim goes on behind them, and what was in the way
-is parked while the batch is published.
+rows it looks through hold few heads, the next claim goes on behind them, and what was in the way is
+parked while the batch is published.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from libs.messaging.relay.rows import (
 )
 
 PARKED_AT_ONCE = 10_000
-"""The most fresh rows that are looked through to find some to park."""
+"""At most this many fresh rows are looked through to find some to park."""
 
 _ROWS = OF_SUBJECT.format(
     columns="each.seq, each.id, each.subject, each.type, each.body, each.traceparent,"
@@ -107,7 +107,7 @@ ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 
 
 class Message:
-    """A row as the publisher needs it."""
+    """A `Message` is a row as the publisher needs it."""
 
     __slots__ = ("body", "expired", "id", "seq", "traceparent", "type")
 
@@ -130,9 +130,9 @@ class Message:
 
 @dataclass(slots=True)
 class SubjectRows:
-    """Rows of one subject in order, from its head on. `attempts` are the head's.
+    """These are rows of one subject in order, from its head on. `attempts` are the head's.
 
-    `more`: the subject may have further rows, and they may be parked.
+    `more` says that the subject may have further rows, and they may be parked.
     """
 
     subject: str
@@ -143,11 +143,11 @@ class SubjectRows:
 
 @dataclass(slots=True)
 class Outcome:
-    """How far publishing the rows of one subject got: the broker has confirmed the first
-    `confirmed` of them.
+    """An outcome says how far publishing the rows of one subject got: the broker has confirmed the
+    first `confirmed` of them.
 
-    `error` says why the next one is not; None when it was not tried. `silent`: the broker did not
-    answer for that one.
+    `error` says why the next one is not; None when it was not tried. `silent` says that the broker
+    did not answer for that one.
     """
 
     rows: SubjectRows
@@ -165,15 +165,15 @@ class Outcome:
 
 
 RetryAfter = Callable[[Outcome], timedelta | None]
-"""After which pause a failed message is tried again; None: never, until a person says so."""
+"""A failed message is tried again after this pause; None: when a person says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The result of one claim.
+    """A batch is the result of one claim.
 
-    `beyond`: where the next claim goes on; None: this one has looked through all. `crowded_from`:
-    of the rows it looked through from there on, most can not be claimed before others.
+    The next claim goes on at `beyond`; None when this one has looked through all. Most of the rows
+    that it looked through from `crowded_from` on cannot be claimed before others.
     """
 
     subjects: list[SubjectRows]
@@ -184,7 +184,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of one claim. It looks through at most `fresh` fresh rows for heads, and takes at
+    """A claim has these bounds. It looks through at most `fresh` fresh rows for heads, and takes at
     most `failing` failing heads. It takes at most `of_subject` rows of one subject, `rows` rows and
     `bytes` bytes in all, but always at least one row.
     """
@@ -244,7 +244,7 @@ async def park(connection: Connection, source: str, batch: Batch, *, window: int
     """Park fresh rows that wait behind what this batch holds, or behind a failing head that nobody
     holds, whose lock is taken first. There is time for it while the batch is published.
 
-    `window` is how many rows are looked through for such heads. Returns how many were parked.
+    `window` is how many rows are looked through for such heads. Return how many were parked.
     """
     near = await connection.fetch(WAITING, source, batch.crowded_from, window)
     behind = {rows.subject: rows.messages[-1].seq for rows in batch.subjects if rows.more}
@@ -268,8 +268,7 @@ async def settle(
     archive: bool,
 ) -> int | None:
     """Delete what was delivered, note what failed, let the next row of each subject go; commit.
-
-    Returns the lowest row of these subjects that may go at once.
+    Return the lowest row of these subjects that may go at once.
     """
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
@@ -300,8 +299,8 @@ async def settle(
 async def claim_probe(
     connection: Connection, source: str, event_type: str, window: timedelta
 ) -> SubjectRows | None:
-    """Begin a transaction and lock one failing row of this type; None, and no transaction, when
-    there is none that nobody holds.
+    """Begin a transaction and lock one failing row of this type. Return None, without a
+    transaction, where there is none that nobody holds.
     """
     await begin(connection)
     for seq, identifier, subject, kind, body, traceparent, attempts in await connection.fetch(

@@ -1,4 +1,4 @@
-"""Encodes events as AMQP frames with as little work for each message as possible."""
+"""Events are encoded as AMQP frames with as little work for each message as possible."""
 
 import struct
 from collections.abc import Collection
@@ -15,16 +15,16 @@ _ID = "00000000-0000-7000-8000-000000000000"
 _TRACEPARENT = "00-00000000000000000000000000000000-0000000000000000-00"
 
 _FRAME = struct.Struct(">BHI")
-"""Type, channel, length of the payload."""
+"""A frame begins with its type, its channel and the length of its payload."""
 _CONTENT = struct.Struct(">HHQ")
-"""What the header of a message begins with: AMQP class, weight, size of the body."""
+"""The header of a message begins with AMQP class, weight and size of the body."""
 
 
 class Frames:
     """All messages of one type differ in id, trace and body only: the rest is encoded once.
 
-    `user` is what the broker compares with who is connected. Types in `unconsumed` go out
-    without the mandatory flag.
+    The broker compares `user` with who is connected. Types in `unconsumed` go out without the
+    mandatory flag.
     """
 
     def __init__(self, service: str, user: str, unconsumed: Collection[str]) -> None:
@@ -35,9 +35,9 @@ class Frames:
         self._properties: dict[tuple[str, bool], tuple[bytes, bytes, bytes]] = {}
 
     def of(self, message: Message, channel: Channel) -> bytes:
-        """The publish, header and body frames.
+        """Return the publish, header and body frames.
 
-        Raises TypeError or ValueError for what AMQP cannot carry: a type beyond 255 bytes.
+        Raise TypeError or ValueError for what AMQP cannot carry: a type beyond 255 bytes.
         """
         number = channel.number
         publish = self._publishes.get((number, message.type))
@@ -68,14 +68,14 @@ class Frames:
         return b"".join((before, (trace or "").encode(), between, message_id.encode(), after))
 
     def _pieces(self, kind: str, has_trace: bool) -> tuple[bytes, bytes, bytes]:  # noqa: FBT001
-        """What stands before, between and after trace and id."""
+        """Return what stands before, between and after trace and id."""
         encoded = self._marshalled(kind, _ID, _TRACEPARENT if has_trace else None)
         rest, after = encoded.split(_ID.encode())
         before, between = rest.split(_TRACEPARENT.encode()) if has_trace else (b"", rest)
         return before, between, after
 
     def _marshalled(self, kind: str, message_id: str, trace: str | None) -> bytes:
-        """The properties of a persistent message with its id and the W3C trace context."""
+        """Return the properties of a persistent message with its id and W3C trace context."""
         return Basic.Properties(
             content_type=CONTENT_TYPE,
             headers={"traceparent": trace} if trace else None,

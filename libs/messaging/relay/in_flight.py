@@ -1,4 +1,4 @@
-"""Messages in flight: published on one channel with confirms, and not confirmed yet.
+"""Messages are in flight while they are published on a channel with confirms and not confirmed.
 
 aiormq's own `basic_publish` takes a lock, a timeout, a queue and a write for each message: four
 times the work of everything else a relay does with it. Here all messages that may go now share
@@ -20,7 +20,7 @@ from libs.messaging.relay.claims import Message, Outcome
 from libs.messaging.relay.frames import Frames
 
 Held = Callable[[Message], str | None]
-"""Why a message must not go out now; None when it may."""
+"""Such a function says why a message must not go out now; None when it may."""
 
 STRAGGLER_SECONDS = 0.5
 """A message is late when the broker's last answer for another one is older than this."""
@@ -58,14 +58,14 @@ class InFlight:
 
     @property
     def unconfirmed(self) -> Sequence[Outcome]:
-        """The subjects whose message was sent and is not confirmed yet."""
+        """Return the subjects whose message was sent and is not confirmed yet."""
         return list(self._unconfirmed.values())
 
     def has_stragglers(self) -> bool:
-        """Whether the broker has answered for some messages, and the rest takes more than twice as
-        long as these did. Only messages of other types count as late: a queue that has confirmed
-        one message is slow, not silent. Call it from time to time: it notes when the last answer
-        came.
+        """Return whether the broker has answered for some messages, and the rest takes more than
+        twice as long as these did. Only messages of other types count as late: a queue that has
+        confirmed one message is slow, not silent. Call this from time to time: it notes when the
+        last answer came.
         """
         now = self._loop.time()
         if self.answers != self._seen_answers:
@@ -82,7 +82,7 @@ class InFlight:
         return confirmed.isdisjoint(each.next_message.type for each in self.unconfirmed)
 
     async def publish(self) -> None:
-        """Publish until the broker has answered for everything. Raises what aiormq raises when the
+        """Publish until the broker has answered for everything. Raise what aiormq raises when the
         channel is closed. A channel that closes meanwhile does not end the waiting.
         """
         try:

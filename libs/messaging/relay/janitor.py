@@ -1,6 +1,4 @@
-"""The janitor of a relay: once a second it moves the scan start, frees stuck rows and
-counts what waits.
-"""
+"""Once a second, a relay's janitor moves the scan start, frees stuck rows and counts what waits."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +13,7 @@ from libs.messaging.relay.scan_start import ScanStart
 from libs.messaging.relay.settings import RelaySettings
 
 WINDOW = 2_000
-"""The most rows that one statement looks through."""
+"""One statement looks through at most this many rows."""
 
 _BEYOND = f"CASE WHEN count(*) = {WINDOW} THEN max(seq) + 1 END"
 
@@ -44,7 +42,7 @@ twentieth of the time at most.
 
 
 class Janitor:
-    """Moves the scan start, frees rows that are parked behind nothing, counts what waits.
+    """A janitor moves the scan start, frees rows that are parked behind nothing, counts what waits.
 
     `row_freed` is called with a row that may go.
     """
@@ -68,7 +66,7 @@ class Janitor:
         self._stuck_from = 0
 
     async def step(self) -> float:
-        """One sweep. Returns for how many seconds to rest."""
+        """Run one sweep. Return for how many seconds to rest."""
         started = time.monotonic()
         async with self._connection.use() as connection:
             await self._move_scan_start(connection)
@@ -91,9 +89,7 @@ class Janitor:
             self._row_freed(below)
 
     async def _free_stuck(self, connection: Connection) -> None:
-        """Free rows that are parked behind no row: the row they waited for was deleted by somebody
-        else.
-        """
+        """Free rows that are parked behind no row: another relay deleted the row before them."""
         async with transaction(connection):
             ((freed, beyond),) = await connection.fetch(_FREE_STUCK, self._source, self._stuck_from)
         self._stuck_from = beyond or 0

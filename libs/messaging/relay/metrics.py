@@ -1,4 +1,4 @@
-"""What a relay counts."""
+"""A relay has these metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -13,7 +13,7 @@ BATCH_SECONDS = Histogram("outbox_batch_seconds", "From claim to commit", ["serv
 
 
 def start_at_zero(service: str) -> None:
-    """The counters exist before anything is counted: a rate sees the first event too."""
+    """Make the counters before anything is counted: a rate then sees the first event too."""
     for outcome in (DELIVERED, FAILED):
         PUBLISHED.labels(service, outcome)
     BATCH_SECONDS.labels(service)

@@ -1,4 +1,4 @@
-"""Publishes to RabbitMQ and knows what became of each message.
+"""A publisher publishes to RabbitMQ and knows what became of each message.
 
 It uses aiormq and no framework above it, because the relay's throughput depends on this code.
 """
@@ -31,7 +31,7 @@ takes messages, and whether it is silent about some of them only.
 
 @dataclass
 class Published:
-    """What became of the rows of each subject, in their order.
+    """`outcomes` say what became of the rows of each subject, in their order.
 
     `unavailable` says why publishing ended early; None when it did not.
     """
@@ -41,12 +41,12 @@ class Published:
 
     @property
     def silent_types(self) -> set[str]:
-        """The types of the messages that the broker did not answer for."""
+        """Return the types of the messages that the broker did not answer for."""
         return {outcome.next_message.type for outcome in self.outcomes if outcome.silent}
 
 
 class Publisher:
-    """One confirming channel, opened again when it is gone. One batch at a time."""
+    """A publisher has one confirming channel, opened again when it is gone. One batch at a time."""
 
     def __init__(self, broker: Broker, frames: Frames, *, timeout: float = 5.0) -> None:
         """`timeout` (seconds) bounds each call of `publish`."""
@@ -58,7 +58,7 @@ class Publisher:
     async def open(self) -> None:
         """Make sure there is an open channel and the broker takes messages.
 
-        A new channel begins with a look whether exchange and queues are there. Raises
+        A new channel begins with a look whether exchange and queues are there. Raise
         BrokerUnavailable.
         """
         await self._broker.open()
@@ -107,8 +107,8 @@ class Publisher:
     async def _together(
         self, channel: Channel, outcomes: Sequence[Outcome], held: Held, deadline: float
     ) -> str | None:
-        """Publish these at once. Returns why the broker closed the channel over one of the
-        messages; None when it did not.
+        """Publish these at once. Return why the broker closed the channel over one of the messages;
+        None when it did not.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + SUBJECT_SECONDS
@@ -158,7 +158,7 @@ class Publisher:
             outcome.error, outcome.silent = error, answers
 
     async def _close(self, channel: Channel) -> bool:
-        """Close the channel. Returns False when the broker does not answer; the connection is then
+        """Close the channel. Return False when the broker does not answer; the connection is then
         closed too.
         """
         if self._channel is channel:
@@ -174,8 +174,8 @@ class Publisher:
 
 
 def _rejected(closed: BaseException | None) -> str:
-    """Why a message made the broker close the channel. Raises BrokerUnavailable if it closed for
-    any other reason.
+    """Return why a message made the broker close the channel. Raise BrokerUnavailable if it closed
+    for any other reason.
     """
     reason = f"{type(closed).__name__}: {closed}"
     if isinstance(closed, ChannelPreconditionFailed | ChannelLockedResource):

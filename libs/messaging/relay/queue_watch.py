@@ -1,7 +1,7 @@
-"""Holds back event types whose queue is missing or does not confirm, and releases them afterwards.
+"""The watch holds back event types whose queue is missing or does not confirm, until it is back.
 
-Without this, an event that has several queues would be lost to the missing one: the broker's
-mandatory flag is satisfied by any of them.
+Without it, an event that has several queues would be lost to the missing one: any of them satisfies
+the broker's mandatory flag.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from libs.messaging.relay.rows import FAILING, transaction
 from libs.messaging.relay.settings import RelaySettings
 
 CHECK_SECONDS = 1.0
-"""The interval at which what is held back is checked."""
+"""What is held back is checked at this interval."""
 
 AT_ONCE = 2_000
-"""The most rows that one statement lets go."""
+"""One statement lets at most this many rows go."""
 
 _RELEASE = f"""
 UPDATE outbox SET due_at = clock_timestamp() WHERE seq = ANY (ARRAY(
@@ -39,8 +39,8 @@ SELECT EXISTS (
 
 
 class QueueWatch:
-    """One part of a relay. Claimers ask it which types are held back, and tell it for which types
-    the broker did not answer.
+    """The watch is one part of a relay. Claimers ask it which types are held back, and tell it for
+    which types the broker did not answer.
 
     `probing` makes a publisher with a connection of its own. `released` is called when rows may go
     again, with the lowest of those that never failed.
@@ -69,7 +69,7 @@ class QueueWatch:
         self._looked = -math.inf
 
     def why_held(self, event_type: str) -> str | None:
-        """Why events of this type must not go out now; None when they may."""
+        """Say why events of this type must not go out now; None when they may."""
         missing = self._broker.missing_queues.get(event_type)
         if missing is not None:
             self._held.add(event_type)
@@ -89,13 +89,13 @@ class QueueWatch:
         return missing + sorted(silent)
 
     def hold_silent(self, event_types: Collection[str]) -> None:
-        """The broker did not answer for events of these types."""
+        """Hold back these types: the broker did not answer for events of them."""
         if event_types:
             self._silent.update(event_types)
             self.wake.set()
 
     async def step(self) -> float:
-        """Returns for how many seconds to rest, unless `wake` is set."""
+        """Check once. Return for how many seconds to rest, unless `wake` is set."""
         self.wake.clear()
         if self._broker.is_open:
             await self._check_queues()
@@ -103,7 +103,7 @@ class QueueWatch:
         return min(CHECK_SECONDS, self._settings.sweep)
 
     async def _check_queues(self) -> None:
-        """The one place where a running relay compares the broker with what should be there."""
+        """Compare the broker with what should be there: only this does so in a running relay."""
         due = time.monotonic() - self._looked >= self._settings.rarely
         if due or self._broker.missing_queues:
             await self._broker.check_topology()
@@ -146,7 +146,7 @@ class QueueWatch:
             connection.terminate()
 
     async def _publish(self, rows: SubjectRows) -> Outcome:
-        """On a connection of its own: a queue that does not answer can keep the broker from
+        """Publish on a separate connection: a queue that does not answer can keep the broker from
         answering anything else on it.
         """
         publisher = self._probing()

@@ -1,11 +1,11 @@
-"""The relay: publishes the rows of the outbox in order per subject, and loses none.
+"""A relay publishes the rows of the outbox in order per subject, and loses none.
 
     relay = Relay("orders", database_dsn="postgresql://…", rabbitmq_url="amqp://…",
                   window=window, wake_up=wake_up,
                   expected_queues={"order.confirmed.v1": ["customers.on.order.confirmed.v1"]})
     await relay.start()     # returns at once; a broker or database that is away is retried
     relay.problems          # empty when all is well: readiness
-    await relay.stop()      # finishes the batch in hand, sends what is due, closes
+    await relay.stop()      # finishes the current batch, sends what is due, closes
 
 Any number of relays may serve one outbox. Each has a few claimers (`claimer`), which claim rows,
 publish them and delete what was confirmed (`claims`), a janitor, and a watch over the queues.
@@ -36,10 +36,10 @@ __all__ = ["Relay", "RelaySettings"]
 
 
 class Relay:
-    """`service` names the exchange, and the source of the rows it takes. `retention` keeps
-    delivered rows in the archive for so long; None deletes them. `window` is the one of the
-    subscribers that get its events. Raises ValueError when rows could go out that an inbox no
-    longer remembers.
+    """`service` names the exchange, and the source of the rows that the relay takes. `retention`
+    keeps delivered rows in the archive for so long; None deletes them. `window` is the one of the
+    subscribers that get the events. Raise ValueError when rows could go out that an inbox no longer
+    remembers.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class Relay:
 
     @property
     def backlog(self) -> Backlog:
-        """What waited in the outbox a second ago."""
+        """Return what waited in the outbox a second ago."""
         return self._janitor.backlog
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why it is not ready, in plain words; empty when rows can flow."""
+        """Say why the relay is not ready; empty when rows can flow."""
         found = list(dict.fromkeys(self._supervisor.problems.values()))
         if not found and not self._work.has_claimed:
             found.append("the relay has not started")
@@ -132,8 +132,8 @@ class Relay:
         self._started = True
 
     async def stop(self) -> None:
-        """Finish the batch in hand, send what is due for at most `flush` seconds, close. Does
-        nothing when it was not started.
+        """Finish the current batch, send what is due for at most `flush` seconds, close. Do nothing
+        where `start` was not called.
         """
         if not self._started:
             return
@@ -148,7 +148,7 @@ class Relay:
         await self._broker.close()
 
     async def run(self) -> None:
-        """Start, and go on until cancelled; then stop."""
+        """Start, go on until cancelled, then stop."""
         await self.start()
         try:
             await self._supervisor.stopping.wait()

@@ -1,4 +1,4 @@
-"""Decides the pause before a failed message is tried again."""
+"""A failed message is tried again after a pause."""
 
 import logging
 import random
@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 
 def retry_after(settings: RelaySettings) -> RetryAfter:
-    """The pause grows with the attempts, with jitter. A message too old to be sent is not tried
-    again.
+    """Return a function that decides the pause: it grows with the attempts, with jitter. A message
+    too old to be sent is not tried again.
     """
 
     def pause(outcome: Outcome) -> timedelta | None:

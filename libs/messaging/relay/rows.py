@@ -1,9 +1,9 @@
-"""The outbox as a relay sees it: what all its statements share.
+"""All statements of a relay share this view of the outbox.
 
 A row is *fresh*, *failing* or *parked* (see `schema.tables`). The *head* of a subject is its first
-row. Who holds the lock of a head owns the subject: it alone publishes, deletes and parks the
-subject's rows. A relay sees the rows of its own source only: participants that share an outbox own
-the subjects of their own rows.
+row. The relay that holds the lock of a head owns the subject: only that relay publishes, deletes
+and parks the subject's rows. A relay sees the rows of its own source only: participants that share
+an outbox own the subjects of their own rows.
 """
 
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ OF_SUBJECT = """SELECT {columns} FROM outbox AS each
     WHERE (each.subject, each.seq) >= (row.subject, {first}) AND each.subject <= row.subject
         AND each.source = $1
     ORDER BY each.subject, each.seq LIMIT {limit}"""
-"""The rows of the subject of `row`, in order. `$1` is the source.
+"""This selects the rows of the subject of `row`, in order. `$1` is the source.
 
 The bounds are a pair and `<=` because only the index of both columns serves them in this order.
 With `=` and the statistics of one hot subject, the planner reads all rows by `seq` instead.
@@ -28,12 +28,12 @@ With `=` and the statistics of one hot subject, the planner reads all rows by `s
 HEAD = OF_SUBJECT.format(
     columns="each.ctid, each.subject, each.seq, each.attempts, each.due_at", first=0, limit=1
 )
-"""The head of the subject of `row`. `$1` is the source."""
+"""This selects the head of the subject of `row`. `$1` is the source."""
 
 
 def heads_among(state: str, *, limit: str, before: str = "") -> str:
-    """The first rows of that state and of the source `$1`, from `$2` on, as `near`; the heads of
-    their subjects as `heads`, each with the subject's first row among them as `nearest`.
+    """Return SQL: `near` are the first rows of that state and of the source `$1`, from `$2` on;
+    `heads` are their subjects' heads, each with the subject's first row in `near` as `nearest`.
     """
     return f"""near AS MATERIALIZED (
     SELECT subject, seq FROM outbox
@@ -70,7 +70,7 @@ async def begin(connection: Connection) -> None:
 
 @asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[None]:
-    """Such a transaction, committed at the end. After an error, close the connection."""
+    """Run such a transaction, and commit. After an error, close the connection."""
     await begin(connection)
     yield
     await connection.execute("COMMIT")

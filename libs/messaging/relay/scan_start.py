@@ -1,4 +1,4 @@
-"""Where claims begin to look for heads."""
+"""Claims begin to look for heads at the scan start."""
 
 
 class ScanStart:
@@ -15,15 +15,15 @@ class ScanStart:
         self._claimed = 0
 
     def claimed(self, seq: int) -> None:
-        """A claim has taken the head `seq`."""
+        """Note that a claim has taken the head `seq`."""
         self._claimed = max(self._claimed, seq)
 
     def sweep_found(self, lowest: int | None) -> None:
-        """`lowest`: the lowest head at or above `seq`; None when there is none."""
+        """Note the lowest head at or above `seq`; None when there is none."""
         found = max(self.seq, self._claimed) if lowest is None else lowest
         self.seq, self._found = min(self._found, found), found
 
     def include(self, seq: int | None) -> None:
-        """The row `seq` may go: claims have to find it. None changes nothing."""
+        """Note that the row `seq` may go: claims have to find it. None changes nothing."""
         if seq is not None:
             self.seq, self._found = min(self.seq, seq), min(self._found, seq)

@@ -1,4 +1,4 @@
-"""The settings of a relay."""
+"""A relay has these settings."""
 
 from dataclasses import dataclass, field
 
@@ -23,4 +23,4 @@ class RelaySettings:
     sweep: float = 1.0
     rarely: float = 60.0
     statement_cache: int = 100
-    """0 behind a PgBouncer in transaction mode."""
+    """It is 0 behind a PgBouncer in transaction mode."""

@@ -1,4 +1,4 @@
-"""The spans of a relay's batch and of its messages."""
+"""A relay's batch and its messages have these spans."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,12 +11,12 @@ from libs.messaging import tracing
 from libs.messaging.relay.claims import Message, SubjectRows
 
 MOST_LINKS = 128
-"""The most links of one span: as many as the SDK keeps by default."""
+"""One span has at most this many links, as the SDK keeps by default."""
 
 
 @contextmanager
 def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Iterator[None]:
-    """The span of a relay's batch, begun at `started_ns`, linked to what wrote its events."""
+    """Record the span of a batch, begun at `started_ns`, linked to what wrote its events."""
     if not subjects or not tracing.records():
         yield
         return
@@ -33,9 +33,9 @@ def batch(service: str, subjects: Sequence[SubjectRows], started_ns: int) -> Ite
 
 
 def publish(exchange: str, message: Message) -> Span | None:
-    """The span of one message from its sending to the broker's answer, linked to the span of the
-    batch. None where the event has no trace. Call it only when `records` is true, and `end` the
-    span.
+    """Return the span of one message from its sending to the broker's answer, linked to the span of
+    the batch. None where the event has no trace. Call this only when `records` is true, and `end`
+    the span.
 
     Its kind is CLIENT: the message's own context is that of the span that wrote the event.
     """

@@ -1,1 +1,1 @@
-"""The choreography: participants, who publishes and who reacts, AsyncAPI documents, drawings."""
+"""These modules describe a choreography: who publishes, who reacts, as AsyncAPI and drawings."""

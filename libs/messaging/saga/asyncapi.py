@@ -1,4 +1,4 @@
-"""AsyncAPI 3 documents, derived from the participants by FastStream's generator."""
+"""FastStream's generator derives the AsyncAPI 3 documents from the participants."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -28,7 +28,7 @@ CORRELATION = {
 
 
 class _Published(BaseModel):
-    """The CloudEvents attributes every event goes out with."""
+    """Every event goes out with these CloudEvents attributes."""
 
     specversion: Literal["1.0"]
     id: UUID
@@ -44,8 +44,8 @@ class _Published(BaseModel):
 def document(
     participant: Participant, choreography: Choreography, *, vhost: str = "/"
 ) -> dict[str, Any]:
-    """One service: what it receives (its own views) and what it sends. `choreography`: who
-    publishes the events. `vhost`: the broker's virtual host.
+    """Return one service's document: what it receives (its own views) and what it sends.
+    `choreography` says who publishes the events. `vhost` is the broker's virtual host.
     """
     return _document(participant.name, [participant], choreography, vhost)
 
@@ -53,7 +53,7 @@ def document(
 def documents(
     participants: Sequence[Participant], *, vhost: str = "/"
 ) -> dict[str, dict[str, Any]]:
-    """Every document by its name: each service's, and `system`, which refers to those beside it."""
+    """Return every document by name: each service's, and `system`, which refers to the others."""
     choreography = choreography_of(participants)
     each = {one.name: document(one, choreography, vhost=vhost) for one in participants}
     whole = _document(SYSTEM, [], choreography, vhost)
@@ -70,7 +70,7 @@ def documents(
 def files(
     participants: Sequence[Participant], folder: Path, *, vhost: str = "/"
 ) -> dict[Path, str]:
-    """Each document's file as it should read now, by path."""
+    """Return each document's file as it should read now, by path."""
     return {
         folder / f"{name}.json": json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         for name, content in documents(participants, vhost=vhost).items()
@@ -102,8 +102,8 @@ def _document(
 
 
 def _as_on_the_wire(document: dict[str, Any], correlated: Collection[str], vhost: str) -> None:
-    """FastStream takes messages for plain JSON with a correlation of its own among the headers, and
-    writes a virtual host as a path.
+    """Correct what FastStream writes: it takes messages for plain JSON with their own correlation
+    among the headers, and writes a virtual host as a path.
     """
     document["defaultContentType"] = CONTENT_TYPE
     for channel in document["channels"].values():
@@ -172,8 +172,8 @@ def _describe_event(broker: RabbitBroker, service: str, event: type[DomainEvent]
 
 
 def _summary(event: type[DomainEvent]) -> str | None:
-    """The first paragraph of the docstring, in one line; None for the docstring that a dataclass
-    makes out of its fields.
+    """Return the first paragraph of the docstring, in one line; None for the docstring that a
+    dataclass makes out of its fields.
     """
     text = cleandoc(event.__doc__ or "")
     if text.startswith(f"{event.__name__}("):

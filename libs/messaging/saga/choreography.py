@@ -1,4 +1,4 @@
-"""The choreography as data: who publishes what, who consumes it, and what that undoes.
+"""The choreography as data says who publishes what, who consumes it, and what that undoes.
 
 One JSON document holds it. It is written from the participants' code, and everything that has to
 know other participants at run time reads it, so that no process loads their code.
@@ -17,7 +17,7 @@ from libs.messaging.saga.reactions import Step
 
 
 class ChoreographyError(Exception):
-    """The choreography cannot be read, written or used; one line says why."""
+    """The choreography cannot be read, written or used. One line says why."""
 
 
 class _Data(BaseModel):
@@ -25,15 +25,15 @@ class _Data(BaseModel):
 
 
 class Field(_Data):
-    """One field of an event's `data`. `type` is its JSON type, such as `integer | null`."""
+    """A field of an event's `data` has a JSON type in `type`, such as `integer | null`."""
 
     type: str
     required: bool
 
 
 class PublishedEvent(_Data):
-    """`unconsumed`: nobody has to consume it. `correlated`: it belongs to a business process, which
-    its `correlationid` names. `extensions` are CloudEvents extension attributes.
+    """An `unconsumed` event needs no consumer. A `correlated` event belongs to a business process,
+    which its `correlationid` names. `extensions` are CloudEvents extension attributes.
     """
 
     type: str
@@ -47,8 +47,8 @@ class PublishedEvent(_Data):
 class ConsumedEvent(_Data):
     """`fields` are those the consumer reads; one that `keeps_all` keeps the others too.
 
-    `batch_delay` is in seconds: messages that arrive within it share a transaction. `kept`: its
-    queue drops nothing, also where it is a view.
+    `batch_delay` is in seconds: messages that arrive within it share a transaction. The queue of a
+    `kept` event drops nothing, also where it is a view.
     """
 
     event_type: str
@@ -65,12 +65,12 @@ class ConsumedEvent(_Data):
 
     @property
     def service(self) -> str:
-        """The participant that consumes it."""
+        """Return the participant that consumes the event."""
         return self.queue.removesuffix(f".on.{self.event_type}")
 
 
 class DescribedParticipant(_Data):
-    """A participant as data; `Participant` is the same as code."""
+    """This is a participant as data; `Participant` is the same as code."""
 
     name: str
     publishes: tuple[PublishedEvent, ...]
@@ -82,11 +82,11 @@ class DescribedParticipant(_Data):
 
 
 AnyParticipant: TypeAlias = Participant | DescribedParticipant
-"""What needs no more than names, types, queues and steps takes either."""
+"""Code that needs only names, types, queues and steps takes either of them."""
 
 
 class Choreography(_Data):
-    """All participants, in the order of the process they carry out."""
+    """A choreography has all participants, in the order of the process they carry out."""
 
     format: Literal[1] = 1
     participants: tuple[DescribedParticipant, ...]
@@ -96,19 +96,19 @@ class Choreography(_Data):
 
     @property
     def publishers(self) -> dict[str, str]:
-        """The name of the publishing participant by event type."""
+        """Return the name of the publishing participant by event type."""
         return {event.type: each.name for each in self.participants for event in each.publishes}
 
     @property
     def correlated(self) -> frozenset[str]:
-        """The event types whose messages have a `correlationid`."""
+        """Return the event types whose messages have a `correlationid`."""
         return frozenset(
             event.type for each in self.participants for event in each.publishes if event.correlated
         )
 
     @property
     def compensations(self) -> frozenset[str]:
-        """The event types that report a failure, a cancellation or an undone step."""
+        """Return the event types that report a failure, a cancellation or an undone step."""
         return frozenset(
             event.type
             for each in self.participants
@@ -125,22 +125,22 @@ class Choreography(_Data):
         )
 
     def as_text(self) -> str:
-        """As the document holds it."""
+        """Return the text that the document holds."""
         return self.model_dump_json(indent=2) + "\n"
 
 
 def description_of(participant: Participant) -> DescribedParticipant:
-    """The participant's code as data."""
+    """Return the participant's code as data."""
     return DescribedParticipant.model_validate(described(participant))
 
 
 def choreography_of(participants: Sequence[Participant]) -> Choreography:
-    """What the code of all participants says."""
+    """Return what the code of all participants says."""
     return Choreography(participants=tuple(description_of(each) for each in participants))
 
 
 def parsed(text: str | bytes, where: str) -> Choreography:
-    """The document's content; `where` it comes from is named in a ChoreographyError."""
+    """Return the document's content. A ChoreographyError names `where` the document comes from."""
     try:
         return Choreography.model_validate_json(text)
     except ValidationError as error:
@@ -151,7 +151,7 @@ def parsed(text: str | bytes, where: str) -> Choreography:
 
 
 def read(path: Path) -> Choreography:
-    """Raises ChoreographyError when the document is missing or unreadable."""
+    """Read the document. Raise ChoreographyError when it is missing or unreadable."""
     try:
         text = path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command line of the choreography: check it, write what is derived from it, compare it."""
+"""These commands check the choreography, write what is derived from it, and compare it."""
 
 from pathlib import Path
 from typing import Annotated

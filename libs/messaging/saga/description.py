@@ -1,4 +1,4 @@
-"""A participant's code as data.
+"""This module describes a participant's code as data.
 
 It looks at attributes only and imports nothing of this library. So it describes the code of another
 revision too, which knows nothing of this module:
@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def described(participant: Any) -> Json:
-    """One participant as `DescribedParticipant` reads it.
+    """Return one participant as `DescribedParticipant` reads it.
 
     `direction` and `extensions` are None where the code of an older revision does not tell them.
     """
@@ -46,7 +46,7 @@ def _published(event: Any, unconsumed: frozenset[str]) -> Json:
 
 
 def _is_correlated(event: Any) -> bool:
-    """Whether it says which business process it belongs to: the base of all events says none."""
+    """Return whether the event names its business process: the base of all events does not."""
     found = getattr(getattr(event, "correlation_id", None), "fget", None)
     return found is not None and not found.__qualname__.startswith("DomainEvent.")
 
@@ -75,12 +75,12 @@ def _consumed(reaction: Any) -> Json:
 
 
 def _named_by(handler: Any) -> str:
-    """What a reaction of an older revision does: it stands only in its handler's name."""
+    """Return what a reaction of an older revision does, from its handler's name."""
     return str(handler.__name__).partition("_when_")[0].replace("_", " ")
 
 
 def _first(described: Any, *names: str) -> Any:
-    """The first of these attributes that is there: the later ones are of older revisions."""
+    """Return the first of these attributes that is there: the later ones are of older revisions."""
     return next(getattr(described, name) for name in names if hasattr(described, name))
 
 
@@ -90,7 +90,7 @@ def _names(found: Any) -> list[str] | None:
 
 @cache
 def json_type(hint: Any) -> str:
-    """The JSON type of a Python type: `integer | null`, `string (uuid)`, `array of string`."""
+    """Return the JSON type of a Python type: `integer | null`, `array of string`."""
     schema = TypeAdapter(hint).json_schema()
     return _type_of(schema, schema.get("$defs", {}))
 

@@ -1,4 +1,4 @@
-"""What changed between two choreographies, whom it hurts, and whether both may run side by side.
+"""A diff of two choreographies says what changed, whom it hurts, and whether both may run together.
 
 While a release is rolled out, old and new processes share exchanges and queues. Then consumers of
 the old choreography read events of the new one, and consumers of the new one read events of the old
@@ -44,8 +44,8 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """`hurts_old`: participants whose old processes cannot work with what new processes do.
-    `hurts_new`: participants whose new processes cannot work with what old processes do.
+    """Old processes of the participants in `hurts_old` cannot work with what new processes do; new
+    processes of those in `hurts_new` cannot work with what old processes do.
     """
 
     kind: Kind
@@ -57,7 +57,7 @@ class Change:
 
     @property
     def side_by_side(self) -> bool:
-        """Whether old and new processes may run at the same time."""
+        """Return whether old and new processes may run at the same time."""
         return not self.hurts_old and not self.hurts_new
 
 
@@ -65,12 +65,12 @@ Fields = Mapping[str, Field]
 
 
 def changes(old: Choreography, new: Choreography) -> list[Change]:
-    """All changes, in the order of the participants."""
+    """Return all changes, in the order of the participants."""
     return [*_Comparison(old, new).all()]
 
 
 def _fields(event: PublishedEvent | ConsumedEvent) -> dict[str, Field]:
-    """The fields of `data`, and the extension attributes of the envelope."""
+    """Return the fields of `data`, and the extension attributes of the envelope."""
     attributes = {f"attribute {name}": _ATTRIBUTE for name in event.extensions}
     return {**attributes, **event.fields}
 
@@ -79,7 +79,7 @@ _ATTRIBUTE = Field(type="string", required=True)
 
 
 def misfit(name: str, published: Fields, read: Fields) -> str | None:
-    """Why a consumer that reads `name` so cannot read what is published; None when it can."""
+    """Say why a consumer that reads `name` so cannot read what is published; None when it can."""
     wanted, there = read.get(name), published.get(name)
     if wanted is None:
         return None
@@ -113,7 +113,7 @@ class _Comparison:
             yield from self._published(old, new)
             yield from self._consumed(old, new)
 
-    # What is published
+    # The events that a participant publishes
 
     def _published(self, old: DescribedParticipant, new: DescribedParticipant) -> Iterator[Change]:
         before = {event.type: event for event in old.publishes}
@@ -212,7 +212,7 @@ class _Comparison:
             hurt(self._new.consumers_of(new.type), old),
         )
 
-    # What is consumed
+    # The events that a participant consumes
 
     def _consumed(self, old: DescribedParticipant, new: DescribedParticipant) -> Iterator[Change]:
         before = {each.queue: each for each in old.consumes}
@@ -233,8 +233,8 @@ class _Comparison:
                 yield from self._reacts_otherwise(new.name, before[queue], consumed)
 
     def _stopped(self, name: str, consumed: ConsumedEvent) -> Change:
-        """A view that is no longer kept hurts nobody. When a step is no longer made, what old
-        processes publish for it is never acted on.
+        """A view that is no longer kept hurts nobody. When a step is no longer made, nobody acts on
+        what old processes publish for it.
         """
         text = (
             f"{name} no longer consumes {consumed.event_type}: {consumed.does}"
@@ -284,7 +284,7 @@ class _Comparison:
     def _reads_otherwise(
         self, name: str, old: ConsumedEvent, new: ConsumedEvent
     ) -> Iterator[Change]:
-        """Only changes that hurt, and that are not reported as a change of the event itself."""
+        """Yield only changes that hurt and are not reported as a change of the event."""
         before = _fields_of(_event(self._old, new.event_type))
         after = _fields_of(_event(self._new, new.event_type))
         for field in _fields(new):

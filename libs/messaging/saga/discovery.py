@@ -1,5 +1,5 @@
-"""Finds the participants' code by name, and the document that describes them: the library knows no
-service.
+"""This module finds the participants' code by name, and the document that describes them: the
+library knows no service.
 
 Only the command that writes the document loads code; everything else reads the document.
 """
@@ -16,22 +16,22 @@ PROJECT = Path("pyproject.toml")
 
 
 class UnknownParticipant(Exception):
-    """A participant cannot be found; one line says why."""
+    """A participant cannot be found. One line says why."""
 
 
 def named_participants(names: Sequence[str], project: Path = PROJECT) -> list[str]:
-    """`names`, or when there are none `participants` under `[tool.messaging]` of the project."""
+    """Return `names`; if none, `participants` under `[tool.messaging]` of the project."""
     return list(names) or list(_settings(project, "participants"))
 
 
 def document_path(path: Path | None, project: Path = PROJECT) -> Path:
-    """`path`, or `choreography` under `[tool.messaging]` of the project, seen from its folder."""
+    """Return `path`, or `choreography` under `[tool.messaging]`, seen from the project's folder."""
     return path or project.parent / _settings(project, "choreography")
 
 
 def vhost(project: Path = PROJECT) -> str:
-    """`vhost` under `[tool.messaging]` of the project: the virtual host that documents name. The
-    broker's default one where the project names none.
+    """Return `vhost` under `[tool.messaging]` of the project: the virtual host that documents name.
+    It is the broker's default one where the project names none.
     """
     try:
         return str(_settings(project, "vhost"))
@@ -49,7 +49,7 @@ def _settings(project: Path, name: str) -> Any:
 
 
 def load(names: Sequence[str]) -> list[Participant]:
-    """Each name is `module:function`; the function takes no arguments."""
+    """Load the participants. Each name is `module:function`; the function takes no arguments."""
     participants = []
     for name in names:
         module, _, function = name.partition(":")

@@ -1,4 +1,4 @@
-"""One service as the choreography sees it: what it publishes and what it reacts to."""
+"""A participant is one service as the choreography sees it: what it publishes and reacts to."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +9,9 @@ from libs.messaging.saga.reactions import Reaction, Reactions
 
 @dataclass(frozen=True)
 class Participant:
-    """`unconsumed` are the types nobody has to react to: they alone go out without `mandatory`.
+    """`unconsumed` are the types that need no reaction: only they go out without `mandatory`.
 
-    Raises ValueError where one of these is not published.
+    Raise ValueError where one of these is not published.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The choreography as a picture and tables, and their places in the documents."""
+"""A drawing and tables show the choreography, at their places in the documents."""
 
 import re
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ _ARROWS = {Step.FORWARD: "==>", Step.BACKWARD: "-->", Step.VIEW: "-.->"}
 _COLOURS = {Step.FORWARD: "#2e7d32", Step.BACKWARD: "#c62828", Step.VIEW: "#9e9e9e"}
 
 TABLE = Path("docs") / "choreography.md"
-"""Where the table of all events stands, from the root of the project."""
+"""The table of all events stands here, from the root of the project."""
 
 
 def drawing(choreography: Choreography) -> str:
-    """Who publishes to whom, in Mermaid."""
+    """Draw who publishes to whom, in Mermaid."""
     edges: dict[tuple[str, str, Step], list[str]] = {}
     for publisher in choreography.participants:
         for event in publisher.publishes:
@@ -50,7 +50,7 @@ def _label(step: Step, events: Sequence[str]) -> str:
 
 
 def table(choreography: Choreography) -> str:
-    """Every event, its publisher and its consumers, as Markdown."""
+    """Return every event, its publisher and its consumers, as Markdown."""
     rows = [
         f"| `{event.type}` | {publisher.name} | {_consumers(event.type, choreography)} |"
         for publisher in choreography.participants
@@ -60,7 +60,7 @@ def table(choreography: Choreography) -> str:
 
 
 def canvas(participant: DescribedParticipant, choreography: Choreography) -> str:
-    """A service's events in and out, as Markdown for its own README."""
+    """Return a service's events in and out, as Markdown for its own README."""
     publishers = choreography.publishers
     lines = ["**Events in**", "", "| event | from | step | what it does |", "|---|---|---|---|"]
     for consumed in participant.consumes:
@@ -85,7 +85,7 @@ def _short(event_type: str) -> str:
 
 
 def with_section(text: str, section: str, where: str) -> str:
-    """`text` with what stands between its markers replaced; raises ChoreographyError."""
+    """Replace what stands between the markers of `text`, or raise ChoreographyError."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -94,10 +94,9 @@ def with_section(text: str, section: str, where: str) -> str:
 
 
 def sections(choreography: Choreography, root: Path) -> dict[Path, str]:
-    """Each document as it should read now, by path. README.md has to have the markers for the
-    drawing, and docs/choreography.md those for the table. A service's README may have none.
-
-    Raises ChoreographyError.
+    """Return each document as it should read now, by path. README.md has to have the markers for
+    the drawing, and docs/choreography.md those for the table. A service's README may have none.
+    Raise ChoreographyError where markers or documents are missing.
     """
     whole = {Path("README.md"): drawing(choreography), TABLE: table(choreography)}
     try:

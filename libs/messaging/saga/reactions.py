@@ -1,4 +1,4 @@
-"""The events a service consumes: one reaction for each type, each with a queue of its own."""
+"""A service has one reaction for each type of event it consumes, each with a queue of its own."""
 
 from __future__ import annotations  # `Received[Data]` takes no TypeVar at run time
 
@@ -15,7 +15,7 @@ Handler = Callable[[Unit, Received[Data]], Awaitable[None]]
 
 
 class Step(Enum):
-    """What a reaction is to the saga: a step, the compensation of one, or only a view."""
+    """A reaction is a step of the saga, the compensation of one, or only a view."""
 
     FORWARD = "forward"
     BACKWARD = "backward"
@@ -43,12 +43,12 @@ class Reaction(Generic[Unit]):
 
     @property
     def queue(self) -> str:
-        """The queue's name reads as the choreography: `vehicles.on.credit.reserved.v1`."""
+        """Return the queue's name, which reads so: `vehicles.on.credit.reserved.v1`."""
         return f"{self.service}.on.{self.event_type}"
 
 
 class Reactions(Generic[Unit]):
-    """A service's reactions, registered by decorators: `@on.view("payment.failed.v1", Failed)`.
+    """Decorators register a service's reactions: `@on.view("payment.failed.v1", Failed)`.
 
     What a reaction does is the name of its handler up to `_when_`. Reactions that share a handler
     say it by `does`. A message without one of the `extensions`, CloudEvents extension attributes,
@@ -68,21 +68,21 @@ class Reactions(Generic[Unit]):
         compensated_by: Sequence[str],
         does: str = "",
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """A step of the saga; `compensated_by` names the events on which this service undoes it."""
+        """Register a step; on the events in `compensated_by` this service undoes it."""
         return self._register(event_type, data_model, Step.FORWARD, does, tuple(compensated_by))
 
     def irrevocable(
         self, event_type: str, data_model: type[Data], *, does: str = ""
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """A step that is never compensated: it is tried until it is done, by the service or by a
-        person.
+        """Register a step that is never compensated: it is tried until it is done, by the service
+        or by a person.
         """
         return self._register(event_type, data_model, Step.FORWARD, does, irrevocable=True)
 
     def backward(
         self, event_type: str, data_model: type[Data], *, does: str = ""
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """A compensation: undoes a step of this service, or leaves a tombstone in its place."""
+        """Register a compensation: it undoes a step of this service, or leaves a tombstone."""
         return self._register(event_type, data_model, Step.BACKWARD, does)
 
     def view(
@@ -94,7 +94,7 @@ class Reactions(Generic[Unit]):
         kept: bool = False,
         does: str = "",
     ) -> Callable[[Handler[Unit, Data]], Handler[Unit, Data]]:
-        """Updates what this service knows, and moves nothing.
+        """Register a view: it updates what this service knows, and moves nothing.
 
         With `batch_delay`, the consumer waits that many seconds after the first message, so that
         more of them share one transaction. It suits a view that nobody waits for.

@@ -1,4 +1,4 @@
-"""The changes of a choreography as text, as JSON, and as SARIF 2.1.0 for code review tools."""
+"""A report shows the changes as text, as JSON, or as SARIF 2.1.0 for code review tools."""
 
 import json
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class Format(Enum):
 
 
 def report(changes: Sequence[Change], base: str, document: str, form: Format) -> str:
-    """`base` is the revision compared with; `document` is where the choreography is written, as a
-    path seen from the root of the repository.
+    """Return the report. `base` is the revision compared with; `document` is where the choreography
+    is written, as a path seen from the root of the repository.
     """
     if form is Format.TEXT:
         return _text(changes, base)
@@ -29,7 +29,7 @@ def report(changes: Sequence[Change], base: str, document: str, form: Format) ->
 
 
 def consequence(change: Change) -> str:
-    """Whom it hurts, in a sentence."""
+    """Say whom the change hurts, in a sentence."""
     sentences = []
     if change.hurts_old:
         sentences.append(

@@ -1,4 +1,4 @@
-"""The choreography of another revision of the repository."""
+"""This module reads the choreography of another revision of the repository."""
 
 import json
 import os
@@ -15,11 +15,10 @@ from libs.messaging.saga.choreography import Choreography, ChoreographyError, pa
 
 
 def choreography_at(revision: str, document: Path, current: Choreography) -> Choreography:
-    """What `document` holds at a git revision of the repository it lies in.
+    """Return what `document` holds at a git revision of its repository, or raise ChoreographyError.
 
     Where the revision is older than the document, its files are written to a temporary folder, and
     its code is described there. What that code does not tell is taken to be as in `current`.
-    Raises ChoreographyError.
     """
     folder = document.parent
     commit = _commit(folder, revision)
@@ -74,7 +73,7 @@ def _described(tree: Path, revision: str) -> list[dict[str, Any]]:
 
 
 def _completed(described: list[dict[str, Any]], current: Choreography) -> dict[str, Any]:
-    """Old code does not tell every direction and extension attribute."""
+    """Add what old code does not tell: some directions and extension attributes."""
     published = {event.type: event for each in current.participants for event in each.publishes}
     consumed = {each.queue: each for one in current.participants for each in one.consumes}
     for participant in described:

@@ -1,4 +1,4 @@
-"""Checks the rules that hold between all participants of a choreography."""
+"""These rules hold between all participants of a choreography."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from libs.messaging.saga.reactions import Step
 
 
 def check(choreography: Choreography) -> list[str]:
-    """What is wrong between the participants, one line each; empty when they fit together."""
+    """Say what is wrong between the participants, one line each; empty when they fit together."""
     return [
         problem for each in choreography.participants for problem in _problems(each, choreography)
     ]

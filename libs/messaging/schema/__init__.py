@@ -1,1 +1,1 @@
-"""The library's tables in a service's database: their definition, first migration, partitions."""
+"""These modules define, migrate and partition the library's tables in a service's database."""

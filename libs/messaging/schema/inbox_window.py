@@ -1,4 +1,4 @@
-"""The greatest age of a message, and how long inbox and archive keep their rows because of it."""
+"""The greatest age of a message decides how long inbox and archive keep their rows."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class InboxWindow:
-    """The ages at which a message is accepted: inside it a first copy is still known.
+    """A message of these ages is accepted, because the inbox still knows its first copy.
 
-    How long rows are kept follows from it, so that no setting can let a redelivery or a redrive
-    outlive the row of its first copy: a message that old goes to the dead letters.
+    How long rows are kept follows from the window, so that no setting can let a redelivery or a
+    redrive outlive the row of its first copy: a message that old goes to the dead letters.
     """
 
     past: timedelta = timedelta(days=14)
@@ -17,15 +17,15 @@ class InboxWindow:
 
     @property
     def kept(self) -> timedelta:
-        """Rows younger than this may not be dropped. It is a day longer than `past`, because clocks
-        differ and partitions hold whole days.
+        """Return the age below which no row may be dropped. It is a day longer than `past`, because
+        clocks differ and partitions hold whole days.
         """
         return self.past + timedelta(days=1)
 
     @property
     def replayable(self) -> timedelta:
-        """Kept longer than this, an event sent again could come after the row of its first copy
-        is gone: a day less, because archives drop whole days.
+        """Return how long an event may be kept for a replay: a day less than `past`, because
+        archives drop whole days, and a later copy could find the row of its first copy gone.
         """
         return self.past - timedelta(days=1)
 
@@ -34,6 +34,6 @@ class InboxWindow:
 
 
 INBOX_WINDOW = InboxWindow()
-"""One for all services: an event is sent by one of them and known to the inboxes of others. Who
-needs another gives it to relay, subscriber, upkeep and dead letters alike.
+"""All services have one window: an event is sent by one of them and known to the inboxes of others.
+A system with another window gives it to relay, subscriber, upkeep and dead letters alike.
 """

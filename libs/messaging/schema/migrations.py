@@ -1,4 +1,4 @@
-"""The library's part of a service's Alembic migrations: one function for each version.
+"""These functions are the library's part of a service's Alembic migrations, one for each version.
 
     def upgrade() -> None:      # a new service, in its first migration
         install(op)             # version 1
@@ -249,8 +249,8 @@ def upgrade(op: Operations, *, source: str | None = None) -> None:
     """Change version 1 to version 2, while the previous release goes on using the tables.
 
     Each row of the outbox names its `source`, the service that publishes it. `source` is the
-    column's default: what the rows there are belong to, and what the previous release writes.
-    Leave it out only right after `install`. Pass the same to `messaging_tables`.
+    column's default: rows that are there belong to it, and so does what the previous release
+    writes. Leave it out only right after `install`. Pass the same to `messaging_tables`.
 
     The upkeep of the partitions is open to the roles that may delete from `inbox`, no longer to
     PUBLIC: a role that gets its rights later needs EXECUTE on `messaging_maintain_partitions`.

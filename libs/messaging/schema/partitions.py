@@ -1,4 +1,4 @@
-"""Daily partitions of the inbox and the outbox archive: made ahead, dropped behind.
+"""Inbox and outbox archive have daily partitions: made days ahead, dropped when they are old.
 
     upkeep = PartitionUpkeep(
         "orders", database_dsn="postgresql://…", window=InboxWindow(), retention=None
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 DAYS_AHEAD = 7
 EVERY_SECONDS = 3600.0
 AGAIN_SECONDS = 300.0
-"""The pause after upkeep that failed. Each attempt can keep others from a table for two seconds,
+"""Upkeep that failed has this pause. Each attempt can keep others from a table for two seconds,
 while it waits for the table's lock.
 """
 TOLERATED_SECONDS = 86_400.0
@@ -50,7 +50,7 @@ _PARTITION = re.compile(r"(inbox|outbox_archive)_(\d{8}|default)")
 
 
 def include_name(name: str | None, kind: str, _parents: object = None) -> bool:
-    """For Alembic's `context.configure(include_name=...)`: partitions are not in the metadata."""
+    """Tell Alembic's `include_name` that partitions are not in the metadata."""
     return not (kind == "table" and name is not None and _PARTITION.fullmatch(name))
 
 
@@ -59,9 +59,9 @@ async def maintain(
 ) -> list[str]:
     """Make the coming days' partitions and drop those that ended longer ago than asked.
 
-    `keep_archive` None: nothing is archived, old partitions go as soon as their day is over.
-    Returns what could not be done, a sentence each. Raises asyncpg.LockNotAvailableError when a
-    table was busy for two seconds. Call again minutes later in both cases.
+    With `keep_archive` None nothing is archived: old partitions go as soon as their day is over.
+    Return what could not be done, a sentence each. Raise asyncpg.LockNotAvailableError when a table
+    was busy for two seconds. Call again minutes later in both cases.
 
     Each day has a transaction of its own: nobody else can use a table from the moment it gets a
     partition to the end of the transaction.
@@ -79,12 +79,12 @@ async def maintain(
 
 
 Maintain = Callable[[Connection], Awaitable[list[str]]]
-"""Makes and drops partitions of one kind; returns and raises what `maintain` does."""
+"""Such a function maintains partitions of one kind; it returns and raises as `maintain` does."""
 
 
 class PartitionUpkeep:
-    """Calls `maintain` at the start, then once an hour. `window` is the one of the subscriber, and
-    `retention` the one of the relay. `own` does the same for partitioned tables of the service.
+    """The upkeep calls `maintain` at the start, then once an hour. `window` is the subscriber's,
+    and `retention` the relay's. `own` does the same for partitioned tables of the service.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class PartitionUpkeep:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why the process is not ready: no upkeep has succeeded since its start, or for a day.
+        """Say why the process is not ready: no upkeep has succeeded since its start, or for a day.
 
         One failure says nothing: partitions are made a week ahead, and a backup can keep a table
         busy for an hour.
@@ -119,7 +119,7 @@ class PartitionUpkeep:
         return (*self._failures, *self._parts.problems.values())
 
     async def start(self) -> None:
-        """Look once, then go on in the background. A database that is away does not hold it up."""
+        """Look once, then go on in the background, also where the database is away."""
         with suppress(*DATABASE_ERRORS):
             await self._maintain()
         self._parts.start("upkeep", self._wait_and_maintain)

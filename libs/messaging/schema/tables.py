@@ -1,11 +1,11 @@
-"""The library's tables. They are in the database of each service, beside its own.
+"""The library's tables are in the database of each service, beside the service's own.
 
 `migrations` makes them in the service's Alembic migrations.
 
-A row of the outbox is in one of three states. *Fresh*: never tried; relays look for these by
-`seq`. *Failing*: tried without success (`attempts` > 0); it comes back at `due_at`. *Parked*
-(`due_at` is infinity): it waits behind a row of its subject, and no relay looks at it until it is
-its turn; a failing row that is parked waits for a person (see `error`).
+A row of the outbox is in one of three states. A *fresh* row was never tried; relays look for it by
+`seq`. A *failing* row was tried without success (`attempts` > 0) and is due again at `due_at`. A
+*parked* row (`due_at` is infinity) waits behind a row of its subject, and no relay looks at it
+before its turn; a failing row that is parked waits for a person (see `error`).
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def messaging_tables(metadata: MetaData, *, source: str | None = None) -> Messag
     """Define the library's tables in a service's metadata.
 
     `source` is the default of the outbox's column of that name, as it was given to
-    `migrations.upgrade`. Raises ValueError for a metadata with a schema.
+    `migrations.upgrade`. Raise ValueError for a metadata with a schema.
     """
     if metadata.schema is not None:
         raise ValueError(

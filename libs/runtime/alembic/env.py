@@ -1,4 +1,4 @@
-"""What Alembic runs for each service."""
+"""Alembic runs this file in each migration of a service."""
 
 from libs.runtime.migrations import run
 

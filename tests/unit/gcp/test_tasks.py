@@ -385,7 +385,7 @@ def test_a_missing_right_is_reported_with_the_clouds_own_words(clouds: Clouds) -
         (("--stage=production", "--broker=amqp://a@b"), "--broker takes amqps://USER@HOST:PORT"),
         (("--stage=production", "--broker=amqps://a@b:x"), "--broker takes amqps://USER@HOST:"),
         (("--stage=production", "--broker=amqps://a:b@c"), "--broker takes no password"),
-        ((), "say --stage: nobody is there to be asked"),
+        ((), "--stage is needed: there is no terminal to ask for it"),
     ],
 )
 def test_a_wrong_answer_to_setup_is_one_line(
