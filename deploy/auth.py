@@ -11,7 +11,7 @@ from libs.runtime.start_failure import StartFailure
 def asked_auth(folder: Path) -> str:
     """Return the value in the environment, else in `.env` in this folder; empty if neither has one.
 
-    Raise StartFailure for a value other than on and off.
+    Raises StartFailure for a value other than on and off.
     """
     return _asked("AUTH", ("on", "off"), folder)
 

@@ -119,7 +119,7 @@ class Authority:
 
 
 def ends(pem: Path) -> datetime:
-    """Return when the certificate in this file ends. Raise OSError or ValueError."""
+    """Return when the certificate in this file ends. Raises OSError or ValueError."""
     return x509.load_pem_x509_certificate(pem.read_bytes()).not_valid_after_utc
 
 

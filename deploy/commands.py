@@ -21,7 +21,7 @@ async def command(
     given: str = "",
 ) -> str:
     """Return the output of `python -m services.SERVICE.main ARGUMENTS`, which reads `given` from
-    its standard input. Raise CommandRefused where it fails.
+    its standard input. Raises CommandRefused where it fails.
     """
     settings = installation.settings(service_named(service), "127.0.0.1", 0)
     process = await asyncio.create_subprocess_exec(

@@ -101,8 +101,8 @@ class Passwords:
         return found.st_ino, found.st_mtime_ns
 
     def get_or_make(self, name: str, fresh: str) -> str:
-        """Return the secret of this name; `fresh` where there is none yet. Raise StartFailure where
-        there is none and the file may not be written.
+        """Return the secret of this name; `fresh` where there is none yet. Raises StartFailure
+        where there is none and the file may not be written.
         """
         self._look()
         if name not in self._known:

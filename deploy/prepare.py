@@ -19,7 +19,7 @@ from libs.runtime.start_failure import StartFailure
 def prepare_databases(installation: Installation) -> None:
     """Create databases and roles, and migrate each to the newest schema.
 
-    Raise StartFailure. With MIGRATIONS=approved a schema does not change, and one that is not the
+    Raises StartFailure. With MIGRATIONS=approved a schema does not change, and one that is not the
     newest is a failure, because somebody has to approve the change first.
     """
     asyncio.run(installation.provision_postgres())
@@ -40,7 +40,7 @@ def migrate_to_head(installation: Installation, service: str) -> None:
 
 
 def pending_of(installation: Installation, service: str) -> Pending:
-    """Return the migrations that a service's database has not had. Raise StartFailure."""
+    """Return the migrations that a service's database has not had. Raises StartFailure."""
     return asyncio.run(pending(service, installation.database_url(service, SUPERUSER)))
 
 
@@ -57,7 +57,7 @@ def _check_that_none_is_pending(installation: Installation) -> None:
 def prepare_broker(installation: Installation) -> None:
     """Create vhost, users, exchanges, queues, bindings and policies.
 
-    Raise ChoreographyError, TopologyError or httpx.HTTPError.
+    Raises ChoreographyError, TopologyError or httpx.HTTPError.
     """
     participants = read(CHOREOGRAPHY).participants
     asyncio.run(installation.provision_rabbitmq(participants))

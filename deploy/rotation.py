@@ -34,7 +34,7 @@ HandOut = Callable[[], None]
 
 def rotate_database(installation: Installation, hand_out: HandOut) -> None:
     """Give new passwords to the superuser, the exporter, the backups and every service's roles.
-    Existing connections go on. Raise the database's errors.
+    Existing connections go on. Raises the database's errors.
     """
     asyncio.run(_replace_the_superusers(installation))
     hand_out()
@@ -50,7 +50,7 @@ def rotate_database(installation: Installation, hand_out: HandOut) -> None:
 
 
 def rotate_broker(installation: Installation, hand_out: HandOut) -> None:
-    """Give new passwords to the administrator, the users of every service, and the operator. Raise
+    """Give new passwords to the administrator, the users of every service, and the operator. Raises
     httpx.HTTPError where the broker refuses.
     """
     administrator = f"rabbitmq {ADMINISTRATOR}"
@@ -77,7 +77,7 @@ def rotate_broker(installation: Installation, hand_out: HandOut) -> None:
 
 
 def rotate_tokens(installation: Installation, _: HandOut) -> None:
-    """Sign with a new key; the one before stays published until its tokens have expired. Raise
+    """Sign with a new key; the one before stays published until its tokens have expired. Raises
     StartFailure where the portal's command fails.
     """
     [portal] = [spec for spec in SERVICES if spec.is_portal]
@@ -88,7 +88,7 @@ def rotate_data(installation: Installation, hand_out: HandOut) -> None:
     """Make a new data key for every service that seals. All sealed data is sealed again, and then
     the service loses the old key, which stays in the file of all secrets for older backups.
 
-    Raise StartFailure where an old key is still needed; it is then kept.
+    Raises StartFailure where an old key is still needed; it is then kept.
     """
     for spec in SERVICES:
         if not spec.seals_personal_data:

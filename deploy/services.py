@@ -28,7 +28,7 @@ SERVICES = (
 
 
 def service_named(name: str) -> ServiceSpec:
-    """Return the service. Raise ValueError, which names the existing services."""
+    """Return the service. Raises ValueError, which names the existing services."""
     for spec in SERVICES:
         if spec.name == name:
             return spec

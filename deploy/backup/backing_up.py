@@ -17,7 +17,7 @@ async def back_up(
     """Make a backup inside `folder.exclusive()`. There is no ledger before the first erasure. A
     file of keys that ends in `.age` is encrypted already.
 
-    Raise BackupFailed; nothing half-done stays then.
+    Raises BackupFailed; nothing half-done stays then.
     """
     recipient = folder.recipient()
     name = new_name(datetime.now(UTC))

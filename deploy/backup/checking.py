@@ -40,7 +40,7 @@ def restore_aside(folder: Folder, found: BackupSet, place: Place, tell: Tell) ->
     """Restore a backup into a server of its own, repeat the erasures of the ledgers, and check the
     invariants as of the backup's moment. The system and its broker are not touched.
 
-    Raise BackupFailed where the backup cannot be restored.
+    Raises BackupFailed where the backup cannot be restored.
     """
     identity = folder.identity()
     folder.check(found)

@@ -68,7 +68,7 @@ class Taken:
 async def take(server: Server, place: Path, recipient: str, tell: Tell) -> Taken:
     """Write a base backup to the new file `place`, compressed and encrypted.
 
-    Raise BackupFailed or OSError; a part of the file may exist then.
+    Raises BackupFailed or OSError; a part of the file may exist then.
     """
     try:
         connection = await asyncpg.connect(server.url)

@@ -56,7 +56,7 @@ class Copies:
         return _complete(self._paths())
 
     def send(self, folder: Folder, tell: Callable[[str], None]) -> list[str]:
-        """Copy each backup of the folder that the store lacks. Return their names."""
+        """Copy each backup of the folder that the store lacks. Returns their names."""
         there = self._paths()
         sent = [name for name in folder.names() if description(name) not in there]
         for name in sent:
@@ -82,7 +82,7 @@ class Copies:
         self._download(folder, description(name), tell)
 
     def drop_expired(self, now: datetime) -> list[str]:
-        """Delete expired backups. Return the names of the deleted ones."""
+        """Delete expired backups. Returns the names of the deleted ones."""
         there = self._paths()
         gone = expired(_complete(there), now)
         for name in gone:
@@ -120,7 +120,7 @@ class Copies:
 
 def wanted(folder: Folder, name: str | None, tell: Callable[[str], None]) -> BackupSet:
     """Return a backup by its name, or the newest; it is fetched from the store where the folder
-    lacks it. Raise BackupFailed where there is none.
+    lacks it. Raises BackupFailed where there is none.
     """
     here, copies = folder.names(), Copies.named()
     if name is None:

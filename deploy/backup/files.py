@@ -24,7 +24,7 @@ def unpack(place: Path, identity: str, data: Path) -> None:
     """Extract the sealed file into the folder `data`, and compare each file with the checksum that
     the server gave it. Only Postgres' user can read the folder.
 
-    Raise BackupFailed; a part of the folder may exist then.
+    Raises BackupFailed; a part of the folder may exist then.
     """
     user = server_user()
     programs = server_programs(user)
@@ -60,7 +60,7 @@ def unpack(place: Path, identity: str, data: Path) -> None:
 
 def clear(data: Path) -> None:
     """Delete the remains of a restore that was killed. Its server ends with it, but not at once,
-    and still writes meanwhile. Raise BackupFailed where they cannot be deleted.
+    and still writes meanwhile. Raises BackupFailed where they cannot be deleted.
     """
     deadline = time.monotonic() + ENDS_SECONDS
     while data.exists():
@@ -85,7 +85,7 @@ def require(version: int) -> None:
 
 def follow_log(data: Path, log: Path, until: datetime) -> None:
     """Make the server, when it starts on these files, replay the archived write-ahead log up to
-    this moment. Raise BackupFailed where there is no archive.
+    this moment. Raises BackupFailed where there is no archive.
     """
     if not log.is_dir():
         raise BackupFailed(f"there is no archive of the write-ahead log in {log}")
@@ -106,7 +106,7 @@ def follow_log(data: Path, log: Path, until: datetime) -> None:
 def drop_log_before(log: Path, first: str) -> None:
     """Delete the files older than `first` from an archive of the write-ahead log.
 
-    Raise BackupFailed where they cannot be deleted.
+    Raises BackupFailed where they cannot be deleted.
     """
     done = subprocess.run(
         [server_programs(None) / "pg_archivecleanup", log, first],
@@ -122,7 +122,7 @@ def drop_log_before(log: Path, first: str) -> None:
 @contextmanager
 def serving(data: Path) -> Iterator[Path]:
     """Run a server on these files, after its recovery, that nobody else can reach: it listens only
-    in the given folder, whose sockets need no password. Raise BackupFailed if it does not start.
+    in the given folder, whose sockets need no password. Raises BackupFailed if it does not start.
     """
     user = server_user()
     programs = server_programs(user)

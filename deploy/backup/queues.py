@@ -61,7 +61,7 @@ async def rewind(
     """Adapt the queues. `moment` is that of the databases, which are asyncpg URLs by service name.
     `rabbitmq_url` is that of an administrator.
 
-    Raise BackupFailed where a service still consumes, or the errors of asyncpg and aio_pika.
+    Raises BackupFailed where a service still consumes, or the errors of asyncpg and aio_pika.
     """
     done = Rewound()
     publishers = {

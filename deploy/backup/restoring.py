@@ -77,9 +77,9 @@ def put_back(
     tell: Tell,
 ) -> Path | None:
     """Put a backup where a system has its data. With `until`, the write-ahead log archived in that
-    folder is replayed up to that moment. Return the place of the data from before.
+    folder is replayed up to that moment. Returns the place of the data from before.
 
-    Raise BackupFailed; the system is then as it was.
+    Raises BackupFailed; the system is then as it was.
     """
     if until is not None and until[0] < found.finished_at:
         raise BackupFailed(f"backup {found.name} ends later, at {found.finished_at.isoformat()}")
@@ -109,7 +109,7 @@ def put_back(
 
 
 def switch(place: Place) -> Path | None:
-    """Replace the data by a restore that is ready. Return the place of the data from before; None
+    """Replace the data by a restore that is ready. Returns the place of the data from before; None
     where no restore is ready.
     """
     if not (place.draft / MARK).exists():
@@ -133,7 +133,7 @@ def switch(place: Place) -> Path | None:
 
 def recover(data: Path, until: tuple[datetime, Path] | None, password: str) -> None:
     """Bring the files to a moment from which a server can continue, and give the superuser this
-    password. Raise BackupFailed where the server does not start.
+    password. Raises BackupFailed where the server does not start.
     """
     settings = data / LOG_SETTINGS
     own = settings.read_text()
@@ -147,7 +147,7 @@ def recover(data: Path, until: tuple[datetime, Path] | None, password: str) -> N
 def finish(data: Path, installation: Installation, tell: Tell) -> None:
     """Complete a restore before any service starts. Do nothing where no restore is unfinished.
 
-    Raise BackupFailed; this may be called again.
+    Raises BackupFailed; this may be called again.
     """
     mark = data / MARK
     if not mark.exists():
@@ -172,7 +172,7 @@ def finish(data: Path, installation: Installation, tell: Tell) -> None:
 
 
 def replay_erasures(installation: Installation) -> str:
-    """Repeat the erasures of the ledger. Return a line on that. Raise BackupFailed."""
+    """Repeat the erasures of the ledger. Returns a line on that. Raises BackupFailed."""
     settings = installation.settings(service_named("customers"), "127.0.0.1", 0)
     done = subprocess.run(
         [sys.executable, "-m", "services.customers.main", "replay-erasures"],

@@ -63,9 +63,9 @@ class _Summed:
 
 
 def seal(source: Readable, place: Path, recipient: str) -> str:
-    """Write `source` encrypted to the new file `place`, down to the disk. Return its SHA-256.
+    """Write `source` encrypted to the new file `place`, down to the disk. Returns its SHA-256.
 
-    Raise BackupFailed or OSError.
+    Raises BackupFailed or OSError.
     """
     try:
         key = pyrage.x25519.Recipient.from_str(recipient)
@@ -87,7 +87,7 @@ def opened(place: Path, identity: str) -> Iterator[IO[bytes]]:
     """Yield the clear content of a sealed file, as a stream. When the block ends without an error,
     the rest is read too, so that a missing end is found.
 
-    Raise BackupFailed where the identity does not fit or the file is damaged.
+    Raises BackupFailed where the identity does not fit or the file is damaged.
     """
     reading, writing = os.pipe()
     trouble: list[BaseException] = []

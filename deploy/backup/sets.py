@@ -90,7 +90,7 @@ class Folder:
         """Let one process at a time change the folder, and delete the half-done files of a killed
         one.
 
-        Raise BackupFailed when another process is at work.
+        Raises BackupFailed when another process is at work.
         """
         for kind in KINDS:
             (self.path / kind).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ class Folder:
                     raise BackupFailed(f"{place} is damaged: its checksum is another one")
 
     def drop_expired(self, now: datetime) -> list[str]:
-        """Delete the backups older than KEPT. Return their names."""
+        """Delete the backups older than KEPT. Returns their names."""
         gone = expired(self.names(), now)
         for name in gone:
             (self.path / description(name)).unlink()  # first: without it the rest is no backup

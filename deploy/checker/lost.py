@@ -27,7 +27,7 @@ NEEDED = ("customer_id", "vehicle_id", "total_cents")
 
 async def recover_lost(installation: Installation, tell: Callable[[str], None]) -> None:
     """Recover the lost purchases, and report what was done and which cannot be recovered. Dead
-    letters of orders about a recovered purchase are redriven. No service may run. Raise
+    letters of orders about a recovered purchase are redriven. No service may run. Raises
     CommandRefused or DeadLetterError.
     """
     lost: list[Mapping[str, Any]] = []

@@ -17,7 +17,7 @@ from libs.messaging.schema.inbox_window import INBOX_WINDOW
 async def replay_missed(
     installation: Installation, service: str, tell: Callable[[str], None] = lambda _: None
 ) -> int:
-    """Return how many were sent. Raise ReplayError with one line that says why it cannot."""
+    """Return how many were sent. Raises ReplayError with one line that says why it cannot."""
     since = datetime.now(UTC) - INBOX_WINDOW.replayable
     broker = installation.broker_url(installation.administrator)
     try:

@@ -28,7 +28,7 @@ class Queues:
 
 
 async def read_queues(rabbitmq_url: str, participants: Sequence[DescribedParticipant]) -> Queues:
-    """Read the queues as a user who may read every queue. Raise AMQPError or OSError."""
+    """Read the queues as a user who may read every queue. Raises AMQPError or OSError."""
     work = [reaction.queue for each in participants for reaction in each.consumes]
     dead = {dead_queue(each.name): each for each in participants}
     overflow = {overflow_queue(each.name): each.name for each in participants if view_queues(each)}

@@ -26,7 +26,7 @@ def databases(installation: Installation) -> Mapping[str, str]:
 
 
 async def verify(installation: Installation, console: Console, *, grace_seconds: float) -> bool:
-    """Check now, without purchases under way. Return whether every invariant holds."""
+    """Check now, without purchases under way. Returns whether every invariant holds."""
     started = time.monotonic()
     with console.status("connecting") as status:
         report = await check(
@@ -50,7 +50,7 @@ async def record(
     started: datetime | None = None,
 ) -> None:
     """Record in the audits of these tenants which rules were broken, without ids. A check that
-    began at `started`, by the portal's database, answers earlier requests. Raise CommandRefused.
+    began at `started`, by the portal's database, answers earlier requests. Raises CommandRefused.
     """
     broken = [each.rule for each in report.invariants if each.count]
     for tenant in tenants:

@@ -42,7 +42,7 @@ class Brokers:
     def start_all(self) -> None:
         """Start all nodes and wait until they are one cluster. New nodes start one after the other,
         because two at once may each wait for the other one's tables. Nodes with data may wait for
-        each other. Raise StartFailed.
+        each other. Raises StartFailed.
         """
         are_new = not self._home(BROKERS[0]).exists()
         for name in BROKERS:
@@ -92,7 +92,7 @@ class Brokers:
         return name in self.running()
 
     def leaders(self, vhost: str) -> dict[str, str]:
-        """Return the machine that leads each queue of a vhost. Raise httpx.HTTPError."""
+        """Return the machine that leads each queue of a vhost. Raises httpx.HTTPError."""
         place = f"http://{self._network.address(self.running()[0])}:{MANAGEMENT_PORT}"
         answer = httpx.get(
             f"{place}/api/queues/{vhost}",

@@ -109,7 +109,7 @@ class Databases:
         return postgres_processes(self._children.folder, name)
 
     def wait(self) -> None:
-        """Wait until there is a primary and both others follow it. Raise StartFailed."""
+        """Wait until there is a primary and both others follow it. Raises StartFailed."""
         for name in DATABASES:
             self._children.wait_until(name, self.is_whole, PATIENCE)
 
@@ -144,7 +144,7 @@ class Databases:
         return []
 
     def last_failover(self) -> datetime | None:
-        """Return the time of the last failover; None where there was none. Raise StartFailed where
+        """Return the time of the last failover; None where there was none. Raises StartFailed where
         no Patroni answers.
         """
         for name in DATABASES:
@@ -157,7 +157,7 @@ class Databases:
         raise StartFailed("no Patroni answers: ./taskw cluster status says what runs")
 
     def switch_over(self) -> None:
-        """Promote a standby in a planned switchover. Raise httpx.HTTPError."""
+        """Promote a standby in a planned switchover. Raises httpx.HTTPError."""
         leader = self.primary()
         httpx.post(
             f"{self._patroni(leader or DATABASES[0])}/switchover",

@@ -89,7 +89,7 @@ def start_nginx(
     management: int,
 ) -> None:
     """Start nginx. `fronts` are the ports of the services by name, `replicas` those of their
-    processes, and `management` is that of the brokers' pages. Raise StartFailed.
+    processes, and `management` is that of the brokers' pages. Raises StartFailed.
     """
     folder = children.folder.absolute() / "nginx"
     folder.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ class Network:
         return _address(self._number, self._machines[machine])
 
     def start(self) -> None:
-        """Make what is missing of the network. Raise StartFailed."""
+        """Make what is missing of the network. Raises StartFailed."""
         if not self._children.runs(SWITCH):
             self._sleep(SWITCH)
             self._join_host()
@@ -115,7 +115,7 @@ class Network:
 
 
 def free_network() -> int:
-    """Return a number that no network of this machine has. Raise StartFailed."""
+    """Return a number that no network of this machine has. Raises StartFailed."""
     taken = {each.address for found in psutil.net_if_addrs().values() for each in found}
     for number in NETWORKS:
         if _address(number, HOST) not in taken and (held := hold(f"network {number}")):

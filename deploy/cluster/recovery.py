@@ -22,9 +22,9 @@ from libs.messaging.saga.choreography import read
 
 def recover(cluster: Cluster) -> bool:
     """Stop the services, repair what the last failover lost, start them, and check the invariants
-    until they hold. Return whether they do. Repeating it changes nothing.
+    until they hold. Returns whether they do. Repeating it changes nothing.
 
-    Raise StartFailed, BackupFailed, CommandRefused, DeadLetterError or the errors of asyncpg and
+    Raises StartFailed, BackupFailed, CommandRefused, DeadLetterError or the errors of asyncpg and
     aio_pika. Services are stopped then.
     """
     moment = cluster.databases.last_failover()

@@ -56,7 +56,7 @@ class Plan:
 
 
 def load_plan(folder: Path) -> Plan:
-    """Read the plan. Raise NotUp where no cluster was started."""
+    """Read the plan. Raises NotUp where no cluster was started."""
     try:
         return Plan(**json.loads((folder / "cluster.json").read_text()))
     except FileNotFoundError:
@@ -107,7 +107,7 @@ class Cluster:
         self._also = {**(also or {}), **NETWORK_IS_PRIVATE}
 
     def start(self) -> None:
-        """Start what does not run. Raise StartFailed, with one line and a log's last lines."""
+        """Start what does not run. Raises StartFailed, with one line and a log's last lines."""
         self.installation.files.mkdir(mode=0o700, exist_ok=True)
         try:
             self._start_servers()
@@ -191,7 +191,7 @@ def _is_there(program: str) -> bool:
 
 def up(folder: Path, replication: Replication | None = None) -> Cluster:
     """Start what does not run, with the existing data. Where `replication` is None it stays as it
-    was; in a new cluster it is synchronous. Raise StartFailed or NotUp.
+    was; in a new cluster it is synchronous. Raises StartFailed or NotUp.
     """
     check_programs()
     make(folder)
@@ -220,7 +220,7 @@ def up(folder: Path, replication: Replication | None = None) -> Cluster:
 
 
 def down(folder: Path) -> list[str]:
-    """Stop all of it. Return the names of what ran. Raise StillRunning."""
+    """Stop all of it. Returns the names of what ran. Raises StillRunning."""
     stopped = stop_recorded(folder)
     end_postgres(folder)
     return stopped

@@ -48,7 +48,7 @@ CATALOGUE = (
 
 
 async def fill(market: Market, seller_id: UUID, cars: Sequence[Car] = CATALOGUE) -> None:
-    """Put the missing cars on the market. Raise httpx.HTTPError."""
+    """Put the missing cars on the market. Raises httpx.HTTPError."""
     answer = await market.send("vehicles", "GET", "/vehicles?limit=100", expect=200)
     there = {(each["make"], each["model"], each["year"]) for each in answer.json()["items"]}
     for car in cars:

@@ -36,7 +36,7 @@ class Played:
 
 
 async def play(addresses: Mapping[str, str], installation: Installation, console: Console) -> bool:
-    """Play all scenarios. Return whether each ended as it should and every invariant holds."""
+    """Play all scenarios. Returns whether each ended as it should and every invariant holds."""
     choreography, market = read(CHOREOGRAPHY), Market(addresses)
     try:
         played = await _play_all(market, console)

@@ -117,7 +117,7 @@ class Market:
     async def buy(
         self, customer_id: UUID, vehicle_id: UUID, total_cents: int, *, key: str | None = None
     ) -> UUID:
-        """Start a purchase. Return its transaction id, which is the order's.
+        """Start a purchase. Returns its transaction id, which is the order's.
 
         The same `key` (of idempotency) again starts nothing new.
         """

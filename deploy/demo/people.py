@@ -36,7 +36,7 @@ PEOPLE = (BUYER, SELLER, OPERATOR, ADMIN)
 async def open_market(installation: Installation) -> None:
     """Add the people, the buyer's customer record and the catalogue; what is there stays.
 
-    Raise httpx.HTTPError or CommandRefused.
+    Raises httpx.HTTPError or CommandRefused.
     """
     if not await _is_there(installation, OPERATOR):
         # The operator comes last: where that user exists, all others do.

@@ -32,7 +32,7 @@ LOOK_SECONDS = 30.0
 
 def make_each_day(installation: Installation) -> None:
     """Make a backup when the newest is a day old, for ever. A failure is reported in a line, and
-    tried again a quarter of an hour later. Raise BackupFailed where nobody could read the backups.
+    tried again a quarter of an hour later. Raises BackupFailed where nobody could read the backups.
     """
     if not (SECRETS / SEALED_KEYS).exists():
         raise BackupFailed(
@@ -64,8 +64,8 @@ def new_identity() -> None:
 
 
 def check(name: str | None) -> bool:
-    """Restore a backup into a place of its own, which is then deleted. Return whether all
-    invariants hold in it. Raise BackupFailed where it cannot be restored.
+    """Restore a backup into a place of its own, which is then deleted. Returns whether all
+    invariants hold in it. Raises BackupFailed where it cannot be restored.
     """
     folder = _with_identity()
     with folder.exclusive():
@@ -78,7 +78,7 @@ def check(name: str | None) -> bool:
 
 
 def restore(name: str | None) -> None:
-    """Prepare a backup for the next start, with its keys and every erasure known since. Raise
+    """Prepare a backup for the next start, with its keys and every erasure known since. Raises
     BackupFailed; the system is then as it was.
     """
     folder, place = _with_identity(), _place()
@@ -97,7 +97,7 @@ def restore(name: str | None) -> None:
 
 def go_on(installation: Installation) -> None:
     """Complete a restore before any service starts on the database. Do nothing where it is
-    complete. Raise BackupFailed where that fails.
+    complete. Raises BackupFailed where that fails.
     """
     finish(RESTORED, installation, say)
     shutil.rmtree(RESTORED, ignore_errors=True)

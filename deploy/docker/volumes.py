@@ -76,7 +76,7 @@ def make_up(secrets: Path, own: Path) -> None:
     """Make the missing secrets, store AUTH where it is set now, and write for each container below
     `own` the secrets it may know.
 
-    Raise StartFailure for an invalid AUTH.
+    Raises StartFailure for an invalid AUTH.
     """
     auth = kept_auth(secrets / "auth", asked_auth(secrets))
     authority = Authority(secrets / AUTHORITY)
@@ -162,7 +162,7 @@ def _seal_keys(everything: Passwords, place: Path) -> None:
 
 def renew_certificates(secrets: Path, own: Path) -> dict[str, datetime]:
     """Renew the certificates in the volumes of the servers, which have to reload them afterwards.
-    Return the end of each.
+    Returns the end of each.
     """
     authority = Authority(secrets / AUTHORITY)
     for server, hosts in HOSTS.items():

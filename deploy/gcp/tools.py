@@ -26,7 +26,7 @@ def check_tools(*names: str) -> None:
 
 
 def ask(*line: str, given: str = "", environment: Mapping[str, str] | None = None) -> str:
-    """Return what the program prints; it reads `given`. Raise Refused with the program's reason."""
+    """Return what the program prints; it reads `given`. Raises Refused with its reason."""
     done = subprocess.run(
         line,
         input=given,

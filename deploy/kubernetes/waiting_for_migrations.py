@@ -23,7 +23,7 @@ def missing(service: str, revision: str | None) -> list[str]:
     """Return the migrations that a database at this revision has not had. None where this code does
     not know the revision: a later release has migrated it, and keeps what this release needs.
 
-    Raise StartFailure for a service that has no migrations.
+    Raises StartFailure for a service that has no migrations.
     """
     history = ScriptDirectory.from_config(configuration(service, URL.create("postgresql")))
     if revision is not None and revision not in {
@@ -35,7 +35,7 @@ def missing(service: str, revision: str | None) -> list[str]:
 
 
 async def revision_of(dsn: Dsn) -> str | None:
-    """Return the database's revision; None where it is empty. Raise DATABASE_ERRORS."""
+    """Return the database's revision; None where it is empty. Raises DATABASE_ERRORS."""
     connection = await connect(dsn, "wait for migrations")
     try:
         known = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")

@@ -42,7 +42,7 @@ def backups() -> Folder:
 
 
 def back_up() -> None:
-    """Make a backup of the system. Raise BackupFailed or NotUp."""
+    """Make a backup of the system. Raises BackupFailed or NotUp."""
     system = lifecycle.find(FOLDER)
     if system.state.runtime is Runtime.CONTAINERS:
         raise NotUp(ONLY_PROCESSES)
@@ -67,7 +67,7 @@ def _record(installation: Installation, name: str, *options: str) -> None:
 
 
 def list_all() -> None:
-    """Print a line for each backup, here and in the store. Raise BackupFailed."""
+    """Print a line for each backup, here and in the store. Raises BackupFailed."""
     here, copies = backups().names(), Copies.named()
     there = copies.names() if copies else []
     for name in sorted({*here, *there}):
@@ -78,8 +78,8 @@ def list_all() -> None:
 
 
 def check_newest(name: str | None) -> bool:
-    """Restore the newest backup into a place of its own, which is then deleted. Return whether all
-    invariants hold. Raise BackupFailed where it cannot be restored.
+    """Restore the newest backup into a place of its own, which is then deleted. Returns whether all
+    invariants hold. Raises BackupFailed where it cannot be restored.
     """
     folder, console = backups(), Console(soft_wrap=True)
     with folder.exclusive():
@@ -107,8 +107,8 @@ def _running_here() -> lifecycle.System | None:
 
 
 def restore(name: str | None, until: datetime | None) -> bool:
-    """Put a backup back, start the system on it, and check the invariants until they hold. Return
-    whether they do. Raise BackupFailed or NotUp.
+    """Put a backup back, start the system on it, and check the invariants until they hold. Returns
+    whether they do. Raises BackupFailed or NotUp.
     """
     folder = backups()
     if choose_runtime().runtime is Runtime.CONTAINERS:
@@ -138,7 +138,7 @@ def _log(until: datetime | None) -> tuple[datetime, Path] | None:
 
 
 def settled(installation: Installation) -> bool:
-    """Show the invariants once they hold, or after two minutes. Return whether they hold."""
+    """Show the invariants once they hold, or after two minutes. Returns whether they hold."""
     console = Console(soft_wrap=True)
     with console.status("waiting until everything has come to rest") as status:
         report = asyncio.run(_report_at_rest(installation))

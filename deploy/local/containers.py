@@ -116,7 +116,7 @@ class Found:
 def find(folder: Path) -> Found:
     """Return the folder's containers; none where there is no docker, or no engine that answers.
 
-    Raise StartFailed when another checkout has a project of this name.
+    Raises StartFailed when another checkout has a project of this name.
     """
     if shutil.which("docker") is None:
         return Found({})
@@ -142,7 +142,7 @@ def start(folder: Path, *, ours: bool) -> State:
     """Start what does not run, and wait until all are healthy. Containers whose code or settings
     have changed are created again; where some that are not `ours` run, they do not change.
 
-    Raise StartFailed. What did not run before is then stopped again, if nothing of it ran.
+    Raises StartFailed. What did not run before is then stopped again, if nothing of it ran.
     """
     there, ports = find(folder), Ports()
     environment = _environment(folder, there, ports)
@@ -181,8 +181,8 @@ def is_current(folder: Path) -> bool:
 
 
 def stop(folder: Path) -> list[str]:
-    """Stop and remove the containers, and return the names of those that ran; the data stays. Raise
-    StillRunning where one cannot be stopped.
+    """Stop and remove the containers, and return the names of those that ran; the data stays.
+    Raises StillRunning where one cannot be stopped.
     """
     names = find(folder).running
     if _compose(folder, [*QUIET, "down", "--remove-orphans"]).returncode:
@@ -218,7 +218,7 @@ def delete_data(folder: Path, *, images: bool) -> None:
 
 
 def renew_certificates(folder: Path) -> dict[str, datetime]:
-    """Return the end of each server's new certificate; the servers use the new ones at once. Raise
+    """Return the end of each server's new certificate; the servers use the new ones at once. Raises
     StartFailed where one was not renewed.
     """
     make = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "certificates"]
@@ -237,7 +237,7 @@ def renew_certificates(folder: Path) -> dict[str, datetime]:
 
 
 def rotate(folder: Path, what: str) -> None:
-    """Replace the secret. Raise StartFailed when interrupted; another run completes it."""
+    """Replace the secret. Raises StartFailed when interrupted; another run completes it."""
     command = ["run", "--rm", "--no-deps", "--quiet-pull", "-T", "secrets", "rotate", what]
     done = _compose(folder, command)
     if what == "database":  # the exporter reads its password only when it starts
@@ -264,7 +264,7 @@ def copy_passwords(folder: Path, there: Found) -> None:
     """Copy the passwords from the volume in which they are made to the place where the tools read
     them, with the certificate that the tools trust.
 
-    Raise StartFailed where they cannot be read.
+    Raises StartFailed where they cannot be read.
     """
     state = there.state
     trusted = state.authority(folder).certificate

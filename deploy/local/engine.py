@@ -19,7 +19,7 @@ class Choice:
 
 
 def wished_runtime() -> Runtime | None:
-    """Return the value of RUNTIME, None if unset. Raise ValueError for an unknown value."""
+    """Return the value of RUNTIME, None if unset. Raises ValueError for an unknown value."""
     wish = os.environ.get("RUNTIME")
     if not wish:
         return None
@@ -32,7 +32,7 @@ def wished_runtime() -> Runtime | None:
 def choose_runtime() -> Choice:
     """Choose by RUNTIME=local or RUNTIME=containers; else by whether a Docker engine answers.
 
-    Raise ValueError when RUNTIME is unknown, or demands containers where none can run.
+    Raises ValueError when RUNTIME is unknown, or demands containers where none can run.
     """
     wish = wished_runtime()
     if wish is Runtime.LOCAL:

@@ -53,14 +53,14 @@ def systems(folder: Path) -> Iterator[System]:
 def find(folder: Path) -> System:
     """Return the system of a folder; one with running parts comes before one without.
 
-    Raise NotUp when there is none.
+    Raises NotUp when there is none.
     """
     return _first(systems(folder))
 
 
 def shown() -> System:
     """Return the system that commands show: that of `up`, or the demo's where only that one was
-    left running. Raise NotUp when there is neither.
+    left running. Raises NotUp when there is neither.
     """
     return _first(chain(systems(FOLDER), systems(DEMO)))
 
@@ -86,7 +86,7 @@ def nothing() -> NotUp:
 
 
 def start(folder: Path, there: System | None = None) -> System:
-    """Start all, or the missing parts of the system `there`. Raise StartFailed."""
+    """Start all, or the missing parts of the system `there`. Raises StartFailed."""
     make(folder)
     if there is None or not there.running:
         left = stop_recorded(folder)
@@ -109,7 +109,7 @@ def start(folder: Path, there: System | None = None) -> System:
 
 
 def _as_before(there: System) -> Choice:
-    """Return the runtime of the existing data. Raise NotUp where it cannot be used now."""
+    """Return the runtime of the existing data. Raises NotUp where it cannot be used now."""
     before = there.state.runtime
     if before is Runtime.CONTAINERS and (now := choose_runtime()).runtime is not before:
         raise NotUp(f"the last start used containers, and {now.reason}: RUNTIME=local needs none")
@@ -119,7 +119,7 @@ def _as_before(there: System) -> Choice:
 def auth_differs(system: System) -> str | None:
     """Return the AUTH of a running system, where the requested one differs.
 
-    Raise StartFailure for an invalid value.
+    Raises StartFailure for an invalid value.
     """
     asked = asked_auth(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
@@ -130,7 +130,7 @@ def auth_differs(system: System) -> str | None:
 
 def tls_differs(system: System) -> str | None:
     """Return the TLS of a running system, where the requested one differs. Containers always use
-    TLS. Raise StartFailure for an invalid value.
+    TLS. Raises StartFailure for an invalid value.
     """
     asked = asked_tls(ROOT)
     if not asked or system.state.runtime is Runtime.CONTAINERS:
@@ -143,7 +143,7 @@ def stop(folder: Path, runtime: Runtime | None = None) -> list[str]:
     """Stop all systems of a folder, or that of one runtime, and return the names of what ran; the
     data stays.
 
-    Raise StillRunning for what could not be stopped, which stays on record.
+    Raises StillRunning for what could not be stopped, which stays on record.
     """
     stopped, trouble = list[str](), list[str]()
     try:
@@ -174,7 +174,7 @@ def data_elsewhere(folder: Path) -> list[str]:
 
 
 def delete(folder: Path, *, images: bool = True) -> None:
-    """Delete data, passwords and logs of a folder in which nothing runs. Raise StartFailed."""
+    """Delete data, passwords and logs of a folder in which nothing runs. Raises StartFailed."""
     if _uses_containers(folder):
         containers.delete_data(folder, images=images)
     for place in (*_data_folders(folder), folder):
@@ -213,7 +213,7 @@ def show_logs(
     system: System | None, names: Sequence[str], *, follow: bool, this_run: bool = False
 ) -> None:
     """Show the logs; without a system, those from before it was stopped. `this_run` leaves out what
-    was written before a process started. Raise ValueError for a name that has no log.
+    was written before a process started. Raises ValueError for a name that has no log.
     """
     if system and system.state.runtime is Runtime.CONTAINERS:
         containers.show_logs(system.folder, names, follow=follow)

@@ -13,7 +13,7 @@ def show(
     """Print the logs of `names` (all if empty), each line after its name. `starts` is the number of
     bytes of each that are left out.
 
-    Raise ValueError for a name that has no log. With `follow` go on until interrupted.
+    Raises ValueError for a name that has no log. With `follow` go on until interrupted.
     """
     known = sorted(file.stem for file in (folder / "logs").glob("*.log"))
     unknown = sorted(set(names) - set(known))

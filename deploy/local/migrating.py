@@ -59,7 +59,7 @@ def apply_pending(
     names: Sequence[str] = (),
     plan_id: str | None = None,
 ) -> None:
-    """Do what is pending, of all services unless some are named. Raise StartFailure."""
+    """Do what is pending, of all services unless some are named. Raises StartFailure."""
     if not APPROVER.fullmatch(approved_by):
         raise StartFailure(
             "--approved-by takes a sign-in name of up to 64 letters, digits, '.', '_' and '-': "

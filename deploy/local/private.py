@@ -49,7 +49,7 @@ def start(folder: Path, earlier: State | None = None) -> State:
     """Start servers, prepare them, start every service, and wait until all are ready. What runs
     already goes on unchanged. Ports are those of `earlier` where they are free.
 
-    Raise StartFailed, with one line and a log's last lines; everything started by this call is
+    Raises StartFailed, with one line and a log's last lines; everything started by this call is
     stopped then.
     """
     children, ports = Children(folder, tied=False), Ports()
@@ -81,8 +81,8 @@ def _stop_again(children: Children) -> None:
 
 
 def _state(children: Children, ports: Ports, earlier: State | None) -> State:
-    """Return the ports and settings of the system. Raise StartFailed where a running part relies on
-    a port that another program has taken.
+    """Return the ports and settings of the system. Raises StartFailed where a running part relies
+    on a port that another program has taken.
     """
     runs_already = children.running()
     # Only in the checkout's own folder are ports the usual ones, or those of their variables.

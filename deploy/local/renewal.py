@@ -19,7 +19,7 @@ from libs.messaging.database import DATABASE_ERRORS
 def renew(system: System) -> dict[str, datetime]:
     """Return the end of each server's new certificate. Connections go on with the old ones.
 
-    Raise NotUp where no server uses TLS, and StartFailed where a server does not run.
+    Raises NotUp where no server uses TLS, and StartFailed where a server does not run.
     """
     if not system.state.tls:
         raise NotUp("nothing speaks TLS here: TLS=required ./taskw up starts a system that does")
@@ -35,7 +35,7 @@ def renew(system: System) -> dict[str, datetime]:
 
 
 def rotate(system: System, what: str) -> None:
-    """Replace a secret. Raise ValueError for an unknown one, NotUp, StartFailed or StartFailure."""
+    """Replace a secret. Raises ValueError for an unknown one, NotUp, StartFailed, StartFailure."""
     if what not in ROTATIONS:
         raise ValueError(f"{what!r} is not one of {', '.join(ROTATIONS)}")
     if system.state.runtime is Runtime.CONTAINERS:

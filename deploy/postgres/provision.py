@@ -66,7 +66,7 @@ async def provision(
     """Create the databases and roles of these services. `admin_url` is that of a superuser, or of a
     role that may create roles and databases.
 
-    Raise ValueError for a name that cannot be a role's.
+    Raises ValueError for a name that cannot be a role's.
     """
     for account in accounts:
         if not IDENTIFIER.fullmatch(account.service):

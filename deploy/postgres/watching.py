@@ -116,7 +116,7 @@ async def provide_slow_statements(connection: asyncpg.Connection, service: str) 
 
 
 async def _made(connection: asyncpg.Connection, schema: str) -> bool:
-    """Create the extension where this role may do that. Return whether it is in this database."""
+    """Create the extension where this role may do that. Returns whether it is in this database."""
     try:
         await connection.execute(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION} SCHEMA {schema}")
     except asyncpg.InsufficientPrivilegeError:

@@ -47,7 +47,7 @@ async def provision(
     """Create vhost, users and permissions; `management_url` contains an administrator's
     credentials.
 
-    Raise httpx.HTTPError when the broker cannot be reached or refuses.
+    Raises httpx.HTTPError when the broker cannot be reached or refuses.
     """
     administrator = urlsplit(management_url).username or ""
     management = parse_management_url(management_url)
@@ -79,7 +79,7 @@ async def change_own_password(management_url: str, password: str) -> None:
     """Change the password of the administrator whose credentials the URL contains. Do nothing where
     `password` is valid already.
 
-    Raise httpx.HTTPError when the broker cannot be reached, or accepts neither password.
+    Raises httpx.HTTPError when the broker cannot be reached, or accepts neither password.
     """
     name = urlsplit(management_url).username or ""
     management = parse_management_url(management_url)

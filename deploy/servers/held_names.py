@@ -14,7 +14,7 @@ PREFIX = "\0mercado-veiculo "
 
 
 def hold(name: str) -> socket.socket | None:
-    """Hold the name until the socket is closed. Return None when another process holds it."""
+    """Hold the name until the socket is closed. Returns None when another process holds it."""
     held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         held.bind(PREFIX + name)

@@ -18,7 +18,7 @@ def install_without_starting(package: str, *, unit: str | None = None) -> None:
     """Install a server's package and keep the system's own instance of it off. `unit` is its
     systemd unit where that is not named like the package.
 
-    Raise StartFailed, in one line, where that cannot be done.
+    Raises StartFailed, in one line, where that cannot be done.
     """
     if shutil.which("apt-get") is None:
         raise StartFailed(f"{package} is missing: install it with this machine's package manager")

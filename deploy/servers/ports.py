@@ -36,7 +36,7 @@ class Ports:
 
     def pick_named(self, variable: str, default: int, folder: Path) -> int:
         """Return the port that this variable names, in the environment or else in `.env` of this
-        folder; without one, that of `pick`. Raise StartFailed when it is not free.
+        folder; without one, that of `pick`. Raises StartFailed when it is not free.
         """
         named = os.environ.get(variable) or dotenv_values(folder / ".env").get(variable)
         if not named:
@@ -51,7 +51,7 @@ class Ports:
         return int(named)
 
     def take(self, port: int) -> bool:
-        """Hold exactly this port. Return False when another process has it."""
+        """Hold exactly this port. Returns False when another process has it."""
         held = hold(f"port {port}")
         if held is None:
             return False

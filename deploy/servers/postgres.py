@@ -53,7 +53,7 @@ def start_postgres(
     folder of the Postgres to start, instead of the usual one. With an `authority`, which signs its
     certificate, it accepts plain text only on its socket.
 
-    Raise StartFailed, also for a Postgres that has no TLS.
+    Raises StartFailed, also for a Postgres that has no TLS.
     """
     user = server_user()
     programs = programs or server_programs(user)
@@ -88,7 +88,7 @@ def start_postgres(
 def renew_certificate(folder: Path, authority: Authority) -> None:
     """Renew the certificate of the server of this folder: new connections see the new one, and
     existing connections go on. The server learns it by a signal, because no verifying client can
-    connect after the old one has expired. Raise StartFailed where the server does not run.
+    connect after the old one has expired. Raises StartFailed where the server does not run.
     """
     user = server_user()
     _write_certificate(data_folder(folder), user, authority)
@@ -188,7 +188,7 @@ def _create(programs: Path, data: Path, password: str, user: str | None) -> None
 
 
 def server_programs(user: str | None) -> Path:
-    """Return the folder of Postgres' programs that this user can reach. Raise StartFailed."""
+    """Return the folder of Postgres' programs that this user can reach. Raises StartFailed."""
     if named := os.environ.get("POSTGRES_BIN"):
         if not Path(named, "initdb").is_file():
             raise StartFailed(f"POSTGRES_BIN is {named}, and no Postgres server is there")
@@ -232,7 +232,7 @@ def is_reachable(path: Path) -> bool:
 
 
 def server_user() -> str | None:
-    """Return the user that Postgres runs as; None for the current user. Raise StartFailed."""
+    """Return the user that Postgres runs as; None for the current user. Raises StartFailed."""
     return _system_user() if os.geteuid() == 0 else None
 
 

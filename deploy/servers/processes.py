@@ -67,7 +67,7 @@ class Record:
 
     @classmethod
     def read(cls, file: Path) -> "Record":
-        """Read a record. Raise StartFailed for a file with other content."""
+        """Read a record. Raises StartFailed for a file with other content."""
         try:
             found = json.loads(file.read_text())
             if "started" in found:
@@ -100,8 +100,8 @@ class Record:
             return None
 
     def stop(self, patience: float = 30.0) -> bool:
-        """Ask the process to end; after `patience` seconds kill it and its children. Return whether
-        it ended.
+        """Ask the process to end; after `patience` seconds kill it and its children. Returns
+        whether it ended.
         """
         if self.process() is None:
             return True
@@ -192,7 +192,7 @@ class Children:
         self, name: str, ready: Callable[[], bool], timeout: float = 60.0, port: int | None = None
     ) -> None:
         """Poll `ready`, and whether this process listens on `port`, because another process may
-        answer there. Raise StartFailed with the last log lines if the process ends first.
+        answer there. Raises StartFailed with the last log lines if the process ends first.
         """
         deadline = time.monotonic() + timeout
         while not (ready() and (port is None or self._listens(name, port))):
@@ -236,8 +236,8 @@ class Children:
         self._started[name].wait()
 
     def stop(self, names: Collection[str] | None = None) -> list[str]:
-        """Stop the processes of these names, or all that this object started. Return the names of
-        those that still ran. Raise StillRunning.
+        """Stop the processes of these names, or all that this object started. Returns the names of
+        those that still ran. Raises StillRunning.
         """
         chosen = list(self._started) if names is None else names
         stopped = stop_recorded(self.folder, chosen)
@@ -250,17 +250,17 @@ class Children:
 def recorded(folder: Path) -> list[Record]:
     """Return the processes started for this folder, running or not, in the order of stopping.
 
-    Raise StartFailed for a record that cannot be read.
+    Raises StartFailed for a record that cannot be read.
     """
     records = [Record.read(file) for file in (folder / "run").glob("*.json")]
     return sorted(records, key=lambda record: (-record.rank, record.name))
 
 
 def stop_recorded(folder: Path, names: Container[str] | None = None) -> list[str]:
-    """Stop the processes started for this folder, or those of `names`. Return the names of those
+    """Stop the processes started for this folder, or those of `names`. Returns the names of those
     that still ran.
 
-    Raise StillRunning at the end for what could not be stopped; its record stays.
+    Raises StillRunning at the end for what could not be stopped; its record stays.
     """
     stopped: list[str] = []
     left: list[Record] = []

@@ -57,7 +57,7 @@ class Broker:
 
 def installed_rabbitmq() -> Path:
     """Return the machine's program. It is installed when it is missing and this process is root on
-    Debian. Raise StartFailed, which says what to install.
+    Debian. Raises StartFailed, which says what to install.
     """
     found = SERVER if SERVER.exists() else shutil.which("rabbitmq-server")
     if found is None:
@@ -98,7 +98,7 @@ def wait_for_rabbitmq(children: Children, broker: Broker) -> None:
 
 def renew_certificate(folder: Path, authority: Authority) -> None:
     """Renew the certificate of the running node with its data in `FOLDER/rabbitmq`: new connections
-    see the new one, and existing connections go on. Raise StartFailed.
+    see the new one, and existing connections go on. Raises StartFailed.
     """
     home = folder.absolute() / "rabbitmq"
     write_secret(home / CERTIFICATE, authority.issue("rabbitmq", LOOPBACK))
@@ -106,8 +106,8 @@ def renew_certificate(folder: Path, authority: Authority) -> None:
 
 
 def control(folder: Path, *arguments: str) -> str:
-    """Run `rabbitmqctl` on the node of this folder, which takes two seconds. Return its output.
-    Raise StartFailed where it fails.
+    """Run `rabbitmqctl` on the node of this folder, which takes two seconds. Returns its output.
+    Raises StartFailed where it fails.
     """
     home = folder.absolute() / "rabbitmq"
     epmd, distribution, _ = json.loads((home / "ports.json").read_text())

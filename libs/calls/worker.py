@@ -82,7 +82,7 @@ class CallWorker(Generic[Unit, Claimed, Answer, Result]):
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def work(self) -> bool:
-        """Claim what is due and make the calls. Return True when there may be more."""
+        """Claim what is due and make the calls. Returns True when there may be more."""
         free = self._terms.concurrency - len(self._under_way)
         if free == 0:
             await asyncio.wait(

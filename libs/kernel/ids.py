@@ -24,7 +24,7 @@ def uuid7() -> UUID:
 def time_of(identifier: UUID) -> datetime:
     """Return when a version 7 identifier was made, to the millisecond.
 
-    Raise ValueError for any other version: those carry no such time.
+    Raises ValueError for any other version: those carry no such time.
     """
     if identifier.version != 7:
         raise ValueError(f"{identifier} is not a UUID of version 7")

@@ -32,7 +32,7 @@ def read_secret_file(path: Path) -> str:
 
 
 def secret_in(path: str, name: str, itself: str | None) -> str:
-    """Return what the file named by `NAME_FILE` holds, where NAME `itself` is not set. Raise
+    """Return what the file named by `NAME_FILE` holds, where NAME `itself` is not set. Raises
     SecretFileError where both are set.
     """
     if itself:

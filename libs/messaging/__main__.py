@@ -54,7 +54,7 @@ Document = Annotated[
 
 
 def _tls() -> Tls:
-    """Return the setting TLS. Raise WrongUrl where it is none of its words."""
+    """Return the setting TLS. Raises WrongUrl where it is none of its words."""
     try:
         return TypeAdapter(Tls).validate_python(os.environ.get("TLS") or "remote")
     except ValidationError:

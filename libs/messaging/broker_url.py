@@ -67,8 +67,8 @@ class BrokerUrlError(ValueError):
 
 
 def parse_broker_url(text: str) -> URL:
-    """Return the first host's amqp:// or amqps:// URL, as aiormq takes it. Raise BrokerUrlError for
-    what is wrong with any of the hosts.
+    """Return the first host's amqp:// or amqps:// URL, as aiormq takes it. Raises BrokerUrlError
+    for what is wrong with any of the hosts.
     """
     first, *_ = [_parse_place(each) for each in one_host_each(text)]
     return first
@@ -103,13 +103,13 @@ class ManagementUrl:
     cafile: str | None
 
     def trusted(self) -> ssl.SSLContext | bool:
-        """Return what httpx takes as `verify`. Raise OSError where the file cannot be used."""
+        """Return what httpx takes as `verify`. Raises OSError where the file cannot be used."""
         return ssl.create_default_context(cafile=self.cafile) if self.cafile else True
 
 
 def parse_management_url(text: str) -> ManagementUrl:
     """Parse an http:// or https:// URL of the management API, with `cafile` as its only parameter.
-    Raise BrokerUrlError for any other.
+    Raises BrokerUrlError for any other.
     """
     url = _parse(text, ("http", "https"))
     for name in sorted(set(url.query) - {"cafile"}):

@@ -85,7 +85,7 @@ async def open_connection(
     A `dsn` that is read anew may be ahead of the server, or behind it, while its password is being
     changed: a refusal is then tried again for about a second.
 
-    Raise DatabaseUrlError, or one of DATABASE_ERRORS: that of the last host, where all fail.
+    Raises DatabaseUrlError, or one of DATABASE_ERRORS: that of the last host, where all fail.
     """
     pauses = () if isinstance(dsn, str) else PASSWORD_PAUSES
     for pause in pauses:

@@ -51,7 +51,7 @@ class DatabaseUrlError(ValueError):
 def parse_database_url(text: str) -> URL:
     """Return a URL of any of DRIVERS as `postgresql://`, its parameters in libpq's words. One host
     stands in `host` and `port`; several, and the folder of a socket, stand in the query of that
-    name. Raise DatabaseUrlError for any other URL.
+    name. Raises DatabaseUrlError for any other URL.
     """
     text, listed = _without_list_of_hosts(text)
     try:
@@ -78,7 +78,7 @@ def plain_dsn(url: URL) -> str:
 
 
 def url_from_parts(*, user: str, password: str, host: str, port: int, database: str) -> URL:
-    """Return the URL of these parts. Raise DatabaseUrlError where they make none."""
+    """Return the URL of these parts. Raises DatabaseUrlError where they make none."""
     account = URL.create("postgresql", username=user, password=password, database=database)
     return _with_hosts(account, host, {"port": str(port)})
 

@@ -63,7 +63,7 @@ class Supervisor:
     async def stop(self, *, within: float) -> None:
         """Let each part finish its current step; after `within` seconds cancel those that do not.
 
-        Return also when a part ignores its cancellation: protocol libraries can swallow one.
+        Returns also when a part ignores its cancellation: protocol libraries can swallow one.
         """
         self.stopping.set()
         if not self._tasks:

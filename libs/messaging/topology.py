@@ -137,9 +137,9 @@ def _publishers(participants: Iterable[AnyParticipant]) -> dict[str, list[str]]:
 
 async def apply(rabbitmq_url: str, topology: Topology) -> int:
     """Declare everything but policies; doing it again changes nothing. The user needs the right to
-    configure. Return how many dead letters came out of queues of an earlier version.
+    configure. Returns how many dead letters came out of queues of an earlier version.
 
-    Raise TopologyError when the broker cannot be reached or holds a differing declaration.
+    Raises TopologyError when the broker cannot be reached or holds a differing declaration.
     """
     try:
         async with await _connected(rabbitmq_url) as connection:
@@ -192,7 +192,7 @@ async def apply_policies(management_url: str, vhost: str, topology: Topology) ->
     """Bound the queues of views, and no others; doing it again changes nothing. This comes after
     `apply`, so that dropped messages are reported from the first one on.
 
-    Raise TopologyError when the management API cannot be reached or refuses.
+    Raises TopologyError when the management API cannot be reached or refuses.
     """
     found = await _read(management_url, vhost)
     async with _management(management_url, vhost) as request:
@@ -345,7 +345,7 @@ async def unwanted(management_url: str, vhost: str, topology: Topology) -> list[
 
 async def prune(rabbitmq_url: str, management_url: str, vhost: str, topology: Topology) -> Pruned:
     """Delete what is no longer wanted: bindings, queues that hold nothing and that nobody consumes,
-    exchanges that nothing is bound to. Raise TopologyError where the broker refuses.
+    exchanges that nothing is bound to. Raises TopologyError where the broker refuses.
 
     RabbitMQ has no "delete if empty" for quorum queues. So a queue is unbound first, and deleted
     when it is still empty after the broker has counted again; else it is bound again.

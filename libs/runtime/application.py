@@ -31,7 +31,7 @@ connections.
 def create_app(service: Service[Any]) -> FastAPI:
     """Build the web application of every role; its lifespan runs what the role asks for.
 
-    Raise StartFailure where the choreography differs from the service's code.
+    Raises StartFailure where the choreography differs from the service's code.
     """
     settings, engine = service.settings, service.transactions.engine
     check_own(service.participant, service.choreography)

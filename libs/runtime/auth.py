@@ -92,7 +92,7 @@ class Keys(Protocol):
         """Return the public key of that id; None when there is no such key."""
 
     async def load(self) -> None:
-        """Read the keys now. Raise KeysUnavailable where that fails."""
+        """Read the keys now. Raises KeysUnavailable where that fails."""
 
 
 class Authenticator:
@@ -121,7 +121,7 @@ class Authenticator:
         authorization: str | None,
         tenant: str | None,
     ) -> Caller:
-        """Return who makes this request. Raise what `caller` raises."""
+        """Return who makes this request. Raises what `caller` raises."""
         return await self.caller(authorization, tenant)
 
     async def caller(self, authorization: str | None, tenant: str | None) -> Caller:
@@ -213,7 +213,7 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 
 def caller_with(*roles: str) -> Any:
     """Return a dependency: the caller, who has one of these roles. The role is checked before the
-    body is read, so that the body of anybody else is not read. Raise RoleNeeded for others.
+    body is read, so that the body of anybody else is not read. Raises RoleNeeded for others.
     """
 
     async def allowed(caller: CallerDep) -> Caller:

@@ -14,7 +14,7 @@ CONNECT_SECONDS = 5.0
 
 
 async def check_broker(settings: ServiceSettings) -> None:
-    """Connect once, where the role needs the broker. Raise StartFailure without the password.
+    """Connect once, where the role needs the broker. Raises StartFailure without the password.
 
     After the start, a broker that goes away is waited for.
     """

@@ -44,8 +44,8 @@ class Server:
     database: bool
 
     async def look(self) -> float:
-        """Look at the certificate and set the metric. Return the seconds until the next look. Raise
-        OSError or TimeoutError where the server does not answer.
+        """Look at the certificate and set the metric. Returns the seconds until the next look.
+        Raises OSError or TimeoutError where the server does not answer.
         """
         if ends := await self._certificate_ends():
             CERTIFICATE_ENDS.labels(str(self)).set(ends.timestamp())

@@ -72,7 +72,7 @@ class KeyCheck:
         self.problem: str | None = None
 
     async def look(self) -> float:
-        """Read the ids of keys in every sealed column. Return the seconds until the next look."""
+        """Read the ids of keys in every sealed column. Returns the seconds until the next look."""
         missing: dict[str, int] = {}
         wrong: set[str] = set()
         async with self._engine.connect() as connection:

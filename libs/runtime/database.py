@@ -154,7 +154,7 @@ def _count_read_only_as_disconnected(context: ExceptionContext) -> None:
 
 
 async def ping(engine: AsyncEngine) -> None:
-    """Make one round trip. Raise what the database or the pool raises."""
+    """Make one round trip. Raises what the database or the pool raises."""
     async with engine.connect() as connection:
         await connection.execute(text("SELECT 1"))
 
@@ -165,7 +165,7 @@ async def driver_of(connection: AsyncConnection) -> DriverConnection:
 
 
 async def check_database(settings: ServiceSettings) -> None:
-    """Make one round trip. Raise StartFailure, which says what is wrong, without the password."""
+    """Make one round trip. Raises StartFailure, which says what is wrong, without the password."""
     engine = create_engine(settings)
     try:
         await ping(engine)

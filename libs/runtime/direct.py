@@ -8,7 +8,7 @@ from urllib.request import ProxyHandler, build_opener
 
 def open_directly(url: str, seconds: float) -> HTTPResponse:
     """Return the answer to a GET, or the file of a file:// URL; the caller closes it. `seconds` is
-    how long each step may take. Raise http.client.HTTPException, or OSError, also for a status of
+    how long each step may take. Raises http.client.HTTPException, or OSError, also for a status of
     400 and more.
     """
     opener = build_opener(ProxyHandler({}))

@@ -141,7 +141,7 @@ def idempotency_table(metadata: MetaData) -> Table:
 
 
 async def delete_expired(engine: AsyncEngine, table: Table) -> bool:
-    """Delete keys older than 24 hours, by database time. Return True when there may be more."""
+    """Delete keys older than 24 hours, by database time. Returns True when there may be more."""
     key = tuple_(*table.primary_key.columns)
     expired = (
         select(*table.primary_key.columns)

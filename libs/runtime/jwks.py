@@ -40,8 +40,8 @@ class KeySet:
         self._reading = asyncio.Lock()
 
     async def key(self, kid: str) -> PyJWK | None:
-        """Return the key of that id, or None when the issuer has no such key. Raise KeysUnavailable
-        when the keys were last read too long ago.
+        """Return the key of that id, or None when the issuer has no such key. Raises
+        KeysUnavailable when the keys were last read too long ago.
         """
         now = time.monotonic()
         wanted = now - self._read_at > REFRESH_SECONDS or kid not in self._keys
@@ -52,7 +52,7 @@ class KeySet:
         return self._keys.get(kid)
 
     async def load(self) -> None:
-        """Read the keys now. Raise KeysUnavailable where that fails."""
+        """Read the keys now. Raises KeysUnavailable where that fails."""
         try:
             document = await asyncio.to_thread(_read, self._location)
             keys = PyJWKSet.from_dict(json.loads(document)).keys

@@ -85,8 +85,8 @@ class Pending:
 
 
 async def pending(service: str, database_url: str) -> Pending:
-    """Plan what is pending. `database_url` is that of a role that may read the tables' sizes. Raise
-    StartFailure, also for a database that is at a revision this code does not know.
+    """Plan what is pending. `database_url` is that of a role that may read the tables' sizes.
+    Raises StartFailure, also for a database that is at a revision this code does not know.
     """
     try:
         connection = await connect(database_url, "migration plan")
@@ -117,7 +117,7 @@ async def pending(service: str, database_url: str) -> Pending:
 
 async def play(wanted: Pending, scratch_url: str) -> list[Statement]:
     """Run the plan on a scratch database at the server of `scratch_url`, with a role that may
-    create databases, and drop it again. Raise StartFailure where that fails.
+    create databases, and drop it again. Raises StartFailure where that fails.
     """
     name = f"plan_{wanted.service}"
     try:

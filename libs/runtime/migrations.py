@@ -123,7 +123,7 @@ def _become_owner(connection: Connection) -> None:
 
 
 def configuration(service: str, url: URL) -> Config:
-    """Return Alembic's configuration for one service. Raise StartFailure for an unknown one."""
+    """Return Alembic's configuration for one service. Raises StartFailure for an unknown one."""
     known = {path.parents[2].name: path.parent for path in SERVICES.glob(MIGRATIONS)}
     if service not in known:
         names = ", ".join(sorted(known))

@@ -48,7 +48,7 @@ class Resealed:
 async def reseal(
     engine: AsyncEngine, sealed: Sealed, *, progress: Callable[[str], None] | None = None
 ) -> Resealed:
-    """Seal all anew but what cannot be opened. Raise what the database raises."""
+    """Seal all anew but what cannot be opened. Raises what the database raises."""
     cipher = sealed.cipher
     result = Resealed(cipher.current)
     for column in sealed.columns:

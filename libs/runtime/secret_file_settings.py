@@ -32,7 +32,7 @@ class SecretFiles(PydanticBaseSettingsSource):
     """This reads secrets from the files that variables of `sources` name; the first source that
     names a secret or its file counts. A secret is a field that `repr` does not show.
 
-    Raise StartFailure for a file that cannot be used, and where a source names secret and file.
+    Raises StartFailure for a file that cannot be used, and where a source names secret and file.
     """
 
     def __init__(

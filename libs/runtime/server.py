@@ -61,7 +61,7 @@ def main(settings_type: type[S], build: Callable[[S], Service[Any]]) -> None:
 
 
 async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
-    """Seal anew. Return the exit code: 1 when an earlier key is still used."""
+    """Seal anew. Returns the exit code: 1 when an earlier key is still used."""
     await check_database(settings)
     service = build(settings)
     try:
@@ -79,7 +79,7 @@ async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
 
 
 def serve(settings: ServiceSettings, build: Callable[[], Service[Any]]) -> None:
-    """Run until SIGTERM or Ctrl-C. Raise StartFailure for what the operator can mend."""
+    """Run until SIGTERM or Ctrl-C. Raises StartFailure for what the operator can mend."""
     configure_logging(settings.service, settings.log_level)
     if settings.otel_exporter_otlp_endpoint:
         start_recording(settings.service, settings.otel_exporter_otlp_endpoint)

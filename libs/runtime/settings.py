@@ -377,7 +377,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def read_settings(settings_type: type[S]) -> S:
-    """Read the environment and `.env`. Raise StartFailure that names each setting that is wrong."""
+    """Read the environment and `.env`. Raises StartFailure, which names each wrong setting."""
     try:
         return settings_type()
     except ValidationError as error:

@@ -15,7 +15,7 @@ MEND = "write it with `python -m libs.messaging choreography`, or set CHOREOGRAP
 
 
 def read_choreography(path: Path) -> Choreography:
-    """Read the document. Raise StartFailure when it is missing or unreadable."""
+    """Read the document. Raises StartFailure when it is missing or unreadable."""
     try:
         return read(path)
     except ChoreographyError as error:

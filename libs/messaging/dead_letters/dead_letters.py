@@ -143,7 +143,7 @@ class DeadLetters:
         """Send these to the one queue each came from. A dead letter goes away only when the broker
         has confirmed that it is back in its queue.
 
-        Raise WouldComeBack, with nothing sent, when one of `ids` would be refused again at once.
+        Raises WouldComeBack, with nothing sent, when one of `ids` would be refused again at once.
         Without `ids` all others are sent.
         """
         async with self._opened(service) as (channel, found):
@@ -165,9 +165,9 @@ class DeadLetters:
         not_handled: bool = False,
         only: Choice = _every,
     ) -> list[tuple[DeadLetter, str]]:
-        """Send these to the one queue each came from under a new id. Return each with that id.
+        """Send these to the one queue each came from under a new id. Returns each with that id.
 
-        Raise MayBeHandled, with nothing sent, unless `not_handled` says that no copy of them was
+        Raises MayBeHandled, with nothing sent, unless `not_handled` says that no copy of them was
         handled, or when an inbox still knows whether one was: `redrive` is right then.
         """
         async with self._opened(service) as (channel, found):
@@ -192,7 +192,7 @@ class DeadLetters:
         stranding: bool = False,
         only: Choice = _every,
     ) -> list[DeadLetter]:
-        """Throw these away for good. Raise WouldStrand, with nothing thrown away, when one of them
+        """Throw these away for good. Raises WouldStrand, with nothing thrown away, when one of them
         is a step of a saga and `stranding` does not say that this is meant.
         """
         async with self._opened(service) as (_, found):

@@ -101,7 +101,7 @@ async def send_again(
 ) -> list[LetGo]:
     """Release the event while an inbox still knows its id, else reissue it.
 
-    Raise GivenUpError, with nothing changed: NotGivenUp, or MayBeHandled where the event would be
+    Raises GivenUpError, with nothing changed: NotGivenUp, or MayBeHandled where the event would be
     reissued and `not_handled` does not say that no copy of it was handled.
     """
     if forgotten(str(identifier), now, INBOX_WINDOW) is None:
@@ -114,7 +114,7 @@ async def release(
 ) -> list[LetGo]:
     """Release these (all if None) and the rows that wait behind them, under their own ids.
 
-    Raise GivenUpError, with nothing changed, when no inbox knows one of the ids any more.
+    Raises GivenUpError, with nothing changed, when no inbox knows one of the ids any more.
     """
     return await _let_go(connection, ids, now, reissue=False)
 
@@ -125,7 +125,7 @@ async def reissue(
     """Release these and the rows that wait behind them; an event that no inbox knows any more gets
     a new id, and its old id becomes its cause.
 
-    Raise GivenUpError, with nothing changed, unless `not_handled` says that no copy of them was
+    Raises GivenUpError, with nothing changed, unless `not_handled` says that no copy of them was
     handled, or when an inbox still knows one of `ids`: `release` is right then.
     """
     if not not_handled:

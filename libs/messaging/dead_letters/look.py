@@ -37,7 +37,7 @@ async def look(
     rabbitmq_url: str, service: str
 ) -> AsyncIterator[tuple[AbstractChannel, list[AbstractIncomingMessage]]]:
     """Yield all dead letters of a service (at most MOST), the oldest first, and the channel they
-    came over. Raise DeadLetterError where they cannot be read.
+    came over. Raises DeadLetterError where they cannot be read.
     """
     try:
         async with connected(rabbitmq_url, "dead letters") as connection:

@@ -15,7 +15,7 @@ async def move_dead_letters(
     connection: AbstractConnection, old: str, new: str, exchange: str, keys: Collection[str]
 ) -> int:
     """Send what is ready in `old` through `exchange`, where `new` is bound by its own name, and
-    unbind `old` from `keys`. Return how many; 0 where there is no `old`. The queue `old` stays:
+    unbind `old` from `keys`. Returns how many; 0 where there is no `old`. The queue `old` stays:
     consumers may still hold messages of it, and those return to it.
 
     A message is acknowledged when the broker has confirmed its copy, so a move that is stopped

@@ -44,7 +44,7 @@ async def replay(
 ) -> int:
     """Send a queue's events again from the archive in the publishing service's database.
 
-    Return how many. The inbox knows what the queue's service had handled: that has no effect.
+    Returns how many. The inbox knows what the queue's service had handled: that has no effect.
     """
     event_type = queue.partition(".on.")[2]
     count = 0

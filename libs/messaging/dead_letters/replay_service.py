@@ -36,10 +36,10 @@ async def replay_to_service(
     tell: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Send each bounded queue of `service`, which has to run, the events written since then that it
-    has not handled. Return how many. `databases` are those of all services by name.
+    has not handled. Returns how many. `databases` are those of all services by name.
 
     The message that says that something was dropped goes away at the end, unless something was
-    dropped meanwhile. Raise ReplayError where nobody consumes a queue, or too slowly.
+    dropped meanwhile. Raises ReplayError where nobody consumes a queue, or too slowly.
     """
     participant = choreography.participant(service)
     queues = view_queues(participant) if participant else frozenset()

@@ -48,9 +48,9 @@ class BatchHandler(Generic[Unit]):
         self._duration = metrics.DURATION.labels(reaction.queue)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Verdict]:
-        """Commit the effects of all. Return one verdict each, in the same order.
+        """Commit the effects of all. Returns one verdict each, in the same order.
 
-        Raise BatchFailed; then there is no effect, or a commit of unknown outcome.
+        Raises BatchFailed; then there is no effect, or a commit of unknown outcome.
         """
         reacting: Delivery | None = None
 

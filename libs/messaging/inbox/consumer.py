@@ -161,7 +161,7 @@ class QueueConsumer(Generic[Unit]):
 
     async def _database_answers(self, *, within: float = 0.0, **about: object) -> bool:
         """Wait until the database answers. Meanwhile this queue holds no slot, so that another one
-        can use it. Return False when stopping.
+        can use it. Returns False when stopping.
         """
         attempt = 0
         while not await self._database.answers(within=within):
@@ -227,7 +227,7 @@ class QueueConsumer(Generic[Unit]):
         return False
 
     async def _try(self, deliveries: list[Delivery]) -> BatchFailed | None:
-        """Handle and settle them in one transaction. Return the failure, or None."""
+        """Handle and settle them in one transaction. Returns the failure, or None."""
         present = self._without_gone(deliveries)
         if not present:
             return None

@@ -50,7 +50,7 @@ class Database:
         return True
 
     def now(self) -> datetime:
-        """Return the database's time. Raise OverflowError before the first answer."""
+        """Return the database's time. Raises OverflowError before the first answer."""
         return self._answer + timedelta(seconds=time.monotonic() - self._answered_at)
 
     def seconds_ahead(self) -> float:

@@ -54,7 +54,7 @@ class Reader:
         self._extensions = reaction.extensions
 
     def read(self, message: AbstractIncomingMessage) -> Delivery:
-        """Parse a message. Raise Unreadable where it is malformed, lacks a field, or has another
+        """Parse a message. Raises Unreadable where it is malformed, lacks a field, or has another
         type or version, or an id of another kind.
         """
         try:

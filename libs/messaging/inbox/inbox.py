@@ -44,7 +44,8 @@ class Inbox:
     async def admit(
         self, connection: AsyncConnection, consumer: str, messages: Sequence[tuple[UUID, bytes]]
     ) -> list[Verdict]:
-        """Record `(id, payload hash)` of each message. Return one verdict for each, in their order.
+        """Record `(id, payload hash)` of each message. Returns one verdict for each, in their
+        order.
 
         Ids are UUIDs of version 7. A second copy waits for the transaction that holds the first.
         """

@@ -51,7 +51,7 @@ class Rejections:
         self._wake.set()
 
     async def step(self) -> None:
-        """Wait for rejected messages and send them. Raise what the broker raises; the message
+        """Wait for rejected messages and send them. Raises what the broker raises; the message
         stays, and another one is tried first next time.
         """
         if not self._waiting and not self._stopping:

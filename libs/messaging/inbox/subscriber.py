@@ -181,7 +181,7 @@ class Subscriber(Generic[Unit]):
             self._subscribing.start(queue, partial(self._subscribe, subscription))
 
     async def _subscribe(self, subscription: _Subscription[Unit]) -> float:
-        """Subscribe once. Raise while the broker is away or has no such queue; afterwards aio-pika
+        """Subscribe once. Raises while the broker is away or has no such queue; afterwards aio-pika
         restores the subscription.
         """
         if not subscription.runs:

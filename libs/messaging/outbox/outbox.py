@@ -61,7 +61,7 @@ class Outbox:
         self._max_message_bytes = max_message_bytes
 
     def stage(self, event: DomainEvent) -> OutboxRow:
-        """Encode `event` now, under the current cause and trace. Raise MessageTooLarge."""
+        """Encode `event` now, under the current cause and trace. Raises MessageTooLarge."""
         carrier: dict[str, str] = {}
         inject(carrier)
         traceparent = carrier.get("traceparent")

@@ -87,7 +87,7 @@ class Transactions(Generic[Unit]):
 
     async def read(self, work: Callable[[Unit], Awaitable[Result]]) -> Result:
         """Run `work`, which only reads. Each statement sees what is committed when it runs. There
-        are no round trips for BEGIN and COMMIT. Raise RuntimeError when `work` publishes an event.
+        are no round trips for BEGIN and COMMIT. Raises RuntimeError when `work` publishes an event.
         """
         return await self._read(self.engine, work)
 

@@ -59,7 +59,7 @@ class BindingWatch:
         await self._supervisor.stop(within=1.0)
 
     async def look(self) -> None:
-        """Refresh `missing`. Raise httpx.HTTPError, or OSError of the URL's `cafile`."""
+        """Refresh `missing`. Raises httpx.HTTPError, or OSError of the URL's `cafile`."""
         url = self._management
         management = parse_management_url(url if isinstance(url, str) else url())
         # A proxy of the machine's environment does not lead to the broker.

@@ -49,7 +49,7 @@ class Broker:
         return self._connection is not None and self._connection.is_opened
 
     async def open(self) -> aiormq.Connection:
-        """Return an open connection to a broker that takes messages. Raise BrokerUnavailable."""
+        """Return an open connection to a broker that takes messages. Raises BrokerUnavailable."""
         async with self._opening:
             connection = self._connection
             if connection is None or not connection.is_opened:
@@ -96,7 +96,7 @@ class Broker:
         return channel
 
     async def check_topology(self) -> None:
-        """Refresh `missing_queues`. Raise BrokerUnavailable when the exchange is missing."""
+        """Refresh `missing_queues`. Raises BrokerUnavailable when the exchange is missing."""
         look = _Look(await self.open(), self.timeout)
         with broker_errors():
             if not await look.for_exchange(self.exchange):

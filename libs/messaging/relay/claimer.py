@@ -172,7 +172,7 @@ class Claimer:
         self._failed = False
 
     async def step(self) -> None:
-        """Claim, publish and settle one batch. Raise BrokerUnavailable, or the database's error."""
+        """Claim, publish and settle one batch. Raises BrokerUnavailable or a database error."""
         try:
             await self._one_batch()
         except BaseException as error:

@@ -244,7 +244,7 @@ async def park(connection: Connection, source: str, batch: Batch, *, window: int
     """Park fresh rows that wait behind what this batch holds, or behind a failing head that nobody
     holds, whose lock is taken first. There is time for it while the batch is published.
 
-    `window` is how many rows are looked through for such heads. Return how many were parked.
+    `window` is how many rows are looked through for such heads. Returns how many were parked.
     """
     near = await connection.fetch(WAITING, source, batch.crowded_from, window)
     behind = {rows.subject: rows.messages[-1].seq for rows in batch.subjects if rows.more}
@@ -268,7 +268,7 @@ async def settle(
     archive: bool,
 ) -> int | None:
     """Delete what was delivered, note what failed, let the next row of each subject go; commit.
-    Return the lowest row of these subjects that may go at once.
+    Returns the lowest row of these subjects that may go at once.
     """
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
@@ -299,7 +299,7 @@ async def settle(
 async def claim_probe(
     connection: Connection, source: str, event_type: str, window: timedelta
 ) -> SubjectRows | None:
-    """Begin a transaction and lock one failing row of this type. Return None, without a
+    """Begin a transaction and lock one failing row of this type. Returns None, without a
     transaction, where there is none that nobody holds.
     """
     await begin(connection)

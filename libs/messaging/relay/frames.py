@@ -37,7 +37,7 @@ class Frames:
     def of(self, message: Message, channel: Channel) -> bytes:
         """Return the publish, header and body frames.
 
-        Raise TypeError or ValueError for what AMQP cannot carry: a type beyond 255 bytes.
+        Raises TypeError or ValueError for what AMQP cannot carry: a type beyond 255 bytes.
         """
         number = channel.number
         publish = self._publishes.get((number, message.type))

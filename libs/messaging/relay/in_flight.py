@@ -82,7 +82,7 @@ class InFlight:
         return confirmed.isdisjoint(each.next_message.type for each in self.unconfirmed)
 
     async def publish(self) -> None:
-        """Publish until the broker has answered for everything. Raise what aiormq raises when the
+        """Publish until the broker has answered for everything. Raises what aiormq raises when the
         channel is closed. A channel that closes meanwhile does not end the waiting.
         """
         try:

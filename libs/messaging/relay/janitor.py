@@ -66,7 +66,7 @@ class Janitor:
         self._stuck_from = 0
 
     async def step(self) -> float:
-        """Run one sweep. Return for how many seconds to rest."""
+        """Run one sweep. Returns for how many seconds to rest."""
         started = time.monotonic()
         async with self._connection.use() as connection:
             await self._move_scan_start(connection)

@@ -58,7 +58,7 @@ class Publisher:
     async def open(self) -> None:
         """Make sure there is an open channel and the broker takes messages.
 
-        A new channel begins with a look whether exchange and queues are there. Raise
+        A new channel begins with a look whether exchange and queues are there. Raises
         BrokerUnavailable.
         """
         await self._broker.open()
@@ -107,8 +107,8 @@ class Publisher:
     async def _together(
         self, channel: Channel, outcomes: Sequence[Outcome], held: Held, deadline: float
     ) -> str | None:
-        """Publish these at once. Return why the broker closed the channel over one of the messages;
-        None when it did not.
+        """Publish these at once. Returns why the broker closed the channel over one of the
+        messages; None when it did not.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + SUBJECT_SECONDS
@@ -158,7 +158,7 @@ class Publisher:
             outcome.error, outcome.silent = error, answers
 
     async def _close(self, channel: Channel) -> bool:
-        """Close the channel. Return False when the broker does not answer; the connection is then
+        """Close the channel. Returns False when the broker does not answer; the connection is then
         closed too.
         """
         if self._channel is channel:
@@ -174,7 +174,7 @@ class Publisher:
 
 
 def _rejected(closed: BaseException | None) -> str:
-    """Return why a message made the broker close the channel. Raise BrokerUnavailable if it closed
+    """Return why a message made the broker close the channel. Raises BrokerUnavailable if it closed
     for any other reason.
     """
     reason = f"{type(closed).__name__}: {closed}"

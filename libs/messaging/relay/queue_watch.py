@@ -95,7 +95,7 @@ class QueueWatch:
             self.wake.set()
 
     async def step(self) -> float:
-        """Check once. Return for how many seconds to rest, unless `wake` is set."""
+        """Check once. Returns for how many seconds to rest, unless `wake` is set."""
         self.wake.clear()
         if self._broker.is_open:
             await self._check_queues()

@@ -38,8 +38,8 @@ __all__ = ["Relay", "RelaySettings"]
 class Relay:
     """`service` names the exchange, and the source of the rows that the relay takes. `retention`
     keeps delivered rows in the archive for so long; None deletes them. `window` is the one of the
-    subscribers that get the events. Raise ValueError when rows could go out that an inbox no longer
-    remembers.
+    subscribers that get the events. Raises ValueError when rows could go out that an inbox no
+    longer remembers.
     """
 
     def __init__(

@@ -151,7 +151,7 @@ def parsed(text: str | bytes, where: str) -> Choreography:
 
 
 def read(path: Path) -> Choreography:
-    """Read the document. Raise ChoreographyError when it is missing or unreadable."""
+    """Read the document. Raises ChoreographyError when it is missing or unreadable."""
     try:
         text = path.read_bytes()
     except OSError as error:

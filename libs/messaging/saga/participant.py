@@ -11,7 +11,7 @@ from libs.messaging.saga.reactions import Reaction, Reactions
 class Participant:
     """`unconsumed` are the types that need no reaction: only they go out without `mandatory`.
 
-    Raise ValueError where one of these is not published.
+    Raises ValueError where one of these is not published.
     """
 
     name: str

@@ -96,7 +96,7 @@ def with_section(text: str, section: str, where: str) -> str:
 def sections(choreography: Choreography, root: Path) -> dict[Path, str]:
     """Return each document as it should read now, by path. README.md has to have the markers for
     the drawing, and docs/choreography.md those for the table. A service's README may have none.
-    Raise ChoreographyError where markers or documents are missing.
+    Raises ChoreographyError where markers or documents are missing.
     """
     whole = {Path("README.md"): drawing(choreography), TABLE: table(choreography)}
     try:

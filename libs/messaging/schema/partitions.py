@@ -60,8 +60,8 @@ async def maintain(
     """Make the coming days' partitions and drop those that ended longer ago than asked.
 
     With `keep_archive` None nothing is archived: old partitions go as soon as their day is over.
-    Return what could not be done, a sentence each. Raise asyncpg.LockNotAvailableError when a table
-    was busy for two seconds. Call again minutes later in both cases.
+    Returns what could not be done, a sentence each. Raises asyncpg.LockNotAvailableError when a
+    table was busy for two seconds. Call again minutes later in both cases.
 
     Each day has a transaction of its own: nobody else can use a table from the moment it gets a
     partition to the end of the transaction.

@@ -38,7 +38,7 @@ def messaging_tables(metadata: MetaData, *, source: str | None = None) -> Messag
     """Define the library's tables in a service's metadata.
 
     `source` is the default of the outbox's column of that name, as it was given to
-    `migrations.upgrade`. Raise ValueError for a metadata with a schema.
+    `migrations.upgrade`. Raises ValueError for a metadata with a schema.
     """
     if metadata.schema is not None:
         raise ValueError(
