@@ -1,4 +1,4 @@
-"""What every event of the marketplace carries: a tenant and, within a purchase, the order's id."""
+"""Every event of the marketplace carries a tenant and, within a purchase, the order's id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TENANT = "tenantid"
 
 @dataclass(frozen=True, kw_only=True)
 class MarketEvent(DomainEvent):
-    """A fact about something that belongs to one tenant."""
+    """A `MarketEvent` is a fact about something that belongs to one tenant."""
 
     extensions: ClassVar[Mapping[str, str]] = {TENANT: "tenant_id"}
     schema_prefix: ClassVar[str] = "urn:mercado-veiculo:"
@@ -23,7 +23,7 @@ class MarketEvent(DomainEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseEvent(MarketEvent):
-    """A fact about one purchase, whichever service publishes it: the subject is the order."""
+    """A fact about one purchase has the order as its subject, whichever service publishes it."""
 
     order_id: UUID
 
@@ -37,12 +37,12 @@ class PurchaseEvent(MarketEvent):
 
 
 class HasExtensions(Protocol):
-    """A received event: its CloudEvents extension attributes by name."""
+    """A received event has its CloudEvents extension attributes by name."""
 
     @property
     def extensions(self) -> Mapping[str, str]: ...
 
 
 def tenant_of(event: HasExtensions) -> str:
-    """The tenant of a received event. Reactions are registered with `TENANT` as required."""
+    """Return the tenant of a received event. Reactions are registered with `TENANT` as required."""
     return event.extensions[TENANT]

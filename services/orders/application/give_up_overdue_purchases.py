@@ -9,8 +9,8 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True)
 class Overdue:
-    """The result of one run: how many purchases were due, and which are stuck in their
-    compensation.
+    """One run found `due` purchases past their deadline; compensations take too long for the
+    `stuck`.
     """
 
     due: int
