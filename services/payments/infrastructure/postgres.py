@@ -30,7 +30,7 @@ from services.payments.infrastructure.tables import payments
 _FIELDS = tuple(field.name for field in fields(Payment) if field.name != "call_in")
 _COLUMNS = [payments.c[name] for name in _FIELDS]
 
-# Statements are built once: SQLAlchemy then finds their compiled form without walking them.
+# Statements are built once, so that SQLAlchemy finds their compiled form by identity.
 _TENANTS = select(*_COLUMNS).where(payments.c.tenant_id == bindparam("tenant"))
 _BY_ID = _TENANTS.where(payments.c.payment_id == bindparam("payment"))
 _BY_CODE = _TENANTS.where(payments.c.code == bindparam("typed"))
