@@ -33,7 +33,7 @@ _FIXED = (
     *("amount_cents", "seller_id", "order_id"),
 )
 
-# Statements are built once: SQLAlchemy then finds their compiled form without walking them.
+# Statements are built once, so that SQLAlchemy finds their compiled form by identity.
 _OF_THAT_ID = (payouts.c.tenant_id == bindparam("tenant")) & (
     payouts.c.external_id == bindparam("external")
 )
