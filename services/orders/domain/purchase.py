@@ -69,7 +69,7 @@ class Purchase:
 
     @property
     def needs_attention(self) -> bool:
-        """Tell whether the last event of payments or of payouts asks for a person."""
+        """Return whether the last event of payments or of payouts asks for a person."""
         return any(self._last_of(service) in asking for service, asking in ASKING_FOR_A_PERSON)
 
     def request(self, now: datetime) -> list[PurchaseEvent]:

@@ -194,7 +194,7 @@ class Payment:
         return self._next(events.PaymentRefundFailed, reason=answer.reason)
 
     def retry_refund(self) -> None:
-        """Refund again at once. Attempts count anew; a call that is already running is the first."""
+        """Refund again at once. Attempts count anew; a call that is still running is the first."""
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
         self.state, self.needs_attention = State.REFUNDING, False
