@@ -94,7 +94,7 @@ class VehicleListed(VehicleEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleUpdated(VehicleEvent):
-    """The vehicle was edited, or marked as sold by hand (`is_sold`). The values are the new ones."""
+    """The vehicle was edited, or marked as sold by hand (`is_sold`). These are the new values."""
 
     type: ClassVar[str] = "vehicle.updated.v1"
 
