@@ -8,7 +8,7 @@ from uuid import UUID
 from libs.kernel.events import DomainEvent
 
 TENANT = "tenantid"
-"""The CloudEvents extension attribute that names the tenant. Every event has one."""
+"""This CloudEvents extension attribute names the tenant. Every event has one."""
 
 
 @dataclass(frozen=True, kw_only=True)

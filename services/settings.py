@@ -42,8 +42,8 @@ class StandbySettings(MarketSettings):
 
     @property
     def standby_dsn(self) -> Dsn | None:
-        """The DSN of DATABASE_READ_URL, or None without a standby. Where secrets stand in files, it
-        is a function that reads them for each connection.
+        """Return the DSN of DATABASE_READ_URL, or None without a standby. Where secrets stand in
+        files, it is a function that reads them for each connection.
         """
         if not self.database_read_url:
             return None

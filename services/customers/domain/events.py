@@ -40,7 +40,7 @@ class CreditReleased(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerEvent(MarketEvent):
-    """A fact about one customer, outside any purchase."""
+    """The event is a fact about one customer, outside any purchase."""
 
     customer_id: UUID
 

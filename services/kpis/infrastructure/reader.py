@@ -37,7 +37,7 @@ from services.kpis.infrastructure.units import unit_of_column
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 1.0
-"""The service waits so long beyond the time at which Postgres should stop the statement."""
+"""The service waits this long beyond the time at which Postgres should stop the statement."""
 MAX_COLUMNS = 50
 MAX_CHARACTERS = 1_000_000
 MAX_DIGITS = 100

@@ -42,7 +42,7 @@ class KpisSettings(StandbySettings):
 
     @property
     def current_reader_dsn(self) -> Dsn:
-        """The value of `reader_dsn`, or, with secrets in files, a function that reads it anew."""
+        """Return `reader_dsn` or, with secrets in files, a function that reads it anew."""
         return (lambda: self.now().reader_dsn) if self.read_from else self.reader_dsn
 
     def is_usable(self) -> bool:

@@ -62,8 +62,8 @@ class Purchase:
 
     @property
     def requested_at(self) -> datetime | None:
-        """The time of orders' first event, with which the purchase began, or None where none is
-        known.
+        """Return the time of orders' first event, when the purchase began, or None where it is
+        unknown.
         """
         return min((fact.time for fact in self.history if fact.service == "orders"), default=None)
 

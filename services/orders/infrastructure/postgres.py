@@ -1,4 +1,4 @@
-"""The repositories of orders and its unit of work.
+"""The repositories of orders and its unit of work use Postgres.
 
 An order and its purchase are one row: one insert begins a purchase, and closing, cancelling and
 reacting to an event lock the same row.

@@ -57,7 +57,7 @@ class Payment:
     amount_cents: int | None = None
     code: str | None = None
     expires_at: datetime | None = None
-    """The database sets it when the payment is added, because only its clock decides."""
+    """The database sets this time when the payment is added, because only its clock decides."""
     method: str | None = None
     """The gateway's token for the card, never a card number."""
     cancellation_requested: bool = False

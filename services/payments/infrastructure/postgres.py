@@ -1,4 +1,4 @@
-"""The repository of payments and the unit of work."""
+"""The repository of payments and the unit of work use Postgres."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -71,7 +71,7 @@ _SAVE = (
 
 
 class PostgresPayments:
-    """Implements PaymentRepository with one statement for each method."""
+    """This repository implements PaymentRepository with one statement for each method."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

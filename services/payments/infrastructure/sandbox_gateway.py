@@ -89,7 +89,7 @@ _CHARGE = select(operations.c.order_id, operations.c.method).where(
 
 
 class SandboxGateway(Sandbox):
-    """Implements Gateway."""
+    """This sandbox implements the port Gateway."""
 
     async def charge(
         self, key: str, *, order_id: UUID, amount_cents: int, method: str

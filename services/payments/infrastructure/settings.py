@@ -29,11 +29,11 @@ class PaymentsSettings(CallSettings, MarketSettings):
     gateway_first_retry_seconds: float = Field(default=1, gt=0)
     gateway_longest_retry_seconds: float = Field(default=300, gt=0)
     gateway_refund_tries: int = Field(default=3, ge=1)
-    """After so many failed calls a refund needs a person. It is still tried again."""
+    """After this many failed calls a refund needs a person. It is still tried again."""
     gateway_silent_tries: int = Field(default=5, ge=1)
-    """After so many calls without an answer a charge needs a person. It is still tried again."""
+    """After this many calls without an answer a charge needs a person. It is still tried again."""
     card_tries: int = Field(default=1, ge=1, le=20)
-    """After so many declined cards a payment has failed. Until then its code can be paid again."""
+    """After this many declined cards a payment has failed. Before, its code can be paid again."""
     sandbox_latency_seconds: float = Field(default=0, ge=0)
 
     @property

@@ -21,7 +21,7 @@ AT_ONCE = timedelta(0)
 ASKING_FOR_A_PERSON = frozenset({events.PayoutUnanswered, events.PayoutFailed})
 NOT_PAID = "not_paid"
 OF_AN_ORDER = "order:"
-"""The prefix of the external ids of closed orders. No other external id has it."""
+"""The external ids of closed orders begin with this prefix, and no others do."""
 
 
 def free_external_id(external_id: str) -> str:
@@ -48,7 +48,7 @@ class Payout:
     external_id: str
     amount_cents: int
     seller_id: UUID | None = None
-    """None where a client requested the payout and named no seller: the bank knows whose
+    """This is None where a client requested the payout and named no seller: the bank knows whose
     `external_id` it is.
     """
     order_id: UUID | None = None

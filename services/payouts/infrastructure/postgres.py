@@ -1,4 +1,4 @@
-"""The repository of payouts and the unit of work."""
+"""The repository of payouts and the unit of work use Postgres."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -59,7 +59,7 @@ _SAVE = (
 
 
 class PostgresPayouts:
-    """Implements PayoutRepository with one statement for each method."""
+    """This repository implements PayoutRepository with one statement for each method."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

@@ -76,7 +76,7 @@ _TRANSFER = (
 
 
 class SandboxBank(Sandbox):
-    """Implements Bank."""
+    """This sandbox implements the port Bank."""
 
     async def pay(
         self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int

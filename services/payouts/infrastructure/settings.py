@@ -24,9 +24,9 @@ class PayoutsSettings(CallSettings, MarketSettings):
     bank_first_retry_seconds: float = Field(default=1, gt=0)
     bank_longest_retry_seconds: float = Field(default=300, gt=0)
     bank_tries: int = Field(default=3, ge=1)
-    """After so many calls a refusal makes the payout fail."""
+    """After this many calls a refusal makes the payout fail."""
     bank_silent_tries: int = Field(default=5, ge=1)
-    """After so many calls without an answer a payout needs a person. It is still tried again."""
+    """After this many calls without an answer a payout needs a person. It is still tried again."""
     sandbox_bank_latency_seconds: float = Field(default=0, ge=0)
 
     @property

@@ -23,7 +23,7 @@ async def hand_in_submission(
 ) -> Submission:
     """Store the submission, which does nothing until it is begun. Returns the existing one where
     the same content is not finished yet. Content of a finished submission makes a new one, because
-    the world may have changed since.
+    what it is about may have changed since.
     """
     wanted = Submission(new_id(), tenant_id, kind, user_id, name, total, now)
     digest = hashlib.sha256(user_id.bytes + content).digest()

@@ -28,11 +28,11 @@ from services.portal.domain.vehicle_file import (
 
 KIND = "vehicle-import"
 AT_ONCE = 8
-"""Progress is recorded after so many rows. A row that is sent twice is one vehicle, because its key
-is the same.
+"""Progress is recorded after this many rows. A row that is sent twice is one vehicle, because its
+key is the same.
 """
 FILES_KEPT = 8
-"""So many parsed files of running imports stay in memory, so that each is read once."""
+"""This many parsed files of running imports stay in memory, so that each is read once."""
 NO_SELLER, GAVE_UP = "no-seller", "gave-up"
 """For these reasons, beside those of FileRefused, an import fails as a whole."""
 
@@ -121,7 +121,7 @@ class VehicleImports:
                 lambda uow: uow.submissions.content(submission.id)
             )
             file = await asyncio.to_thread(read_vehicle_file, content)
-        self._files[submission.id] = file  # at the end: the one used longest ago comes first
+        self._files[submission.id] = file  # the file used longest ago comes first
         if len(self._files) > FILES_KEPT:
             del self._files[next(iter(self._files))]
         return file

@@ -91,7 +91,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class ChainReport:
-    """`checked` entries are unchanged; `problem` says what is wrong with the first other one."""
+    """`checked` entries are unchanged; `problem` says what is wrong with the first changed one."""
 
     checked: int
     problem: str | None

@@ -13,7 +13,7 @@ NO_WAIT = timedelta()
 
 @dataclass(frozen=True)
 class Attempts:
-    """So many failures are allowed within WINDOW: from one address for one account, from one
+    """This many failures are allowed within WINDOW: from one address for one account, from one
     address for all accounts, and for one account from all addresses.
     """
 

@@ -15,7 +15,7 @@ MAX_ERRORS = 1_000
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 MOST_ATTEMPTS = 20
-"""After so many interruptions in a row, about a quarter of an hour, a submission has failed."""
+"""After this many interruptions in a row, about a quarter of an hour, a submission has failed."""
 
 
 class SubmissionStatus(StrEnum):

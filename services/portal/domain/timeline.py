@@ -98,7 +98,7 @@ class Fact:
 
     @property
     def state(self) -> PurchaseState | None:
-        """The state of the purchase after this event, or None where the event states none."""
+        """Return the state of the purchase after this event, or None where it states none."""
         return STATE_AFTER.get(self.type)
 
 

@@ -35,7 +35,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "price_cents": ("price cents", "preco centavos", "precio centavos"),
     "seller_id": ("seller id",),
 }
-"""Files call the columns so in English, Portuguese and Spanish, as `_plain` spells it.
+"""Files have these names of columns in English, Portuguese and Spanish, as `_plain` spells them.
 `price_cents`, in whole cents, may stand in place of `price`; `seller_id` may be left out.
 """
 
@@ -99,17 +99,17 @@ class VehicleFile:
 
     @cached_property
     def bad(self) -> int:
-        """The number of rows with errors."""
+        """Return the number of rows with errors."""
         return len({error.row for error in self.errors})
 
     @property
     def total(self) -> int:
-        """The number of rows that are not empty, good or bad."""
+        """Return the number of rows that are not empty, good or bad."""
         return len(self.rows) + self.bad
 
     @cached_property
     def implausible(self) -> Sequence[VehicleRow]:
-        """The rows whose price the user has to confirm."""
+        """Return the rows whose price the user has to confirm."""
         return [row for row in self.rows if not is_plausible(row.price_cents)]
 
     def without(self, errors: Sequence[RowError]) -> "VehicleFile":

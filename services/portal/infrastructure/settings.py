@@ -58,14 +58,14 @@ class PortalSettings(StandbySettings):
 
     @property
     def current_operator(self) -> BrokerUrl:
-        """The URL as in `current_broker`, but that of RABBITMQ_OPERATOR_URL."""
+        """Return RABBITMQ_OPERATOR_URL in the form that `current_broker` has."""
         if not self.read_from:
             return self.rabbitmq_operator_url
         return lambda: self.now().rabbitmq_operator_url
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The addresses of the other services, by name."""
+        """Return the addresses of the other services, by name."""
         return {
             "orders": self.orders_url,
             "customers": self.customers_url,
@@ -77,7 +77,7 @@ class PortalSettings(StandbySettings):
 
     @property
     def public_address(self) -> str:
-        """The public address, without a slash at the end."""
+        """Return the public address, without a slash at the end."""
         return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
     @field_validator("public_url")

@@ -71,7 +71,7 @@ class VehicleSaleFailed(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleEvent(MarketEvent):
-    """A fact about a vehicle outside any purchase."""
+    """The event is a fact about a vehicle, outside any purchase."""
 
     vehicle_id: UUID
     seller_id: UUID

@@ -65,7 +65,7 @@ class NewVehicle(Body):
 
     @property
     def papers(self) -> Papers:
-        """Raises Invalid."""
+        """Return the checked papers. Raises Invalid."""
         return Papers.checked(
             plate=self.plate,
             chassis_number=self.chassis_number,

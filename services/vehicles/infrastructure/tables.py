@@ -29,7 +29,7 @@ WORDS = (
     "lower(translate(make || ' ' || model || ' ' || colour || ' ' || year::text,"
     f" '{ACCENTED}', '{PLAIN}'))"
 )
-"""The text that a search by words looks in, in the form of `words_of`. It is stored, because
+"""A search by words looks in this text, which has the form of `words_of`. It is stored, because
 computing it for each row makes a search ten times as slow.
 """
 

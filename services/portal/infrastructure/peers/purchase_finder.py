@@ -27,7 +27,7 @@ MOST_NAMED = 200
 MOST_COUNTED = 99
 SIDE_BY_SIDE = 5
 BUYERS_SECONDS = 4.0
-"""A list waits so long for its buyers, in seconds, and is then shown without them."""
+"""A list waits this long for its buyers, in seconds, and is then shown without them."""
 
 STUCK, ATTENTION = "stuck", "attention"
 QUIET: Mapping[str, timedelta] = {

@@ -233,7 +233,7 @@ def _vehicle(facts: Sequence[Fact]) -> str | None:
 def _conditions(sought: Sought) -> Iterator[ColumnElement[bool]]:
     at = subjects.c
     if sought.stuck_at is not None or (sought.quiet_since is not None and sought.phase is None):
-        yield text(UNFINISHED)  # type: ignore[misc]  # the very words of its index
+        yield text(UNFINISHED)  # type: ignore[misc]  # the same words as in its index
     if sought.phase is not None:
         yield _is_in(sought.phase)
     if sought.quiet_since is not None:

@@ -54,7 +54,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
         if path.is_file():
             yield path.relative_to(FOLDER).as_posix(), path.read_bytes()
     for name, (package, inside) in FROM_PACKAGES.items():
-        spec = find_spec(package)  # found, not imported: it would want its framework
+        spec = find_spec(package)  # an import would need its framework
         if spec is None or spec.origin is None:
             raise FileNotFoundError(f"the package {package} is not installed")
         yield name, (Path(spec.origin).parent / inside).read_bytes()

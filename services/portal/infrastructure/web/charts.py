@@ -5,7 +5,7 @@ from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from xml.etree import ElementTree as ET  # nosec B405  # nothing is read with it
+from xml.etree import ElementTree as ET  # nosec B405  # no XML is parsed
 
 import pygal
 from markupsafe import Markup

@@ -63,7 +63,7 @@ class Calendar(Protocol):
 def over_months(
     kpi: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], calendar: Calendar
 ) -> KpiView:
-    """Show `values`, one number for each month, in the form of a Speaker."""
+    """Return the view of `values`, one number by month, in the form of a Speaker."""
     first = next(iter(values.values()))
     numbers = {
         calendar.month(month): number_in(each["rows"][0][0]) for month, each in values.items()
@@ -82,8 +82,8 @@ def over_months(
 
 
 def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
-    """Draw a bar for each row, named by its texts, as long as its last number. There is no chart
-    where rows have no name, or are too many. `value` is in the form of a Speaker.
+    """Return a view with a bar for each row, named by its texts, as long as its last number. There
+    is no chart where rows have no name, or are too many. `value` is in the form of a Speaker.
     """
     columns, rows = value["columns"], value["rows"]
     points = [_point(row) for row in rows]

@@ -73,7 +73,7 @@ class TimelineWatch:
     async def _watching(self, order_id: UUID) -> AsyncIterator[None]:
         self._watched[order_id] += 1
         if self._parts is None:
-            self._moved = asyncio.Condition()  # of the event loop that watches
+            self._moved = asyncio.Condition()  # it belongs to the loop that watches
             self._parts = Supervisor(
                 "timeline watch",
                 expected=TROUBLE,

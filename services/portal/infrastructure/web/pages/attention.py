@@ -1,4 +1,4 @@
-"""A person decides about one payment or payout that waits for a person."""
+"""An operator decides about one payment or payout that waits for a person."""
 
 from collections.abc import Awaitable, Mapping
 from urllib.parse import quote

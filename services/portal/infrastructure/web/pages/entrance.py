@@ -1,4 +1,4 @@
-"""Users sign in, up and out, and choose the language and the colours of a device."""
+"""Users sign in, sign up and sign out, and choose the language and colours of a device."""
 
 from collections.abc import Mapping
 from functools import partial

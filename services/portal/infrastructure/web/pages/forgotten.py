@@ -126,7 +126,7 @@ class ForgottenPasswords:
             )
         except InvalidUser as error:
             return self._form(request, visitor, token, {"password": said(error)}, 422)
-        except ResetRefused:  # used in the meantime
+        except ResetRefused:  # the token was used meanwhile
             return self._no_longer_good(request, visitor)
         return redirect("/sign-in", CHANGED)
 

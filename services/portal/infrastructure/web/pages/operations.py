@@ -37,7 +37,7 @@ from services.portal.infrastructure.web.templating import redirect, render
 
 HERE = "/operations"
 OVERFLOW = overflow_queue("")
-"""The names of queues that hold the overflow of a full queue of views end so."""
+"""A queue with the overflow of a full queue of views has a name that ends like this."""
 CHECKER_ANSWERS = timedelta(minutes=1)
 """An older request for a check waits for a checker that does not run or has much to read."""
 

@@ -72,8 +72,7 @@ class PageRoute(APIRoute):
                 log.warning("database unavailable", error=summarize(error))
                 return await problem_page(request, 503)
             except RequestValidationError as error:
-                # An address with an invalid id does not exist. A form handles an invalid field
-                # itself.
+                # An address with an invalid id does not exist; a form shows an invalid field.
                 in_path = any(detail["loc"][0] == "path" for detail in error.errors())
                 return await problem_page(request, 404 if in_path else 400)
 

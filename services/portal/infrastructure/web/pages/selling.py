@@ -223,8 +223,9 @@ def router(transactions: Store, peers: Peers, auditing: Auditing) -> APIRouter:
 
 @dataclass
 class Typed:
-    """A vehicle as the user typed it. `about` holds the form's hidden fields. `errors` says what is
-    wrong with which field. `theirs` holds the service's current values of the fields that differ.
+    """This is a vehicle as the user typed it. `about` holds the form's hidden fields. `errors` says
+    what is wrong with which field. `theirs` holds the service's current values of the fields that
+    differ.
     """
 
     values: Mapping[str, str]
