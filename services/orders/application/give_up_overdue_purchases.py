@@ -9,9 +9,7 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True)
 class Overdue:
-    """One run found `due` purchases past their deadline; compensations take too long for the
-    `stuck`.
-    """
+    """`due` counts the purchases past their deadline, of which the `stuck` are in compensation."""
 
     due: int
     stuck: Sequence[UUID]

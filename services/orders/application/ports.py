@@ -72,7 +72,9 @@ class PurchaseRepository(Protocol):
         """
 
     async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
-        """Return how many the customer has open, and lock the count until the transaction ends."""
+        """Return the number of the customer's open purchases. Other transactions that count them
+        wait until this one ends.
+        """
 
 
 class OrdersUnitOfWork(Protocol):

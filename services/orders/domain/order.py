@@ -43,7 +43,7 @@ class Order:
             raise StaleVersion
 
     def confirm(self, price_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        """Confirm the draft. Only with a customer and a vehicle a purchase begins. Raises
+        """Confirm the draft. A purchase begins only with a customer and a vehicle. Raises
         OrderNotDraft.
         """
         if self.status is not Status.DRAFT:
@@ -75,7 +75,10 @@ class Order:
         return events
 
     def cancel(self, now: datetime) -> list[PurchaseEvent]:
-        """Cancel it. Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed."""
+        """Cancel the purchase of the order.
+
+        Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed.
+        """
         if self.purchase is None:
             raise PurchaseNotFound
         already = self.purchase.cancelled_by_buyer

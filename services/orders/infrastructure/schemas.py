@@ -90,7 +90,9 @@ class PurchasePage(Out):
 
 
 class HistoryEntry(Out):
-    """One event of the purchase. `sequence` counts within the service that published it."""
+    """An entry is one event of the purchase. `sequence` counts within the service that published
+    it.
+    """
 
     type: str
     service: str
@@ -99,7 +101,7 @@ class HistoryEntry(Out):
 
 
 class SagaState(PurchaseOut):
-    """A purchase with every event that it caused or consumed, oldest first."""
+    """This is a purchase with every event that it caused or consumed, oldest first."""
 
     history: list[HistoryEntry]
 

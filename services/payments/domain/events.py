@@ -80,7 +80,7 @@ class PaymentRefunded(PaymentEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRefundFailed(PaymentEvent):
-    """The gateway keeps refusing the refund. A person must look, while it is tried again."""
+    """The gateway keeps refusing the refund. A person must look there. It is tried again."""
 
     type: ClassVar[str] = "payment.refund_failed.v1"
     direction = Direction.COMPENSATION

@@ -25,7 +25,7 @@ Answer = Approved | Declined | Unanswered
 @dataclass(frozen=True)
 class GatewayPolicy(RetryPolicy):
     """A refund needs a person after `refund_tries` failed calls, a charge after `silent_tries`
-    calls without an answer. A card declined `card_tries` times ends the payment.
+    calls without an answer. After `card_tries` declined cards the payment has failed.
     """
 
     _: KW_ONLY

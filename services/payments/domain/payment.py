@@ -104,7 +104,7 @@ class Payment:
 
     def pay(self, method: str, *, overdue: bool) -> None:
         """Accept the code, also once more after a declined card while a try is left. A code that is
-        paid already does not change.
+        paid already does not change. Raises PaymentCodeExpired, PaymentCodeVoided.
         """
         if self.state is State.EXPIRED or (self.state is State.PENDING and overdue):
             raise PaymentCodeExpired
@@ -164,6 +164,8 @@ class Payment:
         """Record what a person has found out at the gateway: the charge was made under this
         reference or, for None, not made. The purchase goes on as if the gateway had answered.
         During a call this is refused, because its answer may come at any moment.
+
+        Raises ChargeNotUnanswered, ChargeInFlight.
         """
         if self.state is not State.PROCESSING or not self.needs_attention:
             raise ChargeNotUnanswered
@@ -176,9 +178,9 @@ class Payment:
     def refund_answered(
         self, answer: Answer, claim: UUID | None, policy: GatewayPolicy
     ) -> list[events.PaymentEvent]:
-        """Record the result of a refund. A failing refund is tried without end and published once,
-        until a person retries it. A failure counts only under the current claim, because a later
-        call may be running.
+        """Record the result of a refund. One that fails is tried without end. The failure is
+        published once, and again after each retry by a person. A failure counts only under the
+        current claim, because a later call may be running.
         """
         if self.state not in AWAITING_REFUND:
             return []
@@ -194,7 +196,9 @@ class Payment:
         return self._next(events.PaymentRefundFailed, reason=answer.reason)
 
     def retry_refund(self) -> None:
-        """Refund again at once. Attempts count anew; a call that is still running is the first."""
+        """Refund again at once. Attempts count anew; a call that is still running is the first.
+        Raises RefundNotFailed.
+        """
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
         self.state, self.needs_attention = State.REFUNDING, False
@@ -205,6 +209,8 @@ class Payment:
     def settle_refund(self, *, reference: str, note: str, by: str) -> list[events.PaymentEvent]:
         """Record that a person paid the money back outside the gateway. During a call this is
         refused: the gateway might still succeed, and the money would go back twice.
+
+        Raises RefundNotFailed, RefundInFlight.
         """
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed

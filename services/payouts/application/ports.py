@@ -48,7 +48,7 @@ class PayoutRepository(Protocol):
         status: Status | None,
         needs_attention: bool | None,
     ) -> Sequence[Payout]:
-        """Return payouts older than `after`, newest first; of one seller where one is named."""
+        """Return payouts older than `after`, newest first, of one seller where one is named."""
 
 
 class PayoutsUnitOfWork(Protocol):

@@ -45,7 +45,7 @@ SCENARIOS = {
     "badbad000005": Scenario(answered_on=2),
     "badbad000006": Scenario(paid_on=NEVER, answered_on=NEVER),
 }
-"""Each scenario has the last twelve digits of a seller's id. All other sellers are paid."""
+"""The key is the last twelve digits of a seller's id. All other sellers are paid."""
 _USUAL = Scenario()
 
 transfers = Table(

@@ -11,7 +11,9 @@ from services.portal.domain.submission import Submission
 async def finish_submission(
     uow: PortalUnitOfWork, *, act: Act, submission_id: UUID, reason: str | None = None
 ) -> Submission:
-    """End it, with the `reason` of a failure. Raises SubmissionNotFound, SubmissionFinished."""
+    """End the submission, which failed if there is a `reason`. Raises SubmissionNotFound,
+    SubmissionFinished.
+    """
     submission = await uow.submissions.lock(act.tenant, submission_id)
     submission.finish(act.at, reason)
     await uow.submissions.save(submission)

@@ -153,7 +153,7 @@ async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
 
 
 def _next(file: VehicleFile, done: int) -> tuple[Sequence[VehicleRow], Sequence[RowError]]:
-    """Return the next good rows, in order, after all errors of bad rows were returned at once."""
+    """Return all errors of bad rows first, at once, and then the good rows, in their order."""
     if done < file.bad:
         return (), file.errors
     return file.rows[done - file.bad : done - file.bad + AT_ONCE], ()

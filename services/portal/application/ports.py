@@ -92,7 +92,7 @@ class SessionRepository(Protocol):
     async def add(self, session: Session, token: str) -> None: ...
 
     async def find(self, token: str) -> tuple[Session, User] | None:
-        """Return None when there is no such session, it has ended, or was unused for too long."""
+        """Return the session and its user, or None if it has ended or was unused for too long."""
 
     async def find_user(self, session_id: UUID) -> User | None:
         """Return the user of the session, or None when it has ended. This does not count as use."""
@@ -271,7 +271,7 @@ class TimelineRepository(Protocol):
         """
 
     async def find(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
-        """Return the events after position `after`, in the order of their positions."""
+        """Return the timeline with the events after position `after`, in order."""
 
 
 class PortalUnitOfWork(Protocol):

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.portal.domain.timeline import PurchaseState
 
 SALES = (PurchaseState.OPEN, PurchaseState.COMPLETED, PurchaseState.CLOSED)
-"""A sale has one of these states. Another purchase is being undone or has ended without a sale."""
+"""A sale has one of these states. Other purchases are undone or ended without a sale."""
 
 
 class Payout(StrEnum):

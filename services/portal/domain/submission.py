@@ -91,7 +91,7 @@ class Submission:
         return self.attempts < MOST_ATTEMPTS
 
     def finish(self, now: datetime, reason: str | None = None) -> None:
-        """End it. `reason` says why it failed as a whole. Raises SubmissionFinished."""
+        """End the submission. `reason` says why it failed as a whole. Raises SubmissionFinished."""
         self._require_running()
         self.status = SubmissionStatus.FAILED if reason else SubmissionStatus.DONE
         self.reason = reason

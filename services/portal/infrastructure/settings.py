@@ -36,7 +36,7 @@ class PortalSettings(StandbySettings):
     reader can use them. (The variable MAIL would be the mailbox that a login sets.)
     """
     public_url: str = ""
-    """Links in mail begin with this address of the portal. By default it is this machine's."""
+    """Links in mail begin with this address, by default the portal's port on this machine."""
 
     orders_url: str = "http://127.0.0.1:8000"
     customers_url: str = "http://127.0.0.1:8080"

@@ -87,7 +87,7 @@ class AttentionDesk:
         )
 
     async def find(self, user: User, service: Service, identifier: str) -> Waiting | None:
-        """Return it, or None where it does not wait or does not exist. Raises PeerUnavailable."""
+        """Return what waits, or None where it does not wait or exist. Raises PeerUnavailable."""
         try:
             reply = await self._peers.get(user, service, _path(service, identifier))
         except PeerRefusal:
@@ -95,7 +95,7 @@ class AttentionDesk:
         return _waiting(service, reply.body, reply.version)
 
     async def retry(self, user: User, it: Waiting, version: str, key: str) -> Reply:
-        """Ask the service to try again. Raises PeerUnavailable, PeerRefusal."""
+        """Request another try. Raises PeerUnavailable, PeerRefusal."""
         return await self._send(user, it, it.question.retry, None, version, key)
 
     async def settle(

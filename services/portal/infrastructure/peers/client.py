@@ -88,7 +88,7 @@ def trusted() -> SSLContext:
 
 
 def trusted_with(management_url: str) -> SSLContext:
-    """Add the authorities in the `cafile` of this URL to `trusted`. Raises StartFailure."""
+    """Return `trusted` with the authorities in the `cafile` of this URL. Raises StartFailure."""
     cafile = parse_management_url(management_url).cafile if management_url else None
     if cafile is None:
         return trusted()

@@ -84,5 +84,5 @@ def _content(submission_id: UUID) -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """Return the digest that is stored for a token. With it nobody can sign in."""
+    """Return the stored digest of a token. A reader of the table cannot sign in with it."""
     return hashlib.sha256(token.encode()).digest()
