@@ -1,1 +1,1 @@
-"""The services, each a process of its own."""
+"""Each package in this folder is a service, which runs as a process of its own."""

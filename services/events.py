@@ -1,4 +1,4 @@
-"""What every event of the marketplace carries: a tenant and, within a purchase, the order's id."""
+"""Every event of the marketplace carries a tenant and, within a purchase, the order's id."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from uuid import UUID
 from libs.kernel.events import DomainEvent
 
 TENANT = "tenantid"
-"""The CloudEvents extension attribute that names the tenant. Every event has one."""
+"""This CloudEvents extension attribute names the tenant. Every event has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarketEvent(DomainEvent):
-    """A fact about something that belongs to one tenant."""
+    """A `MarketEvent` is a fact about something that belongs to one tenant."""
 
     extensions: ClassVar[Mapping[str, str]] = {TENANT: "tenant_id"}
     schema_prefix: ClassVar[str] = "urn:mercado-veiculo:"
@@ -23,7 +23,7 @@ class MarketEvent(DomainEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PurchaseEvent(MarketEvent):
-    """A fact about one purchase, whichever service publishes it: the subject is the order."""
+    """A fact about one purchase has the order as its subject, whichever service publishes it."""
 
     order_id: UUID
 
@@ -37,12 +37,12 @@ class PurchaseEvent(MarketEvent):
 
 
 class HasExtensions(Protocol):
-    """A received event: its CloudEvents extension attributes by name."""
+    """A received event has its CloudEvents extension attributes by name."""
 
     @property
     def extensions(self) -> Mapping[str, str]: ...
 
 
 def tenant_of(event: HasExtensions) -> str:
-    """The tenant of a received event. Reactions are registered with `TENANT` as required."""
+    """Return the tenant of a received event. Reactions are registered with `TENANT` as required."""
     return event.extensions[TENANT]

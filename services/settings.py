@@ -1,4 +1,4 @@
-"""What every service of the marketplace reads from the environment, with the marketplace's name."""
+"""Every service of the marketplace reads these settings, which hold the marketplace's name."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Self
@@ -24,12 +24,10 @@ class MarketSettings(ServiceSettings):
 
 
 class StandbySettings(MarketSettings):
-    """The settings of a service that reads from a standby of its database while the standby keeps
-    up.
-    """
+    """A service reads from a standby of its database while the standby keeps up."""
 
     database_read_url: str = Field(default="", repr=False)
-    """The standby, as the role that reads there. Unset: there is none."""
+    """The standby's address, for the role that reads there. If it is unset, there is none."""
 
     @model_validator(mode="after")
     def _standby_named(self) -> Self:
@@ -44,8 +42,8 @@ class StandbySettings(MarketSettings):
 
     @property
     def standby_dsn(self) -> Dsn | None:
-        """The DSN of DATABASE_READ_URL; with secrets in files, the function that reads them for
-        each connection. None where there is no standby.
+        """Return the DSN of DATABASE_READ_URL, or None without a standby. Where secrets stand in
+        files, it is a function that reads them for each connection.
         """
         if not self.database_read_url:
             return None

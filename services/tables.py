@@ -1,4 +1,4 @@
-"""What the tables of each service begin with: names of constraints, and the libraries' tables."""
+"""The tables of all services share the libraries' tables and the names of constraints."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,8 +20,8 @@ NAMES = {
 def service_tables(
     service: str, names: Mapping[str, str] = MappingProxyType(NAMES)
 ) -> tuple[MetaData, MessagingTables, Table]:
-    """The metadata of a service's own tables, the tables of the messaging library, and that of the
-    idempotency keys. `names` is SQLAlchemy's naming convention of constraints.
+    """Return the metadata of a service's own tables, the tables of the messaging library, and the
+    table of the idempotency keys. `names` is SQLAlchemy's naming convention of constraints.
     """
     metadata = MetaData(naming_convention=dict(names))
     return metadata, messaging_tables(metadata, source=service), idempotency_table(metadata)

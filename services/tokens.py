@@ -1,5 +1,4 @@
-"""Makes tokens where no portal issues them yet: in tests, in demonstrations, on a developer's
-machine.
+"""This command makes tokens where no portal issues them: in tests, demonstrations and development.
 
 python -m services.tokens --role buyer --customer-id … [--tenant …] [--lifetime 3600]
 
@@ -40,7 +39,7 @@ KEY_ID = "local"
 
 
 class Issuer:
-    """Signs tokens with a key in `folder`, and makes the key when there is none."""
+    """An issuer signs tokens with a key in `folder`, and makes the key when there is none."""
 
     def __init__(self, folder: Path) -> None:
         self.jwks = folder / "jwks.json"
@@ -65,7 +64,7 @@ class Issuer:
         customer_id: UUID | None = None,
         lifetime: int = 3600,
     ) -> str:
-        """A token valid for `lifetime` seconds from now."""
+        """Return a token that is valid for `lifetime` seconds from now."""
         now = int(time.time())
         claims: dict[str, object] = {
             "iss": NAME,

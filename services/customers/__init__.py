@@ -1,1 +1,1 @@
-"""Buyers, their personal data and their credit."""
+"""The customers service keeps buyers, their personal data and their credit."""

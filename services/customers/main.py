@@ -1,4 +1,4 @@
-"""The customers service as a process: the only wiring.
+"""The customers service runs as a process; only this module puts its parts together.
 
 python -m services.customers.main                     serve (ROLE: all, api, worker, relay)
 python -m services.customers.main replay-erasures     after a restore, before serving
@@ -60,7 +60,7 @@ def build(settings: CustomersSettings) -> Service[PostgresCustomersUnitOfWork]:
 
 
 async def replay(settings: CustomersSettings) -> str:
-    """Raises StartFailure when the database or the ledger cannot be used."""
+    """Erase again what the ledger has. Raises StartFailure when it or the database is unusable."""
     await check_database(settings)
     return await replay_erasures(connect(settings), FileErasureLedger(settings.erasure_ledger))
 

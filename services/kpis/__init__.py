@@ -1,1 +1,1 @@
-"""Figures of the marketplace, computed from consumed events."""
+"""The kpis service computes figures of the marketplace from consumed events."""

@@ -1,4 +1,4 @@
-"""The kpis service as a process: the only wiring."""
+"""The kpis service runs as a process; only this module puts its parts together."""
 
 from functools import partial
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""python -m services.kpis.rebuild: builds the read model again from the facts, while kpis runs."""
+"""`python -m services.kpis.rebuild` builds the read model again from the facts, while kpis runs."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ STATEMENT_SECONDS = 600.0
 
 
 async def rebuild(settings: KpisSettings) -> str:
-    """Returns one line on what was done. Raises StartFailure when the database cannot be used."""
+    """Return one line on what was done. Raises StartFailure when the database cannot be used."""
     await check_database(settings)
     transactions = connect(settings, statement_seconds=STATEMENT_SECONDS)
     try:

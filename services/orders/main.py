@@ -1,4 +1,4 @@
-"""The orders service as a process: the only wiring.
+"""The orders service runs as a process; only this module puts its parts together.
 
 python -m services.orders.main                     serve (ROLE: all, api, worker, relay)
 python -m services.orders.main recover-lost        after a failover that lost commits: end the
@@ -58,7 +58,7 @@ def build(settings: OrdersSettings) -> Service[PostgresOrdersUnitOfWork]:
 
 
 async def recover_lost(settings: OrdersSettings) -> str:
-    """Raises StartFailure when the database cannot be used or a line cannot be read."""
+    """Recover the purchases on standard input. Raises StartFailure, also for an unreadable line."""
     lost = read_lost(sys.stdin)
     await check_database(settings)
     transactions = connect(settings)

@@ -1,4 +1,4 @@
-"""The payouts service: the only place where its parts are wired."""
+"""The payouts service is put together in this module and nowhere else."""
 
 from libs.calls.attention import attention_count
 from libs.messaging.outbox.outbox import Outbox

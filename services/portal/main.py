@@ -1,4 +1,4 @@
-"""The portal as a process: the only wiring.
+"""The portal runs as a process; only this module puts its parts together.
 
 python -m services.portal.main                         serve (ROLE: all, api, worker, relay)
 python -m services.portal.main re-seal                 after a change of DATA_KEYS
@@ -40,7 +40,7 @@ from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 def connect(settings: PortalSettings) -> Transactions[PostgresPortalUnitOfWork]:
-    """Raises StartFailure where the written choreography cannot be read."""
+    """Return the transactions. Raises StartFailure where the choreography cannot be read."""
     choreography = read_choreography(settings.choreography)
     return _transactions(settings, create_engine(settings), choreography)
 

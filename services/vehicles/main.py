@@ -1,5 +1,6 @@
-"""The vehicles service, wired. `python -m services.vehicles.main` runs it; with the word `re-seal`
-it seals the papers anew after a change of DATA_KEYS."""
+"""The vehicles service is put together here. `python -m services.vehicles.main` runs it; with the
+word `re-seal` it seals the papers anew after a change of DATA_KEYS.
+"""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""A customer asks for a higher credit limit; an admin finds the request on a list."""
+"""A customer requests a higher credit limit, and an admin finds the request in a list."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ async def ask_for_credit(
     wanted_cents: int,
     now: datetime,
 ) -> Customer:
-    """Raises CustomerNotFound, CreditRequestTooLow."""
+    """Record the request. Raises CustomerNotFound, CreditRequestTooLow."""
     customer = await uow.customers.lock(tenant_id, customer_id)
     if events := customer.ask_for_credit(wanted_cents, now):
         uow.publish(*events)

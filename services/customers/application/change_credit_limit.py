@@ -1,4 +1,4 @@
-"""The credit limit goes up freely, and down to what is in use."""
+"""The credit limit may rise to any amount, and fall to what is in use."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,7 @@ async def change_credit_limit(
     limit_cents: int,
     now: datetime,
 ) -> Customer:
-    """Raises CustomerNotFound, StaleVersion, CreditLimitBelowUse."""
+    """Change the limit. Raises CustomerNotFound, StaleVersion, CreditLimitBelowUse."""
     customer = await uow.customers.lock(tenant_id, customer_id)
     customer.check_version(expected_version)
     if events := customer.change_limit(limit_cents, now):

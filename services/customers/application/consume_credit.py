@@ -1,4 +1,4 @@
-"""The purchase is complete: its credit is consumed, unless the order is cancelled later."""
+"""A completed purchase consumes its credit, until the order is cancelled."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from services.customers.application.ports import CustomersUnitOfWork
 
 
 async def consume_credit(uow: CustomersUnitOfWork, *, order_id: UUID) -> None:
-    """RESERVED -> CONSUMED; any other state does not change. It is one statement, because every
-    purchase passes here.
+    """Change a RESERVED record to CONSUMED, and no other. One statement does it, because every
+    purchase needs it.
     """
     await uow.reservations.consume(order_id)

@@ -1,4 +1,4 @@
-"""An admin declines a request for credit. To grant it is to change the limit."""
+"""An admin declines a request for credit, or grants it by changing the limit."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,7 +15,7 @@ async def decline_credit(
     expected_version: int,
     now: datetime,
 ) -> Customer:
-    """Raises CustomerNotFound, StaleVersion, NoCreditRequest."""
+    """Decline the request. Raises CustomerNotFound, StaleVersion, NoCreditRequest."""
     customer = await uow.customers.lock(tenant_id, customer_id)
     customer.check_version(expected_version)
     uow.publish(*customer.decline_credit(now))

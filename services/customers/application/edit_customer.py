@@ -16,7 +16,7 @@ async def edit_customer(
     changes: dict[str, str],
     now: datetime,
 ) -> Customer:
-    """`changes` holds values in normal form. Raises CustomerNotFound, StaleVersion."""
+    """Apply `changes`, which are in normal form. Raises CustomerNotFound, StaleVersion."""
     customer = await uow.customers.lock(tenant_id, customer_id)
     customer.check_version(expected_version)
     if events := customer.edit(changes, now):

@@ -1,4 +1,4 @@
-"""A customer's personal data is destroyed; the credit's figures stay for the books."""
+"""A customer's personal data is destroyed. The amounts of the credit stay for the books."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,10 +15,10 @@ async def erase_customer(
     customer_id: UUID,
     now: datetime,
 ) -> None:
-    """Does nothing when the customer is erased already. Raises CustomerNotFound,
+    """Erase a customer. An erased one does not change. Raises CustomerNotFound,
     CustomerHasOpenPurchases.
 
-    The ledger is written last and before the commit, so that every committed erasure is in it.
+    The ledger is written last and before the commit, so that it has every committed erasure.
     """
     customer = await uow.customers.lock_even_erased(tenant_id, customer_id)
     if customer.is_erased:

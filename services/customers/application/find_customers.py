@@ -1,4 +1,4 @@
-"""Finds customers by a document or an e-mail, in the spelling that people use."""
+"""Customers are found by a document or an e-mail, in the spelling that people use."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,10 @@ from services.customers.domain.personal_data import normal_document, normal_emai
 async def find_customers(
     uow: CustomersUnitOfWork, *, tenant_id: str, document: str | None, email: str | None
 ) -> Sequence[Customer]:
-    """Exactly one of the two is given. Raises InvalidPersonalData when the value is malformed."""
+    """Return those with the document or the e-mail, of which one is None.
+
+    Raises InvalidPersonalData when the value is malformed.
+    """
     if document is not None:
         return await uow.customers.find_by_document(tenant_id, normal_document(document))
     return await uow.customers.find_by_email(tenant_id, normal_email(email or ""))

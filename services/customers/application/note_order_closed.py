@@ -6,5 +6,5 @@ from services.customers.application.ports import CustomersUnitOfWork
 
 
 async def note_order_closed(uow: CustomersUnitOfWork, *, order_id: UUID) -> None:
-    """An order without a purchase has no record here; nothing happens."""
+    """Record that the order is closed. An order without a purchase has no record here."""
     await uow.reservations.mark_closed(order_id)

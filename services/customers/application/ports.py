@@ -1,4 +1,4 @@
-"""What the use cases need from outside."""
+"""The use cases need these ports: the repositories, the ledger, and a way to publish events."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from services.customers.domain.customer import Customer
 
 
 class Hold(Enum):
-    """The result of an attempt to hold credit for a purchase."""
+    """An attempt to hold credit for a purchase has one of these results."""
 
     HELD = "held"
     NOT_HELD = "not held"
@@ -25,30 +25,30 @@ class Hold(Enum):
 
 class CustomerRepository(Protocol):
     async def add(self, customer: Customer) -> None:
-        """Raises DocumentTaken when the tenant has a customer with this document."""
+        """Insert the customer. Raises DocumentTaken when the tenant has one with this document."""
 
     async def get(self, tenant_id: str, customer_id: UUID) -> Customer:
-        """Raises CustomerNotFound, also when erased."""
+        """Return the customer. Raises CustomerNotFound, also for an erased one."""
 
     async def lock(self, tenant_id: str, customer_id: UUID) -> Customer:
-        """Like `get`, and the row is locked until the transaction ends."""
+        """Return the same as `get`, and lock the row until the transaction ends."""
 
     async def lock_even_erased(self, tenant_id: str, customer_id: UUID) -> Customer:
-        """Raises CustomerNotFound only where the customer never existed."""
+        """Lock and return the customer. Raises CustomerNotFound only where there never was one."""
 
     async def find_locked_of_user(self, tenant_id: str, user_id: UUID) -> Customer | None:
-        """The user's own record, or None. Nobody else adds or changes it until the transaction
-        ends.
+        """Return the user's own record, or None. Nobody else adds or changes it until the
+        transaction ends.
         """
 
     async def save(self, customer: Customer) -> None:
-        """Write back a locked customer."""
+        """Write the changes of a locked customer."""
 
     async def find_by_document(self, tenant_id: str, document: str) -> Sequence[Customer]:
-        """One customer or None; `document` in normal form."""
+        """Return at most one customer. `document` is in normal form."""
 
     async def find_by_email(self, tenant_id: str, email: str) -> Sequence[Customer]:
-        """Oldest first; `email` in normal form."""
+        """Return the customers, oldest first. `email` is in normal form."""
 
 
 class ReservationRepository(Protocol):
@@ -56,29 +56,27 @@ class ReservationRepository(Protocol):
         """Add the record where there is none, then subtract its total from the available credit."""
 
     async def why_not_held(self, reservation: CreditReservation) -> Refusal:
-        """The reason for NOT_HELD."""
+        """Return the reason for NOT_HELD."""
 
     async def add_or_lock(self, tombstone: CreditReservation) -> CreditReservation | None:
-        """Add the tombstone where there is no record and return None; else lock the record and
-        return it.
-        """
+        """Lock and return the record. Where there is none, add the tombstone and return None."""
 
     async def give_back(self, reservation: CreditReservation, held_as: ReservationState) -> None:
-        """Write back a released record; the credit it held, RESERVED or CONSUMED, is available
+        """Write a released record. The credit that it held, RESERVED or CONSUMED, is available
         again.
         """
 
     async def save(self, reservation: CreditReservation) -> None:
-        """Write back a locked or just added record."""
+        """Write a record that was locked or has just been added."""
 
     async def consume(self, order_id: UUID) -> None:
-        """RESERVED -> CONSUMED with its credit. Any other record, or none, does not change."""
+        """Change a RESERVED record and its credit to CONSUMED. Any other state does not change."""
 
     async def mark_closed(self, order_id: UUID) -> None:
-        """Note that the order is closed. Does nothing without a record."""
+        """Note that the order is closed, where there is a record."""
 
     async def any_open(self, customer_id: UUID) -> bool:
-        """Whether any record is RESERVED, or CONSUMED with an order that is not closed."""
+        """Return whether a record is RESERVED, or CONSUMED with an order that is not closed."""
 
 
 class CustomersUnitOfWork(Protocol):
@@ -92,9 +90,9 @@ class CustomersUnitOfWork(Protocol):
 
 
 class ErasureLedger(Protocol):
-    """The list of erasures. It is kept outside the database and its dumps, and is replayed after a
-    restore, because a restore brings erased rows back.
+    """The ledger lists the erasures. It is kept outside the database and its dumps, and is replayed
+    after a restore, because a restore brings erased rows back.
     """
 
     async def record(self, tenant_id: str, customer_id: UUID, erased_at: datetime) -> None:
-        """The entry is durable when this returns."""
+        """Write an entry, which is durable when this returns."""

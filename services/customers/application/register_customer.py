@@ -1,4 +1,4 @@
-"""A new customer with a checked name, e-mail, phone and document."""
+"""A new customer gets a record with a checked name, e-mail, phone and document."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,7 @@ async def register_customer(
     credit_limit_cents: int,
     now: datetime,
 ) -> Customer:
-    """Raises DocumentTaken."""
+    """Insert the customer. Raises DocumentTaken."""
     credit = Credit(limit_cents=credit_limit_cents)
     customer = Customer(customer_id, tenant_id, personal, credit, created_at=now, updated_at=now)
     uow.publish(*customer.register())

@@ -1,6 +1,4 @@
-"""A user's own customer record: there is one, however often the user sends it, with corrections or
-without.
-"""
+"""A user has one customer record, however often the user sends it, also with corrections."""
 
 from datetime import datetime
 from uuid import UUID
@@ -21,8 +19,9 @@ async def register_user(
     starting_limit_cents: int,
     now: datetime,
 ) -> Customer:
-    """`customer_id` and `starting_limit_cents` apply to a new record. A record is found by its user
-    and never by the document, so that knowing a document number gives nobody the record.
+    """Return the user's record, new or corrected. `customer_id` and `starting_limit_cents` apply to
+    a new one. A record is found by its user and never by the document, so that nobody gets the
+    record of another person by knowing its document number.
 
     Raises DocumentTaken, RegisteredWithAnotherDocument.
     """

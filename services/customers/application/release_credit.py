@@ -1,4 +1,4 @@
-"""The compensation: the credit that a purchase holds becomes available again."""
+"""The compensation makes the credit that a purchase holds available again."""
 
 from uuid import UUID
 
@@ -7,9 +7,7 @@ from services.customers.domain.credit_reservation import CreditReservation
 
 
 async def release_credit(uow: CustomersUnitOfWork, *, tenant_id: str, order_id: UUID) -> None:
-    """RESERVED, CONSUMED or no record -> RELEASED, with the event credit.released. Any other state
-    does not change.
-    """
+    """Change RESERVED, CONSUMED or no record to RELEASED, and no other state."""
     tombstone = CreditReservation.tombstone(order_id, tenant_id)
     reservation = await uow.reservations.add_or_lock(tombstone)
     if reservation is None:

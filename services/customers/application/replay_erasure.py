@@ -1,4 +1,4 @@
-"""A restored dump brings erased customers back; the ledger erases them again."""
+"""A restored dump brings erased customers back, and the ledger erases them again."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from services.customers.domain.errors import CustomerNotFound
 async def replay_erasure(
     uow: CustomersUnitOfWork, *, tenant_id: str, customer_id: UUID, erased_at: datetime
 ) -> bool:
-    """Returns True when the customer was there and is now erased. Open purchases do not prevent it,
+    """Return True when the customer was there and is now erased. Open purchases do not prevent it,
     because the erasure was decided after them.
     """
     try:

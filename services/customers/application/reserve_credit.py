@@ -15,8 +15,8 @@ async def reserve_credit(
     vehicle_id: UUID,
     price_cents: int,
 ) -> None:
-    """No record -> RESERVED, or REFUSED with a reason. Any record, a tombstone too, does not
-    change.
+    """Write a record that is RESERVED, or REFUSED with a reason. A record that exists, also as a
+    tombstone, does not change.
     """
     reservation = CreditReservation(order_id, tenant_id, customer_id, price_cents)
     hold = await uow.reservations.add_holding_credit(reservation)

@@ -1,4 +1,4 @@
-"""A customer's credit, in cents: `available + reserved + consumed = limit`, always."""
+"""A customer's credit, in cents, always obeys `available + reserved + consumed = limit`."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Credit:
         return self.limit_cents - self.in_use_cents
 
     def with_limit(self, limit_cents: int) -> "Credit":
-        """Raises CreditLimitBelowUse, which names the lowest possible limit."""
+        """Return the credit with this limit. Raises CreditLimitBelowUse, which names the lowest."""
         if limit_cents < self.in_use_cents:
             raise CreditLimitBelowUse(field="limit_cents", used_cents=self.in_use_cents)
         return Credit(limit_cents, self.reserved_cents, self.consumed_cents)

@@ -1,4 +1,4 @@
-"""A customer's request for a higher credit limit, until an admin has answered it."""
+"""A customer has requested a higher credit limit, and an admin answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,8 +6,8 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class CreditRequest:
-    """`wanted_cents`: the limit asked for. A new limit answers the request and ends it. A declined
-    request stays, so that its customer can read the answer.
+    """`wanted_cents` is the limit requested. A new limit answers the request and ends it. A
+    declined request stays, so that its customer can read the answer.
     """
 
     wanted_cents: int

@@ -1,4 +1,4 @@
-"""This service's record of one purchase: the credit it holds or has held."""
+"""Each purchase has one record in this service: the credit that it holds or has held."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,7 +20,7 @@ class ReservationState(StrEnum):
 
 
 class Refusal(StrEnum):
-    """The `reason` of credit.reservation_failed."""
+    """One of these is the `reason` of credit.reservation_failed."""
 
     CREDIT_TOO_LOW = "credit_too_low"
     UNKNOWN_CUSTOMER = "unknown_customer"
@@ -29,7 +29,7 @@ class Refusal(StrEnum):
 
 @dataclass
 class CreditReservation:
-    """A new one is RESERVED or REFUSED; its first event says which."""
+    """A new record is RESERVED or REFUSED. Its first event says which."""
 
     order_id: UUID
     tenant_id: str
@@ -40,7 +40,7 @@ class CreditReservation:
 
     @classmethod
     def tombstone(cls, order_id: UUID, tenant_id: str) -> "CreditReservation":
-        """The record written where a release finds none. A late confirmation then does nothing."""
+        """Return the record of a release that finds none. A late confirmation then does nothing."""
         return cls(order_id, tenant_id, None, 0, ReservationState.RELEASED)
 
     @property

@@ -1,4 +1,4 @@
-"""A customer: personal data until it is erased, and credit."""
+"""A customer has credit, and personal data until it is erased."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,8 +25,8 @@ from services.events import MarketEvent
 
 @dataclass
 class Customer:
-    """`personal` is None once the customer is erased. `version` counts the writes of clients (the
-    ETag); `sequence` counts events. Reservations move the credit and change neither counter,
+    """`personal` is None once the customer is erased. `version`, the ETag, counts the writes of
+    clients; `sequence` counts events. Reservations move the credit and change neither counter,
     because they belong to the purchase.
     """
 
@@ -39,7 +39,7 @@ class Customer:
     version: int = 1
     sequence: int = 0
     user_id: UUID | None = None
-    """The user whose own record it is; None where somebody else registered the customer."""
+    """The user whose own record this is, or None where somebody else registered the customer."""
     credit_request: CreditRequest | None = None
 
     @property
@@ -47,15 +47,15 @@ class Customer:
         return self.personal is None
 
     def present(self) -> PersonalData:
-        """Raises CustomerNotFound when the customer is erased: for everybody outside it no longer
-        exists.
+        """Return the personal data. Raises CustomerNotFound when it is erased, because clients may
+        not see that the customer existed.
         """
         if self.personal is None:
             raise CustomerNotFound
         return self.personal
 
     def check_version(self, expected: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
+        """Raise StaleVersion when the caller has seen another version."""
         if expected != self.version:
             raise StaleVersion
 
@@ -68,8 +68,8 @@ class Customer:
         ]
 
     def edit(self, changes: dict[str, str], now: datetime) -> list[MarketEvent]:
-        """`changes` maps fields of PersonalData to values in normal form. Publishes no event when
-        none of them differs.
+        """Change fields of PersonalData to values in normal form. Publishes no event when none of
+        them differs.
 
         Raises PersonalDataUnreadable where a field that does not change cannot be read.
         """
@@ -84,8 +84,8 @@ class Customer:
         return self._updated(changed, now)
 
     def register_again(self, personal: PersonalData, now: datetime) -> list[MarketEvent]:
-        """The user sends the data again, perhaps corrected; the newest values count. The document
-        does not change. Raises RegisteredWithAnotherDocument, PersonalDataUnreadable.
+        """Store the data that the user sends again, perhaps corrected. The document cannot change.
+        Raises RegisteredWithAnotherDocument, PersonalDataUnreadable.
         """
         known = self.present().document
         if known is None:
@@ -97,8 +97,8 @@ class Customer:
         )
 
     def change_limit(self, limit_cents: int, now: datetime) -> list[MarketEvent]:
-        """A new limit also answers an open request for credit. Publishes no event when the limit is
-        the same. Raises CreditLimitBelowUse.
+        """Set the limit, which also answers an open request for credit. Publishes no event when the
+        limit is the same. Raises CreditLimitBelowUse.
         """
         if limit_cents == self.credit.limit_cents:
             return []
@@ -107,8 +107,8 @@ class Customer:
         return self._updated(("credit_limit_cents",), now)
 
     def ask_for_credit(self, wanted_cents: int, now: datetime) -> list[MarketEvent]:
-        """The newest request counts. The same request again publishes no event. Raises
-        CreditRequestTooLow.
+        """Record the request in place of the last one. The same request again publishes no event.
+        Raises CreditRequestTooLow.
         """
         if wanted_cents <= self.credit.limit_cents:
             raise CreditRequestTooLow(field="wanted_limit_cents")
@@ -119,7 +119,7 @@ class Customer:
         return self._updated(("credit_request",), now)
 
     def decline_credit(self, now: datetime) -> list[MarketEvent]:
-        """Raises NoCreditRequest where none is open."""
+        """Decline the open request. Raises NoCreditRequest where there is none."""
         known = self.credit_request
         if known is None or not known.is_open:
             raise NoCreditRequest

@@ -1,17 +1,17 @@
-"""What this service refuses, and why."""
+"""Customers refuses requests with these errors."""
 
 from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 
 class CustomerNotFound(NotFound):
-    """No such customer for this tenant, or erased."""
+    """The tenant has no such customer, or has erased it."""
 
     code = "customer-not-found"
     text = "There is no such customer."
 
 
 class InvalidPersonalData(Invalid):
-    """A value that is not valid for its field. The message never repeats the value."""
+    """The value is not valid for its field. The message never repeats the value."""
 
 
 class InvalidName(InvalidPersonalData):

@@ -1,4 +1,4 @@
-"""The events of this service. They contain no personal data: a peer knows customers by their id."""
+"""Customers publishes these events. They contain no personal data: peers know customers by id."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,7 +19,7 @@ class CreditReserved(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CreditReservationFailed(PurchaseEvent):
-    """`reason` is a `Refusal`."""
+    """`reason` is the value of a `Refusal`."""
 
     type: ClassVar[str] = "credit.reservation_failed.v1"
     direction = Direction.COMPENSATION
@@ -40,7 +40,7 @@ class CreditReleased(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerEvent(MarketEvent):
-    """A fact about one customer, outside any purchase."""
+    """The event is a fact about one customer, outside any purchase."""
 
     customer_id: UUID
 
@@ -56,7 +56,7 @@ class CustomerRegistered(CustomerEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class CustomerUpdated(CustomerEvent):
-    """`changed` names the fields, never their values."""
+    """`changed` names the changed fields, never their values."""
 
     type: ClassVar[str] = "customer.updated.v1"
 

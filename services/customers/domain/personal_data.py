@@ -1,4 +1,4 @@
-"""Personal data: checked and normalised when it comes in, masked when it goes out."""
+"""Personal data is checked and normalised when it comes in, and masked when it goes out."""
 
 from dataclasses import dataclass, field
 
@@ -18,8 +18,8 @@ MAX_NAME = 200
 
 @dataclass(frozen=True)
 class PersonalData:
-    """Values in normal form (see the functions below). The repr is empty, because reprs end up in
-    logs.
+    """The values are in normal form (see the functions below). They are left out of `repr`, and so
+    out of logs.
 
     None stands for a stored value that cannot be read.
     """
@@ -31,11 +31,11 @@ class PersonalData:
 
     @property
     def is_readable(self) -> bool:
-        """Whether all of it can be read."""
+        """Return whether all values can be read."""
         return None not in (self.name, self.email, self.phone, self.document)
 
     def masked(self) -> "PersonalData":
-        """The data as a reader without the right to the full data sees it."""
+        """Return the data as a reader without the right to the full data sees it."""
         return PersonalData(
             name=self.name and _mask_name(self.name),
             email=self.email and _mask_email(self.email),
@@ -45,7 +45,7 @@ class PersonalData:
 
 
 def normal_name(text: str) -> str:
-    """Single spaces, at most 200 characters. Raises InvalidPersonalData."""
+    """Return the name with single spaces, at most 200 characters. Raises InvalidPersonalData."""
     name = " ".join(text.split())
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidName(field="name", most=MAX_NAME)
@@ -53,7 +53,7 @@ def normal_name(text: str) -> str:
 
 
 def normal_email(text: str) -> str:
-    """Lower case. It is not checked that the domain exists. Raises InvalidPersonalData."""
+    """Return the address in lower case. Its domain may not exist. Raises InvalidPersonalData."""
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
@@ -61,7 +61,7 @@ def normal_email(text: str) -> str:
 
 
 def normal_phone(text: str) -> str:
-    """E.164, such as `+5511912345678`. A number without a country code counts as Brazilian.
+    """Return the number in E.164, such as `+5511912345678`. Without a country code it is Brazilian.
 
     Raises InvalidPersonalData.
     """
@@ -75,7 +75,7 @@ def normal_phone(text: str) -> str:
 
 
 def normal_document(text: str) -> str:
-    """The 11 digits of a CPF or the 14 digits or letters of a CNPJ, without punctuation.
+    """Return the 11 digits of a CPF or the 14 digits or letters of a CNPJ, without punctuation.
 
     Raises InvalidPersonalData, also where the check digits are wrong.
     """
@@ -102,7 +102,7 @@ def _mask_email(email: str) -> str:
 
 
 def _mask_document(document: str) -> str:
-    """Masks as is usual in Brazil: the middle of a CPF, the branch of a CNPJ."""
+    """Mask the middle of a CPF, the branch of a CNPJ, as is usual in Brazil."""
     if len(document) == 11:
         return f"***.{document[3:6]}.***-**"
     return f"**.***.***/{document[8:12]}-**"

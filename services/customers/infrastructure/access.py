@@ -1,4 +1,4 @@
-"""Who may do what to customers. With AUTH=off every caller has every role."""
+"""Functions here decide who may do what to customers. With AUTH=off every caller has every role."""
 
 from uuid import UUID
 
@@ -30,7 +30,7 @@ def may_register_user(caller: Caller, user_id: UUID) -> None:
 
 
 def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
-    """For a buyer, the record of another buyer does not exist. So nobody can find ids by trying."""
+    """Raise CustomerNotFound for another buyer's record, so that nobody finds ids by trying."""
     if caller.may(ADMIN) or _is_own(caller, customer_id):
         return
     if full or not caller.may(OPERATOR):
@@ -38,7 +38,7 @@ def may_read(caller: Caller, customer_id: UUID, *, full: bool) -> None:
 
 
 def may_ask_for_credit(caller: Caller, customer_id: UUID) -> None:
-    """The customer may ask, or an admin for a customer who has asked in person."""
+    """The customer may ask, and an admin for a customer who has asked in person."""
     may_edit(caller, customer_id)
 
 

@@ -1,4 +1,4 @@
-"""What this service consumes: its own views of peers' events, and its reactions to them."""
+"""Customers consumes its peers' events with views of its own, and reacts to them."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ class OrderConfirmed(EventData):
 
 
 class Purchase(EventData):
-    """The view of all other events: only the purchase they are about matters."""
+    """All other events are read for the purchase they are about alone."""
 
     order_id: UUID
 

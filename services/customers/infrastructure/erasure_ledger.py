@@ -1,4 +1,4 @@
-"""The erasure ledger: one JSON line for each erased customer, in a file outside the database."""
+"""The ledger has one JSON line for each erased customer, in a file outside the database."""
 
 import asyncio
 import json
@@ -32,8 +32,8 @@ class FileErasureLedger:
         await asyncio.to_thread(self._append, json.dumps(line).encode() + b"\n")
 
     def entries(self) -> Iterator[Erasure]:
-        """The entries, oldest first. Raises StartFailure when the file is missing or a line is
-        broken, because skipping an erasure would bring a person's data back.
+        """Yield the entries, oldest first. Raises StartFailure when the file is missing or a line
+        is broken, because skipping an erasure would bring a person's data back.
         """
         try:
             with self._path.open(encoding="utf-8") as lines:
@@ -43,7 +43,7 @@ class FileErasureLedger:
             raise StartFailure(f"the erasure ledger {self._path}: {error.strerror}") from None
 
     def _append(self, line: bytes) -> None:
-        """Appends with one write to a file opened for appending, so that lines of several processes
+        """Append with one write to a file opened for appending, so that lines of several processes
         do not mix.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""HTTP: parse, call the use case, answer."""
+"""Each endpoint parses, runs one use case and answers. `README.md` says who may call what."""
 
 from datetime import datetime
 from functools import partial
@@ -43,8 +43,6 @@ from services.customers.infrastructure.tables import IDEMPOTENCY
 
 
 class Endpoints:
-    """Each is one endpoint of `router` below."""
-
     def __init__(
         self,
         transactions: Transactions[PostgresCustomersUnitOfWork],
@@ -60,8 +58,8 @@ class Endpoints:
     async def register(
         self, body: CustomerIn, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
-        """Register a customer. Only an admin may give a credit limit along; without one a buyer
-        gets the starting limit, and whom an admin registers gets 0.
+        """Register a customer. Only an admin may send a credit limit. Without one, a buyer gets the
+        starting limit, and a customer whom an admin registers gets 0.
         """
         access.may_register(caller, body.credit_limit_cents)
         limit_cents = body.credit_limit_cents
@@ -84,8 +82,8 @@ class Endpoints:
 
     @answers(ETAG)
     async def register_own(self, user_id: UUID, body: OwnCustomerIn, caller: CallerDep) -> Response:
-        """A user's own customer record, with the starting limit. Sent again it is the same one with
-        the newest name, e-mail and phone; the document and the limit stay.
+        """Make a user's own customer record, with the starting limit. Sent again it is the same
+        record with the newest name, e-mail and phone; the document and the limit do not change.
         """
         access.may_register_user(caller, user_id)
         customer_id = uuid7()
@@ -104,7 +102,7 @@ class Endpoints:
         return respond(_answer(customer, status=201, location=f"/customers/{customer.id}"))
 
     async def list_newest(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
-        """The tenant's customers, newest first, masked. Operator or admin."""
+        """List the tenant's customers, newest first, masked. Operator or admin."""
         caller.require(access.OPERATOR, access.ADMIN)
         after = None if page.after is None else UUID(page.after[0])
         found = await self._transactions.read(
@@ -115,7 +113,7 @@ class Endpoints:
         return page.answer([CustomerOut.of(customer) for customer in shown], next_after, request)
 
     async def search(self, body: CustomerSearch, caller: CallerDep) -> CustomersOut:
-        """Find by the exact document or e-mail, masked. Operator or admin."""
+        """Find customers by the exact document or e-mail, masked. Operator or admin."""
         caller.require(access.OPERATOR, access.ADMIN)
         work = partial(
             find_customers, tenant_id=caller.tenant_id, document=body.document, email=body.email
@@ -130,7 +128,9 @@ class Endpoints:
         caller: CallerDep,
         full: Annotated[bool, Query(description="Unmasked: the customer's own, or admin.")] = False,
     ) -> Response:
-        """One customer, masked: a buyer's own, or any of the tenant for an operator or admin."""
+        """Return one customer, masked: a buyer's own, or any of the tenant for an operator or
+        admin.
+        """
         access.may_read(caller, customer_id, full=full)
         customer = await self._transactions.read(
             lambda uow: uow.customers.get(caller.tenant_id, customer_id)
@@ -157,7 +157,7 @@ class Endpoints:
     async def set_limit(
         self, customer_id: UUID, body: CreditLimitIn, caller: CallerDep, version: IfMatchDep
     ) -> Response:
-        """Set the credit limit; not below what is reserved and consumed. Admin."""
+        """Set the credit limit. It is not below what is reserved and consumed. Admin."""
         caller.require(access.ADMIN)
         work = partial(
             change_credit_limit,
@@ -173,7 +173,7 @@ class Endpoints:
     async def ask_for_credit(
         self, customer_id: UUID, body: CreditRequestIn, caller: CallerDep
     ) -> Response:
-        """Ask for a higher limit. Asked again, the newest request counts."""
+        """Request a higher limit. The newest request replaces those before it."""
         access.may_ask_for_credit(caller, customer_id)
         work = partial(
             ask_for_credit,
@@ -188,7 +188,7 @@ class Endpoints:
     async def decline_credit(
         self, customer_id: UUID, caller: CallerDep, version: IfMatchDep
     ) -> Response:
-        """Decline the request for credit; a new limit grants it. Admin."""
+        """Decline the request for credit. A new limit grants it. Admin."""
         caller.require(access.ADMIN)
         work = partial(
             decline_credit,
@@ -206,8 +206,8 @@ class Endpoints:
         page: PageDep,
         full: Annotated[bool, Query(description="Unmasked; admin only.")] = False,
     ) -> Response:
-        """Customers who wait for an answer to their request, the longest first, masked. Operator or
-        admin.
+        """List customers who wait for an answer to their request, the longest first, masked.
+        Operator or admin.
         """
         caller.require(access.ADMIN, *(() if full else (access.OPERATOR,)))
         after = None if page.after is None else _asked(*page.after)
@@ -220,7 +220,7 @@ class Endpoints:
         return page.answer(items, next_after, request)
 
     async def erase(self, customer_id: UUID, caller: CallerDep) -> Response:
-        """Destroy the personal data, for good. Not while a purchase is open. Admin."""
+        """Destroy the personal data for good. This is refused while a purchase is open. Admin."""
         caller.require(access.ADMIN)
         work = partial(
             erase_customer,
@@ -275,7 +275,7 @@ def router(
 
 
 def _place(asking: Customer) -> tuple[object, ...]:
-    """The cursor's place in the list of customers who ask for credit."""
+    """Return the cursor's position in the list of customers who have requested credit."""
     return (asking.credit_request and asking.credit_request.asked_at, asking.id)
 
 

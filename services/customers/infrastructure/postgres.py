@@ -1,4 +1,4 @@
-"""Customers in Postgres, and the unit of work with both repositories."""
+"""Customers are stored in Postgres. The unit of work has both repositories."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ ERASED: dict[str, None] = dict.fromkeys(
 )
 
 _LOCK_USER = text("SELECT pg_advisory_xact_lock(hashtextextended(:user, 0))")
-"""The lock is held until the commit: requests for one user wait for each other, also before there
+"""The lock is held until the commit. Requests for one user wait for each other, also before there
 is a row.
 """
 
@@ -74,7 +74,7 @@ class PostgresCustomers:
         )
 
     async def page(self, tenant_id: str, after: UUID | None, limit: int) -> Sequence[Customer]:
-        """Newest first (ids grow with time): the customers before the customer `after`."""
+        """Return the customers before the customer `after`, newest first: ids grow with time."""
         query = (
             select(customers)
             .where(customers.c.tenant_id == tenant_id, customers.c.erased_at.is_(None))
@@ -89,8 +89,8 @@ class PostgresCustomers:
     async def page_of_requests(
         self, tenant_id: str, after: tuple[datetime, UUID] | None, limit: int
     ) -> Sequence[Customer]:
-        """Customers with an open request for credit, the oldest request first. `after` is the time
-        of the request and the id of the last customer of the page before.
+        """Return customers with an open request for credit, the oldest request first. `after` is
+        the time of the request and the id of the last customer of the page before.
         """
         place = customers.c.credit_asked_at, customers.c.id
         query = (
@@ -135,8 +135,8 @@ class PostgresCustomers:
         return self._customer(row)
 
     def _columns(self, customer: Customer) -> dict[str, Any]:
-        """All columns but the keys. Credit is among them: the row is locked, so that nobody has
-        moved it meanwhile.
+        """Return all columns but the keys. Credit is among them, because the row is locked and
+        nobody else has changed it.
         """
         personal = (
             {**ERASED, "erased_at": customer.updated_at}

@@ -1,4 +1,4 @@
-"""After a restore, erases again the customers that the ledger remembers."""
+"""After a restore, this command erases again the customers that the ledger remembers."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from services.customers.infrastructure.postgres import PostgresCustomersUnitOfWo
 async def replay_erasures(
     transactions: Transactions[PostgresCustomersUnitOfWork], ledger: FileErasureLedger
 ) -> str:
-    """Returns one line on what was done. It may run again at any time."""
+    """Return one line on what was done. It may run again at any time."""
     known = again = 0
     try:
         for entry in ledger.entries():

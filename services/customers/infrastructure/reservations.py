@@ -1,5 +1,5 @@
-"""Credit reservations in Postgres. The statements here run at least once for each purchase, so each
-does as much as it can.
+"""Credit reservations are stored in Postgres. Each statement does as much as it can, because it
+runs at least once for each purchase.
 """
 
 from typing import Any

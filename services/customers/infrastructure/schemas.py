@@ -1,4 +1,4 @@
-"""What clients send and get."""
+"""These are the bodies that clients send and get."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -31,8 +31,8 @@ class DocumentOrEmail(Invalid):
 
 
 class OwnCustomerIn(Body):
-    """Name, e-mail, phone, and the document: CPF or CNPJ, with or without punctuation. All of them
-    are in normal form once they are read.
+    """A customer's document is a CPF or CNPJ, with or without punctuation. All values are in normal
+    form once they are read.
     """
 
     name: Name
@@ -73,7 +73,7 @@ class CreditRequestOut(Out):
 
 
 class CustomerSearch(Body):
-    """Exactly one of both. In a body and not in the address, which ends up in logs."""
+    """Exactly one is given. It stands in a body and not in the address, which logs contain."""
 
     document: Text | None = None
     email: Text | None = None
@@ -86,8 +86,8 @@ class CustomerSearch(Body):
 
 
 class CustomerOut(Out):
-    """Personal data is masked unless asked for in full, by an admin or by the customer. It is null
-    where what is stored of it cannot be read.
+    """Personal data is masked unless an admin or the customer asks for it in full. A value is null
+    where its stored form cannot be read.
     """
 
     id: UUID
@@ -106,7 +106,7 @@ class CustomerOut(Out):
 
     @classmethod
     def of(cls, customer: Customer, *, full: bool = False) -> "CustomerOut":
-        """Raises CustomerNotFound for an erased one."""
+        """Show a customer. Raises CustomerNotFound for an erased one."""
         personal = customer.present() if full else customer.present().masked()
         asked = customer.credit_request
         return cls(
@@ -136,6 +136,6 @@ class CustomersOut(Out):
 
 
 class CustomerPage(CustomersOut):
-    """`next`: the cursor of the next page, null on the last one."""
+    """`next` is the cursor of the next page, null on the last one."""
 
     next: str | None

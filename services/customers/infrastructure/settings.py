@@ -1,4 +1,4 @@
-"""What this service reads from the environment beside the settings of every service."""
+"""Customers reads these settings from the environment, beside those of every service."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ class CustomersSettings(MarketSettings):
     port: int = Field(default=8080, ge=0, le=65535)
 
     data_keys: CipherSetting = Field(repr=False)
-    """Master keys of personal data, `ID:BASE64[,ID:BASE64]`, the current one first."""
+    """These master keys of personal data, `ID:BASE64[,ID:BASE64]`, begin with the current one."""
     index_key: BlindIndexSetting = Field(repr=False)
-    """BASE64; finds customers by document and e-mail. It cannot be changed later."""
+    """This key, BASE64, finds customers by document and e-mail. It never changes."""
     starting_limit_cents: int = Field(default=5_000_000, ge=0, le=10**12)
-    """The credit limit of a buyer who registers in the portal. 0: each has to ask for one."""
+    """The credit limit of a buyer who registers in the portal. With 0 each has to ask for one."""
     erasure_ledger: Path
-    """The file that remembers who was erased. Keep it outside the database's dumps."""
+    """This file remembers who was erased. Keep it outside the database's dumps."""

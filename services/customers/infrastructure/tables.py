@@ -1,4 +1,4 @@
-"""The tables of this service's database."""
+"""These are the tables of customers, beside those of the libraries."""
 
 from sqlalchemy import (
     BigInteger,

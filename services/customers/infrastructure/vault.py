@@ -1,4 +1,4 @@
-"""Personal data as it is stored: sealed, with blind indexes for finding it."""
+"""Personal data is stored sealed, with blind indexes by which it is found."""
 
 from uuid import UUID
 
@@ -16,8 +16,8 @@ class Vault:
         self._index = index
 
     def seal(self, tenant_id: str, customer_id: UUID, personal: PersonalData) -> dict[str, bytes]:
-        """The values of the columns, sealed with a data key that is new for each write. Empty where
-        a value cannot be read: everything then stays as it is stored.
+        """Return the values of the columns, sealed with a data key that is new for each write. They
+        are empty where a value cannot be read, so that everything stays as it is stored.
         """
         clear: dict[str, str] = {
             name: value for name in SEALED if (value := getattr(personal, name)) is not None
@@ -38,8 +38,8 @@ class Vault:
         }
 
     def open(self, row: RowMapping) -> PersonalData | None:
-        """None where the data was erased. A field is None where it cannot be read; all four are
-        None where their data key cannot be read.
+        """Return the data, or None where it was erased. A field is None where it cannot be read;
+        all are where their data key cannot be read.
         """
         if row["data_key"] is None:
             return None
@@ -52,7 +52,7 @@ class Vault:
         )
 
     def finds(self, row: RowMapping) -> bool | None:
-        """Whether the current key finds it; None where the document is erased or unreadable."""
+        """Return whether the current key finds the row; None where its document is unreadable."""
         personal = self.open(row)
         if personal is None or personal.document is None:
             return None

@@ -1,4 +1,4 @@
-"""The use cases of KPIs. They know only the repository's protocol, not the database."""
+"""The use cases of KPIs know only the repository's protocol, not the database."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,11 +16,11 @@ class KpiService:
         return await self._repository.active(tenant_id)
 
     async def get_kpi(self, tenant_id: str, kpi_id: str) -> KPI:
-        """Raises KpiNotFound."""
+        """Return the KPI. Raises KpiNotFound."""
         return await self._repository.get(tenant_id, kpi_id)
 
     async def define_kpi(self, kpi: KPI) -> KPI:
-        """Raises KpiExists, for the id of a shipped KPI too."""
+        """Add a KPI of the tenant. Raises KpiExists, for the id of a shipped KPI too."""
         if await self._repository.find(kpi.tenant_id, kpi.id) is not None:
             raise KpiExists(field="id")
         await self._repository.add(kpi)
@@ -29,7 +29,7 @@ class KpiService:
     async def change_kpi(
         self, *, tenant_id: str, kpi_id: str, expected_version: int, changes: dict[str, Any]
     ) -> KPI:
-        """Raises KpiNotFound, StaleVersion."""
+        """Return the KPI after the changes. Raises KpiNotFound, StaleVersion."""
         kpi = await self._repository.lock(tenant_id, kpi_id)
         kpi.check_version(expected_version)
         changed = kpi.changed(changes, tenant_id)

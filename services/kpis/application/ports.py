@@ -1,4 +1,4 @@
-"""What the use cases need from outside."""
+"""The use cases need these ports: the repositories, the read model and the evaluator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a KPI: names of columns, rows with one cell for each column, and the unit of
+    """The result of a KPI has names of columns, rows with one cell for each column, and the unit of
     each column's numbers: `cents`, `seconds`, `percent`, or an empty text.
     """
 
@@ -23,13 +23,15 @@ class Result:
 
 
 class Evaluator(Protocol):
-    """Runs untrusted templates over one tenant's part of the published views."""
+    """An evaluator runs untrusted templates over one tenant's part of the published views."""
 
     async def check(self, sql_template: str) -> None:
-        """Raises UnsafeTemplate, or KpiNotComputable where Postgres does not know a name."""
+        """Raise UnsafeTemplate, or KpiNotComputable where Postgres does not know a name."""
 
     async def evaluate(self, sql_template: str, tenant_id: str, month: str | None) -> Result:
-        """Raises UnsafeTemplate, MonthMissing, KpiNotComputable, KpiTooSlow, KpiTooLarge."""
+        """Return the result. Raises UnsafeTemplate, MonthMissing, KpiNotComputable, KpiTooSlow,
+        KpiTooLarge.
+        """
 
 
 class FactLog(Protocol):
@@ -37,10 +39,10 @@ class FactLog(Protocol):
         """Keep the fact, and fold it into the read model, when the unit of work ends."""
 
     async def subjects(self, after: UUID | None, limit: int) -> Sequence[UUID]:
-        """The distinct subjects of the facts, in order, those after `after`."""
+        """Return the distinct subjects of facts after the subject `after`, in order."""
 
     async def of(self, subjects: Sequence[UUID]) -> Sequence[Fact]:
-        """All facts about these subjects."""
+        """Return all facts about these subjects."""
 
 
 class ReadModel(Protocol):
@@ -53,31 +55,29 @@ class ReadModel(Protocol):
 
 
 class KPIRepository(Protocol):
-    """A tenant has its own KPIs, and those shipped ones that it has not changed. A changed shipped
-    KPI is the tenant's own.
+    """A tenant has its own KPIs, and those shipped ones that it has not changed. A shipped KPI that
+    the tenant has changed is its own.
     """
 
     async def find(self, tenant_id: str, kpi_id: str) -> KPI | None: ...
 
     async def get(self, tenant_id: str, kpi_id: str) -> KPI:
-        """Raises KpiNotFound."""
+        """Return the KPI. Raises KpiNotFound."""
 
     async def lock(self, tenant_id: str, kpi_id: str) -> KPI:
-        """Like `get`, and the row is locked until the transaction ends."""
+        """Return the same as `get`, and lock the row until the transaction ends."""
 
     async def active(self, tenant_id: str) -> Sequence[KPI]:
-        """The active KPIs, ordered by id."""
+        """Return the active KPIs, ordered by id."""
 
     async def page(self, tenant_id: str, after: str | None, limit: int) -> Sequence[KPI]:
-        """KPIs ordered by id, those after the id `after`."""
+        """Return KPIs after the id `after`, ordered by id."""
 
     async def add(self, kpi: KPI) -> None:
-        """Raises KpiExists when somebody else has just added one with this id."""
+        """Insert the KPI. Raises KpiExists when another writer has just added this id."""
 
     async def save(self, kpi: KPI) -> None:
-        """Keep the next version of a locked KPI. Raises StaleVersion when another writer was
-        faster.
-        """
+        """Store the next version of a locked KPI. Raises StaleVersion for a second writer."""
 
 
 class KpisUnitOfWork(Protocol):

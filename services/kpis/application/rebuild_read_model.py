@@ -1,4 +1,4 @@
-"""Builds the read model again from the facts, while events go on arriving.
+"""The read model is built again from the facts, while the service goes on consuming events.
 
 Each batch has a few subjects and a transaction of its own. A reaction and a batch that meet wait
 for each other at the subject's row; the batch then sees the reaction's fact.
@@ -20,7 +20,7 @@ class RunsWork(Protocol):
 
 
 async def rebuild_read_model(transactions: RunsWork, *, at_once: int = 500) -> int:
-    """Returns how many subjects have facts. It may run again at any time."""
+    """Return the number of subjects that have facts. This may run again at any time."""
     done = 0
     after: UUID | None = None
     while True:
@@ -33,8 +33,8 @@ async def rebuild_read_model(transactions: RunsWork, *, at_once: int = 500) -> i
 
 
 async def _rebuild(uow: KpisUnitOfWork, *, after: UUID | None, limit: int) -> list[UUID]:
-    """Rows are deleted before facts are read: whoever changes a row afterwards finds the new one
-    and adds to it.
+    """Delete rows before reading facts: whoever changes a row afterwards finds the new one and adds
+    to it.
     """
     subjects = list(await uow.facts.subjects(after, limit))
     await uow.read_model.forget(subjects)

@@ -1,4 +1,4 @@
-"""What this service refuses, and why."""
+"""Kpis refuses requests with these errors."""
 
 from libs.kernel.errors import Conflict, Invalid, NotFound
 

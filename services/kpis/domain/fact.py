@@ -1,4 +1,4 @@
-"""A fact: one event this service consumed, kept unchanged for good."""
+"""A fact is one event that this service has consumed. It is kept unchanged for good."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """`data` is the event's whole content, as JSON values; `sequence` is its subject's counter."""
+    """`data` is the event's whole content as JSON values. `sequence` is its subject's counter."""
 
     event_id: UUID
     tenant_id: str

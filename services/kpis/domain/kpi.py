@@ -1,4 +1,4 @@
-"""A KPI: a question to the published views, written as one SELECT."""
+"""A KPI is a question to the published views, written as one SELECT."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -7,7 +7,7 @@ from typing import Any
 from libs.kernel.errors import StaleVersion
 
 EVERY_TENANT = ""
-"""The tenant of the shipped KPIs: every tenant has them until it changes its own copy."""
+"""The shipped KPIs have this tenant. Every tenant has them until it changes its own copy."""
 
 
 class Status(StrEnum):
@@ -17,8 +17,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class KPI:
-    """`sql_template` may use the named parameter `:month`, as in '2026-11'. `version` counts
-    client writes (the ETag).
+    """`sql_template` may use the named parameter `:month`, as in '2026-11'. `version`, the ETag,
+    counts the writes of clients.
     """
 
     id: str
@@ -31,13 +31,13 @@ class KPI:
     version: int = 1
 
     def check_version(self, expected: int) -> None:
-        """Raises StaleVersion when the caller has seen another version."""
+        """Raise StaleVersion when the caller has seen another version."""
         if expected != self.version:
             raise StaleVersion
 
     def changed(self, changes: dict[str, Any], tenant_id: str) -> "KPI":
-        """The next version, which is the tenant's own even where this one is shipped; this one
-        where nothing differs.
+        """Return the next version, which is the tenant's own even where this one is shipped. Where
+        nothing differs, return this one.
         """
         if all(getattr(self, name) == value for name, value in changes.items()):
             return self

@@ -1,3 +1,3 @@
-"""Whose the figures are. With AUTH=off every caller has every role."""
+"""These roles may see or define figures. With AUTH=off every caller has every role."""
 
 ADMIN, OPERATOR = "admin", "operator"

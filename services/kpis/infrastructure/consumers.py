@@ -1,5 +1,5 @@
-"""What kpis consumes: its own views of peers' events. Each event is kept whole as a fact, so that a
-KPI defined later finds what it needs. The views name only what the read model uses now.
+"""Kpis consumes its peers' events with views of its own. Each event is kept whole as a fact, so
+that a KPI defined later finds what it needs. The views name only what the read model uses now.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Facts in Postgres. They are added, and never changed or deleted."""
+"""Facts are stored in Postgres. They are added, and never changed or deleted."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

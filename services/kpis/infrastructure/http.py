@@ -1,4 +1,4 @@
-"""HTTP: parse, one use case, status code. `README.md` says who may call what."""
+"""Each endpoint parses, runs one use case and answers. `README.md` says who may call what."""
 
 from typing import Annotated
 
@@ -50,7 +50,7 @@ class Endpoints:
 
     @answers(ETAG, LOCATION)
     async def define(self, body: KpiIn, caller: Admin, call: IdempotentCallDep) -> Response:
-        """Its template is checked first: what cannot be computed safely is not kept."""
+        """Define a KPI. Its template is checked first, and one that is not safe is not kept."""
         await self._evaluator.check(body.sql_template)
         given = body.model_dump() | {"owner": body.owner or caller.subject}
 
@@ -61,7 +61,7 @@ class Endpoints:
         return await self._idempotency.run(call, work)
 
     async def browse(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
-        """Those shipped and the tenant's own, active or not, by id."""
+        """List shipped KPIs and the tenant's own, active or not, by id."""
         caller.require(access.OPERATOR, access.ADMIN)
         after = page.after[0] if page.after else None
         found = await self._transactions.read(
@@ -72,7 +72,7 @@ class Endpoints:
         return page.answer(shown, (shown[-1].id,) if more else None, request)
 
     async def active(self, caller: CallerDep) -> ActiveKpis:
-        """All of them: those shipped and the tenant's own."""
+        """List all active KPIs: shipped ones and the tenant's own."""
         caller.require(access.OPERATOR, access.ADMIN)
         found = await self._transactions.read(
             lambda uow: KpiService(uow.kpis).get_active_kpis(caller.tenant_id)
@@ -80,19 +80,19 @@ class Endpoints:
         return ActiveKpis(items=[_out(kpi) for kpi in found], time_zone=self._time_zone)
 
     async def views(self, caller: CallerDep) -> ViewList:
-        """The views and columns that a template may read."""
+        """List the views and columns that a template may read."""
         caller.require(access.OPERATOR, access.ADMIN)
         return ViewList(items=[ViewOut(name=name, columns=VIEWS[name]) for name in VIEWS])
 
     async def trial(self, body: TrialIn, caller: CallerDep) -> TrialOut:
-        """The template's value now, for the caller's tenant. Nothing is kept."""
+        """Compute the template's value now, for the caller's tenant. Nothing is kept."""
         caller.require(access.ADMIN)
         found = await self._evaluator.evaluate(body.sql_template, caller.tenant_id, body.month)
         return TrialOut(columns=found.columns, units=found.units, rows=found.rows)
 
     @answers(ETAG)
     async def read(self, kpi_id: KpiId, caller: CallerDep) -> Response:
-        """One KPI, as it is defined."""
+        """Return one KPI as it is defined."""
         caller.require(access.OPERATOR, access.ADMIN)
         kpi = await self._find(caller.tenant_id, kpi_id)
         return respond(Answer(200, _out(kpi), kpi.version))
@@ -101,7 +101,7 @@ class Endpoints:
     async def change(
         self, kpi_id: KpiId, body: KpiChanges, caller: Admin, version: IfMatchDep
     ) -> Response:
-        """A shipped KPI becomes the tenant's own with its first change."""
+        """Change a KPI. A shipped one becomes the tenant's own with its first change."""
         if body.sql_template is not None:
             await self._evaluator.check(body.sql_template)
         changes = body.model_dump(exclude_unset=True)
@@ -116,7 +116,7 @@ class Endpoints:
         return respond(Answer(200, _out(kpi), kpi.version))
 
     async def value(self, kpi_id: KpiId, caller: CallerDep, month: Month = None) -> ValueOut:
-        """The value now, for the caller's tenant; `month` in the business's time zone."""
+        """Compute the value for the caller's tenant. `month` is in the business's time zone."""
         caller.require(access.OPERATOR, access.ADMIN)
         kpi = await self._find(caller.tenant_id, kpi_id)
         result = await self._evaluator.evaluate(kpi.sql_template, caller.tenant_id, month)

@@ -1,4 +1,4 @@
-"""KPIs in Postgres. A shipped KPI is a row of the tenant '' until a tenant changes its copy."""
+"""A shipped KPI is stored as a row of the tenant '' until a tenant changes its copy."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -65,14 +65,14 @@ def _present(kpi: KPI | None) -> KPI:
 
 
 def _candidates(tenant_id: str, kpi_id: str) -> Select[Any]:
-    """The KPIs of this id, the tenant's own before the shipped one."""
+    """Select the KPIs of this id, the tenant's own before the shipped one."""
     seen = kpis.c.tenant_id.in_((tenant_id, EVERY_TENANT))
     query = select(kpis).where(seen, kpis.c.id == kpi_id)
     return query.order_by(kpis.c.tenant_id.desc()).limit(1)
 
 
 def _visible(tenant_id: str) -> Select[Any]:
-    """KPIs ordered by id, each once: the tenant's own instead of the shipped one."""
+    """Select KPIs ordered by id, each once: the tenant's own instead of the shipped one."""
     seen = kpis.c.tenant_id.in_((tenant_id, EVERY_TENANT))
     by_id = select(kpis).ext(distinct_on(kpis.c.id)).where(seen)
     return by_id.order_by(kpis.c.id, kpis.c.tenant_id.desc())

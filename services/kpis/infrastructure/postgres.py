@@ -1,6 +1,4 @@
-"""The unit of work of kpis: the facts of all messages of a transaction are written in one
-statement.
-"""
+"""The unit of work of kpis writes the facts of all messages of a transaction in one statement."""
 
 from datetime import tzinfo
 
@@ -14,7 +12,7 @@ from services.kpis.infrastructure.read_model import PostgresReadModel
 
 
 class PostgresKpisUnitOfWork(UnitOfWork):
-    """`zone` is the time zone whose months the figures use."""
+    """The figures use the months of the time zone `zone`."""
 
     def __init__(self, connection: AsyncConnection, outbox: Outbox, zone: tzinfo) -> None:
         super().__init__(connection, outbox)

@@ -1,6 +1,6 @@
-"""The views a KPI may query, and their columns. The author of a template sees nothing else.
+"""A KPI may query these views and columns. The author of a template sees nothing else.
 
-Each view also has a `tenant_id`, which belongs to the filter and not to the template.
+Each view also has a `tenant_id`, which the filter uses and no template may name.
 """
 
 SCHEMA = "published"

@@ -1,4 +1,4 @@
-"""The read model: facts folded into one row for each purchase, payout, vehicle and customer.
+"""The read model folds facts into one row for each purchase, payout, vehicle and customer.
 
 Each type of event sets columns of its own, so facts may come in any order and more than once. Where
 several events set the same columns, the subject's sequence decides which is the newest.
@@ -35,13 +35,14 @@ MONTHS = {
     "listed_at": "listed_month",
     "registered_at": "registered_month",
 }
-"""Columns that hold the month of an instant in another column."""
+"""The column on the right holds the month of the instant in the column on the left."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What facts of one type set in a table. `values` returns None where a fact changes nothing in
-    the table; the columns named in `newest` are set only where no newer fact has set them.
+    """A fold says what facts of one type set in a table. `values` returns None where a fact changes
+    nothing in the table. The columns named in `newest` are set only where no newer fact has set
+    them.
     """
 
     table: Table
@@ -49,7 +50,7 @@ class Fold:
     newest: tuple[str, ...] = ()
 
     def row(self, fact: Fact, zone: tzinfo) -> Values | None:
-        """`zone` is the time zone whose months the row uses."""
+        """Return the row, whose months are those of the time zone `zone`."""
         values = self.values(fact)
         if values is None:
             return None
@@ -79,7 +80,7 @@ class PostgresReadModel:
         self._zone = zone
 
     async def fold(self, facts: Sequence[Fact]) -> None:
-        """Rows are locked in the order of their subjects, so that two batches do not deadlock."""
+        """Lock rows in the order of their subjects, so that two batches do not deadlock."""
         ordered = sorted(facts, key=lambda fact: (fact.type, fact.subject))
         for event_type, alike in groupby(ordered, key=lambda fact: fact.type):
             if fold := FOLDS.get(event_type):
@@ -103,9 +104,7 @@ def _month(instant: datetime, zone: tzinfo) -> str:
 
 
 def _started_at(fact: Fact) -> datetime | None:
-    """The time at which the order was made, which its id contains; None where the id contains no
-    time.
-    """
+    """Return when the order was made, which its id says, or None for an id without a time."""
     try:
         return time_of(fact.subject)
     except ValueError:
@@ -144,7 +143,7 @@ def _end(outcome: str) -> Callable[[Fact], Values]:
 
 
 def _due_payout(fact: Fact) -> Values | None:
-    """An order without a purchase owes no seller anything."""
+    """Return None for an order without a purchase, which owes no seller anything."""
     if fact.data["seller_id"] is None:
         return None
     return {
@@ -198,4 +197,4 @@ FOLDS: dict[str, Fold] = {
     "customer.registered.v1": Fold(customers, _at("registered_at")),
     "customer.erased.v1": Fold(customers, _at("erased_at")),
 }
-"""The folds by type of event. A fact of another type is kept and shown nowhere yet."""
+"""Each type of event has its fold. A fact of any other type is kept and not shown yet."""

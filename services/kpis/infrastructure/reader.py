@@ -1,4 +1,4 @@
-"""Runs checked templates as a role that can read the published views and nothing else.
+"""The reader runs checked templates as a role that can read the published views and nothing else.
 
 Each evaluation has a connection of its own, so that nothing a statement left in its session affects
 the next one. The transaction is read-only, and Postgres stops it after its time limit.
@@ -37,15 +37,14 @@ from services.kpis.infrastructure.units import unit_of_column
 log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 1.0
-"""How long the service waits beyond the time at which Postgres should have stopped the statement.
-"""
+"""The service waits this long beyond the time at which Postgres should stop the statement."""
 MAX_COLUMNS = 50
 MAX_CHARACTERS = 1_000_000
 MAX_DIGITS = 100
 ROWS_AT_ONCE = 20
 _READS = [f"SELECT FROM {SCHEMA}.{view} LIMIT 0" for view in VIEWS]  # nosec B608
 OF_THE_TEMPLATE = ("22", "25", "42", "54")
-"""Classes of SQLSTATE that the template causes: data, the transaction's permissions, the statement
+"""The template causes these classes of SQLSTATE: data, the transaction's permissions, the statement
 and its privileges, limits.
 """
 
@@ -60,10 +59,10 @@ class PostgresReader:
     timeout_seconds: float
     max_rows: int
     replica: Replica | None = None
-    """The standby that computes the figures while it keeps up."""
+    """This standby computes the figures while it keeps up."""
 
     async def can_read(self) -> bool:
-        """Whether the role can connect and read the published views; readiness depends on it."""
+        """Return whether the role can connect and read the views. Readiness depends on it."""
         try:
             async with self._transaction() as connection:
                 for statement in _READS:
@@ -106,7 +105,7 @@ class PostgresReader:
 
     @asynccontextmanager
     async def _transaction(self, dsn: Dsn | None = None) -> AsyncIterator[Connection]:
-        """Raises KpiTooSlow, KpiNotComputable, Unavailable instead of Postgres' errors."""
+        """Raise KpiTooSlow, KpiNotComputable, Unavailable instead of Postgres' errors."""
         try:
             connection = await connect(dsn or self.dsn, "kpis-reader")
         except DATABASE_ERRORS as error:
@@ -148,7 +147,7 @@ def _arguments(query: SafeQuery, tenant_id: str, month: str | None) -> Sequence[
 
 
 def _cell(value: Any) -> Cell:
-    """Whole numbers stay whole; a number that JSON cannot express is null."""
+    """Return the value as JSON. Whole numbers stay whole; one that JSON cannot express is null."""
     if isinstance(value, Decimal):
         if not value.is_finite() or value.adjusted() > MAX_DIGITS:
             return None

@@ -1,4 +1,4 @@
-"""What clients send and get."""
+"""These are the bodies that clients send and get."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ class KpiIn(Body):
     description: Description = ""
     sql_template: Template
     owner: Owner | None = None
-    """Whoever defines it, unless named."""
+    """Without a name, the owner is the caller who defines the KPI."""
     status: Status = Status.ACTIVE
 
     @field_validator("id")
@@ -67,20 +67,20 @@ class KpiList(Out):
 
 
 class ActiveKpis(KpiList):
-    """`time_zone`: whose calendar the months are of."""
+    """The months are those of the calendar in `time_zone`."""
 
     time_zone: str
 
 
 class KpiPage(KpiList):
-    """`next`: the cursor of the next page, null on the last one."""
+    """`next` is the cursor of the next page, null on the last one."""
 
     next: str | None
 
 
 class ValueOut(Out):
-    """`value` is the one cell of a result that has one. `units` says of each column whether its
-    numbers are `cents`, `seconds`, `percent`, or nothing in particular.
+    """`value` is the one cell of a result that has one. `units` says for each column whether its
+    numbers are `cents`, `seconds`, `percent`, or have no known unit.
     """
 
     id: str
@@ -100,7 +100,7 @@ class TrialIn(Body):
 
 
 class TrialOut(Out):
-    """As `ValueOut` has them."""
+    """The fields have the same meaning as in `ValueOut`."""
 
     columns: tuple[str, ...]
     units: tuple[str, ...]
@@ -108,7 +108,7 @@ class TrialOut(Out):
 
 
 class ViewOut(Out):
-    """A published view, with the columns that a template may name."""
+    """A template may name the columns of this published view."""
 
     name: str
     columns: tuple[str, ...]

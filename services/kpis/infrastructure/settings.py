@@ -1,4 +1,4 @@
-"""What this service reads from the environment beside the settings of every service."""
+"""Kpis reads these settings from the environment, beside those of every service."""
 
 from typing import Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -14,12 +14,13 @@ class KpisSettings(StandbySettings):
     port: int = Field(default=8085, ge=0, le=65535)
 
     reader_database_url: str = Field(repr=False)
-    """The same database, as a role that can read the published views only."""
+    """This URL names the same database, with a role that can read the published views only."""
     kpi_timeout_seconds: float = Field(default=2, gt=0, le=60)
     kpi_max_rows: int = Field(default=1000, ge=1, le=100_000)
     business_time_zone: str = "America/Sao_Paulo"
-    """The months of the figures are those of this zone. Months of facts from before a change follow
-    with `python -m services.kpis.rebuild`."""
+    """The months of the figures are those of this zone. After a change `python -m
+    services.kpis.rebuild` corrects older months.
+    """
 
     @field_validator("business_time_zone")
     @classmethod
@@ -41,7 +42,7 @@ class KpisSettings(StandbySettings):
 
     @property
     def current_reader_dsn(self) -> Dsn:
-        """As `reader_dsn`; with secrets in files what reads them, for each new connection."""
+        """Return `reader_dsn` or, with secrets in files, a function that reads it anew."""
         return (lambda: self.now().reader_dsn) if self.read_from else self.reader_dsn
 
     def is_usable(self) -> bool:

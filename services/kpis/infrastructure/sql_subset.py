@@ -1,8 +1,8 @@
-"""The part of SQL a KPI may use: everything that is not named here is refused.
+"""A KPI may use this part of SQL; everything that is not named here is refused.
 
-Left out on purpose: functions with side effects, user-defined functions, set-returning functions,
-whatever makes long text or huge numbers from little (`||`, repeat, power), locks, INTO, and
-statements that write.
+These are left out on purpose: functions with side effects, user-defined functions, set-returning
+functions, whatever makes long text or huge numbers from little (`||`, repeat, power), locks, INTO,
+and statements that write.
 """
 
 from sqlglot import exp

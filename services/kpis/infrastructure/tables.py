@@ -1,4 +1,4 @@
-"""The tables of this service's database. KPIs see only the views in the schema `published`."""
+"""These are the tables of kpis. KPIs see only the views in the schema `published`."""
 
 from sqlalchemy import (
     BigInteger,

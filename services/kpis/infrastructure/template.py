@@ -1,4 +1,4 @@
-"""Turns a KPI's template into a query that can do no harm.
+"""A KPI's template becomes a query that can do no harm.
 
 The text is parsed, every node of the tree has to be on a list of allowed ones, and the query that
 runs is generated from the tree: no comment, quoting or trick of the original text survives.
@@ -55,12 +55,12 @@ class SafeQuery:
 
 
 class TooManySteps(Exception):
-    """The parser backtracks too often."""
+    """The parser has taken more than MAX_STEPS steps."""
 
 
 class BoundedParser(PostgresParser):
-    """Where a text can be read in several ways the parser tries them all; some short texts would
-    keep it busy for hours. An ordinary template takes a few hundred steps.
+    """This parser stops early. Where a text can be read in several ways it tries them all, and some
+    short texts would keep it busy for hours. An ordinary template takes a few hundred steps.
     """
 
     _steps = 0
@@ -73,14 +73,14 @@ class BoundedParser(PostgresParser):
 
 
 def checked_template(template: str) -> str:
-    """Returns the template unchanged. Raises UnsafeTemplate."""
+    """Return the template unchanged. Raises UnsafeTemplate."""
     safe_query(template, max_rows=1)
     return template
 
 
 def safe_query(template: str, max_rows: int) -> SafeQuery:
-    """The template as a subquery over one tenant's rows. It returns at most one row more than
-    allowed, which shows that there are too many.
+    """Return the template as a subquery over one tenant's rows. The query returns at most one row
+    more than allowed, which shows that there are too many.
 
     Raises UnsafeTemplate.
     """
@@ -124,9 +124,7 @@ def _deepest(template: str) -> int:
 
 
 def _normalise_names(select: exp.Select) -> None:
-    """Write every name as Postgres reads it: lower case unless quoted. Afterwards all names are
-    quoted.
-    """
+    """Write every name as Postgres reads it, in lower case unless quoted. Then quote all names."""
     for identifier in list(select.find_all(exp.Identifier)):
         name = identifier.name if identifier.quoted else identifier.name.lower()
         if not _NAME.fullmatch(name):
@@ -153,8 +151,8 @@ def _check(node: exp.Expr) -> None:
 
 
 def _check_tables(select: exp.Select) -> None:
-    """A table is a published view, or a part of the top-level WITH that was defined before it. A
-    name that Postgres would look up elsewhere, in the catalogue, is refused.
+    """Refuse all tables but published views and parts of the top-level WITH that are defined
+    before. Postgres would look up another name elsewhere, in the catalogue.
     """
     with_ = select.args.get("with_")
     named: list[str] = []
@@ -179,9 +177,7 @@ def _check_sources(tree: exp.Expr, named: list[str], outside: exp.Expr | None = 
 
 
 def _check_columns(select: exp.Select) -> None:
-    """Every column must exist: Postgres reads `view.name` as a function call where there is no such
-    column.
-    """
+    """Refuse unknown columns: Postgres would read `view.name` as a function call."""
     known = {column for columns in VIEWS.values() for column in columns}
     known.update(alias.alias for alias in select.find_all(exp.Alias))
     for column in select.find_all(exp.Column):
@@ -190,7 +186,8 @@ def _check_columns(select: exp.Select) -> None:
 
 
 def _rewritten(select: exp.Select) -> exp.Select:
-    """The checked tree with bound parameters, and with one tenant's rows in place of each view.
+    """Return the checked tree with bound parameters, and with one tenant's rows in place of each
+    view.
 
     The nodes to replace are listed first, because a walk would skip the children of a replaced
     node.

@@ -1,4 +1,4 @@
-"""The units of a KPI's figures, derived from the columns they are computed from."""
+"""The units of a KPI's figures follow from the columns that they are computed from."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from sqlglot import exp
 
 CENTS, SECONDS, PERCENT, NOTHING = "cents", "seconds", "percent", ""
 OF_VIEWS: Mapping[str, str] = {"amount": CENTS, "price": CENTS, "seconds": SECONDS}
-"""The unit of each column of a published view."""
+"""These columns of published views have a unit."""
 
 _KEEPS_ITS = (
     exp.Sum,
@@ -23,14 +23,14 @@ _KEEPS_ITS = (
     exp.Cast,
     exp.Nullif,
 )
-"""The unit is that of the first operand."""
+"""These functions have the unit of their first operand."""
 _OF_ALL = (exp.Add, exp.Sub, exp.Coalesce, exp.Greatest, exp.Least)
-"""The unit is that of all operands that have one, if they agree."""
+"""These have the unit of all operands that have one, if they agree."""
 
 
 def units_of(select: exp.Select) -> tuple[str, ...] | None:
-    """The unit of each column of the result; None where the columns are not written out, or are too
-    long to follow.
+    """Return the unit of each column of the result, or None where the columns are not written out
+    or are nested too deep.
     """
     try:
         return _units(select)
@@ -53,13 +53,13 @@ def _units(select: exp.Select) -> tuple[str, ...] | None:
 
 
 def unit_of_name(name: str) -> str:
-    """The unit that a column's name states: `amount_cents`, `seconds`, `percent`."""
+    """Return the unit that a column's name states: `amount_cents`, `seconds`, `percent`."""
     ends = (CENTS, SECONDS, PERCENT)
     return next((unit for unit in ends if name == unit or name.endswith(f"_{unit}")), NOTHING)
 
 
 def unit_of_column(name: str) -> str:
-    """The unit of a column by its name alone: a column of a view, or one that states its unit."""
+    """Return the unit of a column of a view, or the one that the column's name states."""
     return OF_VIEWS.get(name) or unit_of_name(name)
 
 
@@ -82,7 +82,7 @@ def _unit(node: exp.Expr, known: Mapping[str, str]) -> str:
 
 
 def _common(nodes: list[exp.Expr | None], known: Mapping[str, str]) -> str:
-    """The common unit. Plain numbers and nulls fit every unit."""
+    """Return the common unit. Plain numbers and nulls fit every unit."""
     parts = [each for each in nodes if each is not None]
     units = {_unit(each, known) for each in parts if not isinstance(each, (exp.Literal, exp.Null))}
     return units.pop() if len(units) == 1 else NOTHING

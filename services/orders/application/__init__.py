@@ -1,1 +1,1 @@
-"""What orders does: one use case per file, named like the file. None of them commits."""
+"""Each file holds one use case of orders and is named like it. None commits."""

@@ -13,7 +13,7 @@ async def advance_purchase(
     state: State,
     fact: Fact,
 ) -> None:
-    """A peer has done its step. Raises PurchaseNotFound."""
+    """Raise the state of the purchase when a peer has done its step. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     purchase.reach(state, fact)
     await uow.purchases.save(purchase)

@@ -8,7 +8,7 @@ from services.orders.domain.order import Order
 async def cancel_purchase(
     uow: OrdersUnitOfWork, *, scope: Scope, order_id: UUID, now: datetime
 ) -> Order:
-    """The buyer cancels the purchase, which is possible until the order is closed.
+    """Cancel the purchase for the buyer, which is possible until the order is closed.
 
     Raises OrderNotFound, PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed.
     """

@@ -13,7 +13,7 @@ async def close_order(
     expected_version: int | None,
     now: datetime,
 ) -> Order:
-    """The vehicle was picked up. A closed order cannot be cancelled.
+    """Close the order once the vehicle was picked up. A closed order cannot be cancelled.
 
     Raises OrderNotFound, StaleVersion, OrderNotConfirmed, OrderAlreadyClosed, PurchaseNotCompleted.
     """

@@ -14,7 +14,7 @@ async def complete_purchase(
     fact: Fact,
     now: datetime,
 ) -> None:
-    """The vehicle is sold. Raises PurchaseNotFound."""
+    """Complete the purchase when its vehicle is sold. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     uow.publish(*purchase.complete(seller_id, fact, now))
     await uow.purchases.save(purchase)

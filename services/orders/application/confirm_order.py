@@ -15,7 +15,7 @@ async def confirm_order(
     price_cents: int,
     now: datetime,
 ) -> Order:
-    """A draft becomes an order, and with a customer and a vehicle its purchase begins.
+    """Confirm a draft. With a customer and a vehicle its purchase begins.
 
     Raises OrderNotFound, StaleVersion, OrderNotDraft, TooManyOpenPurchases.
     """

@@ -14,7 +14,7 @@ async def create_order(
     vehicle_id: UUID | None,
     now: datetime,
 ) -> Order:
-    """Creates a draft, which reserves nothing and publishes nothing. Raises IncompletePurchase."""
+    """Create a draft, which reserves nothing and publishes nothing. Raises IncompletePurchase."""
     order = Order(
         id=order_id,
         tenant_id=tenant_id,

@@ -14,7 +14,7 @@ async def end_purchase(
     fact: Fact,
     now: datetime,
 ) -> None:
-    """The credit is released, or was never reserved. Raises PurchaseNotFound."""
+    """End the purchase: its credit is released, or was never reserved. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     uow.publish(*purchase.end(reason, fact, now))
     await uow.purchases.save(purchase)

@@ -9,9 +9,7 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True)
 class Overdue:
-    """The result of one run: how many purchases were due, and which are stuck in their
-    compensation.
-    """
+    """`due` counts the purchases past their deadline, of which the `stuck` are in compensation."""
 
     due: int
     stuck: Sequence[UUID]

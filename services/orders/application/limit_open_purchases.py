@@ -5,7 +5,7 @@ from services.orders.domain.errors import TooManyOpenPurchases
 
 
 async def limit_open_purchases(uow: OrdersUnitOfWork, *, tenant_id: str, customer_id: UUID) -> None:
-    """Raises TooManyOpenPurchases when the customer already has as many as are allowed.
+    """Raise TooManyOpenPurchases when the customer already has as many as are allowed.
 
     Concurrent requests of one customer wait for each other, so that together they cannot exceed the
     limit.

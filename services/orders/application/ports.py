@@ -1,4 +1,4 @@
-"""What the use cases need from outside: repositories, and a way to publish events."""
+"""The use cases need these ports: repositories, and a unit of work that publishes events."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True)
 class Scope:
-    """The orders that the caller may use: all of a tenant, or those of one customer.
+    """A scope holds the orders that the caller may use: all of a tenant, or those of one customer.
 
     An order outside the scope is not found, as if it did not exist.
     """
@@ -33,27 +33,27 @@ class OrderRepository(Protocol):
     async def find(self, scope: Scope, order_id: UUID) -> Order | None: ...
 
     async def get(self, scope: Scope, order_id: UUID) -> Order:
-        """Raises OrderNotFound."""
+        """Return the order. Raises OrderNotFound."""
 
     async def lock(self, scope: Scope, order_id: UUID) -> Order:
-        """The order, locked until the transaction ends. Raises OrderNotFound."""
+        """Return the order, locked until the transaction ends. Raises OrderNotFound."""
 
     async def save(self, order: Order) -> None:
         """Write the changes of an order that was locked or added before."""
 
     async def page(self, scope: Scope, after: UUID | None, limit: int) -> Sequence[Order]:
-        """At most `limit` orders older than `after`, newest first."""
+        """Return at most `limit` orders older than `after`, newest first."""
 
 
 class PurchaseRepository(Protocol):
     async def get(self, scope: Scope, order_id: UUID) -> Purchase:
-        """Raises PurchaseNotFound."""
+        """Return the purchase. Raises PurchaseNotFound."""
 
     async def lock(self, scope: Scope, order_id: UUID) -> Purchase:
-        """The purchase, its order's row locked. Raises PurchaseNotFound."""
+        """Return the purchase and lock the row of its order. Raises PurchaseNotFound."""
 
     async def save(self, purchase: Purchase) -> None:
-        """Write the changes to the row locked before."""
+        """Write the changes of a purchase that was locked before."""
 
     async def page(
         self,
@@ -64,21 +64,21 @@ class PurchaseRepository(Protocol):
         state: State | None,
         vehicle_id: UUID | None,
     ) -> Sequence[Purchase]:
-        """At most `limit` purchases older than `after`, newest first."""
+        """Return at most `limit` purchases older than `after`, newest first."""
 
     async def lock_due(self, limit: int) -> Sequence[Purchase]:
-        """Purchases that are due by the database's clock, locked; skips those that are locked
+        """Lock and return purchases that are due by the database's clock, except those locked
         already.
         """
 
     async def count_open(self, tenant_id: str, customer_id: UUID) -> int:
-        """The number of a customer's open purchases. Nobody else counts them until the transaction
-        ends.
+        """Return the number of the customer's open purchases. Other transactions that count them
+        wait until this one ends.
         """
 
 
 class OrdersUnitOfWork(Protocol):
-    """`most_open` is how many open purchases a customer may have."""
+    """`most_open` is the number of open purchases that a customer may have."""
 
     deadlines: Deadlines
     most_open: int

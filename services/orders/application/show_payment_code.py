@@ -14,9 +14,7 @@ async def show_payment_code(
     expires_at: datetime,
     fact: Fact,
 ) -> None:
-    """The buyer can now see the code, and the deadline follows the code's expiry. Raises
-    PurchaseNotFound.
-    """
+    """Show the buyer the code; the deadline follows its expiry. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     purchase.receive_code(code, expires_at, fact)
     await uow.purchases.save(purchase)

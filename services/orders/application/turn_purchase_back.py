@@ -12,7 +12,7 @@ async def turn_purchase_back(
     reason: str | None,
     fact: Fact,
 ) -> None:
-    """A peer has failed or undone its step. Raises PurchaseNotFound."""
+    """Begin the compensation: a peer has failed or undone its step. Raises PurchaseNotFound."""
     purchase = await uow.purchases.lock(Scope(tenant_id), order_id)
     purchase.turn_back(reason, fact)
     await uow.purchases.save(purchase)

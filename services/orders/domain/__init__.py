@@ -1,1 +1,1 @@
-"""Orders, the purchases they start, and the rules both obey."""
+"""The domain holds orders, the purchases that they start, and the rules of both."""

@@ -1,4 +1,4 @@
-"""How long a purchase may wait before the deadline timer acts."""
+"""The deadlines limit how long a purchase may wait in each state."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,11 +8,11 @@ from services.orders.domain.states import State
 
 @dataclass(frozen=True, kw_only=True)
 class Deadlines:
-    """The longest waiting time for each state. A purchase that waits longer is given up.
+    """A purchase that waits longer in a state than its deadline is given up.
 
     `before_code` counts from the request to the payment code, `after_code_expires` from the expiry
-    of the code, `after_payment` from the payment. `compensating` gives nothing up: it is how long a
-    compensation may take before an alert, and the interval at which the alert repeats.
+    of the code, `after_payment` from the payment. `compensating` gives nothing up: after that time
+    a compensation raises an alert, which repeats at the same interval.
     """
 
     before_code: timedelta = timedelta(hours=1)
@@ -23,7 +23,7 @@ class Deadlines:
     def on_entering(
         self, state: State, code_expires_at: datetime | None
     ) -> datetime | timedelta | None:
-        """When it is due: an instant, a time from the database's now, or None for never."""
+        """Return when it is due: an instant, a time from the database's now, or None for never."""
         match state:
             case State.AWAITING_PAYMENT if code_expires_at is not None:
                 return code_expires_at + self.after_code_expires

@@ -1,4 +1,4 @@
-"""What orders refuses, and why. Each code is stable, because clients may depend on it."""
+"""Orders refuses requests with these errors. Each code is stable: clients may depend on it."""
 
 from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
@@ -53,7 +53,7 @@ class TooManyOpenPurchases(Conflict):
 
 
 class NotYourCustomer(Forbidden):
-    """A buyer buys only in the name of the own customer record, and sees only its purchases."""
+    """A buyer buys only for the own customer record, and sees only the purchases of that record."""
 
     code = "not-your-customer"
     text = "A buyer acts for the own customer record alone."

@@ -1,4 +1,4 @@
-"""What orders publishes. The names on the wire are defined here, once."""
+"""Orders publishes these events. Their names on the wire are defined here and nowhere else."""
 
 from dataclasses import dataclass
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The history of a purchase: the events that it has published or consumed."""
+"""The history of a purchase holds the events that orders has published or consumed about it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One event of a purchase. `sequence` counts within the service that published it."""
+    """A fact is one event of a purchase. `sequence` counts within the service that published it."""
 
     type: str
     service: str
@@ -14,7 +14,7 @@ class Fact:
     time: datetime
 
     def repeats(self, other: "Fact") -> bool:
-        """Whether both are the same event of the same service."""
+        """Return whether both are the same event of the same service."""
         return (self.service, self.sequence, self.type) == (
             other.service,
             other.sequence,

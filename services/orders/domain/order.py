@@ -1,4 +1,4 @@
-"""An order: a draft, then confirmed, then closed. With customer and vehicle it is a purchase."""
+"""An order is first a draft, then confirmed, then closed. One with a vehicle is a purchase."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,13 +38,13 @@ class Order:
             raise IncompletePurchase
 
     def check_version(self, expected: int | None) -> None:
-        """Raises StaleVersion when the caller has seen another version than the current one."""
+        """Raise StaleVersion when the caller has seen another version than the current one."""
         if expected is not None and expected != self.version:
             raise StaleVersion
 
     def confirm(self, price_cents: int, now: datetime, deadlines: Deadlines) -> list[PurchaseEvent]:
-        """Raises OrderNotDraft. Without customer and vehicle no purchase begins and no event is
-        published.
+        """Confirm the draft. A purchase begins only with a customer and a vehicle. Raises
+        OrderNotDraft.
         """
         if self.status is not Status.DRAFT:
             raise OrderNotDraft(status=self.status)
@@ -54,14 +54,14 @@ class Order:
     def end_lost(
         self, price_cents: int, now: datetime, deadlines: Deadlines
     ) -> list[PurchaseEvent]:
-        """Does what `Purchase.end_lost` says. Raises PurchaseNotFound."""
+        """Begin a purchase and end it as `Purchase.end_lost` does. Raises PurchaseNotFound."""
         purchase = self._become_purchase(price_cents, deadlines)
         if purchase is None:
             raise PurchaseNotFound
         return purchase.end_lost(now)
 
     def close(self, now: datetime) -> list[PurchaseEvent]:
-        """Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
+        """Close the order. Raises OrderAlreadyClosed, OrderNotConfirmed, PurchaseNotCompleted."""
         if self.status is Status.CLOSED:
             raise OrderAlreadyClosed
         if self.price_cents is None:
@@ -75,7 +75,10 @@ class Order:
         return events
 
     def cancel(self, now: datetime) -> list[PurchaseEvent]:
-        """Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed."""
+        """Cancel the purchase of the order.
+
+        Raises PurchaseNotFound, OrderAlreadyClosed, PurchaseAlreadyFailed.
+        """
         if self.purchase is None:
             raise PurchaseNotFound
         already = self.purchase.cancelled_by_buyer
@@ -84,7 +87,7 @@ class Order:
         return events
 
     def _become_purchase(self, price_cents: int, deadlines: Deadlines) -> Purchase | None:
-        """None without customer and vehicle."""
+        """Confirm the order and return its purchase, or None without customer and vehicle."""
         self.status, self.price_cents = Status.CONFIRMED, price_cents
         self.version += 1
         if self.customer_id is not None and self.vehicle_id is not None:
@@ -99,7 +102,7 @@ class Order:
         return self.purchase
 
     def _closed_without_purchase(self, price_cents: int) -> OrderClosed:
-        """The only event of such an order, so its sequence is 1. It triggers no payout."""
+        """This event triggers no payout. It is the only one of its order, so its sequence is 1."""
         return OrderClosed(
             order_id=self.id,
             tenant_id=self.tenant_id,

@@ -1,4 +1,4 @@
-"""The purchase of an order as orders sees it: a state machine driven by the events of peers.
+"""Orders sees a purchase as a state machine that is driven by the events of peers.
 
 Events arrive in any order and more than once. Three rules make every purchase end correctly:
 forward events only raise the state; a failure, a cancellation or a deadline starts the compensation
@@ -38,9 +38,10 @@ ASKING_FOR_A_PERSON = (
 
 @dataclass(kw_only=True)
 class Purchase:
-    """`sequence` counts the events that orders has published about it. `due` says when the deadline
-    timer must look at it: an instant, or a time from the database's now, which becomes an instant
-    when the purchase is saved. `deadlines` is the policy it follows.
+    """`sequence` counts the events that orders has published about the purchase. `due` says when
+    the deadline timer must look at the purchase: an instant, or a time from the database's now,
+    which becomes an instant when the purchase is saved. The purchase follows the policy
+    `deadlines`.
     """
 
     order_id: UUID
@@ -61,12 +62,14 @@ class Purchase:
 
     @property
     def requested_at(self) -> datetime | None:
-        """When it began, which is the time of orders' first event. None where no event is known."""
+        """Return the time of orders' first event, when the purchase began, or None where it is
+        unknown.
+        """
         return min((fact.time for fact in self.history if fact.service == "orders"), default=None)
 
     @property
     def needs_attention(self) -> bool:
-        """Whether the last event of payments or of payouts asks for a person."""
+        """Return whether the last event of payments or of payouts asks for a person."""
         return any(self._last_of(service) in asking for service, asking in ASKING_FOR_A_PERSON)
 
     def request(self, now: datetime) -> list[PurchaseEvent]:
@@ -83,19 +86,19 @@ class Purchase:
         ]
 
     def reach(self, state: State, fact: Fact) -> None:
-        """A peer has done its step: the state rises to `state`, or does not change where it is
-        higher.
+        """Raise the state to `state`, because a peer has done its step. A higher state does not
+        change.
         """
         self.note(fact)
         self._rise(state)
 
     def receive_code(self, code: str, expires_at: datetime, fact: Fact) -> None:
-        """Payments has made the code that the buyer pays with. It is kept in every state."""
+        """Keep the code that the buyer pays with, in every state."""
         self.payment_code, self.code_expires_at = code, expires_at
         self.reach(State.AWAITING_PAYMENT, fact)
 
     def complete(self, seller_id: UUID, fact: Fact, now: datetime) -> list[PurchaseEvent]:
-        """The vehicle is sold, which is the last step forward."""
+        """Take the last step forward: the vehicle is sold."""
         self.note(fact)
         self.seller_id = seller_id
         if not self._rise(State.COMPLETED):
@@ -113,9 +116,7 @@ class Purchase:
         ]
 
     def turn_back(self, reason: str | None, fact: Fact) -> None:
-        """A peer has failed or undone its step: the compensation has begun. The first reason is
-        kept.
-        """
+        """Begin the compensation: a peer failed or undid its step. The first reason is kept."""
         self.note(fact)
         if self.state is State.CLOSED:
             return
@@ -124,9 +125,7 @@ class Purchase:
             self._enter(State.COMPENSATING)
 
     def end(self, reason: str | None, fact: Fact, now: datetime) -> list[PurchaseEvent]:
-        """Nothing is reserved any more. The state is cancelled where the buyer cancelled, else
-        failed.
-        """
+        """End the purchase. The state is cancelled where the buyer cancelled, else failed."""
         self.turn_back(reason, fact)
         if self.state in ENDED:
             return []
@@ -150,7 +149,7 @@ class Purchase:
             self.history.append(fact)
 
     def cancel(self, now: datetime) -> list[PurchaseEvent]:
-        """The buyer cancels. During a compensation this only decides how the purchase ends.
+        """Cancel for the buyer. During a compensation this only decides how the purchase ends.
 
         Raises OrderAlreadyClosed and PurchaseAlreadyFailed. A second cancellation changes nothing.
         """
@@ -166,21 +165,21 @@ class Purchase:
         return [self._give_up(CANCELLED_BY_BUYER, now)]
 
     def run_out_of_time(self, now: datetime) -> list[PurchaseEvent]:
-        """The deadline has passed. A compensation is not given up; only `due` moves on."""
+        """Give up a purchase past its deadline. A compensation goes on; only its `due` moves on."""
         if self.state is State.COMPENSATING:
             self.due = self.deadlines.compensating
             return []
         return [self._give_up(DEADLINE_PASSED, now)]
 
     def end_lost(self, now: datetime) -> list[PurchaseEvent]:
-        """The database has lost the purchase after peers had learnt of it. It is ended, because
-        nobody knows how far it had come. The lost `order.confirmed` had the sequence 1.
+        """End a purchase that peers know and the database has lost, because nobody knows how far it
+        had come. The lost `order.confirmed` had the sequence 1.
         """
         self._next(OrderConfirmed.type, now)
         return [self._give_up(LOST, now)]
 
     def close(self, now: datetime) -> list[PurchaseEvent]:
-        """The buyer has picked the vehicle up. Raises PurchaseNotCompleted."""
+        """Close the purchase: the buyer has picked the vehicle up. Raises PurchaseNotCompleted."""
         if self.state is not State.COMPLETED:
             raise PurchaseNotCompleted(state=self.state)
         self._enter(State.CLOSED)
@@ -197,7 +196,7 @@ class Purchase:
         ]
 
     def _last_of(self, service: str) -> str | None:
-        """The type of the last event that a service has published."""
+        """Return the type of the last event that a service has published."""
         facts = [fact for fact in self.history if fact.service == service]
         return max(facts, key=lambda fact: fact.sequence).type if facts else None
 
@@ -215,7 +214,7 @@ class Purchase:
         )
 
     def _rise(self, state: State) -> bool:
-        """Whether the state rose to `state`. The state never falls, and never leaves the
+        """Return whether the state rose to `state`. The state never falls or leaves the
         compensation.
         """
         if self.state not in FORWARD or FORWARD.index(state) <= FORWARD.index(self.state):
@@ -229,7 +228,7 @@ class Purchase:
             self.due = self.deadlines.on_entering(state, self.code_expires_at)
 
     def _next(self, event_type: str, now: datetime) -> int:
-        """The sequence of the next event of orders. The event goes into the history as well."""
+        """Return the sequence of orders' next event, and keep that event in the history."""
         self.sequence += 1
         self.history.append(Fact(event_type, "orders", self.sequence, now))
         return self.sequence

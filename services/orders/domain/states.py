@@ -1,10 +1,10 @@
-"""The status of an order, which the client sets, and the separate state of its purchase."""
+"""The client sets the status of an order. Its purchase has a state of its own."""
 
 from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What the client has done with the order."""
+    """The status says what the client has done with the order."""
 
     DRAFT = "draft"
     CONFIRMED = "confirmed"
@@ -12,7 +12,7 @@ class Status(StrEnum):
 
 
 class State(StrEnum):
-    """How far the purchase has come, as orders knows it."""
+    """The state says how far the purchase has come, as orders knows it."""
 
     REQUESTED = "REQUESTED"
     CREDIT_RESERVED = "CREDIT_RESERVED"
@@ -34,10 +34,10 @@ FORWARD = (
     State.PAID,
     State.COMPLETED,
 )
-"""The states on the way forward, in order. A purchase only rises through them."""
+"""These states lead to a sale, in this order. A purchase only rises through them."""
 
 ENDED = frozenset({State.CLOSED, State.FAILED, State.CANCELLED})
-"""The final states."""
+"""A purchase never leaves one of these states."""
 
 OPEN = tuple(state for state in State if state not in ENDED and state is not State.COMPLETED)
-"""The states in which a purchase may hold credit and a vehicle that is not paid."""
+"""In these states a purchase may hold credit and a vehicle that is not paid."""

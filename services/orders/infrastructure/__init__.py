@@ -1,1 +1,1 @@
-"""Where orders meets HTTP, RabbitMQ and Postgres."""
+"""The infrastructure connects orders with HTTP, RabbitMQ and Postgres."""

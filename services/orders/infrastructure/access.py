@@ -1,4 +1,4 @@
-"""Who may do what to orders. With AUTH=off every caller has every role."""
+"""These functions decide who may do what to orders. With AUTH=off every caller has every role."""
 
 from uuid import UUID
 
@@ -10,7 +10,7 @@ ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
 
 
 def may_order(caller: Caller, customer_id: UUID | None) -> None:
-    """A buyer orders only for the own customer record. Only staff may order without a customer."""
+    """An admin may order for anyone, an operator without a customer, a buyer for the own record."""
     if caller.may(ADMIN) or (customer_id is None and caller.may(OPERATOR)):
         return
     caller.require(BUYER)
@@ -19,7 +19,7 @@ def may_order(caller: Caller, customer_id: UUID | None) -> None:
 
 
 def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
-    """The orders that the caller may read, limited to one customer where one is named."""
+    """Return the orders that the caller may read, limited to one customer where one is named."""
     if caller.may(OPERATOR, ADMIN):
         return Scope(caller.tenant_id, customer_id)
     own = _own(caller)
@@ -29,19 +29,17 @@ def readable(caller: Caller, customer_id: UUID | None = None) -> Scope:
 
 
 def writable(caller: Caller) -> Scope:
-    """The orders that the caller may confirm; `may_order` decides once the order's customer is
-    known.
-    """
+    """Return the orders among which the caller may confirm those that `may_order` allows."""
     return Scope(caller.tenant_id, None if caller.may(OPERATOR, ADMIN) else _own(caller))
 
 
 def cancellable(caller: Caller) -> Scope:
-    """The buyer cancels; an admin may do it in the buyer's name."""
+    """Return the orders that the caller may cancel. An admin cancels in the buyer's name."""
     return Scope(caller.tenant_id, None if caller.may(ADMIN) else _own(caller))
 
 
 def closable(caller: Caller) -> Scope:
-    """Staff who hand the vehicle over close the order, or the buyer who has picked it up."""
+    """Return the orders that the caller may close: a buyer the own ones, staff all."""
     return Scope(caller.tenant_id, None if caller.may(OPERATOR, ADMIN) else _own(caller))
 
 

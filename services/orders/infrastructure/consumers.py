@@ -1,4 +1,4 @@
-"""What orders consumes: its own views of peers' events, and its reactions."""
+"""Orders consumes its peers' events with views of its own, and reacts to them."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -32,8 +32,8 @@ from services.orders.domain.states import State
 from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork as Unit
 
 BATCH_DELAY = 0.05
-"""In seconds, for the two states that a purchase only passes through. Consuming their events at
-once would slow the purchase.
+"""The batch delay, in seconds, of the two states that a purchase only passes through. Consuming
+their events at once would slow the purchase.
 """
 
 
@@ -65,7 +65,7 @@ Handler = Callable[[Unit, Received[Happened]], Awaitable[None]]
 
 
 class About(TypedDict):
-    """What every use case is told: which purchase, and the event."""
+    """Every use case is told which purchase the event is about, and the event."""
 
     tenant_id: str
     order_id: UUID
@@ -73,8 +73,8 @@ class About(TypedDict):
 
 
 def reactions(clock: Clock = utc_now) -> Reactions[Unit]:
-    """A peer's step raises the purchase, its failure starts the compensation, the release of the
-    credit ends it.
+    """A peer's step raises the purchase, its failure starts the compensation, and the release of
+    the credit ends the purchase.
 
     Orders itself undoes nothing here, so all but the first and last steps are views.
     """

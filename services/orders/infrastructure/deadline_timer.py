@@ -1,4 +1,4 @@
-"""The deadlines of purchases: a loop looks at the rows whose due time has come."""
+"""The deadline timer is a loop that looks at the purchases whose due time has come."""
 
 import structlog
 from prometheus_client import Counter
@@ -14,7 +14,7 @@ from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 from services.orders.infrastructure.settings import OrdersSettings
 
 AT_ONCE = 50
-"""The number of purchases in one transaction."""
+"""One transaction takes at most this number of purchases."""
 
 STUCK = Counter(
     "orders_compensating_too_long",
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 def deadline_timer(
     transactions: Transactions[PostgresOrdersUnitOfWork], settings: OrdersSettings
 ) -> Loop:
-    """Gives up overdue purchases. A compensation that is stuck raises an alert instead."""
+    """Return the loop that gives up overdue purchases and raises alerts for stuck ones."""
 
     async def look(uow: PostgresOrdersUnitOfWork) -> Overdue:
         return await give_up_overdue_purchases(uow, most=AT_ONCE, now=utc_now())

@@ -1,4 +1,4 @@
-"""`/orders`: draft, confirm, close, read. The tenant must be named."""
+"""Clients create, confirm, close and read `/orders`. They must name the tenant."""
 
 from functools import partial
 from uuid import UUID
@@ -74,7 +74,7 @@ class Endpoints:
     async def close(
         self, order_id: UUID, caller: TenantCallerDep, version: OptionalIfMatchDep
     ) -> Response:
-        """The vehicle was picked up: nothing can be cancelled any more."""
+        """Close an order whose vehicle was picked up: it cannot be cancelled any more."""
         work = partial(
             close_order,
             scope=access.closable(caller),
@@ -85,7 +85,7 @@ class Endpoints:
         return respond(_answer(await self._transactions.run(work)))
 
     async def find(self, request: Request, caller: TenantCallerDep, page: PageDep) -> Response:
-        """Newest first."""
+        """List the orders that the caller may read, newest first."""
         scope = access.readable(caller)
         after = None if page.after is None else UUID(page.after[0])
         found = await self._transactions.read(
@@ -97,7 +97,7 @@ class Endpoints:
 
     @answers(ETAG)
     async def show(self, order_id: UUID, caller: TenantCallerDep) -> Response:
-        """One order: a buyer's own, or any of the tenant for an operator or admin."""
+        """Return one order: a buyer's own, or any of the tenant for an operator or admin."""
         scope = access.readable(caller)
         found = await self._transactions.read(lambda uow: uow.orders.get(scope, order_id))
         return respond(_answer(found))

@@ -1,4 +1,4 @@
-"""`/purchase`, `/saga-states` and `/purchases`: buying in one step, watching it, giving up."""
+"""Clients buy by `/purchase`, follow by `/saga-states`, and list and cancel by `/purchases`."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -38,7 +38,7 @@ class Endpoints:
     async def purchase(
         self, body: PurchaseRequest, caller: CallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
-        """Order and confirm in one step. The purchase goes on by itself: watch it at Location."""
+        """Create and confirm an order in one step. Location names the state of its purchase."""
         access.may_order(caller, body.customer_id)
 
         async def work(uow: PostgresOrdersUnitOfWork) -> Answer:
@@ -57,13 +57,13 @@ class Endpoints:
 
     @answers(LOCATION)
     async def cancel(self, transaction_id: UUID, caller: CallerDep) -> Response:
-        """Give the purchase up: possible until the order is closed, also after paying."""
+        """Cancel the purchase, which is possible until the order is closed, even once paid."""
         scope, order_id, now = access.cancellable(caller), transaction_id, utc_now()
         work = partial(cancel_purchase, scope=scope, order_id=order_id, now=now)
         return respond(_accepted(await self._transactions.run(work)))
 
     async def show(self, transaction_id: UUID, caller: CallerDep) -> Response:
-        """Where a purchase stands, with all its events."""
+        """Return the state of a purchase with all its events."""
         scope = access.readable(caller)
         found = await self._transactions.read(lambda uow: uow.purchases.get(scope, transaction_id))
         return respond(Answer(200, SagaState.of(found)))
@@ -77,7 +77,7 @@ class Endpoints:
         state: Annotated[State | None, Query()] = None,
         vehicle: Annotated[UUID | None, Query()] = None,
     ) -> Response:
-        """Newest first."""
+        """List the purchases that the caller may read, newest first."""
         scope = access.readable(caller, customer)
         after = None if page.after is None else UUID(page.after[0])
         found = await self._transactions.read(
@@ -105,7 +105,7 @@ def purchases_router(transactions: Transactions[PostgresOrdersUnitOfWork]) -> AP
 
 
 def _accepted(order: Order) -> Answer:
-    # Both use cases answer orders that have one.
+    # Both use cases return an order that has a purchase.
     assert order.purchase is not None  # noqa: S101  # nosec B101
     location = f"/saga-states/{order.id}"
     return Answer(202, PurchaseOut.of(order.purchase), location=location)

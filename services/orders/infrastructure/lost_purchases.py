@@ -1,4 +1,4 @@
-"""Recovers, and ends, the purchases that the database has lost: the command `recover-lost`."""
+"""The command `recover-lost` recovers the purchases that the database has lost, and ends them."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -14,7 +14,7 @@ from services.orders.infrastructure.postgres import PostgresOrdersUnitOfWork
 
 
 class LostPurchase(BaseModel):
-    """A line of the standard input, in JSON: what peers know of the purchase."""
+    """A line of the standard input says in JSON what peers know of one lost purchase."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -26,7 +26,7 @@ class LostPurchase(BaseModel):
 
 
 def read_lost(lines: Iterable[str]) -> list[LostPurchase]:
-    """Raises StartFailure, which names the first malformed line."""
+    """Return the purchases. Raises StartFailure, which names the first malformed line."""
     found = []
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -43,8 +43,8 @@ async def recover(
     transactions: Transactions[PostgresOrdersUnitOfWork],
     lost: Iterable[LostPurchase],
 ) -> int:
-    """Returns how many were recovered; the database knew the others. Raises StartFailure for the
-    first whose id is another tenant's.
+    """Recover the purchases that the database does not know, and return their number. Raises
+    StartFailure for the first whose id is another tenant's.
     """
     recovered = 0
     for each in lost:

@@ -1,4 +1,4 @@
-"""How long purchases take, from the request to the outcome."""
+"""This histogram measures how long purchases take from the request to the outcome."""
 
 from prometheus_client import Histogram
 
@@ -10,7 +10,7 @@ OUTCOMES = {
     OrderFailed.type: "failed",
     OrderCancelled.type: "cancelled",
 }
-"""The outcome by the event that tells it."""
+"""Each of these types of event tells an outcome."""
 
 SECONDS = Histogram(
     "orders_purchase_seconds",
@@ -23,9 +23,7 @@ for outcome in OUTCOMES.values():
 
 
 def observe_outcome(event_type: str, purchase: Purchase) -> None:
-    """Count the purchase if an event of this type tells its outcome and its history says when it
-    began.
-    """
+    """Count the purchase if an event of this type tells its outcome and its beginning is known."""
     started = purchase.requested_at
     ended = [each.time for each in purchase.history if each.type == event_type]
     if event_type in OUTCOMES and started is not None and ended:

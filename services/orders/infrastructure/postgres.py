@@ -1,4 +1,4 @@
-"""The repositories of orders and its unit of work.
+"""The repositories of orders and its unit of work use Postgres.
 
 An order and its purchase are one row: one insert begins a purchase, and closing, cancelling and
 reacting to an event lock the same row.
@@ -62,7 +62,7 @@ _DUE_AT = func.coalesce(
     func.now() + bindparam("wait", type_=Interval),
     bindparam("due", type_=DateTime(timezone=True)),
 )
-"""A waiting time begins at the database's now; this machine's clock does not matter."""
+"""A waiting time begins at the database's now, so the clock of this machine does not matter."""
 
 _ADD = insert(orders).values(due_at=_DUE_AT)
 _SAVE = update(orders).where(orders.c.id == bindparam("order")).values(due_at=_DUE_AT)
@@ -74,12 +74,10 @@ _DUE = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
-"""Two workers never take the same purchase; the database's clock decides what is due."""
+"""Two workers never take the same purchase. The database's clock decides what is due."""
 
 _LOCK_CUSTOMER = text("SELECT pg_advisory_xact_lock(hashtextextended(:customer, 0))")
-"""The lock is held until the commit, so that requests of one customer are counted one after the
-other.
-"""
+"""The lock is held until the commit, so requests of one customer are counted one after another."""
 
 _COUNT_OPEN = select(func.count()).where(
     orders.c.tenant_id == bindparam("tenant"),
@@ -89,7 +87,7 @@ _COUNT_OPEN = select(func.count()).where(
 
 
 class PostgresOrders:
-    """Rows are locked once in a transaction. `flush` writes those that were added or saved."""
+    """A row is locked once in a transaction. `flush` writes the rows that were added or saved."""
 
     def __init__(self, connection: AsyncConnection, deadlines: Deadlines) -> None:
         self._connection = connection
@@ -153,7 +151,7 @@ class PostgresOrders:
 
 
 class PostgresPurchases:
-    """The purchases in the rows of orders."""
+    """A purchase is a part of its order's row."""
 
     def __init__(self, connection: AsyncConnection, rows: PostgresOrders) -> None:
         self._connection = connection
@@ -166,9 +164,7 @@ class PostgresPurchases:
         return _purchase_of(await self._orders.find_locked(scope, order_id))
 
     async def lock_all(self, order_ids: Sequence[UUID]) -> None:
-        """All are locked in one order, so that two batches do not deadlock. Unknown ones are left
-        out.
-        """
+        """Lock all known ones in one order, so that two batches do not deadlock."""
         await self._orders.lock_all(_PURCHASES_LOCKED, {"orders": order_ids})
 
     async def save(self, purchase: Purchase) -> None:
@@ -251,7 +247,7 @@ def _within(scope: Scope) -> Select[Any]:
 
 
 def _page(query: Select[Any], after: UUID | None, limit: int) -> Select[Any]:
-    """Newest first. Ids grow with time, so new rows never shift a page."""
+    """Select newest first. Ids grow with time, so new rows never shift a page."""
     if after is not None:
         query = query.where(orders.c.id < after)
     return query.order_by(orders.c.id.desc()).limit(limit)
@@ -305,7 +301,7 @@ def _order(row: Row[Any], deadlines: Deadlines) -> Order:
 
 
 def _moment(written: str) -> datetime:
-    """Rows of older releases may hold a time without a zone, which counts as UTC."""
+    """A time without a zone, as rows of older releases hold, counts as UTC."""
     moment = datetime.fromisoformat(written)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""What clients send and get. `/orders` speaks camelCase, purchases snake_case."""
+"""These are the bodies that clients send and get: camelCase for `/orders`, else snake_case."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ Total = Annotated[Cents, Field(ge=1)]
 
 
 class NewOrder(CamelBody):
-    """Customer and vehicle together make it a purchase; without them it reserves nothing."""
+    """With customer and vehicle the order becomes a purchase; without them it reserves nothing."""
 
     customer_id: UUID | None = None
     vehicle_id: UUID | None = None
@@ -32,7 +32,7 @@ class PurchaseRequest(Body):
 
 
 class OrderOut(CamelOut):
-    """`state` is where the purchase stands, null without one."""
+    """`state` says where the purchase stands. It is null for an order without a purchase."""
 
     id: UUID
     status: Status
@@ -63,7 +63,7 @@ class OrderPage(CamelOut):
 
 
 class PurchaseOut(Out):
-    """`transaction_id` is the order's id. `needs_attention`: a refund or a payout
+    """`transaction_id` is the order's id. `needs_attention` is true where a refund or a payout
     failed, or the gateway or the bank does not answer.
     """
 
@@ -90,7 +90,9 @@ class PurchasePage(Out):
 
 
 class HistoryEntry(Out):
-    """One event; `sequence` counts within the service that published it."""
+    """An entry is one event of the purchase. `sequence` counts within the service that published
+    it.
+    """
 
     type: str
     service: str
@@ -99,7 +101,7 @@ class HistoryEntry(Out):
 
 
 class SagaState(PurchaseOut):
-    """A purchase with every event it caused or consumed, oldest first."""
+    """This is a purchase with every event that it caused or consumed, oldest first."""
 
     history: list[HistoryEntry]
 

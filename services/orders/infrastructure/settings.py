@@ -10,14 +10,14 @@ class OrdersSettings(MarketSettings):
     service: str = "orders"
     port: int = Field(default=8000, ge=0, le=65535)
     max_open_purchases: int = Field(default=5, ge=1)
-    """Purchases one customer may have open at a time: what is reserved, nobody else can buy."""
+    """A customer may have this many open purchases: nobody else can buy what they reserve."""
     deadline_before_code_seconds: float = Field(default=3600, gt=0)
-    """From the request to the payment code; past it the purchase is given up."""
+    """The time from the request to the payment code, after which the purchase is given up."""
     deadline_after_code_expires_seconds: float = Field(default=900, gt=0)
     deadline_after_payment_seconds: float = Field(default=86_400, gt=0)
-    """From the payment to the sale."""
+    """The time from the payment to the sale."""
     compensating_alert_seconds: float = Field(default=900, gt=0)
-    """How long a compensation may take before an alert, and the interval at which it repeats."""
+    """A compensation that takes longer raises an alert, which repeats at this interval."""
     deadline_scan_seconds: float = Field(default=1, gt=0)
 
     @property

@@ -1,4 +1,4 @@
-"""The tables of orders, and those of the libraries beside them."""
+"""These are the tables of orders, beside those of the libraries."""
 
 from sqlalchemy import (
     BigInteger,

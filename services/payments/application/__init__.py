@@ -1,1 +1,1 @@
-"""One use case per file. None commits, none has a clock or randomness of its own."""
+"""Each file holds one use case. None commits, and none has a clock or randomness of its own."""

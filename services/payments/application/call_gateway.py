@@ -1,4 +1,4 @@
-"""One call of the gateway, outside of any transaction."""
+"""The gateway is called outside of any transaction."""
 
 from datetime import timedelta
 

@@ -9,7 +9,7 @@ from services.payments.domain.payment import Payment, State
 
 @dataclass(frozen=True)
 class CodeTerms:
-    """How long a code lives, and the largest amount (cents) the gateway takes."""
+    """A code lives for `lifetime`. The gateway takes amounts up to `gateway_limit_cents`."""
 
     lifetime: timedelta
     gateway_limit_cents: int
@@ -29,8 +29,8 @@ async def generate_payment_code(
     code_number: int,
     terms: CodeTerms,
 ) -> None:
-    """Begin the payment of a reserved vehicle. Does nothing for a purchase that has a record in any
-    state: its payment was begun or cancelled before.
+    """Begin the payment of a reserved vehicle. A purchase that has a record in any state does not
+    change: its payment was begun or cancelled before.
     """
     payment = Payment(
         order_id=order_id,

@@ -1,4 +1,4 @@
-"""What the use cases need from outside: the repository, the gateway, a way to publish."""
+"""The use cases need these ports: the repository, the gateway, and a way to publish events."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,31 +14,29 @@ class PaymentRepository(Protocol):
     """Every lock is held until the transaction ends. Times are those of the database's clock."""
 
     async def add(self, payment: Payment, *, code_lives: timedelta) -> bool:
-        """Insert the payment and set its `expires_at`. Returns False when the purchase has a record
-        already.
-        """
+        """Insert the payment and set its `expires_at`. Returns False where there is a record."""
 
     async def add_or_lock(self, tombstone: Payment) -> Payment:
-        """The purchase's record, locked; the tombstone itself where there was none."""
+        """Lock and return the purchase's record, which is the tombstone where there was none."""
 
     async def lock(self, order_id: UUID) -> Payment:
-        """Raises PaymentNotFound."""
+        """Lock and return the purchase's payment. Raises PaymentNotFound."""
 
     async def find_locked(self, order_id: UUID) -> Payment | None:
-        """Like `lock`, for a purchase whose payment may never have begun."""
+        """Do the same as `lock`, but return None for a purchase without a payment."""
 
     async def lock_by_id(self, tenant_id: str, payment_id: UUID) -> Payment:
-        """Raises PaymentNotFound."""
+        """Lock and return the payment of this id. Raises PaymentNotFound."""
 
     async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool]:
-        """The payment, and whether its time is over. Raises PaymentCodeNotFound."""
+        """Lock the payment. Return it, and whether its time is over. Raises PaymentCodeNotFound."""
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
-        """Pending payments past their time, except those that are locked already."""
+        """Lock and return overdue pending payments, except those that are locked already."""
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payment]:
-        """Payments whose call of the gateway is due, except those that are locked already. Each
-        claim counts as an attempt, has an id of its own, and the call is due again when the lease
+        """Claim payments whose call of the gateway is due, except those that are locked already.
+        Each claim counts as an attempt and has its own id. The call is due again when the lease
         ends.
         """
 
@@ -59,7 +57,7 @@ class PaymentRepository(Protocol):
         state: str | None,
         needs_attention: bool | None,
     ) -> Sequence[Payment]:
-        """Payments in the order of their ids, which is the order of their creation."""
+        """Return payments in the order of their ids, which is the order of their creation."""
 
 
 class PaymentsUnitOfWork(Protocol):
@@ -70,7 +68,8 @@ class PaymentsUnitOfWork(Protocol):
 
 
 class Gateway(Protocol):
-    """Moves money. The same key returns the first result again, also when its answer was lost.
+    """A gateway moves money. The same key returns the first result again, also when its answer was
+    lost.
 
     Both calls may also fail in any way, or not return: then nobody knows whether money moved.
     """

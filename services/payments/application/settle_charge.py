@@ -7,8 +7,8 @@ from services.payments.domain.payment import Payment
 
 @dataclass(frozen=True)
 class ChargeSettlement:
-    """What a person found out at the gateway: the reference of the charge (None where there is no
-    charge), a note, and who the person is.
+    """A person found out at the gateway that the charge has this reference or, for None, was not
+    made. `by` is that person.
     """
 
     reference: str | None

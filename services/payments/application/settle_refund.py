@@ -7,7 +7,7 @@ from services.payments.domain.payment import Payment
 
 @dataclass(frozen=True)
 class Settlement:
-    """How a person paid the money back: the bank's reference, a note, and who the person is."""
+    """A person, `by`, paid the money back. `reference` is the bank's."""
 
     reference: str
     note: str

@@ -1,1 +1,1 @@
-"""What a payment is: its states, its events, its refusals."""
+"""The domain holds the payment with its states, and the events and errors of payments."""

@@ -1,7 +1,8 @@
-"""Payment codes: 75 random bits and a check symbol, as `XXXX-XXXX-XXXX-XXXX`.
+"""A payment code is 75 random bits and a check symbol, written `XXXX-XXXX-XXXX-XXXX`.
 
-The alphabet is Crockford's base 32: no I, L, O or U, so a code survives being read aloud. Guessing
-one of a million open codes takes 2**55 tries on average, which no rate of requests reaches.
+The alphabet is Crockford's base 32, which has no I, L, O or U, so that a code can be read aloud.
+Guessing one of a million open codes takes 2**55 tries on average, which no rate of requests
+reaches.
 """
 
 from services.payments.domain.errors import MistypedCode
@@ -13,15 +14,15 @@ _LOOKALIKES = str.maketrans("OIL", "011", "- ")
 
 
 def code_from(number: int) -> str:
-    """The code for a random number of RANDOM_BITS bits."""
+    """Return the code for a random number of RANDOM_BITS bits."""
     symbols = [number >> 5 * place & 31 for place in range(_LENGTH - 1)]
     text = "".join(_ALPHABET[symbol] for symbol in [*symbols, _check_symbol(symbols)])
     return "-".join(text[start : start + 4] for start in range(0, _LENGTH, 4))
 
 
 def parse_code(typed: str) -> str:
-    """The code that a person typed. Case, spaces and dashes do not matter; O reads as 0, I and L as
-    1.
+    """Return the code that a person typed. Case, spaces and dashes do not matter; O reads as 0, I
+    and L as 1.
 
     Raises MistypedCode when it cannot be a code: any single wrong symbol and any two swapped
     symbols are noticed.
@@ -34,9 +35,7 @@ def parse_code(typed: str) -> str:
 
 
 def _check_symbol(symbols: list[int]) -> int:
-    """Each place has a weight of its own, a power of 2 in GF(32), so that a swap changes the sum
-    too.
-    """
+    """Each place has a weight of its own, a power of 2 in GF(32), so a swap changes the sum too."""
     check = 0
     for symbol in symbols:
         check = (check ^ symbol) << 1

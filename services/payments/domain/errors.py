@@ -1,4 +1,4 @@
-"""What payments refuses, and why."""
+"""Payments refuses requests with these errors."""
 
 from libs.kernel.errors import Conflict, Invalid, NotFound, StaleVersion
 

@@ -1,4 +1,4 @@
-"""What payments publishes about a purchase. Amounts are integer cents."""
+"""Payments publishes these events about a purchase. Amounts are integer cents."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -46,8 +46,8 @@ class PaymentFailed(PaymentEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentChargeUnanswered(PaymentEvent):
-    """The gateway has left several calls unanswered, and nobody knows whether it charged: a person
-    should look. It is still being asked.
+    """The gateway has left several calls unanswered, and nobody knows whether it charged. A person
+    must look there. The gateway is called again all the same.
     """
 
     type: ClassVar[str] = "payment.charge_unanswered.v1"
@@ -80,7 +80,7 @@ class PaymentRefunded(PaymentEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentRefundFailed(PaymentEvent):
-    """The gateway keeps refusing the refund: a person should look. It is still being retried."""
+    """The gateway keeps refusing the refund. A person must look there. It is tried again."""
 
     type: ClassVar[str] = "payment.refund_failed.v1"
     direction = Direction.COMPENSATION

@@ -1,4 +1,4 @@
-"""The gateway's possible answers, and when it is called again."""
+"""The gateway approves, declines or does not answer. A policy says when it is called again."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -24,8 +24,8 @@ Answer = Approved | Declined | Unanswered
 
 @dataclass(frozen=True)
 class GatewayPolicy(RetryPolicy):
-    """`refund_tries` failed calls make a refund one that needs a person; `silent_tries` calls
-    without an answer do the same for a charge. A card declined `card_tries` times ends the payment.
+    """A refund needs a person after `refund_tries` failed calls, a charge after `silent_tries`
+    calls without an answer. After `card_tries` declined cards the payment has failed.
     """
 
     _: KW_ONLY

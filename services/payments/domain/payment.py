@@ -1,4 +1,4 @@
-"""A payment: one purchase's code, charge and refund, from the first event to the last."""
+"""A payment covers the code, the charge and the refund of one purchase."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,12 +39,12 @@ AWAITING_GATEWAY = AWAITING_REFUND | {State.PROCESSING}
 ASKING_FOR_A_PERSON = frozenset({events.PaymentChargeUnanswered, events.PaymentRefundFailed})
 NOT_CHARGED = "not_charged"
 CHARGED_AFTER_ALL = "charged_after_all"
-"""The reason of a refund when the gateway has made a charge that a person recorded as not made."""
+"""A refund has this reason if the gateway made a charge that a person recorded as not made."""
 
 
 @dataclass(kw_only=True)
 class Payment:
-    """The record of one purchase. Methods return the events they cause; `sequence` is the number of
+    """A purchase has one payment. Methods return the events they cause; `sequence` is the number of
     the last one, `version` counts the writes of clients. Amount, code and customer are None on a
     tombstone.
     """
@@ -57,31 +57,29 @@ class Payment:
     amount_cents: int | None = None
     code: str | None = None
     expires_at: datetime | None = None
-    """The database sets it when the payment is added, because only its clock decides."""
+    """The database sets this time when the payment is added, because only its clock decides."""
     method: str | None = None
     """The gateway's token for the card, never a card number."""
     cancellation_requested: bool = False
     charge_reference: str | None = None
     charge_settled_by: str | None = None
-    """The person who recorded whether the gateway has charged; None where the gateway said it
-    itself.
-    """
+    """The person who recorded whether the gateway has charged, or None if it answered itself."""
     charge_settlement_note: str | None = None
     refund_reference: str | None = None
     settled_by: str | None = None
     settlement_note: str | None = None
     reason: str | None = None
-    """Why the payment failed, why the last card was declined, or why the money goes back."""
+    """The reason why the payment failed, the last card was declined, or the money goes back."""
     declines: int = 0
-    """How many cards the gateway has declined."""
+    """The number of cards that the gateway has declined."""
     refund_error: str | None = None
-    """Why the last attempt to refund failed."""
+    """The reason why the last attempt to refund failed."""
     needs_attention: bool = False
-    """Whether the last event asks for a person, who can still do what it asks for."""
+    """True where the last event asks for a person, who can still do what it asks for."""
     attempts: int = 0
-    """Calls of the gateway for the charge, or for this episode of the refund."""
+    """The number of calls for the charge, or since the refund was begun or retried."""
     claim: UUID | None = None
-    """Set while a worker calls the gateway; it remains when the worker dies during the call."""
+    """The id of the claim while a worker calls the gateway. It remains when the worker dies."""
     call_in: timedelta | None = None
     """The time from now to the next call of the gateway. None keeps the time decided before."""
     version: int = 1
@@ -91,13 +89,13 @@ class Payment:
     def cancelled_before_it_began(
         cls, *, order_id: UUID, tenant_id: str, payment_id: UUID
     ) -> "Payment":
-        """A tombstone. Whatever would begin this payment later finds it and does nothing."""
+        """Return a tombstone. Whatever would begin this payment later finds it and does nothing."""
         return cls(
             order_id=order_id, tenant_id=tenant_id, payment_id=payment_id, state=State.VOIDED
         )
 
     def begun(self) -> events.PaymentEvent:
-        """The event that the new record publishes, with sequence number 1."""
+        """Return the event that the new record publishes, with sequence number 1."""
         if self.state is State.VOIDED:
             return self._event(events.PaymentVoided)
         if self.state is State.FAILED:
@@ -105,8 +103,8 @@ class Payment:
         return self._event(events.PaymentCodeGenerated, code=self.code, expires_at=self.expires_at)
 
     def pay(self, method: str, *, overdue: bool) -> None:
-        """Accept the code; also once more after a card was declined while a try is left. A code
-        that is paid already changes nothing and gets the same answer.
+        """Accept the code, also once more after a declined card while a try is left. A code that is
+        paid already does not change. Raises PaymentCodeExpired, PaymentCodeVoided.
         """
         if self.state is State.EXPIRED or (self.state is State.PENDING and overdue):
             raise PaymentCodeExpired
@@ -125,7 +123,7 @@ class Payment:
         return self._next(events.PaymentExpired)
 
     def cancel(self) -> list[events.PaymentEvent]:
-        """The purchase is cancelled: void the code, or make sure that the money goes back."""
+        """Void the code of a cancelled purchase, or make sure that its money goes back."""
         if self.state is State.PENDING:
             self.state = State.VOIDED
             return self._next(events.PaymentVoided)
@@ -142,10 +140,10 @@ class Payment:
     def charge_answered(
         self, answer: Answer, claim: UUID | None, policy: GatewayPolicy
     ) -> list[events.PaymentEvent]:
-        """Only the first answer counts. A declined or unanswered call counts only under the current
-        claim, because a late answer may be about a card tried before. A charge approved after the
-        purchase was cancelled is refunded and never published as processed, so that no vehicle is
-        sold for it, not even briefly.
+        """Record the first answer; later ones change nothing. A declined or unanswered call counts
+        only under the current claim, because a late answer may be about a card tried before. A
+        charge approved after the purchase was cancelled is refunded and never published as
+        processed, so that no vehicle is sold for it.
         """
         if self.state is not State.PROCESSING:
             self._reconcile(answer)
@@ -163,9 +161,11 @@ class Payment:
     def settle_charge(
         self, *, reference: str | None, note: str, by: str
     ) -> list[events.PaymentEvent]:
-        """A person has found out at the gateway what became of an unanswered charge: charged under
-        this reference, or (None) not charged. The purchase goes on as if the gateway had answered.
-        It is refused during a call, whose answer may come at any moment.
+        """Record what a person has found out at the gateway: the charge was made under this
+        reference or, for None, not made. The purchase goes on as if the gateway had answered.
+        During a call this is refused, because its answer may come at any moment.
+
+        Raises ChargeNotUnanswered, ChargeInFlight.
         """
         if self.state is not State.PROCESSING or not self.needs_attention:
             raise ChargeNotUnanswered
@@ -178,8 +178,9 @@ class Payment:
     def refund_answered(
         self, answer: Answer, claim: UUID | None, policy: GatewayPolicy
     ) -> list[events.PaymentEvent]:
-        """A failing refund is published once for each episode and retried without end. A failure
-        counts only under the current claim, because a later call may be running.
+        """Record the result of a refund. One that fails is tried without end. The failure is
+        published once, and again after each retry by a person. A failure counts only under the
+        current claim, because a later call may be running.
         """
         if self.state not in AWAITING_REFUND:
             return []
@@ -195,7 +196,9 @@ class Payment:
         return self._next(events.PaymentRefundFailed, reason=answer.reason)
 
     def retry_refund(self) -> None:
-        """A person begins a new episode. A call that is already running counts as its first."""
+        """Refund again at once. Attempts count anew; a call that is still running is the first.
+        Raises RefundNotFailed.
+        """
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
         self.state, self.needs_attention = State.REFUNDING, False
@@ -204,8 +207,10 @@ class Payment:
         self.version += 1
 
     def settle_refund(self, *, reference: str, note: str, by: str) -> list[events.PaymentEvent]:
-        """A person paid the money back outside the gateway. It is refused during a call: the
-        gateway might still succeed, and the money would go back twice.
+        """Record that a person paid the money back outside the gateway. During a call this is
+        refused: the gateway might still succeed, and the money would go back twice.
+
+        Raises RefundNotFailed, RefundInFlight.
         """
         if self.state is not State.REFUND_FAILED:
             raise RefundNotFailed
@@ -220,8 +225,9 @@ class Payment:
             raise StalePayment
 
     def _reconcile(self, answer: Answer) -> None:
-        """The gateway answers after a person has settled the charge. Money taken for a charge
-        recorded as not made goes back; otherwise the gateway's reference replaces the person's.
+        """Compare the gateway's answer with the charge that a person has settled before. Money
+        taken for a charge recorded as not made goes back; otherwise the gateway's reference
+        replaces the person's.
         """
         if self.charge_settled_by is None or not isinstance(answer, Approved):
             return
@@ -230,16 +236,16 @@ class Payment:
             self._begin_refund(CHARGED_AFTER_ALL)
 
     def _stayed_silent(self, policy: GatewayPolicy) -> list[events.PaymentEvent]:
-        """Published once; the gateway is called again without end."""
+        """Publish the silence once. The gateway is called again without end."""
         self.claim, self.call_in = None, policy.delay(self.attempts)
         if self.needs_attention or self.attempts < policy.silent_tries:
             return []
         return self._next(events.PaymentChargeUnanswered)
 
     def _declined(self, reason: str, policy: GatewayPolicy) -> list[events.PaymentEvent]:
-        """While a try is left, the code can be paid again and nothing is published. There is no
-        other try for a charge that a person was asked about, or whose purchase was cancelled,
-        because something waits for its end.
+        """Allow another card while a try is left, and publish nothing. There is no other try for a
+        charge that a person was asked about, or whose purchase was cancelled, because something
+        waits for its end.
         """
         self.declines += 1
         awaited = self.needs_attention or self.cancellation_requested

@@ -1,1 +1,1 @@
-"""HTTP, events, Postgres and the gateway."""
+"""The infrastructure connects payments with HTTP, RabbitMQ, Postgres and the gateway."""

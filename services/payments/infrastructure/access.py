@@ -1,4 +1,4 @@
-"""Who may do what to payments. With AUTH=off every caller has every role."""
+"""These functions decide who may do what to payments. With AUTH=off every caller has every role."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ ADMIN, OPERATOR, BUYER = "admin", "operator", "buyer"
 
 
 def visible(caller: Caller) -> Callable[[Payment], bool]:
-    """An operator sees every payment of the tenant, a buyer only the own ones."""
+    """Return a test of what the caller sees: an operator all payments, a buyer the own ones."""
     caller.require(BUYER, OPERATOR)
     if caller.may(OPERATOR):
         return lambda _: True
@@ -17,5 +17,5 @@ def visible(caller: Caller) -> Callable[[Payment], bool]:
 
 
 def visible_code(caller: Caller) -> Callable[[Payment], bool]:
-    """An admin may read a code too, because orders shows it to admins already."""
+    """Return the same test for codes. Admins read them too, because orders shows them to admins."""
     return (lambda _: True) if caller.may(ADMIN) else visible(caller)

@@ -1,4 +1,4 @@
-"""What payments consumes, in views of its own, and how it reacts."""
+"""Payments consumes its peers' events with views of its own, and reacts to them."""
 
 import secrets
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The worker that calls the gateway for due payments."""
+"""This worker calls the gateway for due payments."""
 
 from libs.calls.answers import AnswerCounter
 from libs.calls.worker import CallTerms, CallWorker

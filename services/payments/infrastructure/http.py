@@ -1,4 +1,4 @@
-"""HTTP: parse, one use case, status code. `README.md` says who may call what."""
+"""Each endpoint parses, runs one use case and answers. `README.md` says who may call what."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -61,7 +61,7 @@ class Endpoints:
     async def request_code(
         self, body: CodeRequest, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
-        """The code of a purchase: there is one as soon as the vehicle is reserved."""
+        """Return the payment code of a purchase. It exists as soon as the vehicle is reserved."""
         may_see = visible(caller)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
@@ -76,7 +76,7 @@ class Endpoints:
     async def read_code(
         self, code: Annotated[str, Path(max_length=64)], caller: CallerDep
     ) -> Response:
-        """The code as it was typed: case, spaces and dashes are free."""
+        """Return the code as a person typed it: case, spaces and dashes do not matter."""
         may_see, typed = visible_code(caller), parse_code(code)
         payment = await self._transactions.read(
             lambda uow: uow.payments.find_by_code(caller.tenant_id, typed)
@@ -89,7 +89,7 @@ class Endpoints:
     async def pay(
         self, body: PaymentRequest, caller: CallerDep, call: RequiredIdempotentCallDep
     ) -> Response:
-        """Pay a code. The gateway is asked after the answer; paying twice charges once. After a
+        """Pay a code. The gateway is called after the answer; paying twice charges once. After a
         declined card the code can be paid again with a new key, as long as it has `tries_left`.
         """
         may_see = visible(caller)
@@ -111,7 +111,7 @@ class Endpoints:
 
     @answers(ETAG)
     async def read_payment(self, payment_id: UUID, caller: CallerDep) -> Response:
-        """One payment: a buyer's own, or any of the tenant for an operator."""
+        """Return one payment: a buyer's own, or any of the tenant for an operator."""
         may_see = visible(caller)
         payment = await self._transactions.read(
             lambda uow: uow.payments.find(caller.tenant_id, payment_id)
@@ -128,7 +128,7 @@ class Endpoints:
         state: State | None = None,
         needs_attention: NeedsAttention = None,
     ) -> Response:
-        """All payments of the tenant, oldest first."""
+        """List all payments of the tenant, oldest first."""
         caller.require(OPERATOR)
         after = UUID(page.after[0]) if page.after else None
         found = await self._transactions.read(
@@ -152,7 +152,7 @@ class Endpoints:
         version: OptionalIfMatchDep,
         call: IdempotentCallDep,
     ) -> Response:
-        """Ask the gateway for a failed refund again, now."""
+        """Call the gateway for a failed refund again, now."""
         caller.require(OPERATOR)
 
         async def work(uow: PostgresPaymentsUnitOfWork) -> Answer:
@@ -202,7 +202,7 @@ class Endpoints:
         version: OptionalIfMatchDep,
         call: IdempotentCallDep,
     ) -> Response:
-        """Record whether the gateway has charged what it leaves unanswered, having looked there."""
+        """Record whether the gateway made a charge that it leaves unanswered. Look there before."""
         caller.require(OPERATOR)
         settlement = ChargeSettlement(reference=body.reference, note=body.note, by=caller.subject)
 

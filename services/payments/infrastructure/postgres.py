@@ -1,4 +1,4 @@
-"""The repository of payments and the unit of work."""
+"""The repository of payments and the unit of work use Postgres."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -30,7 +30,7 @@ from services.payments.infrastructure.tables import payments
 _FIELDS = tuple(field.name for field in fields(Payment) if field.name != "call_in")
 _COLUMNS = [payments.c[name] for name in _FIELDS]
 
-# Statements are built once: SQLAlchemy then finds their compiled form without walking them.
+# Statements are built once, so that SQLAlchemy finds their compiled form by identity.
 _TENANTS = select(*_COLUMNS).where(payments.c.tenant_id == bindparam("tenant"))
 _BY_ID = _TENANTS.where(payments.c.payment_id == bindparam("payment"))
 _BY_CODE = _TENANTS.where(payments.c.code == bindparam("typed"))
@@ -71,7 +71,7 @@ _SAVE = (
 
 
 class PostgresPayments:
-    """Implements PaymentRepository with one statement for each method."""
+    """This repository implements PaymentRepository with one statement for each method."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

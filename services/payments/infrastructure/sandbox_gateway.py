@@ -1,6 +1,6 @@
-"""A gateway for every environment but production: it moves no money and does what the token says.
+"""This gateway moves no money and does what the token says. Production does not use it.
 
-Its books have one row for each idempotency key. `README.md` lists the tokens.
+Its table has one row for each idempotency key. `README.md` lists the tokens.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from services.payments.infrastructure.tables import metadata
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens on which call with the same key; calls count from 1."""
+    """The fields say what happens on which call with the same key. Calls count from 1."""
 
     declined: str | None = None
     charged_on: int = 1
@@ -89,7 +89,7 @@ _CHARGE = select(operations.c.order_id, operations.c.method).where(
 
 
 class SandboxGateway(Sandbox):
-    """Implements Gateway."""
+    """This sandbox implements the port Gateway."""
 
     async def charge(
         self, key: str, *, order_id: UUID, amount_cents: int, method: str

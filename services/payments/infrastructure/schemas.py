@@ -1,4 +1,4 @@
-"""What clients send and get."""
+"""These are the bodies that clients send and get."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -54,8 +54,8 @@ class ChargeSettlementRequest(Body):
 
 
 class CodeOut(Out):
-    """`declines` counts the cards that were declined, `reason` says why the last one was;
-    `tries_left` is how many cards may still be tried, 0 once nothing can be paid any more.
+    """`declines` counts the cards that were declined, and `reason` says why the last one was.
+    `tries_left` is how many cards may still be tried. It is 0 once nothing can be paid any more.
     """
 
     code: str
@@ -70,7 +70,7 @@ class CodeOut(Out):
 
     @classmethod
     def of(cls, payment: Payment, card_tries: int) -> Self:
-        """Of a payment that has a code."""
+        """Show a payment that has a code."""
         open_tries = max(0, card_tries - payment.declines)
         can_be_paid = payment.state in (State.PENDING, State.PROCESSING)
         known = {name: getattr(payment, name) for name in cls.model_fields if name != "tries_left"}
@@ -78,7 +78,7 @@ class CodeOut(Out):
 
 
 class AcceptedOut(Out):
-    """The same for a code paid again; how it went on is at `GET /payments/{payment_id}`."""
+    """A code paid again gets the same answer. `GET /payments/{payment_id}` shows the result."""
 
     payment_id: UUID
     order_id: UUID

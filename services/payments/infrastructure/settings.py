@@ -1,4 +1,4 @@
-"""What payments reads from the environment, beside the settings of every service."""
+"""Payments reads these settings from the environment, beside those of every service."""
 
 from datetime import timedelta
 from typing import ClassVar
@@ -20,20 +20,20 @@ class PaymentsSettings(CallSettings, MarketSettings):
 
     code_lifetime_seconds: float = Field(default=USUAL_TERMS.lifetime.total_seconds(), gt=0)
     gateway_limit_cents: int = Field(default=USUAL_TERMS.gateway_limit_cents, gt=0)
-    """The largest amount the gateway takes; above it there is no payment code."""
+    """The gateway takes no larger amount; for one there is no payment code."""
     gateway_concurrency: int = Field(default=16, ge=1, le=256)
     gateway_patience_seconds: float = Field(default=5, gt=0)
     """A call that takes longer counts as unanswered and is repeated with its key."""
     gateway_lease_seconds: float = Field(default=30, gt=0)
-    """After a worker died in a call, another repeats it when this is over."""
+    """When a worker dies in a call, another one repeats the call after this time."""
     gateway_first_retry_seconds: float = Field(default=1, gt=0)
     gateway_longest_retry_seconds: float = Field(default=300, gt=0)
     gateway_refund_tries: int = Field(default=3, ge=1)
-    """Failing tries after which a refund is said to need a person; it is retried on."""
+    """After this many failed calls a refund needs a person. It is still tried again."""
     gateway_silent_tries: int = Field(default=5, ge=1)
-    """Calls without an answer after which a charge is said to need a person; it is asked on."""
+    """After this many calls without an answer a charge needs a person. It is still tried again."""
     card_tries: int = Field(default=1, ge=1, le=20)
-    """Declined cards after which a payment has failed; until then the code can be paid again."""
+    """After this many declined cards a payment has failed. Before, its code can be paid again."""
     sandbox_latency_seconds: float = Field(default=0, ge=0)
 
     @property

@@ -1,4 +1,4 @@
-"""The tables of the payments database."""
+"""These are the tables of payments, beside those of the libraries."""
 
 from sqlalchemy import (
     BigInteger,

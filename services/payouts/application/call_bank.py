@@ -1,4 +1,4 @@
-"""One call of the bank, outside of any transaction."""
+"""The bank is called outside of any transaction."""
 
 from datetime import timedelta
 

@@ -13,9 +13,7 @@ async def pay_seller(
     amount_cents: int,
     payout_id: UUID,
 ) -> None:
-    """The order is closed, so its seller is owed the money, once. An order that sold no vehicle has
-    no seller, and nobody is paid.
-    """
+    """Begin the payout of a closed order, once. An order without a vehicle has no seller to pay."""
     if seller_id is None:
         return
     await uow.payouts.add(

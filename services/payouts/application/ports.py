@@ -1,4 +1,4 @@
-"""What the use cases need from outside: the repository, the bank, a way to publish."""
+"""The use cases need these ports: the repository, the bank, and a way to publish events."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,29 +14,29 @@ class PayoutRepository(Protocol):
     """Every lock is held until the transaction ends. Times are those of the database's clock."""
 
     async def was_processed(self, tenant_id: str, external_id: str) -> bool:
-        """Whether there is a payout of this id already, in any state."""
+        """Return whether there is a payout of this id already, in any state."""
 
     async def add(self, payout: Payout) -> bool:
-        """Insert the payout. Returns False when there is one of its tenant and `external_id`
-        already. When several add the same id at once, exactly one gets True.
+        """Insert the payout. Returns False when its tenant has one of its `external_id` already.
+        When several add the same id at once, exactly one gets True.
         """
 
     async def get(self, tenant_id: str, external_id: str) -> Payout:
-        """Raises PayoutNotFound."""
+        """Return the payout. Raises PayoutNotFound."""
 
     async def lock(self, payout_id: UUID) -> Payout:
-        """Raises PayoutNotFound."""
+        """Lock and return the payout. Raises PayoutNotFound."""
 
     async def lock_by_external_id(self, tenant_id: str, external_id: str) -> Payout:
-        """Raises PayoutNotFound."""
+        """Lock and return the payout. Raises PayoutNotFound."""
 
     async def claim_calls(self, limit: int, lease: timedelta) -> Sequence[Payout]:
-        """Payouts whose call of the bank is due, except those that are locked already. Each claim
-        counts as an attempt, has an id of its own, and the call is due again when the lease ends.
+        """Claim payouts whose call of the bank is due, except those that are locked already. Each
+        claim counts as an attempt and has its own id. The call is due again when the lease ends.
         """
 
     async def save(self, payout: Payout) -> None:
-        """Write the changes to the row locked before."""
+        """Write the changes of a payout that was locked before."""
 
     async def page(
         self,
@@ -48,7 +48,7 @@ class PayoutRepository(Protocol):
         status: Status | None,
         needs_attention: bool | None,
     ) -> Sequence[Payout]:
-        """Payouts older than `after`, newest first; of one seller where one is named."""
+        """Return payouts older than `after`, newest first, of one seller where one is named."""
 
 
 class PayoutsUnitOfWork(Protocol):
@@ -59,7 +59,7 @@ class PayoutsUnitOfWork(Protocol):
 
 
 class Bank(Protocol):
-    """Pays sellers. The same key moves money at most once, also when answers were lost.
+    """A bank pays sellers. The same key moves money at most once, also when answers were lost.
 
     A refusal is not final: called again under its key, the bank decides again. A call may also fail
     in any way, or not return: then nobody knows whether money moved.

@@ -3,8 +3,8 @@ from services.payouts.domain.payout import Payout, free_external_id
 
 
 async def request_payout(uow: PayoutsUnitOfWork, *, payout: Payout) -> Payout:
-    """The new payout when it is the first of its `external_id`, else the existing one: then nothing
-    is paid again, whatever the requested amount.
+    """Return the new payout when it is the first of its `external_id`, else the existing one: then
+    nothing is paid again, whatever the requested amount.
 
     Raises ReservedExternalId.
     """

@@ -6,8 +6,8 @@ from services.payouts.domain.payout import Payout
 
 @dataclass(frozen=True)
 class PayoutSettlement:
-    """What a person found out at the bank: the reference of the transfer (None where there is
-    none), a note, and who the person is.
+    """A person found this out at the bank. `reference` is that of the transfer, and None where
+    there is no transfer; `by` is the person.
     """
 
     reference: str | None

@@ -1,1 +1,1 @@
-"""What a payout is: its statuses, its events, its refusals."""
+"""The domain holds the payout with its statuses, and the events and errors of payouts."""

@@ -1,4 +1,4 @@
-"""The bank's possible answers, and when it is called again."""
+"""The bank pays, refuses or does not answer. A policy says when it is called again."""
 
 from dataclasses import KW_ONLY, dataclass
 
@@ -14,7 +14,7 @@ class Paid:
 
 @dataclass(frozen=True)
 class Refused:
-    """The money did not move. `for_good`: another call is useless until a person has acted."""
+    """The money did not move. With `for_good`, another call is useless until a person has acted."""
 
     reason: str
     for_good: bool = False

@@ -1,4 +1,4 @@
-"""What payouts refuses, and why."""
+"""Payouts refuses requests with these errors."""
 
 from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion
 

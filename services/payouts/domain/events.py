@@ -1,4 +1,4 @@
-"""What payouts publishes. Amounts are integer cents."""
+"""Payouts publishes these events. Amounts are integer cents."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,8 +10,8 @@ from services.events import MarketEvent
 
 @dataclass(frozen=True, kw_only=True)
 class PayoutEvent(MarketEvent):
-    """`order_id` is null where the payout was asked for by hand, `seller_id` where nobody said
-    whose it is.
+    """`order_id` is null for a payout that a client requested. `seller_id` is null where that
+    client named no seller.
     """
 
     payout_id: UUID
@@ -38,8 +38,8 @@ class PayoutCompleted(PayoutEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PayoutUnanswered(PayoutEvent):
-    """The bank has left several calls unanswered, and nobody knows whether it paid: a person
-    should look. It is still being asked.
+    """The bank has left several calls unanswered, and nobody knows whether it paid. A person must
+    look there. The bank is called again all the same.
     """
 
     type: ClassVar[str] = "payout.unanswered.v1"
@@ -48,7 +48,7 @@ class PayoutUnanswered(PayoutEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class PayoutFailed(PayoutEvent):
-    """The bank refuses for good: a person must act, then retry."""
+    """The bank refuses for good. A person must remove the cause and retry the payout."""
 
     type: ClassVar[str] = "payout.failed.v1"
     direction = Direction.COMPENSATION

@@ -1,4 +1,4 @@
-"""A payout: money on its way to a seller, from the first request to the bank's last answer."""
+"""A payout moves money to a seller, from the first request to the bank's last answer."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,13 +21,11 @@ AT_ONCE = timedelta(0)
 ASKING_FOR_A_PERSON = frozenset({events.PayoutUnanswered, events.PayoutFailed})
 NOT_PAID = "not_paid"
 OF_AN_ORDER = "order:"
-"""The prefix of the external ids of closed orders. No other external id has it."""
+"""The external ids of closed orders begin with this prefix, and no others do."""
 
 
 def free_external_id(external_id: str) -> str:
-    """Returns the id unchanged. Raises ReservedExternalId for an id that an order's payout may
-    have.
-    """
+    """Return the id unchanged. Raises ReservedExternalId for an id that is kept for orders."""
     if external_id.startswith(OF_AN_ORDER):
         raise ReservedExternalId(OF_AN_ORDER)
     return external_id
@@ -41,7 +39,7 @@ class Status(StrEnum):
 
 @dataclass(kw_only=True)
 class Payout:
-    """There is one for each `external_id` of a tenant. Methods return the events they cause;
+    """A tenant has one payout for each `external_id`. Methods return the events they cause;
     `sequence` is the number of the last one, `version` counts the writes of clients.
     """
 
@@ -50,23 +48,23 @@ class Payout:
     external_id: str
     amount_cents: int
     seller_id: UUID | None = None
-    """None where a client requested the payout and named no seller: the bank knows whose
+    """This is None where a client requested the payout and named no seller: the bank knows whose
     `external_id` it is.
     """
     order_id: UUID | None = None
     status: Status = Status.PENDING
     bank_reference: str | None = None
     reason: str | None = None
-    """Why the bank's last answer was a refusal, or why there was no answer."""
+    """The reason why the bank's last answer was a refusal, or why there was no answer."""
     settled_by: str | None = None
-    """The person who recorded the result; None where the bank said it itself."""
+    """The person who recorded the result, or None where the bank said it itself."""
     settlement_note: str | None = None
     needs_attention: bool = False
-    """Whether the last event asks for a person."""
+    """True where the last event asks for a person."""
     attempts: int = 0
-    """Calls of the bank in this episode. A person's retry begins another episode."""
+    """The number of calls of the bank since the payout was requested or a person retried it."""
     claim: UUID | None = None
-    """Set while a worker calls the bank; it remains when the worker dies during the call."""
+    """The id of the claim while a worker calls the bank. It remains when the worker dies."""
     call_in: timedelta | None = AT_ONCE
     """The time from now to the next call of the bank. None keeps the time decided before."""
     version: int = 1
@@ -88,11 +86,11 @@ class Payout:
     def answered(
         self, answer: Answer, claim: UUID | None, policy: BankPolicy
     ) -> list[events.PayoutEvent]:
-        """Paid always counts, because the money has moved. Any other answer counts only under the
-        current claim, because a later call may be running.
+        """Record the bank's answer. Paid always counts, because the money has moved. Any other
+        answer counts only under the current claim, because a later call may be running.
 
-        A missing answer never makes the payout fail: it may have been paid. After several of them
-        it needs a person, which is published once; the bank is called on.
+        A missing answer never makes the payout fail, because it may have been paid. After several
+        of them it needs a person, which is published once, and the bank is still called.
         """
         if self.status is Status.PAID:
             if self.settled_by is not None and isinstance(answer, Paid):
@@ -115,9 +113,9 @@ class Payout:
         return self._next(events.PayoutFailed, reason=answer.reason)
 
     def settle(self, *, reference: str | None, note: str, by: str) -> list[events.PayoutEvent]:
-        """A person has found out at the bank what became of an unanswered payout: paid under this
-        reference, or (None) not paid; then it has failed and may be retried. It is refused during a
-        call, whose answer may come at any moment.
+        """Record what a person has found out about an unanswered payout: it was paid under this
+        reference or, for None, not paid; then it has failed and may be retried. During a call this
+        is refused, because its answer may come at any moment.
 
         Raises PayoutNotUnanswered, PayoutInFlight.
         """
@@ -133,7 +131,9 @@ class Payout:
         return self._next(events.PayoutFailed, reason=NOT_PAID)
 
     def retry(self) -> None:
-        """A person has removed the cause: a new episode begins at once. Raises PayoutNotFailed."""
+        """Call the bank again at once, because a person has removed the cause. Raises
+        PayoutNotFailed.
+        """
         if self.status is not Status.FAILED:
             raise PayoutNotFailed
         self.status, self.reason, self.needs_attention = Status.PENDING, None, False
@@ -142,7 +142,7 @@ class Payout:
         self.version += 1
 
     def check_version(self, expected: int | None) -> None:
-        """Raises StalePayout when the caller has seen another version than the current one."""
+        """Raise StalePayout when the caller has seen another version than the current one."""
         if expected is not None and expected != self.version:
             raise StalePayout
 

@@ -1,1 +1,1 @@
-"""HTTP, events, Postgres and the bank."""
+"""The infrastructure connects payouts with HTTP, RabbitMQ, Postgres and the bank."""

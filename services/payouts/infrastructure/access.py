@@ -1,4 +1,4 @@
-"""Who may do what to payouts. With AUTH=off every caller has every role."""
+"""This function decides who may do what to payouts. With AUTH=off every caller has every role."""
 
 from uuid import UUID
 
@@ -9,8 +9,8 @@ ADMIN, OPERATOR, SELLER = "admin", "operator", "seller"
 
 
 def only_seller(caller: Caller) -> UUID | None:
-    """The one seller whose payouts the caller sees; None for a caller who sees those of all
-    sellers.
+    """Return the one seller whose payouts the caller sees, or None where the caller sees all.
+    Raises NoSeller.
     """
     caller.require(SELLER, OPERATOR, ADMIN)
     if caller.may(OPERATOR, ADMIN):

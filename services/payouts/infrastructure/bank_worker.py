@@ -1,4 +1,4 @@
-"""The worker that calls the bank for due payouts."""
+"""This worker calls the bank for due payouts."""
 
 import structlog
 from prometheus_client import Counter

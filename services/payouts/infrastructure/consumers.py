@@ -1,4 +1,4 @@
-"""What payouts consumes, in a view of its own, and how it reacts."""
+"""Payouts consumes an event of orders with a view of its own, and reacts to it."""
 
 from uuid import UUID
 

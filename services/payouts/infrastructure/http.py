@@ -1,4 +1,4 @@
-"""HTTP: parse, one use case, status code. `README.md` says who may call what."""
+"""Each endpoint parses, runs one use case and answers. `README.md` says who may call what."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -67,7 +67,7 @@ class Endpoints:
 
     @answers(ETAG)
     async def read(self, external_id: ExternalId, caller: CallerDep) -> Response:
-        """One payout: a seller's own, or any of the tenant for an operator or admin."""
+        """Return one payout: a seller's own, or any of the tenant for an operator or admin."""
         seller_id = only_seller(caller)
         payout = await self._transactions.read(
             lambda uow: uow.payouts.get(caller.tenant_id, external_id)
@@ -84,7 +84,7 @@ class Endpoints:
         status: Status | None = None,
         needs_attention: NeedsAttention = None,
     ) -> Response:
-        """Newest first: all of the tenant, or a seller's own."""
+        """List payouts, newest first: all of the tenant, or a seller's own."""
         seller_id = only_seller(caller)
         after = UUID(page.after[0]) if page.after else None
         found = await self._transactions.read(
@@ -109,7 +109,7 @@ class Endpoints:
         version: OptionalIfMatchDep,
         call: IdempotentCallDep,
     ) -> Response:
-        """Ask the bank for a failed payout again, now."""
+        """Call the bank for a failed payout again, now."""
         caller.require(OPERATOR)
 
         async def work(uow: PostgresPayoutsUnitOfWork) -> Answer:
@@ -131,7 +131,7 @@ class Endpoints:
         version: OptionalIfMatchDep,
         call: IdempotentCallDep,
     ) -> Response:
-        """Record whether the bank has paid what it leaves unanswered, having looked there."""
+        """Record whether the bank made a payment that it leaves unanswered. Look there before."""
         caller.require(OPERATOR)
         settlement = PayoutSettlement(reference=body.reference, note=body.note, by=caller.subject)
 

@@ -1,4 +1,4 @@
-"""The repository of payouts and the unit of work."""
+"""The repository of payouts and the unit of work use Postgres."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -33,7 +33,7 @@ _FIXED = (
     *("amount_cents", "seller_id", "order_id"),
 )
 
-# Statements are built once: SQLAlchemy then finds their compiled form without walking them.
+# Statements are built once, so that SQLAlchemy finds their compiled form by identity.
 _OF_THAT_ID = (payouts.c.tenant_id == bindparam("tenant")) & (
     payouts.c.external_id == bindparam("external")
 )
@@ -59,7 +59,7 @@ _SAVE = (
 
 
 class PostgresPayouts:
-    """Implements PayoutRepository with one statement for each method."""
+    """This repository implements PayoutRepository with one statement for each method."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection

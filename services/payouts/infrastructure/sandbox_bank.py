@@ -1,7 +1,6 @@
-"""A bank for every environment but production: it moves no money and does what the seller's id
-says.
+"""This bank moves no money and does what the seller's id says. Production does not use it.
 
-Its books have one row for each idempotency key. `README.md` lists the ids.
+Its table has one row for each idempotency key. `README.md` lists the ids.
 """
 
 from dataclasses import dataclass
@@ -28,8 +27,8 @@ from services.payouts.infrastructure.tables import metadata
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens on which call with the same key, counted from 1. Calls are refused until it is
-    paid.
+    """The fields say what happens on which call with the same key. Calls count from 1 and are
+    refused until one is paid.
     """
 
     paid_on: int = 1
@@ -46,7 +45,7 @@ SCENARIOS = {
     "badbad000005": Scenario(answered_on=2),
     "badbad000006": Scenario(paid_on=NEVER, answered_on=NEVER),
 }
-"""The scenario by the last twelve digits of the seller's id. All other sellers are paid."""
+"""The key is the last twelve digits of a seller's id. All other sellers are paid."""
 _USUAL = Scenario()
 
 transfers = Table(
@@ -77,7 +76,7 @@ _TRANSFER = (
 
 
 class SandboxBank(Sandbox):
-    """Implements Bank."""
+    """This sandbox implements the port Bank."""
 
     async def pay(
         self, key: str, *, external_id: str, seller_id: UUID | None, amount_cents: int

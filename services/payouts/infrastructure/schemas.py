@@ -1,4 +1,4 @@
-"""What clients send and get."""
+"""These are the bodies that clients send and get."""
 
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -11,7 +11,7 @@ from services.payouts.domain.errors import ReferenceAndOutcome
 from services.payouts.domain.payout import Payout, Status, free_external_id
 
 EXTERNAL_ID = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
-"""It stands in addresses, so it is made of what needs no escaping there."""
+"""An external id stands in addresses, so it has only characters that need no escaping there."""
 
 
 class PayoutRequest(Body):
@@ -43,8 +43,8 @@ class PayoutSettlementRequest(Body):
 
 
 class PayoutOut(Out):
-    """`duplicate` is the answer to a request for an `external_id` that there is already: all the
-    rest is of the payout there is.
+    """The status `duplicate` answers a request for an `external_id` that exists already. All other
+    fields are those of the existing payout.
     """
 
     payout_id: UUID

@@ -1,4 +1,4 @@
-"""What payouts reads from the environment, beside the settings of every service."""
+"""Payouts reads these settings from the environment, beside those of every service."""
 
 from typing import ClassVar
 
@@ -20,13 +20,13 @@ class PayoutsSettings(CallSettings, MarketSettings):
     bank_patience_seconds: float = Field(default=5, gt=0)
     """A call that takes longer counts as unanswered and is repeated with its key."""
     bank_lease_seconds: float = Field(default=30, gt=0)
-    """After a worker died in a call, another repeats it when this is over."""
+    """When a worker dies in a call, another one repeats the call after this time."""
     bank_first_retry_seconds: float = Field(default=1, gt=0)
     bank_longest_retry_seconds: float = Field(default=300, gt=0)
     bank_tries: int = Field(default=3, ge=1)
-    """Calls after which a refusal is taken for good."""
+    """After this many calls a refusal makes the payout fail."""
     bank_silent_tries: int = Field(default=5, ge=1)
-    """Calls without an answer after which a payout is said to need a person; it is asked on."""
+    """After this many calls without an answer a payout needs a person. It is still tried again."""
     sandbox_bank_latency_seconds: float = Field(default=0, ge=0)
 
     @property

@@ -1,4 +1,4 @@
-"""The tables of the payouts database."""
+"""These are the tables of payouts, beside those of the libraries."""
 
 from sqlalchemy import (
     BigInteger,
@@ -43,7 +43,7 @@ payouts = Table(
     ),
     CheckConstraint("amount_cents > 0", name="amount"),
     CheckConstraint("(next_attempt IS NOT NULL) = (status = 'PENDING')", name="next_attempt"),
-    # The service's promise: one id is paid once, however many requests arrive at once.
+    # One id is paid once, however many requests arrive at once.
     Index("ix_payouts_tenant_id_external_id", "tenant_id", "external_id", unique=True),
     Index("ix_payouts_tenant_id_payout_id", "tenant_id", "payout_id"),
     Index("ix_payouts_tenant_id_seller_id_payout_id", "tenant_id", "seller_id", "payout_id"),

@@ -1,1 +1,1 @@
-"""One use case per file."""
+"""Each file holds one use case."""

@@ -1,4 +1,4 @@
-"""The person who handed work in has seen what it would do, and starts it."""
+"""The user who handed work in has seen what it would do, and starts it."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from services.portal.domain.audit import Act
 
 
 async def begin_submission(uow: PortalUnitOfWork, *, act: Act, submission_id: UUID) -> None:
-    """The actor is who handed it in. Does nothing where the submission has begun already.
+    """Start the submission in the name of its user. One that has begun already does not change.
     Raises SubmissionNotFound.
     """
     submission = await uow.submissions.lock(act.tenant, submission_id)

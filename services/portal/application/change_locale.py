@@ -1,4 +1,4 @@
-"""The language the user reads the pages in."""
+"""A user chooses the language of the pages."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from services.portal.domain.user import known_locale
 async def change_locale(
     uow: PortalUnitOfWork, *, tenant_id: str, user_id: UUID, locale: str
 ) -> None:
-    """Raises UserNotFound, InvalidUser."""
+    """Store the user's language. Raises UserNotFound, InvalidUser."""
     user = await uow.users.lock(tenant_id, user_id)
     user.locale = known_locale(locale)
     await uow.users.save(user)

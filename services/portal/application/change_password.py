@@ -16,8 +16,8 @@ async def change_password(
     session_id: UUID | None,
     browser: str = "",
 ) -> None:
-    """`session_id` is the session that stays; `browser` is the browser that stays known. Raises
-    UserNotFound.
+    """Set the password. `session_id` is the session that stays; `browser` is the browser that stays
+    known. Raises UserNotFound.
 
     The caller has verified the old password and checked the new one, outside of any transaction.
     """

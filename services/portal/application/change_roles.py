@@ -1,4 +1,4 @@
-"""An admin grants and removes roles; they count from the next request on."""
+"""An admin grants and removes roles, which count from the next request on."""
 
 from collections.abc import Iterable
 from uuid import UUID
@@ -13,7 +13,7 @@ from services.portal.domain.user import ADMIN, User, known_roles
 async def change_roles(
     uow: PortalUnitOfWork, *, act: Act, user_id: UUID, roles: Iterable[str]
 ) -> User:
-    """Raises UserNotFound, InvalidUser, LastAdmin."""
+    """Set the roles. Raises UserNotFound, InvalidUser, LastAdmin."""
     wanted = known_roles(roles)
     admins = await uow.users.lock_admins(act.tenant)
     user = await uow.users.lock(act.tenant, user_id)

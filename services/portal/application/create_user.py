@@ -1,4 +1,4 @@
-"""A new user, made by an admin or by signing up as a buyer."""
+"""An admin makes a new user, or a buyer signs up."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,7 +25,7 @@ async def create_user(
     now: datetime,
     customer_id: UUID | None = None,
 ) -> User:
-    """`actor` is None when the user signs up. Raises InvalidUser, EmailTaken.
+    """Insert the user. `actor` is None when the user signs up. Raises InvalidUser, EmailTaken.
 
     The caller has checked the password (`check_password`) and hashed it, outside of any
     transaction.

@@ -1,4 +1,4 @@
-"""An admin disables a user: no password is accepted any more, and every session ends at once."""
+"""An admin disables a user, whose password no longer works and whose sessions end at once."""
 
 from uuid import UUID
 
@@ -10,8 +10,8 @@ from services.portal.domain.user import User
 
 
 async def disable_user(uow: PortalUnitOfWork, *, act: Act, user_id: UUID) -> User:
-    """Admins cannot disable themselves, and two cannot disable each other, so that one who can sign
-    in always remains. Raises UserNotFound, LastAdmin.
+    """Disable the user. Admins cannot disable themselves, and two cannot disable each other, so
+    that one who can sign in always remains. Raises UserNotFound, LastAdmin.
     """
     actor = UUID(act.actor)
     await uow.users.lock_admins(act.tenant)

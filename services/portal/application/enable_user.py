@@ -1,4 +1,4 @@
-"""An admin enables a disabled user again, with the password from before."""
+"""An admin enables a disabled user again, who signs in with the old password."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from services.portal.domain.user import User
 
 
 async def enable_user(uow: PortalUnitOfWork, *, act: Act, user_id: UUID) -> User:
-    """Does nothing for a user who is not disabled. Raises UserNotFound, NothingKept."""
+    """Enable a disabled user. Another one does not change. Raises UserNotFound, NothingKept."""
     user = await uow.users.lock(act.tenant, user_id)
     if not user.is_disabled:
         return user

@@ -12,8 +12,8 @@ from services.portal.domain.audit import Act
 async def erase_user(
     uow: PortalUnitOfWork, *, tenant_id: str, customer_id: UUID, new_id: IdFactory, now: datetime
 ) -> None:
-    """The erasure of a customer without a user is remembered, so that no user can be linked to that
-    customer later.
+    """Erase the users of the customer. An erasure without users is remembered too, so that no user
+    can be linked to that customer later.
     """
     for user_id in await uow.users.erase_customer(tenant_id, customer_id):
         await record_audit(

@@ -1,4 +1,4 @@
-"""A submission is finished, or has failed as a whole."""
+"""A submission ends when all its rows are done, or when it fails as a whole."""
 
 from uuid import UUID
 
@@ -11,7 +11,9 @@ from services.portal.domain.submission import Submission
 async def finish_submission(
     uow: PortalUnitOfWork, *, act: Act, submission_id: UUID, reason: str | None = None
 ) -> Submission:
-    """`reason` says why it failed as a whole. Raises SubmissionNotFound, SubmissionFinished."""
+    """End the submission, which failed if there is a `reason`. Raises SubmissionNotFound,
+    SubmissionFinished.
+    """
     submission = await uow.submissions.lock(act.tenant, submission_id)
     submission.finish(act.at, reason)
     await uow.submissions.save(submission)

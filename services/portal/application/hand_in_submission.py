@@ -1,4 +1,4 @@
-"""Somebody hands in work. The same content is the same submission until it is finished."""
+"""A user hands in work. The same content is the same submission until it is finished."""
 
 import hashlib
 from datetime import datetime
@@ -21,9 +21,9 @@ async def hand_in_submission(
     new_id: IdFactory,
     now: datetime,
 ) -> Submission:
-    """Nothing is done until the submission is begun. Returns the existing submission where the same
-    content is not finished yet. Content of a finished submission makes a new one, because what it
-    is about may have changed since.
+    """Store the submission, which does nothing until it is begun. Returns the existing one where
+    the same content is not finished yet. Content of a finished submission makes a new one, because
+    what it is about may have changed since.
     """
     wanted = Submission(new_id(), tenant_id, kind, user_id, name, total, now)
     digest = hashlib.sha256(user_id.bytes + content).digest()

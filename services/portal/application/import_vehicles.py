@@ -1,4 +1,4 @@
-"""Puts the vehicles of files on the market, a few at a time. An import can stop and go on later."""
+"""Imports put the vehicles of files on the market, a few at a time, and can pause and go on."""
 
 import asyncio
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from services.portal.domain.vehicle_file import (
 
 KIND = "vehicle-import"
 AT_ONCE = 8
-"""Rows between two records of progress. A row that is sent twice is one vehicle, because its key is
-the same.
+"""Progress is recorded after this many rows. A row that is sent twice is one vehicle, because its
+key is the same.
 """
 FILES_KEPT = 8
-"""How many parsed files of running imports stay in memory, so that each is read once."""
+"""This many parsed files of running imports stay in memory, so that each is read once."""
 NO_SELLER, GAVE_UP = "no-seller", "gave-up"
-"""Reasons for which an import fails as a whole, beside those of FileRefused."""
+"""For these reasons, beside those of FileRefused, an import fails as a whole."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +43,7 @@ class Market(Protocol):
     async def put(
         self, user: User, submission_id: UUID, rows: Sequence[VehicleRow]
     ) -> list[RowError]:
-        """Put these on the market in the user's name. Returns what is wrong with which of them.
+        """Put these rows on the market in the user's name and return the errors of those refused.
         Raises an error where nobody can tell whether all were put; they are put again then.
         """
 
@@ -57,12 +57,12 @@ class Overtaken(Exception):
 
 
 OVERTAKEN = (Overtaken, SubmissionFinished)
-"""Another process has gone on with this submission, or has finished it."""
+"""Another process goes on with this submission, or has finished it."""
 
 
 class VehicleImports:
     """Submissions take turns. One that cannot go on pauses, longer each time, while the others go
-    on; it fails after its last attempt.
+    on. It fails after its last attempt.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class VehicleImports:
         return True
 
     async def _go_on_or_pause(self, submission: Submission) -> None:
-        """Raises one of OVERTAKEN."""
+        """Do the next rows, or pause the submission after an error. Raises one of OVERTAKEN."""
         try:
             await self._go_on(submission)
         except OVERTAKEN:
@@ -112,7 +112,7 @@ class VehicleImports:
         await self._transactions.run(lambda uow: _note(uow, submission, rows, errors))
 
     async def _file(self, submission: Submission) -> VehicleFile:
-        """The file is read once, in a thread, because a large file would delay everybody's
+        """Return the file, which is read once, in a thread, because a large one would delay all
         requests.
         """
         file = self._files.pop(submission.id, None)
@@ -121,7 +121,7 @@ class VehicleImports:
                 lambda uow: uow.submissions.content(submission.id)
             )
             file = await asyncio.to_thread(read_vehicle_file, content)
-        self._files[submission.id] = file  # at the end: the one used longest ago comes first
+        self._files[submission.id] = file  # the file used longest ago comes first
         if len(self._files) > FILES_KEPT:
             del self._files[next(iter(self._files))]
         return file
@@ -145,7 +145,7 @@ class VehicleImports:
 
 
 async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
-    """Returns whether there will be another attempt."""
+    """Record the interruption. Returns whether there will be another attempt."""
     now = await uow.submissions.lock(submission.tenant_id, submission.id)
     again = now.interrupted()
     await uow.submissions.save(now)
@@ -153,7 +153,7 @@ async def _pause(uow: PortalUnitOfWork, submission: Submission) -> bool:
 
 
 def _next(file: VehicleFile, done: int) -> tuple[Sequence[VehicleRow], Sequence[RowError]]:
-    """All bad rows are recorded first, at once; then the good ones, in their order."""
+    """Return all errors of bad rows first, at once, and then the good rows, in their order."""
     if done < file.bad:
         return (), file.errors
     return file.rows[done - file.bad : done - file.bad + AT_ONCE], ()

@@ -1,4 +1,4 @@
-"""A user has registered as a customer. Later purchases are made in that customer's name."""
+"""A user has registered as a customer and makes later purchases in that customer's name."""
 
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from services.portal.domain.errors import CustomerErased
 async def link_customer(
     uow: PortalUnitOfWork, *, tenant_id: str, user_id: UUID, customer_id: UUID
 ) -> None:
-    """Does nothing when the user has this customer already.
+    """Link the user to the customer. A user who has this customer already does not change.
 
     Raises UserNotFound, CustomerErased, CustomerLinked.
     """

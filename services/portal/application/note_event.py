@@ -1,4 +1,4 @@
-"""Adds a consumed event to the timeline of its subject."""
+"""A consumed event becomes part of the timeline of its subject."""
 
 from services.portal.application.ports import PortalUnitOfWork
 from services.portal.domain.timeline import Fact

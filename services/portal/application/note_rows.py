@@ -1,4 +1,4 @@
-"""Records progress of a submission: how many rows are done, and why some of them failed."""
+"""A submission's progress is the number of rows done, and why some of them failed."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,7 +15,7 @@ async def note_rows(
     succeeded: int,
     errors: Sequence[RowError] = (),
 ) -> Submission:
-    """Raises SubmissionNotFound, SubmissionFinished."""
+    """Record more rows. Raises SubmissionNotFound, SubmissionFinished."""
     submission = await uow.submissions.lock(tenant_id, submission_id)
     submission.note_rows(succeeded, errors)
     await uow.submissions.save(submission)

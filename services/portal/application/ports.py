@@ -1,4 +1,4 @@
-"""What the use cases need from outside."""
+"""The use cases need these ports: repositories, mail, passwords and transactions."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A search for users; an empty field does not limit it. All `words` (made by `words_of`) must
-    be in the name. `email` is in normal form.
+    """A search for users ignores an empty field. All `words` (made by `words_of`) must be in the
+    name. `email` is in normal form.
     """
 
     words: frozenset[str] = frozenset()
@@ -36,8 +36,8 @@ EVERYBODY = Wanted()
 
 @dataclass(frozen=True)
 class WantedAudits:
-    """A search for audits; an empty field does not limit it. `about` holds ids of the target, or of
-    the purchase or message that the details name. `before` is exclusive.
+    """A search for audits ignores an empty field. `about` holds ids of the target, or of the
+    purchase or message that the details name. `before` is exclusive.
     """
 
     action: str = ""
@@ -52,35 +52,35 @@ EVERYTHING = WantedAudits()
 
 class UserRepository(Protocol):
     async def add(self, user: User) -> None:
-        """Raises EmailTaken, also when a user of another tenant has the e-mail."""
+        """Insert the user. Raises EmailTaken, also when a user of another tenant has the e-mail."""
 
     async def get(self, tenant_id: str, user_id: UUID) -> User:
-        """Raises UserNotFound."""
+        """Return the user. Raises UserNotFound."""
 
     async def lock(self, tenant_id: str, user_id: UUID) -> User:
-        """Like `get`, and the row is locked until the transaction ends. Raises UserNotFound."""
+        """Return the user and lock the row until the transaction ends. Raises UserNotFound."""
 
     async def find_by_email(self, email: str) -> User | None:
-        """Finds a user of any tenant; `email` is in normal form."""
+        """Return the user of any tenant with this e-mail, which is in normal form."""
 
     async def save(self, user: User) -> None:
-        """Write back a locked user."""
+        """Write the changes of a locked user."""
 
     async def lock_admins(self, tenant_id: str) -> int:
-        """The number of the tenant's admins. It cannot change until the transaction ends."""
+        """Return the number of the tenant's admins, and keep it until the transaction ends."""
 
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, *, wanted: Wanted = EVERYBODY
     ) -> list[User]:
-        """Users before the user `after`, newest first."""
+        """Return users before the user `after`, newest first."""
 
     async def of_customers(
         self, tenant_id: str, customer_ids: Collection[UUID]
     ) -> dict[UUID, UUID]:
-        """The ids of the users who have these customer records, by record."""
+        """Return the ids of the users who have these customer records, by record."""
 
     async def names(self, tenant_id: str, user_ids: Collection[UUID]) -> dict[UUID, str]:
-        """The names of those ids that are users; a name is empty where it cannot be read."""
+        """Return the names of those ids that are users. An unreadable name is empty."""
 
     async def customer_is_erased(self, customer_id: UUID) -> bool: ...
 
@@ -92,13 +92,13 @@ class SessionRepository(Protocol):
     async def add(self, session: Session, token: str) -> None: ...
 
     async def find(self, token: str) -> tuple[Session, User] | None:
-        """None when there is no such session, it has ended, or it was unused for too long."""
+        """Return the session and its user, or None if it has ended or was unused for too long."""
 
     async def find_user(self, session_id: UUID) -> User | None:
-        """The user of the session; None when it has ended. The call does not count as use."""
+        """Return the user of the session, or None when it has ended. This does not count as use."""
 
     async def of_user(self, user_id: UUID) -> list[Session]:
-        """The user's sessions that have not ended, newest first."""
+        """Return the user's sessions that have not ended, newest first."""
 
     async def end(self, user_id: UUID, session_id: UUID) -> bool:
         """End the session. Returns whether there was one."""
@@ -108,8 +108,8 @@ class SessionRepository(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where somebody signs in: the client's address, and the value of the browser's cookie. Either
-    may be empty.
+    """A place is where a user signs in: the client's address, and the value of the browser's
+    cookie. Either may be empty.
     """
 
     address: str
@@ -117,10 +117,10 @@ class Place:
 
 
 class PlaceRepository(Protocol):
-    """The places from which users have signed in."""
+    """This repository holds the places from which users have signed in."""
 
     async def known(self, user_id: UUID | None, place: Place) -> Place:
-        """The parts of `place` from which the user has signed in before; the others are empty."""
+        """Return `place` with only those parts from which the user has signed in before."""
 
     async def remember(self, user_id: UUID, place: Place) -> None: ...
 
@@ -129,11 +129,11 @@ class PlaceRepository(Protocol):
 
 
 class AttemptRepository(Protocol):
-    """Sign-in attempts that have not succeeded, by account and by address."""
+    """This repository holds sign-ins without success, by account and by address."""
 
     async def over(self, email: str, address: str, limits: Attempts, window: timedelta) -> Over:
-        """How far this account and this address exceed `limits` within `window`. Attempts for one
-        account or from one address wait for each other until the transaction ends.
+        """Return how far this account and this address exceed `limits` within `window`. Attempts
+        for one account or from one address wait for each other until the transaction ends.
         """
 
     async def add(self, email: str, address: str) -> None: ...
@@ -146,15 +146,15 @@ class AttemptRepository(Protocol):
 
 
 class ResetRepository(Protocol):
-    """Tokens for a new password."""
+    """This repository holds the tokens for a new password."""
 
     async def count(self, user_id: UUID) -> int:
-        """The number of the user's valid tokens."""
+        """Return the number of the user's valid tokens."""
 
     async def add(self, user_id: UUID, token: str, lifetime: timedelta) -> None: ...
 
     async def find_user(self, token: str) -> User | None:
-        """The user of the token; None where it is not valid."""
+        """Return the user of the token, or None where it is not valid."""
 
     async def use(self, token: str) -> bool:
         """Use the token up. Returns whether it was valid."""
@@ -180,7 +180,7 @@ class Mailer(Protocol):
 
 class KeyRepository(Protocol):
     async def lock_all(self) -> Sequence[SigningKey]:
-        """The keys still published, the newest last. No other transaction adds one meanwhile."""
+        """Return the published keys, the newest last. No other transaction adds one meanwhile."""
 
     async def add(self, key: SigningKey) -> None: ...
 
@@ -196,20 +196,20 @@ class AuditRepository(Protocol):
     async def page(
         self, tenant_id: str, after: int | None, limit: int, *, wanted: WantedAudits = EVERYTHING
     ) -> list[Audit]:
-        """Entries before the number `after`, newest first."""
+        """Return entries before the number `after`, newest first."""
 
     async def hold(self) -> None:
-        """From now to its end the transaction sees one state of all audits, whatever others write
-        or drop. It must be called before the transaction reads anything.
+        """Show the transaction one state of all audits to its end, whatever others write or drop.
+        This must come before the transaction reads anything.
         """
 
     async def start(self, tenant_id: str) -> ChainEnd:
-        """The end of the chain before the first entry still kept."""
+        """Return the end of the chain before the first entry still kept."""
 
     async def end(self, tenant_id: str) -> ChainEnd: ...
 
     def entries(self, tenant_id: str) -> AsyncIterator[Audit]:
-        """All entries still kept, in order."""
+        """Yield all entries still kept, in order."""
 
 
 class SubmissionRepository(Protocol):
@@ -219,41 +219,43 @@ class SubmissionRepository(Protocol):
         """
 
     async def get(self, tenant_id: str, submission_id: UUID) -> Submission:
-        """Raises SubmissionNotFound."""
+        """Return the submission. Raises SubmissionNotFound."""
 
     async def lock(self, tenant_id: str, submission_id: UUID) -> Submission:
-        """Raises SubmissionNotFound."""
+        """Return the submission, locked. Raises SubmissionNotFound."""
 
     async def save(self, submission: Submission) -> None:
-        """Write back a locked submission; it is due again after its pause. A finished one loses its
+        """Write a locked submission, which is due again after its pause. A finished one loses its
         content, and the same content may be handed in again.
         """
 
     async def content(self, submission_id: UUID) -> bytes:
-        """The content that was handed in; empty once the submission is finished."""
+        """Return the content that was handed in, which is empty once the submission is finished."""
 
     async def discard(self, submission_id: UUID) -> None:
         """Delete the submission, unless it has begun."""
 
     async def find_due(self, kind: str) -> Submission | None:
-        """The due submission that has waited longest; they take turns."""
+        """Return the due submission that has waited longest, so that all take turns."""
 
     async def page(
         self, tenant_id: str, after: UUID | None, limit: int, *, user_id: UUID | None = None
     ) -> list[Submission]:
-        """Submissions before `after`, newest first; only those of one user where one is given."""
+        """Return submissions before `after`, newest first; only those of one user where one is
+        given.
+        """
 
 
 class TimelineRepository(Protocol):
     def note(self, fact: Fact) -> None:
-        """The event is written at the end of the transaction, because many are written at once."""
+        """Keep the event to write it at the end of the transaction, together with others."""
 
     async def find_purchase(self, tenant_id: str, order_id: UUID) -> Purchase | None: ...
 
     async def search(
         self, tenant_id: str, sought: Sought, after: UUID | None, limit: int
     ) -> list[Purchase]:
-        """The purchases that match the search, before `after`, newest first."""
+        """Return the purchases before `after` that match the search, newest first."""
 
     async def page_sales(
         self,
@@ -264,12 +266,12 @@ class TimelineRepository(Protocol):
         seller_id: UUID,
         vehicle_id: UUID | None = None,
     ) -> list[Sale]:
-        """A seller's sales before the purchase `after`, newest first; only those of one vehicle
-        where one is given.
+        """Return a seller's sales before the purchase `after`, newest first; only those of one
+        vehicle where one is given.
         """
 
     async def find(self, tenant_id: str, subject_id: UUID, after: int = 0) -> Timeline | None:
-        """The events after position `after`, in the order of their positions."""
+        """Return the timeline with the events after position `after`, in order."""
 
 
 class PortalUnitOfWork(Protocol):
@@ -296,7 +298,7 @@ class PortalUnitOfWork(Protocol):
 
 
 class Transactions(Protocol):
-    """For work that takes several transactions, with slow work between them."""
+    """Some work takes several transactions, with slow work between them."""
 
     async def run(self, work: Callable[[PortalUnitOfWork], Awaitable[Result]]) -> Result: ...
 
@@ -305,4 +307,6 @@ class PasswordHasher(Protocol):
     async def hash(self, password: str) -> str: ...
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
-        """None where there is no such account, after the time that a wrong password takes."""
+        """Return whether it matches. None is an unknown account, which takes as long as a wrong
+        password.
+        """

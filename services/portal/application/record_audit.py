@@ -1,4 +1,4 @@
-"""Records an action in the tenant's chain of audits, in the same transaction as its effect."""
+"""An action is recorded in the tenant's chain of audits, in the same transaction as its effect."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,6 +18,6 @@ async def record_audit(
     result: Result = Result.DONE,
     details: Mapping[str, str | int] = NOTHING,
 ) -> Audit:
-    """Call it last in the transaction, because the tenant's other entries wait until it ends."""
+    """Add an entry last in the transaction, because the tenant's other entries wait for its end."""
     entry = Entry(act.tenant, act.actor, action, target, result, details, act.at)
     return await uow.audits.add(entry, act.id)

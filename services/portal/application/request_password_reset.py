@@ -1,4 +1,4 @@
-"""Somebody has forgotten a password: a token for setting a new one is made."""
+"""A user who has forgotten the password gets a token for setting a new one."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,13 +10,13 @@ from services.portal.domain.user import User
 
 LIFETIME = timedelta(hours=1)
 AT_MOST = 3
-"""The number of valid tokens of one user, so that nobody's mailbox is flooded."""
+"""A user has at most this number of valid tokens, so that nobody's mailbox is flooded."""
 
 
 async def request_password_reset(
     uow: PortalUnitOfWork, *, email: str, token: str, audit_id: UUID, now: datetime
 ) -> User | None:
-    """Returns the user of the new token, which is sent by mail only. Returns None where no user has
+    """Return the user of the new token, which is sent by mail only. Returns None where no user has
     this e-mail, where an admin has disabled the user, or where three unused tokens exist.
     """
     found = await uow.users.find_by_email(email.strip().lower())

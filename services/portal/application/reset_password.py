@@ -1,4 +1,4 @@
-"""A forgotten password is replaced by the holder of the mailed token. A token works once."""
+"""The holder of a mailed token replaces a forgotten password. A token works once."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,8 +12,8 @@ from services.portal.domain.errors import ResetRefused
 async def reset_password(
     uow: PortalUnitOfWork, *, token: str, password_hash: str, audit_id: UUID, now: datetime
 ) -> None:
-    """Ends every session of the user, and deletes the places the user signed in from and the failed
-    attempts.
+    """Set the password, end every session of the user, and delete the user's known places and
+    failed attempts.
 
     The caller has checked and hashed the password, outside of any transaction. Raises ResetRefused.
     """

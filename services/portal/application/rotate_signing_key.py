@@ -7,13 +7,13 @@ from services.portal.application.ports import PortalUnitOfWork
 from services.portal.domain.signing_key import PUBLISHED_BEFORE_USE, SigningKey
 
 MakeKey = Callable[[datetime], SigningKey]
-"""Makes a new key that signs from this instant."""
+"""This function makes a new key that signs from this instant."""
 
 
 async def rotate_signing_key(
     uow: PortalUnitOfWork, *, make_key: MakeKey, token_lifetime: timedelta, now: datetime
 ) -> SigningKey:
-    """The very first key signs at once; a later one signs when all services can know it."""
+    """Add a key. The very first one signs at once, a later one when all services can know it."""
     known = [key for key in await uow.keys.lock_all() if key.retired_at is None]
     signs_from = now + PUBLISHED_BEFORE_USE if known else now
     for key in known:
@@ -27,7 +27,7 @@ async def rotate_signing_key(
 async def first_signing_key(
     uow: PortalUnitOfWork, *, make_key: MakeKey, now: datetime
 ) -> SigningKey | None:
-    """The new key, where there is none yet or the newest cannot be read; else None."""
+    """Return a new key where none exists or the newest cannot be read, else None."""
     if any(key.has_future for key in await uow.keys.lock_all()):
         return None
     fresh = make_key(now)

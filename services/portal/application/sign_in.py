@@ -1,4 +1,4 @@
-"""E-mail and password are exchanged for a session. A refusal does not say which was wrong."""
+"""A user exchanges e-mail and password for a session. A refusal does not say which was wrong."""
 
 from datetime import datetime, timedelta
 
@@ -30,7 +30,7 @@ async def sign_in(
     new_id: IdFactory,
     now: datetime,
 ) -> User:
-    """Raises SignInRefused, TooManyAttempts.
+    """Begin a session. Raises SignInRefused, TooManyAttempts.
 
     The attempt is recorded before the password is checked, so that concurrent guesses count too. An
     attempt that is not allowed is not recorded, so that it does not extend the wait.

@@ -1,4 +1,4 @@
-"""Ends a session: the current one, or one left open elsewhere."""
+"""A user ends a session: the current one, or one left open elsewhere."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from services.portal.domain.audit import Act
 
 
 async def sign_out(uow: PortalUnitOfWork, *, act: Act, user_id: UUID, session_id: UUID) -> bool:
-    """Returns whether it was one of the user's. An ended session stays as it is."""
+    """End the session. Returns whether it was one of the user's that had not ended."""
     if not await uow.sessions.end(user_id, session_id):
         return False
     await record_audit(uow, act=act, action="user.signed_out", target=str(session_id))

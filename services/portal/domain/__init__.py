@@ -1,1 +1,1 @@
-"""The portal's data: users, what they did, and what happened to each purchase."""
+"""The domain holds users, what they did, and what happened to each purchase."""

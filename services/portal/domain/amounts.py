@@ -1,11 +1,11 @@
-"""Amounts and prices as people and spreadsheets write them."""
+"""People and spreadsheets write amounts and prices in many forms."""
 
 import re
 
 LONGEST = 16
 PLAUSIBLE_CENTS = range(2_000_00, 5_000_000_00 + 1)
-"""The usual prices of a used or new car. The user is asked about a price outside this range,
-because a mix-up of cents and reais changes it by a factor of a hundred.
+"""These are usual prices of a used or new car. The user has to confirm another price, because a
+mix-up of cents and reais changes it by a factor of a hundred.
 """
 
 _SIGN = re.compile(r"^R\$ ?", re.IGNORECASE)
@@ -13,8 +13,8 @@ _AMOUNT = re.compile(r"(\d{1,3}(?:[. ]\d{3})+|\d{1,3}(?:,\d{3})+|\d+)(?:[.,](\d{
 
 
 def cents_in(text: str) -> int | None:
-    """`45900`, `45.900`, `45.900,00`, `45,900.00`, `R$ 45 900,5` -> cents; None where the text is
-    no amount.
+    """Return the cents in a text such as `45900`, `45.900,00`, `45,900.00` or `R$ 45 900,5`, or
+    None where it is no amount.
     """
     plain = _SIGN.sub("", " ".join(text.split()))
     found = _AMOUNT.fullmatch(plain) if len(plain) <= LONGEST else None

@@ -1,7 +1,7 @@
-"""Who did what, when, and with what result: a chain in which each entry confirms those before.
+"""An audit says who did what, when, and with what result.
 
-An entry's hash covers its own content and the hash of the entry before, so that any change, gap or
-swap is visible.
+The audits of a tenant are a chain: an entry's hash covers its own content and the hash of the entry
+before, so that any change, gap or swap is visible.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from uuid import UUID
 
 GENESIS = b"\x00" * 32
 ANONYMOUS = "anonymous"
-"""The actor where nobody has signed in."""
+"""This is the actor where nobody has signed in."""
 
 
 class Result(StrEnum):
@@ -25,8 +25,8 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Act:
-    """Who does something, and when. `actor` is a user's id, ANONYMOUS, or a name of the system such
-    as `portal`. `id` becomes the id of the audit.
+    """An act says who does something, and when. `actor` is a user's id, ANONYMOUS, or a name of the
+    system such as `portal`. `id` becomes the id of the audit.
     """
 
     tenant: str
@@ -37,8 +37,8 @@ class Act:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is recorded. `actor` is that of the act; `target` is the id of the thing acted on. No
-    field contains personal data.
+    """An entry is what is recorded. `actor` is that of the act; `target` is the id of the thing
+    acted on. No field contains personal data.
     """
 
     tenant_id: str
@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ChainEnd:
-    """The last entry of a tenant's chain: its number and its hash."""
+    """A tenant's chain ends with the entry of this number and hash."""
 
     sequence: int = 0
     hash: bytes = GENESIS
@@ -60,7 +60,7 @@ class ChainEnd:
 
 @dataclass(frozen=True)
 class Audit:
-    """An entry at its place in the tenant's chain."""
+    """An audit is an entry at its place in the tenant's chain."""
 
     id: UUID
     entry: Entry
@@ -79,7 +79,7 @@ class Audit:
         return ChainEnd(self.sequence, self.hash)
 
     def problem_after(self, end: ChainEnd) -> str | None:
-        """What is wrong with this entry when it follows `end`; None when nothing is wrong."""
+        """Return what is wrong with this entry when it follows `end`, or None."""
         if self.sequence != end.sequence + 1:
             return f"entry {end.sequence + 1} is missing"
         if self.previous_hash != end.hash:
@@ -91,7 +91,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class ChainReport:
-    """`checked` entries are unchanged; `problem` says what is wrong with the first other one."""
+    """`checked` entries are unchanged; `problem` says what is wrong with the first changed one."""
 
     checked: int
     problem: str | None
@@ -100,8 +100,8 @@ class ChainReport:
 async def verify_chain(
     start: ChainEnd, entries: AsyncIterable[Audit], end: ChainEnd
 ) -> ChainReport:
-    """`start` is the end of the chain before the first entry still kept; `end` is where the chain
-    should end.
+    """Check the entries in order. `start` is the end of the chain before the first entry still
+    kept; `end` is where the chain should end.
     """
     at, checked = start, 0
     async for audit in entries:

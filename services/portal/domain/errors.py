@@ -1,4 +1,4 @@
-"""What the portal refuses, and why."""
+"""The portal refuses requests with these errors."""
 
 from datetime import timedelta
 from math import ceil
@@ -7,7 +7,7 @@ from libs.kernel.errors import Conflict, Invalid, NotFound, TooMany, Unidentifie
 
 
 class UserNotFound(NotFound):
-    """No such user for this tenant, or erased."""
+    """The tenant has no such user, or the user was erased."""
 
     code = "user-not-found"
     text = "There is no such user."
@@ -21,7 +21,7 @@ class EmailTaken(Conflict):
 
 
 class InvalidUser(Invalid):
-    """A value that is not valid for its field. The message never repeats the value."""
+    """The value is not valid for its field. The message never repeats the value."""
 
 
 class InvalidName(InvalidUser):
@@ -93,8 +93,8 @@ class SignInRefused(Unidentified):
 
 
 class TooManyAttempts(TooMany):
-    """Too many recent sign-ins failed for the account or from the address. `wait` is the time that
-    is left.
+    """Too many recent sign-ins failed for the account or from the address. `wait` is the time until
+    another attempt is allowed.
     """
 
     code = "too-many-attempts"
@@ -113,7 +113,7 @@ class ResetRefused(Conflict):
 
 
 class SubmissionNotFound(NotFound):
-    """No such submission for this tenant."""
+    """The tenant has no such submission."""
 
     code = "submission-not-found"
     text = "There is no such submission."
@@ -127,7 +127,7 @@ class SubmissionFinished(Conflict):
 
 
 class PurchaseNotFound(NotFound):
-    """No such purchase for this tenant, or not the caller's own."""
+    """The tenant has no such purchase, or it is not the caller's own."""
 
     code = "purchase-not-found"
     text = "There is no such purchase."

@@ -1,4 +1,4 @@
-"""Passwords that are long enough and still easy to guess, because guessers try them first."""
+"""A long password may still be easy to guess, because attackers try some passwords first."""
 
 from string import ascii_lowercase, digits
 
@@ -16,8 +16,8 @@ RUNS = tuple(row * 3 for keys in _KEYS for row in (keys, keys[::-1]))
 
 
 def is_guessable(password: str) -> bool:
-    """Whether it is a run of keys such as 1234567890, has few different characters, or is a common
-    word followed by digits and signs.
+    """Return whether it is a run of keys such as 1234567890, has few different characters, or is a
+    common word followed by digits and signs.
     """
     text = password.casefold()
     return (

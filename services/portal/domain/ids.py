@@ -1,10 +1,10 @@
-"""Ids as people and other services write them."""
+"""People and other services write ids as texts."""
 
 from uuid import UUID
 
 
 def as_id(text: str) -> UUID | None:
-    """None where the text is no id."""
+    """Return the id, or None where the text is no id."""
     try:
         return UUID(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a seller sees of a purchase: what was sold, for how much, and when it is paid out."""
+"""A seller sees of a purchase what was sold, for how much, and when it is paid out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from uuid import UUID
 from services.portal.domain.timeline import PurchaseState
 
 SALES = (PurchaseState.OPEN, PurchaseState.COMPLETED, PurchaseState.CLOSED)
-"""The states of a sale. A purchase in another state is being undone or has ended without a sale."""
+"""A sale has one of these states. Other purchases are undone or ended without a sale."""
 
 
 class Payout(StrEnum):
@@ -28,7 +28,7 @@ PAYOUTS = {
 }
 RESERVED, PAID, CLOSED = "vehicle.reserved.v1", "payment.processed.v1", "order.closed.v1"
 TOLD_BY = (RESERVED, PAID, CLOSED, *PAYOUTS)
-"""The events from which a sale is built."""
+"""A sale is built from these events."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Sale:
 
     @classmethod
     def of(cls, order_id: UUID, events: Sequence[PastEvent]) -> "Sale | None":
-        """`events` holds events in order. Returns None until the reservation is among them, because
-        only it names the vehicle and the price.
+        """Build a sale from events in order. Returns None until the reservation is among them,
+        because only it names the vehicle and the price.
         """
         last = {each.type: each for each in events}
         reserved, paid, closed = (last.get(each) for each in (RESERVED, PAID, CLOSED))

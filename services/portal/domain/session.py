@@ -1,4 +1,4 @@
-"""A session lasts until it is ended, unused for too long, or too old."""
+"""A session lasts until it is ended, was unused for too long, or is too old."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Session:
-    """`device` is the browser's name for itself. Only the browser knows the token."""
+    """`device` is the name that the browser gives itself. Only the browser knows the token."""
 
     id: UUID
     user_id: UUID

@@ -1,4 +1,4 @@
-"""How often a sign-in may fail before the next attempt has to wait, and who never waits.
+"""After several failures the next sign-in has to wait, except from a known browser.
 
 A stranger must neither guess a password nor keep its owner out. So attempts are counted by where
 they come from, and attempts of strangers do not delay an owner at a known place.
@@ -13,7 +13,7 @@ NO_WAIT = timedelta()
 
 @dataclass(frozen=True)
 class Attempts:
-    """The number of failures allowed within WINDOW: from one address for one account, from one
+    """This many failures are allowed within WINDOW: from one address for one account, from one
     address for all accounts, and for one account from all addresses.
     """
 
@@ -27,7 +27,7 @@ ATTEMPTS = Attempts(here=5, address=50, account=50)
 
 @dataclass(frozen=True)
 class Over:
-    """For each limit, the time until another attempt is allowed; zero means now."""
+    """Each limit has the time until another attempt is allowed; zero means now."""
 
     here: timedelta
     address: timedelta
@@ -35,7 +35,7 @@ class Over:
 
 
 def wait_before_next_attempt(over: Over, *, known_browser: bool, known_address: bool) -> timedelta:
-    """Zero where the password is checked now.
+    """Return the wait, which is zero where the password is checked now.
 
     A browser that has signed in to the account never waits: its cookie proves an earlier sign-in,
     and strangers do not have it. An address may be shared with strangers: attempts from a known

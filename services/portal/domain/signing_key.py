@@ -1,4 +1,4 @@
-"""The keys that sign tokens: one signs, and those before it still verify the tokens they signed."""
+"""One key signs the tokens, and those before it still verify the tokens that they signed."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,9 +28,9 @@ class SigningKey:
 
     @property
     def has_future(self) -> bool:
-        """Whether the key signs now, or will sign before another key replaces it."""
+        """Return whether the key signs now, or will sign before another key replaces it."""
         return self.is_readable and self.retired_at is None
 
     def is_published(self, now: datetime, token_lifetime: timedelta) -> bool:
-        """A key is published until the last token it signed has expired."""
+        """Return whether a token that the key has signed may still be valid."""
         return self.retired_at is None or now < self.retired_at + token_lifetime

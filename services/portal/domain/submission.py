@@ -1,4 +1,4 @@
-"""Work that somebody handed in to be done in the background, such as a file of vehicles."""
+"""A submission is work that a user handed in for the background, such as a file of vehicles."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from uuid import UUID
 from services.portal.domain.errors import SubmissionFinished
 
 MAX_ERRORS = 1_000
-"""The number of errors stored for one submission; all are counted."""
+"""A submission stores this number of errors at most, and counts all."""
 
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(minutes=1)
 MOST_ATTEMPTS = 20
-"""Interruptions in a row after which a submission has failed: about a quarter of an hour."""
+"""After this many interruptions in a row, about a quarter of an hour, a submission has failed."""
 
 
 class SubmissionStatus(StrEnum):
@@ -27,9 +27,9 @@ class SubmissionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RowError:
-    """`row` counts as a spreadsheet does: the header is row 1. `field` may be empty; the error is
-    then about the whole row. `code` says what is wrong and `parameters` with which values; the text
-    is made where it is shown.
+    """An error belongs to one row. `row` counts as a spreadsheet does: the header is row 1. `field`
+    is empty where the error is about the whole row. `code` says what is wrong and `parameters` with
+    which values; the page that shows it makes the text.
     """
 
     row: int
@@ -40,9 +40,9 @@ class RowError:
 
 @dataclass
 class Submission:
-    """`user_id` handed it in. READY: it waits until that person starts it, and nothing is done yet.
-    Of `total` rows, `succeeded` and `failed` are done; `errors` say why rows failed. DONE may
-    include failed rows; FAILED: it failed as a whole, and `reason` is the code of why. `attempts`
+    """`user_id` handed it in and starts it; until then it is READY and nothing is done. Of `total`
+    rows, `succeeded` and `failed` are done; `errors` say why rows failed. A DONE one may have
+    failed rows. A FAILED one failed as a whole, and `reason` is the code of the cause. `attempts`
     counts the interruptions since the last progress; it goes on after `pause`.
     """
 
@@ -67,7 +67,7 @@ class Submission:
         return self.succeeded + self.failed
 
     def begin(self) -> bool:
-        """READY -> RUNNING. Returns False where it has begun already."""
+        """Change READY to RUNNING. Returns False where it has begun already."""
         if self.status is not SubmissionStatus.READY:
             return False
         self.status = SubmissionStatus.RUNNING
@@ -82,8 +82,8 @@ class Submission:
         self.attempts = 0
 
     def interrupted(self) -> bool:
-        """It could not go on and is tried again after a pause that grows. Returns False after the
-        last attempt. Raises SubmissionFinished.
+        """Record an interruption, after which a growing pause follows. Returns False after the last
+        attempt. Raises SubmissionFinished.
         """
         self._require_running()
         self.attempts += 1
@@ -91,7 +91,7 @@ class Submission:
         return self.attempts < MOST_ATTEMPTS
 
     def finish(self, now: datetime, reason: str | None = None) -> None:
-        """`reason` says why it failed as a whole. Raises SubmissionFinished."""
+        """End the submission. `reason` says why it failed as a whole. Raises SubmissionFinished."""
         self._require_running()
         self.status = SubmissionStatus.FAILED if reason else SubmissionStatus.DONE
         self.reason = reason

@@ -1,4 +1,4 @@
-"""What happened to one purchase, vehicle or customer, from the events of the services."""
+"""A timeline shows what happened to one purchase, vehicle or customer, by services' events."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Kind(StrEnum):
 
 
 class PurchaseState(StrEnum):
-    """The last state that orders published; for a closed purchase also whether its seller has been
-    paid.
+    """The state is the last that orders published. For a closed purchase it also says whether its
+    seller has been paid.
     """
 
     OPEN = "OPEN"
@@ -41,7 +41,7 @@ STATE_AFTER: Mapping[str, PurchaseState] = {
 
 
 STAGES = ("REQUESTED", "CREDIT_RESERVED", "VEHICLE_RESERVED", "AWAITING_PAYMENT", "PAID")
-"""The stages of an open purchase on its way forward, in order, with the names that orders uses."""
+"""An open purchase rises through these stages, in order. Their names are those of orders."""
 
 STAGE_AFTER: Mapping[str, int] = {
     "credit.reserved.v1": 1,
@@ -49,7 +49,7 @@ STAGE_AFTER: Mapping[str, int] = {
     "payment.code_generated.v1": 3,
     "payment.processed.v1": 4,
 }
-"""The place in `STAGES` that an event raises a purchase to."""
+"""The event raises a purchase to this place in `STAGES`."""
 
 TURNING = frozenset(
     {
@@ -70,16 +70,15 @@ TURNING = frozenset(
 
 COMPENSATING, AWAITING_PAYMENT = "COMPENSATING", "AWAITING_PAYMENT"
 STUCK_AFTER = timedelta(minutes=5)
-"""How long a purchase may go without an event before it is stuck. It counts from the last event
-where the purchase waits for services, and from the expiry of the payment code where it waits for
-its buyer.
+"""A purchase without an event for this long is stuck. The time counts from the last event where the
+purchase waits for services, and from the expiry of the payment code where it waits for its buyer.
 """
 
 
 @dataclass(frozen=True)
 class Fact:
-    """An event as it was consumed. `sequence` counts within `service` and subject; `details` hold
-    ids, amounts and reasons only.
+    """A fact is an event as it was consumed. `sequence` counts within `service` and subject;
+    `details` hold ids, amounts and reasons only.
     """
 
     event_id: UUID
@@ -94,15 +93,15 @@ class Fact:
 
     @property
     def state(self) -> PurchaseState | None:
-        """The state of the purchase after this event, where the event states one."""
+        """Return the state of the purchase after this event, or None where it states none."""
         return STATE_AFTER.get(self.type)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """A fact in its timeline. `position` grows in the order of arrival: a reader who has seen
-    position n has missed nothing below it. `ms` counts from the subject's first event, and may be
-    negative while that event has not arrived.
+    """A moment is a fact in its timeline. `position` grows in the order of arrival: a reader who
+    has seen position n has missed nothing below it. `ms` counts from the subject's first event, and
+    may be negative while that event has not arrived.
     """
 
     position: int
@@ -116,8 +115,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Purchase:
-    """The head of a timeline. A field whose value comes from an event is None until that event
-    arrives.
+    """A purchase is the head of a timeline. A field whose value comes from an event is None until
+    that event arrives.
 
     `stage` is an index in STAGES. `last_at` is the time of the latest event so far. `pays_until` is
     the expiry of the payment code. `vehicle` is its make and model.
@@ -141,7 +140,7 @@ class Purchase:
 
     @property
     def phase(self) -> str:
-        """The state of the purchase, with the names that orders uses."""
+        """Return the state of the purchase, with the names that orders uses."""
         if self.state is PurchaseState.GIVEN_UP:
             return COMPENSATING
         if self.state is not PurchaseState.OPEN:
@@ -149,7 +148,7 @@ class Purchase:
         return COMPENSATING if self.turned_back else STAGES[self.stage]
 
     def is_stuck(self, now: datetime) -> bool:
-        """Whether it is stuck, as STUCK_AFTER defines it."""
+        """Return whether the purchase is stuck, as STUCK_AFTER defines it."""
         if self.is_finished or self.state is PurchaseState.COMPLETED:
             return False
         if self.phase == AWAITING_PAYMENT:
@@ -158,7 +157,7 @@ class Purchase:
 
     @property
     def is_finished(self) -> bool:
-        """Whether no event will follow: it failed, was cancelled, or is closed and paid out."""
+        """Return whether it failed, was cancelled, or is closed and paid out. No event follows."""
         if self.state is PurchaseState.CLOSED:
             return self.payout_heard or self.seller_id is None
         return self.state in (PurchaseState.FAILED, PurchaseState.CANCELLED)
@@ -172,7 +171,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Sought:
-    """A search for purchases. A field that is None or empty does not limit it.
+    """A search for purchases ignores a field that is None or empty.
 
     `phase` is compared with `Purchase.phase`. `stuck_at` finds those stuck at this moment.
     `quiet_since` finds those without a later event; without a `phase` it leaves out those that have

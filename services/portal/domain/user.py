@@ -1,4 +1,4 @@
-"""A user who signs in, and the user's permissions."""
+"""A user signs in, and has roles that permit actions."""
 
 import re
 import unicodedata
@@ -34,8 +34,8 @@ MIN_PASSWORD, MAX_PASSWORD = 10, 128
 @dataclass
 class User:
     """`customer_id` is the buyer's own record in customers. `name` and `email` are empty where the
-    stored value cannot be read. `kept_hash` keeps the password's hash while the user is disabled.
-    The repr contains no name, because reprs end up in logs.
+    stored value cannot be read, and stay out of the repr and so of logs. `kept_hash` keeps the
+    password's hash while the user is disabled.
     """
 
     id: UUID
@@ -50,7 +50,7 @@ class User:
     kept_hash: str | None = field(default=None, repr=False)
 
     def may(self, *roles: str) -> bool:
-        """Whether the user has one of these roles."""
+        """Return whether the user has one of these roles."""
         return not self.roles.isdisjoint(roles)
 
     @property
@@ -59,33 +59,33 @@ class User:
 
     @property
     def can_be_enabled(self) -> bool:
-        """Whether the password from before is still stored."""
+        """Return whether the password from before is still stored."""
         return self.is_disabled and self.kept_hash is not None
 
     def disable(self) -> None:
-        """No password is accepted until an admin enables the user or sets a new one."""
+        """Accept no password until an admin enables the user or sets a new one."""
         if not self.is_disabled:
             self.kept_hash, self.password_hash = self.password_hash, NO_PASSWORD
 
     def enable(self) -> None:
-        """The password from before is accepted again. Raises NothingKept where none is stored."""
+        """Accept the password from before again. Raises NothingKept where none is stored."""
         if self.kept_hash is None:
             raise NothingKept(field="enable")
         self.set_password(self.kept_hash)
 
     def set_password(self, password_hash: str) -> None:
-        """A new password also enables a disabled user."""
+        """Set the password, which also enables a disabled user."""
         self.password_hash, self.kept_hash = password_hash, None
 
     def link_customer(self, customer_id: UUID) -> None:
-        """Raises CustomerLinked when the user has another customer already."""
+        """Set the customer. Raises CustomerLinked when the user has another one already."""
         if self.customer_id not in (None, customer_id):
             raise CustomerLinked
         self.customer_id = customer_id
 
 
 def normal_name(text: str) -> str:
-    """Single spaces, at most 200 characters. Raises InvalidUser."""
+    """Return the name with single spaces, at most 200 characters. Raises InvalidUser."""
     name = " ".join(text.split())
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise InvalidName(field="name", most=MAX_NAME)
@@ -93,14 +93,14 @@ def normal_name(text: str) -> str:
 
 
 def words_of(name: str) -> frozenset[str]:
-    """The words of a name in the form used for searching: lower case, without accents."""
+    """Return the words of a name as searches use them: lower case, without accents."""
     plain = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(each for each in plain if not unicodedata.combining(each))
     return frozenset(re.findall(r"\w+", letters))
 
 
 def normal_email(text: str) -> str:
-    """Lower case. The function does not check that the domain exists. Raises InvalidUser."""
+    """Return the address in lower case, whether or not its domain exists. Raises InvalidUser."""
     try:
         return validate_email(text, check_deliverability=False).normalized.lower()
     except EmailNotValidError as error:
@@ -108,8 +108,8 @@ def normal_email(text: str) -> str:
 
 
 def check_password(password: str, *, email: str) -> None:
-    """The password must be long enough, differ from the e-mail, and not be easy to guess. Raises
-    InvalidUser.
+    """Raise InvalidUser unless the password is long enough, differs from the e-mail, and is not
+    easy to guess.
     """
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise PasswordLength(field="password", least=MIN_PASSWORD, most=MAX_PASSWORD)
@@ -120,7 +120,7 @@ def check_password(password: str, *, email: str) -> None:
 
 
 def known_roles(names: Iterable[str]) -> frozenset[str]:
-    """At least one role, all of them known. Raises InvalidUser."""
+    """Return the roles. Raises InvalidUser where there is none, or an unknown one."""
     roles = frozenset(names)
     if not roles or not roles <= ROLES:
         raise InvalidRoles(field="roles", known=", ".join(sorted(ROLES)))
@@ -128,7 +128,7 @@ def known_roles(names: Iterable[str]) -> frozenset[str]:
 
 
 def known_locale(locale: str) -> str:
-    """Raises InvalidUser."""
+    """Return the locale. Raises InvalidUser."""
     if locale not in LOCALES:
         raise InvalidLocale(field="locale", known=", ".join(LOCALES))
     return locale

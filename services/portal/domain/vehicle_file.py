@@ -1,4 +1,4 @@
-"""A file of vehicles for the market: CSV as spreadsheets write it."""
+"""A file of vehicles for the market is CSV as spreadsheets write it."""
 
 import csv
 import hashlib
@@ -21,7 +21,7 @@ MOST_DIGITS = 15
 
 COLUMNS = ("make", "model", "year", "colour", "price", "plate", "chassis_number", "renavam")
 NUMBERS = ("year", "price_cents")
-"""The values of a row that are whole numbers."""
+"""These values of a row are whole numbers."""
 
 NAMES: Mapping[str, tuple[str, ...]] = {
     "make": ("make", "brand", "manufacturer", "marca", "fabricante", "montadora"),
@@ -35,14 +35,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "price_cents": ("price cents", "preco centavos", "precio centavos"),
     "seller_id": ("seller id",),
 }
-"""What files call the columns in English, Portuguese and Spanish, as `_plain` spells it.
-`price_cents`, in whole cents, may stand in place of `price`; `seller_id` may be left out."""
+"""Files have these names of columns in English, Portuguese and Spanish, as `_plain` spells them.
+`price_cents`, in whole cents, may stand in place of `price`; `seller_id` may be left out.
+"""
 
 _PADDING = frozenset(
     {"do", "da", "de", "del", "en", "em", "of", "the", "n", "no", "nr"}
     | {"numero", "number", "codigo", "code"}
 )
-"""Words of a header that do not help to tell columns apart."""
+"""These words of a header do not help to tell columns apart."""
 _NAMED = {_name: column for column, names in NAMES.items() for _name in names}
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?[ ,;|\t]*\r?\n', re.IGNORECASE)
 _TWO_YEARS = re.compile(r"[0-9]{4}/([0-9]{4})")
@@ -70,7 +71,7 @@ class _Unreadable(Exception):
 
 @dataclass(frozen=True)
 class VehicleRow:
-    """One vehicle, each value as text in normal form; its price is under `price_cents`."""
+    """A row is one vehicle. Its values are texts in normal form, the price as `price_cents`."""
 
     row: int
     values: Mapping[str, str]
@@ -80,8 +81,8 @@ class VehicleRow:
         return int(self.values["price_cents"])
 
     def key(self, scope: str) -> str:
-        """The same vehicle with the same description has the same key, in any file and at any
-        place. So a corrected file that is sent again repeats only the rows that had failed. `scope`
+        """Return the key of the row. The same description has the same key, in any file and at any
+        place, so a corrected file that is sent again repeats only the rows that had failed. `scope`
         names the owner of the vehicles.
         """
         content = json.dumps([scope, sorted(self.values.items())])
@@ -98,21 +99,21 @@ class VehicleFile:
 
     @cached_property
     def bad(self) -> int:
-        """The rows with errors."""
+        """Return the number of rows with errors."""
         return len({error.row for error in self.errors})
 
     @property
     def total(self) -> int:
-        """The number of rows that are not empty, good or bad."""
+        """Return the number of rows that are not empty, good or bad."""
         return len(self.rows) + self.bad
 
     @cached_property
     def implausible(self) -> Sequence[VehicleRow]:
-        """The rows whose price the user has to confirm."""
+        """Return the rows whose price the user has to confirm."""
         return [row for row in self.rows if not is_plausible(row.price_cents)]
 
     def without(self, errors: Sequence[RowError]) -> "VehicleFile":
-        """The same file with more errors. Their rows are no longer good."""
+        """Return the same file with more errors. Their rows are no longer good."""
         bad = {error.row for error in errors}
         return VehicleFile(
             [row for row in self.rows if row.row not in bad],
@@ -122,7 +123,7 @@ class VehicleFile:
 
 
 def read_vehicle_file(content: bytes) -> VehicleFile:
-    """Raises FileRefused. The work grows linearly with the number of rows."""
+    """Parse the file in time linear in the number of rows. Raises FileRefused."""
     if len(content) > MAX_BYTES:
         raise FileRefused("file-too-large", mb=MAX_BYTES // 1024 // 1024)
     lines = _table(_text(content))
@@ -151,7 +152,7 @@ def read_vehicle_file(content: bytes) -> VehicleFile:
 
 
 def _text(content: bytes) -> str:
-    """Decodes UTF-8, UTF-16 with its mark ("Unicode text"), or Windows-1252, in which Brazilian and
+    """Decode UTF-8, UTF-16 with its mark ("Unicode text"), or Windows-1252, in which Brazilian and
     Western European spreadsheets write CSV.
     """
     if not content.strip():
@@ -175,9 +176,9 @@ def _encodings(content: bytes) -> tuple[str, ...]:
 
 
 def _table(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, with their numbers in a spreadsheet. A first line `sep=;`, which
-    spreadsheets read and do not show, names the separator. Otherwise the header shows it, because
-    spreadsheets write semicolons where the comma is the decimal mark.
+    """Yield the rows that are not empty, with their numbers in a spreadsheet. A first line `sep=;`,
+    which spreadsheets read and do not show, names the separator. Otherwise the header shows it,
+    because spreadsheets write semicolons where the comma is the decimal mark.
     """
     named = _SEPARATOR_LINE.match(text)
     if named:
@@ -194,7 +195,7 @@ def _table(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _columns(header: Sequence[str]) -> tuple[Mapping[int, str], Sequence[str]]:
-    """The known columns by their position, and the names of unknown ones."""
+    """Return the known columns by their position, and the names of unknown ones."""
     names = {place: _NAMED.get(_plain(cell)) for place, cell in enumerate(header)}
     columns = {place: name for place, name in names.items() if name is not None}
     found = ["price" if name == "price_cents" else name for name in columns.values()]
@@ -209,7 +210,7 @@ def _columns(header: Sequence[str]) -> tuple[Mapping[int, str], Sequence[str]]:
 
 
 def _plain(header: str) -> str:
-    """`Nº do chassi`, `Preço (R$)` and `chassis_number` -> `chassi`, `preco` and `chassis`."""
+    """Turn `Nº do chassi`, `Preço (R$)`, `chassis_number` into `chassi`, `preco`, `chassis`."""
     letters = unicodedata.normalize("NFKD", header.lower().replace("r$", " "))
     words = re.findall(r"[a-z]+", "".join(c for c in letters if not unicodedata.combining(c)))
     return " ".join(word for word in words if word not in _PADDING)
@@ -218,7 +219,7 @@ def _plain(header: str) -> str:
 def _row(
     number: int, columns: Mapping[int, str], header: Sequence[str], cells: Sequence[str]
 ) -> tuple[dict[str, str], list[RowError]]:
-    """The values of the row, or everything that is wrong with it."""
+    """Return the values of the row, or everything that is wrong with it."""
     outside = [
         place
         for place, cell in enumerate(cells)
@@ -241,7 +242,7 @@ def _row(
 
 
 def _value(column: str, cell: str) -> str:
-    """The value in normal form. Raises _Unreadable."""
+    """Return the value in normal form. Raises _Unreadable."""
     if not cell:
         if column == "seller_id":
             return ""

@@ -1,1 +1,1 @@
-"""HTTP, pages, the broker and Postgres."""
+"""The infrastructure connects the portal with browsers, services, the broker and Postgres."""

@@ -1,4 +1,4 @@
-"""What the portal consumes: every event of every purchase, and of vehicles and customers.
+"""The portal consumes every event of every purchase, vehicle and customer.
 
 Nothing here moves a purchase: each event is added to the timeline of its subject.
 """
@@ -50,7 +50,7 @@ OF_A_VEHICLE = ("vehicle.listed.v1", "vehicle.updated.v1", "vehicle.withdrawn.v1
 OF_A_CUSTOMER = ("customer.registered.v1", "customer.updated.v1")
 
 BATCH_DELAY = 0.1
-"""In seconds: how late a timeline may be, so that it does not slow the purchases it shows."""
+"""A timeline may be this late, in seconds, so that it does not slow the purchases it shows."""
 
 SHOWN = frozenset(
     {
@@ -71,13 +71,13 @@ SHOWN = frozenset(
         "expires_at",
     }
 )
-"""The fields of an event that a timeline shows. The payment code is not among them, because it is
-for the buyer only.
+"""A timeline shows these fields of an event. The payment code is not among them, because it is for
+the buyer only.
 """
 
 
 class Noted(EventData):
-    """Keeps all fields of the event; the constants above say which are shown."""
+    """All fields of the event are kept. The constants above say which are shown."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -92,9 +92,7 @@ class OfPurchase(Noted):
 
 
 class OfPayout(Noted):
-    """An event of a payout: of a purchase, or requested by hand, when its subject is
-    the payout itself.
-    """
+    """A payout belongs to a purchase, or was requested by hand and is its own subject."""
 
     order_id: UUID | None
 
@@ -122,7 +120,7 @@ def reactions(
     _note(on, OF_A_VEHICLE, OfVehicle)
     _note(on, OF_A_CUSTOMER, OfCustomer)
 
-    # No user may be linked to an erased customer, so this one is never dropped.
+    # No user may be linked to an erased customer, so this event is never dropped.
     @on.view("customer.erased.v1", OfCustomer, kept=True)
     async def erase_user_when_customer_erased(
         uow: PostgresPortalUnitOfWork, event: Received[OfCustomer]

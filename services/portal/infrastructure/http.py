@@ -1,4 +1,4 @@
-"""HTTP: health, submissions, audits, and the timeline of a purchase with its event stream."""
+"""The JSON API shows health, submissions, audits, and a purchase's timeline and event stream."""
 
 import asyncio
 import time
@@ -51,14 +51,12 @@ LookUp = Annotated[str | None, Query(max_length=100)]
 
 
 class Endpoints:
-    """Each is one endpoint of `router` below."""
-
     def __init__(self, transactions: Store, watch: TimelineWatch) -> None:
         self._transactions = transactions
         self._watch = watch
 
     async def health(self, request: Request) -> Response:
-        """Whether the database can be reached, and how fast it answers: now, and in the mean of the
+        """Report whether the database is reachable, and its latency: now, and in the mean of the
         last minutes.
         """
         started, latency = time.perf_counter(), None
@@ -85,7 +83,7 @@ class Endpoints:
         return Response(to_json(health), status, media_type="application/json")
 
     async def submissions(self, request: Request, caller: CallerDep, page: PageDep) -> Response:
-        """Newest first: a seller's own; all of the tenant for an operator or admin."""
+        """List submissions, newest first: a seller's own, or the tenant's for operator or admin."""
         everybodys = access.may_read_submissions(caller)
         after = None if page.after is None else UUID(page.after[0])
         user_id = None if everybodys else UUID(caller.subject)
@@ -99,7 +97,7 @@ class Endpoints:
         return page.answer([SubmissionOut.of(each) for each in shown], next_after, request)
 
     async def submission(self, submission_id: UUID, caller: CallerDep) -> SubmissionOut:
-        """One submission, with the rows that failed and why."""
+        """Return one submission, with the rows that failed and why."""
         everybodys = access.may_read_submissions(caller)
         found = await self._transactions.read(
             lambda uow: uow.submissions.get(caller.tenant_id, submission_id)
@@ -111,7 +109,7 @@ class Endpoints:
     async def audits(
         self, request: Request, caller: CallerDep, page: PageDep, action: LookUp = None
     ) -> Response:
-        """Who did what, when, and with what result; newest first. Operator or admin."""
+        """List who did what, when, and with what result, newest first. Operator or admin."""
         access.may_read_audits(caller)
         after = None if page.after is None else int(page.after[0])
         wanted = WantedAudits(action=action or "")
@@ -123,7 +121,7 @@ class Endpoints:
         return page.answer([AuditOut.of(each) for each in shown], next_after, request)
 
     async def verification(self, caller: CallerDep) -> ChainOut:
-        """Whether every audit of the tenant is as it was written. Operator or admin."""
+        """Check whether every audit of the tenant is as it was written. Operator or admin."""
         access.may_read_audits(caller)
         report = await self._transactions.run(
             lambda uow: verify_audits(uow, tenant_id=caller.tenant_id)
@@ -131,7 +129,7 @@ class Endpoints:
         return ChainOut(checked=report.checked, problem=report.problem)
 
     async def timeline(self, order_id: UUID, caller: CallerDep) -> TimelineOut:
-        """Each event of a purchase: a buyer's own, or any of the tenant for operator or admin."""
+        """List a purchase's events: a buyer's own, or any of the tenant for operator or admin."""
         found = await self._transactions.read(
             lambda uow: uow.timeline.find(caller.tenant_id, order_id)
         )
@@ -141,7 +139,7 @@ class Endpoints:
         return TimelineOut.of(found)
 
     async def known(self, order_id: UUID, caller: CallerDep) -> Purchase:
-        """The purchase of a stream; raises what `access.may_read_purchase` does."""
+        """Return the purchase of a stream. Raises what `access.may_read_purchase` does."""
         give_up = time.monotonic() + HEARD_WITHIN_SECONDS
         while True:
             found = await self._transactions.read(
@@ -152,8 +150,8 @@ class Endpoints:
             await asyncio.sleep(0.1)
 
     async def viewing(self, request: Request, caller: Caller, purchase: Purchase) -> MayView:
-        """Raises PurchaseNotFound. The user of a token is read again, because the token may be
-        minutes old.
+        """Return the check of who may view it. It reads a token's user again, because the token may
+        be minutes old. Raises PurchaseNotFound.
         """
         found = None if caller.until else await sessions_of(request).find(request)
         may_see = may_read(purchase)
@@ -200,8 +198,9 @@ def router(transactions: Store, watch: TimelineWatch) -> APIRouter:
         may_view: Annotated[MayView, Depends(viewing)],
         last_event_id: Annotated[str, Header()] = "",
     ) -> AsyncIterable[ServerSentEvent]:
-        """Each event as it happens (`moment`), from `Last-Event-ID` on; `finished` at the end. It
-        ends within seconds of the session, the token or the role that it was opened with.
+        """Send each event as it happens (`moment`), from `Last-Event-ID` on, and `finished` at the
+        end. The stream ends within seconds of the session, the token or the role that it was opened
+        with.
         """
         async for event in to.stream(request, purchase, may_view, last_event_id):
             yield event

@@ -1,4 +1,4 @@
-"""What clients send and get."""
+"""These are the bodies that clients send and get."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -23,7 +23,7 @@ class Credentials(Body):
 
 
 class UserOut(Out):
-    """`name` and `email` are null where what is stored cannot be read."""
+    """`name` and `email` are null where the stored value cannot be read."""
 
     id: UUID
     name: str | None
@@ -82,8 +82,8 @@ class TokenOut(Out):
 
 
 class DatabaseHealth(Out):
-    """`latency_ms` is of this moment, `mean_latency_ms` of the last `mean_over_seconds`; null where
-    nothing was measured. With a mean above `limit_ms` the status is `slow`.
+    """`latency_ms` is the latency now, `mean_latency_ms` that of the last `mean_over_seconds`. They
+    are null where nothing was measured. With a mean above `limit_ms` the status is `slow`.
     """
 
     is_reachable: bool
@@ -106,8 +106,8 @@ class RowErrorOut(Out):
 
 
 class SubmissionOut(Out):
-    """READY: it waits for the word of who handed it in. `errors` are listed where one submission
-    is asked for.
+    """A READY submission waits until the person who handed it in starts it. `errors` are listed
+    only for a single submission.
     """
 
     id: UUID
@@ -191,7 +191,7 @@ class ChainOut(Out):
 
 
 class MomentOut(Out):
-    """`ms` is since the first event of the purchase; `direction`: forward or back."""
+    """`ms` counts from the first event of the purchase. `direction` is forward or back."""
 
     position: int
     service: str
@@ -227,7 +227,7 @@ class TimelineOut(Out):
 
     @classmethod
     def of(cls, timeline: Timeline) -> "TimelineOut":
-        """In the order in which things happened."""
+        """List the events in the order in which they happened."""
         moments = sorted(timeline.moments, key=lambda each: (each.occurred_at, each.position))
         return cls(
             order_id=timeline.purchase.id,

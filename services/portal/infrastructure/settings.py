@@ -1,4 +1,4 @@
-"""What the portal reads from the environment beside the settings of every service."""
+"""The portal reads these settings from the environment, beside those of every service."""
 
 from datetime import timedelta
 from typing import Literal, Self
@@ -12,31 +12,31 @@ from services.settings import StandbySettings
 
 
 class PortalSettings(StandbySettings):
-    """The portal signs people in itself, so AUTH does not apply to it."""
+    """The portal signs users in itself, so AUTH does not apply to it."""
 
     service: str = "portal"
     port: int = Field(default=8086, ge=0, le=65535)
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
 
     data_keys: CipherSetting = Field(repr=False)
-    """Master keys of users' names and e-mails and of the keys that sign tokens."""
+    """These master keys seal users' names and e-mails and the keys that sign tokens."""
     index_key: BlindIndexSetting = Field(repr=False)
-    """BASE64; finds users by e-mail. It cannot be changed later."""
+    """This key, BASE64, finds users by e-mail. It never changes."""
 
     session_seconds: int = Field(default=12 * 3600, ge=60)
     token_seconds: int = Field(default=300, ge=30, le=3600)
     secure_cookies: bool = False
-    """True wherever the portal is reached over https."""
+    """This is true wherever the portal is reached over https."""
     audit_months: int = Field(default=60, ge=1)
     timeline_months: int = Field(default=24, ge=1)
-    """Kept so long, then dropped by whole months."""
+    """Timelines are kept for this time, and then dropped by whole months."""
 
     mailer: Literal["off", "console"] = "off"
-    """Where links for forgotten passwords go. `console`: to standard output, for a machine of one's
-    own; whoever reads it can use them. (MAIL would be the mailbox that a login sets.)"""
+    """Links for forgotten passwords go nowhere, or for `console` to standard output, where every
+    reader can use them. (The variable MAIL would be the mailbox that a login sets.)
+    """
     public_url: str = ""
-    """Where people reach the portal: links in mail begin with it. Unset: the portal's own port on
-    this machine."""
+    """Links in mail begin with this address, by default the portal's port on this machine."""
 
     orders_url: str = "http://127.0.0.1:8000"
     customers_url: str = "http://127.0.0.1:8080"
@@ -46,7 +46,7 @@ class PortalSettings(StandbySettings):
     kpis_url: str = "http://127.0.0.1:8085"
 
     rabbitmq_operator_url: str = Field(default="", repr=False)
-    """amqp(s):// with a user who may read dead letters and write to the redrive exchanges."""
+    """This amqp(s):// user may read dead letters and write to the redrive exchanges."""
 
     @model_validator(mode="after")
     def _servers_named(self) -> Self:
@@ -58,14 +58,14 @@ class PortalSettings(StandbySettings):
 
     @property
     def current_operator(self) -> BrokerUrl:
-        """As `current_broker`, of RABBITMQ_OPERATOR_URL."""
+        """Return RABBITMQ_OPERATOR_URL in the form that `current_broker` has."""
         if not self.read_from:
             return self.rabbitmq_operator_url
         return lambda: self.now().rabbitmq_operator_url
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Of the other services, by name."""
+        """Return the addresses of the other services, by name."""
         return {
             "orders": self.orders_url,
             "customers": self.customers_url,
@@ -77,7 +77,7 @@ class PortalSettings(StandbySettings):
 
     @property
     def public_address(self) -> str:
-        """Without a slash at the end."""
+        """Return the public address, without a slash at the end."""
         return self.public_url.rstrip("/") or f"http://127.0.0.1:{self.port}"
 
     @field_validator("public_url")

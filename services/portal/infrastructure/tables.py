@@ -1,4 +1,4 @@
-"""The tables of this service's database."""
+"""These are the tables of the portal, beside those of the libraries."""
 
 from sqlalchemy import (
     BigInteger,
@@ -51,7 +51,7 @@ users = Table(
 )
 Index("ix_users_page", users.c.tenant_id, users.c.id)
 Index("ix_users_name_words", users.c.name_words, postgresql_using="gin")
-"""Keyed digests of the words of the name; null until the service has made them."""
+"""These are keyed digests of the words of the name; null until the service has made them."""
 Index("ix_users_customer", users.c.customer_id, postgresql_where=users.c.customer_id.is_not(None))
 
 erased_customers = Table(
@@ -93,7 +93,7 @@ sign_in_places = Table(
     Column("place", LargeBinary, primary_key=True),
     _instant("seen_at"),
 )
-"""A browser or an address that the user has signed in from, as a keyed digest."""
+"""A user has signed in from this browser or address, which is stored as a keyed digest."""
 
 password_resets = Table(
     "password_resets",
@@ -139,7 +139,7 @@ audit_heads = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
-"""The end of each tenant's chain: the row that writers wait for."""
+"""Each tenant's chain ends with this row, for which its writers wait."""
 
 audit_anchors = Table(
     "audit_anchors",
@@ -148,7 +148,7 @@ audit_anchors = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
-"""The last entry of the months that were dropped; written by their dropping only."""
+"""This row is the last entry of the months that were dropped. Only their dropping writes it."""
 
 check_requests = Table(
     "check_requests",
@@ -156,8 +156,9 @@ check_requests = Table(
     Column("tenant_id", Text, primary_key=True),
     _instant("asked_at", default=True),
 )
-"""Tenants whose operators ask for a check of the invariants. The checker, a tool beside the
-services, reads this table."""
+"""Operators of these tenants have requested a check of the invariants. The checker, a tool beside
+the services, reads this table.
+"""
 
 submissions = Table(
     "submissions",
@@ -182,7 +183,7 @@ submissions = Table(
     CheckConstraint("status IN ('READY', 'RUNNING', 'DONE', 'FAILED')", "status"),
     CheckConstraint("succeeded >= 0 AND failed >= 0", "counts"),
 )
-"""`sealed_content`: the file, until it is through. `content`: one that an earlier release took."""
+"""`sealed_content` is the file, until all is done. Old releases wrote it to `content`."""
 Index("ix_submissions_page", submissions.c.tenant_id, submissions.c.id)
 Index(
     "uq_submissions_digest",
@@ -210,7 +211,7 @@ submission_errors = Table(
     Column("code", Text),
     Column("parameters", JSONB),
 )
-"""`reason`: in English. What was written before there were codes has no code."""
+"""`reason` is in English. Errors of old releases have no code."""
 Index("ix_submission_errors_submission", submission_errors.c.submission_id)
 
 subjects = Table(
@@ -234,8 +235,9 @@ subjects = Table(
     Column("vehicle", Text),
     Column("total_cents", BigInteger),
 )
-"""What a timeline is about. `sequence`: of the event that gave the state. The last seven tell the
-purchases of operators' lists apart; `domain/timeline.py` says what they are."""
+"""A row is the subject of a timeline. `sequence` is that of the event that gave the state. The last
+seven columns are for operators' lists of purchases; `domain/timeline.py` explains them.
+"""
 UNFINISHED = (
     "kind = 'purchase' AND (state IN ('OPEN', 'GIVEN_UP', 'COMPLETED')"
     " OR (state = 'CLOSED' AND NOT payout_heard))"

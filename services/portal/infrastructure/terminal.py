@@ -1,4 +1,4 @@
-"""From a terminal of the machine: users, a user's token, the keys that sign tokens, and audits.
+"""These commands of a terminal manage users, tokens, the keys that sign tokens, and audits.
 
 The first admin comes from here.
 """
@@ -45,7 +45,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 def run(arguments: Sequence[str], connect: Connect) -> None:
-    """One command; a trouble that can be mended is one line and exit code 2."""
+    """Run one command. Any trouble that a user can correct is one line and exit code 2."""
     with one_line_errors():
         try:
             take_from_files(["PASSWORD"], os.environ)

@@ -1,1 +1,1 @@
-"""One use case per file. None commits; the unit of work does, at the edge."""
+"""Each file holds one use case. None commits; the unit of work does so after it."""

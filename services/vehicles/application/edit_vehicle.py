@@ -18,7 +18,8 @@ async def edit_vehicle(
     this_year: int,
     acting_seller: str | None,
 ) -> Listing:
-    """`changes` holds new values for fields of Details and Papers, by their names.
+    """Change a vehicle. `changes` holds new values for fields of Details and Papers, by their
+    names.
 
     Raises VehicleNotFound, NotYourVehicle, StaleVersion, Invalid, VehicleIsSold,
     VehicleIsWithdrawn, VehicleIsReserved, VehicleAlreadyListed.

@@ -6,7 +6,7 @@ from services.vehicles.application.ports import Listing, VehiclesUnitOfWork
 async def mark_vehicle_as_sold(
     uow: VehiclesUnitOfWork, *, tenant_id: str, vehicle_id: UUID, version: int | None
 ) -> Listing:
-    """The vehicle was sold by hand; such a sale belongs to no order.
+    """Record that a vehicle was sold by hand. Such a sale belongs to no order.
 
     Raises VehicleNotFound, StaleVersion, VehicleIsReserved, VehicleIsSold, VehicleIsWithdrawn.
     """

@@ -1,4 +1,4 @@
-"""What the use cases need from outside. Postgres implements all of it."""
+"""The use cases need these ports, which Postgres implements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Listing:
-    """A vehicle with its unmasked papers. Mask them before they leave the service."""
+    """A listing is a vehicle with its unmasked papers. Mask them before they leave the service."""
 
     vehicle: Vehicle
     papers: Papers
@@ -27,8 +27,8 @@ class Listing:
 
 @dataclass(frozen=True)
 class Search:
-    """Which vehicles of a tenant, by price. Make and model match whole, in any case. Each of
-    `words` (see `words_of`) stands somewhere in the make, model, colour or year.
+    """A search selects a tenant's vehicles, ordered by price. Make and model match whole, in any
+    case. Each of `words` (see `words_of`) stands somewhere in the make, model, colour or year.
     """
 
     tenant_id: str
@@ -45,7 +45,7 @@ class Search:
 
 @dataclass(frozen=True)
 class MakeCount:
-    """`make` in its most frequent spelling."""
+    """`make` has its most frequent spelling."""
 
     make: str
     count: int
@@ -53,7 +53,7 @@ class MakeCount:
 
 @dataclass(frozen=True)
 class Held:
-    """A record with its vehicle, both locked. The vehicle is None for a tombstone or where it is
+    """A record and its vehicle are locked. The vehicle is None for a tombstone or where it is
     unknown.
     """
 
@@ -63,53 +63,51 @@ class Held:
 
 class VehicleRepository(Protocol):
     async def add(self, vehicle: Vehicle, papers: Papers) -> None:
-        """Raises VehicleAlreadyListed."""
+        """Insert the vehicle. Raises VehicleAlreadyListed."""
 
     async def get(self, tenant_id: str, vehicle_id: UUID) -> Listing:
-        """Raises VehicleNotFound."""
+        """Return the vehicle. Raises VehicleNotFound."""
         ...
 
     async def lock(self, tenant_id: str, vehicle_id: UUID) -> Listing:
-        """Like `get`, and nobody else writes it until the transaction ends."""
+        """Return the same as `get`. Nobody else writes the vehicle until the transaction ends."""
         ...
 
     async def save(self, vehicle: Vehicle, papers: Papers | None = None) -> None:
-        """Without `papers` the stored ones stay. Raises VehicleAlreadyListed."""
+        """Write a locked vehicle. Without `papers` the stored ones stay. Raises
+        VehicleAlreadyListed.
+        """
 
     async def page(
         self, search: Search, after: tuple[int, UUID] | None, limit: int
     ) -> Sequence[Listing]:
-        """At most `limit` vehicles: those after `after`, in the order of (price_cents, id)."""
+        """Return at most `limit` vehicles after `after`, in the order of (price_cents, id)."""
         ...
 
     async def makes(self, search: Search) -> Sequence[MakeCount]:
-        """How many vehicles of each make there are, ordered by name. The make searched for does not
-        limit it.
-        """
+        """Count the vehicles of each make, ordered by name, without the filter by make."""
         ...
 
     async def page_of_seller(
         self, tenant_id: str, after: UUID | None, limit: int, *, seller_id: UUID
     ) -> Sequence[Listing]:
-        """At most `limit` of a seller's vehicles, on the market or not, newest first."""
+        """Return at most `limit` of a seller's vehicles, on the market or not, newest first."""
         ...
 
     async def is_listed_again(self, vehicle: Vehicle) -> bool:
-        """Whether another vehicle on the market carries one of the papers of this one."""
+        """Return whether another vehicle on the market carries one of the papers of this one."""
         ...
 
 
 class ReservationRepository(Protocol):
     async def open(self, reservation: Reservation) -> Held | None:
-        """Write the record and lock its vehicle. Returns None where the purchase has a record
-        already.
-        """
+        """Write the record and lock its vehicle. Returns None where the purchase has a record."""
         ...
 
     async def find_locked(self, order_id: UUID) -> Held | None: ...
 
     async def add_or_lock(self, tombstone: Reservation) -> Held | None:
-        """None where `tombstone` was written, because the purchase had no record."""
+        """Return the locked record, or None where `tombstone` was written as there was none."""
         ...
 
     async def save(self, held: Held) -> None:

@@ -7,7 +7,7 @@ from services.vehicles.domain.reservation import Reservation
 async def release_vehicle(
     uow: VehiclesUnitOfWork, *, tenant_id: str, order_id: UUID, reason: str
 ) -> None:
-    """RESERVED, SOLD, SALE_FAILED or no record -> RELEASED. Any other state does not change."""
+    """Change RESERVED, SOLD, SALE_FAILED or no record to RELEASED, and no other state."""
     tombstone = Reservation.tombstone(order_id, tenant_id)
     held = await uow.reservations.add_or_lock(tombstone)
     if held is None:

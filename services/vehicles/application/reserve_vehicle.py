@@ -3,7 +3,7 @@ from services.vehicles.domain.reservation import Purchase, Reservation
 
 
 async def reserve_vehicle(uow: VehiclesUnitOfWork, *, purchase: Purchase) -> None:
-    """No record -> RESERVED or REFUSED. Any record, a tombstone too, does not change."""
+    """Write a record that is RESERVED or REFUSED. Any record, a tombstone too, does not change."""
     held = await uow.reservations.open(Reservation.asked_for(purchase))
     if held is None:
         return

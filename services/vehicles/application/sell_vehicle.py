@@ -4,9 +4,7 @@ from services.vehicles.application.ports import VehiclesUnitOfWork
 
 
 async def sell_vehicle(uow: VehiclesUnitOfWork, *, order_id: UUID) -> None:
-    """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Any other state does not
-    change.
-    """
+    """Change a RESERVED record to SOLD, or to SALE_FAILED where the vehicle was withdrawn."""
     held = await uow.reservations.find_locked(order_id)
     if held is None:
         return

@@ -1,1 +1,1 @@
-"""Vehicles, their papers, and the record each purchase leaves here."""
+"""The domain holds vehicles, their papers, and the record that each purchase leaves here."""

@@ -1,4 +1,4 @@
-"""What this service refuses. The codes are stable: clients may depend on them."""
+"""Vehicles refuses requests with these errors. Each code is stable: clients may depend on it."""
 
 from libs.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 

@@ -1,4 +1,4 @@
-"""What this service publishes. No event contains a plate, a chassis number or a RENAVAM."""
+"""Vehicles publishes these events. None contains a plate, a chassis number or a RENAVAM."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +10,7 @@ from services.events import MarketEvent, PurchaseEvent
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleReserved(PurchaseEvent):
-    """The vehicle is held for this purchase; its price cannot change until it is sold or free."""
+    """The purchase holds the vehicle, whose price cannot change until it is sold or free again."""
 
     type: ClassVar[str] = "vehicle.reserved.v1"
 
@@ -25,7 +25,7 @@ class VehicleReserved(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleReservationFailed(PurchaseEvent):
-    """`reason`: `vehicle_not_found`, `vehicle_not_for_sale` or `price_changed`."""
+    """`reason` is `vehicle_not_found`, `vehicle_not_for_sale` or `price_changed`."""
 
     type: ClassVar[str] = "vehicle.reservation_failed.v1"
     direction = Direction.COMPENSATION
@@ -37,7 +37,7 @@ class VehicleReservationFailed(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleReleased(PurchaseEvent):
-    """This purchase holds no vehicle any more and never will. `reason` is why it was let go.
+    """This purchase holds no vehicle any more and never will. `reason` says why it was released.
 
     `vehicle_id` is null where the release came before the reservation.
     """
@@ -60,7 +60,7 @@ class VehicleSold(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleSaleFailed(PurchaseEvent):
-    """Paid, but the vehicle cannot be handed over. `reason`: `vehicle_withdrawn`."""
+    """The vehicle is paid, but cannot be handed over. `reason` is `vehicle_withdrawn`."""
 
     type: ClassVar[str] = "vehicle.sale_failed.v1"
     direction = Direction.COMPENSATION
@@ -71,7 +71,7 @@ class VehicleSaleFailed(PurchaseEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleEvent(MarketEvent):
-    """A fact about a vehicle outside any purchase."""
+    """The event is a fact about a vehicle, outside any purchase."""
 
     vehicle_id: UUID
     seller_id: UUID
@@ -94,7 +94,7 @@ class VehicleListed(VehicleEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class VehicleUpdated(VehicleEvent):
-    """Edited, or marked as sold by hand (`is_sold`): the vehicle as it now is."""
+    """The vehicle was edited, or marked as sold by hand (`is_sold`). These are the new values."""
 
     type: ClassVar[str] = "vehicle.updated.v1"
 

@@ -1,4 +1,4 @@
-"""The papers of a vehicle: plate, chassis number (VIN) and RENAVAM. All three are sensitive."""
+"""The papers of a vehicle are its plate, chassis number (VIN) and RENAVAM. All are sensitive."""
 
 import re
 from dataclasses import dataclass, field
@@ -18,19 +18,21 @@ from services.vehicles.domain.errors import (
 OLD_PLATE = re.compile(r"[A-Z]{3}[0-9]{4}")
 MERCOSUL_PLATE = re.compile(r"[A-Z]{3}[0-9][A-Z][0-9]{2}")
 CHECK_DIGIT_REGIONS = frozenset("1245L")
-"""First characters of a chassis number whose ninth is a check digit by law: the United States
-and Canada (49 CFR 565, CMVSS 115) and China (GB 16735). Elsewhere, Brazil included (NBR 6066),
-ISO 3779 leaves the ninth character to the maker."""
+"""By law the ninth character is a check digit where a chassis number begins with one of these: the
+United States and Canada (49 CFR 565, CMVSS 115) and China (GB 16735). Elsewhere, Brazil included
+(NBR 6066), ISO 3779 leaves the ninth character to the maker.
+"""
 
 FIRST_YEAR_OF_17 = 1987
-"""The first model year whose chassis numbers all have 17 characters: CONTRAN's resolution 659/85
-demands NBR 6066 of what was made from April 1986 on. Before, each maker had a form of its own."""
+"""All chassis numbers have 17 characters from this model year on: CONTRAN's resolution 659/85
+demands NBR 6066 of what was made from April 1986 on. Before, each maker had a form of its own.
+"""
 SHORT_CHASSIS = re.compile(r"[A-Z0-9]{4,16}")
 
 
 @dataclass(frozen=True)
 class Papers:
-    """Checked and normalised papers. They are left out of `repr`, and so out of logs and
+    """Papers are checked and normalised. They are left out of `repr`, and so out of logs and
     tracebacks.
 
     None stands for a paper that is stored and cannot be read. It stays as it is stored until a new
@@ -45,8 +47,8 @@ class Papers:
     def checked(
         cls, *, plate: str | None, chassis_number: str | None, renavam: str | None, year: int
     ) -> "Papers":
-        """`year` is that of the model. Raises Invalid with `field` for the first paper that breaks
-        a rule.
+        """Return the papers in normal form. `year` is that of the model. Raises Invalid with
+        `field` for the first paper that breaks a rule.
         """
         return cls(
             None if plate is None else checked_plate(plate),
@@ -56,11 +58,11 @@ class Papers:
 
     @property
     def unique_plate(self) -> str | None:
-        """The plate in its Mercosul form."""
+        """Return the plate in its Mercosul form."""
         return None if self.plate is None else _mercosul(self.plate)
 
     def masked(self) -> "Papers":
-        """The papers as everybody but an admin and the seller sees them."""
+        """Return the papers as everybody but an admin and the seller sees them."""
         return Papers(
             _masked(self.plate, shown=2),
             _masked(self.chassis_number, shown=len(self.chassis_number or "") // 4),
@@ -73,13 +75,13 @@ def _masked(value: str | None, *, shown: int) -> str | None:
 
 
 def sought_plate(typed: str) -> str:
-    """A plate to search for, in its Mercosul form. Raises Invalid."""
+    """Return the Mercosul form of a plate to search for. Raises Invalid."""
     return _mercosul(checked_plate(typed))
 
 
 def _mercosul(plate: str) -> str:
-    """A vehicle whose plate changed from ABC1234 to ABC1C34 keeps its letters and digits; only the
-    fifth character is spelt anew (0-9 become A-J).
+    """A plate that changes from ABC1234 to ABC1C34 keeps its letters and digits; only the fifth
+    character is spelt anew (0-9 become A-J).
     """
     if MERCOSUL_PLATE.fullmatch(plate):
         return plate
@@ -109,8 +111,8 @@ def checked_chassis_number(value: str, year: int) -> str:
 
 
 def checked_renavam(value: str) -> str:
-    """Eleven digits, the last of which is a check digit. Older ones have nine and are padded with
-    zeros.
+    """Return eleven digits, the last of which is a check digit. Older numbers have nine digits and
+    are padded with zeros.
     """
     digits = value.strip().replace("-", "", 1)
     number = digits.zfill(11)

@@ -1,4 +1,4 @@
-"""The record of one purchase in this service. Its primary key is the order's id."""
+"""Each purchase has one record in this service, whose primary key is the order's id."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -28,7 +28,7 @@ HOLDING = (State.RESERVED, State.SOLD)
 
 @dataclass(frozen=True)
 class Purchase:
-    """What a purchase requests from this service: this vehicle at this price, in cents."""
+    """A purchase requests a vehicle at this price, in cents."""
 
     order_id: UUID
     tenant_id: str
@@ -39,9 +39,7 @@ class Purchase:
 
 @dataclass
 class Reservation:
-    """`vehicle_id` and `customer_id` are None in a tombstone, which records a release that came
-    first.
-    """
+    """A tombstone records an early release. Its `vehicle_id` and `customer_id` are None."""
 
     order_id: UUID
     tenant_id: str
@@ -52,7 +50,7 @@ class Reservation:
 
     @classmethod
     def asked_for(cls, purchase: Purchase) -> "Reservation":
-        """A record that holds nothing until `decide` finds the vehicle available."""
+        """Return a record that holds nothing until `decide` finds the vehicle available."""
         return cls(
             purchase.order_id,
             purchase.tenant_id,
@@ -63,7 +61,7 @@ class Reservation:
 
     @classmethod
     def tombstone(cls, order_id: UUID, tenant_id: str) -> "Reservation":
-        """A release that arrived before the reservation. The reservation then does nothing."""
+        """Return the record of an early release, with which a late reservation does nothing."""
         return cls(order_id, tenant_id, None, None, State.RELEASED)
 
     @property
@@ -73,7 +71,7 @@ class Reservation:
     def decide(
         self, purchase: Purchase, vehicle: Vehicle | None
     ) -> VehicleReserved | VehicleReservationFailed:
-        """RESERVED or REFUSED. `vehicle` is None where the tenant has no such vehicle."""
+        """Become RESERVED or REFUSED. `vehicle` is None where the tenant has no such vehicle."""
         if vehicle is None:
             return self._refused(purchase, "vehicle_not_found")
         if not vehicle.is_for_sale:
@@ -96,8 +94,7 @@ class Reservation:
         )
 
     def sell(self, vehicle: Vehicle | None) -> VehicleSold | VehicleSaleFailed | None:
-        """RESERVED -> SOLD, or SALE_FAILED where the vehicle was withdrawn. Any other state does
-        not change.
+        """Change RESERVED to SOLD, or to SALE_FAILED where the vehicle was withdrawn.
 
         A payment without a record cannot exist, because this record's `vehicle.reserved` causes it.
         """
@@ -128,7 +125,7 @@ class Reservation:
     def release(
         self, vehicle: Vehicle | None, reason: str, *, listed_again: bool
     ) -> VehicleReleased | None:
-        """RESERVED, SOLD or SALE_FAILED -> RELEASED. Any other state does not change."""
+        """Change RESERVED, SOLD or SALE_FAILED to RELEASED. Any other state does not change."""
         if self.state in (State.REFUSED, State.RELEASED):
             return None
         if vehicle is not None and self.is_holding:
@@ -138,7 +135,7 @@ class Reservation:
         return self.released(reason)
 
     def released(self, reason: str) -> VehicleReleased:
-        """The event of a RELEASED record, and of a tombstone when it is written."""
+        """Return the event of a RELEASED record, and of a tombstone when it is written."""
         return VehicleReleased(
             tenant_id=self.tenant_id,
             sequence=self.sequence,

@@ -1,4 +1,4 @@
-"""A vehicle on the market: its description, its price, and whether it is available."""
+"""A vehicle on the market has a description, a price, and flags that say if it is available."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -22,7 +22,7 @@ HIGHEST_PRICE_CENTS = 100_000_000_000
 
 @dataclass(frozen=True)
 class Details:
-    """What a listing says, apart from the papers. Money in integer cents."""
+    """The details are all that a listing says, apart from the papers. Money is in integer cents."""
 
     make: str
     model: str
@@ -31,7 +31,7 @@ class Details:
     price_cents: int
 
     def checked(self, *, this_year: int) -> "Details":
-        """Values in normal form. Raises Invalid with `field`."""
+        """Return the values in normal form. Raises Invalid with `field`."""
         return replace(
             self,
             year=checked_year(self.year, this_year=this_year),
@@ -43,21 +43,21 @@ class Details:
 
 
 def checked_year(year: int, *, this_year: int) -> int:
-    """Raises InvalidYear. Next year's models are valid, because they are sold this year."""
+    """Return the year, which may be the next one. Raises InvalidYear."""
     if not FIRST_YEAR <= year <= this_year + 1:
         raise InvalidYear(field="year", least=FIRST_YEAR, most=this_year + 1)
     return year
 
 
 def checked_price(cents: int) -> int:
-    """Raises InvalidPrice."""
+    """Return the price. Raises InvalidPrice."""
     if not 0 < cents <= HIGHEST_PRICE_CENTS:
         raise InvalidPrice(field="price_cents", least_cents=1, most_cents=HIGHEST_PRICE_CENTS)
     return cents
 
 
 def plain_text(value: str, field: str) -> str:
-    """One line of printable characters, single spaces. Raises InvalidText."""
+    """Return one line of printable characters with single spaces. Raises InvalidText."""
     text = " ".join(value.split())
     if not text or len(text) > LONGEST_TEXT or not text.isprintable():
         raise InvalidText(field=field, most=LONGEST_TEXT)
@@ -66,11 +66,11 @@ def plain_text(value: str, field: str) -> str:
 
 @dataclass
 class Vehicle:
-    """`version` counts every change (the ETag), those of a purchase included: a caller who saw the
-    vehicle free cannot change it once it is reserved. `sequence` counts its events.
+    """A vehicle is for sale while none of the three flags is set. `is_reserved` is set with a
+    RESERVED record; the vehicle may be withdrawn meanwhile.
 
-    A vehicle is for sale while none of the three flags is set. `is_reserved` is set with a RESERVED
-    record; the vehicle may be withdrawn meanwhile.
+    `version`, the ETag, counts every change, also by a purchase: a caller who saw the vehicle free
+    cannot change it once it is reserved. `sequence` counts its events.
     """
 
     id: UUID
@@ -101,19 +101,19 @@ class Vehicle:
         )
 
     def require_seller(self, acting_seller: str | None) -> None:
-        """Raises NotYourVehicle. None stands for an admin, who acts for every seller."""
+        """Raise NotYourVehicle for another seller. None stands for an admin, who acts for all."""
         if acting_seller is not None and acting_seller != str(self.seller_id):
             raise NotYourVehicle
 
     def check_version(self, version: int | None) -> None:
-        """Raises StaleVersion where the caller has seen another version. None accepts any."""
+        """Raise StaleVersion where the caller has seen another version. None accepts any."""
         if version is not None and version != self.version:
             raise StaleVersion
 
     def edit(self, details: Details, *, new_papers: bool) -> VehicleUpdated | None:
-        """While the vehicle is RESERVED only the colour may change, because the purchase is about
-        this vehicle at this price. An edit without a change publishes no event and makes no new
-        version.
+        """Change the vehicle. While it is RESERVED only the colour may change, because the purchase
+        is about this vehicle at this price. An edit without a change publishes no event and makes
+        no new version.
         """
         self._require_on_market()
         if details == self.details and not new_papers:
@@ -125,7 +125,7 @@ class Vehicle:
         return self._updated()
 
     def mark_as_sold(self) -> VehicleUpdated:
-        """The vehicle was sold by hand, outside of any purchase. It is refused while a purchase
+        """Mark a vehicle that was sold outside of any purchase. It is refused while a purchase
         holds it.
         """
         self._require_on_market()
@@ -137,9 +137,8 @@ class Vehicle:
     def withdraw(
         self, acting_seller: str | None = None, version: int | None = None
     ) -> VehicleWithdrawn:
-        """Sellers withdraw their own vehicles while no purchase holds them. An admin (None) may do
-        it while the vehicle is RESERVED too; the payment of that purchase then finds no vehicle to
-        sell.
+        """Withdraw the vehicle. Its seller may do it while no purchase holds the vehicle. An admin
+        (None) may also do it while it is RESERVED; the payment then finds no vehicle to sell.
 
         Raises NotYourVehicle, VehicleIsSold, VehicleIsWithdrawn, VehicleIsReserved, StaleVersion.
         """
@@ -167,9 +166,8 @@ class Vehicle:
         self.version += 1
 
     def let_go(self, *, listed_again: bool) -> None:
-        """The vehicle is for sale again unless it was withdrawn. `listed_again`: its buyer listed
-        it again before the sale was undone. A vehicle is on the market only once, so this listing
-        ends.
+        """Offer the vehicle again unless it was withdrawn. With `listed_again` its buyer listed it
+        before the sale was undone. A vehicle is on the market only once, so this listing ends.
         """
         self.is_reserved = False
         self.is_sold = False

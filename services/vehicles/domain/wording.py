@@ -6,5 +6,5 @@ _TO_PLAIN = str.maketrans(ACCENTED, PLAIN)
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """`Citroën  C3` -> `("citroen", "c3")`."""
+    """Return the words in lower case without accents: `("citroen", "c3")` for `Citroën  C3`."""
     return tuple(text.translate(_TO_PLAIN).lower().split())

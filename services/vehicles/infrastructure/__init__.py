@@ -1,1 +1,1 @@
-"""HTTP, RabbitMQ and Postgres at the edge of this service."""
+"""The infrastructure connects vehicles with HTTP, RabbitMQ and Postgres."""

@@ -1,4 +1,4 @@
-"""What this service consumes, and how it reacts."""
+"""Vehicles consumes its peers' events with views of its own, and reacts to them."""
 
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ REASONS = {
     "payment.voided.v1": "payment_voided",
     "payment.refunded.v1": "payment_refunded",
 }
-"""Why a vehicle is released, by the event that gives no reason itself."""
+"""These events give no reason, so each has the reason why the vehicle is released."""
 
 
 class CreditReserved(EventData):

@@ -1,4 +1,4 @@
-"""The endpoints of vehicles: parse, call the use case, answer."""
+"""Each endpoint parses, runs one use case and answers. `README.md` says who may call what."""
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC
@@ -44,8 +44,6 @@ MOST_OF_A_PLATE = 20
 
 
 class Endpoints:
-    """Each is one endpoint of `router` below."""
-
     def __init__(
         self, transactions: Transactions[PostgresVehiclesUnitOfWork], clock: Clock, ids: IdFactory
     ) -> None:
@@ -58,7 +56,7 @@ class Endpoints:
     async def put_on_market(
         self, body: NewVehicle, caller: CallerDep, call: IdempotentCallDep
     ) -> Response:
-        """Put a vehicle on the market: a seller the own, an admin anybody's."""
+        """Put a vehicle on the market. A seller lists the own ones, an admin anybody's."""
         caller.require(access.SELLER, access.ADMIN)
         details, papers = body.details.checked(this_year=self._this_year()), body.papers
         vehicle_id = self._ids()
@@ -80,8 +78,8 @@ class Endpoints:
         return await self._idempotency.run(call, work)
 
     async def check(self, body: VehiclesToCheck, caller: CallerDep) -> CheckedVehicles:
-        """What `POST /vehicles` would find wrong with the fields of each. Nothing is put on the
-        market, and what is on it is not looked at.
+        """Check the fields of each vehicle as `POST /vehicles` would. Nothing is put on the market,
+        and no vehicle is compared with those on it.
         """
         caller.require(access.SELLER, access.ADMIN)
         return CheckedVehicles(vehicles=[CheckedVehicle.of(each) for each in body.vehicles])
@@ -93,7 +91,7 @@ class Endpoints:
         page: PageDep,
         request: Request,
     ) -> Response:
-        """What is for sale, or sold. Needs a token of the tenant and no role."""
+        """List vehicles that are for sale, or sold. Needs a token of the tenant and no role."""
         search = filters.search(caller.tenant_id)
         after = None if page.after is None else (int(page.after[0]), UUID(page.after[1]))
         found = await self._transactions.read(
@@ -106,7 +104,7 @@ class Endpoints:
     async def count_makes(
         self, filters: Annotated[Filters, Query()], caller: CallerDep
     ) -> MakesOut:
-        """How many there are of each make. Needs a token of the tenant and no role."""
+        """Count the vehicles of each make. Needs a token of the tenant and no role."""
         search = filters.search(caller.tenant_id)
         found = await self._transactions.read(lambda uow: uow.vehicles.makes(search))
         return MakesOut.of(found, search.make)
@@ -114,8 +112,8 @@ class Endpoints:
     async def list_of_seller(
         self, seller_id: UUID, caller: CallerDep, page: PageDep, request: Request
     ) -> Response:
-        """A seller's vehicles, sold and withdrawn ones too, newest first. Anybody but that seller
-        gets 404 where there are none.
+        """List a seller's vehicles, sold and withdrawn ones too, newest first. Anybody but that
+        seller gets 404 where there are none.
         """
         caller.require(access.SELLER, access.OPERATOR, access.ADMIN)
         own = caller.subject == str(seller_id)
@@ -134,8 +132,8 @@ class Endpoints:
         return page.answer([_out(listing, caller) for listing in shown], following, request)
 
     async def search(self, body: PlateSearch, caller: CallerDep) -> VehiclesOut:
-        """Find by the plate, in either spelling, also what is sold or withdrawn: the newest first,
-        at most twenty. Operator or admin.
+        """Find vehicles by the plate, in either spelling, also sold or withdrawn ones: at most
+        twenty, newest first. Operator or admin.
         """
         caller.require(access.OPERATOR, access.ADMIN)
         plate = sought_plate(body.plate)
@@ -146,7 +144,7 @@ class Endpoints:
 
     @answers(ETAG)
     async def read(self, vehicle_id: UUID, caller: CallerDep) -> Response:
-        """One vehicle. Needs a token of the tenant and no role."""
+        """Return one vehicle. Needs a token of the tenant and no role."""
         listing = await self._transactions.read(
             lambda uow: uow.vehicles.get(caller.tenant_id, vehicle_id)
         )
@@ -156,7 +154,9 @@ class Endpoints:
     async def edit(
         self, vehicle_id: UUID, body: VehicleChanges, caller: CallerDep, version: IfMatchDep
     ) -> Response:
-        """Change what is sent. While a purchase holds the vehicle only its colour may change."""
+        """Change the fields in the body. While a purchase holds the vehicle only its colour may
+        change.
+        """
         caller.require(access.SELLER, access.ADMIN)
         return await self._answer(
             caller,
@@ -175,7 +175,7 @@ class Endpoints:
     async def mark_as_sold(
         self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
-        """Sold by hand, outside any purchase. Admin."""
+        """Record that a vehicle was sold by hand, outside any purchase. Admin."""
         caller.require(access.ADMIN)
         return await self._answer(
             caller,
@@ -188,8 +188,8 @@ class Endpoints:
     async def withdraw(
         self, vehicle_id: UUID, caller: CallerDep, version: OptionalIfMatchDep
     ) -> Response:
-        """Take a vehicle off the market for good. Its seller may while no purchase holds it: else
-        409. An admin may always; a purchase that holds the vehicle then fails.
+        """Take a vehicle off the market for good. While a purchase holds it, its seller gets 409.
+        An admin may always do it; a purchase that holds the vehicle then fails.
         """
         caller.require(access.SELLER, access.ADMIN)
         return await self._answer(

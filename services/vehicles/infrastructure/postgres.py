@@ -1,4 +1,4 @@
-"""The unit of work of this service: one transaction with its repositories."""
+"""The unit of work of vehicles is one transaction with its repositories."""
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -1,4 +1,4 @@
-"""Records of purchases. Each method is one statement; a few need two because of a race.
+"""Each method here is one statement; a few need two because of a race.
 
 Locks are taken in one order everywhere: the record, then its vehicle.
 """
@@ -30,7 +30,7 @@ _FOR_SALE_STATE = (
     vehicles.c.version,
     vehicles.c.sequence.label("held_sequence"),
 )
-"""All columns of a vehicle but its papers, because no purchase needs them."""
+"""These are all columns of a vehicle but its papers, because no purchase needs the papers."""
 
 _INSERT = (
     insert(reservations)
@@ -99,7 +99,7 @@ class PostgresReservations:
         return None if row is None else Held(_reservation(row), _vehicle(row))
 
     async def add_or_lock(self, tombstone: Reservation) -> Held | None:
-        """Most releases find a record, so it looks first; the insert decides every race."""
+        """Look for the record first, because most releases find one. The insert decides races."""
         held = await self.find_locked(tombstone.order_id)
         if held is not None:
             return held

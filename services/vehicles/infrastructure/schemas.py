@@ -1,4 +1,4 @@
-"""What clients send and get. Money in integer cents, papers masked unless the caller may see."""
+"""Clients send and get these bodies. Money is in integer cents; papers may be masked."""
 
 from collections.abc import Sequence
 from datetime import UTC
@@ -28,8 +28,8 @@ def _year_by_now(year: int) -> int:
 
 
 def _chassis_number(value: str, info: ValidationInfo) -> str:
-    """The rule depends on the year in the same body. A change without a year is checked against the
-    vehicle's own year afterwards.
+    """The rule depends on the year in the same body. A change without one is checked again with the
+    vehicle's own year.
     """
     try:
         return checked_chassis_number(value, info.data.get("year") or 0)
@@ -65,7 +65,7 @@ class NewVehicle(Body):
 
     @property
     def papers(self) -> Papers:
-        """Raises Invalid."""
+        """Return the checked papers. Raises Invalid."""
         return Papers.checked(
             plate=self.plate,
             chassis_number=self.chassis_number,
@@ -103,7 +103,7 @@ class CheckedVehicle(Out):
 
 
 class CheckedVehicles(Out):
-    """One for each vehicle, in the order of the request."""
+    """There is one for each vehicle, in the order of the request."""
 
     vehicles: list[CheckedVehicle]
 
@@ -120,7 +120,7 @@ class VehicleChanges(Changes):
 
 
 class VehicleOut(Out):
-    """A paper is null where what is stored of it cannot be read. It can be written anew."""
+    """A paper is null where its stored value cannot be read. It can be written anew."""
 
     id: UUID
     make: str
@@ -158,7 +158,7 @@ class VehicleOut(Out):
 
 
 class PlateSearch(Body):
-    """In a body and not in the address, which ends up in logs."""
+    """The plate stands in a body and not in the address, because logs contain addresses."""
 
     plate: Annotated[str, Field(max_length=20, examples=["ABC1D23"])]
 
@@ -168,7 +168,7 @@ class VehiclesOut(Out):
 
 
 class VehiclePage(Out):
-    """Documents the shape of a page; `next` is the cursor of the page after."""
+    """`next` is the cursor of the next page, null on the last one."""
 
     items: list[VehicleOut]
     next: str | None
@@ -180,8 +180,8 @@ class MakeOut(Out):
 
 
 class MakesOut(Out):
-    """`total`: vehicles that all filters match. `items`: how many of each make the filters other
-    than the make match.
+    """`total` counts the vehicles that match all filters, `items` those of each make that match all
+    filters but the make.
     """
 
     total: int
@@ -195,7 +195,7 @@ class MakesOut(Out):
 
 
 class Filters(BaseModel):
-    """The query of a listing. Prices in cents, both ends of a range included."""
+    """A client filters a listing by these. Prices are in cents; a range includes both its ends."""
 
     status: Status = Status.FOR_SALE
     make: Make | None = None

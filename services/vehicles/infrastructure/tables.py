@@ -1,4 +1,4 @@
-"""The tables of this service, beside those of the messaging library."""
+"""These are the tables of vehicles, beside those of the libraries."""
 
 from sqlalchemy import (
     BigInteger,
@@ -22,14 +22,14 @@ from services.tables import service_tables
 from services.vehicles.domain.reservation import HOLDING, State
 from services.vehicles.domain.wording import ACCENTED, PLAIN
 
-# Its constraints have names of their own, which databases have by now.
+# The constraints keep the names that they have in existing databases.
 metadata, TABLES, IDEMPOTENCY = service_tables("vehicles", names={})
 
 WORDS = (
     "lower(translate(make || ' ' || model || ' ' || colour || ' ' || year::text,"
     f" '{ACCENTED}', '{PLAIN}'))"
 )
-"""The text that a search by words looks in, in the form of `words_of`. It is stored, because
+"""A search by words looks in this text, which has the form of `words_of`. It is stored, because
 computing it for each row makes a search ten times as slow.
 """
 

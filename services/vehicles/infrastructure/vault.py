@@ -1,4 +1,4 @@
-"""The papers as they are stored: sealed, each with a keyed index that keeps it unique."""
+"""Papers are stored sealed, each with a keyed index that keeps it unique."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,9 @@ class Vault:
     index: BlindIndex
 
     def seal(self, papers: Papers, tenant_id: str, vehicle_id: UUID) -> dict[str, bytes]:
-        """The six columns, without those of a paper that cannot be read: they do not change. A
-        plate is indexed in its Mercosul form, so that both spellings are one plate. An index value
-        belongs to one tenant and one column.
+        """Return the values of the six columns, without those of a paper that cannot be read, which
+        do not change. A plate is indexed in its Mercosul form, so that both spellings are one
+        plate. An index value belongs to one tenant and one column.
         """
         unique = {
             "plate": papers.unique_plate,
@@ -35,12 +35,12 @@ class Vault:
         return columns
 
     def plate_index(self, tenant_id: str, plate: str) -> bytes:
-        """The index of a plate in its Mercosul form."""
+        """Return the index of a plate that is in its Mercosul form."""
         return self.index.of(plate, tenant_id, "plate")
 
     def open(self, row: Row[Any]) -> Papers:
-        """A paper is None where it cannot be read: the key is missing, the value is damaged, or it
-        belongs to another row.
+        """Return the papers. One is None where it cannot be read: the key is missing, the value is
+        damaged, or it is another row's.
         """
         return Papers(
             **{
@@ -50,7 +50,7 @@ class Vault:
         )
 
     def finds(self, row: RowMapping) -> bool | None:
-        """Whether the current key finds the row; None where its RENAVAM cannot be read."""
+        """Return whether the current key finds the row; None where its RENAVAM is unreadable."""
         renavam = self.cipher.read(row["renavam"], _context("renavam", row["id"]))
         if renavam is None:
             return None

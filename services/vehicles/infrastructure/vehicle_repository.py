@@ -1,4 +1,4 @@
-"""Vehicles with their papers, and the listings by price."""
+"""Vehicles are stored with their papers, and listed by price."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -105,7 +105,9 @@ class PostgresVehicles:
         return [self._listing(row) for row in await self._connection.execute(query)]
 
     async def find_by_plate(self, tenant_id: str, plate: str, limit: int) -> Sequence[Listing]:
-        """The newest first, sold and withdrawn ones too; `plate` in its Mercosul form."""
+        """Return vehicles, newest first, sold and withdrawn ones too. `plate` is in its Mercosul
+        form.
+        """
         rows = await self._connection.execute(
             select(vehicles)
             .where(
@@ -155,9 +157,7 @@ def _usual(spelling: MakeCount) -> tuple[int, str]:
 def search_statement(
     search: Search, *, after: tuple[int, UUID] | None, limit: int
 ) -> Select[*tuple[Any, ...]]:
-    """Keyset pagination: (price, id) is unique and is the tail of each index that the search may
-    use.
-    """
+    """Page by the key (price, id), which is unique and ends each index that the search may use."""
     key = (vehicles.c.price_cents, vehicles.c.id)
     statement = select(vehicles).where(
         vehicles.c.tenant_id == search.tenant_id, *_conditions(search)
@@ -192,9 +192,7 @@ def _conditions(search: Search) -> Iterator[ColumnElement[bool]]:
 
 @contextmanager
 def _each_paper_once() -> Iterator[None]:
-    """Raises VehicleAlreadyListed where a unique index reports a conflict. The transaction cannot
-    go on.
-    """
+    """Raise VehicleAlreadyListed for a conflict in a unique index. The transaction cannot go on."""
     try:
         yield
     except IntegrityError as error:

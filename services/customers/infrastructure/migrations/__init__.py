@@ -1,4 +1,4 @@
-"""The history of the tables; `metadata` is what they are now."""
+"""The migrations are the history of the tables; `metadata` describes their present form."""
 
 from services.customers.infrastructure.tables import metadata
 

@@ -1,4 +1,4 @@
-"""The history of the tables; `metadata` is what they are now."""
+"""The migrations are the history of the tables; `metadata` describes their present form."""
 
 from services.payments.infrastructure.sandbox_gateway import operations
 

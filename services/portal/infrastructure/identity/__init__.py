@@ -1,1 +1,1 @@
-"""Who somebody is: sessions, tokens, passwords, and what each may see."""
+"""This package knows users by sessions, tokens and passwords, and decides what each may see."""

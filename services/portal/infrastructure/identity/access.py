@@ -1,4 +1,4 @@
-"""Who may see what. For a caller who may not see a thing, it does not exist."""
+"""Functions here decide who may see what. A thing that a caller may not see is not found."""
 
 from libs.runtime.auth import Caller
 from services.portal.domain.errors import PurchaseNotFound
@@ -7,7 +7,7 @@ from services.portal.domain.user import ADMIN, BUYER, OPERATOR, SELLER
 
 
 def may_read_purchase(caller: Caller, purchase: Purchase | None) -> Purchase:
-    """Raises Forbidden, PurchaseNotFound."""
+    """Return the purchase. Raises Forbidden, PurchaseNotFound."""
     caller.require(BUYER, OPERATOR, ADMIN)
     if purchase is None or not (
         caller.may(OPERATOR, ADMIN) or caller.owns_customer(purchase.customer_id)
@@ -21,8 +21,6 @@ def may_read_audits(caller: Caller) -> None:
 
 
 def may_read_submissions(caller: Caller) -> bool:
-    """Returns whether the caller may read everybody's submissions; else only the own ones. Raises
-    Forbidden.
-    """
+    """Return whether the caller may read all submissions, else only own ones. Raises Forbidden."""
     caller.require(SELLER, OPERATOR, ADMIN)
     return caller.may(OPERATOR, ADMIN)

@@ -1,4 +1,4 @@
-"""Mail without a mail server, for a developer's machine."""
+"""A developer's machine needs no mail server, because its mail is printed."""
 
 import sys
 from typing import TextIO
@@ -7,8 +7,8 @@ from services.portal.application.ports import Mail
 
 
 class ConsoleMail:
-    """Writes each message to standard output instead of sending it. Every reader of that output can
-    use its links. A message names the user by id, because an e-mail address must not be in a log.
+    """Messages are written to standard output instead of being sent. Every reader of that output
+    can use their links. A message names the user by id: no log may contain an e-mail address.
     """
 
     def __init__(self, output: TextIO | None = None) -> None:

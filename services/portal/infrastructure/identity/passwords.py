@@ -1,4 +1,4 @@
-"""Argon2id in threads, a few at a time: each hash takes 64 MiB and tens of milliseconds."""
+"""Argon2id runs in few threads at a time: each hash takes 64 MiB and tens of milliseconds."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor

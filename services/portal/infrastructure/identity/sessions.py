@@ -1,4 +1,4 @@
-"""Who looks at a page: the session cookie, the CSRF token, and the dependencies pages ask for.
+"""A page gets its user from the session cookie by these dependencies, which also check CSRF tokens.
 
     async def show(user: UserDep) -> Response: ...              # else 303 to /sign-in?next=…
     async def storefront(visitor: VisitorDep) -> Response: ...  # None: not signed in
@@ -44,7 +44,7 @@ SIGN_IN = "/sign-in"
 
 @dataclass(frozen=True)
 class NewSession:
-    """`token` is the session's. `browser` identifies the browser at the next sign-in; it gives no
+    """`token` is the session's. `browser` names the browser at the next sign-in and gives no
     access.
     """
 
@@ -53,7 +53,7 @@ class NewSession:
 
 
 class SignInRequired(Exception):
-    """The page is for signed-in users; `back` is where to go afterwards."""
+    """The page is for signed-in users. After the sign-in they go to `back`."""
 
     def __init__(self, back: str) -> None:
         super().__init__(back)
@@ -67,7 +67,7 @@ class WrongCsrfToken(Refusal):
 
 
 class Sessions:
-    """The sessions that the dependencies below find as `app.state.sessions`."""
+    """The dependencies below find these sessions as `app.state.sessions`."""
 
     def __init__(self, transactions: Store, settings: PortalSettings, vault: Vault) -> None:
         self._transactions = transactions
@@ -78,8 +78,8 @@ class Sessions:
 
     @property
     def session_cookie(self) -> str:
-        """The name of the cookie. Browsers accept a name that begins with `__Host-` only from this
-        host and over https, so that no other host of the domain can replace it.
+        """Return the cookie's name. Browsers accept a name that begins with `__Host-` only from
+        this host and over https, so that no other host of the domain can replace it.
         """
         return self._prefix + SESSION_COOKIE
 
@@ -87,7 +87,7 @@ class Sessions:
         return request.cookies.get(self._prefix + name, "")
 
     async def find(self, request: Request) -> tuple[Session, User] | None:
-        """The session is looked up once for each request."""
+        """Return the request's session and user. They are looked up once for each request."""
         if not hasattr(request.state, "signed_in"):
             token = self._cookie(request, SESSION_COOKIE)
             request.state.signed_in = (
@@ -99,16 +99,16 @@ class Sessions:
         return found
 
     def csrf_token(self, request: Request) -> str:
-        """The token is bound to the session, or to the visitor before a session begins."""
+        """Return the token, which belongs to the session, or to a visitor before one begins."""
         token = self._cookie(request, SESSION_COOKIE) or self._visitor(request)
         return masked(self._vault.csrf_token(token))
 
     def csrf_token_of(self, token: str) -> str:
-        """The token of a session that begins with this answer."""
+        """Return the token of a session that begins with this answer."""
         return masked(self._vault.csrf_token(token))
 
     async def check_csrf(self, request: Request) -> None:
-        """Raises WrongCsrfToken."""
+        """Raise WrongCsrfToken unless the request only reads, or brings the right token."""
         if request.method in READING:
             return
         known = self._cookie(request, SESSION_COOKIE) or self._cookie(request, VISITOR_COOKIE)
@@ -117,7 +117,7 @@ class Sessions:
             raise WrongCsrfToken
 
     def begin(self, response: Response, session: NewSession) -> None:
-        """Gives the browser both tokens, in cookies that scripts cannot read."""
+        """Give the browser both tokens, in cookies that scripts cannot read."""
         self._set(response, SESSION_COOKIE, session.token, self._seconds)
         self._set(response, BROWSER_COOKIE, session.browser, BROWSER_SECONDS)
 
@@ -127,7 +127,7 @@ class Sessions:
         )
 
     def browser_of(self, request: Request) -> str:
-        """The token of a browser in which somebody has signed in before; else empty."""
+        """Return the token of a browser that has signed in before, or an empty text."""
         token = self._cookie(request, BROWSER_COOKIE)
         return token if len(token) <= MAX_TOKEN else ""
 
@@ -184,15 +184,15 @@ class PortalAuthenticator(Authenticator):
 
 
 def masked(secret: bytes) -> str:
-    """A different text each time, so that the length of a compressed page reveals nothing about the
-    secret in it.
+    """Return a different text each time, so that the length of a compressed page reveals nothing
+    about the secret in it.
     """
     mask = secrets.token_bytes(len(secret))
     return (mask + _xor(mask, secret)).hex()
 
 
 def unmasked(text: str) -> bytes:
-    """The secret; empty where the text is no masked secret."""
+    """Return the secret, which is empty where the text is no masked secret."""
     try:
         raw = bytes.fromhex(text)
     except ValueError:
@@ -206,7 +206,7 @@ def _xor(one: bytes, other: bytes) -> bytes:
 
 
 def caller_for(user: User) -> Caller:
-    """The user in the form that the JSON API uses for its callers."""
+    """Return the user in the form that the JSON API uses for its callers."""
     return Caller(user.tenant_id, str(user.id), user.roles, user.customer_id)
 
 
@@ -216,7 +216,7 @@ def sessions_of(request: Request) -> Sessions:
 
 
 def csrf_token(request: Request) -> str:
-    """The token for the hidden field and the header of a page's forms."""
+    """Return the token for the hidden field and the header of a page's forms."""
     return sessions_of(request).csrf_token(request)
 
 
@@ -246,7 +246,7 @@ SessionIdDep = Annotated[UUID, Depends(_session)]
 
 
 def require_roles(*roles: str) -> User:
-    """A dependency: the signed-in user, who has one of these roles; else Forbidden."""
+    """Return a dependency on a signed-in user with one of these roles. It raises RoleNeeded."""
 
     async def allowed(user: UserDep) -> User:
         if not user.may(*roles):
@@ -264,8 +264,8 @@ Seller = Annotated[User, require_roles(SELLER, ADMIN)]
 
 
 def to_sign_in(request: Request, error: Exception) -> Response:
-    """The answer to SignInRequired. Where a script requested a part of a page, the whole page goes
-    to the sign-in and comes back.
+    """Answer SignInRequired. After a script's request for a part of a page, the whole page goes to
+    the sign-in and comes back.
     """
     if "HX-Request" in request.headers:
         page = urlsplit(request.headers.get("HX-Current-URL", "/"))
@@ -282,14 +282,14 @@ def _local(page: SplitResult) -> str:
 
 
 def local_path(place: str | None) -> str:
-    """A path of the portal to go to after signing in, whatever was requested."""
+    """Return a path of the portal to go to after signing in, whatever was requested."""
     parts = urlsplit((place or "").replace("\\", "/"))
     ours = not parts.scheme and not parts.netloc and parts.path.startswith("/")
     return parts._replace(fragment="").geturl() if ours and parts.path[1:2] != "/" else "/"
 
 
 def _back(request: Request) -> str:
-    """A page that can be shown again; after a form, the page that contains it."""
+    """Return a page that can be shown again: after a form, the page that contains it."""
     if request.method in READING:
         query = f"?{request.url.query}" if request.url.query else ""
         return request.url.path + query

@@ -1,4 +1,4 @@
-"""The tokens that every service accepts: short-lived ones, signed for a user by the current key."""
+"""Every service accepts these tokens, which the current key signs for a user for a short time."""
 
 import time
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from services.portal.infrastructure.store.postgres import Store
 
 ALGORITHM = "ES256"
 KNOWN_SECONDS = 5.0
-"""The keys are read again after this time, so that a key that another process made is known here
-before it signs.
+"""The keys are read again after this time, so that the key of another process is known here before
+it signs.
 """
 
 
@@ -37,7 +37,7 @@ class Tokens:
         self._read_at = float("-inf")
 
     async def mint(self, user: User, lifetime: timedelta | None = None) -> str:
-        """A token for this user, with the user's current roles."""
+        """Return a token for this user, with the user's current roles."""
         now = utc_now()
         key = [key for key in await self._known() if key.is_readable and key.signs_from <= now][-1]
         claims: dict[str, Any] = {
@@ -54,7 +54,7 @@ class Tokens:
         return jwt.encode(claims, key.private_pem or b"", ALGORITHM, headers={"kid": str(key.id)})
 
     async def jwks(self) -> dict[str, Any]:
-        """The public halves of the keys whose tokens may still be valid."""
+        """Return the public halves of the keys whose tokens may still be valid."""
         now = utc_now()
         return {
             "keys": [
@@ -65,14 +65,14 @@ class Tokens:
         }
 
     async def key(self, kid: str) -> PyJWK | None:
-        """Like `libs.runtime.jwks.KeySet`, without an HTTP request to the portal itself."""
+        """Do as `libs.runtime.jwks.KeySet` does, without an HTTP request to the portal itself."""
         for public in (await self.jwks())["keys"]:
             if public["kid"] == kid:
                 return PyJWK(public)
         return None
 
     async def load(self) -> None:
-        """Read the keys; make one where there is none, or none that can be read."""
+        """Read the keys. Make one where there is none, or none that can be read."""
         keys = await self._transactions.run(lambda uow: uow.keys.all())
         if not any(key.has_future for key in keys):
             first = partial(first_signing_key, make_key=make_key, now=utc_now())
@@ -87,7 +87,6 @@ class Tokens:
 
 
 def make_key(signs_from: datetime) -> SigningKey:
-    """A new pair of keys."""
     private, key_id = generate_private_key(SECP256R1()), uuid7()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     public = ECAlgorithm.to_jwk(private.public_key(), as_dict=True)

@@ -1,4 +1,4 @@
-"""Whether the reader of an event stream may still see it. The check is repeated while it runs."""
+"""The reader of a stream may lose the right to it, so the check is repeated while it runs."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ MayView = Callable[[PostgresPortalUnitOfWork], Awaitable[bool]]
 
 
 def by_session(session_id: UUID, may_see: Callable[[User], bool]) -> MayView:
-    """The reader may see it as long as the session lasts and its user may."""
+    """Allow the reader as long as the session lasts and its user may see it."""
 
     async def may_view(uow: PostgresPortalUnitOfWork) -> bool:
         user = await uow.sessions.find_user(session_id)
@@ -28,8 +28,8 @@ def by_session(session_id: UUID, may_see: Callable[[User], bool]) -> MayView:
 
 
 def by_token(caller: Caller, may_see: Callable[[User], bool]) -> MayView:
-    """The reader may see it as long as the token is valid and its user exists, is not disabled, and
-    may see it.
+    """Allow the reader while the token is valid and its user exists, is not disabled and may see
+    it.
     """
 
     async def may_view(uow: PostgresPortalUnitOfWork) -> bool:
@@ -44,7 +44,7 @@ def by_token(caller: Caller, may_see: Callable[[User], bool]) -> MayView:
 
 
 def may_read(purchase: Purchase) -> Callable[[User], bool]:
-    """The JSON API's rule for the timeline of this purchase, as a condition on a user."""
+    """Return the JSON API's rule for the timeline of this purchase, as a condition on a user."""
 
     def may_see(user: User) -> bool:
         with suppress(DomainError):

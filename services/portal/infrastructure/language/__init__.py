@@ -1,1 +1,1 @@
-"""The texts for people, and their translations."""
+"""This package holds the texts for people and their translations."""

@@ -1,4 +1,4 @@
-"""The portal's languages: the catalogues in `locales/`, and the choice of a visitor's language.
+"""The catalogues in `locales/` hold the portal's languages, of which a visitor gets one.
 
 `./taskw translations` updates the catalogues from the templates and the code. New texts are
 untranslated at first, and a test reports them.
@@ -25,20 +25,20 @@ CATALOGUES = Path(__file__).parent / "locales"
 TRANSLATED = tuple(locale for locale in LOCALES if locale != SOURCE)
 LANGUAGES = {"en": "English", "pt": "Português", "es": "Español"}
 REGIONS = {"en": "en", "pt": "pt_BR", "es": "es_UY"}
-"""The regions whose formats are used for numbers, money and dates."""
+"""Numbers, money and dates have the formats of these regions."""
 
 _METHODS = [("**.html", "jinja2.ext:babel_extract"), ("**.py", "python")]
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "marked": None}
 
 
 def marked(message: str) -> str:
-    """Marks a text that is translated later, where it is shown."""
+    """Mark a text that is translated later, where it is shown."""
     return message
 
 
 @cache
 def translations(locale: str) -> NullTranslations:
-    """The translations of `locale`, from its catalogue. The code's own texts are English."""
+    """Return the translations of `locale`, from its catalogue. The code's own texts are English."""
     if locale == SOURCE:
         return NullTranslations()
     compiled = BytesIO()
@@ -48,18 +48,18 @@ def translations(locale: str) -> NullTranslations:
 
 
 def translated(text: str, locale: str) -> str:
-    """The translation into `locale` of a text that was `marked` elsewhere."""
+    """Return the translation into `locale` of a text that was `marked` elsewhere."""
     return translations(locale).gettext(text) if text else ""
 
 
 def catalogue(locale: str) -> Catalog:
-    """The translations of `locale`, as they are in its file."""
+    """Return the translations of `locale`, as they are in its file."""
     with _path(locale).open("rb") as file:
         return read_po(file, locale=locale, abort_invalid=True)
 
 
 def choose(*wanted: str | None, accept_language: str = "") -> str:
-    """The first available of `wanted`, else the one that the browser prefers, else English."""
+    """Return the first available of `wanted`, else the one the browser prefers, else English."""
     for locale in wanted:
         if locale in LOCALES:
             return locale
@@ -68,7 +68,7 @@ def choose(*wanted: str | None, accept_language: str = "") -> str:
 
 
 def messages() -> Catalog:
-    """Every text of the templates and the code, untranslated."""
+    """Return every text of the templates and the code, untranslated."""
     found = Catalog(fuzzy=False)
     for name, line, message in _texts():
         found.add(message, locations=[(name, line)])

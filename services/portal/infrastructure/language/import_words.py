@@ -1,4 +1,4 @@
-"""Texts for what is wrong with a file of vehicles, as a whole and in its rows."""
+"""These texts say what is wrong with a file of vehicles, as a whole and in its rows."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,7 +18,7 @@ COLUMNS: Mapping[str, str] = {
     "chassis_number": marked("Chassis number"),
     "renavam": marked("RENAVAM"),
 }
-"""The columns as people read them, and as the template's first row names them."""
+"""People read these names of columns, which are also in the first row of the template."""
 
 FILE: Mapping[str, str] = {
     "file-too-large": marked("The file is larger than %(mb)s MB. Split it."),
@@ -62,10 +62,10 @@ WHOLE: Mapping[str, str] = {
         " hour. Hand the file in again: what is on the market already is not listed twice."
     ),
 }
-"""Why an import failed as a whole."""
+"""An import fails as a whole for one of these reasons."""
 SAID = "refused"
-"""The code of errors from before there were codes: only their text was stored, which is the
-parameter `sentence`.
+"""Errors of old releases have this code: only their text was stored, which is the parameter
+`sentence`.
 """
 
 
@@ -74,7 +74,7 @@ def file_text(refused: FileRefused, locale: str) -> str:
 
 
 def whole_text(reason: str, locale: str) -> str:
-    """`reason` is a code, or a sentence where an earlier release wrote it."""
+    """Translate a reason, which is a code, or a sentence where an old release wrote it."""
     return i18n.translated(WHOLE.get(reason) or FILE.get(reason) or reason, locale)
 
 
@@ -87,7 +87,7 @@ def row_text(error: RowError, locale: str) -> str:
 
 
 def column_name(column: str, locale: str) -> str:
-    """A column that the import does not know keeps its name."""
+    """Translate the name of a column. One that the import does not know keeps its name."""
     return i18n.translated(COLUMNS.get(column, column), locale)
 
 

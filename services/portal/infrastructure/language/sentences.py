@@ -1,4 +1,4 @@
-"""Texts for people: a sentence for each code with which a service or the portal's domain refuses. A
+"""People read a sentence for each code with which a service or the portal's domain refuses. A
 service's own English text is for programmers and is not shown.
 """
 
@@ -22,7 +22,7 @@ UNDER_WAY = marked("A call is under way at this moment. Try again in a few secon
 NOT_POSSIBLE = marked("That is not possible as things stand now.")
 FOREIGN = marked("This belongs to somebody else.")
 OTHERWISE = marked("That did not work. Check what you wrote, and try again.")
-"""The text for a code that this version of the portal does not know."""
+"""A code that this version of the portal does not know has this text."""
 
 SENTENCES: Mapping[str, str] = {
     # any request
@@ -199,8 +199,8 @@ SENTENCES: Mapping[str, str] = {
 
 
 class Said(str):
-    """A refusal with its English text, and with the code and the parameters from which a page makes
-    the text in its reader's language.
+    """A refusal has its English text, and the code and the parameters from which a page makes the
+    text in its reader's language.
     """
 
     __slots__ = ("code", "params")
@@ -215,7 +215,7 @@ class Said(str):
 
 
 def said(error: CodedError) -> Said:
-    """The text of a refusal by the portal's own domain."""
+    """Return the text of a refusal by the portal's own domain."""
     return Said(str(error), error.code, error.params)
 
 
@@ -224,7 +224,7 @@ def money(cents: int, locale: str) -> str:
 
 
 def sentence(said: Said, locale: str) -> str:
-    """The text in the reader's language. Parameters whose names end in `_cents` are money."""
+    """Return the text in the reader's language. Parameters that end in `_cents` are money."""
     text = translated(SENTENCES.get(said.code, OTHERWISE), locale)
     values = {
         name: money(value, locale)

@@ -1,4 +1,4 @@
-"""The history of the tables; `metadata` is what they are now."""
+"""The migrations are the history of the tables; `metadata` describes their present form."""
 
 import re
 
@@ -11,7 +11,7 @@ MONTHS = re.compile(r"(audits|timeline)_(\d{6}|default)")
 
 
 def include_name(name: str | None, kind: str, parents: object) -> bool:
-    """Leaves out the portal's monthly partitions beside the library's daily ones."""
+    """Leave out the portal's monthly partitions, beside the library's daily ones."""
     if kind == "table" and name is not None and MONTHS.fullmatch(name):
         return False
     return partitions.include_name(name, kind, parents)

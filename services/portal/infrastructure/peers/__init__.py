@@ -1,1 +1,1 @@
-"""The other services, their databases and the broker, as the portal calls them."""
+"""The portal calls the other services, their databases and the broker from here."""

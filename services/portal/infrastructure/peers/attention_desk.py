@@ -1,5 +1,5 @@
-"""Payments and payouts that wait for a person, as one tenant's operators see them. The data comes
-from the services' own APIs, called in the name of the signed-in user.
+"""Operators see their tenant's payments and payouts that wait for a person. The data comes from the
+services' own APIs, called in the name of the signed-in user.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ MOST_LISTED = 100
 
 @dataclass(frozen=True)
 class Question:
-    """What a person is asked about an amount, and where the service accepts the answer.
+    """A person is asked about an amount, and the service accepts the answer.
 
-    `outcomes` are the names of "the money has moved" and "it has not" in the service's API; empty
-    where only a settlement by hand can be recorded. `settle` and `retry` follow the path of the
-    payment or payout; they are empty where the service has no such address.
+    `outcomes` are the API's names of "the money has moved" and "it has not", or None where only a
+    settlement by hand can be recorded. `settle` and `retry` follow the path of the payment or
+    payout. They are empty where the service has no such address.
     """
 
     kind: str
@@ -40,12 +40,12 @@ QUESTIONS: Mapping[tuple[Service, str], Question] = {
     ("payouts", "PENDING"): Question("transfer", ("paid", "not_paid"), "/settle", ""),
     ("payouts", "FAILED"): Question("payout", None, "", "/retry"),
 }
-"""The question for each service and state."""
+"""Each service and state has its question."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """`id` is the service's own id. `version` is the version on which a decision is based."""
+    """`id` is the service's own id. A decision is based on `version`."""
 
     service: Service
     id: str
@@ -71,7 +71,7 @@ class AttentionDesk:
         self._peers = peers
 
     async def listed(self, user: User) -> WaitingForAPerson:
-        """The oldest first, of each service."""
+        """Return what waits, the oldest of each service first."""
         answers = await asyncio.gather(*(self._asked(user, service) for service in SERVICES))
         found = dict(zip(SERVICES, answers, strict=True))
         rows = [
@@ -87,7 +87,7 @@ class AttentionDesk:
         )
 
     async def find(self, user: User, service: Service, identifier: str) -> Waiting | None:
-        """None where it waits for nobody, or does not exist. Raises PeerUnavailable."""
+        """Return what waits, or None where it does not wait or exist. Raises PeerUnavailable."""
         try:
             reply = await self._peers.get(user, service, _path(service, identifier))
         except PeerRefusal:
@@ -95,13 +95,13 @@ class AttentionDesk:
         return _waiting(service, reply.body, reply.version)
 
     async def retry(self, user: User, it: Waiting, version: str, key: str) -> Reply:
-        """Raises PeerUnavailable, PeerRefusal."""
+        """Request another try. Raises PeerUnavailable, PeerRefusal."""
         return await self._send(user, it, it.question.retry, None, version, key)
 
     async def settle(
         self, user: User, it: Waiting, answer: Mapping[str, str], version: str, key: str
     ) -> Reply:
-        """`answer` is in the form that the service accepts. Raises PeerUnavailable, PeerRefusal."""
+        """Send `answer`, in the form of the service. Raises PeerUnavailable, PeerRefusal."""
         return await self._send(user, it, it.question.settle, dict(answer), version, key)
 
     async def _send(
@@ -127,7 +127,7 @@ def _path(service: Service, identifier: str) -> str:
 
 
 def _waiting(service: Service, row: Mapping[str, Any], version: str = "") -> Waiting | None:
-    """None where it waits for nobody."""
+    """Return the row in the form of this page, or None where it waits for nobody."""
     question = QUESTIONS.get((service, row.get("state") or row["status"]))
     if question is None or not row["needs_attention"]:
         return None

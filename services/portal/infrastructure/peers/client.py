@@ -1,4 +1,4 @@
-"""The other services, called in the name of the signed-in user."""
+"""The other services are called in the name of the signed-in user."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -25,8 +25,8 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 8.0
 IN_FLIGHT = "idempotency-key-in-flight"
 IN_FLIGHT_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""In seconds. While an equal request is being handled, the call waits for its answer, which then
-serves both.
+"""These waits are in seconds. While an equal request is being handled, the call waits for its
+answer, which then serves both.
 """
 PROBLEM = MarketSettings.problem_prefix
 
@@ -43,8 +43,8 @@ VISITOR = User(
     password_hash="",  # nosec B106  # no hash matches it
     created_at=datetime.min.replace(tzinfo=UTC),
 )
-"""The caller of the services for a visitor who is not signed in. It has no role: a token is enough
-to see what is for sale.
+"""The services see a visitor who is not signed in as this caller. It has no role, because a token
+is enough to see what is for sale.
 """
 
 
@@ -70,8 +70,8 @@ class PeerRefusal(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """A 2xx answer. `version` comes from its ETag and is sent as `If-Match`. `replayed`: it was the
-    answer to an earlier request with the same key.
+    """A reply is a 2xx answer. `version` comes from its ETag and is sent as `If-Match`. `replayed`
+    says that it answered an earlier request with the same key.
     """
 
     body: Any
@@ -81,14 +81,14 @@ class Reply:
 
 @cache
 def trusted() -> SSLContext:
-    """The trusted certificates. They are read once, because reading takes longer than many
+    """Return the trusted certificates. They are read once, because reading takes longer than many
     requests.
     """
     return httpx.create_ssl_context()
 
 
 def trusted_with(management_url: str) -> SSLContext:
-    """Like `trusted`, with the authorities in the `cafile` of this URL. Raises StartFailure."""
+    """Return `trusted` with the authorities in the `cafile` of this URL. Raises StartFailure."""
     cafile = parse_management_url(management_url).cafile if management_url else None
     if cafile is None:
         return trusted()
@@ -124,14 +124,16 @@ class Peers:
         await self._client.aclose()
 
     async def get(self, user: User | None, service: str, path: str, **params: Any) -> Reply:
-        """Raises PeerUnavailable, PeerRefusal. Parameters that are None are left out."""
+        """Return the reply, leaving out parameters that are None. Raises PeerUnavailable,
+        PeerRefusal.
+        """
         given = {name: value for name, value in params.items() if value is not None}
         return await self._call(user, service, "GET", path, params=given)
 
     async def try_get(
         self, user: User | None, service: str, path: str, **params: Any
     ) -> Reply | None:
-        """For data that a page can do without: None where it is not available."""
+        """Return data that a page can do without, or None where it is not available."""
         try:
             return await self.get(user, service, path, **params)
         except (PeerUnavailable, PeerRefusal):
@@ -148,8 +150,7 @@ class Peers:
         key: str = "",
         version: str = "",
     ) -> Reply:
-        """A request sent again with the same `key` has no second effect. `version` is the version
-        it is based on.
+        """Send a request, which has no second effect with the same `key`. `version` is its base.
 
         Raises PeerUnavailable, PeerRefusal.
         """
@@ -188,8 +189,7 @@ class Peers:
 
 def _reply(service: str, response: httpx.Response) -> Reply:
     if response.status_code == 401 or response.status_code >= 500:
-        # 401: the service does not know the portal's keys yet. The signed-in user could not change
-        # that.
+        # With 401 the service does not know the portal's keys yet, which no user could change.
         log.warning("peer unavailable", peer=service, status=response.status_code)
         raise PeerUnavailable(service)
     try:
@@ -212,7 +212,7 @@ def _refusal(status: int, problem: Mapping[str, Any]) -> PeerRefusal:
 
 
 def _said(fault: Mapping[str, Any]) -> Said:
-    """The text of a problem, or of one of its errors."""
+    """Return the text of a problem, or of one of its errors."""
     params = fault.get("params")
     known = params if isinstance(params, dict) else {}
     return Said(str(fault.get("message") or ""), str(fault.get("code") or ""), known)

@@ -1,4 +1,4 @@
-"""Dead letters as one tenant's operators see them. The actions are those of the command line."""
+"""A tenant's operators see its dead letters. The actions are those of the command line."""
 
 import asyncio
 import json
@@ -20,8 +20,8 @@ MOST_SHOWN = 50
 
 @dataclass(frozen=True)
 class Redriven:
-    """The result of a redrive. `back`: letters that were refused again within WATCH_SECONDS.
-    `kept`: letters that were not sent, because their service would refuse them at once.
+    """This is the result of a redrive. `back` letters were refused again within WATCH_SECONDS.
+    `kept` letters were not sent, because their service would refuse them at once.
     """
 
     sent: Sequence[DeadLetter]
@@ -31,8 +31,8 @@ class Redriven:
 
 @dataclass(frozen=True)
 class Group:
-    """Letters of one queue that were refused for one reason, the oldest first. `shown` are the
-    first MOST_SHOWN of `count`; `sendable` of them are not refused again at once.
+    """A group has letters of one queue that were refused for one reason, the oldest first. `shown`
+    are the first MOST_SHOWN of `count`; `sendable` of them are not refused again at once.
     """
 
     queue: str
@@ -60,7 +60,7 @@ class DeadLetterDesk:
         self._url = rabbitmq_url
 
     async def listed(self, tenant_id: str) -> list[DeadLetter]:
-        """The letters, oldest first."""
+        """Return the letters, oldest first."""
         return [each for each in await self._letters().listed() if _belongs_to(tenant_id, each)]
 
     async def find(self, tenant_id: str, service: str, letter_id: str) -> DeadLetter | None:
@@ -82,8 +82,8 @@ class DeadLetterDesk:
     async def reissue(
         self, tenant_id: str, service: str, letter_id: str, *, not_handled: bool
     ) -> tuple[DeadLetter, str]:
-        """Returns the letter and its new id. Raises MayBeHandled unless `not_handled` says that no
-        copy of it was handled.
+        """Reissue the letter. Returns the letter and its new id. Raises MayBeHandled unless
+        `not_handled` says that no copy of it was handled.
         """
         only = partial(_belongs_to, tenant_id)
         sent = await self._letters().reissue(
@@ -94,7 +94,7 @@ class DeadLetterDesk:
     async def discard(
         self, tenant_id: str, service: str, letter_id: str, *, stranding: bool
     ) -> DeadLetter:
-        """Raises WouldStrand unless `stranding` confirms the consequence."""
+        """Discard the letter. Raises WouldStrand unless `stranding` confirms the consequence."""
         only = partial(_belongs_to, tenant_id)
         gone = await self._letters().discard(service, [letter_id], stranding=stranding, only=only)
         return gone[0]
@@ -109,7 +109,7 @@ class DeadLetterDesk:
 async def _returned(
     letters: DeadLetters, service: str, sent: Sequence[DeadLetter]
 ) -> list[DeadLetter]:
-    """The letters that are dead letters again. One that is tried several times comes back later."""
+    """Return the letters that are dead again. One that is tried several times comes back later."""
     ids = {(each.queue, each.id) for each in sent}
     back: list[DeadLetter] = []
     if not sent:
@@ -123,7 +123,7 @@ async def _returned(
 
 
 def grouped(letters: Sequence[DeadLetter]) -> list[Group]:
-    """Letters by queue and error; the group of the oldest letter is first."""
+    """Group letters by queue and error. The group of the oldest letter is first."""
     groups: dict[tuple[str, str], list[DeadLetter]] = {}
     for letter in letters:
         groups.setdefault((letter.queue, letter.error), []).append(letter)
@@ -140,7 +140,7 @@ def grouped(letters: Sequence[DeadLetter]) -> list[Group]:
 
 
 def refused_at(letter: DeadLetter) -> datetime | None:
-    """When it was dead-lettered; None where the letter does not say."""
+    """Return when it was dead-lettered, or None where the letter does not say."""
     try:
         at = datetime.fromisoformat(letter.refused_at)
     except ValueError:
@@ -149,7 +149,7 @@ def refused_at(letter: DeadLetter) -> datetime | None:
 
 
 def readable(letter: DeadLetter) -> str:
-    """The body of the letter, indented where it is JSON."""
+    """Return the body of the letter, indented where it is JSON."""
     try:
         return json.dumps(json.loads(letter.body), indent=2, ensure_ascii=False)
     except ValueError:

@@ -1,5 +1,5 @@
-"""Events that the services' relays have given up, as one tenant's operators see them. The data
-comes from the services' own API, called in the name of the signed-in user.
+"""A tenant's operators see the events that the services' relays have given up. The data comes from
+the services' own API, called in the name of the signed-in user.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ PATH = "/outbox/given-up"
 
 @dataclass(frozen=True)
 class GivenUpEvent:
-    """`behind` is the number of events of its subject that wait for it. `needs_new_id`: no inbox
-    knows its id any more. `of_purchase`: its subject is a purchase that has a timeline here.
+    """`behind` is the number of events of its subject that wait for it. `needs_new_id` says that no
+    inbox knows its id any more, `of_purchase` that its subject is a purchase with a timeline here.
     """
 
     service: str
@@ -49,7 +49,7 @@ class GivenUpDesk:
         self._peers = peers
 
     async def listed(self, user: User, services: Iterable[str]) -> GivenUpEvents:
-        """The events of these services, called concurrently; the oldest of each service first."""
+        """Return the events of these services, the oldest of each service first."""
         names = list(services)
         answers = await asyncio.gather(*(self._asked(user, name) for name in names))
         found = {name: body for name, body in zip(names, answers, strict=True) if body is not None}
@@ -62,7 +62,7 @@ class GivenUpDesk:
         )
 
     async def find(self, user: User, service: str, event_id: str) -> GivenUpEvent | None:
-        """Raises PeerUnavailable."""
+        """Return the event, or None where it is not given up. Raises PeerUnavailable."""
         found = await self.listed(user, [service])
         if found.silent:
             raise PeerUnavailable(service)
@@ -71,7 +71,7 @@ class GivenUpDesk:
     async def send_again(
         self, user: User, service: str, event_id: UUID, *, not_handled: bool
     ) -> Any:
-        """Returns the service's answer. Raises PeerUnavailable, PeerRefusal."""
+        """Release the event. Returns the service's answer. Raises PeerUnavailable, PeerRefusal."""
         path = f"{PATH}/{event_id}/send-again"
         body = {"not_handled": not_handled}
         return (await self._peers.send(user, service, "POST", path, body)).body
@@ -83,7 +83,7 @@ class GivenUpDesk:
             return None
 
     async def _purchases(self, tenant_id: str, subjects: set[str]) -> set[str]:
-        """Those of `subjects` that are purchases with a timeline."""
+        """Return those of `subjects` that are purchases with a timeline."""
 
         async def look(uow: PostgresPortalUnitOfWork) -> set[str]:
             ids = [known for known in map(as_id, subjects) if known is not None]

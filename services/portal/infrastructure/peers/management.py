@@ -1,4 +1,4 @@
-"""The state of the queues in RabbitMQ's management API: depth, rates, consumers."""
+"""RabbitMQ's management API shows the state of the queues: depth, rates, consumers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ TIMEOUT_SECONDS = 3.0
 
 
 class BrokerUnavailable(Exception):
-    """The management API does not answer; one line says why."""
+    """The management API does not answer. The text says why in one line."""
 
 
 @dataclass(frozen=True)
 class QueueState:
-    """One queue as the broker last counted it (it counts every five seconds).
+    """The state is that of one queue as the broker counted it, which it does every five seconds.
 
     `ready` messages wait; consumers hold `unacknowledged` ones. The rates are in messages per
     second.
@@ -48,7 +48,7 @@ class ManagementApi:
         self._client = client
 
     async def queues(self) -> dict[str, QueueState]:
-        """The queues by name. Raises BrokerUnavailable."""
+        """Return the queues by name. Raises BrokerUnavailable."""
         try:
             url = self._place if isinstance(self._place, str) else self._place()
             place = url.partition("?")[0].rstrip("/")
@@ -65,7 +65,7 @@ class ManagementApi:
 
 
 def _state(row: Mapping[str, Any]) -> QueueState:
-    """Counts are missing while a queue is new, and statistics until its first message."""
+    """A new queue has no counts, and no statistics until its first message."""
     stats = row.get("message_stats") or {}
     return QueueState(
         name=row["name"],

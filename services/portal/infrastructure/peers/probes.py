@@ -1,4 +1,4 @@
-"""The state of each service, from the service itself: /ready and /metrics."""
+"""Each service shows its own state by /ready and /metrics."""
 
 import asyncio
 from collections import Counter
@@ -13,9 +13,9 @@ TIMEOUT_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class ServiceState:
-    """`alive`: its process answers. `ready`: it can do its work; `checks` say what prevents it. Of
-    the outbox: how many events wait, the age of the oldest in seconds, how many have failed before,
-    and how many of these a person has to decide about.
+    """The process answers (`alive`) and can do its work (`ready`); `checks` say what prevents it.
+    Of the outbox: how many events wait, the age of the oldest in seconds, how many have failed
+    before, and how many of these a person has to decide about.
     """
 
     name: str
@@ -30,8 +30,8 @@ class ServiceState:
 
 @dataclass(frozen=True)
 class Refusals:
-    """`counts`: messages that each queue's service has given up since its process started.
-    `silent`: the services that did not answer.
+    """`counts` are the messages that each queue's service has given up since its process started.
+    `silent` are the services that did not answer.
     """
 
     counts: Mapping[str, int]
@@ -46,18 +46,18 @@ class Probes:
         self._client = client
 
     async def states(self) -> list[ServiceState]:
-        """The states of all services, called at once. One that does not answer is not `alive`."""
+        """Return all services' states, read at once. One that does not answer is not `alive`."""
         return list(await asyncio.gather(*map(self._state, self._addresses)))
 
     async def lives(self, name: str) -> bool:
-        """Whether the service's process answers."""
+        """Return whether the service's process answers."""
         try:
             return (await self._ask(name, "/health")).is_success
         except httpx.HTTPError:
             return False
 
     async def refusals(self) -> Refusals:
-        """The refusals of all services, called concurrently."""
+        """Return the refusals of all services, read at once."""
         counts: Counter[str] = Counter()
         answers = await asyncio.gather(*map(self._refusals, self._addresses))
         for found in answers:
@@ -84,7 +84,7 @@ class Probes:
             return ServiceState(name, alive=await self.lives(name))
 
     async def _refusals(self, name: str) -> Counter[str] | None:
-        """None where the service does not answer."""
+        """Return the refusals by queue, or None where the service does not answer."""
         try:
             text = (await self._ask(name, "/metrics")).raise_for_status().text
         except httpx.HTTPError:
@@ -96,7 +96,7 @@ class Probes:
 
 
 def _counted(exposition: str, metric: str) -> Counter[str]:
-    """The values of one counter, by queue. Only its own lines are parsed, because there are
+    """Return the values of one counter, by queue. Only its own lines are parsed, because there are
     hundreds of others.
     """
     own = [line for line in exposition.splitlines() if line.startswith(metric)]

@@ -1,4 +1,4 @@
-"""Finds purchases for the staff by what a caller on the telephone can tell.
+"""The staff finds purchases by what a caller on the telephone can tell.
 
 The services that own personal data compare it, through their keyed indexes, and return it masked.
 Names are compared with those of the portal's own users.
@@ -23,11 +23,11 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 
 SHOWN = 25
 MOST_NAMED = 200
-"""The most users of one name whose purchases are searched."""
+"""A search covers the purchases of at most this number of users of one name."""
 MOST_COUNTED = 99
 SIDE_BY_SIDE = 5
 BUYERS_SECONDS = 4.0
-"""The wait for the buyers of a list. After it the list is shown without them."""
+"""A list waits this long for its buyers, in seconds, and is then shown without them."""
 
 STUCK, ATTENTION = "stuck", "attention"
 QUIET: Mapping[str, timedelta] = {
@@ -44,8 +44,8 @@ _CODE = re.compile(r"[0-9A-Z]{16}")
 
 @dataclass(frozen=True)
 class Buyer:
-    """A customer's record, masked. `id` is the customer's; a text is None where it cannot be read.
-    Amounts in cents.
+    """A buyer is a customer's record, masked. `id` is the customer's; a text is None where it
+    cannot be read. Amounts are in cents.
     """
 
     id: UUID
@@ -59,7 +59,7 @@ class Buyer:
 
 @dataclass(frozen=True)
 class Row:
-    """`asks`: its payment or its payout waits for a person."""
+    """`asks` is true where the payment or the payout waits for a person."""
 
     purchase: Purchase
     buyer: Buyer | None
@@ -69,9 +69,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """`older`: there are more. `stuck` is the number of stuck purchases in all, up to MOST_COUNTED.
-    `down` are the services that did not answer. `exact` is the one purchase whose number or code
-    was typed.
+    """`older` says that there are more. `stuck` is the number of stuck purchases in all, up to
+    MOST_COUNTED. `down` are the services that did not answer. `exact` is the one purchase whose
+    number or code was typed.
     """
 
     rows: Sequence[Row]
@@ -83,7 +83,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Meaning:
-    """The meaning of what was typed: ids of purchases, customers and vehicles, or words."""
+    """What was typed means ids of purchases, customers and vehicles, or words."""
 
     of: Collection[UUID] | None = None
     words: Sequence[str] = ()
@@ -106,7 +106,7 @@ class PurchaseFinder:
     async def find(
         self, user: User, *, typed: str, state: str, quiet: str, after: UUID | None, now: datetime
     ) -> Found:
-        """`state` is STUCK, ATTENTION, a phase of purchases, or empty. `quiet` is one of QUIET."""
+        """Find purchases. `state` is STUCK, ATTENTION, a phase or empty, `quiet` one of QUIET."""
         meaning = await self._understood(user, typed)
         asking = await self._asking(user)
         sought = Sought(
@@ -143,7 +143,7 @@ class PurchaseFinder:
         return Found(rows, len(found) > SHOWN, stuck, list(down), exact)
 
     async def buyer(self, user: User, customer_id: UUID | None) -> Buyer | None:
-        """None where it is not available."""
+        """Return the buyer, or None where the data is not available."""
         return (await self._buyers(user, [customer_id])).known.get(customer_id or UUID(int=0))
 
     async def _understood(self, user: User, typed: str) -> _Meaning:
@@ -170,7 +170,7 @@ class PurchaseFinder:
         return await self._search(user, "customers", **body)
 
     async def _search(self, user: User, service: str, **body: str) -> list[UUID]:
-        """Raises PeerUnavailable. Text in the wrong form finds nothing."""
+        """Return the ids found. Text in the wrong form finds nothing. Raises PeerUnavailable."""
         try:
             reply = await self._peers.send(user, service, "POST", f"/{service}/search", body)
         except PeerRefusal:
@@ -178,7 +178,7 @@ class PurchaseFinder:
         return [UUID(each["id"]) for each in reply.body["items"]]
 
     async def _of_code(self, user: User, code: str) -> list[UUID]:
-        """Raises PeerUnavailable."""
+        """Return the order of a payment code, if there is one. Raises PeerUnavailable."""
         try:
             reply = await self._peers.get(user, "payments", f"/payment-codes/{quote(code)}")
         except PeerRefusal:
@@ -186,7 +186,7 @@ class PurchaseFinder:
         return [UUID(reply.body["order_id"])]
 
     async def _named(self, user: User, name: str) -> list[UUID]:
-        """The customer records of the users with this name."""
+        """Return the customer records of the users with this name."""
         wanted = Wanted(words=words_of(name))
         if not wanted.words:
             return []
@@ -196,8 +196,8 @@ class PurchaseFinder:
         return [each.customer_id for each in found if each.customer_id is not None]
 
     async def _asking(self, user: User) -> "_Asking":
-        """Only operators may decide about money, so only they may search for what waits for a
-        decision.
+        """Return what waits for a decision about money. Only operators decide, so others get
+        nothing.
         """
         if not user.may(OPERATOR):
             return _Asking()

@@ -1,4 +1,4 @@
-"""Puts the vehicles of an import on the market in the name of the user who sent the file."""
+"""An import's vehicles are put on the market in the name of the user who sent the file."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +15,9 @@ SIDE_BY_SIDE = 4
 TRY_AGAIN = frozenset({408, 425, 429})
 SOLD = "sold-since"
 CHECKED_AT_ONCE = 30
-"""The rows of one request: this many of the longest ones fit into a body."""
+"""One request has this number of rows, because so many of the longest ones fit into a body."""
 OURS = {"price_cents": "price"}
-"""Fields that people call by another name than the service does."""
+"""People call these fields by another name than the service does."""
 
 
 class VehicleMarket:
@@ -26,8 +26,8 @@ class VehicleMarket:
         self._places = asyncio.Semaphore(SIDE_BY_SIDE)
 
     async def check(self, user: User, rows: Sequence[VehicleRow]) -> list[RowError]:
-        """Returns what the service would find wrong with the fields of each row; puts nothing on
-        the market. Raises PeerUnavailable, PeerRefusal.
+        """Return what the service would find wrong with each row's fields. Puts nothing on the
+        market. Raises PeerUnavailable, PeerRefusal.
         """
         parts = [rows[n : n + CHECKED_AT_ONCE] for n in range(0, len(rows), CHECKED_AT_ONCE)]
         found = await asyncio.gather(*(self._check(user, part) for part in parts))
@@ -36,7 +36,7 @@ class VehicleMarket:
     async def put(
         self, user: User, submission_id: UUID, rows: Sequence[VehicleRow]
     ) -> list[RowError]:
-        """Returns what is wrong with each row. Raises PeerUnavailable; all may be put again."""
+        """Return what is wrong with each row. Raises PeerUnavailable; all may be put again."""
         found = await asyncio.gather(*(self._put(user, submission_id, row) for row in rows))
         return [error for errors in found for error in errors]
 
@@ -75,7 +75,7 @@ class VehicleMarket:
 
 
 def _body(user: User, row: VehicleRow) -> dict[str, str | int]:
-    """The row in the form that the service accepts."""
+    """Return the row in the form that the service accepts."""
     numbers = {name: int(row.values[name]) for name in NUMBERS}
     return {"seller_id": str(user.id), **row.values, **numbers}
 

@@ -1,1 +1,1 @@
-"""What the portal keeps in Postgres."""
+"""This package stores the portal's data in Postgres."""

@@ -1,4 +1,4 @@
-"""Audits in Postgres. They are only added: the service's role cannot change or delete them."""
+"""Audits are only added to Postgres: the service's role cannot change or delete them."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -14,7 +14,7 @@ from services.portal.infrastructure.tables import audit_anchors, audit_heads, au
 
 AT_ONCE = 1_000
 NAMING = ("subject", "order", "new_id")
-"""Details that name what an entry is about, beside its target."""
+"""These details name what an entry is about, beside its target."""
 
 
 class PostgresAudits:

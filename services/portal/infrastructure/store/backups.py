@@ -19,11 +19,11 @@ LAST_SUCCESS = Gauge(
     "backup_last_success_timestamp_seconds",
     "When the last backup had been made, and copied where a store is named, in seconds since 1970",
 )
-"""The time of the last success; 0 when there is none."""
+"""The value is the time of the last success, or 0 when there is none."""
 
 
 async def record_backup(transactions: Store, *, name: str, action: str, result: Result) -> Audit:
-    """A backup was MADE, or was CHECKED by a restore into another place."""
+    """Record that a backup was MADE, or was CHECKED by a restore into another place."""
     return await transactions.run(
         lambda uow: record_audit(
             uow,
@@ -41,7 +41,7 @@ async def last_backup(uow: PostgresPortalUnitOfWork) -> Audit | None:
 
 
 def loop(transactions: Store) -> Loop:
-    """Keeps the metric equal to the audits."""
+    """Return the loop that keeps the metric equal to the audits."""
 
     async def look() -> bool:
         last = await transactions.read(last_backup)

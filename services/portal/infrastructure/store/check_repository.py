@@ -1,5 +1,5 @@
-"""Requested checks of the invariants. All times are the database's own, so that the checker, which
-reads them, compares no clocks.
+"""Operators request checks of the invariants. All times are the database's own, so that the
+checker, which reads them, compares no clocks.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ class PostgresChecks:
         self._connection = connection
 
     async def ask(self, tenant_id: str) -> None:
-        """A request during a running check causes another check after it."""
+        """Request a check. During a running check this causes another one after it."""
         asked = insert(check_requests).values(tenant_id=tenant_id, asked_at=func.clock_timestamp())
         await self._connection.execute(
             asked.on_conflict_do_update(
@@ -26,14 +26,14 @@ class PostgresChecks:
         )
 
     async def asked_at(self, tenant_id: str) -> datetime | None:
-        """The time of the request that has no result yet."""
+        """Return the time of the request that has no result yet."""
         found = await self._connection.execute(
             select(check_requests.c.asked_at).where(check_requests.c.tenant_id == tenant_id)
         )
         return found.scalar_one_or_none()
 
     async def answer(self, tenant_id: str, started: datetime) -> None:
-        """A check that began at `started` answers all requests made before."""
+        """Answer all requests that were made before `started`, when the check began."""
         await self._connection.execute(
             delete(check_requests).where(
                 check_requests.c.tenant_id == tenant_id, check_requests.c.asked_at <= started

@@ -23,9 +23,9 @@ async def record_check(
     broken: Sequence[str],
     started: datetime | None = None,
 ) -> Audit:
-    """`broken` are the rules that do not hold, in words and without ids of other tenants. `started`
-    is the time at which the check began, by the database's clock; it answers the requests made
-    before.
+    """Record the result. `broken` are the rules that do not hold, in words and without ids of other
+    tenants. `started` is when the check began, by the database's clock; it answers the requests
+    made before.
     """
     details: dict[str, str | int] = {"purchases": purchases, "passed_over": passed_over}
     if broken:

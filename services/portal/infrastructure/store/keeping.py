@@ -1,4 +1,4 @@
-"""The portal's own clean-up."""
+"""The portal deletes its own old rows."""
 
 from libs.messaging.database import Connection
 from libs.messaging.schema.partitions import Maintain
@@ -11,8 +11,8 @@ AT_ONCE = 200
 
 
 def months(settings: PortalSettings) -> Maintain:
-    """Partitions of audits and timeline are created ahead and dropped after their time, by whole
-    months. Each month has a transaction of its own.
+    """Return the upkeep that makes the partitions of audits and timeline ahead and drops old ones,
+    by whole months. Each month has a transaction of its own.
     """
 
     async def maintain(connection: Connection) -> list[str]:
@@ -31,8 +31,8 @@ def months(settings: PortalSettings) -> Maintain:
 
 
 def loops(transactions: Store) -> list[Loop]:
-    """Expired rows are deleted: sessions, sign-in attempts, known places, tokens, and submissions
-    that nobody has begun. Users from before the index of names are added to it.
+    """Return the loops that delete expired rows: sessions, sign-in attempts, known places, tokens,
+    and submissions that nobody has begun. Old users without an index of names get one.
     """
 
     async def forget(uow: PostgresPortalUnitOfWork) -> bool:

@@ -1,4 +1,4 @@
-"""The keys that sign tokens, in Postgres. Their private halves are sealed."""
+"""The keys that sign tokens are stored in Postgres. Their private halves are sealed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ class PostgresKeys:
         self._vault = vault
 
     async def all(self) -> Sequence[SigningKey]:
-        """The keys that are still stored, the newest last."""
+        """Return the keys that are still stored, the newest last."""
         rows = await self._connection.execute(
             select(signing_keys).order_by(signing_keys.c.signs_from, signing_keys.c.id)
         )

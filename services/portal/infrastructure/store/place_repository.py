@@ -1,4 +1,4 @@
-"""Places of sign-ins, in Postgres. The database's clock decides how long each counts."""
+"""Places of sign-ins are stored in Postgres, whose clock decides how long each counts."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -12,7 +12,7 @@ from services.portal.infrastructure.store.vault import Vault
 from services.portal.infrastructure.tables import sign_in_places
 
 KNOWN = timedelta(days=180)
-"""How long a place is known after the last sign-in from it."""
+"""A place is known for this time after the last sign-in from it."""
 
 
 class PostgresPlaces:

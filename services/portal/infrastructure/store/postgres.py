@@ -1,4 +1,4 @@
-"""The portal's unit of work: its repositories on one transaction."""
+"""The portal's unit of work has its repositories on one transaction."""
 
 from collections.abc import Collection
 
@@ -22,7 +22,7 @@ from services.portal.infrastructure.store.vault import Vault
 
 
 class PostgresPortalUnitOfWork(UnitOfWork):
-    """`compensations` are the event types that a timeline shows as steps back."""
+    """A timeline shows the event types in `compensations` as steps back."""
 
     def __init__(
         self,
@@ -48,4 +48,4 @@ class PostgresPortalUnitOfWork(UnitOfWork):
 
 
 Store = Transactions[PostgresPortalUnitOfWork]
-"""Runs work on all of them in a transaction."""
+"""The store runs work on all repositories in a transaction."""

@@ -1,4 +1,4 @@
-"""Tokens for forgotten passwords, in Postgres: only their hashes, with times by the database's
+"""Of tokens for forgotten passwords only hashes are stored. Times are those of the database's
 clock.
 """
 

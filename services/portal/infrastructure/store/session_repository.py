@@ -1,4 +1,4 @@
-"""Sessions and sign-in attempts, in Postgres. The database's clock decides what has expired."""
+"""Sessions and sign-in attempts expire in Postgres by the database's clock."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -105,7 +105,7 @@ class PostgresAttempts:
 
     async def over(self, email: str, address: str, limits: Attempts, window: timedelta) -> Over:
         keys = self._keys(email, address)
-        # Always in one order, so that two sign-ins never deadlock.
+        # The keys are locked in one order, so that two sign-ins never deadlock.
         for key in sorted(keys.values()):
             await self._connection.execute(LOCK, {"key": key.hex()})
         account, of_address = (sign_in_attempts.c[name] == key for name, key in keys.items())
@@ -143,7 +143,7 @@ class PostgresAttempts:
     def _wait(
         self, limit: int, window: timedelta, *which: ColumnElement[bool]
     ) -> ColumnElement[timedelta]:
-        """The time until the limit-th newest of these is older than `window`."""
+        """Return the time until the limit-th newest of these is older than `window`."""
         at = sign_in_attempts.c.at
         newest = (
             select(at + window - func.now())

@@ -1,4 +1,4 @@
-"""The services' statements that take the database longest, as the database measured them."""
+"""The database measures which of the services' statements take it longest."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ _MISSING = {
     "42501": "no right to it",
     "55000": "the extension is not loaded",
 }
-"""SQLSTATEs of a server that does not measure statements, or does not show them to this role."""
+"""With these SQLSTATEs a server measures no statements, or shows this role none."""
 
 _LIST = re.compile(r"\$\d+(?:::\w+)?(?:\s*,\s*\$\d+(?:::\w+)?)+")
 _VALUE = re.compile(
@@ -29,7 +29,7 @@ _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 @dataclass(frozen=True)
 class SlowStatement:
-    """`seconds` is the total of all `calls`."""
+    """`seconds` is the total time of all `calls`."""
 
     database: str
     statement: str
@@ -47,7 +47,7 @@ class SlowStatements:
         self._engine = engine
 
     async def listed(self) -> Sequence[SlowStatement] | None:
-        """Slowest on average first; None where the server shows this role no measurements."""
+        """Return the slowest on average first, or None where this role may see no measurements."""
         try:
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(_ASK)).all()
@@ -59,7 +59,7 @@ class SlowStatements:
 
 
 def slowest(found: Iterable[SlowStatement]) -> Sequence[SlowStatement]:
-    """Statements that differ only in values, or in the length of a list, count as one."""
+    """Merge statements that differ only in values, or in the length of a list."""
     merged: dict[tuple[str, str], SlowStatement] = {}
     for each in found:
         statement = masked(each.statement)
@@ -75,8 +75,8 @@ def slowest(found: Iterable[SlowStatement]) -> Sequence[SlowStatement]:
 
 
 def masked(statement: str) -> str:
-    """The statement on one line, shortened, without values. Postgres leaves some values in when it
-    has to evict statements soon.
+    """Return the statement on one line, shortened, without values. Postgres leaves some values in
+    when it has to evict statements soon.
     """
     plain = _VALUE.sub("?", _COMMENT.sub(" ", statement))
     line = " ".join(_LIST.sub("$…", plain).split())

@@ -1,4 +1,4 @@
-"""Submissions in Postgres. The content stays until the submission is finished."""
+"""Submissions are stored in Postgres. The content stays until the submission is finished."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,10 +19,10 @@ from services.portal.infrastructure.tables import submission_errors, submissions
 FILE = ("content", "sealed_content", "digest")
 COLUMNS = [column for column in submissions.c if column.name not in FILE]
 READY_FOR = timedelta(days=1)
-"""How long a submission waits until the person who handed it in starts it."""
+"""A submission waits this long for the person who handed it in to start it."""
 UNFINISHED = text("status <> 'FAILED'")
-"""Exactly the condition of the index. With a bound value instead, Postgres would use the index only
-as long as it plans each statement anew.
+"""This is exactly the condition of the index. With a bound value instead, Postgres would use the
+index only as long as it plans each statement anew.
 """
 
 
@@ -79,7 +79,7 @@ class PostgresSubmissions:
         return submission
 
     async def lock(self, tenant_id: str, submission_id: UUID) -> Submission:
-        """Its `errors` are empty; those added before `save` are new ones."""
+        """Return the submission. Its `errors` are only those that are added before `save`."""
         return await self._one(tenant_id, submission_id, for_update=True)
 
     async def save(self, submission: Submission) -> None:

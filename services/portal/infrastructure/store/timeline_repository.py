@@ -1,4 +1,4 @@
-"""Timelines in Postgres. The subject's row assigns the positions, so they commit in order."""
+"""Timelines are stored in Postgres. The row of the subject orders their positions."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -45,7 +45,7 @@ PAYOUT = "payout."
 
 
 class PostgresTimeline:
-    """`compensations` are the event types that go back; all others go forward."""
+    """The event types in `compensations` go back; all others go forward."""
 
     def __init__(self, connection: AsyncConnection, compensations: Collection[str]) -> None:
         self._connection = connection
@@ -152,7 +152,7 @@ class PostgresTimeline:
         )
 
     async def positions(self, ids: Iterable[UUID]) -> dict[UUID, int]:
-        """The positions of these subjects; unknown ones are left out."""
+        """Return the positions of these subjects, without those of unknown ones."""
         rows = await self._connection.execute(
             select(subjects.c.id, subjects.c.position).where(subjects.c.id.in_(list(ids)))
         )
@@ -187,7 +187,7 @@ RAISE = _raise()
 
 
 def _head(facts: Sequence[Fact]) -> dict[str, Any]:
-    """What these facts of one subject say about it. An older event never overrules a newer one."""
+    """Sum up these facts of one subject. An older event never overrules a newer one."""
     latest = max((fact for fact in facts if fact.state), key=lambda f: f.sequence, default=None)
     return {
         "id": facts[0].subject_id,
@@ -211,7 +211,7 @@ def _head(facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def _said(name: str, facts: Sequence[Fact]) -> Any:
-    """The value of the first fact that has one; None where none has."""
+    """Return the value of the first fact that has one, or None."""
     return next((fact.details[name] for fact in facts if fact.details.get(name)), None)
 
 
@@ -225,7 +225,7 @@ def _instant(said: object) -> datetime | None:
 
 
 def _vehicle(facts: Sequence[Fact]) -> str | None:
-    """The vehicle of a purchase. The timeline of a vehicle has the name among its events."""
+    """Return the vehicle of a purchase. A vehicle's own timeline has the name among its events."""
     names = (_said("make", facts), _said("model", facts))
     return " ".join(map(str, names)) if facts[0].kind is Kind.PURCHASE and all(names) else None
 
@@ -233,7 +233,7 @@ def _vehicle(facts: Sequence[Fact]) -> str | None:
 def _conditions(sought: Sought) -> Iterator[ColumnElement[bool]]:
     at = subjects.c
     if sought.stuck_at is not None or (sought.quiet_since is not None and sought.phase is None):
-        yield text(UNFINISHED)  # type: ignore[misc]  # the very words of its index
+        yield text(UNFINISHED)  # type: ignore[misc]  # the same words as in its index
     if sought.phase is not None:
         yield _is_in(sought.phase)
     if sought.quiet_since is not None:
@@ -258,7 +258,7 @@ def _conditions(sought: Sought) -> Iterator[ColumnElement[bool]]:
 
 
 def _is_in(phase: str) -> ColumnElement[bool]:
-    """The condition that matches `Purchase.phase`."""
+    """Return the condition that matches `Purchase.phase`."""
     at = subjects.c
     if phase == COMPENSATING:
         back = and_(at.state == PurchaseState.OPEN, at.turned_back)

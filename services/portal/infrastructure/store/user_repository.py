@@ -1,4 +1,4 @@
-"""Users in Postgres."""
+"""Users are stored in Postgres."""
 
 from collections.abc import Collection
 from typing import Any
@@ -145,7 +145,7 @@ class PostgresUsers:
 
 
 def user_of(row: RowMapping, vault: Vault) -> User:
-    """The user of a row of `users`, or of a join that begins with it."""
+    """Return the user of a row of `users`, or of a join that begins with it."""
     return User(
         id=row[users.c.id],
         tenant_id=row[users.c.tenant_id],

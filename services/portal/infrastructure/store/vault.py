@@ -1,6 +1,4 @@
-"""What is stored sealed: users' names and e-mails, the private keys that sign tokens, and files
-that were handed in.
-"""
+"""The vault seals users' names and e-mails, the keys that sign tokens, and files handed in."""
 
 import hashlib
 from collections.abc import Iterable
@@ -21,7 +19,7 @@ class Vault:
         self._index = index
 
     def seal_user(self, user_id: UUID, name: str, email: str) -> dict[str, Any]:
-        """The values of the columns, and of those that find the user by name and by e-mail. A value
+        """Return the sealed columns, and those that find the user by name and by e-mail. A value
         that could not be read (it is empty) is left out, so that its column does not change.
         """
         columns: dict[str, Any] = {}
@@ -34,11 +32,11 @@ class Vault:
         return columns
 
     def read_user(self, user_id: UUID, column: str, sealed: bytes) -> str:
-        """A value is empty where it cannot be read. A sealed value is never empty."""
+        """Return the value, which is empty where it cannot be read. A sealed one is never empty."""
         return self._cipher.read(sealed, f"users.{column}:{user_id}") or ""
 
     def finds(self, row: RowMapping) -> bool | None:
-        """Whether the current key finds the user; None where the e-mail cannot be read."""
+        """Return whether the current key finds the user; None where the e-mail is unreadable."""
         email = self.read_user(row["id"], "email", row["email"])
         return self.email_index(email) == bytes(row["email_index"]) if email else None
 
@@ -46,7 +44,7 @@ class Vault:
         return self._cipher.encrypt(private_pem, f"signing_keys.private_key:{key_id}")
 
     def read_key(self, key_id: UUID, sealed: bytes) -> bytes | None:
-        """None where it cannot be read."""
+        """Return the private key, or None where it cannot be read."""
         pem = self._cipher.read(sealed, f"signing_keys.private_key:{key_id}")
         return None if pem is None else pem.encode()
 
@@ -54,7 +52,7 @@ class Vault:
         return self._cipher.encrypt(content, _content(submission_id))
 
     def read_content(self, submission_id: UUID, sealed: bytes) -> bytes:
-        """Empty where it cannot be read: the user is then told that the file has no rows."""
+        """Return the content. An unreadable one is empty: the user learns that it has no rows."""
         try:
             return self._cipher.decrypt(sealed, _content(submission_id))
         except CannotDecrypt as error:
@@ -65,19 +63,19 @@ class Vault:
         return self._index.of(email, "users.email")
 
     def name_words(self, words: Iterable[str]) -> list[bytes]:
-        """The digests of words in the form that `words_of` makes."""
+        """Return the digests of words in the form that `words_of` makes."""
         return [self._index.of(word, "users.name") for word in sorted(words)]
 
     def attempt_index(self, kind: str, value: str) -> bytes:
-        """The digest of an e-mail or an address from which a sign-in was tried."""
+        """Return the digest of an e-mail or an address from which a sign-in was tried."""
         return self._index.of(value, "sign_in_attempts", kind)
 
     def place_index(self, kind: str, value: str) -> bytes:
-        """The digest of a browser or an address from which somebody signed in."""
+        """Return the digest of a browser or an address from which somebody signed in."""
         return self._index.of(value, "sign_in_places", kind)
 
     def csrf_token(self, token: str) -> bytes:
-        """The token that a page of this session, or of this visitor, has to send back."""
+        """Return the token that a page of this session, or of this visitor, has to send back."""
         return self._index.of(token, "csrf")
 
 
@@ -86,5 +84,5 @@ def _content(submission_id: UUID) -> str:
 
 
 def token_hash(token: str) -> bytes:
-    """A session's token as it is stored. A reader of the table cannot sign in with it."""
+    """Return the stored digest of a token. A reader of the table cannot sign in with it."""
     return hashlib.sha256(token.encode()).digest()

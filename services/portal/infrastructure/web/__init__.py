@@ -1,1 +1,1 @@
-"""The pages, and what they are made from."""
+"""This package holds the pages and their parts."""

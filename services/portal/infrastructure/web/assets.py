@@ -1,5 +1,5 @@
-"""Every file that a page loads. The portal serves all of them: its own files, and a few that
-installed packages contain.
+"""The portal serves every file that a page loads: its own files, and a few that installed packages
+contain.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 FOLDER = Path(__file__).parent / "static"
 STYLES = Path(__file__).parent / "styles"
 LAYERS = ("tokens", "base", "layout", "components", "pages")
-"""The style sheet by layers, each stronger than the one before. A browser gets them as one file,
+"""The style sheet has layers, each stronger than the one before. A browser gets them as one file,
 `portal.css`, because each file of its own would be another request before a page is shown.
 """
 FROM_PACKAGES = {
@@ -44,7 +44,7 @@ class Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """The files by their name under /static. They are small and read once."""
+    """Return the files by their name under /static. They are small and read once."""
     return {name: _asset(name, content) for name, content in _files()}
 
 
@@ -54,7 +54,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
         if path.is_file():
             yield path.relative_to(FOLDER).as_posix(), path.read_bytes()
     for name, (package, inside) in FROM_PACKAGES.items():
-        spec = find_spec(package)  # found, not imported: it would want its framework
+        spec = find_spec(package)  # an import would need its framework
         if spec is None or spec.origin is None:
             raise FileNotFoundError(f"the package {package} is not installed")
         yield name, (Path(spec.origin).parent / inside).read_bytes()
@@ -66,7 +66,7 @@ def _asset(name: str, content: bytes) -> Asset:
 
 
 def address(name: str) -> str:
-    """The address changes with the content, so browsers may cache it for good."""
+    """Return an address that changes with the content, so that browsers may cache it for good."""
     return f"/static/{name}?v={assets()[name].version}"
 
 

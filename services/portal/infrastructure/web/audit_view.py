@@ -1,4 +1,4 @@
-"""Audits as people read them: actor, action and target in words, with a link to the target."""
+"""People read an audit's actor, action and target in words, with a link to the target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ ACTIONS = {
     "key.rotated": marked("Signing key replaced"),
     "schema.migrated": marked("Schema migrated"),
 }
-"""The text of each action. An action without a text is shown by its own name."""
+"""Each action has a text. An action without one is shown by its own name."""
 
 SYSTEM = {
     "anonymous": marked("Somebody not signed in"),
@@ -63,7 +63,7 @@ SYSTEM = {
     "checker": marked("The checker"),
     "backup": marked("The backup"),
 }
-"""Actors that are not users."""
+"""These actors are not users."""
 
 DETAILS = {
     "before": marked("before"),
@@ -108,15 +108,15 @@ KINDS = (
     ("transfer.", MONEY, ""),
     ("payout.", MONEY, ""),
 )
-"""By the prefix of the action: the kind of its target, and the page that shows it."""
+"""The prefix of an action decides the kind of its target, and the page that shows the target."""
 OF_ADMINS = ("/kpis/", "/users/")
 ABOUT = ("subject", "order")
-"""Details that name a purchase."""
+"""These details name a purchase."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the portal knows about the ids in some entries: users' names, the user of a customer's
+    """The portal knows this about the ids in some entries: users' names, the user of a customer's
     record, and which ids are purchases.
     """
 
@@ -127,7 +127,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Detail:
-    """`kind`: `money`, `roles`, `purchase`, or plain text."""
+    """`kind` is `money`, `roles`, `purchase`, or empty for plain text."""
 
     label: str
     value: str | int
@@ -136,7 +136,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class Line:
-    """`actor` and `thing` are texts or names; `href` is the address of the page that shows the
+    """`actor` and `thing` are texts or names. `href` is the address of the page that shows the
     thing.
     """
 
@@ -150,7 +150,7 @@ class Line:
 
 
 def line(audit: Audit, known: Known, reader: User) -> Line:
-    """Links to users and to KPIs' forms are shown only to a `reader` who is an admin."""
+    """Return the line. Only an admin as `reader` gets links to users and to KPIs' forms."""
     entry = audit.entry
     user_id = known.users.get(entry.target, entry.target)
     thing, href = next(
@@ -178,7 +178,7 @@ def line(audit: Audit, known: Known, reader: User) -> Line:
 
 
 def ids_in(audits: Sequence[Audit]) -> set[UUID]:
-    """The ids that may be those of users, customers or purchases."""
+    """Return the ids that may be those of users, customers or purchases."""
     texts = {
         str(text)
         for audit in audits

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def act_of(user: User) -> Act:
-    """What the user does now."""
+    """Return an act of the user, made now."""
     return Act(user.tenant_id, str(user.id), uuid7(), utc_now())
 
 

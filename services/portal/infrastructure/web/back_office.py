@@ -1,4 +1,4 @@
-"""Wires the pages of operators and admins, and the worker that runs the imports."""
+"""The pages of operators and admins are put together here, and the worker that runs the imports."""
 
 from functools import partial
 
@@ -48,7 +48,7 @@ def back_office(
     client: httpx.AsyncClient,
     choreography: Choreography,
 ) -> tuple[list[APIRouter], list[Loop]]:
-    """The pages, and what runs in the background. The caller closes `client`."""
+    """Return the pages, and what runs in the background. The caller closes `client`."""
     vhost = vhost_of(settings.rabbitmq_operator_url)
     broker = ManagementApi(settings.current_management, vhost, client)
     own = {settings.service: f"http://{settings.host}:{settings.port}"}

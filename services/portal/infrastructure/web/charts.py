@@ -1,29 +1,30 @@
-"""A few numbers as bars, which pygal draws as SVG inside the page."""
+"""Pygal draws a few numbers as bars, in SVG inside the page."""
 
 import sys
 from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from xml.etree import ElementTree as ET  # nosec B405  # nothing is read with it
+from xml.etree import ElementTree as ET  # nosec B405  # no XML is parsed
 
 import pygal
 from markupsafe import Markup
 from pygal.style import Style
 
 sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, pygal.PluginImportFixer)]
-"""Removes the import hook that pygal adds for its maps. The hook has the form of Python 3.3, and a
-program that asks all hooks (pytest does) fails on it.
+"""Pygal adds an import hook for its maps, which is removed. The hook has the form of Python 3.3,
+and a program that asks all hooks (pytest does) fails on it.
 """
 
 WIDTH, ROW, EDGE = 360, 30, 4
-"""Sizes of the drawing in units, each of which is a pixel on a narrow telephone. Each bar has a row
-of its own, with its name on the left and its value at its end, so that no two texts overlap.
+"""These sizes of the drawing are in units, each of which is a pixel on a narrow telephone. Each bar
+has a row of its own, with its name on the left and its value at its end, so that no two texts
+overlap.
 """
 TEXT = 12
 LONGEST_NAME = 24
 LETTER = 7.6
-"""The width of a letter at that size; only the widest letter takes more."""
+"""A letter has this width at that size; only the widest letter takes more."""
 LEAST_FOR_BARS = 60
 LEFT_OUT, TOOLTIP = {"defs", "desc", "title"}, "tooltip-overlay"
 """Styles, scripts and what the scripts read are left out: pages contain none, and have their own
@@ -40,8 +41,8 @@ class Point:
 
 
 def bars(points: Sequence[Point], show: Callable[[float], str]) -> Markup:
-    """One bar for each point, the first on top; empty where no point has a value. `show` formats a
-    value for people.
+    """Draw one bar for each point, the first on top, or nothing where no point has a value. `show`
+    formats a value for people.
     """
     values = [point.value for point in reversed(points) if point.value is not None]
     if not values:
@@ -73,7 +74,7 @@ def bars(points: Sequence[Point], show: Callable[[float], str]) -> Markup:
 
 
 def _short(name: str) -> str:
-    """The text, shortened where it is wider than this number of letters of average width."""
+    """Return the text, shortened where it is wider than LONGEST_NAME letters of average width."""
     widths = list(
         accumulate(
             1.7 if letter in "MWmw%@" else 1.3 if letter.isupper() else 1.0 for letter in name
@@ -85,7 +86,7 @@ def _short(name: str) -> str:
 
 
 def _drawn(root: ET.Element) -> str:
-    """Hidden from screen readers, because the table beside the chart says the same."""
+    """Return the drawing, hidden from screen readers, because the table beside it says the same."""
     drawn, written = (
         root.iterfind(".//g[@class='bar']/rect"),
         root.iterfind(".//text[@class='value']"),

@@ -1,4 +1,4 @@
-"""A buyer's credit as pages show it: the available credit, and the request for a higher limit."""
+"""Pages show a buyer's available credit, and the request for a higher limit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Credit:
-    """Amounts in cents. `wanted_cents` is the limit of the last request that no new limit has
+    """Amounts are in cents. `wanted_cents` is the limit of the last request that no new limit has
     answered; `declined_at` is None while the request waits for an answer.
     """
 
@@ -31,14 +31,14 @@ class Credit:
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether a request waits for its answer."""
+        """Return whether a request waits for its answer."""
         return self.asked_at is not None and self.declined_at is None
 
     def covers(self, price_cents: int) -> bool:
         return price_cents <= self.available_cents
 
     def limit_for(self, price_cents: int) -> int:
-        """The lowest limit that covers a purchase at this price."""
+        """Return the lowest limit that covers a purchase at this price."""
         return self.limit_cents + max(0, price_cents - self.available_cents)
 
 

@@ -1,4 +1,4 @@
-"""The fields of forms, and the numbers and amounts that people type into them."""
+"""Users type numbers and amounts into the fields of forms."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Text = Annotated[str, Form()]
 Line = Annotated[str, Form(max_length=254)]
 Secret = Annotated[str, Form(max_length=1000)]
 Next = Annotated[str, Form(max_length=2000)]
-"""Where to go on afterwards; `Back` brings it in the address of the page with the form."""
+"""This field says where to go on afterwards. `Back` brings it in the address of the form's page."""
 Back = Annotated[str, Query(alias="next", max_length=2000)]
 
 NO_NUMBER = marked("Write a whole number, such as 2021.")
@@ -20,7 +20,7 @@ NO_LIMIT = marked("Write the limit, such as 45900 or 45.900,00.")
 
 
 class NotANumber(ValueError):
-    """`str(error)` is the text for the user; `field` is the name of the field."""
+    """`str(error)` is the text for the user. `field` is the name of the field."""
 
     def __init__(self, message: str, field: str) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class NotANumber(ValueError):
 
 
 def number_of(text: str, field: str) -> int | None:
-    """None where the field is empty. Raises NotANumber."""
+    """Return the number, or None where the field is empty. Raises NotANumber."""
     text = text.strip()
     if not text:
         return None
@@ -38,7 +38,7 @@ def number_of(text: str, field: str) -> int | None:
 
 
 def cents_of(text: str, field: str) -> int | None:
-    """None where the field is empty. Raises NotANumber."""
+    """Return the cents, or None where the field is empty. Raises NotANumber."""
     if not text.strip():
         return None
     cents = cents_in(text)
@@ -48,7 +48,7 @@ def cents_of(text: str, field: str) -> int | None:
 
 
 def limit_of(text: str, field: str) -> int:
-    """The cents of a credit limit, which is always asked for. Raises NotANumber."""
+    """Return the cents of a credit limit, which is required. Raises NotANumber."""
     cents = cents_of(text, field)
     if cents is None:
         raise NotANumber(NO_LIMIT, field)
@@ -56,5 +56,5 @@ def limit_of(text: str, field: str) -> int:
 
 
 def amount_of(cents: int) -> str:
-    """The text of `cents` in a field: `45900,00`."""
+    """Return the text of `cents` in a field: `45900,00`."""
     return f"{cents // 100},{cents % 100:02}"

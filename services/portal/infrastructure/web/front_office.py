@@ -1,4 +1,4 @@
-"""Wires the pages of buyers and sellers."""
+"""The pages of buyers and sellers are put together here."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A form that was sent after its session had ended: the input is kept through the sign-in."""
+"""A form that was sent after its session had ended keeps its input through the sign-in."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from services.portal.infrastructure.identity.sessions import CSRF_FIELD, local_p
 
 HELD_FIELD = "held"
 MAX_HELD = 50_000
-"""In characters. The user has to type a longer form again."""
+"""The limit is in characters. The user has to type a longer form again."""
 OF_PASSWORDS = "password"  # a part of the names of their fields
 
 
@@ -26,8 +26,8 @@ class Held:
 
     @classmethod
     async def of(cls, request: Request) -> Self | None:
-        """None for a form that cannot be kept: files, which a browser sends only once, and
-        passwords, which must not be in a page.
+        """Return the form, or None where it cannot be kept: files are sent only once by a browser,
+        and passwords must not be in a page.
         """
         form = (await request.form()).multi_items()
         typed = [(name, value) for name, value in form if name != CSRF_FIELD]
@@ -38,7 +38,9 @@ class Held:
 
     @classmethod
     def read(cls, text: str) -> Self | None:
-        """Reads what `text` wrote. None for anything else, and for a path outside of the portal."""
+        """Return the form whose `text` this is, or None for another text, or a path outside the
+        portal.
+        """
         try:
             path, fields = json.loads(text)
             pairs = tuple((str(name), str(value)) for name, value in fields)
@@ -54,8 +56,8 @@ class Held:
 
 
 def is_same_origin(request: Request) -> bool:
-    """Whether a page of the portal sent the form, according to the browser. A form of another site
-    is not kept: the user who signs in would send what a stranger has typed.
+    """Return whether a page of the portal sent the form, according to the browser. A form of
+    another site is not kept: the user who signs in would send what a stranger has typed.
     """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
@@ -65,6 +67,6 @@ def is_same_origin(request: Request) -> bool:
 
 
 def page_of(request: Request) -> str:
-    """The portal's page that contains the form."""
+    """Return the portal's page that contains the form."""
     place = urlsplit(request.headers.get("referer", "/"))
     return local_path(place._replace(scheme="", netloc="").geturl())

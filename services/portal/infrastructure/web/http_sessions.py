@@ -1,4 +1,4 @@
-"""HTTP: signing in and out, sessions, and tokens for those signed in."""
+"""Users sign in and out, see their sessions, and get tokens over the JSON API."""
 
 import secrets
 from functools import partial
@@ -66,7 +66,7 @@ class SessionNeeded(Refusal):
 
 
 class SignIns:
-    """Signing in, for the JSON API and for the page."""
+    """The JSON API and the page sign users in by this class."""
 
     def __init__(
         self, transactions: Store, settings: PortalSettings, passwords: PasswordHasher
@@ -76,7 +76,7 @@ class SignIns:
         self._passwords = passwords
 
     async def enter(self, request: Request, email: str, password: str) -> tuple[User, NewSession]:
-        """Returns the user and the new session. Raises SignInRefused, TooManyAttempts."""
+        """Return the user and the new session. Raises SignInRefused, TooManyAttempts."""
         token = secrets.token_urlsafe(32)
         browser = sessions_of(request).browser_of(request) or secrets.token_urlsafe(32)
         user = await sign_in(
@@ -95,8 +95,6 @@ class SignIns:
 
 
 class Endpoints:
-    """Each is one endpoint of `router` below."""
-
     def __init__(
         self, transactions: Store, settings: PortalSettings, tokens: Tokens, sign_ins: SignIns
     ) -> None:
@@ -106,12 +104,12 @@ class Endpoints:
         self._sign_ins = sign_ins
 
     async def jwks(self) -> dict[str, Any]:
-        """The public keys of the tokens this portal issues."""
+        """Return the public keys of the tokens that this portal signs."""
         return await self._tokens.jwks()
 
     @refuses(401, 403, 429)
     async def begin(self, body: Credentials, request: Request) -> Response:
-        """Sign in: the session comes as a cookie."""
+        """Sign in. The session comes as a cookie."""
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise ForeignPage
         try:
@@ -129,7 +127,7 @@ class Endpoints:
 
     @refuses(401, schemes=("session",))
     async def list_own(self, request: Request) -> SessionsOut:
-        """Where the user is signed in."""
+        """List the user's sessions."""
         session, user = await _signed_in(request)
         found = await self._transactions.read(lambda uow: uow.sessions.of_user(user.id))
         return SessionsOut(items=[SessionOut.of(each, session.id) for each in found])
@@ -154,14 +152,14 @@ class Endpoints:
 
     @refuses(401, 403, schemes=("session", "csrf"))
     async def token(self, request: Request) -> TokenOut:
-        """A short token for the user signed in, that every service accepts."""
+        """Return a short-lived token for the signed-in user, which every service accepts."""
         _, user = await _signed_in(request)
         return TokenOut(access_token=await self._tokens.mint(user), expires_in=self._seconds)
 
 
 def address_of(request: Request) -> str:
-    """The address that sign-in attempts count against: an IPv4 address, or the /64 of an IPv6
-    address, because one party has all of it.
+    """Return the address that sign-in attempts count against: an IPv4 address, or the /64 of an
+    IPv6 address, because one party has all of it.
     """
     host = request.client.host if request.client else ""
     try:
@@ -174,7 +172,9 @@ def address_of(request: Request) -> str:
 
 
 async def _signed_in(request: Request) -> tuple[Session, User]:
-    """Sessions belong to the browser that holds them, so a bearer token is not enough."""
+    """Return the session and its user. Sessions belong to browsers, so a bearer token is not
+    enough.
+    """
     sessions = sessions_of(request)
     found = await sessions.find(request)
     if found is None:

@@ -1,4 +1,4 @@
-"""A KPI's values as people see them: a chart with the same values as a table, or one figure."""
+"""People see a KPI's values as a chart with the same values as a table, or as one figure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ MOST_BARS = 12
 
 @dataclass(frozen=True)
 class KpiView:
-    """`points` are charted; empty where a chart says nothing. `units` are those of the columns, as
-    kpis states them; `unit` is that of the charted values. `rows` are the charted rows, or more
+    """`points` are charted, and empty where a chart says nothing. `units` are those of the columns,
+    as kpis states them; `unit` is that of the charted values. `rows` are the charted rows, or more
     where the chart cannot show all. `trouble` says why there is nothing to show.
     """
 
@@ -33,13 +33,13 @@ class KpiView:
 
 
 def months_until(last: date, count: int) -> list[str]:
-    """This month, as in `2026-11`, and those before it, the oldest first."""
+    """Return `count` months, such as `2026-11`, the oldest first. The last is that of `last`."""
     ends = last.year * 12 + last.month - 1
     return [f"{n // 12:04}-{n % 12 + 1:02}" for n in range(ends - count + 1, ends + 1)]
 
 
 def unit_of(column: str) -> str:
-    """The unit that a column's name states: `cents`, `seconds`, `percent`, or an empty text."""
+    """Return the unit in a column's name: `cents`, `seconds`, `percent`, or an empty text."""
     return next((unit for unit in ("cents", "seconds", "percent") if column.endswith(unit)), "")
 
 
@@ -48,12 +48,12 @@ def asks_for_month(kpi: Mapping[str, Any]) -> bool:
 
 
 def is_figure(value: Mapping[str, Any]) -> bool:
-    """Whether it is one number, which can be shown over months."""
+    """Return whether the value is one number, which can be shown over months."""
     return len(value["rows"]) == 1 and len(value["rows"][0]) == 1
 
 
 class Calendar(Protocol):
-    """Names of months, and of the column that holds them, for people."""
+    """A calendar names months, and the column that holds them, for people."""
 
     def month(self, month: str) -> str: ...
 
@@ -63,7 +63,7 @@ class Calendar(Protocol):
 def over_months(
     kpi: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], calendar: Calendar
 ) -> KpiView:
-    """`values` of one number each, by month; as a Speaker formats them."""
+    """Return the view of `values`, one number by month, in the form of a Speaker."""
     first = next(iter(values.values()))
     numbers = {
         calendar.month(month): number_in(each["rows"][0][0]) for month, each in values.items()
@@ -82,8 +82,8 @@ def over_months(
 
 
 def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
-    """A bar for each row, named by its texts, as long as its last number. There is no chart where
-    rows have no name, or are too many. `value` is as a Speaker formats it.
+    """Return a view with a bar for each row, named by its texts, as long as its last number. There
+    is no chart where rows have no name, or are too many. `value` is in the form of a Speaker.
     """
     columns, rows = value["columns"], value["rows"]
     points = [_point(row) for row in rows]
@@ -102,7 +102,7 @@ def of_rows(kpi: Mapping[str, Any], value: Mapping[str, Any]) -> KpiView:
 
 
 def number_in(cell: Cell) -> float | None:
-    """Postgres' decimals arrive as text."""
+    """Return the number in a cell, or None. Postgres' decimals arrive as text."""
     if cell is None or isinstance(cell, bool):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Names of KPIs for people: of shipped KPIs, of columns, and of values in them."""
+"""People read these names of shipped KPIs, of columns, and of values in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ SHIPPED = (
     marked("New customers"),
     marked("Customers who registered in the month."),
 )
-"""Names and descriptions of the KPIs that kpis ships."""
+"""These are the names and descriptions of the KPIs that kpis ships."""
 
 COLUMNS = {
     "month": marked("Month"),
@@ -55,7 +55,7 @@ COLUMNS = {
     "min": marked("Least"),
     "max": marked("Most"),
 }
-"""Names of columns, by the column's name without its unit."""
+"""A column has this name for people, by its own name without the unit."""
 
 VALUES = {
     "sold": marked("sold"),
@@ -67,18 +67,17 @@ VALUES = {
     "withdrawn": marked("withdrawn"),
 }
 SPOKEN = frozenset({"outcome", "status"})
-"""Columns whose values are the system's words and are translated; others hold a make or a model.
-"""
+"""The system's words in these columns are translated. Others hold a make or a model."""
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """Puts the answers of kpis into one language."""
+    """A speaker puts the answers of kpis into one language."""
 
     locale: str
 
     def __call__(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """The value of a KPI with its columns and texts in the language of people."""
+        """Return the value of a KPI with its columns and texts in the language of people."""
         columns = value["columns"]
         return {
             **value,
@@ -104,10 +103,10 @@ class Speaker:
         return i18n.translated(VALUES.get(cell, cell), self.locale) if column in SPOKEN else cell
 
     def month(self, month: str) -> str:
-        """`2026-11` -> `Nov 2026`."""
+        """Return `Nov 2026` for `2026-11`."""
         first = date.fromisoformat(f"{month}-01")
         return format_skeleton("yMMM", first, locale=i18n.REGIONS[self.locale])
 
     def zone(self, name: str) -> str:
-        """`America/Sao_Paulo` -> `Brazil (São Paulo) Time`."""
+        """Return `Brazil (São Paulo) Time` for `America/Sao_Paulo`."""
         return get_timezone_location(name, locale=i18n.REGIONS[self.locale])

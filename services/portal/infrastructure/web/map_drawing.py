@@ -1,4 +1,4 @@
-"""The positions of services and events in the drawing of the choreography.
+"""The drawing of the choreography has a position for each service and event.
 
 Services stand in one row, in the order of a purchase. The way forward runs in lanes above them, the
 compensation and the views in lanes below. Edges in one lane stand side by side and never overlap,
@@ -20,12 +20,12 @@ LANE_GAP = 16
 CORNER = 10
 SEVERAL, SINGLE = marked("# events"), marked("1 event")
 MOST_LINES = 3
-"""The most events that an edge names; an edge with more shows their number."""
+"""An edge names at most this number of events. With more, it shows their number."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """What one service consumes from another in one kind of step: events, each with its queue."""
+    """An edge has the events that one service consumes from another in one kind of step."""
 
     source: str
     target: str
@@ -42,7 +42,7 @@ class Edge:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The lines of the label: types of events, or their number (`SEVERAL`, `SINGLE`)."""
+        """Return the label's lines: types of events, or their number (`SEVERAL`, `SINGLE`)."""
         if self.step is Step.VIEW or len(self.events) > MOST_LINES:
             count = len(self.events)
             return (f"{count} events" if count > 1 else "1 event",)
@@ -51,7 +51,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """`x`, `y` are the upper left corner."""
+    """`x` and `y` are the upper left corner."""
 
     name: str
     x: int
@@ -78,7 +78,7 @@ class Drawing:
 
 @dataclass
 class _Lane:
-    """`taken` are the columns between which one of its edges runs."""
+    """`taken` holds, for each edge of the lane, the columns between which it runs."""
 
     taken: list[tuple[int, int]] = field(default_factory=list)
     lines: int = 0
@@ -88,7 +88,7 @@ class _Lane:
 
 
 def edges_of(choreography: Choreography) -> list[Edge]:
-    """One edge for each pair of services and kind of step, in the order of the participants."""
+    """Return one edge for each pair of services and kind of step, in the participants' order."""
     found: dict[tuple[str, str, Step], list[str]] = {}
     for publisher in choreography.participants:
         for event in publisher.publishes:
@@ -99,7 +99,7 @@ def edges_of(choreography: Choreography) -> list[Edge]:
 
 
 def draw(names: Sequence[str], edges: Sequence[Edge]) -> Drawing:
-    """`names` from left to right. Edges of a service to itself are left out."""
+    """Draw the services `names` from left to right. Edges of a service to itself are left out."""
     column = {name: place for place, name in enumerate(names)}
     drawn = [edge for edge in edges if edge.source != edge.target]
     above = _lanes([edge for edge in drawn if edge.step is Step.FORWARD], column)
@@ -122,7 +122,7 @@ def draw(names: Sequence[str], edges: Sequence[Edge]) -> Drawing:
 
 
 def _lanes(edges: Sequence[Edge], column: dict[str, int]) -> list[tuple[_Lane, list[Edge]]]:
-    """Short edges lie next to the services, long ones further out."""
+    """Put edges into lanes: short ones next to the services, long ones further out."""
 
     def span(edge: Edge) -> int:
         return abs(column[edge.source] - column[edge.target])
@@ -142,16 +142,16 @@ def _lanes(edges: Sequence[Edge], column: dict[str, int]) -> list[tuple[_Lane, l
 
 
 def _height(lane: _Lane) -> int:
-    """The lines of a label, and one line below for the figures."""
+    """Return the height of a label's lines, and of one line below for the figures."""
     return (lane.lines + 1) * LINE + LANE_GAP
 
 
 def _ports(
     lanes: Sequence[tuple[_Lane, list[Edge]]], column: dict[str, int]
 ) -> dict[tuple[str, str], int]:
-    """Where each edge begins and ends on its service's side, by (edge, service). Edges to the left
-    stand left of those to the right, and outer lanes stand nearer the middle, so that edges of one
-    service never cross each other.
+    """Return where each edge begins and ends on its service's side, by (edge, service). Edges to
+    the left stand left of those to the right, and outer lanes stand nearer the middle, so that
+    edges of one service never cross each other.
     """
     sides: dict[str, list[tuple[bool, int, str]]] = {}
     for number, (_, members) in enumerate(lanes):
@@ -170,8 +170,8 @@ def _ports(
 def _drawn(
     edge: Edge, ports: dict[tuple[str, str], int], side: int, level: int, *, label_y: int
 ) -> DrawnEdge:
-    """The path leaves the source's side, follows the lane and enters the target's side, with round
-    corners.
+    """Draw the path, which leaves the source's side, follows the lane and enters the target's side,
+    with round corners.
     """
     start, end = ports[edge.id, edge.source], ports[edge.id, edge.target]
     across = CORNER if end > start else -CORNER

@@ -1,4 +1,4 @@
-"""The choreography as people see it: the drawing, with the broker's figures on its edges."""
+"""People see the choreography as a drawing, with the broker's figures on its edges."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from services.portal.infrastructure.web.map_drawing import DrawnEdge, Edge, Node
 
 @dataclass(frozen=True)
 class Traffic:
-    """One event on its way to one service. `state` is None where the broker does not report it;
-    `refused` is the number of messages that the service has given up since it started.
+    """Traffic is one type of event on its way to one service. `state` is None where the broker does
+    not report it. `refused` is the number of messages that the service has given up since it
+    started.
     """
 
     event: str
@@ -46,7 +47,7 @@ class EdgeView:
 
     @property
     def rate(self) -> float:
-        """Messages that arrive per second."""
+        """Return the messages that arrive per second."""
         return sum(each.state.arriving for each in self.traffic if each.state is not None)
 
     @property
@@ -60,8 +61,8 @@ class EdgeView:
 
 @dataclass(frozen=True)
 class NodeView:
-    """`dead` is the number of the service's dead letters; None where the broker does not report it.
-    `silent`: the service does not answer.
+    """`dead` is the number of the service's dead letters, or None where the broker does not report
+    it. `silent` says that the service does not answer.
     """
 
     node: Node
@@ -93,7 +94,7 @@ def map_view(
     *,
     with_views: bool,
 ) -> MapView:
-    """`queues` are by name. A value missing from them and from `refusals` is None."""
+    """Return the map. A value missing from `queues`, which are by name, or `refusals` is None."""
     edges = edges_of(choreography)
     shown = [edge for edge in edges if with_views or edge.step is not Step.VIEW]
     named = {name for edge in shown for name in (edge.source, edge.target)}

@@ -1,4 +1,4 @@
-"""The entries of the header, and the roles that see them."""
+"""The header has these entries, each for the roles that see it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.portal.infrastructure.language.i18n import marked
 
 @dataclass(frozen=True)
 class Entry:
-    """A user with any of `roles` sees it. Without roles everyone sees it, signed in or not."""
+    """Users with any of `roles` see the entry. Without roles everyone sees it, signed in or not."""
 
     path: str
     label: str

@@ -1,6 +1,4 @@
-"""A purchase as its page shows it: how far it has come, and its events in one lane for each
-service.
-"""
+"""The page of a purchase shows how far it has come, and its events in one lane for each service."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +31,7 @@ STATES_AFTER = (
     "COMPLETED",
     "CLOSED",
 )
-"""The state in orders after the step at the same place is done."""
+"""After the step at the same place, orders has this state."""
 RESTING = frozenset({"AWAITING_PAYMENT", "COMPLETED", "CLOSED", "FAILED", "CANCELLED"})
 FAILED = frozenset({"COMPENSATING", "FAILED", "CANCELLED"})
 CAN_CANCEL = frozenset(STATES_AFTER) - {"CLOSED"}
@@ -44,7 +42,7 @@ Mark = Literal["done", "now", "undone", ""]
 
 @dataclass(frozen=True)
 class Standing:
-    """The state of a purchase in orders. Amounts in cents."""
+    """The standing is the state of a purchase in orders. Amounts are in cents."""
 
     transaction_id: str
     state: str
@@ -68,12 +66,12 @@ class Standing:
 
     @property
     def rests(self) -> bool:
-        """Nothing happens until somebody acts."""
+        """Return whether nothing happens until somebody acts."""
         return self.state in RESTING
 
     @property
     def has_failed(self) -> bool:
-        """It ended, or will end, without a sale: the vehicle can be bought again."""
+        """Return whether it ends without a sale, so that the vehicle can be bought again."""
         return self.state in FAILED
 
     @property
@@ -83,9 +81,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class CodeRecord:
-    """A payment code as payments has it. `reason` says why the last card was declined, if
-    any.
-    """
+    """Payments has this record of a payment code. `reason` says why the last card was declined."""
 
     state: str
     declines: int
@@ -94,7 +90,7 @@ class CodeRecord:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Self:
-        """Also reads the answer of an older release, in which the first declined card ends a
+        """Read the answer, also of an older release, in which the first declined card ends a
         payment.
         """
         return cls(
@@ -129,7 +125,7 @@ class Event:
 
 
 def steps(state: str, types: Collection[str]) -> list[Step]:
-    """`types` are the types of the purchase's events, without version."""
+    """Return the steps of a purchase. `types` are those of its events, without version."""
     if state in STATES_AFTER:
         last = STATES_AFTER.index(state)
         return [Step(label, _mark(place, last)) for place, (_, label) in enumerate(STEPS)]
@@ -141,7 +137,7 @@ def types_of(moments: Sequence[Moment]) -> set[str]:
 
 
 def events(moments: Sequence[Moment], *, seen: int | None = None) -> list[Event]:
-    """The events in the order they happened. Those after the position `seen` are new."""
+    """Return the events in the order they happened. Those after the position `seen` are new."""
     ordered = sorted(moments, key=lambda moment: (moment.occurred_at, moment.position))
     lanes = [lane_of(moment.service) for moment in ordered]
     return [
@@ -162,7 +158,7 @@ def events(moments: Sequence[Moment], *, seen: int | None = None) -> list[Event]
 
 @cache
 def lanes() -> Sequence[str]:
-    """The services whose events a purchase's page names, in the order of the choreography."""
+    """Return the services whose events a purchase's page names, in the choreography's order."""
     return [
         each.name
         for each in read(CHOREOGRAPHY).participants
@@ -171,7 +167,7 @@ def lanes() -> Sequence[str]:
 
 
 def lane_of(service: str) -> int:
-    """From 1; the last for a service that no longer publishes."""
+    """Return the service's lane, from 1. A service that no longer publishes has the last one."""
     return lanes().index(service) + 1 if service in lanes() else len(lanes())
 
 

@@ -1,4 +1,4 @@
-"""Vehicles as the pages show them: the data of the service vehicles, and a drawing."""
+"""Pages show vehicles with the data of the service vehicles, and a drawing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -30,7 +30,7 @@ _BODY_OF = {word: body for body, words in BODIES.items() for word in words.split
 
 @dataclass(frozen=True)
 class Vehicle:
-    """`price_cents` in integer cents. The papers are masked for those who may not see them, and
+    """`price_cents` is in integer cents. The papers are masked for those who may not see them, and
     None where they cannot be read.
     """
 
@@ -58,7 +58,7 @@ class Vehicle:
 
     @property
     def paint(self) -> str:
-        """The colour of the drawing; `plain` for an unknown one."""
+        """Return the colour of the drawing, which is `plain` for an unknown one."""
         return _first(self.colour, _PAINT_OF, "plain")
 
     @property

@@ -1,4 +1,4 @@
-"""Renders a template as an answer, in the visitor's language and theme, with a page's headers."""
+"""A template becomes an answer in the visitor's language and theme, with a page's headers."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +31,7 @@ LOCALE_COOKIE, THEME_COOKIE, FLASH_COOKIE = "locale", "theme", "flash"
 THEMES = ("light", "dark")
 FLASH_SECONDS = 60
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-"""Signs of units, the same in all languages of the portal, and their seconds."""
+"""These signs of units are the same in all languages of the portal. Each has its seconds."""
 MAX_FLASH = 500
 HEADERS = {
     "Content-Security-Policy": (
@@ -45,17 +45,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""Headers of every answer of the portal's origin, also to a program's request."""
+"""Every answer of the portal's origin has these headers, also one to a program."""
 FOR_TLS = {"Strict-Transport-Security": "max-age=31536000"}
-"""Also sent where TLS ends before the portal."""
+"""These headers are also sent where TLS ends before the portal."""
 
 Tone = Literal["go", "wait", "back", "info"]
 
 
 @dataclass(frozen=True)
 class Flash:
-    """One sentence that is shown once, on the next page. `text` is in English or a refusal, and is
-    shown translated.
+    """A flash is one sentence that is shown once, on the next page. `text` is in English or a
+    refusal, and is shown translated.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Flash:
 
 
 class _KeptFlash(BaseModel):
-    """The form of a flash in its cookie."""
+    """A flash has this form in its cookie."""
 
     text: str
     tone: Tone
@@ -84,7 +84,7 @@ class _KeptFlash(BaseModel):
 
 
 def locale_of(request: Request, visitor: User | None) -> str:
-    """The language chosen on this device, else for the account, else by the browser."""
+    """Return the language chosen on this device, else for the account, else by the browser."""
     return i18n.choose(
         request.cookies.get(LOCALE_COOKIE),
         visitor.locale if visitor else None,
@@ -124,12 +124,12 @@ def render(
 
 
 def fragment(request: Request, template: str, visitor: User | None, **context: Any) -> str:
-    """A part of a page as text, to be sent alone."""
+    """Return a part of a page as text, to be sent alone."""
     return environment(locale_of(request, visitor)).get_template(template).render(context)
 
 
 def redirect(to: str, flash: Flash | None = None) -> Response:
-    """Answers See Other after a form, with a sentence for the next page."""
+    """Answer a form with See Other, and with a sentence for the next page."""
     response = RedirectResponse(to, 303, {"Cache-Control": "no-store"})
     if flash:
         kept = base64.urlsafe_b64encode(_KeptFlash.of(flash).model_dump_json().encode()).decode()
@@ -164,8 +164,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
     def money(cents: int | None) -> str:
         if cents is None:
             return "–"
-        # Spanish locales write BRL before the amount; the sign of the real is known in the whole
-        # market.
+        # Spanish locales write BRL before the amount. The whole market knows the sign of the real.
         return format_currency(cents / 100, "BRL", locale=region).replace("BRL", "R$")
 
     def number(value: float) -> str:
@@ -188,9 +187,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return format_timedelta(delta, add_direction=True, locale=region)
 
     def duration(ms: int) -> str:
-        """The duration in at most two units: `750 ms`, `12.3 s`, `15 min 3 s`, `2 h 5 min`, `3 d 4
-        h`.
-        """
+        """Return the duration in at most two units, such as `12.3 s`, `15 min 3 s`, `3 d 4 h`."""
         if abs(ms) < 10_000:
             return f"{number(ms)} ms"
         if abs(ms) < 60_000:
@@ -207,7 +204,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
         return charts.bars(points, partial(short, unit))
 
     def short(unit: str, value: float) -> str:
-        """The value beside a bar; money in whole reais."""
+        """Return the value beside a bar. Money is in whole reais."""
         if unit == "cents":
             return f"R$ {number(round(value / 100))}"
         if unit == "seconds":
@@ -248,7 +245,7 @@ def _filters(locale: str) -> Mapping[str, Any]:
 
 
 def _waiting(request: Request) -> Flash | None:
-    """The flash in the cookie; None where the cookie is not the portal's."""
+    """Return the flash in the cookie, or None where the cookie is not the portal's."""
     try:
         raw = base64.urlsafe_b64decode(request.cookies.get(FLASH_COOKIE, ""))
         return _KeptFlash.model_validate_json(raw).flash
@@ -257,7 +254,7 @@ def _waiting(request: Request) -> Flash | None:
 
 
 def _here(request: Request) -> str:
-    """The page to come back to after a change of language or theme."""
+    """Return the page to come back to after a change of language or theme."""
     if request.method != "GET":
         return "/"
     query = request.url.query

@@ -1,4 +1,4 @@
-"""Follows growing timelines: one query for all watched ones, five times a second."""
+"""One query follows all growing timelines that are watched, five times a second."""
 
 import asyncio
 from collections import Counter
@@ -19,13 +19,12 @@ from services.portal.infrastructure.store.postgres import PostgresPortalUnitOfWo
 
 EVERY_SECONDS = 0.2
 LATE_SECONDS = 1.0
-"""A purchase is followed a little longer after its last event, because queues may overtake.
-"""
+"""A purchase is followed for this time after its last event, because queues may overtake."""
 TROUBLE = (*DATABASE_ERRORS, DBAPIError, PoolTimeout)
 
 
 class TimelineWatch:
-    """Runs while somebody watches. It works through any pooler, because it does not use NOTIFY."""
+    """It runs while a timeline is watched. Any pooler is good enough, as it uses no NOTIFY."""
 
     def __init__(self, transactions: Store) -> None:
         self._transactions = transactions
@@ -43,8 +42,8 @@ class TimelineWatch:
         may_view: MayView,
         stopping: asyncio.Event,
     ) -> AsyncIterator[Moment | PurchaseState | None]:
-        """Yields each moment after the position `after`, as it comes; None after a second without
-        one; and the state of a purchase when it is finished. It ends without a state when
+        """Yield each moment after the position `after`, as it comes; None after a second without
+        one; and the state of a purchase when it is finished. The iterator ends without a state when
         `stopping` is set, and within a second or two after `may_view` says no: nothing is yielded
         after that. While the database is away it waits.
         """
@@ -74,7 +73,7 @@ class TimelineWatch:
     async def _watching(self, order_id: UUID) -> AsyncIterator[None]:
         self._watched[order_id] += 1
         if self._parts is None:
-            self._moved = asyncio.Condition()  # of the event loop that watches
+            self._moved = asyncio.Condition()  # it belongs to the loop that watches
             self._parts = Supervisor(
                 "timeline watch",
                 expected=TROUBLE,
@@ -92,7 +91,7 @@ class TimelineWatch:
                 await parts.stop(within=1.0)
 
     async def _moved_beyond(self, order_id: UUID, position: int) -> bool:
-        """Whether there is more than `position` within a second."""
+        """Return whether there is more than `position` within a second."""
         try:
             async with asyncio.timeout(LATE_SECONDS), self._moved:
                 await self._moved.wait_for(lambda: self._positions.get(order_id, 0) > position)
@@ -101,7 +100,7 @@ class TimelineWatch:
         return True
 
     async def _look(self) -> float:
-        """While it fails, streams wait until the database is back."""
+        """Tell the streams the newest positions. While this fails, they wait for the database."""
         found = await self._transactions.read(
             lambda uow: uow.timeline.positions(set(self._watched))
         )
@@ -118,9 +117,9 @@ async def _look(
     may_view: MayView,
     uow: PostgresPortalUnitOfWork,
 ) -> tuple[Timeline | None, bool]:
-    """Returns what is after `after`, unless that is None, and whether the reader may see it. The
-    permission is checked after the events are read, so that every event shown was stored while
-    the reader might see it.
+    """Return what is after `after`, unless that is None, and whether the reader may see it. The
+    permission is checked after the events are read, so that every event shown was stored while the
+    reader might see it.
     """
     timeline = None if after is None else await uow.timeline.find(tenant_id, order_id, after)
     return timeline, await may_view(uow)

@@ -1,4 +1,4 @@
-"""Names for people for the events, states and reasons on the wire."""
+"""Events, states and reasons on the wire have these names for people."""
 
 from typing import Literal
 
@@ -61,7 +61,7 @@ STAFF_STATES = {
     "FAILED": marked("Failed"),
     "CANCELLED": marked("Cancelled"),
 }
-"""The staff's name of a purchase's state: the next step, or how the purchase ended."""
+"""The staff sees this name of a purchase's state: the next step, or how the purchase ended."""
 
 WAITS_FOR = {
     "REQUESTED": marked("Waiting for the buyer's credit to be checked and reserved."),
@@ -120,7 +120,7 @@ PAYMENT_METHODS = (
         marked("Approved; should you give up, the refund works at the second try."),
     ),
 )
-"""What the sandbox of the payment provider can do: its token, a name, and what happens."""
+"""The sandbox of the payment provider knows these tokens, each with a name and what happens."""
 
 DOWN = {
     "orders": marked("The service orders is not answering just now. Nothing is lost: try again."),
@@ -169,7 +169,7 @@ def down_message(service: str) -> str:
 
 
 def refusal_message(refusal: PeerRefusal) -> str:
-    """The message of the first refusal."""
+    """Return the message of the first refusal."""
     return next(iter(refusal.fields.values()))
 
 
@@ -178,14 +178,14 @@ def staff_state(state: str) -> str:
 
 
 def waits_for(state: str, *, is_paying: bool, is_finished: bool) -> str:
-    """A sentence on what an open purchase waits for, or on how an ended one ended."""
+    """Return a sentence on what an open purchase waits for, or on how an ended one ended."""
     if is_finished and state in ENDED:
         return ENDED[state]
     return CHARGED if is_paying else WAITS_FOR.get(state, "")
 
 
 def event_name(event_type: str) -> str:
-    """`payment.processed.v1` -> `Paid`; an unknown event keeps its name."""
+    """Return `Paid` for `payment.processed.v1`. An unknown event keeps its name."""
     name = event_type.rpartition(".v")[0] or event_type
     return EVENTS.get(name, name.replace("_", " "))
 
@@ -195,13 +195,13 @@ def state_name(state: str) -> str:
 
 
 def state_tone(state: str) -> str:
-    """The meaning of the state's colour; a state that is under way counts as waiting."""
+    """Return the meaning of the state's colour. A state that is under way counts as waiting."""
     return TONES.get(state, "wait")
 
 
 def reason(code: str | None, *, of_another: bool = False) -> str:
-    """A sentence. An unknown reason is shown as it came. `of_another`: the reader sees somebody
-    else's purchase.
+    """Return a sentence for the reason. An unknown one is shown as it came. With `of_another` the
+    reader sees somebody else's purchase.
     """
     if of_another and code == "cancelled_by_buyer":
         return GAVE_UP
@@ -209,4 +209,4 @@ def reason(code: str | None, *, of_another: bool = False) -> str:
 
 
 NAMES = (event_name, state_name, staff_state, service_name, role_name)
-"""How people read a value. Each is a filter of the templates, translated."""
+"""Each of these is a filter of the templates: people read a value by it, translated."""

@@ -1,7 +1,7 @@
-"""Customers, credit reservations, idempotency keys, and the messaging library's tables.
+"""This migration makes the tables of customers, of their credit and of the libraries.
 
-Written out: a migration says what it did on the day it was written. A test compares it with the
-tables the code uses.
+A migration is written out, because it says what it did on the day it was written. A test compares
+it with the tables that the code uses.
 """
 
 from alembic import op
@@ -14,7 +14,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Room on each page: credit moves all the time, and no index covers it.
+# Each page keeps room, because credit changes often and no index covers it.
 TABLES = """
 CREATE TABLE customers (
     id uuid CONSTRAINT pk_customers PRIMARY KEY,

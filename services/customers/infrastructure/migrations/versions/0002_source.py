@@ -1,4 +1,4 @@
-"""The messaging library's tables of version 2: each row of the outbox names its source."""
+"""In version 2 of the messaging library's tables each row of the outbox names its source."""
 
 from alembic import op
 from alembic.operations import Operations

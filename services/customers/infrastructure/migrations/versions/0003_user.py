@@ -17,8 +17,8 @@ WHO_REGISTERED_HIMSELF = """
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new column. Its keys of the last day still say
-    who registered alone, and so help one whose answer was lost.
+    """Old code neither reads nor writes the new column. Its idempotency keys of the last day say
+    who registered the own record, which helps a user whose answer was lost.
     """
     op.add_column("customers", sa.Column("user_id", sa.Uuid))
     op.create_index(

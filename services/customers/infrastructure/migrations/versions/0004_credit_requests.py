@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new columns: a request it does not know stays."""
+    """Old code neither reads nor writes the new columns, so a request stays as it is."""
     op.add_column("customers", sa.Column("wanted_limit_cents", sa.BigInteger))
     op.add_column("customers", sa.Column("credit_asked_at", sa.DateTime(timezone=True)))
     op.add_column("customers", sa.Column("credit_declined_at", sa.DateTime(timezone=True)))

@@ -1,7 +1,7 @@
-"""KPIs with those shipped, facts, the read model with its published views, and messaging tables.
+"""This migration makes KPIs, facts, the read model with its published views, and libraries' tables.
 
-Written out: a migration says what it did on the day it was written. Tests compare it with the
-tables and the views the code uses.
+A migration is written out, because it says what it did on the day it was written. Tests compare it
+with the tables and the views that the code uses.
 """
 
 from alembic import op
@@ -97,7 +97,7 @@ CREATE TABLE customers (
 CREATE INDEX ix_customers_tenant_id ON customers (tenant_id);
 """
 
-# For everybody, not by privileges: those do not bind the owner.
+# A trigger refuses changes for everybody; privileges would not bind the owner of the table.
 APPEND_ONLY = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -109,7 +109,7 @@ CREATE TRIGGER facts_are_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON fact
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 """
 
-# A sale that came back has an outcome, in whatever order both were heard, and is no sale.
+# A sale that was reversed has an outcome and is no sale, in whatever order both events come.
 VIEWS = """
 CREATE VIEW published.sales AS
 SELECT tenant_id, subject AS order_id, customer_id, vehicle_id, seller_id, amount_cents AS amount,
@@ -203,7 +203,7 @@ SHIPPED = [
 
 def upgrade() -> None:
     first_migration.install()
-    # Provisioning makes the schema, with what its readers may; a plain database has none yet.
+    # Provisioning makes the schema and its readers' privileges. A plain database has none yet.
     op.execute("CREATE SCHEMA IF NOT EXISTS published")
     first_migration.run(TABLES)
     op.execute(text(APPEND_ONLY))
@@ -220,7 +220,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The schema stays: what its readers may was not given here."""
+    """Keep the schema, because the privileges of its readers come from provisioning."""
     for view in ("customers", "vehicles", "payouts", "purchases", "sales"):
         op.execute(text(f"DROP VIEW published.{view}"))
     for table in ("customers", "vehicles", "payouts", "purchases", "facts"):

@@ -1,6 +1,6 @@
-"""Months are those of the business's time zone, and the shipped KPIs speak of amounts, not cents.
+"""Months are those of the business's time zone, and shipped KPIs name amounts instead of cents.
 
-Written out: a migration says what it did on the day it was written.
+A migration is written out, because it says what it did on the day it was written.
 """
 
 from alembic import op
@@ -24,7 +24,7 @@ DESCRIBED = text(
 
 
 def upgrade() -> None:
-    """With another BUSINESS_TIME_ZONE than the default, `services.kpis.rebuild` has to follow."""
+    """With another BUSINESS_TIME_ZONE than the default, run `services.kpis.rebuild` afterwards."""
     _months_of("America/Sao_Paulo")
     _described("The total of the month's sales.")
 

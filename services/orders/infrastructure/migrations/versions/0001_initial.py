@@ -1,7 +1,7 @@
-"""Orders with their purchases, idempotency keys, and the messaging library's tables.
+"""This migration makes the tables of orders with their purchases, and those of the libraries.
 
-Written out: a migration says what it did on the day it was written. A test compares it with the
-tables the code uses.
+A migration is written out, because it says what it did on the day it was written. A test compares
+it with the tables that the code uses.
 """
 
 from alembic import op
@@ -14,7 +14,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Room on each page: the state of a purchase moves all the time, mostly without touching an index.
+# Each page keeps room, because a purchase's state changes often and mostly touches no index.
 TABLES = """
 CREATE TABLE orders (
     id uuid CONSTRAINT pk_orders PRIMARY KEY,

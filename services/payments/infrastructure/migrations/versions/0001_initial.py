@@ -1,4 +1,4 @@
-"""Payments, the sandbox gateway's books, idempotency keys, and the messaging tables."""
+"""This migration makes the tables of payments, of the sandbox gateway and of the libraries."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""How many cards the gateway has declined for a payment."""
+"""The table of payments counts the cards that the gateway has declined."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new column, and ends a payment at a decline."""
+    """Old code neither reads nor writes the new column, and ends a payment at a decline."""
     op.add_column(
         "payments",
         sa.Column("declines", sa.Integer, nullable=False, server_default=sa.text("0")),

@@ -1,4 +1,4 @@
-"""Payouts, the sandbox bank's books, idempotency keys, and the messaging tables."""
+"""This migration makes the tables of payouts, of the sandbox bank and of the libraries."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Payouts that need a person, and those that a person has settled."""
+"""The table of payouts says which ones need a person, and which a person has settled."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new columns: each may be missing in its rows."""
+    """Old code neither reads nor writes the new columns, so its rows may lack their values."""
     op.add_column("payouts", sa.Column("settled_by", sa.Text))
     op.add_column("payouts", sa.Column("settlement_note", sa.Text))
     op.add_column(

@@ -1,7 +1,7 @@
-"""Users, sessions, keys, audits, submissions, timelines, and the messaging library's tables.
+"""This migration makes users, sessions, keys, audits, submissions, timelines and libraries' tables.
 
-Written out: a migration says what it did on the day it was written. A test compares it with the
-tables the code uses.
+A migration is written out, because it says what it did on the day it was written. A test compares
+it with the tables that the code uses.
 """
 
 from alembic import op
@@ -159,8 +159,8 @@ CREATE TABLE timeline (
 CREATE TABLE timeline_default PARTITION OF timeline DEFAULT;
 """
 
-# Rights are given by default to the service's role on every table the owner makes: taken back for
-# what is only ever added to. A partition can be addressed by its own name, so from each of them.
+# By default the service's role has rights on every table that the owner makes. They are revoked
+# where rows are only added, and from each partition, because a partition has a name of its own.
 PROTECT = """
 CREATE FUNCTION portal_protect(relation text, VARIADIC privileges text[]) RETURNS void
 LANGUAGE plpgsql AS $$

@@ -1,4 +1,4 @@
-"""Each month is made by itself, and rows move from the default partition into their month."""
+"""A missing month is made, and rows move from the default partition into their month."""
 
 from importlib import import_module
 

@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new columns: the defaults serve it."""
+    """Old code neither reads nor writes the new columns, and their defaults serve it."""
     op.add_column(
         "submissions", sa.Column("attempts", sa.Integer, nullable=False, server_default="0")
     )
@@ -20,7 +20,7 @@ def upgrade() -> None:
             "due_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()
         ),
     )
-    # What is finished is not compared with what is handed in any more.
+    # New content is not compared with that of a finished submission.
     op.execute("UPDATE submissions SET digest = uuid_send(id) WHERE status = 'DONE'")
 
 

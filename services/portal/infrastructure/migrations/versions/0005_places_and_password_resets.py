@@ -1,4 +1,4 @@
-"""Where users have signed in before, and the tokens of forgotten passwords."""
+"""Tables hold where users have signed in before, and the tokens of forgotten passwords."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before knows neither table."""
+    """Old code knows neither table."""
     op.create_table(
         "sign_in_places",
         sa.Column("user_id", sa.Uuid, primary_key=True),

@@ -1,4 +1,4 @@
-"""Submissions wait for the word of who handed them in; an error of a row has a code."""
+"""Submissions wait until their user starts them, and an error of a row has a code."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before writes neither the new status nor the new columns, and reads on."""
+    """Old code writes neither the new status nor the new columns, and can read both."""
     _statuses("'READY', 'RUNNING', 'DONE', 'FAILED'")
     op.add_column("submission_errors", sa.Column("code", sa.Text))
     op.add_column("submission_errors", sa.Column("parameters", JSONB))

@@ -1,4 +1,4 @@
-"""A seller's sales are found by the index that found the seller's vehicles before."""
+"""The index of a seller's vehicles now finds a seller's sales."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before finds a seller's vehicles without the index, more slowly."""
+    """Old code finds a seller's vehicles without the index, more slowly."""
     _index_of("purchase")
 
 

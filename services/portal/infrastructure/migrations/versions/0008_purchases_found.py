@@ -1,6 +1,6 @@
-"""What operators find a purchase by: how far it came, its last event, its vehicle and its price.
+"""Operators find a purchase by its state, its last event, its vehicle and its price.
 
-Written out: a migration says what it did on the day it was written.
+A migration is written out, because it says what it did on the day it was written.
 """
 
 from alembic import op
@@ -22,7 +22,7 @@ ALTER TABLE subjects
     ADD COLUMN total_cents bigint
 """
 
-# From the timelines that are there already.
+# The values come from the existing timelines.
 FILL = """
 UPDATE subjects SET
     last_at = heard.last_at,
@@ -59,7 +59,7 @@ WHERE kind = 'purchase' AND (state IN ('OPEN', 'GIVEN_UP', 'COMPLETED')
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new columns: the defaults serve it."""
+    """Old code neither reads nor writes the new columns, and their defaults serve it."""
     for statement in (COLUMNS, FILL, *INDEXES.split(";")):
         op.execute(text(statement))
 

@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before neither reads nor writes the new columns; the service fills `name_words`."""
+    """Old code neither reads nor writes the new columns. The service fills `name_words`."""
     op.add_column("users", sa.Column("name_words", postgresql.ARRAY(sa.LargeBinary)))
     op.add_column("users", sa.Column("kept_hash", sa.Text))
     op.create_index("ix_users_name_words", "users", ["name_words"], postgresql_using="gin")

@@ -1,4 +1,4 @@
-"""A check of the invariants can be asked for: the checker looks here."""
+"""The checker looks in this table for requests to check the invariants."""
 
 import sqlalchemy as sa
 from alembic import op

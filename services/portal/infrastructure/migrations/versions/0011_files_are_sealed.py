@@ -10,8 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Code of before goes on to use `content`. A file that new code takes in is empty to it: it
-    refuses such a file, which may then be handed in again.
+    """Old code still uses `content`. A file that new code has stored is empty to it: it refuses
+    such a file, which may then be handed in again.
     """
     op.add_column("submissions", sa.Column("sealed_content", sa.LargeBinary))
 

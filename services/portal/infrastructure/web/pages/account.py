@@ -1,4 +1,4 @@
-"""The user's own account: the customer record, the password."""
+"""Users see and change their own account: the customer record and the password."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -59,7 +59,9 @@ class Account:
         document: Line,
         next: Next = "",  # noqa: A002 (the field's name)
     ) -> Response:
-        """The user's own customer record. Sent again, with corrections too, it is the same one."""
+        """Store the user's own customer record. Sent again, also with corrections, it is the same
+        one.
+        """
         values = {"name": name, "phone": phone, "document": document}
         if not user.email:
             return await self._page(request, user, {**values, "next": next}, {"": NO_EMAIL}, 409)
@@ -122,7 +124,7 @@ class Account:
         email: Line = "",
         phone: Line = "",
     ) -> Response:
-        """Fields left empty stay as they are."""
+        """Change the fields that are not empty."""
         values = {"name": name, "email": email, "phone": phone}
         changes = {field: text for field, text in values.items() if text.strip()}
         about = str(user.customer_id)
@@ -145,7 +147,7 @@ class Account:
         current_password: Secret,
         password: Secret,
     ) -> Response:
-        """Every other session of the user ends."""
+        """Change the password and end every other session of the user."""
         if not await self._passwords.verify(current_password, user.password_hash):
             return await self._page(request, user, {}, {"current_password": WRONG_PASSWORD}, 422)
         try:
@@ -171,7 +173,7 @@ class Account:
         values: Mapping[str, str],
         error: PeerUnavailable | PeerRefusal | DomainError,
     ) -> Response:
-        """The form with the user's input and what is wrong with it."""
+        """Show the form with the user's input and what is wrong with it."""
         match error:
             case PeerUnavailable(service=service):
                 return await self._page(request, user, values, {}, 503, [service])
@@ -189,7 +191,7 @@ class Account:
         status: int = 200,
         down: list[str] | None = None,
     ) -> Response:
-        """The page shows people their own data as it is stored, not masked."""
+        """Show users their own data as it is stored, not masked."""
         down, customer, version = list(down or ()), None, ""
         if user.customer_id is not None:
             path = f"/customers/{user.customer_id}"

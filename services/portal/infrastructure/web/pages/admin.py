@@ -1,4 +1,4 @@
-"""Audits, submissions of everybody, and users."""
+"""Operators and admins see audits and all submissions, and admins see users."""
 
 import re
 from collections.abc import Mapping
@@ -47,9 +47,9 @@ from services.portal.infrastructure.web.templating import Flash, redirect, rende
 SHOWN = 50
 MOST_TYPED = 200
 MOST_MEANT = 20
-"""The most people of one name whose audits are searched."""
+"""A search covers the audits of at most this number of people of one name."""
 NOBODY = "-"
-"""Matches nothing: the person searched for does not exist."""
+"""This matches nothing: the person searched for does not exist."""
 ENABLED, DISABLED = "enabled", "disabled"
 USER_STATES = {ENABLED: marked("Can sign in"), DISABLED: marked("Disabled")}
 
@@ -74,8 +74,8 @@ class AdminPages:
         actor: Annotated[list[str] | None, Query()] = None,
         about: Annotated[list[str] | None, Query()] = None,
     ) -> Response:
-        """`since` and `until` are days of UTC, both included. A text that is no day
-        does not limit the search.
+        """Show the audits found. `since` and `until` are days of UTC, both included. A text that is
+        no day does not limit the search.
         """
         start = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
         first, last = _day(since), _day(until)
@@ -120,7 +120,7 @@ class AdminPages:
         since: Text = "",
         until: Text = "",
     ) -> Response:
-        """The input may be personal data, so the address it leads to has ids only."""
+        """Redirect to the audits found, by ids only: the input may be personal data."""
         asked = [("action", action.strip()[:100]), ("since", since), ("until", until)]
         asked += [("actor", each) for each in await self._meant(user, person)]
         asked += [("about", each) for each in await self._meant(user, thing)]
@@ -128,7 +128,7 @@ class AdminPages:
         return redirect(f"/audits?{query}" if query else "/audits")
 
     async def _meant(self, user: User, typed: str) -> list[str]:
-        """The ids of the person or thing that somebody typed: an id, a name or an e-mail."""
+        """Return the ids of the person or thing that somebody typed: an id, a name or an e-mail."""
         typed = typed.strip()[:MOST_TYPED]
         if not typed:
             return []
@@ -171,7 +171,7 @@ class AdminPages:
         state: Text = "",
         after: Text = "",
     ) -> Response:
-        """What is typed may be personal data, and stays out of addresses."""
+        """Show the users found. The input may be personal data, and stays out of addresses."""
         return await self._users(request, user, Search(q[:MOST_TYPED], role, state, after))
 
     async def create(
@@ -247,7 +247,7 @@ class AdminPages:
 
 @dataclass(frozen=True)
 class Search:
-    """A search for users, as it came with the request."""
+    """A search for users is kept as it came with the request."""
 
     q: str = ""
     role: str = ""
@@ -268,7 +268,7 @@ class Search:
 async def _audits(
     uow: PostgresPortalUnitOfWork, tenant_id: str, before: int | None, wanted: WantedAudits
 ) -> tuple[list[Audit], Known]:
-    """The audits, with what is known of the people that the entries and the search name."""
+    """Return the audits, with what is known of the people that the entries and the search name."""
     found = await uow.audits.page(tenant_id, before, SHOWN + 1, wanted=wanted)
     searched = {known for each in wanted.actors if (known := as_id(each)) is not None}
     ids = ids_in(found) | searched
@@ -283,12 +283,12 @@ async def _audits(
 
 
 def _printable(texts: list[str] | None) -> list[str]:
-    """The values that can be searched for at all."""
+    """Return the values that can be searched for at all."""
     return [each[:MOST_TYPED] for each in (texts or [])[:MOST_MEANT] if each.isprintable()]
 
 
 def _day(text: str) -> datetime | None:
-    """The first instant of the day; None also where the text is no day."""
+    """Return the first instant of the day, or None where the text is no day."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

@@ -1,6 +1,6 @@
-"""All purchases, for operators and admins: a list, and a search.
+"""Operators and admins list and search all purchases.
 
-What is typed may be personal data, so a form sends it and it stays out of addresses.
+The input may be personal data, so a form sends it and it stays out of addresses.
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ class AllPurchases:
 
 
 def _states(user: User) -> Sequence[tuple[str, str]]:
-    """Only operators see what waits for a decision about money."""
+    """Return the states to choose from. Only operators may decide about money that waits."""
     asking = [(ATTENTION, marked("Waiting for a person"))] if user.may(OPERATOR) else []
     return [("", marked("All")), (STUCK, marked("Stuck")), *asking, *STAFF_STATES.items()]
 

@@ -1,4 +1,4 @@
-"""One payment or payout that waits for a person, and that person's decision."""
+"""An operator decides about one payment or payout that waits for a person."""
 
 from collections.abc import Awaitable, Mapping
 from urllib.parse import quote
@@ -34,10 +34,10 @@ MISSING = marked("This is missing.")
 NO_OUTCOME = marked("Choose one.")
 NO_REFERENCE = marked("Money that has moved has a reference.")
 MOST_REFERENCE, MOST_NOTE = 100, 500
-"""Characters, as the services take them."""
+"""The services take at most this number of characters."""
 
 MOVED = "moved"
-"""The choice in the form; the other is that the money has not moved."""
+"""This is the choice in the form; the other one is that the money has not moved."""
 
 
 class AttentionPages:
@@ -149,7 +149,7 @@ def _place(it: Waiting) -> str:
 
 
 def _wrong(it: Waiting, typed: Mapping[str, str]) -> dict[str, str]:
-    """What is wrong with the input, by field."""
+    """Return what is wrong with the input, by field."""
     errors = {}
     if it.question.outcomes and not typed["outcome"]:
         errors["outcome"] = NO_OUTCOME
@@ -161,12 +161,12 @@ def _wrong(it: Waiting, typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def _has_moved(it: Waiting, typed: Mapping[str, str]) -> bool:
-    """Whether the person says that the money has moved. With a refund by hand it always has."""
+    """Return whether the person says that the money has moved. A refund by hand always has."""
     return it.question.outcomes is None or typed["outcome"] == MOVED
 
 
 def _answer(it: Waiting, typed: Mapping[str, str]) -> dict[str, str]:
-    """The input in the form that the service accepts."""
+    """Return the input in the form that the service accepts."""
     answer = {"note": typed["note"][:MOST_NOTE]}
     moved = _has_moved(it, typed)
     if moved:

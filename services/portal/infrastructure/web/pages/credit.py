@@ -1,4 +1,4 @@
-"""Buyers who ask for a higher credit limit, and an admin's answers."""
+"""Admins answer buyers who request a higher credit limit."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -79,8 +79,8 @@ class CreditRequests:
         *,
         done: Flash,
     ) -> Response:
-        """`version` is that of the customer's record as it was shown, so that a newer request is
-        not answered unseen.
+        """Send the answer. `version` is that of the customer's record as it was shown, so that a
+        newer request is not answered unseen.
         """
         sending = self._peers.send(user, "customers", method, path, body, version=version)
         try:
@@ -101,7 +101,7 @@ class CreditRequests:
         *,
         wrong: dict[str, tuple[str, str]] | None = None,
     ) -> Response:
-        """`wrong`: the typed limit and what is wrong with it, by customer."""
+        """Show the requests. `wrong` is the typed limit and what is wrong with it, by customer."""
         asking, following, down = [], None, []
         try:
             found = await self._peers.get(

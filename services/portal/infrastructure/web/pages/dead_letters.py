@@ -1,4 +1,4 @@
-"""Dead letters, and the actions on them."""
+"""Operators and admins see dead letters and act on them."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -45,7 +45,7 @@ FAILED = Flash(marked("The broker did not do it. Nothing was changed: try again.
 
 REDRIVE = "dead_letter.redriven"
 MOST_TARGET = 100
-"""The most characters of an id from a form that the audits keep."""
+"""The audits keep at most this number of characters of an id from a form."""
 
 
 class NotSure(Exception):
@@ -54,7 +54,7 @@ class NotSure(Exception):
 
 @dataclass(frozen=True)
 class Done:
-    """A dead letter that was acted on; `details` go into the audits, beside its queue."""
+    """The action on this dead letter is done. `details` go into the audits, beside its queue."""
 
     letter: DeadLetter
     details: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class DeadLetterPages:
         queue: Text = "",
         error: Text = "",
     ) -> Response:
-        """Of one group of the list: `one` of its letters, those chosen (`letter`), or all of it."""
+        """Redrive one letter of a group (`one`), those chosen (`letter`), or the whole group."""
         if one:
             return await self._redrive_one(user, service, one)
         chosen = frozenset(letter or ())
@@ -200,7 +200,7 @@ class DeadLetterPages:
 
 
 def _one_line(error: str) -> str:
-    """Browsers send line ends of their own kind; this joins the lines."""
+    """Join the lines, because browsers send line ends of their own kind."""
     return " ".join(error.split())
 
 

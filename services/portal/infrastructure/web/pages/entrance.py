@@ -1,4 +1,4 @@
-"""Signing in, up and out; the language and the colours of a device."""
+"""Users sign in, sign up and sign out, and choose the language and colours of a device."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -76,7 +76,7 @@ class Entrance:
         next: Next = "/",  # noqa: A002 (the field's name)
         held: Annotated[str, Form(max_length=MAX_HELD)] = "",
     ) -> Response:
-        """`held`: a form that was interrupted; whoever signs in goes on with it."""
+        """Sign in. `held` is a form that was interrupted, with which the user goes on."""
         back, kept = local_path(next), Held.read(held)
         if visitor is not None:
             return resume_page(request, visitor, kept, back) if kept else redirect(back)
@@ -184,7 +184,7 @@ def _remember(cookie: str, value: str, back: str) -> Response:
 
 
 def home_of(user: User) -> str:
-    """The first page of a user who requested no page in particular."""
+    """Return the first page of a user who requested no page in particular."""
     if user.may(OPERATOR, ADMIN):
         return "/operations"
     return "/" if user.may(BUYER) else "/sell"

@@ -1,4 +1,4 @@
-"""A forgotten password: a link by mail, and the form it leads to."""
+"""A user with a forgotten password gets a link by mail, which leads to a form."""
 
 import secrets
 from collections.abc import Mapping
@@ -62,8 +62,8 @@ class ForgottenPasswords:
         )
 
     async def send(self, request: Request, visitor: VisitorDep, email: Line) -> Response:
-        """The answer and its time are the same whether or not a user has this e-mail, because the
-        work is done after the answer.
+        """Send the link after the answer, so that the answer and its time are the same whether or
+        not a user has this e-mail.
         """
         response = render(
             request,
@@ -99,8 +99,8 @@ class ForgottenPasswords:
         visitor: VisitorDep,
         token: Annotated[str, Query(max_length=1000)] = "",
     ) -> Response:
-        """Showing the page does not use up the token, because mail programs open
-        links before people do.
+        """Show the form. This does not use up the token, because mail programs open links before
+        people do.
         """
         if await self._holder(token) is None:
             return self._no_longer_good(request, visitor)
@@ -126,7 +126,7 @@ class ForgottenPasswords:
             )
         except InvalidUser as error:
             return self._form(request, visitor, token, {"password": said(error)}, 422)
-        except ResetRefused:  # used in the meantime
+        except ResetRefused:  # the token was used meanwhile
             return self._no_longer_good(request, visitor)
         return redirect("/sign-in", CHANGED)
 

@@ -1,4 +1,4 @@
-"""One event that a relay has given up, and sending it again."""
+"""Operators see an event that a relay has given up, and send it again."""
 
 from urllib.parse import quote
 from uuid import UUID

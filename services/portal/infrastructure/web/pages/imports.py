@@ -1,4 +1,4 @@
-"""Files of vehicles: handed in, shown as they were read, and followed while they are processed."""
+"""Sellers hand in files of vehicles, see how they were read, and follow their processing."""
 
 import asyncio
 import csv
@@ -44,8 +44,9 @@ EXAMPLE = (
     *("Volkswagen", "Gol 1.6", "2022", "prata", "45.900,00"),
     *("ABC1D23", "9BWZZZ377VT004251", "12345678901"),
 )
-"""A vehicle as the template shows it. The check digit of its RENAVAM is wrong, so that the example
-is never put on the market."""
+"""The template shows this vehicle. The check digit of its RENAVAM is wrong, so that the example is
+never put on the market.
+"""
 
 NO_FILE = marked("Choose a file first.")
 DISCARDED = Flash(marked("The file was discarded. Nothing was put on the market."), "info")
@@ -70,7 +71,7 @@ class ImportPages:
         return await self._form(request, user)
 
     async def template(self, request: Request, user: Seller) -> Response:
-        """In the visitor's language, as the spreadsheet programs of that language write CSV."""
+        """Return the template in the visitor's language, as its spreadsheet programs write CSV."""
         locale = locale_of(request, user)
         written = io.StringIO(newline="")
         writer = csv.writer(written, delimiter="," if locale == SOURCE else ";")
@@ -180,7 +181,7 @@ class ImportPages:
             status=422 if unanswered else 200,
             submission=submission,
             file=file,
-            # Plates and chassis numbers are for their seller only.
+            # Only their seller may see plates and chassis numbers.
             first_rows=file.rows[:ROWS_SHOWN] if submission.user_id == user.id else [],
             may_begin=submission.user_id == user.id or user.may(ADMIN),
             unanswered=unanswered,
@@ -188,15 +189,15 @@ class ImportPages:
         )
 
     async def _file(self, submission: Submission) -> VehicleFile:
-        """The file is read in a thread, because a large file would delay everybody's requests."""
+        """Return the file, read in a thread, because a large file would delay all requests."""
         content = await self._transactions.read(lambda uow: uow.submissions.content(submission.id))
         return await asyncio.to_thread(read_vehicle_file, content)
 
     async def _checked(
         self, user: User, submission: Submission, file: VehicleFile
     ) -> tuple[VehicleFile, Sequence[str]]:
-        """The file with the service's objections among its errors; and the service, where it does
-        not answer.
+        """Return the file, with the service's objections among its errors, and the service if it is
+        down.
         """
         if submission.user_id != user.id:  # a check is made in the seller's own name
             return file, ()
@@ -220,7 +221,7 @@ class ImportPages:
 
 
 async def _visible(uow: PostgresPortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
-    """A seller's own submissions; operators and admins see all of their tenant's."""
+    """Return a seller's own submission, or any of the tenant for operators and admins."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(OPERATOR, ADMIN):
         raise SubmissionNotFound
@@ -228,7 +229,7 @@ async def _visible(uow: PostgresPortalUnitOfWork, user: User, submission_id: UUI
 
 
 async def _own(uow: PostgresPortalUnitOfWork, user: User, submission_id: UUID) -> Submission:
-    """Raises SubmissionNotFound, also for another seller's submission."""
+    """Return the own submission. Raises SubmissionNotFound, also for another seller's one."""
     submission = await uow.submissions.get(user.tenant_id, submission_id)
     if submission.user_id != user.id and not user.may(ADMIN):
         raise SubmissionNotFound

@@ -1,4 +1,4 @@
-"""A form whose session has ended meanwhile: the user signs in and goes on with the same input."""
+"""After a session has ended, a user signs in and goes on with the input of the last form."""
 
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -19,7 +19,7 @@ OUT_OF_DATE = Flash(marked("The page was out of date. Please fill in the form ag
 
 
 async def go_on(request: Request, visitor: User | None) -> Response | None:
-    """The answer to a form of the portal that came without its session, or with another one. None
+    """Answer a form of the portal that came without its session, or with another one. Return None
     where that is not the case: the request is then refused, or redirected to the sign-in page.
     """
     path = request.url.path
@@ -63,7 +63,7 @@ def sign_in_page(
 def resume_page(
     request: Request, user: User, held: Held, back: str, csrf_token: str | None = None
 ) -> Response:
-    """Asks for confirmation before anything is sent, because another person may have signed in.
+    """Ask for confirmation before anything is sent, because another person may have signed in.
     `csrf_token` is that of a session that begins with this answer.
     """
     token = csrf_token or sessions_of(request).csrf_token(request)

@@ -1,4 +1,4 @@
-"""KPIs as charts: monthly ones over half a year, the others as they are now. Admins define, try,
+"""Monthly KPIs are charts over half a year, the others show their state now. Admins define, try,
 change and archive them here.
 """
 
@@ -43,7 +43,7 @@ SIDE_BY_SIDE = 4
 MOST_LISTED = 100
 ACTIVE, ARCHIVED = "active", "inactive"
 MOST_ROWS = 20
-"""The most rows of a trial that are shown."""
+"""A page shows at most this number of rows of a trial."""
 
 DEFINED = Flash(marked("The KPI was defined."))
 CHANGED = Flash(marked("The KPI was changed."))
@@ -160,7 +160,7 @@ class KpiPages:
     async def set_status(
         self, user: Admin, kpi_id: str, status: Text = "", version: Text = ""
     ) -> Response:
-        """`status`: active or inactive, as kpis calls an archived one."""
+        """Set the status: active or inactive, as kpis calls an archived one."""
         kpi, _ = await self._find(user, kpi_id)
         archiving = status != ACTIVE
         path, body = f"/kpis/{kpi['id']}", {"status": ARCHIVED if archiving else ACTIVE}
@@ -175,7 +175,7 @@ class KpiPages:
         return redirect(HERE, PUT_AWAY if archiving else RESTORED)
 
     async def _find(self, user: User, kpi_id: str) -> tuple[Mapping[str, Any], str]:
-        """Raises PeerRefusal, also for text that cannot be an id."""
+        """Return the KPI and its version. Raises PeerRefusal, also for a text that is no id."""
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", kpi_id):
             raise PeerRefusal(404, "kpi-not-found", {"": Said("", "kpi-not-found")})
         reply = await self._peers.get(user, SERVICE, f"/kpis/{kpi_id}")
@@ -184,7 +184,7 @@ class KpiPages:
     async def _tried(
         self, request: Request, user: User, kpi: Mapping[str, Any] | None, values: Mapping[str, str]
     ) -> Response:
-        """The form with the user's input, and the template's result or what is wrong with it."""
+        """Show the form with the user's input, and the template's result or what is wrong."""
         body = {"sql_template": values["sql_template"]}
         if MONTH.fullmatch(values["month"]):
             body["month"] = values["month"]
@@ -207,7 +207,7 @@ class KpiPages:
         errors: Mapping[str, str] | None = None,
         trial: Mapping[str, Any] | None = None,
     ) -> Response:
-        """`kpi` is None for a new one."""
+        """Show the form. `kpi` is None for a new one."""
         known = (await self._peers.get(user, SERVICE, "/kpis/views")).body["items"]
         speaker = Speaker(locale_of(request, user))
         months = months_until(utc_now().date(), OFFERED)
@@ -234,7 +234,7 @@ class KpiPages:
         places: asyncio.Semaphore,
         speaker: Speaker,
     ) -> KpiView:
-        """A KPI that cannot be computed says why; the others are still shown."""
+        """Return the view of a KPI. One that cannot be computed says why, and others are shown."""
 
         async def value(of: str | None) -> Mapping[str, Any]:
             async with places:
@@ -257,7 +257,7 @@ class KpiPages:
 
 
 def _months(zone: str) -> list[str]:
-    """The last months of that time zone's calendar."""
+    """Return the last months of that time zone's calendar."""
     return months_until(utc_now().astimezone(ZoneInfo(zone)).date(), OFFERED)
 
 
@@ -270,7 +270,7 @@ def _typed(name: str, description: str, sql_template: str) -> dict[str, str]:
 
 
 def _new_id(key: str) -> str:
-    """The id is derived from the form's key, so that a form sent twice defines one KPI."""
+    """Derive the id from the form's key, so that a form sent twice defines one KPI."""
     return f"kpi_{re.sub(r'[^a-z0-9]', '', key)[:12] or uuid4().hex[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""One purchase: where it stands, what can be done, and its timeline as it grows."""
+"""The page of a purchase shows its state, the possible actions, and its timeline as it grows."""
 
 from collections.abc import AsyncIterable
 from functools import partial
@@ -27,7 +27,7 @@ from services.portal.infrastructure.web.watch import TimelineWatch
 from services.portal.infrastructure.web.wording import PAYMENT_METHODS, waits_for
 
 STILL_EVERY = 5
-"""A page learns after this many seconds without an event that it still follows."""
+"""After this many seconds without an event a page learns that its stream is still open."""
 
 
 class LivePurchase:
@@ -48,7 +48,7 @@ class LivePurchase:
         return render(request, context["panel"], user, **context)
 
     async def may_follow(self, order_id: UUID, user: UserDep, session_id: SessionIdDep) -> MayView:
-        """Raises PurchaseNotFound before a stream begins."""
+        """Return the check of the reader. Raises PurchaseNotFound before a stream begins."""
         standing, _ = await self._standing(user, order_id)
         timeline = await self._timeline(user, order_id)
         customer_id = _customer_of(standing, timeline.purchase if timeline else None)
@@ -137,7 +137,7 @@ class LivePurchase:
         *,
         paying: bool,
     ) -> dict[str, Any]:
-        """What only the staff sees: the buyer, and what the purchase waits for."""
+        """Return what only the staff sees: the buyer, and what the purchase waits for."""
         owner = UUID(str(customer_id)) if customer_id else None
         finished = purchase is not None and purchase.is_finished
         users = {}
@@ -167,7 +167,7 @@ class LivePurchase:
     async def _code(
         self, user: User, standing: Standing | None
     ) -> tuple[CodeRecord | None, list[str]]:
-        """What payments says about the code that waits to be paid, or is being paid now."""
+        """Return payments' record of the code that waits to be paid, or is being paid now."""
         if standing is None or standing.state != "AWAITING_PAYMENT" or not standing.payment_code:
             return None, []
         try:
@@ -208,17 +208,17 @@ def router(
 
 
 def _customer_of(standing: Standing | None, purchase: Purchase | None) -> str | UUID | None:
-    """The buyer, as far as the portal knows."""
+    """Return the buyer, as far as the portal knows."""
     return standing.customer_id if standing else purchase.customer_id if purchase else None
 
 
 def _may_see(customer_id: str | UUID | None, user: User) -> bool:
-    """Whether the user is the buyer, or staff."""
+    """Return whether the user is the buyer, or staff."""
     return user.may(OPERATOR, ADMIN) or is_own(user, customer_id)
 
 
 def _check_may_see(user: User, customer_id: str | UUID | None) -> None:
-    """Raises PurchaseNotFound."""
+    """Raise PurchaseNotFound where the user may not see the purchase."""
     if not _may_see(customer_id, user):
         raise PurchaseNotFound
 

@@ -1,4 +1,4 @@
-"""The choreography as a live map, for operators and admins."""
+"""Operators and admins see the choreography as a live map."""
 
 from fastapi import APIRouter, Request, Response
 

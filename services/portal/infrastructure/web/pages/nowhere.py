@@ -1,4 +1,4 @@
-"""An unknown address: people get a page, programs a problem."""
+"""Under an unknown address people get a page, and programs a problem."""
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -19,7 +19,7 @@ async def nowhere(path: str, request: Request) -> Response:
 
 
 def router() -> APIRouter:
-    """It must be the last router, because it takes every address that no other router has."""
+    """Return the last router, which takes every address that no other router has."""
     routes = page_router()
     routes.get("/{path:path}")(nowhere)
     return routes

@@ -1,4 +1,4 @@
-"""Health, outboxes, queues, and what waits for an operator."""
+"""Operators see health, outboxes, queues, and what waits for them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -37,10 +37,9 @@ from services.portal.infrastructure.web.templating import redirect, render
 
 HERE = "/operations"
 OVERFLOW = overflow_queue("")
-"""How the names of the queues end that say that a queue of views was full."""
+"""A queue with the overflow of a full queue of views has a name that ends like this."""
 CHECKER_ANSWERS = timedelta(minutes=1)
-"""A check that was requested longer ago waits for a checker that does not run or has much to read.
-"""
+"""An older request for a check waits for a checker that does not run or has much to read."""
 
 
 class OperationsPages:
@@ -93,7 +92,7 @@ class OperationsPages:
         return render(request, "fragments/operations.html", user, **now)
 
     async def check(self, user: Keeper) -> Response:
-        """Ask the checker, which reads all databases, to look now."""
+        """Request a check now from the checker, which reads all databases."""
 
         async def ask(uow: PostgresPortalUnitOfWork) -> None:
             await uow.checks.ask(user.tenant_id)
@@ -126,11 +125,11 @@ class OperationsPages:
         }
 
     async def _asking(self, user: User) -> WaitingForAPerson:
-        """What waits for a decision about money, which only operators may make."""
+        """Return what waits for a decision about money, which only operators may make."""
         return await self._attention.listed(user) if user.may(OPERATOR) else WaitingForAPerson()
 
     async def _checks(self, tenant_id: str) -> dict[str, Any]:
-        """The last check of the invariants, the requested one, and the last backup."""
+        """Return the last check of the invariants, the requested one, and the last backup."""
 
         async def look(
             uow: PostgresPortalUnitOfWork,
@@ -148,19 +147,19 @@ class OperationsPages:
 
 
 def _needs_a_look(queue: QueueState) -> bool:
-    """Whether the queue holds messages, or has no consumer where it should have one."""
+    """Return whether the queue holds messages, or lacks a consumer that it should have."""
     return queue.depth > 0 or (queue.consumers == 0 and not _is_a_store(queue))
 
 
 def _is_a_store(queue: QueueState) -> bool:
-    """Whether it holds what was given up or dropped, and has no consumer."""
+    """Return whether the queue holds what was given up or dropped, and so has no consumer."""
     return queue.name.endswith((dead_queue(""), OVERFLOW))
 
 
 async def purchases_of(
     transactions: Store, tenant_id: str, letters: Sequence[DeadLetter]
 ) -> dict[str, Purchase]:
-    """The purchases that the letters are about, by the letters' subject."""
+    """Return the purchases that the letters are about, by the letters' subject."""
     ids = {known for each in letters if (known := as_id(each.subject)) is not None}
     if not ids:
         return {}

@@ -1,4 +1,4 @@
-"""The common part of all pages: a router whose refusals are pages too."""
+"""All pages share a router whose refusals are pages too."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,7 +45,7 @@ OTHER = marked("That did not work")
 
 
 class PageRoute(APIRoute):
-    """Answers people: an error becomes a page in the visitor's language."""
+    """An error becomes a page in the visitor's language, because people read it."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
         handle = super().get_route_handler()
@@ -72,7 +72,7 @@ class PageRoute(APIRoute):
                 log.warning("database unavailable", error=summarize(error))
                 return await problem_page(request, 503)
             except RequestValidationError as error:
-                # An address with an invalid id leads nowhere; the form handles an invalid field.
+                # An address with an invalid id does not exist; a form shows an invalid field.
                 in_path = any(detail["loc"][0] == "path" for detail in error.errors())
                 return await problem_page(request, 404 if in_path else 400)
 
@@ -84,9 +84,7 @@ def page_router() -> APIRouter:
 
 
 async def problem_page(request: Request, status: int, *, service: str = "") -> Response:
-    """A page that says what went wrong, and what to do about it; `service` is the one that did not
-    answer.
-    """
+    """Show what went wrong, and what to do about it. `service` is the one that did not answer."""
     visitor = await _whoever(request)
     return render(
         request,
@@ -101,7 +99,7 @@ async def problem_page(request: Request, status: int, *, service: str = "") -> R
 
 
 async def _whoever(request: Request) -> User | None:
-    """The visitor; None while the database is away, because only it knows sessions."""
+    """Return the visitor, or None while the database is away, because only it knows sessions."""
     try:
         found: Any = await sessions_of(request).find(request)
     except DATABASE_TROUBLE:

@@ -1,4 +1,4 @@
-"""The user's own purchases: the list, and a buyer's actions: pay, pick up, cancel."""
+"""Users see their own purchases, and buyers pay, pick up and cancel."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
@@ -65,7 +65,7 @@ class Purchases:
         method: Annotated[str, Form(max_length=64)],
         declines: Annotated[int, Form(ge=0, le=1000)] = 0,
     ) -> Response:
-        """A code is paid once for each card that was declined before, however often it is sent."""
+        """Pay a code once for each card that was declined before, however often it is sent."""
         await self._own(user, order_id)
         payment = {"code": code, "method": method}
         key = f"{order_id}:{code}:{declines}:{method}"
@@ -85,8 +85,8 @@ class Purchases:
     async def _move(
         self, user: User, order_id: UUID, action: str, sending: Awaitable[Reply]
     ) -> Response:
-        """The page itself shows the result and stays current. A sentence about the moment of the
-        click would soon be wrong.
+        """Act, and show the page, which shows the result and stays current. A sentence about the
+        moment of the click would soon be wrong.
         """
         flash = None
         try:
@@ -98,7 +98,7 @@ class Purchases:
         return redirect(f"/purchases/{order_id}", flash)
 
     async def _own(self, user: User, order_id: UUID) -> None:
-        """Raises PurchaseNotFound, because only the buyer may act."""
+        """Raise PurchaseNotFound for anybody but the buyer, because only the buyer may act."""
         found = await self._peers.get(user, "orders", f"/saga-states/{order_id}")
         if not is_own(user, Standing.of(found.body).customer_id):
             raise PurchaseNotFound
@@ -106,8 +106,8 @@ class Purchases:
     async def _vehicles(
         self, user: User, ids: Iterable[str]
     ) -> tuple[dict[str, Vehicle], list[str]]:
-        """The available vehicles, and the service that does not answer. The page works without
-        their names.
+        """Return the available vehicles, and the service that does not answer. The page works
+        without their names.
         """
         places, down = asyncio.Semaphore(SIDE_BY_SIDE), set[str]()
 

@@ -1,4 +1,4 @@
-"""What each role means, in words for people."""
+"""Each role has an explanation in words for people."""
 
 from services.portal.domain.user import ADMIN, BUYER, OPERATOR, SELLER
 from services.portal.infrastructure.language.i18n import marked

@@ -1,4 +1,4 @@
-"""What a seller has sold, and what has been paid out for it."""
+"""Sellers see what they have sold, and what has been paid out for it."""
 
 from typing import Annotated
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""A seller's vehicles: the list, putting one on the market, changing it, taking it back."""
+"""Sellers list their vehicles, put one on the market, change it, and take it back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ NOT_FOUND, PRECONDITION_FAILED, UNPROCESSABLE, UNAVAILABLE = 404, 412, 422, 503
 RESERVED = "vehicle-reserved"
 PLAIN = ("make", "model", "colour", "plate", "chassis_number", "renavam")
 OURS = {"price_cents": "price"}
-"""Fields that the form calls by another name than the service does."""
+"""The form calls these fields by another name than the service does."""
 FIELDS = (*PLAIN, "year", "price")
 
 LISTED = Flash(marked("It is on the market."))
@@ -92,7 +92,7 @@ class Selling:
         key: Annotated[UUID, Form()],
         price_is: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
-        """A request that is sent twice with the same key makes one vehicle."""
+        """Put a vehicle on the market. A request that is sent twice with the same key makes one."""
         typed = Typed.of(await request.form(), {"key": str(key)})
         body = {**typed.vehicle, "seller_id": str(user.id)}
         if typed.errors:
@@ -124,7 +124,7 @@ class Selling:
         version: Annotated[str, Form(max_length=40)],
         price_is: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
-        """A change of an older version is refused: the form comes back with the input beside the
+        """Change the vehicle. For an older version the form comes back with the input beside the
         current values, and is then based on the current version.
         """
         vehicle, _ = await self._own(user, vehicle_id)
@@ -150,8 +150,8 @@ class Selling:
         return redirect("/sell", SAVED)
 
     async def withdraw(self, vehicle_id: UUID, user: Seller) -> Response:
-        """While a purchase holds it, no vehicle is withdrawn here, whatever the user's roles. The
-        version sees to it for an admin, whom `vehicles` would let undo the purchase.
+        """Withdraw a vehicle only while no purchase holds it, whatever the user's roles. The
+        version ensures this for an admin, whom `vehicles` would let undo the purchase.
         """
         vehicle, version = await self._own(user, vehicle_id)
         if vehicle.is_reserved:
@@ -168,7 +168,7 @@ class Selling:
         return redirect("/sell", flash)
 
     async def _sale(self, user: User, vehicle: Vehicle) -> Sale | None:
-        """The last purchase of the vehicle that led, or may still lead, to a sale."""
+        """Return the last purchase of the vehicle that led, or may still lead, to a sale."""
         if vehicle.for_sale or vehicle.withdrawn:
             return None
         found = await self._transactions.read(
@@ -183,7 +183,7 @@ class Selling:
         return next(iter(found), None)
 
     async def _own(self, user: User, vehicle_id: UUID) -> tuple[Vehicle, str]:
-        """The vehicle and its version. Raises NoSuchVehicle for another seller's vehicle."""
+        """Return the vehicle and its version. Raises NoSuchVehicle for another seller's vehicle."""
         found = await self._peers.get(user, "vehicles", f"/vehicles/{vehicle_id}")
         vehicle = Vehicle.of(found.body)
         if vehicle.seller_id != str(user.id) and not user.may(ADMIN):
@@ -199,8 +199,8 @@ class Selling:
         body: Mapping[str, Any],
         version: str = "",
     ) -> None:
-        """What the service finds wrong in addition to the portal's own checks. It always refuses
-        this body, because unreadable values are null in it.
+        """Add what the service finds wrong to the portal's own findings. It always refuses this
+        body, because unreadable values are null in it.
         """
         try:
             await self._peers.send(user, "vehicles", method, path, body, version=version)
@@ -223,8 +223,9 @@ def router(transactions: Store, peers: Peers, auditing: Auditing) -> APIRouter:
 
 @dataclass
 class Typed:
-    """A vehicle as the user typed it. `about` holds the form's hidden fields. `errors` says what is
-    wrong with which field. `theirs` holds the service's current values of the fields that differ.
+    """This is a vehicle as the user typed it. `about` holds the form's hidden fields. `errors` says
+    what is wrong with which field. `theirs` holds the service's current values of the fields that
+    differ.
     """
 
     values: Mapping[str, str]
@@ -248,7 +249,7 @@ class Typed:
 
     @property
     def vehicle(self) -> dict[str, Any]:
-        """The vehicle in the form that the service accepts; unreadable values are None."""
+        """Return the vehicle in the form that the service accepts. Unreadable values are None."""
         good = {name: text for name, text in self.values.items() if name not in self.errors}
         year, price = good.get("year"), good.get("price")
         return {
@@ -258,12 +259,12 @@ class Typed:
         }
 
     def asks_about_price(self, confirmed: str) -> bool:
-        """`confirmed` is the price in cents that the user has confirmed."""
+        """Return whether to ask for a confirmation. `confirmed` is the price in cents, if any."""
         cents = self.vehicle["price_cents"]
         return not is_plausible(cents) and confirmed != str(cents)
 
     def refused(self, error: PeerRefusal | PeerUnavailable) -> None:
-        """The portal's own findings stay: they are about the user's input, and not about a null."""
+        """Add the service's errors. The portal's own stay: they are about the input, not a null."""
         if isinstance(error, PeerUnavailable):
             self.status, self.down = UNAVAILABLE, [error.service]
             return
@@ -282,7 +283,7 @@ class Typed:
 
 
 def shown(vehicle: Vehicle) -> dict[str, str]:
-    """The values as the form shows them."""
+    """Return the values as the form shows them."""
     values = {name: str(getattr(vehicle, name) or "") for name in (*PLAIN, "year")}
     return values | {"price": amount_of(vehicle.price_cents)}
 

@@ -1,4 +1,4 @@
-"""The vehicles for sale, one vehicle, and buying it."""
+"""Visitors see the vehicles for sale, and one vehicle, and buy it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -88,9 +88,9 @@ class Storefront:
         price_cents: Annotated[int, Form()],
         after: Annotated[str, Form(max_length=36)] = "",
     ) -> Response:
-        """Another tab, the browser's back button and a second click lead to the existing purchase.
-        A request that is sent twice makes one purchase too: its key names the vehicle, the price
-        that was shown, and `after`, the purchase of this vehicle that its buyer had seen end.
+        """Buy the vehicle. Another tab, the back button and a second click lead to the existing
+        purchase. A request that is sent twice makes one purchase too: its key names the vehicle,
+        the shown price, and `after`, the purchase of this vehicle that its buyer had seen end.
         """
         if not user.may(BUYER) or user.customer_id is None:
             return redirect(f"/vehicles/{vehicle_id}")
@@ -130,7 +130,7 @@ class Storefront:
         error: str = "",
         after: str | None = None,
     ) -> Response:
-        """`own` is the visitor's last purchase of the vehicle."""
+        """Show the vehicle. `own` is the visitor's last purchase of it."""
         return render(
             request,
             "pages/vehicle.html",
@@ -152,7 +152,7 @@ class Storefront:
         )
 
     async def _own(self, visitor: User | None, vehicle_id: UUID) -> Standing | None:
-        """The visitor's last purchase of the vehicle. Raises PeerUnavailable."""
+        """Return the visitor's last purchase of the vehicle. Raises PeerUnavailable."""
         if visitor is None or visitor.customer_id is None or not visitor.may(BUYER):
             return None
         try:
@@ -169,7 +169,7 @@ class Storefront:
         return next(map(Standing.of, found.body["items"]), None)
 
     async def _credit(self, visitor: User | None) -> Credit | None:
-        """None where it is not available: the purchase will show whether the credit is enough."""
+        """Return the credit, or None where it is unknown. The purchase decides if it is enough."""
         if visitor is None or visitor.customer_id is None or not visitor.may(BUYER):
             return None
         path = f"/customers/{visitor.customer_id}"
@@ -179,7 +179,7 @@ class Storefront:
     async def _counts(
         self, visitor: User | None, search: Mapping[str, Any]
     ) -> Mapping[str, Any] | None:
-        """How many vehicles of each make there are, and how many in total."""
+        """Return the number of vehicles of each make, and in total."""
         found = await self._peers.try_get(visitor, "vehicles", "/makes", **search)
         return found.body if found else None
 
@@ -193,13 +193,13 @@ def router(peers: Peers, auditing: Auditing) -> APIRouter:
 
 
 def _typed(request: Request, name: str) -> str:
-    """The input as one line of printable characters."""
+    """Return the input as one line of printable characters."""
     text = request.query_params.get(name, "")
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:60]
 
 
 def _search(values: dict[str, str]) -> dict[str, Any]:
-    """Raises NotANumber."""
+    """Return the parameters of the search. Raises NotANumber."""
     return {
         "q": values["q"] or None,
         "make": values["make"] or None,

@@ -1,4 +1,4 @@
-"""One user as admins see them: roles, and a buyer's credit limit."""
+"""Admins see one user, with the roles and a buyer's credit limit."""
 
 from collections.abc import Collection, Mapping
 from typing import Annotated
@@ -36,7 +36,7 @@ LIMIT_SET = Flash(marked("The credit limit was changed."))
 NOT_SURE = marked("Tick the box to confirm.")
 
 YES = "yes"
-"""What the confirmation box sends, beside a button whose effect is hard to undo."""
+"""The confirmation box sends this, beside a button whose effect is hard to undo."""
 
 
 class UserPage:
@@ -122,7 +122,7 @@ class UserPage:
         limit: Annotated[str, Form(max_length=40)] = "",
         version: Annotated[str, Form(max_length=20)] = "",
     ) -> Response:
-        """`version`: of the customer's record as it was shown."""
+        """Set the limit. `version` is that of the customer's record as it was shown."""
         one = await self._find(user, user_id)
         path = f"/customers/{one.customer_id}/credit-limit"
         try:
@@ -148,7 +148,7 @@ class UserPage:
         name: str,
         roles: Collection[str] | None = None,
     ) -> Response:
-        """The page again, which asks for the box beside the button. `roles` are those chosen."""
+        """Show the page again with the chosen `roles`. It asks for the box beside the button."""
         return await self._page(request, user, user_id, errors={name: NOT_SURE}, chosen=roles)
 
     async def _find(self, user: User, user_id: UUID) -> User:

@@ -1,7 +1,7 @@
 "use strict";
 
-// Times in the reader's own zone; the server writes them in UTC. A formatter is made once, and only
-// where a page shows times: a phone needs a while to make one.
+// Times are shown in the reader's own zone; the server writes them in UTC. A formatter is made once,
+// and only where a page shows times, because a phone needs a while to make one.
 function formatter(options) {
   let made = null;
   return (time) => {
@@ -26,8 +26,8 @@ function localTimes(root) {
 document.addEventListener("DOMContentLoaded", () => localTimes(document));
 document.addEventListener("htmx:afterSwap", () => localTimes(document));
 
-// The navigation scrolls sideways on a narrow screen: it begins where the current page is. Where
-// the sheet alone can say so, measuring would only make the page lay itself out too early.
+// The navigation scrolls sideways on a narrow screen, to the entry of the current page. Where the
+// style sheet does so, measuring would only make the browser lay out the page too early.
 document.addEventListener("DOMContentLoaded", () => {
   const current = document.querySelector(".nav [aria-current]");
   if (!current || CSS.supports("scroll-initial-target", "nearest")) return;
@@ -35,7 +35,7 @@ document.addEventListener("DOMContentLoaded", () => {
   nav.scrollLeft = current.offsetLeft - nav.offsetLeft - (nav.clientWidth - current.offsetWidth) / 2;
 });
 
-// Submitting twice is harmless, but looks careless.
+// A form that is sent twice has one effect, but its button should not allow it.
 document.addEventListener("submit", (event) => {
   for (const button of event.target.querySelectorAll("button[data-once]")) {
     setTimeout(() => { button.disabled = true; });
@@ -45,8 +45,8 @@ window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("button[data-once]")) button.disabled = false;
 });
 
-// The time that is left, second by second, by the server's clock at the moment it was written. When
-// it is over the panel asks what has come of it.
+// This shows the time that is left, second by second, which the server has written into the page.
+// When the time is over, the panel is fetched again.
 const ends = new WeakMap();
 
 setInterval(() => {
@@ -61,8 +61,8 @@ setInterval(() => {
   }
 }, 1000);
 
-// A button that copies is there only where scripts are. Where the browser does not let a page copy,
-// the text is selected, ready to be copied by hand.
+// A button that copies is shown only where scripts run. Where the browser does not let a page copy,
+// the text is selected, so that the reader can copy it.
 function copyButtons() {
   for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
 }
@@ -81,8 +81,8 @@ document.addEventListener("click", async (event) => {
   }
 });
 
-// What keeps pieces of this page from being brought up to date, by the piece's id. While anything
-// does, the page says so, and nothing on it calls itself live.
+// Each piece of this page, by its id, may have a trouble that prevents its refresh. While one has,
+// the page says so, and nothing on it is marked as live.
 const troubles = new Map();
 
 function tell(piece, trouble) {
@@ -96,12 +96,12 @@ function tell(piece, trouble) {
   for (const live of document.querySelectorAll(".live")) live.hidden = Boolean(worst);
 }
 
-// A piece that refreshes itself stays as it is when its request fails, and asks again.
+// A piece that refreshes itself does not change when its request fails, and is requested again.
 const AGAIN_MILLISECONDS = 3000;
 
 document.addEventListener("htmx:afterRequest", (event) => {
   const { requestConfig, successful, xhr } = event.detail;
-  const piece = requestConfig.elt; // the event's own is a parent where this one was replaced
+  const piece = requestConfig.elt; // the event's `elt` is a parent where the piece was replaced
   if (successful) return tell(piece.id, null);
   if (!piece.matches("[data-kept]")) return tell(piece.id, "failed");
   tell(piece.id, xhr.status >= 400 && xhr.status < 500 ? "refused" : "away");
@@ -110,8 +110,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
   }
 });
 
-// A piece is not replaced while something in it is pressed: the browser drops a press whose button
-// is gone when it is released. The piece is fetched again soon after.
+// A piece is not replaced while something in it is pressed, because the browser drops a press whose
+// button is gone at the release. The piece is fetched again soon after.
 const PRESSED_MILLISECONDS = 300;
 
 document.addEventListener("htmx:beforeSwap", (event) => {
@@ -121,7 +121,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   setTimeout(() => htmx.trigger(`#${requestConfig.elt.id}`, "moved"), PRESSED_MILLISECONDS);
 });
 
-// Other requests ask for a page, and a page that says what is wrong is shown as well.
+// Other requests are for a page, and a page that says what is wrong is shown too.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { elt, xhr } = event.detail;
   const part = elt.getAttribute("data-hx-select");
@@ -131,9 +131,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
-// A purchase's timeline as it grows; what can be done is fetched again with each event. A stream
-// that breaks, or says nothing for long, is opened again, later each time. A page nobody looks at
-// lets go of its stream: a browser has only a few connections to one server.
+// A stream shows a purchase's timeline as it grows. Each event fetches the possible actions again. A
+// stream that breaks, or is silent for long, is opened again, later each time. A hidden page closes
+// its stream, because a browser has only a few connections to one server.
 const SILENCE_MILLISECONDS = 15000;
 const PAUSES_MILLISECONDS = [500, 1000, 2000, 5000, 10000];
 
@@ -155,7 +155,7 @@ function follow(page) {
     failures = 0;
   }
 
-  // Asking for the panel tells whether the page may still be seen: a stream's refusal has no reason.
+  // The panel's answer says whether the page may still be seen; a stream's refusal has no reason.
   function lost() {
     events.close();
     tell("timeline", "away");

@@ -1,4 +1,4 @@
-"""Vehicles, reservations, and the tables of the libraries."""
+"""This migration makes the tables of vehicles, of reservations and of the libraries."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -51,7 +51,7 @@ def _create_vehicles() -> None:
         sa.CheckConstraint("price_cents > 0", name="vehicles_price_check"),
         sa.CheckConstraint("NOT (is_reserved AND is_sold)", name="vehicles_reserved_or_sold_check"),
     )
-    # Room on each page for a reserved vehicle's new version: it then needs no new index entries.
+    # Each page keeps room for a reserved vehicle's new version, which then needs no index entries.
     op.execute("ALTER TABLE vehicles SET (fillfactor = 80)")
     for paper in ("plate", "chassis_number", "renavam"):
         op.create_index(

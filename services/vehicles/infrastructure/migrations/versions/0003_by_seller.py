@@ -1,4 +1,4 @@
-"""A seller's vehicles are found without those of all others."""
+"""An index finds a seller's vehicles without reading those of all others."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Vehicles are found by their plate after they are sold or withdrawn too."""
+"""An index finds vehicles by their plate also after they are sold or withdrawn."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""What a search by words looks in is stored with the vehicle, without accents and capitals."""
+"""The words that a search compares are stored with the vehicle, without accents and capitals."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ WORDS = (
 
 
 def upgrade() -> None:
-    """The database fills the column by itself, also in rows that code of before writes."""
+    """The database fills the column by itself, also in rows that old code writes."""
     op.add_column("vehicles", sa.Column("words", sa.Text, sa.Computed(WORDS, persisted=True)))
 
 
