@@ -157,7 +157,7 @@ class Endpoints:
     async def set_limit(
         self, customer_id: UUID, body: CreditLimitIn, caller: CallerDep, version: IfMatchDep
     ) -> Response:
-        """Set the credit limit. It is not below what is reserved and consumed. Admin."""
+        """Set the credit limit. It cannot be below what is reserved and consumed. Admin."""
         caller.require(access.ADMIN)
         work = partial(
             change_credit_limit,

@@ -16,7 +16,7 @@ async def recover_lost_purchase(
     now: datetime,
 ) -> bool:
     """Create the order of a purchase that peers know and the database has lost, and begin its
-    compensation. Return False, and change nothing, where the order exists.
+    compensation. Returns False and changes nothing where the order exists.
     """
     if await uow.orders.find(Scope(tenant_id), order_id) is not None:
         return False

@@ -29,7 +29,7 @@ class PaymentRepository(Protocol):
         """Lock and return the payment of this id. Raises PaymentNotFound."""
 
     async def lock_by_code(self, tenant_id: str, code: str) -> tuple[Payment, bool]:
-        """Lock the payment. Return it, and whether its time is over. Raises PaymentCodeNotFound."""
+        """Lock the payment. Returns it and whether its time is over. Raises PaymentCodeNotFound."""
 
     async def lock_overdue(self, limit: int) -> Sequence[Payment]:
         """Lock and return overdue pending payments, except those that are locked already."""

@@ -19,7 +19,7 @@ OUT_OF_DATE = Flash(marked("The page was out of date. Please fill in the form ag
 
 
 async def go_on(request: Request, visitor: User | None) -> Response | None:
-    """Answer a form of the portal that came without its session, or with another one. Return None
+    """Answer a form of the portal that came without its session, or with another one. Returns None
     where that is not the case: the request is then refused, or redirected to the sign-in page.
     """
     path = request.url.path
