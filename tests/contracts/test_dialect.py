@@ -15,6 +15,8 @@ Found = Iterator[tuple[Path, int, str]]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 ROOT = Path(__file__).parents[2]
+NO_SENTENCE = frozenset({"How", "Raises", "Returns", "What", "Whether", "Who", "Whose", "Why"})
+"""A docstring that begins with one of these words is a phrase, or says half of what is done."""
 
 
 def functions(tree: ast.AST) -> Iterator[Function]:
@@ -167,6 +169,18 @@ def reactions(service: Path) -> Found:
                 )
 
 
+def docstrings(folder: Path) -> Found:
+    for path, tree in parsed(folder, "**/*.py"):
+        for function in functions(tree):
+            first = (ast.get_docstring(function) or "Return").split()[0]
+            if first in NO_SENTENCE:
+                yield (
+                    path,
+                    function.lineno,
+                    f"{function.name} begins with {first}: say what it does",
+                )
+
+
 RULES: list[Callable[[Path], Found]] = [
     unit_of_work,
     endpoints,
@@ -188,3 +202,12 @@ def test_a_service_follows_the_convention(service: str) -> None:
         for path, line, sentence in rule(ROOT / "services" / service)
     ]
     assert not said, "CONTRIBUTING, The shape of a service:\n" + "\n".join(said)
+
+
+@pytest.mark.parametrize("folder", ["deploy", "libs", "services"])
+def test_a_docstring_says_what_its_function_does(folder: str) -> None:
+    said = [
+        f"{path.relative_to(ROOT)}:{line}: {sentence}"
+        for path, line, sentence in docstrings(ROOT / folder)
+    ]
+    assert not said, "\n".join(said)
