@@ -24,7 +24,7 @@ REDOCLY = "extends: [recommended-strict]\nrules: {info-license: off}\n"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the linters installed and all documents written."""
+    """Return a folder with the linters installed and all documents written."""
     made = tmp_path_factory.mktemp("linters")
     (made / "package.json").write_text("{}")
     (made / "spectral.yaml").write_text(SPECTRAL)

@@ -20,7 +20,7 @@ FIRST = "9563c33"
 
 
 def git(*arguments: str) -> str | None:
-    """The output of git; None when it fails."""
+    """Return the output of git, or None when it fails."""
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
     return None if done.returncode else done.stdout.strip()
 

@@ -62,8 +62,8 @@ def test_a_seed_runs_the_same_tasks_in_the_same_order(pytestconfig: pytest.Confi
 
 @pytest.mark.long
 def test_a_seed_runs_the_same_tasks_in_another_process(pytestconfig: pytest.Config) -> None:
-    """So that what a test has found is found again by `soak`. Sets of text have
-    another order in each process.
+    """A fault that a test found must be found again by `soak`. Sets of text have another order in
+    each process.
     """
     told = {
         subprocess.run(
