@@ -13,9 +13,7 @@ from libs.messaging.topology import topology_of
 
 @dataclass(eq=False)
 class Message:
-    """A `Message` is a copy of an event in one queue, with what consumers use of aio-pika's
-    message.
-    """
+    """A `Message` is a copy of an event in one queue, with the part of aio-pika's that is used."""
 
     body: bytes
     message_id: str

@@ -33,7 +33,7 @@ Seen = Counter[Pair]
 
 
 def all_pairs(participants: Sequence[Participant]) -> list[Pair]:
-    """Return each pair of types with one kind of subject that a service consumes, in both orders."""
+    """Return each pair of types that a service consumes with one kind of subject, both ways."""
     subject_of = {
         event.type: next(name for name in SUBJECTS if name in {each.name for each in fields(event)})
         for participant in participants

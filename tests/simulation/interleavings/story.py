@@ -44,7 +44,7 @@ LEFT_SECONDS = 15.0
 
 @dataclass
 class Taken:
-    """`Taken` counts the steps of all runs. Equal values of `trace` mean an equal order of tasks."""
+    """`Taken` counts the steps of all runs. `trace` is equal if the same tasks ran in one order."""
 
     steps: int = 0
     trace: int = 0

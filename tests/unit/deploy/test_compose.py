@@ -167,7 +167,7 @@ def test_images_of_servers_are_chosen_by_the_variables_the_tests_read(tmp_path: 
 
     chosen = {name: told[name]["image"] for name in ("data", "db", "rabbitmq")}
     assert chosen == {"data": "other/postgres:18", "db": "other/postgres:18", "rabbitmq": "other:4"}
-    for name in ("backup", "restore"):  # with the programs of that server
+    for name in ("backup", "restore"):  # each uses the programs of that server
         assert told[name]["build"]["args"] == {"POSTGRES_IMAGE": "other/postgres:18"}
     assert plain["db"]["image"] == IMAGES["POSTGRES_IMAGE"]
     assert plain["rabbitmq"]["image"] == IMAGES["RABBITMQ_IMAGE"]

@@ -1,6 +1,4 @@
-"""The policies for the resources in deploy/terraform. Each policy yields the
-resources that break it.
-"""
+"""Checks the resources in deploy/terraform. Each policy yields the resources that break it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +13,7 @@ Policy = Callable[[Sequence[Resource], Mapping[str, str]], Iterator[str]]
 
 
 def least_privilege(found: Sequence[Resource], texts: Mapping[str, str]) -> Iterator[str]:
-    """Roles are those few, on single secrets and buckets; none is on the project."""
+    """Roles are only these, on single secrets and buckets. No role is on the project."""
     for each in found:
         if "_iam_" in each.type:
             if each.text("role") not in ROLES:

@@ -1,6 +1,4 @@
-"""A sealed value can be opened only with its key and in its place; the blind index
-needs its key.
-"""
+"""A sealed value can be opened only with its key and in its place. The index needs a key too."""
 
 import secrets
 
