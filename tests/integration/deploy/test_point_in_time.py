@@ -31,7 +31,7 @@ def nothing(*_: object) -> None:
 
 
 class Archiving:
-    """A server that archives its write-ahead log as docs/operations.md has it."""
+    """An `Archiving` server archives its write-ahead log as docs/operations.md says."""
 
     def __init__(self, folder: Path) -> None:
         self.children = Children(folder, tied=True)
@@ -63,7 +63,7 @@ class Archiving:
         )
 
     def archived(self) -> None:
-        """What was written so far is in the archive when this returns."""
+        """Wait until everything written so far is in the archive."""
         name = self.sql("SELECT pg_walfile_name(pg_switch_wal())")
         until = "SELECT last_archived_wal >= $1 FROM pg_stat_archiver".replace("$1", f"'{name}'")
         for _ in range(600):

@@ -25,7 +25,7 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
 
 
 async def _writer(dsn: str, worker: int, rounds: int) -> None:
-    """Takes the lock of an aggregate, raises its counter, writes the event, as services do."""
+    """Lock an aggregate, raise its counter and write the event, as services do."""
     connection = await asyncpg.connect(dsn)
     for turn in range(rounds):
         async with connection.transaction():
@@ -51,7 +51,8 @@ async def test_events_of_a_subject_keep_their_order_with_three_relays_and_many_w
     async with AsyncExitStack() as relays:
         for _ in range(3):
             await relays.enter_async_context(shop.relay(settings=small))
-        # Workers take two locks in any order: the loser of a deadlock pauses before it tries again.
+        # Workers take two locks in any order, and the loser of a deadlock pauses before its next
+        # try.
         results = await asyncio.gather(
             *[_writer(shop.dsn, worker, 40) for worker in range(6)], return_exceptions=True
         )

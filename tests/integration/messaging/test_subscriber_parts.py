@@ -144,7 +144,7 @@ async def test_a_subscription_is_tried_again_whatever_kept_it_from_consuming(
         await genuine(self)
 
     monkeypatch.setattr(RabbitSubscriber, "start", failing_at_first)
-    await subscribe()  # returns when it is ready
+    await subscribe()  # this returns when it is ready
     assert tries == 2
 
 
