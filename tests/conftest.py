@@ -1,4 +1,4 @@
-"""The fixtures of all tests. Servers start once per run, and only if a test needs them."""
+"""These fixtures belong to all tests. Servers start once per run, and only if a test needs them."""
 
 import gc
 import sys
@@ -33,7 +33,7 @@ WHOLE_TOPOLOGY = topology.topology_of(read(CHOREOGRAPHY).participants)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In a parallel run the controller owns the servers, for it outlives its workers."""
+    """Start the servers in the controller of a parallel run, because it outlives its workers."""
     _log_plainly()
     if hasattr(config, "workerinput"):
         return
@@ -45,9 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _log_plainly() -> None:
-    """By default structlog prints each traceback with the values of all variables, which takes
-    seconds for one error. The log goes to standard error, so that standard output has only what the
-    program prints.
+    """Log tracebacks without the values of variables, which take seconds for one error. The log
+    goes to standard error, so that standard output has only what the program prints.
     """
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
@@ -65,14 +64,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 
 def pytest_collection_finish() -> None:
-    """The collected tests are kept out of garbage collection, which would take a
-    tenth of the run to search them.
+    """Keep the collected tests out of garbage collection, which would take a tenth of the run to
+    search them.
     """
     gc.collect()
     gc.freeze()
 
 
-@pytest.hookimpl(trylast=True)  # after they were shuffled
+@pytest.hookimpl(trylast=True)  # after the tests were shuffled
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=longest_first)
 
@@ -105,21 +104,21 @@ def rabbitmq_server(servers: Servers) -> RabbitMQServer:
 
 @pytest.fixture(scope="session")
 def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
-    """The databases of all services, as an installation makes them."""
+    """Yield the databases of all services, as an installation makes them."""
     with market_databases(postgres_server.url) as made:
         yield made
 
 
 @pytest.fixture
 async def database(postgres_server: PostgresServer) -> AsyncIterator[str]:
-    """The URL (`postgresql+asyncpg://`) of an empty database of this test's own."""
+    """Yield the URL (`postgresql+asyncpg://`) of an empty database for this test alone."""
     async with fresh_database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 async def vhost(rabbitmq_server: RabbitMQServer) -> AsyncIterator[str]:
-    """The AMQP URL of a vhost of this test's own."""
+    """Yield the AMQP URL of a vhost for this test alone."""
     async with fresh_vhost(rabbitmq_server) as url:
         yield url
 
@@ -139,9 +138,9 @@ def whole_topology(rabbitmq_server: RabbitMQServer) -> Iterator[str]:
 
 @pytest.fixture
 async def market_broker(whole_topology: str) -> str:
-    """The AMQP URL of a vhost with the exchanges, queues and bindings of all services, all empty;
-    one for all tests of a worker. Declaring them takes seconds, so all tests share them; a test
-    that changes them uses a `vhost` of its own.
+    """Return the AMQP URL of a vhost with the empty queues, the exchanges and the bindings of all
+    services. Declaring them takes seconds, so all tests of a worker share them; a test that changes
+    them uses a `vhost` of its own.
     """
     await emptied(whole_topology, WHOLE_TOPOLOGY)
     return whole_topology

@@ -20,7 +20,7 @@ from tests.e2e.system import System
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]
@@ -28,7 +28,7 @@ SignIn = Callable[..., Awaitable[Page]]
 NewBrowser = Callable[..., Awaitable[BrowserContext]]
 
 PRICE = 9_890_000
-"""Above the limit that a new buyer starts with."""
+"""This price is above the limit with which a new buyer starts."""
 PASSWORD = "a long enough phrase"
 BROWSERS = {"en": "en-GB", "pt": "pt-BR", "es": "es-UY"}
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}

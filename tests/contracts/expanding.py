@@ -48,7 +48,7 @@ UNIQUE = sql(r"^CREATE UNIQUE INDEX (?:CONCURRENTLY )?(?:IF NOT EXISTS )?\"?(?P<
 UNIQUE_CONSTRAINT = sql(r"\bCONSTRAINT \"?(?P<index>\w+)\"? (?:UNIQUE|PRIMARY KEY)")
 UNIQUE_DROPPED = sql(r"\bDROP (?:CONSTRAINT|INDEX) (?:CONCURRENTLY )?(?:IF EXISTS )?\"?(\w+)")
 BY_POSTGRES = ("_key", "_pkey")
-"""How Postgres ends the names of unique constraints that were given none."""
+"""Postgres ends the names of unnamed unique constraints with these."""
 RULE = sql(
     r"\bADD (?:CONSTRAINT \"?(?P<rule>\w+)\"? )?"
     r"(?P<what>(?:CHECK|UNIQUE|PRIMARY KEY|FOREIGN KEY|EXCLUDE)\b.*)"
@@ -60,7 +60,7 @@ STEPS = sql(r"\b(?:BEGIN|THEN|ELSE|LOOP)\b")
 
 
 def played(service: str, url: str) -> dict[str, list[str]]:
-    """The statements that each migration runs on an empty database at `url`, by revision."""
+    """Run every migration on an empty database at `url`. Return the statements by revision."""
     ran: dict[str, list[str]] = {}
     since: list[str] = []
 
@@ -84,8 +84,8 @@ def played(service: str, url: str) -> dict[str, list[str]]:
 
 
 def statements(sql: str) -> list[str]:
-    """Each statement in one line, without literals and comments. The content of a DO block counts,
-    because it runs at once; the body of a function does not.
+    """Return each statement in one line, without literals and comments. The content of a DO block
+    counts, because it runs at once; the body of a function does not.
     """
     text = re.sub(DONE_AT_ONCE.pattern, _steps, sql, flags=re.DOTALL | re.IGNORECASE)
     text = re.sub(r"\$(\w*)\$.*?\$\1\$", "''", text, flags=re.DOTALL)
@@ -98,7 +98,7 @@ def _steps(block: re.Match[str]) -> str:
 
 
 def unique_indexes(ran: Sequence[str]) -> set[str]:
-    """The names of the unique indexes that these statements make."""
+    """Return the names of the unique indexes that these statements make."""
     return {
         match["index"]
         for each in ran
@@ -108,7 +108,7 @@ def unique_indexes(ran: Sequence[str]) -> set[str]:
 
 
 def taken(ran: Sequence[str], unique: Collection[str] = ()) -> list[str]:
-    """What these statements take from the previous code. They may change what they have made
+    """Return what these statements take from the previous code. They may change what they have made
     themselves. `unique` are the unique indexes from before.
     """
     found: list[str] = []
@@ -125,7 +125,7 @@ def taken(ran: Sequence[str], unique: Collection[str] = ()) -> list[str]:
 
 
 def _wanted(table: str, statement: str) -> Iterator[str]:
-    """Columns that the previous code would have to write."""
+    """Yield the columns that the previous code would have to write."""
     for added in ADDED.finditer(statement):
         if _is_wanted(added["kind"]):
             yield f"adds {table}.{added['column']}, which has to have a value and gets none from it"
@@ -137,7 +137,7 @@ def _is_wanted(kind: str) -> bool:
 
 
 def _functions(ran: Sequence[str]) -> Iterator[str]:
-    """A function may be dropped to be made anew."""
+    """Yield the functions that are dropped and not made again."""
     made = {match["name"] for each in ran for match in CREATED.finditer(each)}
     for each in ran:
         if (dropped := FUNCTION_DROPPED.search(each)) and dropped["name"] not in made:
@@ -145,7 +145,7 @@ def _functions(ran: Sequence[str]) -> Iterator[str]:
 
 
 def _no_longer_unique(ran: Sequence[str], unique: Collection[str]) -> Iterator[str]:
-    """ON CONFLICT fails without its index."""
+    """Yield the dropped unique indexes, because ON CONFLICT fails without its index."""
     made = unique_indexes(ran)
     for each in ran:
         for index in UNIQUE_DROPPED.findall(each):
@@ -154,7 +154,7 @@ def _no_longer_unique(ran: Sequence[str], unique: Collection[str]) -> Iterator[s
 
 
 def _rules(ran: Sequence[str], created: Collection[str]) -> Iterator[str]:
-    """Rules that rows of the previous code may break. A rule about a new column is left out,
+    """Yield rules that rows of the previous code may break. A rule about a new column is left out,
     because that code does not write the column. A rule that replaces one of the same name is left
     out too, because it may be wider: a reviewer compares these two.
     """
@@ -175,9 +175,9 @@ def _rules(ran: Sequence[str], created: Collection[str]) -> Iterator[str]:
 def problems(
     name: str, ran: Sequence[str], contracts: str, unique: Collection[str] = ()
 ) -> list[str]:
-    """What this migration takes without saying so, and a `contracts` sentence although it takes
-    nothing. `contracts` is the sentence of its module, empty where there is none; `unique` as in
-    `taken`.
+    """Return what this migration takes without saying so, and a `contracts` sentence although it
+    takes nothing. `contracts` is the sentence of its module, empty where there is none; `unique` is
+    the same as in `taken`.
     """
     found = taken(ran, unique)
     if found and not contracts:
@@ -191,7 +191,7 @@ def problems(
 
 
 def contracts_of(service: str) -> dict[str, str]:
-    """The sentence of each migration, by revision."""
+    """Return the `contracts` sentence of each migration, by revision."""
     history = ScriptDirectory.from_config(configuration(service, URL.create("postgresql")))
     return {
         each.revision: str(getattr(each.module, "contracts", ""))

@@ -1,4 +1,4 @@
-"""The samples of published events: `tests/contracts/SERVICE/TYPE.json`, one of each type."""
+"""Reads the samples of published events, one of each type: `tests/contracts/SERVICE/TYPE.json`."""
 
 import json
 from datetime import datetime
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent
 
 
 def sample_of(event_type: str) -> Path:
-    """The only sample of a type. Its folder is named after the publisher."""
+    """Return the only sample of a type. Its folder is named after the publisher."""
     found = [each for each in FOLDER.glob(f"*/{event_type}.json") if each.parent.name != "released"]
     assert len(found) == 1, (
         f"{event_type} needs one sample, and has {len(found)}: its publisher's is"
@@ -30,7 +30,7 @@ def read_sample(event_type: str) -> dict[str, Any]:
 
 
 def written_today(event_type: type[DomainEvent], sample: dict[str, Any]) -> dict[str, Any]:
-    """The message of a sample's values, as today's code writes it."""
+    """Return the message with a sample's values as today's code writes it."""
     fields = {**sample["data"], "sequence": sample["sequence"]}
     try:
         event = TypeAdapter(event_type).validate_python(fields)
@@ -46,7 +46,7 @@ def written_today(event_type: type[DomainEvent], sample: dict[str, Any]) -> dict
             event_id=UUID(sample["id"]),
             source=sample["source"],
             time=datetime.fromisoformat(sample["time"]),
-            cause=sample.get("causationid"),  # none where a worker publishes it long afterwards
+            cause=sample.get("causationid"),  # no cause where a worker publishes later
             traceparent=sample["traceparent"],
         )
     )

@@ -64,7 +64,6 @@ def test_every_reference_of_an_asyncapi_document_leads_somewhere(path: Path) -> 
 
 
 def references(value: Any) -> Iterator[str]:
-    """Each `$ref` in it."""
     if isinstance(value, dict):
         if "$ref" in value:
             yield value["$ref"]

@@ -1,4 +1,4 @@
-"""docs/data-security.md classes every table, and names every column that holds bytes."""
+"""docs/data-security.md gives every table a class, and names every column that holds bytes."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ NAME = re.compile(r"`(\w+)`")
 
 
 def rows_of(section: re.Pattern[str]) -> list[list[str]]:
-    """The cells of the first table of the section, without its head."""
+    """Return the cells of the first table of the section, without its head."""
     found = section.search((ROOT / "docs" / "data-security.md").read_text())
     assert found is not None
     lines = [line for line in found[1].splitlines() if line.startswith("|")]
@@ -29,7 +29,7 @@ def rows_of(section: re.Pattern[str]) -> list[list[str]]:
 
 
 def told() -> Mapping[tuple[str, str], set[str]]:
-    """The columns named for each table; the tables of the libraries belong to each service."""
+    """Return the columns named for each table. Tables of the libraries belong to each service."""
     found: dict[tuple[str, str], set[str]] = {}
     for service, tables, _, columns in rows_of(SECTION):
         for name in NAME.findall(tables):

@@ -1,5 +1,5 @@
-"""All services have the same structure: the table "The shape of a service" in CONTRIBUTING, as far
-as a test can read it from code.
+"""All services have the structure of the table "The shape of a service" in CONTRIBUTING, as far as
+a test can read it from code.
 """
 
 import ast

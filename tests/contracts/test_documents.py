@@ -46,7 +46,7 @@ ROW = re.compile(r"^\| `(\w+)` \| .+ \|$", re.MULTILINE)
 OF_OTHER_PROGRAMS = {"ALL_PROXY", "COMPOSE_PROFILES", "HTTP_PROXY"}
 SHOWN_BY = "shown by |"
 SHOWS = {"cloud.md", "data-security.md", "saga-report.md"}
-"""Documents that say what holds, and by which test."""
+"""These documents say what holds, and by which test."""
 
 
 def named(path: Path) -> str:
@@ -99,7 +99,7 @@ def test_every_test_that_is_named_is_there(path: Path) -> None:
 
 @each_document
 def test_every_row_of_what_holds_names_its_test(path: Path) -> None:
-    """In a table whose last column is `shown by` each row ends with a test, or with a command."""
+    """Each row of a table whose last column is `shown by` ends with a test or a command."""
     rows = list(_rows_of_what_holds(path.read_text()))
     unshown = [row for row in rows if not re.search(r"\| `(tests/|\./taskw )[^|]+ \|$", row)]
     assert not unshown
@@ -152,7 +152,7 @@ def test_every_endpoint_that_is_named_is_there(path: Path) -> None:
 
 @each_document
 def test_every_setting_that_is_named_is_in_the_example_of_settings(path: Path) -> None:
-    """A variable of a command may also be named. A secret `NAME` may be given as `NAME_FILE`."""
+    """A command's own variable may be named too. A secret `NAME` may be given as `NAME_FILE`."""
     example = {*DEFINED.findall((ROOT / ".env.example").read_text()), "NAME", *map(str, State)}
     commands = "".join(file.read_text() for file in (ROOT / "deploy").rglob("*.py"))
     missing = [
@@ -194,8 +194,8 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:
-    """The drawing is generated; its lines are as long as they have to be. A service takes six
-    lines: an address, and in the drawing itself and four arrows.
+    """Lines of the generated drawing may be long. Each service may take six lines: an address, one
+    line in the drawing, and four arrows.
     """
     text = README.read_text()
     assert len(text.splitlines()) <= 120 + 6 * len(SERVICES)
@@ -231,6 +231,6 @@ def _rows_of_what_holds(text: str) -> list[str]:
 
 
 def _anchor(heading: str) -> str:
-    """The anchor that code forges make of a heading."""
+    """Return the anchor that code forges make of a heading."""
     words = re.sub(r"[^\w\s-]", "", heading.lower())
     return words.strip().replace(" ", "-")

@@ -19,12 +19,12 @@ pytestmark = [
 PACKAGES = ("@stoplight/spectral-cli@6.16.3", "@redocly/cli@2.77.0")
 SPECTRAL = 'extends: ["spectral:oas"]\nrules: {info-contact: off}\n'
 REDOCLY = "extends: [recommended-strict]\nrules: {info-license: off}\n"
-"""Who to write to and under what licence a service runs is for those who run it."""
+"""Contact and licence are left out, because whoever runs a service decides on them."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the linters installed and all documents written."""
+    """Return a folder with the linters installed and all documents written."""
     made = tmp_path_factory.mktemp("linters")
     (made / "package.json").write_text("{}")
     (made / "spectral.yaml").write_text(SPECTRAL)

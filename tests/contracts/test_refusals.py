@@ -24,7 +24,7 @@ PLACEHOLDER = re.compile(r"%\((\w+)\)s")
 
 
 def refusals_of(service: str) -> Iterator[type[CodedError]]:
-    """The service's refusals and those of the libraries, without kinds that have no code."""
+    """Yield the service's and the libraries' refusals, without kinds that have no code."""
     for package in (libs, import_module(f"services.{service}")):
         for module in walk_packages(package.__path__, f"{package.__name__}."):
             if not re.search(r"__main__|\.rebuild$|\.migrations", module.name):
@@ -38,7 +38,7 @@ def refusals_of(service: str) -> Iterator[type[CodedError]]:
 
 
 def params_of(service: str) -> dict[str, set[str]]:
-    """The names of the parameters that may come with each code of the service."""
+    """Return the names of the parameters that may come with each code of the service."""
     found = {fault.code: set(fault.params) for fault in FAULTS.values()} | {MALFORMED: set()}
     for kind in refusals_of(service):
         names = {name for _, name, _, _ in Formatter().parse(kind.text) if name}
@@ -72,7 +72,7 @@ def test_every_sentence_is_there_in_every_language(locale: str) -> None:
 
 @each_service
 def test_a_refusal_of_a_service_has_a_code_of_its_own(service: str) -> None:
-    """Pages and clients distinguish refusals by their code; a code of a whole kind would not do."""
+    """Pages and clients distinguish refusals by their code, so a whole kind's code will not do."""
     of_kinds = {kind.code for kind in (NotFound, Invalid, Conflict)}
     own = [
         kind

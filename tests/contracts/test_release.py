@@ -16,11 +16,11 @@ from libs.runtime.settings import CHOREOGRAPHY
 
 ROOT = Path(__file__).parents[2]
 FIRST = "9563c33"
-"""Where there is no tag yet: the state before the choreography was written as data."""
+"""The state before the choreography was written as data, used while there is no tag."""
 
 
 def git(*arguments: str) -> str | None:
-    """The output of git; None when it fails."""
+    """Return the output of git, or None when it fails."""
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
     return None if done.returncode else done.stdout.strip()
 

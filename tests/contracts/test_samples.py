@@ -72,7 +72,7 @@ def test_the_view_of_a_peers_event_reads_the_peers_sample(reaction: Reaction[Any
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda each: each.stem)
 def test_a_released_event_keeps_its_fields_and_is_read_by_every_consumer(released: Path) -> None:
-    """Events of former releases lie in queues and archives, and former consumers read new ones."""
+    """Queues and archives hold events of earlier releases, and earlier consumers read new ones."""
     sample = json.loads(released.read_bytes())
     kept = sample["data"]
 

@@ -15,7 +15,7 @@ from tests.fixtures.services import ServiceClient, serving
 from tests.fixtures.standby import Pair, primary_and_standby
 
 SECONDS = 3.0
-"""A write works again within this time."""
+"""A write works again within these seconds."""
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ async def ask(url: str, query: str) -> object:
 
 
 async def follows(pair: Pair) -> bool:
-    """Wait until the standby has all changes made so far."""
+    """Return whether the standby has all changes made so far."""
     written = await ask(pair.primary.url, "SELECT pg_current_wal_lsn()::text")
     return bool(await ask(pair.standby.url, f"SELECT pg_last_wal_replay_lsn() >= '{written}'"))
 
@@ -102,7 +102,7 @@ async def books(tills: ServiceClient) -> bool:
 
 
 async def all_book(tills: ServiceClient) -> bool:
-    """Several book at once, so that they use every connection of the pool."""
+    """Return whether several bookings at once succeed, which use every connection of the pool."""
     return all(await asyncio.gather(*(books(tills) for _ in range(6))))
 
 

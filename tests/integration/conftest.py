@@ -1,4 +1,4 @@
-"""Fixtures that the tests of several services use."""
+"""These fixtures belong to the tests of several services."""
 
 import pytest
 
@@ -8,13 +8,13 @@ from services.tokens import Issuer
 
 @pytest.fixture(scope="session")
 def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
-    """Makes the tokens that a service under test accepts."""
+    """Return an issuer of tokens that a service under test accepts."""
     return Issuer(tmp_path_factory.mktemp("keys"))
 
 
 @pytest.fixture
 def silence_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that the sandbox leaves unanswered ends at once as it does when its patience is over.
+    """End a call that the sandbox leaves unanswered at once, as it ends when its patience is over.
     `tests/unit/calls/test_answers.py` and some calls in `test_calls.py` wait for their patience.
     """
 

@@ -1,4 +1,4 @@
-"""The request bodies for each endpoint, about one tenant's objects, and what each list contains."""
+"""Makes the request bodies for each endpoint, about one tenant's objects, and lists' contents."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ Body = Callable[[Things, User | None], Awaitable[dict[str, Any]]]
 
 async def _order(things: Things, who: User | None) -> dict[str, Any]:
     if who is not None and who.roles == {"operator"}:
-        return {}  # for no customer in particular
+        return {}  # for no particular customer
     return {"customerId": str(things.customer_id), "vehicleId": await things.id("vehicle_id")}
 
 
@@ -80,7 +80,7 @@ BODIES: dict[str, Body] = {
     "POST /outbox/given-up/{event_id}/send-again": always(),
 }
 NAMED_IN_BODY = frozenset({"POST /payment-codes", "POST /payments"})
-"""Their body names somebody's thing, as a path does."""
+"""The body of these names a person's object, as a path does."""
 LISTED = {
     "GET /orders": "order_id",
     "GET /purchases": "transaction_id",
@@ -95,4 +95,4 @@ LISTED = {
     "GET /api/audits": "submission_id",
     "GET /outbox/given-up": "event_id",
 }
-"""What each list holds."""
+"""The things that each list contains."""

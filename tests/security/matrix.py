@@ -1,7 +1,7 @@
-"""The access rules: every endpoint of every service has a row that says who may call it.
+"""Lists the access rules: every endpoint of every service has a row that says who may call it.
 
-`*` after a role: only for what is that person's own. Another one's does not exist (404), unless
-the role may read it; then to touch it is refused (403), as is to make something in another's name.
+`*` after a role: only for what belongs to that person. Another one's does not exist (404), unless
+the role may read it. Then writing it is refused (403), as is making something in another's name.
 nobody: with a token that names no role.
 PUBLIC: without a token too. SIGNED_IN: with the session of a page, a token is not enough.
 """
@@ -20,13 +20,13 @@ EVERYWHERE = (
     "GET /asyncapi",
     "MOUNT /docs/assets",
 )
-"""Public in every service. They show nothing of a tenant."""
+"""These are public in every service. They show nothing of a tenant."""
 
 OUTBOX = {
     "GET /outbox/given-up":                           "               operator  admin",
     "POST /outbox/given-up/{event_id}/send-again":    "               operator  admin",
 }  # fmt: skip
-"""Of every service that publishes."""
+"""Every service that publishes has these."""
 
 OWN = {
     "orders": {
@@ -201,4 +201,4 @@ PAGES = {
     "POST /credit-requests/{customer_id}/decline":    "                         admin",
     "POST /users/{user_id}/credit-limit":             "                         admin",
 }  # fmt: skip
-"""Of the portal, for people: whoever is not signed in is sent to the sign-in page."""
+"""People use these pages of the portal. Without a session they are sent to the sign-in."""

@@ -1,6 +1,6 @@
 """`./taskw soak` runs both simulations, `./taskw mutants` runs them with rules broken on purpose.
 
-`--tasks` runs the second one only: the interleavings of the messaging library's tasks.
+`--tasks` runs only the second simulation: the interleavings of the messaging library's tasks.
 """
 
 import argparse
@@ -33,8 +33,8 @@ RUNS_BETWEEN_LINES = 100
 
 
 def soak(console: Console, seed: int, steps: int, pairs: Path | None) -> bool:
-    """Whether every rule held and every order was seen. A broken rule is shown with the shortest
-    steps that break it. The orders that were seen are written to the file `pairs`, as JSON.
+    """Return whether every rule held and every order was seen. A broken rule is shown with the
+    shortest steps that break it. The orders seen are written to the file `pairs`, as JSON.
     """
     console.print(f"{steps:,} steps; again: ./taskw soak --seed {seed} --steps {steps}")
     story, started = Story(), time.monotonic()
@@ -57,7 +57,7 @@ def soak(console: Console, seed: int, steps: int, pairs: Path | None) -> bool:
 
 
 def soak_tasks(console: Console, seed: int, steps: int) -> bool:
-    """Whether every rule held in whatever order tasks ran."""
+    """Return whether every rule held in whatever order tasks ran."""
     console.print(f"{steps:,} steps; again: ./taskw soak --tasks --seed {seed} --steps {steps}")
     taken, started = Taken(), time.monotonic()
     try:
@@ -81,7 +81,7 @@ Prove = Callable[[Mutation, int, int], Proof]
 def mutants(
     console: Console, mutations: Mapping[str, Mutation], prove: Prove, seed: int, most: int
 ) -> bool:
-    """Whether each mutation was found, and nothing was found without one."""
+    """Return whether each mutation was found, and nothing was found without one."""
     table = Table("mutation", "found after", "rule broken", title=f"{len(mutations)} mutations")
     found, longest = 0, 0
     for sentence, mutation in mutations.items():

@@ -1,4 +1,4 @@
-"""A broker that keeps messages until they are acknowledged, and promises no order at all."""
+"""Simulates a broker that keeps messages until they are acknowledged, and promises no order."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from libs.messaging.topology import topology_of
 
 @dataclass(eq=False)
 class Message:
-    """A copy of an event in one queue, with the part of aio-pika's message that a consumer uses."""
+    """A `Message` is a copy of an event in one queue, with the part of aio-pika's that is used."""
 
     body: bytes
     message_id: str
@@ -56,7 +56,7 @@ class Broker:
         return cls(dict(bindings), own)
 
     def publish(self, exchange: str, row: OutboxRow, *, most: int | None) -> None:
-        """Put a copy into the first `most` of its queues: a broker that dies reaches only some."""
+        """Put a copy into the first `most` of its queues. A broker that dies reaches only some."""
         for queue in self.bindings.get((exchange, row.type), ())[:most]:
             self.queues[queue].append(Message(row.body, str(row.id), row.subject))
 
@@ -67,7 +67,7 @@ class Broker:
         self.forged[queue, message.message_id] += 1
 
     def shuffle(self, order: int) -> None:
-        """Queues are worked off in the order of that number; 2n and 2n + 1 are opposite orders."""
+        """Order the queues by `order`; 2n and 2n + 1 are opposite orders."""
         queues = sorted(self.queues)
         Random(order // 2).shuffle(queues)
         self.queues = {queue: self.queues[queue] for queue in queues[:: -1 if order % 2 else 1]}
@@ -79,5 +79,5 @@ class Broker:
         return [queue for queue, messages in self.queues.items() if messages]
 
     async def send(self, message: Any, *, queue: str, error: str, attempts: int) -> None:
-        """Take a message that a service rejects: it becomes a dead letter."""
+        """Count the dead letter that a rejected message becomes."""
         self.dead[queue, message.message_id] += 1

@@ -1,4 +1,4 @@
-"""The logs of thousands of steps would hide what a failure says."""
+"""Hides logs, because those of thousands of steps would hide what a failure says."""
 
 import logging
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A service's database in memory: transactions that commit whole or not at all.
+"""Simulates a service's database in memory. Its transactions commit whole or not at all.
 
 It answers the statements of the messaging library, so that the library's own inbox, outbox and
 transactions run over it. A transaction works on copies of the tables it touches; rows are never
@@ -20,11 +20,11 @@ Table = dict[Any, Any]
 
 
 class Crash(BaseException):
-    """The process dies here. Only the simulation may catch it."""
+    """A `Crash` ends the process. Only the simulation may catch it."""
 
 
 class Fault(Enum):
-    """What happens at the next commit."""
+    """A `Fault` happens at the next commit."""
 
     NONE = "none"
     CRASH_BEFORE = "the process dies before the commit"
@@ -48,7 +48,7 @@ class _Row:
 
 @dataclass
 class Database:
-    """`fault` strikes at the next commit, once."""
+    """A `Database` fails once, at the next commit, with `fault`."""
 
     tables: dict[str, Table] = field(default_factory=dict)
     fault: Fault = Fault.NONE
@@ -60,7 +60,7 @@ class Database:
         connection.commit()
 
     def table(self, name: str) -> Table:
-        """The committed rows. The caller must not change them."""
+        """Return the committed rows. The caller must not change them."""
         return self.tables.get(name, {})
 
 
@@ -70,7 +70,7 @@ class Connection:
         self._changed: dict[str, Table] = {}
 
     def table(self, name: str) -> Table:
-        """The rows as this transaction sees them. It may change them."""
+        """Return the rows as this transaction sees them. The caller may change them."""
         if name not in self._changed:
             self._changed[name] = dict(self.database.table(name))
         return self._changed[name]

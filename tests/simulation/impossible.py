@@ -1,7 +1,7 @@
-"""The pairs of events that no service can consume in this order, written down by hand: here, and in
-`IMPOSSIBLE` of a service's part.
+"""Lists the pairs of events that no service can consume in this order, written by hand.
+`IMPOSSIBLE` of a service's part lists more of them.
 
-Every other pair must be seen, and none of these may be.
+The runs must show every other pair, and none of these.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ SUCCESS = CLOSED | _types("order.completed")
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A purchase that has an event of `one` has none of `other`, at whatever service."""
+    """A purchase with an event of `one` has none of `other`, in any service."""
 
     why: str
     one: frozenset[str]
@@ -41,8 +41,8 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Cause:
-    """`service` never consumes one of `effects` before `cause`, because its own reaction to the
-    cause is what leads to them.
+    """A `Cause` says that `service` never consumes one of `effects` before `cause`, because its own
+    reaction to the cause leads to them.
     """
 
     why: str
@@ -139,8 +139,8 @@ IMPOSSIBLE: Sequence[Exclusion | Cause] = (
 
 @dataclass(frozen=True)
 class Consequence:
-    """A purchase has an event of `effects` only where it has `cause`: what excludes that one,
-    excludes these.
+    """A `Consequence` says that a purchase has an event of `effects` only where it has `cause`.
+    Whatever excludes the cause excludes the effects.
     """
 
     why: str
@@ -161,6 +161,6 @@ def _of_parts() -> Iterator[Consequence]:
 
 
 def why_never(pair: Pair) -> str | None:
-    """Why no service can consume this pair in this order; None where one can."""
+    """Return why no service can consume this pair in this order, or None where one can."""
     known = (*IMPOSSIBLE, *_of_parts())
     return next((each.why for each in known if each.excludes(pair)), None)

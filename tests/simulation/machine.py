@@ -1,4 +1,4 @@
-"""All steps that may happen to the system. Hypothesis chooses the next one."""
+"""Defines all steps that may happen to the system. Hypothesis chooses the next one."""
 
 import hashlib
 from collections import Counter
@@ -51,9 +51,9 @@ ROUNDS = 2_000
 
 
 class Story:
-    """The result of all runs of a seed. `digest` is of every published event, `seen` counts the
-    orders in which events were consumed. `broken` is the first error, `broken_at` the number of
-    steps before it, and `broken_by` are the steps of its run.
+    """A `Story` is the result of all runs of a seed. `digest` covers every published event, and
+    `seen` counts the orders in which events were consumed. `broken` is the first error, `broken_at`
+    the number of steps before it, and `broken_by` are the steps of its run.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Story:
 
 
 class Simulation(RuleBasedStateMachine):
-    """One run. At its end the system is healed, comes to rest and is judged."""
+    """A `Simulation` is one run. At its end the system is healed, comes to rest and is judged."""
 
     story: ClassVar[Story] = Story()
 
@@ -99,8 +99,8 @@ class Simulation(RuleBasedStateMachine):
     def open_the_market(
         self, limits: list[int], offers: int, order: int, *, patient: bool, begun: list[Begun]
     ) -> None:
-        """Begin with purchases that have come far, because such moments are many steps away. Each
-        has its stage, its flaw, the mood of its gateway and bank, and the queues in which its
+        """Begin with purchases that are far advanced, because such moments are many steps away.
+        Each has its stage, its flaw, the mood of its gateway and bank, and the queues in which its
         events are late.
         """
         self.world.broker.shuffle(order)
@@ -116,7 +116,7 @@ class Simulation(RuleBasedStateMachine):
             it.delay(late)
             begin(stage, it)
 
-    # What people do.
+    # Steps of people.
 
     @step(customer=PICK, vehicle=PICK, cents=CENTS, fault=FAULTS)
     def buy(self, customer: int, vehicle: int, cents: int, fault: Fault) -> None:
@@ -207,7 +207,7 @@ class Simulation(RuleBasedStateMachine):
 
     @step(lambda self: self._unanswered(), record=PICK)
     def mend_silence(self, record: int) -> None:
-        """A person asks the gateway or the bank by another way, and records what it says."""
+        """Record what the gateway or the bank says to a person who asks by another way."""
         match _pick(self._unanswered(), record):
             case Payment() as payment:
                 reference = self.workers.gateway.charge_of(payment.payment_id)
@@ -221,7 +221,7 @@ class Simulation(RuleBasedStateMachine):
         waiting = [*payments, *self.people.payouts(Status.PENDING)]
         return [each for each in waiting if each.needs_attention]
 
-    # What the network, the processes and the broker do.
+    # Steps of the network, the processes and the broker.
 
     @step(
         lambda self: self._with_outbox(), service=PICK, first=PICK, count=SOME, fault=RELAY_FAULTS
@@ -237,13 +237,13 @@ class Simulation(RuleBasedStateMachine):
 
     @step(service=st.sampled_from(["orders", "customers", "vehicles", "payments"]), event=PICK)
     def relay_again(self, service: str, event: int) -> None:
-        """A relay that does not know that it has published an event publishes it again."""
+        """Publish an event again, as a relay does that does not know that it has published it."""
         if published := self.world.archive(service):
             self.world.relay_again(service, _pick(published, event))
 
     @step(service=st.sampled_from(["orders", "vehicles", "payments"]), event=PICK, queue=PICK)
     def forge(self, service: str, event: int, queue: int) -> None:
-        """A message with other content arrives under the id of an event that is handled."""
+        """Send a message with other content under the id of an event that is handled."""
         if published := self.world.archive(service):
             row = _pick(published, event)
             if queues := self.world.queues_that_handled(service, row):
@@ -264,13 +264,13 @@ class Simulation(RuleBasedStateMachine):
 
     @step(lambda self: self._waiting(views=True), queue=PICK, first=PICK, fault=FAULTS)
     def update_a_view(self, queue: int, first: int, fault: Fault) -> None:
-        """A view consumes what waits in one of its queues."""
+        """Let a view consume what waits in one of its queues."""
         name = _pick(self._waiting(views=True), queue)
         self.world.deliver(name, _several(self.world.broker.queues[name], first, 100), fault)
 
     @step(queue=PICK)
     def stall(self, queue: int) -> None:
-        """No message of this queue is consumed until the queue goes on."""
+        """Stop consuming from this queue until the queue goes on."""
         self._stall(queue)
 
     @step(lambda self: self.world.stalled)
@@ -282,7 +282,7 @@ class Simulation(RuleBasedStateMachine):
         for _ in range(times):
             self.world.work_off(first)
 
-    # What time does, and the workers that wait for it.
+    # Steps of time, and of the workers that wait for it.
 
     @step(lambda self: self.world.now < START + DAYS_AT_MOST, seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
@@ -328,7 +328,7 @@ class Simulation(RuleBasedStateMachine):
 
     def _heal(self) -> None:
         """Let time pass without faults until nothing is due. Stalled queues and late messages go on
-        when everything else has come to rest; with `patient`, when nothing else is due either.
+        when everything else has come to rest; with `patient`, only when nothing else is due either.
         """
         self.people.fault = Fault.NONE
         for _ in range(ROUNDS):
@@ -352,7 +352,7 @@ class Simulation(RuleBasedStateMachine):
 
     @contextmanager
     def _broken_for_good(self) -> Iterator[None]:
-        """A run that has broken a rule is not healed and not judged again."""
+        """Do not heal or judge a run again that has broken a rule."""
         try:
             yield
         except BaseException as error:
@@ -407,6 +407,6 @@ def _pick(things: Sequence[Thing], number: int) -> Thing:
 
 
 def _several(things: Sequence[Thing], first: int, count: int) -> list[Thing]:
-    """`count` of them, from number `first` on; the first follows the last."""
+    """Return `count` of the things from number `first` on. The first one follows the last."""
     start = first % len(things)
     return [*things[start:], *things[:start]][:count]

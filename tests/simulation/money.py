@@ -1,4 +1,4 @@
-"""The amounts that the gateway and the bank have moved."""
+"""Holds the amounts that the gateway and the bank have moved."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tests.unit.payouts.memory import MemoryBank, Transfer
 
 @dataclass(frozen=True)
 class Money:
-    """In cents, by order."""
+    """`Money` is in cents, by order."""
 
     charges: Mapping[UUID, Sequence[int]]
     refunds: Mapping[UUID, Sequence[int]]

@@ -15,8 +15,8 @@ from tests.simulation.world import World
 
 @dataclass(frozen=True)
 class OrdersSeen:
-    """`missing` are pairs that can occur and never did, `contradicted` those that occurred though
-    `impossible` lists them.
+    """`missing` are pairs that can occur and never did. `contradicted` are pairs that occurred
+    though `impossible` lists them.
     """
 
     seen: Seen
@@ -39,7 +39,7 @@ class OrdersSeen:
         return [each for each in self.impossible if each in self.seen]
 
     def data(self) -> list[dict[str, Any]]:
-        """Every pair with the number of subjects that showed it, and why it cannot occur."""
+        """Return every pair with the number of subjects that showed it, and why it cannot occur."""
         return [
             {
                 "service": pair.service,

@@ -1,4 +1,4 @@
-"""Which events of one subject each service consumed before which others.
+"""Finds which events of one subject each service consumed before which others.
 
 A service may consume the events of a subject in any order. A rule that depends on the order is
 shown only by a run in which that order occurred, so the runs count the orders they have seen.
@@ -18,7 +18,7 @@ SUBJECTS = ("order_id", "vehicle_id", "customer_id")
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """A service that consumed an event of one type before one of another, both of one subject."""
+    """A `Pair` is a service that consumed one event of a subject before another."""
 
     service: str
     earlier: str
@@ -33,7 +33,7 @@ Seen = Counter[Pair]
 
 
 def all_pairs(participants: Sequence[Participant]) -> list[Pair]:
-    """Every pair of types with one kind of subject that a service consumes, in both orders."""
+    """Return each pair of types that a service consumes with one kind of subject, both ways."""
     subject_of = {
         event.type: next(name for name in SUBJECTS if name in {each.name for each in fields(event)})
         for participant in participants
@@ -48,7 +48,7 @@ def all_pairs(participants: Sequence[Participant]) -> list[Pair]:
 
 
 def pairs_in(world: World) -> Iterator[Pair]:
-    """What the services of this world have consumed, each pair once for each subject."""
+    """Yield the pairs that the services of this world have consumed, once for each subject."""
     events = {
         row.id: (row.subject, row.type)
         for service in world.services

@@ -1,6 +1,6 @@
-"""What people ask of the services: buyers, sellers and administrators.
+"""Makes the requests of people: buyers, sellers and administrators.
 
-A service may refuse what they ask. People who ask the impossible are part of the test.
+A service may refuse a request. People who ask the impossible are part of the test.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ THIS_YEAR = 2026
 
 
 class People:
-    """`fault` happens at the commit of the next request."""
+    """`People` make requests. `fault` happens at the commit of the next request."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -67,7 +67,7 @@ class People:
         return list(self.world.rows("orders", "orders").values())
 
     def purchases(self, *states: PurchaseState) -> Sequence[Order]:
-        """Orders with a purchase, in one of these states if any is given."""
+        """Return the orders with a purchase, in one of these states if any is given."""
         found = [order for order in self.orders if order.purchase]
         return [each for each in found if not states or _state(each) in states]
 
@@ -215,18 +215,18 @@ class People:
         self._payment(retry_refund, payment)
 
     def settle_refund(self, payment: Payment, *, gave_back: bool) -> None:
-        """By a person who has looked into the gateway's books."""
+        """Record the decision of a person who has looked into the gateway's books."""
         if not gave_back:
             paid = Settlement(reference="bank-1", note="by transfer", by="operator")
             self._payment(settle_refund, payment, settlement=paid)
 
     def settle_charge(self, payment: Payment, *, reference: str | None) -> None:
-        """By a person who has looked into the gateway's books."""
+        """Record the finding of a person who has looked into the gateway's books."""
         found = ChargeSettlement(reference=reference, note="seen", by="operator")
         self._payment(settle_charge, payment, settlement=found)
 
     def settle_payout(self, payout: Payout, *, paid: bool) -> None:
-        """By a person who has looked into the bank's books."""
+        """Record the finding of a person who has looked into the bank's books."""
         found = PayoutSettlement(
             reference=f"payout-{payout.payout_id}" if paid else None, note="seen", by="operator"
         )

@@ -13,7 +13,7 @@ Verdict = Literal["found", "not found", "harness failed"]
 
 @dataclass(frozen=True)
 class Proof:
-    """`what` is the rule that broke, or the error of the harness; such an error proves nothing."""
+    """`what` is the rule that broke, or the error of the harness, which proves nothing."""
 
     verdict: Verdict
     steps: int
@@ -21,8 +21,8 @@ class Proof:
 
 
 def prove(mutation: Mutation, seed: int, most: int) -> Proof:
-    """Simulate under the mutation until a rule breaks, or for `most` steps and what is left of the
-    last chunk.
+    """Simulate under the mutation until a rule breaks, or for `most` steps and the rest of the last
+    chunk.
     """
     story = Story()
     with mutation():

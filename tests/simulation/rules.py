@@ -1,4 +1,4 @@
-"""The invariants over a world in memory.
+"""Checks the invariants over a world in memory.
 
 The rules for each purchase at rest are those of `./taskw verify`. The other rules need everything
 that was ever published, which only the simulation keeps.
@@ -33,7 +33,7 @@ States = Mapping[UUID, State]
 
 
 class InvariantBroken(AssertionError):
-    """A rule does not hold. `rule` is its name."""
+    """`InvariantBroken` says that a rule does not hold. `rule` is its name."""
 
     def __init__(self, rule: str, sentences: Sequence[str]) -> None:
         super().__init__(f"{rule}: " + "; ".join(sentences[:5]))
@@ -41,7 +41,7 @@ class InvariantBroken(AssertionError):
 
 
 def require(rules: Mapping[str, Iterable[str]]) -> None:
-    """Raises InvariantBroken for the first rule that has a sentence against it."""
+    """Raise InvariantBroken for the first rule that has a sentence against it."""
     for rule, sentences in rules.items():
         if broken := list(sentences):
             raise InvariantBroken(rule, broken)
@@ -86,7 +86,7 @@ def hold_always(world: World, workers: Workers) -> None:
 
 
 def followed(before: States, world: World) -> States:
-    """The purchases' states now. Raises InvariantBroken if one cannot follow its last state."""
+    """Return the purchases' states. Raises InvariantBroken if one cannot follow the one before."""
     now = {order_id: purchase.state for order_id, purchase in world.purchases().items()}
     wrong = (
         f"order {order_id} went from {before[order_id]} to {state}"
@@ -152,7 +152,7 @@ def moves_once(moved: Money) -> Iterator[str]:
 def given_up(world: World) -> Iterator[str]:
     dead, forged = world.broker.dead, world.broker.forged
     for queue, message_id in dead | forged:
-        times = dead[queue, message_id]  # once more where its acknowledgement was lost
+        times = dead[queue, message_id]  # once more where an acknowledgement was lost
         if bool(times) != bool(forged[queue, message_id]):
             yield f"{queue}: {message_id} was given up {times} times"
 
@@ -173,7 +173,7 @@ def not_handled_once(world: World) -> Iterator[str]:
 
 
 def numbers(world: World) -> Iterator[str]:
-    """Each service numbers the events of a subject from 1; consumers compare the numbers."""
+    """Yield wrong numbers: each service numbers the events of a subject from 1, for consumers."""
     for service in world.services:
         published: dict[str, list[int]] = defaultdict(list)
         for row in world.archive(service):
@@ -218,7 +218,7 @@ def attention(world: World) -> Iterator[str]:
 
 
 def closings(world: World) -> Iterator[str]:
-    """The customer of an order that is not closed cannot be erased."""
+    """Yield orders that customers wrongly holds open or closed. Only closed ones permit erasure."""
     closed = world.rows("customers", "closed")
     for order_id, purchase in world.purchases().items():
         if (order_id in closed) != (purchase.state == "CLOSED"):

@@ -22,7 +22,7 @@ from tests.simulation.steps import Taken
 
 STEPS_IN_A_RUN = 100
 STAGES_WITH_A_FLAW = ("paid", "cancelled", "cancelled to be paid")
-"""Enough for a flaw because of which a purchase is never paid."""
+"""These stages are enough for a flaw that keeps a purchase from being paid."""
 RUNS_IN_A_CHUNK = 20
 """Hypothesis keeps every run of a chunk in memory, so that large chunks are slow."""
 
@@ -35,7 +35,7 @@ def chunks(seed: int, steps: int, story: Story, *, explain: bool = True) -> Iter
     """Take at least `steps` steps, and yield their number so far after each chunk. The first chunk
     has the seed `seed`, and each further chunk the next number.
 
-    Raises InvariantBroken. With `explain` its notes are the shortest steps that lead to it.
+    Raises InvariantBroken. With `explain`, its notes are the shortest steps that lead to it.
     """
     while story.steps < steps:
         missing = steps - story.steps
@@ -53,8 +53,8 @@ def chunks(seed: int, steps: int, story: Story, *, explain: bool = True) -> Iter
 
 def every_stage(story: Story, *, explain: bool = True) -> None:
     """Go through every stage and every flaw in three runs without random choices. In the first run
-    few events are late. In the others orders consumes late events in opposite orders. Together the
-    runs show every pair of events in both orders.
+    few events are late. In the two others, orders consumes late events in opposite orders. Together
+    the runs show every pair of events in both orders.
 
     Raises InvariantBroken, as `chunks` does.
     """
@@ -114,8 +114,8 @@ def _explained(broken: InvariantBroken, story: Story, how: str) -> InvariantBrok
 
 @contextmanager
 def _the_same_numbers_everywhere() -> Iterator[None]:
-    """Hypothesis draws numbers that it finds in loaded modules more often. What a seed gives would
-    depend on what else the process has loaded. Hypothesis has no setting for that.
+    """Keep the numbers that Hypothesis draws the same in every process. Hypothesis draws numbers
+    that it finds in loaded modules more often, and has no setting against that.
     """
     with (
         patch.object(providers, "_get_local_constants", Constants),
@@ -126,7 +126,7 @@ def _the_same_numbers_everywhere() -> Iterator[None]:
 
 @contextmanager
 def without_logs() -> Iterator[None]:
-    """Duplicates and crashes are normal here, so the warnings about them are left out."""
+    """Leave out warnings: duplicates and crashes are normal here."""
     before = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
     try:

@@ -1,4 +1,4 @@
-"""One service as a process: its real subscriber and transactions, over memory."""
+"""Runs one service as a process: its real subscriber and transactions, over memory."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -41,7 +41,7 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 @dataclass
 class DatabaseTime:
-    """A database that answers, and whose clock is the simulation's."""
+    """`DatabaseTime` is a database that answers. Its clock is the simulation's."""
 
     now: Clock
 
@@ -51,7 +51,7 @@ class DatabaseTime:
 
 @dataclass
 class Service:
-    """A crash loses what is not committed. At the next delivery the process runs again."""
+    """A crash of a `Service` loses what is not committed. At the next delivery it runs again."""
 
     participant: Participant
     broker: Broker
@@ -111,7 +111,7 @@ def service_of(
 
 
 def _counted(reaction: Reaction[Any]) -> Reaction[Any]:
-    """Count each effect of the reaction, in the transaction of the effect."""
+    """Make the reaction count each of its effects, in the transaction of the effect."""
 
     async def handler(unit: Any, event: Received[Any]) -> None:
         handled = unit.connection.table("handled")

@@ -14,7 +14,7 @@ TRIES = 400
 
 
 def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
-    """The shortest steps that still break the rule, after TRIES attempts at most."""
+    """Return the shortest steps that still break the rule, after TRIES attempts at most."""
     found = list(steps)
     candidates = _shorter(found)
     for _ in range(TRIES):
@@ -29,7 +29,7 @@ def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
 
 
 def again(steps: Sequence[Taken]) -> InvariantBroken | None:
-    """Take these steps, and return what they break. Another error than that breaks nothing."""
+    """Take these steps. Return the InvariantBroken they raise; another error counts as none."""
     try:
         take(steps, Story())
     except InvariantBroken as broken:
@@ -54,7 +54,7 @@ def take(steps: Sequence[Taken], story: Story) -> None:
 
 
 def _shorter(steps: list[Taken]) -> Iterator[list[Taken]]:
-    """Leave out many steps, then few, then items of the arguments of one."""
+    """Leave out many steps, then few, then items of one step's arguments."""
     yield from _without(steps)
     for at, step in enumerate(steps):
         for simpler in _simpler(step):

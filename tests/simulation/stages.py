@@ -1,4 +1,4 @@
-"""The stages at which purchases begin a run, with what is late at each."""
+"""Brings purchases to the stages at which they begin a run, with what is late at each."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ LONG_ENOUGH = timedelta(seconds=10)
 
 
 class Flaw(Enum):
-    """What is wrong with a purchase from its beginning."""
+    """A `Flaw` is what is wrong with a purchase from its beginning."""
 
     NO_CREDIT = "the buyer has no credit"
     NO_SUCH_PRICE = "the vehicle costs something else"
@@ -26,7 +26,7 @@ class Flaw(Enum):
 
 
 def start_purchase(people: People, flaw: Flaw | None) -> None:
-    """A new customer buys a new vehicle, or the one offered last."""
+    """Let a new customer buy a new vehicle, or the one offered last."""
     if flaw is not Flaw.TAKEN:
         price = PRICE_CENTS * 2 if flaw is Flaw.NOT_PAYABLE else PRICE_CENTS
         people.offer(TENANTS[len(people.vehicles) % 2], seller=1, price_cents=price)
@@ -39,8 +39,8 @@ def start_purchase(people: People, flaw: Flaw | None) -> None:
 
 @dataclass(frozen=True)
 class Beginning:
-    """The purchase bought last. `mood` is that of the gateway or the bank at stages that leave it
-    open, and `flaw` what is wrong with the purchase.
+    """A `Beginning` is about the purchase bought last. `mood` is the gateway's or the bank's at
+    stages that leave it open, and `flaw` is what is wrong with the purchase.
     """
 
     world: World
@@ -84,7 +84,7 @@ def approved(it: Beginning) -> None:
 
 
 def declined(it: Beginning) -> None:
-    """With every card that may be tried."""
+    """Decline every card that may be tried."""
     it.finish("no")
     order_id = it.people.purchases()[-1].id
     while [each for each in it.people.payments(PaymentState.PENDING) if each.order_id == order_id]:
@@ -117,7 +117,7 @@ def close(it: Beginning) -> None:
 
 
 def refused(it: Beginning) -> None:
-    """No refund goes through until a person is asked for."""
+    """Refuse every refund until a person is asked."""
     for _ in range(GATEWAY.refund_tries):
         it.finish("no")
         it.workers.advance(it.world.now + LONG_ENOUGH)
@@ -136,7 +136,7 @@ def overtaken(it: Beginning) -> None:
 
 
 def late_no(it: Beginning) -> None:
-    """The next card is charged. A second no to the card before is recorded before that."""
+    """Charge the next card. A second no to the card before is recorded before that answer."""
     it.workers.claim()
     for claim in list(it.workers.claims):
         it.workers.call(claim, "no")
@@ -155,8 +155,8 @@ def late_no(it: Beginning) -> None:
 
 def charged_after_all(it: Beginning) -> None:
     """Make a call so slow that the gateway charges after a person has recorded that it did not. The
-    person found no charge in the gateway's books, and no later call was answered. A flaw may have
-    ended this purchase before; the payments of others are not touched.
+    person found no charge in the gateway's books, and no later call was answered. If a flaw has
+    ended this purchase before, the payments of others stay untouched.
     """
     it.workers.claim()
     slow = list(it.workers.claims)

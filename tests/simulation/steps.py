@@ -12,7 +12,7 @@ When = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Taken:
-    """A step and the arguments that were chosen for it."""
+    """A `Taken` is a step with the arguments that were chosen for it."""
 
     name: str
     chosen: Mapping[str, Any]
@@ -26,14 +26,14 @@ KINDS: dict[str, tuple[When, Callable[..., None]]] = {}
 
 
 def first_step(**chosen_from: Any) -> Callable[[Callable[..., None]], Any]:
-    """The step with which every run begins."""
+    """Return the decorator for the step with which every run begins."""
     made: Any = initialize(**chosen_from)
     return lambda function: made(_written_down(function, lambda _: True))
 
 
 def step(when: When | None = None, **chosen_from: Any) -> Callable[[Callable[..., None]], Any]:
-    """A rule of Hypothesis, for a machine with a list of the steps it has `taken`. `chosen_from`
-    maps the names of the arguments to strategies.
+    """Return the decorator for a rule of Hypothesis, in a machine whose `taken` lists its steps.
+    `chosen_from` maps the names of the arguments to strategies.
     """
     made: Any = rule(**chosen_from)
 

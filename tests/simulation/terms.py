@@ -1,4 +1,4 @@
-"""The settings of the simulated services."""
+"""Holds the settings of the simulated services."""
 
 from datetime import timedelta
 

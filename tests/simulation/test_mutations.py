@@ -1,5 +1,5 @@
-"""The simulation finds rules that are broken on purpose. `./taskw mutants` shows it
-of every mutation.
+"""The simulation finds rules that are broken on purpose. `./taskw mutants` shows it for every
+mutation.
 """
 
 from contextlib import nullcontext
@@ -59,7 +59,7 @@ def test_an_error_of_the_harness_is_no_proof(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_rule_that_breaks_in_a_run_that_hypothesis_cuts_short_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only the first run is broken and cut short; those after it hold."""
+    """Only the first run is broken and cut short; the runs after it hold."""
     first, broken = iter([True]), iter([InvariantBroken("a rule", ["it is broken"])])
 
     def cut_short(_: Simulation) -> None:

@@ -22,7 +22,7 @@ print(simulate(int(sys.argv[1]), steps=2_000).digest.hexdigest())
 
 
 def seed_of(config: pytest.Config) -> int:
-    """`--hypothesis-seed`, or the seed of the whole test run, which pytest prints at its head."""
+    """Return `--hypothesis-seed`, or the seed of the test run, which pytest prints at its head."""
     given = config.getoption("--hypothesis-seed")
     return int(given or config.getoption("randomly_seed", 0))
 
@@ -47,7 +47,7 @@ def test_a_seed_gives_the_same_events_again(pytestconfig: pytest.Config) -> None
 
 @pytest.mark.long
 def test_a_seed_gives_the_same_events_in_a_process_that_has_loaded_other_modules() -> None:
-    """So that what a test has found is found again by `soak`. A module of this repository holds
+    """A fault that a test found must be found again by `soak`. A module of this repository holds
     numbers, and by itself Hypothesis draws numbers of loaded modules more often.
     """
     loaded = "import tests.http.test_hostile_input\n" + IN_ANOTHER_PROCESS

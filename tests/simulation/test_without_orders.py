@@ -1,4 +1,4 @@
-"""While orders consumes nothing, purchases under way go on: nobody waits for a coordinator."""
+"""While orders consumes nothing, purchases under way go on; nobody waits for a coordinator."""
 
 from libs.messaging.saga.reactions import Step
 from services.orders.infrastructure.consumers import participant

@@ -1,4 +1,4 @@
-"""The units of work of the services that have only views: kpis and the portal.
+"""Makes the units of work of the services that have only views: kpis and the portal.
 
 The services' own code decides what an event sets. Only the upserts of Postgres are written again.
 """
@@ -18,7 +18,7 @@ from tests.simulation.database import Table
 
 
 class Figures:
-    """The port of facts. Each is kept once, by its id."""
+    """`Figures` are the port of facts. Each fact is kept once, by its id."""
 
     def __init__(self) -> None:
         self.added: list[Figure] = []
@@ -43,7 +43,7 @@ class Kpis(UnitOfWork):
 
 
 def upsert(rows: Table, fold: Fold, row: dict[str, Any]) -> None:
-    """What Fold.upsert does in SQL: an older fact leaves the columns that only the newest sets."""
+    """Do what Fold.upsert does in SQL: an older fact leaves the columns that the newest sets."""
     there = rows.get(row["subject"])
     if there is None:
         rows[row["subject"]] = {"sequence": 0, **row}
@@ -55,7 +55,7 @@ def upsert(rows: Table, fold: Fold, row: dict[str, Any]) -> None:
 
 
 class Timelines:
-    """The port of timelines. Positions have no gap, and only a newer event changes a state."""
+    """`Timelines` number entries without a gap. Only a newer event changes a state."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -96,7 +96,7 @@ SAID_ONCE = ("pays_until", "vehicle_id", "vehicle", "total_cents")
 
 
 class NoUsers:
-    """The simulation has no users of the portal."""
+    """`NoUsers` stands for the portal's users, whom the simulation does not have."""
 
     async def erase_customer(self, tenant_id: str, customer_id: UUID) -> Sequence[UUID]:
         return ()

@@ -1,4 +1,4 @@
-"""The timers, and the workers that call the gateway and the bank."""
+"""Simulates the timers, and the workers that call the gateway and the bank."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +31,7 @@ PATIENCE = timedelta(days=1)
 """A call without an answer raises an error at once, so this limit is never reached."""
 GATEWAY = GatewayPolicy(timedelta(seconds=1), timedelta(minutes=5), refund_tries=3, silent_tries=2)
 CARD_TRIES = dict(zip(TENANTS, (1, 3), strict=True))
-"""Of a payment, by its tenant: so one run has both."""
+"""The tries for a card of a payment, by its tenant, so that one run has both."""
 BANK = BankPolicy(timedelta(seconds=1), timedelta(minutes=5), tries=3, silent_tries=2)
 
 GATEWAY_MOODS = {"yes": "approve", "no": "decline", "lost": "silent_before", "late": "silent_after"}
@@ -46,7 +46,7 @@ BANK_MOODS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """A call that a worker has claimed. A worker that does not call before `until` has died."""
+    """A worker has claimed a call. A worker that has not called before `until` has died."""
 
     record: Any
     until: datetime
@@ -93,7 +93,7 @@ class Workers:
             self.claims += [Claim(record, until) for record in claimed]
 
     def call(self, claim: Claim, mood: str) -> None:
-        """Make the call. Its answer is not recorded yet."""
+        """Make the call, without recording its answer yet."""
         self.claims = [each for each in self.claims if each is not claim]
         record = claim.record
         if isinstance(record, Payment):
@@ -127,7 +127,7 @@ class Workers:
             self.record(answered)
 
     def next_due(self) -> datetime | None:
-        """When a timer or a worker has something to do next. A compensation has no deadline."""
+        """Return when a timer or a worker acts next. A compensation has no deadline."""
         rows = self.world.rows
         codes = [
             payment.expires_at

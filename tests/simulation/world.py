@@ -1,4 +1,4 @@
-"""All services, the broker between them, one clock and one source of ids."""
+"""Joins all services, the broker between them, one clock and one source of ids."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -30,12 +30,12 @@ VIEWS = tuple(
     for each in read(CHOREOGRAPHY).participants
     if all(consumed.step is Step.VIEW for consumed in each.consumes)
 )
-"""The services that move nothing."""
+"""These services move no purchase."""
 BATCH = 100
 
 
 class RelayFault(Enum):
-    """What happens to a relay while it publishes one event."""
+    """A `RelayFault` happens to a relay while it publishes one event."""
 
     NONE = "none"
     DIES = "it dies before it notes that the event was published"
@@ -43,8 +43,8 @@ class RelayFault(Enum):
 
 
 class World:
-    """`stalled` are queues from which nothing is taken, `late` the queues and subjects whose
-    messages are not taken, until somebody clears them. A single delivery disregards both.
+    """A `World` takes nothing from the queues in `stalled`, and no message of the queues and
+    subjects in `late`, until somebody clears them. A single delivery disregards both.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class World:
         return self.now
 
     def new_id(self) -> UUID:
-        """A UUID of version 7, with the next number in place of the random bits."""
+        """Return a UUID of version 7, with the next number in place of the random bits."""
         self._made += 1
         milliseconds = int(self.now.timestamp() * 1000)
         return UUID(int=milliseconds << 80 | 0x7 << 76 | 0x2 << 62 | self._made)
@@ -79,8 +79,8 @@ class World:
     def do(
         self, service: str, work: Callable[[Any], Awaitable[Any]], fault: Fault = Fault.NONE
     ) -> Any:
-        """Run `work` in a transaction of the service. None when the service refuses it, or when no
-        answer arrives; in that case it may be committed.
+        """Run `work` in a transaction of the service. Return None when the service refuses it, or
+        when no answer arrives; in that case it may be committed.
         """
         where = self.services[service]
         where.database.fault = fault
@@ -122,7 +122,7 @@ class World:
         return {order.id: order.purchase for order in orders if order.purchase}
 
     def held(self, money: Money) -> Iterator[Held]:
-        """Every purchase that any service has a record of, as all of them hold it."""
+        """Yield every purchase that any service has a record of, as all services hold it."""
         known = {
             name: records(Seen(partial(self.rows, name), money, self.now))
             for name, records in self._records.items()
@@ -131,7 +131,7 @@ class World:
             yield Held(order_id, {name: each.get(order_id) for name, each in known.items()})
 
     def read(self, row: OutboxRow) -> dict[str, Any]:
-        """The event as it was published."""
+        """Return the event as it was published."""
         event: dict[str, Any] = json.loads(row.body)
         return event
 
@@ -146,8 +146,8 @@ class World:
 
     def work_off(self, first: int = 0) -> bool:
         """Let every relay publish, and consume what waits in each queue once, beginning with the
-        queue of number `first`. Views, stalled queues and late messages are left out. Whether
-        anything was published or consumed.
+        queue of number `first`. Views, stalled queues and late messages are left out. Return
+        whether anything was published or consumed.
         """
         moved = False
         for service in self.services:

@@ -1,4 +1,4 @@
-"""What Hypothesis finds is read in the failure."""
+"""A failure shows the values that Hypothesis found."""
 
 import pytest
 from hypothesis import given

@@ -21,7 +21,7 @@ def test_the_canvas_shows_every_state_and_where_it_leads() -> None:
 
 
 def leads_to(state: State) -> list[State]:
-    """Every next state of `state`, by any event or action, in the order of the canvas."""
+    """Return every next state of `state`, by any event or action, in the order of the canvas."""
     after = set()
     for cancelled in [False, True] if state is State.COMPENSATING else [False]:
         for act in ACTS:

@@ -1,4 +1,4 @@
-"""The payment code in the sample of payments is a valid one."""
+"""The sample of payments contains a valid payment code."""
 
 from services.payments.domain.code import parse_code
 from tests.contracts.samples import read_sample

@@ -31,7 +31,7 @@ def test_the_canvas_shows_where_each_status_leads() -> None:
 
 
 def leads_to(status: Status) -> set[str]:
-    """Every next status, by an answer of the bank or a person's decision."""
+    """Return every next status, by an answer of the bank or a person's decision."""
     policy = BankPolicy(timedelta(seconds=1), timedelta(seconds=1), tries=1)
     answers = (Paid("ref"), Refused("no", for_good=True), Unanswered("silent"))
     acts: list[Callable[[Payout], object]] = [Payout.retry]

@@ -86,7 +86,7 @@ async def asking(database: str) -> AsyncIterator[Asking]:
 
 
 def worker_of(asking: Asking, asked: list[tuple[str, int]]) -> CallWorker[Any, Question, str, None]:
-    """`asked` gets each call, with the number of connections in use during it."""
+    """Return a worker. `asked` gets each call with the number of connections in use during it."""
 
     async def call(question: Question) -> str:
         asked.append((question.name, asking.engine.pool.checkedout()))  # type: ignore[attr-defined]

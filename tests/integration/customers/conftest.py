@@ -1,4 +1,4 @@
-"""The customers service on a database that is migrated once and emptied for each test."""
+"""The customers service uses a database that is migrated once and emptied for each test."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -21,14 +21,14 @@ STARTING_LIMIT = 70_000
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with this service's newest schema; one for all tests of a worker."""
+    """Yield a database with this service's newest schema. All tests of a worker share it."""
     with migrated_database_of("customers", postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 async def customers_database(migrated_database: str) -> str:
-    """The same, empty."""
+    """Return the migrated database, empty."""
     await emptied(
         migrated_database,
         *("customers", "credit_reservations", "idempotency_keys", "outbox", "inbox"),
@@ -46,7 +46,7 @@ Serve = Callable[..., AbstractAsyncContextManager[ServiceClient]]
 
 @pytest.fixture
 def serve(customers_database: str, ledger: Path) -> Serve:
-    """Serve the API, with further settings."""
+    """Return a function that serves the API with further settings."""
 
     def start(**settings: Any) -> AbstractAsyncContextManager[ServiceClient]:
         chosen: dict[str, Any] = {
@@ -66,13 +66,13 @@ def serve(customers_database: str, ledger: Path) -> Serve:
 
 @pytest.fixture
 async def customers(serve: Serve) -> AsyncIterator[ServiceClient]:
-    """The API with AUTH=off: every caller has every role."""
+    """Yield the API with AUTH=off, where every caller has every role."""
     async with serve() as client:
         yield client
 
 
 @pytest.fixture
 async def guarded(serve: Serve, issuer: Issuer) -> AsyncIterator[ServiceClient]:
-    """The API with AUTH=on, accepting the issuer's tokens."""
+    """Yield the API with AUTH=on, which accepts the issuer's tokens."""
     async with serve(auth="on", jwks_url=str(issuer.jwks)) as client:
         yield client

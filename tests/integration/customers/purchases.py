@@ -1,4 +1,4 @@
-"""What the tests do to the service: register people, deliver events, read what was written."""
+"""Registers persons, delivers events, and reads what the service wrote."""
 
 import json
 from typing import Any
@@ -70,19 +70,19 @@ def not_reserved(order: UUID) -> tuple[str, dict[str, Any]]:
 
 
 async def credit(client: ServiceClient, customer: Any) -> tuple[int, int, int]:
-    """Available, reserved, consumed."""
+    """Return the available, reserved and consumed credit."""
     found = (await client.get(f"/customers/{customer}")).json()
     return found["available_cents"], found["reserved_cents"], found["consumed_cents"]
 
 
 async def events(client: ServiceClient) -> list[dict[str, Any]]:
-    """The envelopes in the outbox, oldest first."""
+    """Return the envelopes in the outbox, oldest first."""
     rows = await client.rows("SELECT body FROM outbox ORDER BY seq")
     return [json.loads(row["body"]) for row in rows]
 
 
 async def states(client: ServiceClient) -> dict[UUID, str]:
-    """The state of each purchase's record."""
+    """Return the state of each purchase's record."""
     rows = await client.rows("SELECT order_id, state FROM credit_reservations")
     return {row["order_id"]: row["state"] for row in rows}
 

@@ -1,4 +1,4 @@
-"""Requests for credit over HTTP and in Postgres: the customer asks, the admin's list has it."""
+"""A customer requests credit over HTTP, and the admin's list has the request."""
 
 from typing import Any
 from uuid import UUID, uuid4

@@ -1,4 +1,4 @@
-"""Every endpoint of customers, and every refusal, on a real database."""
+"""Every endpoint and every refusal of customers work on a real database."""
 
 from typing import Any
 from uuid import uuid4

@@ -28,8 +28,8 @@ def headers(issuer: Issuer) -> Any:
 async def test_sent_again_with_a_correction_it_is_the_same_record_corrected(
     guarded: ServiceClient, headers: Any
 ) -> None:
-    """The user sends it again after a lost answer, at any time, because no key that
-    may expire is involved.
+    """No key that may expire is involved, so the user may send it again at any time after a lost
+    answer.
     """
     user = uuid7()
     path, own = f"/users/{user}/customer", headers("buyer", user=user)

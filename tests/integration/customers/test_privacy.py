@@ -33,7 +33,7 @@ def leaks(content: str) -> list[str]:
 
 
 async def use_everything(client: httpx.AsyncClient) -> list[str]:
-    """Every endpoint, accepted and refused; the answers that nobody may see in full."""
+    """Call every endpoint, accepted and refused. Return the answers that nobody may see in full."""
     made = await client.post("/customers", json=CANARY, headers={"Idempotency-Key": "k"})
     address = f"/customers/{made.json()['id']}"
     match = {"If-Match": "1"}
@@ -54,7 +54,7 @@ async def use_everything(client: httpx.AsyncClient) -> list[str]:
         await client.patch(address, json={"name": CANARY["name"]}, headers=match),
         await client.delete(address),
     ]
-    # Only the name of an unknown field is repeated to the client that sent it.
+    # An answer repeats only the name of an unknown field, to the client that sent it.
     return [answer.text for answer in answers[:2] + answers[3:]]
 
 
@@ -125,7 +125,7 @@ def test_settings_show_no_key() -> None:
 
 @asynccontextmanager
 async def broken_table(database: str) -> AsyncIterator[None]:
-    """Every registration fails with an error of the database."""
+    """Make every registration fail with an error of the database."""
     connection = await asyncpg.connect(database.replace("+asyncpg", ""))
     try:
         await connection.execute(
@@ -139,7 +139,7 @@ async def broken_table(database: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def serving_process(database: str, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """The service as it runs in production; its output is in `folder/log`."""
+    """Yield a client of the service as it runs in production. The output is in `folder/log`."""
     ports = Ports()  # the port is held until the process ends
     port = ports.pick()
     settings = {

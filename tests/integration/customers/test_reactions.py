@@ -1,4 +1,4 @@
-"""The reactions on a real database: races, duplicates, any order."""
+"""The reactions work on a real database with races and duplicates, in any order."""
 
 import asyncio
 from typing import Any
@@ -29,8 +29,8 @@ from tests.integration.customers.purchases import (
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine the last of many transactions waits longer for a lock than a service
-    allows, so the tests allow more. A deadlock is still found after a second.
+    """Allow longer waits for a lock than a service does, for the last of many transactions on a
+    busy machine. A deadlock is still found after a second.
     """
     monkeypatch.setitem(database.SESSION, "lock_timeout", "30s")
 

@@ -1,4 +1,4 @@
-"""Data keys change while the service runs: a new key in the file, re-seal, the old key gone."""
+"""Data keys change while the service runs: a new key comes, re-seal uses it, the old key goes."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ async def keys_used(database: str) -> set[str]:
 
 
 async def reseal(database: str, file: Path) -> tuple[int, list[str]]:
-    """The command's exit code, and the lines that it prints."""
+    """Return the command's exit code, and the lines that it prints."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.customers.main", "re-seal"),
         env={

@@ -68,7 +68,7 @@ async def ended(started: asyncio.subprocess.Process, folder: Path) -> None:
 
 
 def steps_logged(folder: Path) -> list[str]:
-    """The ids of the events whose step has its line in the log."""
+    """Return the ids of the events whose step has its line in the log."""
     lines = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
     return [line["event_id"] for line in lines if line["event"] == "step done"]
 
@@ -109,8 +109,8 @@ async def test_sigterm_under_load_loses_nothing_and_doubles_nothing(
 
             async def nothing_is_lost() -> bool:
                 assert await waiting(channel, OUT) == handled
-                # Perhaps more: a quorum queue settles 32 messages at a time, and forgets what was
-                # acknowledged beyond that when the connection closes. Those come again.
+                # More may be left: a quorum queue settles 32 messages at a time, and when the
+                # connection closes it forgets later acknowledgements. Those messages come again.
                 left = await waiting(channel, IN)
                 assert left >= MESSAGES - handled, f"{left} wait, {handled} were handled"
                 return True

@@ -25,7 +25,7 @@ async def registered(client: ServiceClient, number: int = 0) -> dict[str, Any]:
 
 
 async def damage(url: str, customer: dict[str, Any], column: str) -> None:
-    """Flip the last byte of what is stored."""
+    """Flip the last byte of the stored value."""
     last = f"octet_length({column}) - 1"
     flipped = f"set_byte({column}, {last}, get_byte({column}, {last}) # 1)"
     await execute(url, f"UPDATE customers SET {column} = {flipped} WHERE id = '{customer['id']}'")

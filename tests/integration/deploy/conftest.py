@@ -1,4 +1,4 @@
-"""Consistent databases of all services, made once, and copies of them to spoil."""
+"""Consistent databases of all services are made once. Tests spoil copies of them."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ def filled(postgres_server: PostgresServer) -> Iterator[Mapping[str, str]]:
 
 @pytest.fixture(scope="session")
 def many(postgres_server: PostgresServer) -> Iterator[Mapping[str, str]]:
-    """The databases of many purchases, whose ids contain a time as real ones do."""
+    """Yield the databases of many purchases, whose ids contain a time as real ones do."""
     with opened(databases_of_many(postgres_server)) as databases:
         yield databases
 

@@ -1,6 +1,6 @@
-"""Consistent records of any number of purchases, made inside the databases.
+"""Makes consistent records of any number of purchases inside the databases.
 
-By hand, to measure the checker: python -m tests.integration.deploy.many_purchases 1000000
+A person measures the checker with python -m tests.integration.deploy.many_purchases 1000000
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from tests.integration.deploy.purchases import PRICE, PURCHASES, Purchase
 from tests.integration.deploy.spoilt import PARTICIPANTS, empty_databases
 
 MANY = 200
-"""How many the tests make: more than are listed of any offence."""
+"""The tests make this many purchases, more than the report lists of any offence."""
 
 OF_TEN: Sequence[str] = ("closed",) * 6 + ("completed", "declined", "cancelled", "refused")
-"""How purchases number 0, 1, 2, … of every ten ended."""
+"""The end of purchases number 0, 1, 2, … of every ten."""
 
-# Ids of version 7, the same in every database: purchase number `n`, and what of it is meant.
+# Ids of version 7 are the same in every database: for purchase number `n` and a part of it.
 FUNCTIONS = """
     CREATE FUNCTION made(n bigint, total bigint) RETURNS timestamptz STABLE LANGUAGE sql AS $$
         SELECT date_trunc('hour', now()) - interval '25 hours' + n * interval '24 hours' / total $$;
@@ -140,7 +140,7 @@ def _words(it: Purchase, digit: int, total: int) -> dict[str, object]:
 
 
 async def measure(total: int, console: Console) -> None:
-    """On servers of its own, or those that TEST_POSTGRES_URL and its like name."""
+    """Measure on servers of its own, or on those that TEST_POSTGRES_URL and its like name."""
     with running_servers() as servers, console.status("writing purchases") as status:
         async with empty_databases(servers.postgres) as databases:
             await fill_with_many(databases, PARTICIPANTS, total)

@@ -1,4 +1,4 @@
-"""Consistent records of a few purchases, written straight into the services' databases."""
+"""Lists a few purchases with consistent states, for the services' databases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ GIVEN_BACK = ("vehicle.released.v1", "credit.released.v1")
 
 @dataclass(frozen=True)
 class Purchase:
-    """States by service; None where a service knows nothing of it."""
+    """A `Purchase` has a state by service, or None where a service knows nothing of it."""
 
     order: str
     credit: str
@@ -94,8 +94,8 @@ PURCHASES: Mapping[str, Purchase] = {
 
 
 def identifier(purchase: str, what: str = "order") -> UUID:
-    """An id that is the same for the same words: of a purchase's order, customer or
-    vehicle, or of its event.
+    """Return an id that is the same for the same words: of a purchase's order, customer or vehicle,
+    or of its event.
     """
     return uuid5(NAMESPACE_OID, f"{what} of {purchase}")
 

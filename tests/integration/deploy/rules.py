@@ -1,4 +1,4 @@
-"""The rules as the report names them, and a rule broken by hand."""
+"""Names the rules as the report does, and breaks a rule."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ RECORDS = "every record belongs to a purchase of its tenant"
 
 
 class Break(NamedTuple):
-    """One rule broken by hand. `sentence` is what the report says of it."""
+    """A `Break` breaks one rule. `sentence` is what the report says of it."""
 
     name: str
     service: str

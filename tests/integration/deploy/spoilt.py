@@ -1,4 +1,4 @@
-"""The filled databases of all services, of which a test spoils copies."""
+"""Keeps the filled databases of all services, of which a test spoils copies."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +17,7 @@ from tests.integration.deploy.records import fill
 PARTICIPANTS = read(CHOREOGRAPHY).participants
 
 IDS = {"nobody": identifier("nobody")}
-"""What a statement may name: `{closed}` is an order, `{closed_customer}` its customer."""
+"""A statement may name these: `{closed}` is an order, `{closed_customer}` its customer."""
 for _name in PURCHASES:
     IDS[_name] = identifier(_name)
     IDS |= {
@@ -26,7 +26,7 @@ for _name in PURCHASES:
 
 
 class Spoilt:
-    """The databases' URLs; one that is spoilt is a copy of the test's own from then on."""
+    """`Spoilt` has the databases' URLs. A test that spoils one uses its own copy from then on."""
 
     def __init__(self, server: PostgresServer, filled: Mapping[str, str]) -> None:
         self.databases = dict(filled)
@@ -51,7 +51,7 @@ class Spoilt:
 
 @asynccontextmanager
 async def filled_databases(server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    """asyncpg URLs by service."""
+    """Yield the asyncpg URLs of filled databases by service."""
     async with empty_databases(server) as databases:
         await fill(databases, PARTICIPANTS)
         yield databases
@@ -59,7 +59,7 @@ async def filled_databases(server: PostgresServer) -> AsyncIterator[Mapping[str,
 
 @asynccontextmanager
 async def empty_databases(server: PostgresServer) -> AsyncIterator[Mapping[str, str]]:
-    """asyncpg URLs by service, of databases with the newest schema and no rows."""
+    """Yield the asyncpg URLs by service of databases with the newest schema and no rows."""
     async with AsyncExitStack() as stack:
         databases: dict[str, str] = {}
         for participant in PARTICIPANTS:

@@ -1,4 +1,4 @@
-"""The commands of `./taskw` on systems of private processes, each in a folder of its own."""
+"""Runs the commands of `./taskw` on systems of private processes, each in its own folder."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ private_only = pytest.mark.skipif(
 
 @contextmanager
 def own_place() -> Iterator[Path]:
-    """A folder for a system; what is in it is stopped and deleted afterwards."""
+    """Yield a folder for a system. What runs in it is stopped and deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="mercado-veiculo-up-") as name:
         Path(name).chmod(0o711)
         folder = Path(name) / "local"
@@ -46,14 +46,14 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Pop
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    """Exit code and output."""
+    """Run a command, and return its exit code and output."""
     with command(folder, *arguments, **environment) as process:
         output, _ = process.communicate(timeout=200)
     return process.returncode, output
 
 
 def records(folder: Path) -> dict[str, Record]:
-    """The records of the processes that run there, by name."""
+    """Return the records of the processes that run there, by name."""
     return {record.name: record for record in recorded(folder) if record.process()}
 
 

@@ -1,4 +1,4 @@
-"""Copies of backups in a real S3-compatible store."""
+"""Backups are copied to a real S3-compatible store."""
 
 import io
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def client(store: ObjectStore) -> Any:
 
 @pytest.fixture
 def copies(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copies:
-    """Each test has a place of its own in the store."""
+    """Return copies in a place of the store that no other test uses."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", store.key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", store.secret)
     return Copies(f"s3://{BUCKET}/{tmp_path.name}", store.endpoint)
@@ -50,7 +50,7 @@ def nothing(_: str) -> None:
 
 
 def with_backup(folder: Folder, at: datetime = NOW) -> BackupSet:
-    """A backup as `back_up` writes it, with a few bytes of content."""
+    """Write a backup as `back_up` does, with a few bytes of content."""
     name, files = new_name(at), {}
     with folder.exclusive():
         for kind in ("databases", "ledger", "keys"):
@@ -78,7 +78,7 @@ def test_a_backup_comes_back_from_the_store_alone(copies: Copies, tmp_path: Path
     with elsewhere.exclusive():
         copies.fetch(elsewhere, made.name, nothing)
     assert elsewhere.read(made.name) == made
-    elsewhere.check(made)  # without the keys, which are not there
+    elsewhere.check(made)  # no keys are there or needed
     place = elsewhere.path / path_of("databases", made.name)
     with sealed.opened(place, here.identity()) as stream:
         assert stream.read() == f"databases of {made.name}".encode()

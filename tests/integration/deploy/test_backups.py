@@ -1,4 +1,4 @@
-"""Backups of a server: what they hold, and what is refused."""
+"""Backups of a server hold what they must, and a backup that cannot be used is refused."""
 
 import asyncio
 import errno
@@ -57,7 +57,7 @@ def url_of(port: int) -> str:
 
 
 class System:
-    """A database server, the keys and the ledger beside it, and backups of them."""
+    """A `System` is a database server, the keys and the ledger beside it, and their backups."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.server = Server(url_of(port))
@@ -80,7 +80,7 @@ class System:
         asyncio.run(work())
 
     def restored(self, question: str) -> object:
-        """The answer of a server that runs on the restored files."""
+        """Return the answer of a server that runs on the restored files."""
 
         async def ask(sockets: Path) -> object:
             connection = await asyncpg.connect(
@@ -120,7 +120,7 @@ def test_a_backup_becomes_a_server_with_all_that_was_committed_before_it(system:
 
     assert put_back(system.backups, made, system.place, until=None, tell=nothing) is None
 
-    assert not list(system.place.data.glob(".s.PGSQL.*"))  # of the server that was copied
+    assert not list(system.place.data.glob(".s.PGSQL.*"))  # sockets of the copied server
     assert system.restored("SELECT n FROM kept") == 42
     assert system.place.data.stat().st_mode & 0o077 == 0
     again = put_back(system.backups, made, system.place, until=None, tell=nothing)
@@ -199,14 +199,14 @@ def test_a_backup_that_is_killed_leaves_no_backup_and_the_next_one_cleans_up(
 
     assert system.backups.names() == [made.name]
     assert not list(folder.rglob("*.draft"))
-    system.sql("SELECT 1 / (count(*) = 0)::int FROM pg_replication_slots")  # none is left
+    system.sql("SELECT 1 / (count(*) = 0)::int FROM pg_replication_slots")  # no slot is left
 
 
 def test_a_restore_killed_before_the_last_step_is_gone_on_with(system: System) -> None:
     made = system.back_up()
     put_back(system.backups, made, system.place, until=None, tell=nothing)
     system.place.data.rename(system.place.draft)
-    system.place.data.mkdir()  # what was there before
+    system.place.data.mkdir()  # data that existed before
 
     assert switch(system.place) in system.place.before()
     assert switch(system.place) is None

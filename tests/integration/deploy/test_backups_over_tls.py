@@ -1,5 +1,5 @@
-"""Backups of a server that takes nothing in plain text: Debian's Postgres, since the one of the
-package has no TLS.
+"""Backups work with a server that refuses plain text. It is Debian's Postgres, because the
+package's own has no TLS.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ def nothing(*_: object) -> None:
 
 
 class System:
-    """`url` is of the role that makes backups, without what it says of TLS."""
+    """`url` is the URL of the role that makes backups, without the part about TLS."""
 
     def __init__(self, folder: Path, superuser_url: str, authority: Authority) -> None:
         self.superuser_url = superuser_url

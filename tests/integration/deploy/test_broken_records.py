@@ -1,4 +1,4 @@
-"""The checker reports lost events, purchases that do not end, and records without an owner."""
+"""The checker reports lost events, purchases that never end, and records without an owner."""
 
 import pytest
 

@@ -12,7 +12,7 @@ from tests.fixtures.servers import Servers
 
 
 class Left:
-    """What this test has made; `names` are those of databases, vhosts, roles and users."""
+    """`Left` is what this test has made: `names` of databases, vhosts, roles and users."""
 
     def __init__(self, servers: Servers, mark: str) -> None:
         self.servers, self.mark = servers, mark

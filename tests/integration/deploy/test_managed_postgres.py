@@ -1,5 +1,5 @@
-"""A server whose administrator is no superuser, as a cloud hands one out: it makes roles and
-databases, and owns nothing else.
+"""Provisioning works on a cloud's server, whose administrator is no superuser: the administrator
+makes roles and databases, and owns nothing else.
 """
 
 import uuid
@@ -19,7 +19,7 @@ SECRET = "secret"
 
 @dataclass(frozen=True)
 class Managed:
-    """`server` is the superuser's URL, `admin_url` the administrator's."""
+    """`server` is the superuser's URL, and `admin_url` the administrator's."""
 
     server: str
     service: str
@@ -47,7 +47,7 @@ async def managed(postgres_server: PostgresServer) -> AsyncIterator[Managed]:
         await superuser.execute(
             f"CREATE ROLE {admin} LOGIN CREATEROLE CREATEDB PASSWORD '{SECRET}';"
             f"GRANT CONNECT ON DATABASE postgres TO {admin};"
-            # Made by who may: in the databases of the services it is still missing.
+            # Only a superuser may make it. The databases of the services still lack it.
             "CREATE EXTENSION IF NOT EXISTS pg_stat_statements"
         )
         yield made

@@ -1,4 +1,4 @@
-"""`migrate plan` and `migrate apply` on databases as an installation has them."""
+"""`migrate plan` and `migrate apply` work on databases as an installation has them."""
 
 import asyncio
 import re
@@ -32,7 +32,7 @@ PLAN = re.compile(r"--approved-by NAME --plan ([0-9a-f]{16})\n")
 
 @pytest.fixture(scope="module")
 def made() -> Iterator[Installation]:
-    """Its databases are migrated; there is no broker and no service."""
+    """Yield an installation with migrated databases, and without broker and services."""
     with server_folder() as folder:
         children, port = Children(folder, tied=True), Ports().pick()
         passwords = Passwords(folder / "secrets.json")
@@ -55,7 +55,7 @@ def made() -> Iterator[Installation]:
 
 @pytest.fixture
 def installation(made: Installation) -> Installation:
-    """Payouts lacks its last migration, and nobody has approved anything."""
+    """Return an installation whose payouts lacks its last migration, and nobody approved it."""
     url = parse_database_url(made.database_url("payouts", "payouts_migrator"))
     migrate("payouts", url, "upgrade", "head")
     migrate("payouts", url, "downgrade", "0002")
@@ -118,7 +118,7 @@ def test_a_step_that_was_not_approved_is_not_done(installation: Installation) ->
         refused = asked(installation, "apply", *arguments)
         assert isinstance(refused.exception, StartFailure)
         assert words in str(refused.exception)
-    assert asked(installation, "apply").exit_code == 2  # nobody is named
+    assert asked(installation, "apply").exit_code == 2  # no person is named
     assert answer(installation, "payouts", REVISION) == [("0002",)]
     assert answer(installation, "portal", AUDITS) == before
 

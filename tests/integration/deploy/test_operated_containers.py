@@ -52,7 +52,7 @@ async def test_secrets_and_certificates_are_replaced_while_purchases_run(
             bought += len(await buy_during(market, work))
     finally:
         await market.close()
-    checkout.compose("restart", *(spec.name for spec in SERVICES))  # with the new secrets alone
+    checkout.compose("restart", *(spec.name for spec in SERVICES))  # with the new secrets only
     checkout.compose(*UP)
     assert f"Invariants over all databases ({bought} purchases" in checkout.taskw("verify")
 
@@ -73,7 +73,7 @@ async def test_a_lost_database_comes_back_from_the_backup_of_the_day(
         bought = len(await buy_during(market, asyncio.sleep(0)))
         known = made_backups(checkout)
 
-        async def another() -> bool:  # begun after the purchases
+        async def another() -> bool:  # the backup began after the purchases
             return len(made_backups(checkout) - known) >= 2
 
         await eventually(another, timeout=120)
@@ -92,7 +92,7 @@ async def test_a_lost_database_comes_back_from_the_backup_of_the_day(
 
 
 def new_identity(checkout: Checkout) -> str:
-    """As the README makes one; what compose says of its own is left out."""
+    """Make an identity as the README does. Return it without the output of compose itself."""
     command = ("--progress=quiet", "run", "--rm", "--no-deps", "backup", "new-identity")
     printed = checkout.compose(*command)
     found = re.search(r"^# BACKUP_RECIPIENT=.*\nAGE-SECRET-KEY-.*$", printed, re.MULTILINE)

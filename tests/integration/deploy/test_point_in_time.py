@@ -31,7 +31,7 @@ def nothing(*_: object) -> None:
 
 
 class Archiving:
-    """A server that archives its write-ahead log as docs/operations.md has it."""
+    """An `Archiving` server archives its write-ahead log as docs/operations.md says."""
 
     def __init__(self, folder: Path) -> None:
         self.children = Children(folder, tied=True)
@@ -63,7 +63,7 @@ class Archiving:
         )
 
     def archived(self) -> None:
-        """What was written so far is in the archive when this returns."""
+        """Wait until everything written so far is in the archive."""
         name = self.sql("SELECT pg_walfile_name(pg_switch_wal())")
         until = "SELECT last_archived_wal >= $1 FROM pg_stat_archiver".replace("$1", f"'{name}'")
         for _ in range(600):
@@ -114,7 +114,7 @@ def test_a_table_dropped_by_mistake_is_there_again_with_all_rows_up_to_that_mome
         assert asyncio.run(_ask("SHOW restore_command", host=str(sockets))) == ""
     for until, words in (
         (found.started_at - timedelta(seconds=1), "ends later"),
-        (moment + timedelta(days=1), "no server starts on the restored files"),  # no log of then
+        (moment + timedelta(days=1), "no server starts on the restored files"),  # not logged yet
     ):
         with pytest.raises(BackupFailed, match=words):
             put_back(server.backups, found, server.place, until=(until, server.log), tell=nothing)

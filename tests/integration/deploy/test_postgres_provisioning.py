@@ -32,7 +32,7 @@ def connected(
 
 @pytest.fixture
 async def services(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, str]]:
-    """Two services as provisioned, each with a table its migrator made."""
+    """Yield two provisioned services, each with a table that its migrator made."""
     async with accounts_of_two(postgres_server) as accounts:
         await provision(postgres_server.url, accounts)
         await provision(postgres_server.url, accounts)
@@ -45,7 +45,7 @@ async def services(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, 
 
 @asynccontextmanager
 async def accounts_of_two(postgres_server: PostgresServer) -> AsyncIterator[list[DatabaseAccounts]]:
-    """Of two services that are not provisioned yet. What is made for them goes afterwards."""
+    """Yield accounts of two services to be provisioned. What is made for them is deleted later."""
     mark = uuid.uuid4().hex[:8]
     names = (f"first_test_{mark}", f"second_test_{mark}")
     try:
@@ -134,7 +134,7 @@ async def test_name_that_is_no_identifier_is_refused(postgres_server: PostgresSe
 
 
 async def recorded(postgres_server: PostgresServer, part: str) -> list[str]:
-    """The statements with this part that pg_stat_statements keeps."""
+    """Return the statements with this part that pg_stat_statements keeps."""
     admin = await asyncpg.connect(postgres_server.url)
     try:
         found = await admin.fetch(
@@ -149,7 +149,7 @@ async def recorded(postgres_server: PostgresServer, part: str) -> list[str]:
 async def an_exporter(
     postgres_server: PostgresServer, password: str
 ) -> AsyncIterator[ExporterAccount]:
-    """Its role goes afterwards."""
+    """Yield an account, whose role is dropped afterwards."""
     account = ExporterAccount(f"exporter_{uuid.uuid4().hex[:8]}", password)
     try:
         yield account
@@ -162,7 +162,7 @@ async def an_exporter(
 async def test_passwords_are_in_no_statement_that_the_server_keeps(
     postgres_server: PostgresServer,
 ) -> None:
-    """Also where the server records all statements, and has done so before."""
+    """This holds also where the server records all statements, and did so before."""
     mark = uuid.uuid4().hex
     records_all = f"{postgres_server.url}?pg_stat_statements.track_utility=on"
     async with accounts_of_two(postgres_server) as accounts:
@@ -170,7 +170,9 @@ async def test_passwords_are_in_no_statement_that_the_server_keeps(
         admin = await asyncpg.connect(records_all)
 
         async def is_recorded() -> bool:
-            """Another test that provisions this server makes it forget such statements."""
+            """Return whether it is recorded. Another test that provisions the server deletes the
+            record.
+            """
             await admin.execute(f"ALTER ROLE {accounts[0].service}_app PASSWORD 'before-{mark}'")
             return bool(await recorded(postgres_server, mark))
 
@@ -212,7 +214,7 @@ async def test_the_exporter_sees_the_statistics_of_all_databases_and_no_row(
 async def test_only_who_shows_statements_sees_them_and_only_those_of_the_services(
     postgres_server: PostgresServer,
 ) -> None:
-    """The statement is slow: of a server that other tests use too, the slowest come first."""
+    """The statement is slow, because the slowest come first on a server that other tests use."""
     mark = uuid.uuid4().hex[:8]
     slow = "FROM generate_series({}, {}) LIMIT {}"
     async with accounts_of_two(postgres_server) as accounts:

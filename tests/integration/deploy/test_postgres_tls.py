@@ -1,4 +1,4 @@
-"""Debian's Postgres with a certificate of our own authority; the embedded one has no TLS."""
+"""Debian's Postgres has a certificate of our own authority. The embedded Postgres has no TLS."""
 
 import secrets
 import ssl
@@ -44,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 async def serial(connection: asyncpg.Connection) -> int:
-    """Of the certificate that the server showed to this connection."""
+    """Return the serial number of the certificate that the server showed to this connection."""
     transport: Any = connection._transport  # type: ignore[attr-defined]
     shown = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return x509.load_der_x509_certificate(shown).serial_number
@@ -79,7 +79,7 @@ async def test_its_certificate_is_renewed_while_connections_go_on(server: Server
     before = await connect(server.url, "test")
     server.renew()
 
-    async def is_new() -> bool:  # the postmaster takes its signal a moment later
+    async def is_new() -> bool:  # the postmaster gets its signal a moment later
         after = await connect(server.url, "test")
         shown = await serial(after)
         await after.close()

@@ -17,7 +17,7 @@ from tests.fixtures.servers import RabbitMQServer
 
 @dataclass(frozen=True)
 class Market:
-    """Two provisioned services; `own` publishes orders and consumes the credit events of `peer`."""
+    """`own` publishes orders and consumes credit events of `peer`; both are provisioned."""
 
     own: str
     peer: str

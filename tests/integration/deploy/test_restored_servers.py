@@ -31,7 +31,7 @@ ARCHIVE = """
 
 
 class Servers:
-    """Postgres and RabbitMQ of a folder, prepared for services that are never started."""
+    """`Servers` are a folder's Postgres and RabbitMQ, for services that are never started."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
@@ -79,7 +79,7 @@ class Servers:
         asyncio.run(work())
 
     def queued(self, queue: str) -> list[str | None]:
-        """The ids of the queue's messages, which are removed."""
+        """Remove all messages from the queue, and return their ids."""
 
         async def work() -> list[str | None]:
             async with await aio_pika.connect(self._broker) as connection:
@@ -124,6 +124,6 @@ def test_before_any_service_starts_people_are_erased_again_and_the_queues_are_of
             assert not (place_of(folder).data / MARK).exists()
             assert [servers.queued(queue) for queue in QUEUES] == [[str(known)], [str(known)]]
             finish(place_of(folder).data, servers.installation, print)
-            assert capsys.readouterr().out == ""  # it is done once
+            assert capsys.readouterr().out == ""  # it is not done again
         finally:
             servers.stop()

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), priv
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Path]:
-    """The folder of a running system. Each test leaves all of it running."""
+    """Yield the folder of a running system. Each test leaves all of it running."""
     with own_place() as folder:
         code, output = run(folder, "up", AUTH="on")
         assert code == 0, output

@@ -52,7 +52,7 @@ def test_private_servers_listen_on_the_loopback_only() -> None:
         ports = {address.port for address in listening}
         outside = {str(address.ip) for address in listening} - {"127.0.0.1", "::1"}
 
-    assert len(ports) == 5  # AMQP, management, metrics, name server, distribution
+    assert len(ports) == 5  # for AMQP, management, metrics, name server and distribution
     assert outside == set()
 
 

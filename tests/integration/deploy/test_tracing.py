@@ -1,4 +1,4 @@
-"""A trace as docs/choreography.md describes it, through the API that the management UI uses."""
+"""A trace is made as docs/choreography.md says, through the API of the management UI."""
 
 import re
 from urllib.parse import quote, urlsplit

@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(300), priv
 
 @pytest.fixture(scope="module")
 def installed() -> Iterator[Path]:
-    """The folder of the system. Its databases stay from one test to the next."""
+    """Yield the folder of the system, whose databases stay from one test to the next."""
     with own_place() as folder:
         yield folder
 
 
 @pytest.fixture
 def folder(installed: Path) -> Iterator[Path]:
-    """The same folder; nothing runs there before the test or after it."""
+    """Yield the same folder. Nothing runs in it before or after the test."""
     yield installed
     run(installed, "down")
 
@@ -35,7 +35,7 @@ def is_ready(state: State, name: str) -> bool:
 
 
 def assert_market_is_open(state: State, output: str) -> None:
-    """The sign-ins that were printed are good, and there is something to buy."""
+    """Check that the printed sign-ins work, and that there is something to buy."""
     portal = state.service_url("portal")
     assert portal in output
     for role in ("buyer", "seller", "operator", "admin"):
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_dev_well(folder: Path) -> None:
     with command(folder, "up", "--follow") as dev:
         assert dev.stdout is not None
         for line in dev.stdout:
-            if "Application startup complete" in line:  # of this run: it begins with its start
+            if "Application startup complete" in line:  # the output begins with this run
                 break
         dev.send_signal(signal.SIGINT)
         output = dev.stdout.read()
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_dev_well(folder: Path) -> None:
 
 
 def kill_a_start(folder: Path) -> None:
-    """Begin to start the system, and kill that process half way."""
+    """Begin to start the system, and kill that process before it ends."""
     with command(folder, "up") as starting:
         assert starting.stdout is not None
         for line in starting.stdout:

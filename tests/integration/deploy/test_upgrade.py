@@ -46,10 +46,10 @@ def has_history() -> bool:
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Checkout]:
-    """All releases have the same compose project."""
+    """Yield a checkout whose releases all have the same compose project."""
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", f"mercado-upgrade-{secrets.token_hex(4)}")
     made = Checkout(tmp_path / "mercado")
-    made.ports["POSTGRES_PORT"] = made.ports["DB_PORT"]  # so called in the first release
+    made.ports["POSTGRES_PORT"] = made.ports["DB_PORT"]  # its name in the first release
     try:
         yield made
     finally:
@@ -104,15 +104,15 @@ async def test_data_and_purchases_of_the_first_release_go_on_in_this_one_and_in_
 
 
 def queues_of_new_services() -> list[str]:
-    """They consume from the archives what was published before they were there, as README says."""
+    """Return queues of services added later. They consume from the archives, as README says."""
     bindings = topology_of(read(CHOREOGRAPHY).participants).bindings
     consumed = {each.queue for each in bindings if each.exchange in FIRST_SERVICES}
     return sorted(queue for queue in consumed if not queue.startswith(FIRST_SERVICES))
 
 
 def adapt(compose: Path) -> None:
-    """The first release wants Docker 25 for the pace of its health checks at the start, and all its
-    checkouts share an image.
+    """Change the first release: it needs Docker 25 for the pace of its health checks at the start,
+    and all its checkouts share an image.
     """
     lines = compose.read_text().splitlines(keepends=True)
     text = "".join(line for line in lines if "start_interval:" not in line)
@@ -121,7 +121,7 @@ def adapt(compose: Path) -> None:
 
 
 def migrate_orders(checkout: Checkout) -> None:
-    """The next release adds a column."""
+    """Add a column, as the next release does."""
     versions = checkout.folder / "services/orders/infrastructure/migrations/versions"
     head = max(versions.glob("0*.py")).name.partition("_")[0]
     (versions / "9999_noted.py").write_text(MIGRATION.format(head=head))

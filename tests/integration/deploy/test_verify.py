@@ -26,14 +26,14 @@ QUEUE = "vehicles.on.credit.reserved.v1"
 
 
 def found(report: Report, rule: str) -> tuple[int, list[str]]:
-    """How many offences there are, and those that are listed."""
+    """Return how many offences there are, and those that are listed."""
     [invariant] = [each for each in report.invariants if each.rule == rule]
     return invariant.count, list(invariant.broken)
 
 
 @asynccontextmanager
 async def reader_of(postgres_server: PostgresServer) -> AsyncIterator[tuple[str, str]]:
-    """A role that may read every table and nothing more, and its password."""
+    """Yield a role that may only read every table, and its password."""
     name, password = f"test_reader_{uuid4().hex}", uuid4().hex
     connection = await asyncpg.connect(postgres_server.url)
     try:
@@ -203,7 +203,7 @@ async def test_a_queue_of_views_that_dropped_events_is_named_with_the_command_th
         )
         return True
 
-    await eventually(named)  # the broker moves what it drops without a confirm
+    await eventually(named)  # the broker moves dropped messages without a confirm
     await eventually(named)
 
 

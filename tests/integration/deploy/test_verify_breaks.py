@@ -1,4 +1,4 @@
-"""The checker reports further broken rules: what must not be kept, and missed events."""
+"""The checker reports further broken rules: data that must not be kept, and missed events."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import NamedTuple
@@ -27,7 +27,7 @@ ONE_OF = (
 
 
 class Break(NamedTuple):
-    """One rule broken by hand. `sentence` is what the report says of it."""
+    """A `Break` breaks one rule. `sentence` is what the report says of it."""
 
     name: str
     service: str
@@ -149,7 +149,7 @@ async def test_one_event_among_many_that_a_subscriber_missed_is_found(
     [sentence] = broken(await check(spoilt_many.databases, PARTICIPANTS))[ARRIVED]
 
     assert sentence.startswith(f"{QUEUE} {what}")
-    assert sentence.count("-") == 4  # one id
+    assert sentence.count("-") == 4  # an id has four of them
 
 
 async def test_an_event_published_just_now_may_be_on_its_way_to_its_subscribers(

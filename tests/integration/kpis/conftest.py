@@ -1,4 +1,4 @@
-"""One provisioned database per worker, with its three roles; each test has tenants of its own."""
+"""Each worker has one provisioned database with its three roles. Each test has its own tenants."""
 
 import asyncio
 import uuid
@@ -28,7 +28,7 @@ NOVEMBER = datetime(2026, 11, 10, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Database:
-    """`name` stands where an installation says kpis: NAME_app, NAME_reader and so on."""
+    """`name` replaces the kpis of an installation: NAME_app, NAME_reader and so on."""
 
     server: str
     name: str
@@ -71,7 +71,7 @@ def kpis_database(postgres_server: PostgresServer) -> Iterator[Database]:
 
 @dataclass
 class Kpis:
-    """The service as a test sees it."""
+    """`Kpis` is the service as a test sees it."""
 
     client: ServiceClient
     service: Service[PostgresKpisUnitOfWork]
@@ -138,14 +138,14 @@ class Kpis:
         return found
 
     async def row_of(self, table: str, subject: UUID) -> list[tuple[str, Any]]:
-        """Names and values of a row of the read model."""
+        """Return names and values of a row of the read model."""
         async with self.database.connected("app") as connection:
             row = await connection.fetchrow(f"SELECT * FROM {table} WHERE subject = $1", subject)
         assert row is not None
         return list(row.items())
 
     async def asked(self, template: str) -> list[list[Any]]:
-        """The value of a template that the tenant defines."""
+        """Define a template in the tenant, and return its rows."""
         defined = await self.define(template)
         assert defined.status_code == 201, defined.text
         return await self.rows(defined.json()["id"])

@@ -99,7 +99,7 @@ async def test_query_that_takes_too_long_is_stopped_by_postgres(
     kpi_id = (await kpis.define(SLOW)).json()["id"]
     reader, limit = f"{kpis.database.name}_reader", LIMITS["statement_timeout"]
     admin = await asyncpg.connect(kpis.database.server)
-    try:  # the service's limit has to stop it: not the role's, nor the connection's of 15 seconds
+    try:  # only the service's limit may stop it, not the role's or the connection's of 15 seconds
         await admin.execute(f"ALTER ROLE {reader} SET statement_timeout = '60s'")
         answer = await asyncio.wait_for(
             kpis.client.get(f"/kpis/{kpi_id}/value", headers=kpis.headers), timeout=10
@@ -181,7 +181,7 @@ async def test_reader_that_cannot_be_reached_is_unavailable() -> None:
         await nowhere.evaluate("SELECT 1 AS n", "default", None)
 
 
-# --- the role alone, without the parser -------------------------------------------------------
+# --- The role alone refuses, without the parser. ---------------------------------------------
 
 FORBIDDEN_TO_THE_ROLE = {
     "insert": "INSERT INTO published.sales (amount) VALUES (1)",
@@ -241,7 +241,7 @@ REFUSAL_OF_THE_ROLE = (
 async def test_role_alone_refuses_what_would_write_or_look_elsewhere(
     kpis_database: Database, statement: str
 ) -> None:
-    """Over the simple protocol, in a transaction that reads only, any number of statements."""
+    """The statements use the simple protocol in a transaction that only reads."""
     async with kpis_database.connected("reader") as connection:
         with pytest.raises(REFUSAL_OF_THE_ROLE):
             await connection.execute(
@@ -282,7 +282,7 @@ async def test_role_may_enter_no_other_database(kpis_database: Database) -> None
         await asyncpg.connect(kpis_database.url("reader"), database="postgres")
 
 
-# --- the run alone, with a role that may write and a parser that accepts everything --------------
+# --- The run alone refuses, with a role that may write and a parser that accepts everything. ---
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Defining, changing and reading KPIs over HTTP."""
+"""KPIs are defined, changed and read over HTTP."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Each shipped KPI, computed over events that went through the consumers."""
+"""Each shipped KPI is computed over events that went through the consumers."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -77,7 +77,7 @@ async def test_payouts_are_due_from_closing_until_they_are_completed(kpis: Kpis)
     paid, failed, due = uuid7(), uuid7(), uuid7()
     for order, cents in ((paid, 10), (failed, 200), (due, 3000)):
         await kpis.closed(order, cents)
-    await kpis.closed(uuid7(), 40_000, seller_id=None)  # an order without a purchase
+    await kpis.closed(uuid7(), 40_000, seller_id=None)  # this order has no purchase
     for order, event in ((paid, "completed"), (failed, "failed")):
         await kpis.consumes(
             f"payout.{event}.v1", order, order_id=order, seller_id=uuid7(), amount_cents=200

@@ -1,4 +1,4 @@
-"""The sample choreography on servers of its own: a database, a vhost with its topology."""
+"""The sample choreography has its own database, and its own vhost with its topology."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -18,7 +18,7 @@ from tests.integration.messaging import sample
 
 @pytest.fixture
 async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    """An engine on a database that holds the library's tables and the sample's."""
+    """Yield an engine on a database that holds the library's tables and the sample's."""
     engine = create_async_engine(database)
     await sample.create_tables(engine)
     yield engine
@@ -27,7 +27,7 @@ async def engine(database: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def broker(vhost: str) -> str:
-    """The URL of a vhost that holds the sample's topology."""
+    """Return the URL of a vhost that holds the sample's topology."""
     participants = [sample.shop(), sample.credit()]
     await topology.apply(vhost, topology.topology_of(participants))
     return vhost
@@ -35,7 +35,7 @@ async def broker(vhost: str) -> str:
 
 @pytest.fixture
 async def channel(broker: str) -> AsyncIterator[AbstractChannel]:
-    """A channel on which an unroutable mandatory message raises."""
+    """Yield a channel on which an unroutable mandatory message raises."""
     connection = await aio_pika.connect(broker)
     async with connection:
         yield await connection.channel(on_return_raises=True)
@@ -45,7 +45,7 @@ async def channel(broker: str) -> AsyncIterator[AbstractChannel]:
 async def subscribe(
     engine: AsyncEngine, broker: str
 ) -> AsyncIterator[Callable[..., Awaitable[Subscriber[sample.CreditUnitOfWork]]]]:
-    """Starts subscribers of the credit service that are ready; all stop with the test."""
+    """Yield a function that starts subscribers of the credit service. All stop with the test."""
     started: list[Subscriber[sample.CreditUnitOfWork]] = []
 
     async def start(

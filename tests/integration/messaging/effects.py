@@ -15,7 +15,7 @@ Subscribe: TypeAlias = Callable[..., Awaitable[Subscriber[CreditUnitOfWork]]]
 
 
 async def reserved(engine: AsyncEngine) -> list[int]:
-    """The totals of all reservations, in the order they were written."""
+    """Return the totals of all reservations, in the order they were written."""
     async with engine.connect() as connection:
         rows = await connection.execute(
             select(RESERVATIONS.c.total_cents).order_by(RESERVATIONS.c.id)
@@ -45,5 +45,5 @@ async def outbox_bodies(engine: AsyncEngine) -> list[bytes]:
 
 
 def counted(name: str, **labels: Any) -> float:
-    """The value of one of the subscriber's metrics for the sample's queue."""
+    """Return the value of one of the subscriber's metrics for the sample's queue."""
     return REGISTRY.get_sample_value(name, {"queue": QUEUE, **labels}) or 0.0

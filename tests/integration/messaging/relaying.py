@@ -1,4 +1,4 @@
-"""An outbox, an exchange with one queue, and relays between them."""
+"""Joins an outbox and an exchange with one queue by relays."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ SERVICE = "shop"
 QUEUE = "peer.on.all"
 
 QUICK = RelaySettings(poll=0.1, sweep=0.1, rarely=0.3, backoff=0.1, backoff_most=0.3, flush=2.0)
-"""Retries and looks around sooner than in production."""
+"""These relays retry and poll sooner than in production."""
 
 WRITE = """
 INSERT INTO outbox (id, subject, type, body)
@@ -43,7 +43,7 @@ async def install(url: str) -> None:
 
 
 class Outlet:
-    """What a test does around relays: write rows, look at them, read what arrived."""
+    """An `Outlet` writes rows, reads them, and reads what arrived, around a test's relays."""
 
     def __init__(self, dsn: str, broker: str, db: database.Connection) -> None:
         self.dsn = dsn
@@ -103,7 +103,7 @@ class Outlet:
             await channel.queue_bind(queue, SERVICE, routing_key)
 
     async def received(self, queue: str = QUEUE) -> list[tuple[str, str]]:
-        """(message id, body) of all messages in the queue, in order. Removes them."""
+        """Remove all messages from the queue, and return (message id, body) of each, in order."""
         found: list[tuple[str, str]] = []
         async with self.channel() as channel:
             while True:

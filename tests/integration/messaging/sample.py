@@ -1,4 +1,4 @@
-"""A small choreography of two services to try the library on: a shop, and the credit it needs."""
+"""Makes a small choreography to try the library on: a shop, and the credit that it needs."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ def transactions(engine: AsyncEngine) -> Transactions[CreditUnitOfWork]:
 
 
 async def create_tables(engine: AsyncEngine) -> None:
-    """The library's tables as its migration makes them, and the sample's own."""
+    """Make the library's tables as its migration makes them, and the sample's own."""
 
     def create(connection: Connection) -> None:
         operations = Operations(MigrationContext.configure(connection))
@@ -114,7 +114,7 @@ def order_placed(order_id: UUID | None = None, total_cents: int = 100) -> OrderP
 def on_the_wire(
     event: OrderPlaced, event_id: UUID | None = None, time: datetime | None = None
 ) -> bytes:
-    """The event as the shop's relay would send it."""
+    """Return the event as the shop's relay would send it."""
     return encode(
         event,
         event_id=event_id or uuid7(),

@@ -51,7 +51,7 @@ async def test_a_deleted_binding_is_reported_and_what_was_confirmed_meanwhile_co
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     other = await channel.declare_queue("other.on.order.placed.v1", auto_delete=True)
-    await other.bind("shop", EVENT)  # so that the broker can route the event, and confirms it
+    await other.bind("shop", EVENT)  # then the broker can route the event and confirms it
     queue = await channel.get_queue(sample.QUEUE)
     dsn = database.replace("+asyncpg", "")
     relay = Relay(

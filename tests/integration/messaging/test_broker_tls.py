@@ -1,4 +1,4 @@
-"""The real RabbitMQ over TLS, with an authority of our own: everything that connects checks it."""
+"""RabbitMQ uses TLS with an authority of our own, and everything that connects checks it."""
 
 from collections.abc import Iterator
 from pathlib import Path

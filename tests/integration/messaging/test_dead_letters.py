@@ -29,7 +29,7 @@ from tests.integration.messaging.wire import dead, send, waiting
 
 
 def stepping() -> Participant:
-    """The credit service, whose reaction is a step of the purchase and not only a view."""
+    """Return the credit service with a reaction that is a step of the purchase, not only a view."""
     on = Reactions[sample.CreditUnitOfWork]("credit")
     on.backward("order.placed.v1", sample.OrderPlacedView)(sample.reserve_credit)
     return Participant("credit", publishes=(sample.CreditReserved,), reactions=on)
@@ -63,7 +63,7 @@ async def test_listing_dead_letters_often_removes_none(
     channel: AbstractChannel, letters: DeadLetters
 ) -> None:
     await _refused(channel, b"one", b"two")
-    for _ in range(30):  # RabbitMQ 4 drops a message after 20 where the queue names no limit
+    for _ in range(30):  # RabbitMQ 4 drops a message after 20 if the queue has no limit
         assert len(await letters.listed("credit")) == 2
 
 
@@ -104,7 +104,7 @@ async def test_twenty_thousand_listings_lose_no_dead_letter(
         looks += 1
         if looks >= 20_000:
             done.set()
-        await message.reject(requeue=True)  # it counts as a delivery on every RabbitMQ
+        await message.reject(requeue=True)  # every RabbitMQ counts it as a delivery
 
     tag = await queue.consume(give_back)
     try:
@@ -129,7 +129,7 @@ async def test_ten_thousand_dead_letters_are_listed_within_seconds(
         await asyncio.gather(
             *(exchange.publish(aio_pika.Message(body), sample.QUEUE) for body in bodies)
         )
-    async with asyncio.timeout(20):  # one by one it takes longer
+    async with asyncio.timeout(20):  # one request for each takes longer
         assert len(await letters.listed("credit")) == 10_000
 
 
@@ -185,7 +185,7 @@ OLD = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def made_at(time: datetime) -> UUID:
-    """An id of version 7 made then."""
+    """Return an id of version 7 made at this time."""
     moment = int(time.timestamp() * 1000) << 80
     return UUID(int=moment | uuid7().int & (1 << 80) - 1)
 
@@ -256,7 +256,7 @@ async def test_an_event_too_old_to_be_known_is_reissued_under_a_new_id_with_its_
 async def test_an_event_reissued_twice_has_one_effect(
     engine: AsyncEngine, channel: AbstractChannel, letters: DeadLetters, subscribe: Subscribe
 ) -> None:
-    """As after a crash between the confirm and the acknowledgement of the dead letter."""
+    """A crash between the confirm and the acknowledgement of the dead letter does the same."""
     old = made_at(OLD)
     body = sample.on_the_wire(sample.order_placed(total_cents=7), old)
     for _ in range(2):

@@ -1,6 +1,6 @@
 """A part of a relay that ends without `stop` makes the relay unready and is logged with the reason.
 
-No part is known to end by itself. A protocol library may cancel a task that the relay waits in.
+No part is known to end by itself. A protocol library may cancel a task in which the relay waits.
 """
 
 import asyncio

@@ -33,7 +33,7 @@ async def rabbitmq() -> AsyncIterator[OwnRabbitMQ]:
 
 @pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # rabbitmqctl is an Erlang node of its own each time
+@pytest.mark.timeout(300)  # each rabbitmqctl starts an Erlang node
 async def test_rows_wait_out_a_memory_alarm_while_consumers_go_on(
     rabbitmq: OwnRabbitMQ, engine: AsyncEngine, database: str, subscribe: Subscribe
 ) -> None:
@@ -98,7 +98,7 @@ async def transactions_open(engine: AsyncEngine) -> int:
 
 
 async def channels(rabbitmq: OwnRabbitMQ) -> int:
-    """How many channels the relay has on its connection."""
+    """Return how many channels the relay has on its connection."""
     listed = await asyncio.to_thread(
         rabbitmq.control, "list_connections", "client_properties", "channels", "--silent"
     )
@@ -107,7 +107,7 @@ async def channels(rabbitmq: OwnRabbitMQ) -> int:
 
 
 async def consumed(url: str) -> set[str | None]:
-    """The ids of what has been published so far. Removes the messages from the queue."""
+    """Remove what has been published so far from the queue, and return the ids."""
     ids = set()
     async with asyncio.timeout(20), await aio_pika.connect(url) as connection:
         queue = await (await connection.channel()).get_queue("consumed")

@@ -1,4 +1,4 @@
-"""The upkeep of daily partitions, with rows in the default partition and with busy tables."""
+"""Daily partitions are kept up, with rows in the default partition and with busy tables."""
 
 import asyncio
 import logging
@@ -57,7 +57,7 @@ async def upkeep(db: Connection) -> list[str]:
 
 
 async def without_partitions(db: Connection, parent: str, *, since: int = -1) -> None:
-    """As after a week without upkeep: from so many days ago on there are none."""
+    """Drop the partitions from day `since` on, as after a week without upkeep."""
     for row in await db.fetch(PARTITIONS, parent):
         if row[0] >= _partition(parent, since) and row[0][-1].isdigit():
             await db.execute(f"DROP TABLE {row[0]}")
@@ -119,7 +119,7 @@ def _day(day: int) -> str:
 
 
 async def test_rows_of_a_made_day_are_as_protected_as_those_of_any_other(db: Connection) -> None:
-    """The day made out of rows has what `PARTITION OF` gives: key, columns' defaults, order."""
+    """A day made out of rows has what `PARTITION OF` gives: key, columns' defaults, order."""
     await without_partitions(db, "inbox")
     await db.execute(ADD["inbox"], datetime.now(UTC), 1)
     await upkeep(db)
@@ -164,7 +164,7 @@ async def test_a_message_is_known_at_each_moment_while_its_row_moves(
     async def move() -> None:
         nonlocal enough
         try:
-            for _ in range(3):  # to and fro, so that many copies meet the move
+            for _ in range(3):  # there and back, so that many copies meet the move
                 enough = asked + 20
                 assert await upkeep(db) == []
                 assert await places(db, "inbox") == {_partition("inbox"): len(messages)}
@@ -193,7 +193,7 @@ class CreditSettings(ServiceSettings):
 async def test_one_message_that_waits_at_the_start_finds_its_day_made(
     role: Role, database: str, engine: AsyncEngine, broker: str, channel: AbstractChannel
 ) -> None:
-    """After more than a week off; a worker has no relay beside it."""
+    """Upkeep has rested for more than a week. A worker has no relay beside it."""
     db = await asyncpg.connect(database.replace("+asyncpg", ""))
     await without_partitions(db, "inbox")
     await send(channel, on_the_wire(order_placed()))

@@ -34,7 +34,7 @@ def clock() -> Iterator[MovingClock]:
 
 @pytest.fixture
 async def db(clock: MovingClock) -> AsyncIterator[Connection]:
-    """The portal's database at the real time."""
+    """Yield a connection to the portal's database at the real time."""
     clock.move(timedelta(0))
     async with fresh_database(clock.server) as url:
         await asyncio.to_thread(migrate, "portal", make_url(url), "upgrade", "head")

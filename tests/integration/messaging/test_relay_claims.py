@@ -31,8 +31,9 @@ from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import SERVICE, Outlet, outlet
 
 PAGES = 20_000
-"""Of a claim, read or found in memory. A claim of a thousand rows needs 11,000; one that looks
-through all that waits needs hundreds of thousands."""
+"""A claim reads at most these pages, also from memory. A claim of a thousand rows needs 11,000, and
+one that looks through all that waits hundreds of thousands.
+"""
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
 
 @pytest.fixture
 async def relay(shop: Outlet) -> AsyncIterator[Connection]:
-    """A connection as a relay has it."""
+    """Yield a connection with a relay's settings."""
     connection = await connect(shop.dsn, "shop relay", statement_cache=100)
     yield connection
     await connection.close()
@@ -58,7 +59,7 @@ async def _fill(shop: Outlet, subject: str, count: int) -> None:
 
 
 async def _pages(relay: Connection, look_from: int, limits: Limits) -> int:
-    """The pages a claim touches: what it costs, whatever else the machine does."""
+    """Return the pages that a claim reads: its cost, whatever else the machine does."""
     await begin(relay)
     plan = await relay.fetchval(
         f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CLAIM}",
@@ -104,7 +105,7 @@ async def _park(relay: Connection) -> None:
 
 
 async def _all_rounds(relay: Connection) -> list[Batch]:
-    """Claim and deliver nothing, until a claim has looked through all."""
+    """Claim and deliver nothing, until claims have looked through all rows."""
     rounds, look_from = [], 0
     while True:
         batch = await _claim(relay, look_from)
@@ -122,7 +123,7 @@ async def test_rows_behind_a_failing_one_are_parked_and_cost_claims_nothing(
     shop: Outlet, relay: Connection
 ) -> None:
     await _fill(shop, "'blocked'", 20_000)
-    await shop.db.execute("ANALYZE outbox")  # as autovacuum does: all rows look like one subject
+    await shop.db.execute("ANALYZE outbox")  # as autovacuum does, so all rows look like one subject
     (blocked,) = (await _claim(relay)).subjects
     await _settle(relay, Outcome(blocked, 0, "returned: NO_ROUTE"), retry_after=timedelta(hours=1))
     await _fill(shop, "'free-' || n", 10)

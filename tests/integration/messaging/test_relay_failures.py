@@ -1,6 +1,4 @@
-"""A row is deleted only after the broker's confirm; a row that fails delays its own
-subject only.
-"""
+"""A row is deleted only after the broker's confirm. A row that fails delays only its subject."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -233,7 +231,7 @@ async def test_a_broker_that_hangs_up_while_connecting_is_named_as_the_trouble(
     shop: Outlet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def cut(_: aiormq.Connection) -> None:
-        raise StopAsyncIteration  # what aiormq makes of it
+        raise StopAsyncIteration  # aiormq raises this for it
 
     monkeypatch.setattr(aiormq.Connection, "connect", cut)
     await shop.write("order")

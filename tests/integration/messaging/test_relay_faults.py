@@ -116,7 +116,7 @@ async def test_stop_sends_what_is_due_and_lets_go_of_everything(shop: Outlet) ->
         await shop.write(f"order-{n % 100}", first=n // 100 + 1)
     one_each = replace(QUICK, limits=Limits(of_subject=1), flush=10)
     async with shop.relay(settings=one_each):
-        pass  # stopped at once, with three claims' worth of rows waiting
+        pass  # the relay stops at once, while the rows of three claims wait
     assert await shop.count() == 0
     assert await shop.arrived() == 300
     left = await shop.db.fetchval(

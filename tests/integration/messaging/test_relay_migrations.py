@@ -110,7 +110,7 @@ async def test_a_row_within_its_days_is_kept(db: Session) -> None:
 async def test_the_previous_release_writes_while_and_after_the_tables_are_upgraded(
     database: str,
 ) -> None:
-    """Its rows are of the service that the new column's default names, without a rewrite."""
+    """Its rows belong to the service that the new column's default names, without a rewrite."""
 
     def to_version(number: int) -> Callable[[Connection], None]:
         step = (migrations.install, upgrade_to_2, migrations.downgrade)[number]

@@ -25,7 +25,7 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
 
 
 async def _writer(dsn: str, worker: int, rounds: int) -> None:
-    """Takes the lock of an aggregate, raises its counter, writes the event, as services do."""
+    """Lock an aggregate, raise its counter and write the event, as services do."""
     connection = await asyncpg.connect(dsn)
     for turn in range(rounds):
         async with connection.transaction():

@@ -20,7 +20,7 @@ async def shop(database: str, vhost: str) -> AsyncIterator[Outlet]:
 
 async def _listening(shop: Outlet, wake_up: WakeUp) -> None:
     async def there() -> bool:
-        return wake_up.signals > 0  # woken once when it began to listen
+        return wake_up.signals > 0  # the relay is woken once when it begins to listen
 
     await eventually(there)
     await wake_up.wait(1)
@@ -36,7 +36,7 @@ async def test_many_wake_ups_become_few_notifications_and_wake_the_listener(shop
         before = wake_up.signals
         for _ in range(100):
             notifier.signal()
-            await asyncio.sleep(0.002)  # the commits of a fifth of a second
+            await asyncio.sleep(0.002)  # all commits take a fifth of a second
         assert await wake_up.wait(5)
         assert wake_up.signals - before < 50
     finally:

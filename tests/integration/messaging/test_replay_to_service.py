@@ -40,7 +40,7 @@ EVENTS = 200
 
 @dataclass
 class World:
-    """The shop's archive, and the figures' database and queues."""
+    """A `World` has the shop's archive, and the figures' database and queues."""
 
     shop: Connection
     figures: Connection
@@ -49,7 +49,7 @@ class World:
     broker: str
 
     async def place(self, first: int, count: int) -> None:
-        """The shop publishes events, each with its number."""
+        """Publish `count` events as the shop. Each has its number from `first` on."""
         for number in range(first, first + count):
             event_id = uuid7()
             body = sample.on_the_wire(sample.order_placed(total_cents=number), event_id)
@@ -58,7 +58,7 @@ class World:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """The service that keeps the view runs."""
+        """Run the service that keeps the view."""
         subscriber = Subscriber(
             figures(),
             sample.transactions(self.engine),
@@ -206,7 +206,7 @@ async def test_a_replay_waits_for_the_view_and_drops_nothing_itself(
 
 @asynccontextmanager
 async def slow_consumer(broker: str) -> AsyncIterator[tuple[set[str | None], asyncio.Event]]:
-    """It has one message in hand at a time, and goes on when it is told to; the ids it consumed."""
+    """Consume one message at a time when the event is set. Yield the consumed ids and the event."""
     consumed: set[str | None] = set()
     goes_on = asyncio.Event()
 

@@ -34,7 +34,7 @@ INBOX = """
 
 @dataclass
 class World:
-    """Shop publishes events, and credit consumes them; nobody runs. `moment` is just now."""
+    """Shop publishes events and credit consumes them, but neither runs. `moment` is now."""
 
     urls: Mapping[str, str]
     shop: Connection
@@ -75,7 +75,7 @@ class World:
         return identifier
 
     async def holds(self, queue: str) -> list[str]:
-        """The ids of the queue's messages, which are removed."""
+        """Remove all messages from the queue, and return their ids."""
         declared = await self.channel.declare_queue(queue, passive=True)
         found = []
         while message := await declared.get(no_ack=True, fail=False):
@@ -101,7 +101,7 @@ async def world(
 
 
 def made(at: datetime) -> UUID:
-    """An id of that time."""
+    """Return an id of that time."""
     rest = uuid7().int & ((1 << 80) - 1)
     return UUID(int=int(at.timestamp() * 1000) << 80 | rest)
 
@@ -110,7 +110,7 @@ async def test_messages_unknown_to_the_databases_go_and_known_ones_stay(world: W
     known = await world.queue(await world.archive(uuid7()))
     unsent = await world.queue(uuid7())
     await world.shop.execute(OUTBOX, unsent, TYPE, b"{}")
-    await world.queue(uuid7())  # of a purchase that never was
+    await world.queue(uuid7())  # its purchase never was
     old = await world.queue(made(world.moment - timedelta(days=3)))  # no archive is that old
     await send(world.channel, b"no event", message_id="somebody's")
 
@@ -162,7 +162,7 @@ async def test_a_queue_with_a_consumer_is_left_alone(world: World) -> None:
     await world.channel.set_qos(prefetch_count=1)
 
     async def keep(_: AbstractIncomingMessage) -> None:
-        """Returns no message to the queue."""
+        """Keep the message: do not return it to the queue."""
 
     tag = await queue.consume(keep)
 

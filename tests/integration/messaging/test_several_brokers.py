@@ -17,7 +17,7 @@ from tests.integration.messaging.wire import send
 
 @pytest.fixture
 async def nodes(vhost: str) -> AsyncIterator[list[Proxy]]:
-    """Two ways to one broker."""
+    """Yield two ways to one broker."""
     async with proxy(vhost) as (one, _), proxy(vhost) as (other, _):
         yield [one, other]
 

@@ -30,8 +30,8 @@ async def shop(database: str, rabbitmq: OwnRabbitMQ) -> AsyncIterator[Outlet]:
 
 
 async def _tell(rabbitmq: OwnRabbitMQ, what: str) -> None:
-    """Suspend or resume the process that serves the queue: as after the loss of a majority, it
-    neither confirms nor refuses.
+    """Suspend or resume the process that serves the queue. A suspended one neither confirms nor
+    refuses, as after the loss of a majority.
     """
     server = f"whereis('%2F_{SICK}')"
     await asyncio.to_thread(rabbitmq.control, "eval", f"ok = sys:{what}({server}).")
@@ -43,8 +43,8 @@ async def _tell(rabbitmq: OwnRabbitMQ, what: str) -> None:
 async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
     shop: Outlet, rabbitmq: OwnRabbitMQ, *, published_before: bool
 ) -> None:
-    """Before the first message of a channel to a queue, the broker asks the queue, and answers
-    nothing on that channel meanwhile.
+    """Before a channel's first message to a queue, the broker asks the queue. Meanwhile it answers
+    nothing on that channel.
     """
     settings = replace(QUICK, publish_timeout=PUBLISH_TIMEOUT)
     async with shop.relay(settings=settings) as relay:
@@ -54,7 +54,7 @@ async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
 
         await eventually(ready)
         if published_before:
-            for n in range(20):  # so that each claimer has
+            for n in range(20):  # so that each claimer publishes some
                 await shop.write(f"before-{n}", event_type="paid.v1")
             await shop.drained()
             await shop.received(SICK)
@@ -67,8 +67,8 @@ async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
             return await shop.count("type <> 'paid.v1'") == 0
 
         async def held_back() -> bool:
-            """One claimer may hold the type back while another still waits for the
-            confirms of a batch.
+            """Return whether the type is held back and only its events wait. One claimer may hold
+            it back while another still waits for confirms.
             """
             silent = relay.problems == ("paid.v1 is not confirmed and held back",)
             return silent and await only_the_sick_wait()

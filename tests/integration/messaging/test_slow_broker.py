@@ -17,7 +17,7 @@ async def test_looking_for_many_queues_may_take_longer_than_any_one_answer(vhost
             expected_queues={"sample.made.v1": [*QUEUES, "slow.missing"]},
             timeout=3,
         )
-        line.slow(latency=0.1)  # twenty round trips of a fifth of a second each
+        line.slow(latency=0.1)  # for twenty round trips, each of a fifth of a second
 
         await broker.check_topology()
         await broker.close()

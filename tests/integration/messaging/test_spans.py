@@ -37,7 +37,7 @@ Spans = Callable[[str], list[ReadableSpan]]
 
 @pytest.fixture
 def spans(monkeypatch: pytest.MonkeyPatch) -> Spans:
-    """The finished spans of that name."""
+    """Return a function that returns the finished spans with a name."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(tracing, "tracer", provider.get_tracer("test"))
@@ -63,7 +63,7 @@ async def relaying(database: str, broker: str, unconsumed: Collection[str]) -> A
 
 
 def placed(event_id: UUID) -> bytes:
-    """An event that was written in the span above."""
+    """Return an event that was written in the span above."""
     envelope = json.loads(sample.on_the_wire(sample.order_placed(), event_id))
     return json.dumps({**envelope, "traceparent": TRACEPARENT}).encode()
 

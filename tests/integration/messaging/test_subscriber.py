@@ -27,7 +27,7 @@ from tests.integration.messaging.wire import dead, send, waiting
 
 
 async def commits(engine: AsyncEngine) -> int:
-    """How many transactions the messages in the inbox took."""
+    """Return how many transactions wrote the messages in the inbox."""
     async with engine.connect() as connection:
         found = await connection.execute(text("SELECT count(DISTINCT xmin::text) FROM inbox"))
         return int(found.scalar_one())

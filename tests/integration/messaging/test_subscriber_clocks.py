@@ -26,7 +26,7 @@ SubscribeAt = Callable[[timedelta], Awaitable[Subscriber[sample.CreditUnitOfWork
 
 
 def made(age: timedelta, total: int = 1) -> bytes:
-    """An event whose id was made so long ago; negative: by a clock that is ahead."""
+    """Return an event whose id is this old. A negative age is that of a clock that is ahead."""
     moment = int((utc_now() - age).timestamp() * 1000)
     event_id = UUID(int=moment << 80 | uuid7().int & (1 << 80) - 1)
     return sample.on_the_wire(sample.order_placed(total_cents=total), event_id)
@@ -34,7 +34,7 @@ def made(age: timedelta, total: int = 1) -> bytes:
 
 @pytest.fixture
 async def subscribe_at(engine: AsyncEngine, broker: str) -> AsyncIterator[SubscribeAt]:
-    """Starts a subscriber on a machine whose clock is off by so much."""
+    """Yield a function that starts a subscriber on a machine whose clock is off by `off`."""
     started: list[Subscriber[sample.CreditUnitOfWork]] = []
 
     async def start(off: timedelta) -> Subscriber[sample.CreditUnitOfWork]:

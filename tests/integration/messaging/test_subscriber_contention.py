@@ -1,5 +1,5 @@
-"""When the database fails for one message only, the others go on and that one is retried later.
-Errors that all messages share blame none.
+"""When the database fails for one message only, the others go on, and that one is retried later. No
+message is blamed for an error that all share.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from tests.integration.messaging.wire import dead, send, waiting
 BLOCKED = 13
 OTHERS = [1, 2, 3, 4, 5, 6]
 SECONDS = 8.0
-"""Far less than the lock or the statement lasts."""
+"""These seconds are far less than the lock or the statement lasts."""
 
 LOCKED_ROW = "SELECT 1 FROM reservations WHERE total_cents = -1 FOR UPDATE"
 
 
 def reserve_after(statement: str, limit: str) -> sample.Reaction:
-    """A reaction that runs `statement` first, for the blocked message only."""
+    """Return a reaction that runs `statement` first, but only for the blocked message."""
 
     async def reaction(
         unit: sample.CreditUnitOfWork, event: Received[sample.OrderPlacedView]
@@ -58,7 +58,7 @@ async def locked_row(engine: AsyncEngine) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All attempts within a second instead of two minutes."""
+    """Make all attempts within a second instead of two minutes."""
     monkeypatch.setattr(retries, "BLOCKED_DELAYS", (0.05,) * 7)
     monkeypatch.setattr(retries, "SHARED_CAUSE_SECONDS", 0.05)
 

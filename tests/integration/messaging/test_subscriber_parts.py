@@ -21,7 +21,7 @@ from tests.integration.messaging.effects import Subscribe, counted, reserved, un
 from tests.integration.messaging.wire import dead, send, waiting
 
 ERRORS = [ZeroDivisionError(), asyncio.CancelledError()]
-"""One of our own, and what aiormq raises into a call while its connection closes."""
+"""The first is an error of ours. aiormq raises the second in a call while a connection closes."""
 
 
 def placed(count: int) -> list[bytes]:
@@ -144,7 +144,7 @@ async def test_a_subscription_is_tried_again_whatever_kept_it_from_consuming(
         await genuine(self)
 
     monkeypatch.setattr(RabbitSubscriber, "start", failing_at_first)
-    await subscribe()  # returns when it is ready
+    await subscribe()  # this returns when it is ready
     assert tries == 2
 
 

@@ -101,7 +101,7 @@ async def test_stopping_during_an_outage_is_quick_and_gives_the_messages_back(
 
 
 class CommitsBlindly(Transactions[sample.CreditUnitOfWork]):
-    """The first commit succeeds, but its answer is lost on the way."""
+    """The first commit of `CommitsBlindly` succeeds, but its answer is lost."""
 
     lost = False
 
@@ -199,7 +199,7 @@ async def test_the_order_of_a_subject_outlasts_a_database_that_is_read_only(
 
 
 async def _close_connections(management_url: str, vhost: str, name: str) -> None:
-    """Close the client's connections as an operator would; they show up with a delay."""
+    """Close the client's connections as an operator would. They are listed with a delay."""
     async with httpx.AsyncClient(base_url=management_url, timeout=10) as http:
 
         async def closed() -> bool:

@@ -1,4 +1,4 @@
-"""Declaring, comparing and replaying on a real broker."""
+"""Topologies are declared and compared, and events are replayed, on a real broker."""
 
 import asyncio
 from datetime import timedelta
@@ -90,7 +90,7 @@ async def test_applying_moves_dead_letters_out_of_the_queue_of_an_earlier_versio
         in_hand = await former.get()
         assert in_hand is not None
         assert await topology.apply(vhost, SAMPLE) == 1
-        await in_hand.reject(requeue=True)  # a person inspected the old queue meanwhile
+        await in_hand.reject(requeue=True)  # a person looked into the old queue meanwhile
 
         async def is_back() -> bool:
             return await waiting(channel, "credit.dead") == 1

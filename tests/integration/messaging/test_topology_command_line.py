@@ -34,14 +34,14 @@ PARTICIPANTS = ["--participants", f"{SAMPLE}:shop", "--participants", f"{SAMPLE}
 
 @pytest.fixture
 def document(tmp_path: Path) -> list[str]:
-    """The option that names the written choreography of the sample."""
+    """Return the option that names the written choreography of the sample."""
     path = tmp_path / "choreography.json"
     path.write_text(choreography_of([sample.shop(), sample.credit()]).as_text())
     return ["--choreography", str(path)]
 
 
 class CommandLine:
-    """Runs commands in this process; `await it(...)` gives exit code, output and errors."""
+    """A `CommandLine` runs commands in this process, and returns exit code, output and errors."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
@@ -58,7 +58,7 @@ class CommandLine:
         try:
             main(arguments)
         except SystemExit as end:
-            if isinstance(end.code, str):  # as the interpreter does at its end
+            if isinstance(end.code, str):  # the interpreter does this at its end
                 print(end.code, file=sys.stderr)
                 return 1
             return end.code or 0
@@ -302,7 +302,7 @@ async def test_a_deleted_queue_is_restored_from_the_archive_with_one_effect_each
 
 
 async def place_orders(engine: AsyncEngine, totals: Iterable[int]) -> None:
-    """The shop publishes them; it shares the database of the credit service here."""
+    """Publish orders as the shop, which shares the database of the credit service here."""
     async with engine.begin() as connection:
         await Outbox("shop", sample.TABLES).add(
             connection, *(sample.order_placed(total_cents=total) for total in totals)

@@ -46,7 +46,7 @@ async def channel(vhost: str) -> AsyncIterator[AbstractChannel]:
 
 
 async def taken(channel: AbstractChannel, queue: str) -> list[bytes]:
-    """The bodies of the queue's messages, which are removed."""
+    """Remove all messages from the queue, and return their bodies."""
     declared = await channel.get_queue(queue)
     found = []
     while message := await declared.get(no_ack=True, fail=False):
@@ -60,7 +60,7 @@ async def test_a_view_that_stands_still_refuses_nothing_and_drops_its_oldest(
     await applied(vhost, rabbitmq_server, SMALL)
     bodies = numbered(SENT)
 
-    await send(channel, *bodies)  # a nack raises, and each waits for its confirm
+    await send(channel, *bodies)  # each waits for its confirm, and a nack raises
 
     assert await taken(channel, VIEW) == bodies[-FITTING:]
     [told] = await taken(channel, OVERFLOW)
@@ -77,7 +77,7 @@ FORMER = replace(
         Binding("figures.dlx", DEAD, KEPT),
     ),
 )
-"""As an earlier version declared it."""
+"""An earlier version declared the queue like this."""
 
 
 async def test_a_queue_of_an_earlier_version_is_bounded_while_it_holds_messages(

@@ -1,4 +1,4 @@
-"""A service that only keeps views beside the sample's shop, on a broker that bounds its queues."""
+"""Makes a service with only views of the sample's shop, on a broker that bounds its queues."""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ async def note(unit: CreditUnitOfWork, event: Received[OrderPlacedView]) -> None
 
 
 def figures() -> Participant:
-    """It notes what it consumes in the sample's table; of two types, one is never dropped."""
+    """Return a service that notes what it consumes. One of its two types is never dropped."""
     on = Reactions[CreditUnitOfWork]("figures", extensions=(TENANT,))
     on.view("order.placed.v1", OrderPlacedView)(note)
     on.view("order.lost.v1", OrderPlacedView, kept=True)(note)
@@ -32,7 +32,7 @@ def figures() -> Participant:
 
 
 def bounded(most_bytes: int) -> Topology:
-    """With this bound instead of the usual one."""
+    """Return the topology with this bound instead of the usual one."""
     wanted = topology.topology_of([sample.shop(), figures()])
     policies = tuple(replace(each, most_bytes=most_bytes) for each in wanted.policies)
     return replace(wanted, policies=policies)

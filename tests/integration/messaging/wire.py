@@ -25,12 +25,12 @@ async def send(
 
 
 async def waiting(channel: AbstractChannel, queue: str = QUEUE) -> int:
-    """Messages ready in a queue."""
+    """Return the number of messages ready in a queue."""
     declared = await channel.declare_queue(queue, passive=True)
     return declared.declaration_result.message_count or 0
 
 
 async def dead(channel: AbstractChannel) -> AbstractIncomingMessage | None:
-    """Take one message from the dead letters; None where there is none."""
+    """Take one message from the dead letters. Return None where there is none."""
     queue = await channel.get_queue("credit.dead-letters")
     return await queue.get(no_ack=True, fail=False)

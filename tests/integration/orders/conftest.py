@@ -1,4 +1,4 @@
-"""The orders service on a database that is migrated once and emptied for each test."""
+"""The orders service uses a database that is migrated once and emptied for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,14 +13,14 @@ from tests.fixtures.services import ServiceClient, serving
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with this service's newest schema; one for all tests of a worker."""
+    """Yield a database with this service's newest schema. All tests of a worker share it."""
     with migrated_database_of("orders", postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 async def orders_database(migrated_database: str) -> str:
-    """The same, empty."""
+    """Return the migrated database, empty."""
     await emptied(
         migrated_database, "orders", "idempotency_keys", "outbox", "outbox_archive", "inbox"
     )

@@ -1,4 +1,4 @@
-"""Helpers for the tests of orders: buy, consume a peer's event, read the result."""
+"""Buys, lets orders consume a peer's events, and reads the result."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -55,7 +55,7 @@ async def confirm(orders: ServiceClient, order_id: object, version: int = 1) -> 
 
 
 async def buy(orders: ServiceClient, customer: UUID | None = None, *, tenant: str = TENANT) -> UUID:
-    """Request a purchase; its transaction id."""
+    """Request a purchase, and return its transaction id."""
     body = {
         "customer_id": str(customer or uuid4()),
         "vehicle_id": str(uuid4()),
@@ -82,7 +82,7 @@ async def consume(
 async def consume_together(
     orders: ServiceClient, event_type: str, order_ids: Sequence[UUID], tenant: str = TENANT
 ) -> None:
-    """The same event of several purchases in one transaction, as the subscriber does."""
+    """Consume the same event of several purchases in one transaction, as the subscriber does."""
     reaction = orders.service.participant.reactions.by_event[event_type]
 
     async def work(uow: Any) -> None:
@@ -129,7 +129,7 @@ async def look(orders: ServiceClient, order_id: UUID) -> dict[str, Any]:
 
 
 async def published(orders: ServiceClient, order_id: object) -> list[str]:
-    """The types of the events staged about an order, in the order of the outbox."""
+    """Return the types of the events about an order, in the order of the outbox."""
     return await orders.types(order_id)
 
 
@@ -148,7 +148,7 @@ async def due_in_seconds(orders: ServiceClient, order_id: UUID) -> float | None:
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """Check that the answer is this refusal, as problem+json."""
+    """Check that the answer is this refusal, as problem+json, and return its body."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()

@@ -38,11 +38,11 @@ async def orders(orders_database: str, tmp_path: Path) -> AsyncIterator[ServiceC
 
 
 def as_(*roles: str, customer: UUID | None = None, tenant: str = "tenant-1") -> dict[str, str]:
-    """The headers of a caller with these roles."""
+    """Return the headers of a caller with these roles."""
     claims: dict[str, Any] = {
         "iss": "mercado-veiculo",
         "aud": "mercado-veiculo",
-        "exp": int(time.time()) + 3600,  # some are made when this module is read
+        "exp": int(time.time()) + 3600,  # some are made when this module is imported
         "sub": f"{roles}",
         "tenant": tenant,
         "roles": list(roles),

@@ -14,7 +14,7 @@ from tests.integration.orders.market import buy, consume, consume_together, look
 
 @contextmanager
 def statements(orders: ServiceClient) -> Iterator[list[str]]:
-    """The statements sent meanwhile."""
+    """Yield a list of the statements that are sent in this block."""
     sent: list[str] = []
     engine = orders.service.transactions.engine.sync_engine
 
@@ -27,7 +27,7 @@ def statements(orders: ServiceClient) -> Iterator[list[str]]:
 
 
 async def test_requesting_a_purchase_takes_six_statements(orders: ServiceClient) -> None:
-    """Key looked up, customer locked, open purchases counted; order, event and key written."""
+    """Three statements look up the key, lock the customer and count. Three write the rest."""
     await buy(orders)
     with statements(orders) as sent:
         await buy(orders, uuid4())

@@ -41,7 +41,7 @@ curl -X GET "http://localhost:8000/orders?limit=5" \\
 
 @pytest.fixture
 async def port(orders_database: str) -> AsyncIterator[int]:
-    """The port of the orders service, running as a process of its own."""
+    """Yield the port of the orders service, which runs as a process of its own."""
     ports = Ports()  # the port is held until the process ends
     port = ports.pick()
     process = await asyncio.create_subprocess_exec(
@@ -71,7 +71,7 @@ async def port(orders_database: str) -> AsyncIterator[int]:
 
 
 async def run(command: str, port: int, home: Path) -> dict[str, Any]:
-    """Another program may use port 8000, so curl's configuration redirects it to a free port."""
+    """Run a command. Another program may use port 8000, so curl is redirected to a free port."""
     (home / ".curlrc").write_text(f'silent\nconnect-to = "localhost:8000:127.0.0.1:{port}"\n')
     shell = await asyncio.create_subprocess_shell(
         command,

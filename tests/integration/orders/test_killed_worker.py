@@ -1,4 +1,4 @@
-"""A worker process killed around the commit of its deadline timer: a purchase is given up once."""
+"""A purchase is given up once, although a worker is killed around its deadline timer's commit."""
 
 import pytest
 

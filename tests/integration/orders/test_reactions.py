@@ -1,4 +1,4 @@
-"""What orders does with the events of its peers, on the real tables."""
+"""Orders reacts to the events of its peers, on the real tables."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ async def test_the_way_forward_ends_completed_with_its_whole_history(
 
 
 def measured(outcome: str) -> tuple[float, float]:
-    """How many purchases came to it, and their seconds."""
+    """Return how many purchases had this outcome, and their seconds."""
     labels = {"outcome": outcome}
     count, total = (
         REGISTRY.get_sample_value(f"orders_purchase_seconds_{part}", labels)

@@ -1,4 +1,4 @@
-"""One migrated database per worker, emptied for each test; each test has a tenant of its own."""
+"""Each worker has one migrated database, emptied for each test. Each test has its own tenant."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -43,7 +43,7 @@ class Payments(ServiceUnderTest):
         await self.consumes("order.cancellation_requested.v1", order_id)
 
     async def paid(self, order_id: UUID, method: str = "tok_approve") -> str:
-        """Pay its code; the payment's id."""
+        """Pay the order's code, and return the payment's id."""
         answer = await self.pay(await self.code(order_id), method)
         assert answer.status_code == 202, answer.text
         return str(answer.json()["payment_id"])
@@ -58,7 +58,7 @@ class Payments(ServiceUnderTest):
         )
 
     async def refund_failed(self) -> tuple[UUID, str]:
-        """A purchase whose refund the gateway keeps refusing: its order and payment id."""
+        """Make a purchase whose refund keeps being refused. Return its order and payment id."""
         order_id = await self.reserved()
         payment_id = await self.paid(order_id, "tok_refund_refused")
         await self.gateway_turn()
@@ -84,7 +84,7 @@ class Payments(ServiceUnderTest):
         return row
 
     async def moved(self, order_id: UUID, kind: str) -> int:
-        """How often the gateway charged or refunded the purchase."""
+        """Return how often the gateway charged or refunded the purchase."""
         rows = await self.client.rows(
             "SELECT count(*) FROM sandbox_operations"
             " WHERE order_id = :order AND kind = :kind AND outcome = 'approved'",

@@ -30,7 +30,7 @@ MAY = {
 
 
 async def call(payments: Payments, name: str, headers: dict[str, str]) -> httpx.Response:
-    """The call on a purchase of the test's own customer, in a state that allows it."""
+    """Make the call on a purchase of the test's own customer, in a state that allows it."""
     if name in {"retry", "settle"}:
         order_id, _ = await payments.refund_failed()
     else:

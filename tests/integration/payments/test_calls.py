@@ -71,7 +71,7 @@ async def test_unanswered_call_is_repeated_later_and_later(payments: Payments) -
 async def test_worker_killed_between_the_answer_and_the_commit_charges_once(
     payments: Payments, settings: PaymentsSettings, method: str
 ) -> None:
-    """Its call went out, its claim runs out, another worker repeats the call with the same key."""
+    """The call went out, its claim ends, and another worker repeats it with the same key."""
     order_id = await payments.reserved()
     await payments.paid(order_id, method)
     transactions = payments.client.service.transactions
@@ -155,7 +155,7 @@ async def test_refund_whose_answer_was_lost_is_made_once(payments: Payments) -> 
 async def test_repeated_key_gives_the_first_result_whatever_else_is_asked(
     payments: Payments,
 ) -> None:
-    """Also from a gateway that was started anew."""
+    """The same holds for a gateway that was started again."""
     order_id = uuid7()
     kinds = []
     orders = {"a": ["tok_approve", "tok_decline"], "b": ["tok_decline", "tok_approve"]}

@@ -1,4 +1,4 @@
-"""How often a card may be tried is a setting: the code stays payable until the last try."""
+"""A setting says how often a card may be tried. The code stays payable until the last try."""
 
 import asyncio
 import uuid
@@ -17,7 +17,7 @@ from tests.integration.payments.conftest import Payments
 
 @pytest.fixture
 async def patient(settings: PaymentsSettings, issuer: Issuer) -> AsyncIterator[Payments]:
-    """The service with three tries for a card."""
+    """Yield the service with three tries for a card."""
     service = build(settings.model_copy(update={"card_tries": 3}))
     async with serving(service) as client:
         tested = Payments(client, issuer, f"tenant-{uuid.uuid4().hex}", uuid7())

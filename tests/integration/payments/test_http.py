@@ -1,4 +1,4 @@
-"""Every endpoint of payments, and every refusal, on a real database."""
+"""Every endpoint and every refusal of payments work on a real database."""
 
 import uuid
 from typing import Any

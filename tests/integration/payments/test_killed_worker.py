@@ -1,4 +1,4 @@
-"""A worker process killed at each point around a call of the gateway and around its timer: money
+"""A worker process is killed at each point around a call of the gateway and around its timer. Money
 moves once, and what is published is published once.
 """
 

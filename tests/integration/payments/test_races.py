@@ -40,7 +40,7 @@ async def test_two_requests_with_one_key_at_once_are_one(payments: Payments) -> 
 
 
 async def test_payment_against_expiry_has_exactly_one_winner(payments: Payments) -> None:
-    """The code's time ends while both are on their way."""
+    """The code's time ends while the payment and the expiry are under way."""
     for round_ in range(ROUNDS):
         order_id = await payments.reserved()
         code = await payments.code(order_id)
@@ -64,7 +64,7 @@ async def test_timer_passes_over_a_code_that_is_just_being_paid(payments: Paymen
     code = await payments.code(order_id)
 
     async def pay(uow: PostgresPaymentsUnitOfWork) -> None:
-        """In time, for it began before the code's time ended."""
+        """Pay in time: the payment began before the code's time ended."""
         await uow.connection.execute(text("SELECT 1"))
         await payments.overdue(order_id)
         await pay_code(

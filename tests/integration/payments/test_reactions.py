@@ -1,4 +1,4 @@
-"""What payments does when it consumes events of a purchase."""
+"""Payments reacts to the events of a purchase."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A gateway that leaves a charge unanswered: a person is asked in time, and can settle it."""
+"""When the gateway leaves a charge unanswered, a person is asked in time and can settle it."""
 
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("silence_at_once")
 
 
 async def silent(payments: Payments, calls: int) -> tuple[UUID, str]:
-    """A payment that was asked for so often: its order and its own id."""
+    """Return the order and the payment id of a payment whose call was made `calls` times."""
     order_id = await payments.reserved()
     payment_id = await payments.paid(order_id, "tok_silent")
     await silence(payments, order_id, calls)
@@ -46,7 +46,7 @@ async def in_need(payments: Payments) -> list[str]:
 
 
 async def answers_late(payments: Payments, order_id: UUID, answer: Answer) -> None:
-    """A worker that stopped for longer than its lease records the answer it got."""
+    """Record the answer of a worker that stopped for longer than its lease."""
     policy: GatewayPolicy = PaymentsSettings.model_construct().gateway_terms.policy
     await payments.client.service.transactions.run(
         lambda uow: record_charge(
@@ -126,7 +126,7 @@ async def test_a_cancelled_purchase_that_was_charged_is_refunded_by_hand_in_the_
         await payments.gateway_turn()
         return await payments.state(order_id) == "REFUND_FAILED"
 
-    await eventually(refused)  # the sandbox knows no such charge
+    await eventually(refused)  # the sandbox does not know the charge
     assert await in_need(payments) == [payment_id]
     given_back = await payments.client.post(
         f"/payments/{payment_id}/refund/settle",

@@ -1,4 +1,4 @@
-"""One migrated database per worker, emptied for each test; each test has a tenant of its own."""
+"""Each worker has one migrated database, emptied for each test. Each test has its own tenant."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ from tests.fixtures.under_test import ServiceUnderTest
 REFUSED_FOR_GOOD, REFUSED_ONCE, REFUSED_THRICE, LOST_CALL, LOST_ANSWER, SILENT = (
     UUID(f"00000000-0000-7000-8000-badbad00000{number}") for number in range(1, 7)
 )
-"""Sellers the sandbox bank has something in store for."""
+"""The sandbox bank answers these sellers in special ways."""
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +66,7 @@ class Payouts(ServiceUnderTest):
             await self.calls("bank", "payouts")
 
     async def record(self, external_id: object) -> Any:
-        """Of an external id, or of an order."""
+        """Return the record of an external id, or of an order."""
         (row,) = await self.client.rows(
             "SELECT * FROM payouts WHERE :id IN (external_id, order_id::text)", id=str(external_id)
         )
@@ -76,7 +76,7 @@ class Payouts(ServiceUnderTest):
         return str((await self.record(external_id))["status"])
 
     async def transfers(self) -> list[tuple[bool, int]]:
-        """The bank's books: for each payout whether it was paid, and how often it was asked."""
+        """Return for each payout whether the bank has paid it, and how often it was asked."""
         rows = await self.client.rows("SELECT paid, calls FROM sandbox_transfers ORDER BY made_at")
         return [(row["paid"], row["calls"]) for row in rows]
 

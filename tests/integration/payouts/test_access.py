@@ -27,7 +27,7 @@ MAY = {
 
 
 async def call(payouts: Payouts, name: str, headers: dict[str, str]) -> httpx.Response:
-    """The call on a payout that failed, so that all are possible."""
+    """Make the call on a payout that failed, so that all calls are possible."""
     order_id = await payouts.closed(seller_id=SELLER)
     await payouts.bank_turn()
     method, path = CALLS[name]

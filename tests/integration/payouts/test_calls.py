@@ -101,7 +101,7 @@ async def test_call_that_did_not_pay_is_repeated_later_and_later(
 async def test_worker_killed_between_the_answer_and_the_commit_pays_once(
     payouts: Payouts, settings: PayoutsSettings, seller_id: UUID
 ) -> None:
-    """Its call went out, its claim runs out, another worker repeats the call with the same key."""
+    """The call went out, its claim ends, and another worker repeats it with the same key."""
     order_id = await payouts.closed(seller_id=seller_id)
     lease = settings.bank_terms.lease
     (claimed,) = await payouts.client.service.transactions.run(
@@ -138,7 +138,7 @@ async def test_request_wakes_the_bank_loop_at_once(payouts: Payouts) -> None:
 
 
 async def test_key_that_was_paid_stays_paid_whatever_else_is_asked(payouts: Payouts) -> None:
-    """Also by a bank that was started anew."""
+    """The same holds for a bank that was started again."""
     for seller_id in (uuid7(), REFUSED_FOR_GOOD):
         answer = await bank_of(payouts).pay(
             "payout-1", external_id="x", seller_id=seller_id, amount_cents=1

@@ -108,7 +108,7 @@ async def test_repository_says_what_was_processed_and_adds_it_once(payouts: Payo
 async def test_the_database_itself_refuses_a_second_row(
     payouts: Payouts, settings: PayoutsSettings
 ) -> None:
-    """It refuses it also from another version of the service, or from a person with psql."""
+    """It refuses another version of the service, and a person with psql, too."""
     await payouts.request("bonus-1")
     with pytest.raises(IntegrityError, match="ix_payouts_tenant_id_external_id") as refused:
         await payouts.client.execute(

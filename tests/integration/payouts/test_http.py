@@ -1,4 +1,4 @@
-"""Every endpoint of payouts, and every refusal, on a real database."""
+"""Every endpoint and every refusal of payouts work on a real database."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A worker process killed at each point around a call of the bank: the seller is paid once, and
+"""A worker process is killed at each point around a call of the bank. The seller is paid once, and
 that is published once.
 """
 

@@ -1,4 +1,4 @@
-"""What payouts does with a closed order."""
+"""Payouts reacts to a closed order."""
 
 from sqlalchemy import event
 

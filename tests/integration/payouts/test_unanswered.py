@@ -1,4 +1,4 @@
-"""A bank that leaves a payout unanswered: a person is asked in time, and can settle it."""
+"""When the bank leaves a payout unanswered, a person is asked in time and can settle it."""
 
 from typing import Any
 from uuid import UUID
@@ -38,7 +38,7 @@ async def in_need(payouts: Payouts) -> list[str]:
 
 
 async def answers_late(payouts: Payouts, order_id: UUID, answer: Answer) -> None:
-    """A worker that stopped for longer than its lease records the answer it got."""
+    """Record the answer of a worker that stopped for longer than its lease."""
     policy: BankPolicy = PayoutsSettings.model_construct().bank_terms.policy
     payout_id = (await payouts.record(order_id))["payout_id"]
     await payouts.client.service.transactions.run(

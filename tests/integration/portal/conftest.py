@@ -1,4 +1,4 @@
-"""The portal on a database that is migrated once and emptied for each test."""
+"""The portal uses a database that is migrated once and emptied for each test."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -54,14 +54,14 @@ async def execute(url: str, statement: str, *arguments: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with this service's newest schema; one for all tests of a worker."""
+    """Yield a database with this service's newest schema. All tests of a worker share it."""
     with migrated_database_of("portal", postgres_server) as url:
         yield url
 
 
 @pytest.fixture
 async def portal_database(migrated_database: str) -> str:
-    """The same, empty."""
+    """Return the migrated database, empty."""
     await emptied(migrated_database, *EMPTIED)
     return migrated_database
 
@@ -87,7 +87,7 @@ def settings(portal_database: str) -> Callable[..., PortalSettings]:
 
 @pytest.fixture
 def serve(settings: Callable[..., PortalSettings]) -> Serve:
-    """Serve a portal of its own, with further settings."""
+    """Return a function that serves another portal with further settings."""
 
     def start(**changed: Any) -> AbstractAsyncContextManager[ServiceClient]:
         return serving(build(settings(**changed)))
@@ -102,7 +102,7 @@ def answering() -> Behind:
 
 @pytest.fixture
 def behind(answering: Behind) -> Behind:
-    """The services behind the portal; none answers yet."""
+    """Return the services behind the portal, none of which answers yet."""
     answering.answers.clear()
     answering.calls.clear()
     return answering
@@ -110,9 +110,9 @@ def behind(answering: Behind) -> Behind:
 
 @pytest.fixture(scope="session")
 def built(migrated_database: str, answering: Behind) -> Built:
-    """One for all tests of a worker and some settings, because the routes of all pages take a tenth
-    of a second. Each test starts it anew, with an application, connections and keys of its own.
-    Nothing closes its HTTP clients: `answering` is in place of the network, and the other one
+    """Return a function that builds a portal once for all tests of a worker, because the routes of
+    all pages take a tenth of a second. Each test starts it with its own application, connections
+    and keys. Nothing closes its HTTP clients: `answering` replaces the network, and the other one
     reaches nobody.
     """
 
@@ -131,8 +131,8 @@ def built(migrated_database: str, answering: Behind) -> Built:
 async def portal(
     built: Built, portal_database: str, behind: Behind
 ) -> AsyncIterator[ServiceClient]:
-    """The portal with `behind` in place of the network. Whatever a test does, every call of a
-    service carries the roles of the user it is made for, and no other ones.
+    """Yield the portal with `behind` in place of the network. Check afterwards that every call of a
+    service had exactly the roles of the user for whom it was made.
     """
     async with serving(built()) as client:
         yield client
@@ -151,7 +151,7 @@ def connected(url: str) -> Store:
 
 @pytest.fixture
 async def transactions(portal_database: str) -> AsyncIterator[Store]:
-    """Without the portal; each test has connections of its own."""
+    """Yield transactions without the portal. Each test has its own connections."""
     opened = connected(portal_database)
     yield opened
     await opened.engine.dispose()
@@ -159,13 +159,13 @@ async def transactions(portal_database: str) -> AsyncIterator[Store]:
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """Cheap to verify: tests sign in hundreds of times."""
+    """Return a hash that is cheap to verify, because tests sign in hundreds of times."""
     return CheapHasher().hash(PASSWORD)
 
 
 @pytest.fixture
 def add_user(transactions: Store, password_hash: str) -> AddUser:
-    """A user who signs in with PASSWORD; by default the e-mail is the role's."""
+    """Return a function that adds a user with PASSWORD, by default with the role's e-mail."""
 
     async def add(
         *roles: str, email: str | None = None, tenant: str = "default", **more: Any
@@ -191,7 +191,7 @@ def add_user(transactions: Store, password_hash: str) -> AddUser:
 
 @pytest.fixture
 def enter(portal: ServiceClient, add_user: AddUser) -> Enter:
-    """Like `add_user`; the portal's cookies and headers are then this user's."""
+    """Return a function like `add_user` that also gives the portal the user's cookies."""
 
     async def add_and_sign_in(*roles: str, **more: Any) -> User:
         user = await add_user(*roles, **more)
@@ -207,7 +207,7 @@ async def seller(enter: Enter) -> User:
 
 
 async def signed_in(client: ServiceClient, email: str, password: str = PASSWORD) -> None:
-    """The client's cookies and headers are then this user's."""
+    """Sign in, so that the client has this user's cookies and headers."""
     answer = await client.post("/api/sessions", json={"email": email, "password": password})
     assert answer.status_code == 201, answer.text
     client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]

@@ -1,4 +1,4 @@
-"""Fakes of the services behind the pages, and helpers that use a page as a browser does."""
+"""Fakes the services behind the pages, and uses a page as a browser does."""
 
 import json
 import re
@@ -19,15 +19,15 @@ ADDRESSES = {
     name: f"http://127.0.0.1:{port}"
     for port, name in enumerate(PortalSettings.model_construct().addresses, start=1)
 }
-"""Where nobody answers, whatever runs on this machine."""
+"""Nothing answers at these addresses, whatever runs on this machine."""
 OWN_PORT = 9
-"""The portal probes itself too; nobody answers there either."""
+"""The portal probes itself at this port, where nothing answers either."""
 PORTS = {str(urlsplit(url).port): name for name, url in ADDRESSES.items()}
 
 
 @dataclass
 class Behind:
-    """Answers by `SERVICE METHOD PATH`; what is not there does not answer at all."""
+    """`Behind` answers by `SERVICE METHOD PATH`. A call without an answer here gets none."""
 
     answers: dict[str, Answer] = field(default_factory=dict)
     calls: list[tuple[str, httpx.Request]] = field(default_factory=list)
@@ -96,14 +96,14 @@ def purchase(**changed: Any) -> dict[str, Any]:
 
 
 def field_of(page: httpx.Response, name: str) -> str:
-    """The value of an input."""
+    """Return the value of an input."""
     found = re.search(rf'<input[^>]*name="{name}"[^>]*?value="([^"]*)"', page.text)
     assert found, f"no field {name}"
     return unescape(found[1])
 
 
 def error_of(page: httpx.Response, name: str) -> str:
-    """The error shown beside a field."""
+    """Return the error shown beside a field."""
     found = re.search(rf'id="{name}-error">([^<]*)<', page.text)
     return unescape(found[1]) if found else ""
 

@@ -1,4 +1,4 @@
-"""Events of purchases as the portal consumes them."""
+"""Makes events of purchases as the portal consumes them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -47,7 +47,7 @@ def envelope(
 
 
 async def consume(transactions: Store, *envelopes: dict[str, Any]) -> None:
-    """As the library does it: several reactions in one transaction."""
+    """Run the reactions to these events in one transaction, as the library does."""
     known = reactions().by_event
 
     async def react(uow: PostgresPortalUnitOfWork) -> None:
@@ -60,7 +60,7 @@ async def consume(transactions: Store, *envelopes: dict[str, Any]) -> None:
 
 
 async def buy(transactions: Store, *, steps: int = 9, tenant: str = "default") -> UUID:
-    """The first steps of a purchase, one after the other, 100 ms apart."""
+    """Consume the first steps of a purchase, one after the other, 100 ms apart."""
     order_id = uuid7()
     for n, consumed in enumerate(WAY_FORWARD[:steps]):
         await consume(transactions, envelope(order_id, consumed, after_ms=100 * n, tenant=tenant))

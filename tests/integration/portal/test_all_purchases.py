@@ -52,7 +52,7 @@ async def bought(
     expires_in: timedelta = timedelta(hours=1),
     then: tuple[Consumed, ...] = (),
 ) -> UUID:
-    """A purchase whose first steps were consumed; the last of them `ago`."""
+    """Make a purchase whose first steps were consumed, the last of them `ago`."""
     order_id, customer_id = uuid7(), customer_id or uuid7()
     behind.says(f"customers GET /customers/{customer_id}", customer(customer_id))
     now = datetime.now(UTC)
@@ -118,8 +118,8 @@ async def test_a_stuck_purchase_stands_out_and_is_listed_alone(
         await bought(transactions, behind, steps=8, ago=ago),
     ]
     await bought(transactions, behind, steps=2)
-    await bought(transactions, behind, steps=4, ago=ago)  # its buyer may still pay
-    await bought(transactions, behind, steps=7, ago=ago)  # and this one has yet to come
+    await bought(transactions, behind, steps=4, ago=ago)  # the buyer of this one may still pay
+    await bought(transactions, behind, steps=7, ago=ago)  # and this buyer has yet to come
     await bought(transactions, behind, steps=9, ago=ago)
     page = await desk.get(HERE)
     assert "4 purchases are stuck." in page.text
@@ -211,7 +211,7 @@ async def test_words_find_the_name_of_a_buyer_and_of_a_vehicle(
     desk: ServiceClient, behind: Behind, transactions: Store, add_user: AddUser
 ) -> None:
     theirs = uuid7()
-    await add_user("buyer", email="b@example.com", customer_id=theirs)  # is called Buyer Silva
+    await add_user("buyer", email="b@example.com", customer_id=theirs)  # named Buyer Silva
     of_silva = await bought(transactions, behind, steps=3, customer_id=theirs, car=("VW", "Gol"))
     a_strada = await bought(transactions, behind, steps=3)
     assert listed(await search(desk, "silva buyer")) == [str(of_silva)]

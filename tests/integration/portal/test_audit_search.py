@@ -142,7 +142,7 @@ async def test_an_operator_is_not_led_where_only_admins_may_go(
 
 
 def test_every_action_that_is_recorded_has_words() -> None:
-    """`ACTIONS` in the portal's web/audit_view.py, against what the code records."""
+    """`ACTIONS` in the portal's web/audit_view.py is compared with what the code records."""
     code = "\n".join(path.read_text() for path in PORTAL.rglob("*.py"))
     recorded = set(re.findall(r'action="([a-z_]+\.[a-z_]+)"', code))
     recorded |= set(re.findall(r'\.audited\(\s*user,\s*"([a-z_]+\.[a-z_]+)"', code))

@@ -103,7 +103,7 @@ async def test_the_verification_reads_a_chain_longer_than_it_reads_at_once(
 async def test_a_verification_beside_writers_raises_no_false_alarm(
     transactions: Store, portal_database: str, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
-    """Others record between its first statement and its last."""
+    """Others record audits between its first statement and its last."""
     for _ in range(3):
         await record(transactions)
     read = getattr(PostgresAudits, after)
@@ -134,7 +134,7 @@ async def test_a_verification_beside_the_dropping_of_old_months_raises_no_false_
         await uow.audits.hold()
         start = await uow.audits.start("default")
         dropping = asyncio.create_task(drop(portal_database))
-        await asyncio.wait([dropping], timeout=0.5)  # it waits for us, or is done
+        await asyncio.wait([dropping], timeout=0.5)  # it waits for us, or has ended
         report = await verify_chain(
             start,
             uow.audits.entries("default"),
@@ -185,7 +185,7 @@ async def test_buyers_and_sellers_may_not_read_audits(
 
 @pytest.fixture
 async def provisioned(postgres_server: PostgresServer) -> AsyncIterator[dict[str, str]]:
-    """A database as an installation makes it; its URLs by role."""
+    """Yield the URLs by role of a database as an installation makes it."""
     name = f"test_{uuid.uuid4().hex[:10]}"
     place = urlsplit(postgres_server.url)
     await provision(postgres_server.url, [DatabaseAccounts(name, "m", "a")])
@@ -324,7 +324,7 @@ async def old_months(url: str) -> None:
 async def test_rows_in_the_default_partition_move_to_their_month_and_upkeep_goes_on(
     provisioned: dict[str, str], as_app: Store, settings: Any, parent: str
 ) -> None:
-    """After more than two months off: the first audit of today came before today's month."""
+    """Upkeep rested for more than two months: today's first audit came before today's month."""
     superuser, now = provisioned["superuser"], utc_now()
     month = f"{parent}_{now:%Y%m}"
     for row in await execute(

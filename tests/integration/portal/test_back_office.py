@@ -211,7 +211,7 @@ async def test_a_user_who_is_enabled_again_signs_in_with_the_password_from_befor
     assert "Enable the user" not in (await portal.get(page)).text
     await portal.post(f"{page}/disable", data=SURE)
     assert "Enable the user" in (await portal.get(page)).text
-    for _ in range(2):  # a second click changes nothing
+    for _ in range(2):  # the second click changes nothing
         assert (await portal.post(f"{page}/enable")).status_code == 303
     async with serve() as other:
         await signed_in(other, "seller@example.com")

@@ -28,13 +28,13 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def seen_as(address: str, url: str) -> httpx.AsyncClient:
-    """A client whose connections come from this address of the loopback."""
+    """Return a client whose connections come from this address of the loopback."""
     transport = httpx.AsyncHTTPTransport(local_address=address)
     return httpx.AsyncClient(transport=transport, base_url=url, timeout=20)
 
 
 async def guess(client: httpx.AsyncClient, times: int) -> list[int]:
-    """Wrong sign-ins for different accounts, each with another claimed address."""
+    """Sign in wrongly to different accounts, each time with another claimed address."""
     answers = [
         await client.post(
             "/api/sessions",

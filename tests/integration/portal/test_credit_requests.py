@@ -34,7 +34,7 @@ def asking(**changed: Any) -> dict[str, Any]:
 
 
 async def asked(portal: ServiceClient, behind: Behind) -> tuple[str, httpx.Response]:
-    """The id of one who asks, and the page that shows it."""
+    """Return the id of a customer who requests credit, and the page that shows the request."""
     who = asking()
     behind.says(LIST, {"items": [who], "next": None})
     return who["id"], await portal.get("/credit-requests")

@@ -38,7 +38,7 @@ async def channel(market_broker: str) -> AsyncIterator[AbstractChannel]:
 async def desk(
     market_broker: str, rabbitmq_server: RabbitMQServer, serve: Serve, add_user: AddUser
 ) -> AsyncIterator[ServiceClient]:
-    """The portal with an operator signed in."""
+    """Yield the portal with an operator signed in."""
     place = urlsplit(rabbitmq_server.management_url)
     addresses = {
         "rabbitmq_operator_url": market_broker,
@@ -59,7 +59,7 @@ async def refused(
     subject: str = "s-1",
     headers: dict[str, datetime] | None = None,
 ) -> str:
-    """A message among the dead letters; its id."""
+    """Put a message among the dead letters, and return its id."""
     event_id, service = event_id or str(uuid7()), queue.partition(".")[0]
     body = {"id": event_id, "type": "credit.reserved.v1", "subject": subject, "tenantid": tenant}
     exchange = await channel.get_exchange(names.dead_letter_exchange(service))
@@ -71,7 +71,7 @@ async def refused(
 
 @asynccontextmanager
 async def refusing(channel: AbstractChannel, queue: str) -> AsyncIterator[None]:
-    """A service that gives up every message of this queue at once."""
+    """Run a service that gives up every message of this queue at once."""
     service = queue.partition(".")[0]
     exchange = await channel.get_exchange(names.dead_letter_exchange(service))
 
@@ -88,7 +88,7 @@ async def refusing(channel: AbstractChannel, queue: str) -> AsyncIterator[None]:
 
 
 async def come_to_hold(channel: AbstractChannel, **wanted: int) -> None:
-    """Poll: what was only looked at comes back to its queue a moment after the answer."""
+    """Wait until queues hold these numbers. Messages only looked at come back a moment later."""
     names = {"step": STEP, "vehicles": "vehicles.dead-letters", "portal": "portal.dead-letters"}
 
     async def held() -> bool:
@@ -278,7 +278,7 @@ async def test_a_view_that_misses_events_is_shown_with_the_command_that_helps(
     assert "topology replay" not in before
     assert "portal.overflow" not in before, "it needs no consumer"
     exchange = await channel.get_exchange(names.dead_letter_exchange("portal"))
-    await exchange.publish(aio_pika.Message(b"{}"), VIEW)  # as the broker does with what it drops
+    await exchange.publish(aio_pika.Message(b"{}"), VIEW)  # as the broker publishes what it drops
 
     async def shown() -> bool:  # the management API counts every few seconds
         return (

@@ -38,7 +38,7 @@ async def buyer(add_user: AddUser) -> User:
 
 
 async def ask(portal: ServiceClient, email: str, **headers: str) -> tuple[httpx.Response, str]:
-    """Request a reset. Returns the answer and the mailed messages."""
+    """Request a reset. Return the answer and the mailed messages."""
     page, mailed = await portal.get("/forgot-password"), io.StringIO()
     with redirect_stdout(mailed):
         portal.headers.update(headers)
@@ -238,5 +238,5 @@ async def test_without_mail_the_page_says_whom_to_ask(serve: Serve) -> None:
 
 
 def _text(answer: httpx.Response) -> str:
-    """The page's text without what differs at each visit."""
+    """Return the page's text without what differs at each visit."""
     return re.sub(r'"[0-9a-f]{128}"', "", unescape(answer.text))

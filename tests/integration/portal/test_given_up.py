@@ -25,7 +25,7 @@ VALUES ($1, 'default', 'purchase', now(), 'OPEN', 0, 0, false)
 async def operator(
     portal: ServiceClient, enter: Enter, monkeypatch: pytest.MonkeyPatch
 ) -> ServiceClient:
-    """The portal with an operator signed in; orders says that it gave something up."""
+    """Return the portal with an operator signed in. Orders says that it gave something up."""
 
     async def states(_: Probes) -> list[ServiceState]:
         return [ServiceState("orders", alive=True, ready=True, outbox_given_up=1)]

@@ -1,4 +1,4 @@
-"""/api/health: whether the database answers, and how fast."""
+"""/api/health says whether the database answers, and how fast."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""KPIs in the portal: read by the staff, defined, tried, changed and archived by admins."""
+"""The staff reads KPIs in the portal, and admins define, try, change and archive them."""
 
 from typing import Any
 

@@ -34,7 +34,7 @@ POSTS = sorted(
 
 
 def lose_session(portal: ServiceClient) -> None:
-    """As after twelve hours: the browser has dropped the cookie."""
+    """Drop the cookie, as the browser does after twelve hours."""
     del portal.cookies["session"]
     portal.headers.pop("X-CSRF-Token", None)
 

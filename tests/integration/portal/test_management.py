@@ -22,7 +22,7 @@ async def test_events_from_the_broker_stand_in_the_timeline_once(
         serve(role="all", rabbitmq_url=market_broker) as portal,
     ):
         await signed_in(portal, "operator@example.com")
-        for event in [*reversed(events), *events]:  # out of order, then each once more
+        for event in [*reversed(events), *events]:  # events come out of order, then each once more
             exchange = await channel.get_exchange(event["source"])
             message = aio_pika.Message(json.dumps(event).encode())
             await exchange.publish(message, event["type"])

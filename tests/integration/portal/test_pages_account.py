@@ -1,5 +1,5 @@
-"""Users sign up, in and out, keep their customer record, and choose language and theme; pages have
-the headers of security.
+"""Users sign up, in and out, keep their customer record, and choose language and theme. Pages have
+the security headers.
 """
 
 import pytest

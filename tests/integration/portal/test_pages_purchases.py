@@ -30,7 +30,7 @@ def code_record(**changed: Any) -> dict[str, Any]:
 
 
 def standing(behind: Behind, order_id: UUID | None = None, **changed: Any) -> UUID:
-    """A purchase as orders has it, of the buyer and a new one where nothing else is said."""
+    """Let orders have a purchase, by default of the buyer and with a new id. Return its id."""
     order_id = order_id or uuid7()
     body = {"transaction_id": str(order_id), "customer_id": str(CUSTOMER), **changed}
     shown = purchase(**body)
@@ -115,7 +115,7 @@ async def test_a_move_is_made_and_audited_and_no_sentence_outlives_it(
     answer = await submit(portal, page, f"/purchases/{order_id}/{move}", **typed)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/purchases/{order_id}")
     assert len(behind.sent(call.format(order_id))) == 1
-    # The page says what is so now. A sentence about the click would soon contradict it.
+    # The page says what is true now. A sentence about the click would soon contradict it.
     assert 'class="flash' not in (await portal.get(f"/purchases/{order_id}")).text
     newest = (await transactions.run(lambda uow: uow.audits.page("default", None, 1)))[0].entry
     assert (newest.actor, newest.target, newest.result) == (str(buyer.id), str(order_id), "done")

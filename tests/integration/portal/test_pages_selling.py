@@ -55,7 +55,7 @@ async def test_a_vehicle_goes_on_the_market_once_however_often_it_is_sent(
 async def test_all_that_is_wrong_stands_beside_its_field_at_once_and_the_rest_is_kept(
     portal: ServiceClient, behind: Behind, seller: User
 ) -> None:
-    """What the portal cannot read, and what the service refuses, in one answer."""
+    """One answer has what the portal cannot read, and what the service refuses."""
     wrong = "The check digit of the RENAVAM is wrong."
     errors = [
         {"field": "year", "code": "malformed", "message": "null"},
@@ -239,7 +239,7 @@ async def test_sales_are_a_sellers_own_and_come_page_by_page(
 ) -> None:
     mine = [own(behind, seller) for _ in range(PAGE_SIZE + 1)]
     foreign = own(behind, seller)
-    # Those of one millisecond are in any order.
+    # Entries of one millisecond are in any order.
     for order_id, vehicle_id in zip(sorted(uuid7() for _ in mine), mine, strict=True):
         await consumed(transactions, order_id, RESERVED, 1, seller.id, vehicle_id)
     await consumed(transactions, uuid7(), RESERVED, 1, uuid7(), foreign)

@@ -1,4 +1,4 @@
-"""Lists are read from a standby while it keeps up, else from the primary."""
+"""Lists are read from a standby if it keeps up, else from the primary."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ def migrated_database(pair: Pair) -> Iterator[str]:
 
 @pytest.fixture
 def standby(pair: Pair, portal_database: str) -> str:
-    """The same database on the standby."""
+    """Return the URL of the same database on the standby."""
     database = urlsplit(portal_database).path
     return urlsplit(pair.standby.url)._replace(path=database).geturl()
 

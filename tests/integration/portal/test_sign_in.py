@@ -1,4 +1,4 @@
-"""Users sign in and out; guessing, forged requests and ended sessions let nobody in."""
+"""Users sign in and out. Guessing, forged requests and ended sessions let nobody in."""
 
 import asyncio
 from collections.abc import Iterator
@@ -104,7 +104,7 @@ async def test_guesses_side_by_side_lock_the_account_even_for_the_right_password
 
 @contextmanager
 def reached_from(portal: ServiceClient, address: str) -> Iterator[httpx.AsyncClient]:
-    """A browser of its own at this address."""
+    """Yield a new browser at this address."""
     transport = httpx.ASGITransport(app_of(portal), client=(address, 50000))
     yield httpx.AsyncClient(transport=transport, base_url="http://portal")
 
@@ -112,7 +112,7 @@ def reached_from(portal: ServiceClient, address: str) -> Iterator[httpx.AsyncCli
 async def tries(
     portal: ServiceClient, address: str, *, times: int = 1, right: bool = False
 ) -> list[int]:
-    """The answers to sign-ins from a new browser at this address."""
+    """Return the answers to sign-ins from a new browser at this address."""
     body = BUYER if right else BUYER | {"password": "wrong horse battery"}
     with reached_from(portal, address) as browser:
         answers = [await browser.post("/api/sessions", json=body) for _ in range(times)]
@@ -169,7 +169,7 @@ async def test_a_browser_that_signed_in_before_is_never_refused_the_right_passwo
 ) -> None:
     with reached_from(portal, "198.51.100.9") as browser:
         assert (await browser.post("/api/sessions", json=BUYER)).status_code == 201
-        await tries(portal, "198.51.100.9", times=8)  # another one at the same address
+        await tries(portal, "198.51.100.9", times=8)  # another visitor at the same address
         for n in range(8):
             wrong = BUYER | {"password": f"guess number {n}"}
             assert (await browser.post("/api/sessions", json=wrong)).status_code == 401

@@ -1,4 +1,4 @@
-"""What the operations page shows of slow statements, and what it says where there are none."""
+"""The operations page shows slow statements, or says why there are none."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.integration.portal.conftest import Enter
 
 @pytest.fixture
 async def provisioned(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
-    """An engine of the application, on a database as an installation makes it."""
+    """Yield an engine of the application, on a database as an installation makes it."""
     name = f"portal_test_{uuid.uuid4().hex[:8]}"
     account = DatabaseAccounts(name, "secret", "secret", shows_statements=True)
     place = urlsplit(postgres_server.url)

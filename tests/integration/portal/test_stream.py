@@ -94,7 +94,7 @@ async def sign_in(client: httpx.AsyncClient, email: str = "operator@example.com"
 
 
 async def events(answer: httpx.Response) -> AsyncIterator[tuple[str, str | None, Any]]:
-    """Name, id and data of each."""
+    """Yield the name, id and data of each event."""
     fields: dict[str, str] = {}
     async for line in answer.aiter_lines():
         if line.startswith(":"):
@@ -231,7 +231,7 @@ async def user_of(client: httpx.AsyncClient, transactions: Store) -> User:
 
 
 OF_SESSIONS = (sign_out, expire)
-"""A token is good for minutes more: it is no session."""
+"""These end a session. A token is valid for minutes more, and is no session."""
 OF_USERS = (lose_the_role, be_erased, lose_access)
 
 
@@ -329,7 +329,7 @@ async def test_a_stream_lives_through_an_outage_of_the_database(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
                     name,
                 )
-                await asyncio.sleep(2)  # long enough for several polls, each of which fails
+                await asyncio.sleep(2)  # several polls, each of which fails
             finally:
                 await server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
             await consume_with_retry(transactions, envelope(order_id, WAY_FORWARD[1]))

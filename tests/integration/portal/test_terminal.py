@@ -54,7 +54,7 @@ def portal_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Command:
-    """What main.py does with arguments, without the seconds that a new process takes."""
+    """Return what main.py does with arguments, without the seconds that a new process takes."""
     monkeypatch.chdir(tmp_path)
 
     def code_of(arguments: Sequence[str]) -> int:

@@ -1,5 +1,5 @@
-"""The timeline of a purchase is the same for any order of consuming, and shown only
-to who may see it.
+"""The timeline of a purchase is the same for any order of consuming, and only shown to who may see
+it.
 """
 
 import asyncio

@@ -31,7 +31,7 @@ def tokens(transactions: Store, settings: Callable[..., PortalSettings]) -> Toke
 
 
 class Peer:
-    """Another service with AUTH=on, which reads our published keys."""
+    """A `Peer` is another service with AUTH=on, which reads our published keys."""
 
     def __init__(self, portal: ServiceClient, place: Path, settings: Any) -> None:
         self._portal, self._place, self._settings = portal, place, settings

@@ -11,7 +11,7 @@ from tests.integration.portal.pages import Behind, error_of, submit, vehicle
 
 
 async def damage(url: str, user: User, column: str) -> None:
-    """Flip the last byte of what is stored."""
+    """Flip the last byte of the stored value."""
     last = f"octet_length({column}) - 1"
     flipped = f"set_byte({column}, {last}, get_byte({column}, {last}) # 1)"
     await execute(url, f"UPDATE users SET {column} = {flipped} WHERE id = $1", user.id)

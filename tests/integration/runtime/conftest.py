@@ -1,4 +1,4 @@
-"""The notes service on a database of each test's own, or on one that tests share."""
+"""The notes service uses a database for one test alone, or one that tests share."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,14 +13,14 @@ from tests.integration.runtime.notes import NotesSettings, build, create_tables
 
 @pytest.fixture(scope="session")
 def installed_database(postgres_server: PostgresServer) -> Iterator[str]:
-    """A database with the tables of the notes service; one for all tests of a worker."""
+    """Yield a database with the tables of the notes service. All tests of a worker share it."""
     with shared_database("notes", postgres_server, create_tables) as url:
         yield url
 
 
 @pytest.fixture
 async def emptied_database(installed_database: str) -> str:
-    """The same, empty: for tests that leave no request at work."""
+    """Return the shared database, empty, for tests that leave no request at work."""
     await emptied(
         installed_database, "notes", "idempotency_keys", "outbox", "outbox_archive", "inbox"
     )
@@ -29,14 +29,14 @@ async def emptied_database(installed_database: str) -> str:
 
 @pytest.fixture
 async def notes_database(database: str) -> str:
-    """A database with the tables of the notes service."""
+    """Return a database with the tables of the notes service, for this test alone."""
     await create_tables(database)
     return database
 
 
 @pytest.fixture
 async def notes(notes_database: str) -> AsyncIterator[ServiceClient]:
-    """The notes service as an API without a broker."""
+    """Yield the notes service as an API without a broker."""
     settings = NotesSettings(database_url=notes_database, role="api")
     async with serving(build(settings)) as client:
         yield client
@@ -44,13 +44,13 @@ async def notes(notes_database: str) -> AsyncIterator[ServiceClient]:
 
 @pytest.fixture(scope="session")
 def unchanged_database(postgres_server: PostgresServer) -> Iterator[str]:
-    """Another one, in which there never is a note."""
+    """Yield another database, in which there never is a note."""
     with shared_database("notes", postgres_server, create_tables) as url:
         yield url
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_notes(unchanged_database: str) -> AsyncIterator[ServiceClient]:
-    """One notes service for all tests of a module that change nothing."""
+    """Yield one notes service for all tests of a module that change nothing."""
     async with serving(build(NotesSettings(database_url=unchanged_database, role="api"))) as client:
         yield client

@@ -1,5 +1,5 @@
-"""The smallest possible service, for the tests of what all services share. Also a process of its
-own: `python -m tests.integration.runtime.notes`.
+"""Makes the smallest possible service, to test what all services share. It also runs as a process:
+`python -m tests.integration.runtime.notes`.
 """
 
 import asyncio

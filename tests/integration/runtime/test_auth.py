@@ -49,14 +49,14 @@ def publish(place: Path, **keys: Any) -> None:
         kind = OKPAlgorithm if isinstance(key, Ed25519PrivateKey) else ECAlgorithm
         alg = "EdDSA" if kind is OKPAlgorithm else "ES256"
         entries.append(kind.to_jwk(key.public_key(), as_dict=True) | {"kid": kid, "alg": alg})
-    # A symmetric key has no place in a key set; should one get there, it opens nothing.
+    # A symmetric key does not belong in a key set. If one is there, it verifies nothing.
     entries.append({"kty": "oct", "kid": "oct", "alg": "HS256", "k": SECRET})
     place.write_text(json.dumps({"keys": entries}))
 
 
 @pytest.fixture
 async def guarded(notes_database: str, tmp_path: Path) -> AsyncIterator[ServiceClient]:
-    """The notes service with AUTH=on."""
+    """Yield the notes service with AUTH=on."""
     place = tmp_path / "jwks.json"
     publish(place, ec=KEY, ed=EDWARDS)
     settings = NotesSettings(
@@ -179,7 +179,7 @@ async def test_keys_that_were_last_read_too_long_ago_open_nothing(
 async def unreadable(
     guarded: ServiceClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The issuer does not answer, and its keys are read again for each token."""
+    """Let the issuer not answer, while its keys are read again for each token."""
     assert (await guarded.get("/notes/whoami", headers=bearer(token()))).status_code == 200
     (tmp_path / "jwks.json").unlink()
     monkeypatch.setattr(jwks, "REFRESH_SECONDS", 0)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture
 def notes(shared_notes: ServiceClient) -> ServiceClient:
-    """Nothing here changes anything, so one service serves all."""
+    """Return one service for all tests, because no test here changes anything."""
     return shared_notes
 
 

@@ -17,7 +17,7 @@ CLIENTS, REQUESTS = 20, 15
 
 
 async def asked(url: str) -> Counter[str]:
-    """How many of each answer many clients got that write and read at once."""
+    """Write and read at once with many clients, and return how many of each answer they got."""
     answers = Counter[str]()
 
     async def client() -> None:
@@ -30,7 +30,7 @@ async def asked(url: str) -> Counter[str]:
 
 
 async def outcome(client: httpx.AsyncClient, method: str) -> str:
-    """The answer to one request, which is retried while the service is busy."""
+    """Return the answer to one request, which is retried while the service is busy."""
     body = {"text": "milk"} if method == "POST" else None
     while True:
         try:

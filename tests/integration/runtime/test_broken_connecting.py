@@ -15,7 +15,7 @@ from tests.fixtures.services import ServiceClient
 async def test_a_connection_that_breaks_while_it_is_set_up_is_503(
     notes: ServiceClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await notes.service.transactions.engine.dispose()  # the next request connects anew
+    await notes.service.transactions.engine.dispose()  # the next request makes a new connection
     with monkeypatch.context() as broken:
         broken.setattr(asyncpg.Connection, "set_type_codec", _after(asyncpg.Connection.terminate))
         answer = await notes.post("/notes", json={"text": "milk"})
@@ -42,7 +42,7 @@ def test_the_drivers_own_errors_are_distinguished(
 
 
 def _after(cut: Callable[[Any], None]) -> Callable[..., Any]:
-    """`set_type_codec` on a connection that is cut just before."""
+    """Return `set_type_codec` for a connection that is cut just before."""
     original = asyncpg.Connection.set_type_codec
 
     async def cut_and_set(self: Any, *arguments: Any, **named: Any) -> None:

@@ -22,7 +22,7 @@ from tests.integration.runtime.notes import NotesSettings, build
 
 @dataclass
 class Account:
-    """A role of Postgres and a user of RabbitMQ of one name, whose passwords stand in files."""
+    """An `Account` is a role of Postgres and a user of RabbitMQ, with passwords in files."""
 
     name: str
     database: str
@@ -48,7 +48,7 @@ class Account:
         answer.raise_for_status()
 
     async def end_connections(self) -> None:
-        """Of the database and of the broker."""
+        """End the connections of the database and of the broker."""
         await self.admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", self.name
         )
@@ -99,13 +99,13 @@ async def test_a_service_goes_on_with_the_passwords_of_the_moment(
             assert answer.status_code == 200, answer.text
             return True
 
-        async def writes() -> bool:  # over a pooled connection that was ended it is 503 once
+        async def writes() -> bool:  # a pooled connection that was ended gives one 503
             return (await notes.post("/notes", json={"text": "milk"})).status_code == 201
 
         await eventually(ready)
         for _ in range(2):
             password = secrets.token_hex(8)
-            # The server first, then the file: a connection in between is tried again.
+            # The server changes first, then the file: a connection in between is tried again.
             await account.set(password)
             later = asyncio.get_running_loop().call_later(0.3, account.write, password)
             await account.end_connections()

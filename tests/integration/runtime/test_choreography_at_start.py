@@ -27,7 +27,7 @@ def payouts_database(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 def changed(tmp_path: Path, change: Any) -> Path:
-    """A copy of the document after `change` has had its participants by name."""
+    """Copy the document after `change` has had its participants by name. Return its path."""
     content = json.loads(CHOREOGRAPHY.read_text())
     participants = {each["name"]: each for each in content["participants"]}
     change(participants)

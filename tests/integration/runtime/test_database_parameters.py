@@ -27,7 +27,7 @@ def settings(url: str) -> NotesSettings:
 
 
 async def command(url: str, *arguments: str) -> tuple[int, str]:
-    """Of `python -m` with this DATABASE_URL: its exit code, and all that it says."""
+    """Run `python -m` with this DATABASE_URL. Return its exit code and all its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *arguments),
         env={**os.environ, "DATABASE_URL": url},
@@ -40,7 +40,7 @@ async def command(url: str, *arguments: str) -> tuple[int, str]:
 
 @asynccontextmanager
 async def silent_port() -> AsyncIterator[int]:
-    """The port of a server that accepts connections and never answers."""
+    """Yield the port of a server that accepts connections and never answers."""
     held = []
 
     async def hold(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

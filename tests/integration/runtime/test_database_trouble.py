@@ -57,7 +57,7 @@ async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 async def test_connections_that_were_cut_at_rest_are_not_noticed(
     notes: ServiceClient, notes_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)  # long enough to be asked
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)  # each is checked before use
     await asyncio.gather(*(notes.post("/notes", json=NOTE) for _ in range(8)))
     async with superuser(notes_database) as connection:
         await end_others(connection)
@@ -149,7 +149,7 @@ async def answers(notes: ServiceClient, status: int) -> bool:
 async def test_writing_works_again_within_seconds_after_the_database_was_read_only(
     notes: ServiceClient, notes_database: str
 ) -> None:
-    """The sessions that began meanwhile stay read-only until they end."""
+    """Sessions that began while the database was read-only stay so until they end."""
     name = notes_database.rsplit("/")[-1]
     async with superuser(notes_database.replace(name, "postgres")) as admin:
         await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")

@@ -31,7 +31,7 @@ VALUES ('notes', $1, $2, 'note.taken.v1', $3, now() - $4::interval, 1, 'infinity
 
 @dataclass
 class Desk:
-    """The notes service with tokens on and a relay at work, and what it published."""
+    """A `Desk` has the notes service with tokens on and a relay at work, and what it published."""
 
     client: ServiceClient
     issuer: Issuer
@@ -61,7 +61,7 @@ class Desk:
         return answer.status_code, problem or answer.json()
 
     async def waits(self, event_id: UUID) -> bool:
-        """Whether it is given up as before."""
+        """Return whether the event is still given up."""
         return bool(
             await self.database.fetchval(
                 "SELECT true FROM outbox WHERE id = $1 AND due_at = 'infinity'", event_id

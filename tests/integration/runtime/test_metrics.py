@@ -14,7 +14,7 @@ def notes_database(emptied_database: str) -> str:
 
 
 async def sample(client: httpx.AsyncClient, name: str, **labels: str) -> float | None:
-    """The value of one sample, None where there is none."""
+    """Return the value of one sample, or None where there is none."""
     text = (await client.get("/metrics")).text
     for family in text_string_to_metric_families(text):
         for each in family.samples:

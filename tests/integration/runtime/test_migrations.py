@@ -52,7 +52,7 @@ async def test_a_history_goes_up_down_and_up_again_without_drift(
 
 @pytest.fixture
 def versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the migrations of payouts, which new ones are written to."""
+    """Return a copy of the migrations of payouts, to which new ones are written."""
     place = Path("payouts/infrastructure/migrations")
     shutil.copytree(SERVICES / place, tmp_path / place)
     monkeypatch.setattr(migrations, "SERVICES", tmp_path)

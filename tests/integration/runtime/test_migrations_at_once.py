@@ -1,4 +1,4 @@
-"""Two migrations of one database at the same time: one waits for the other, and both succeed."""
+"""Of two migrations of one database at the same time, one waits for the other, and both succeed."""
 
 import asyncio
 import shutil
@@ -42,7 +42,7 @@ def upgrade() -> None:
 
 
 class Migrator:
-    """A process that migrates each database it is told."""
+    """A `Migrator` is a process that migrates each database whose name it reads."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdin is not None

@@ -31,7 +31,7 @@ class Process:
     log: IO[bytes]
 
     async def end(self) -> tuple[int, str]:
-        """Its exit code and what it wrote to stderr."""
+        """Return the exit code, and what the process wrote to stderr."""
         code = await asyncio.wait_for(self.process.wait(), 30)
         self.log.seek(0)
         return code, self.log.read().decode()
@@ -39,10 +39,10 @@ class Process:
 
 @asynccontextmanager
 async def started(environment: Mapping[str, str]) -> AsyncIterator[Process]:
-    """The notes service as a process, killed at the end if it still runs."""
+    """Yield the notes service as a process, which is killed at the end if it still runs."""
     ports = Ports()  # the port is held until the process ends
     port = environment.get("PORT") or str(ports.pick())
-    with TemporaryFile() as log:  # a pipe that nobody reads would stop it
+    with TemporaryFile() as log:  # a pipe that nobody reads would stop the process
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -80,7 +80,7 @@ async def api(database: str, **environment: str) -> AsyncIterator[Process]:
 
 
 async def curl(*arguments: str) -> str:
-    """What curl prints: the status line, headers and body."""
+    """Return what curl prints: the status line, headers and body."""
     process = await asyncio.create_subprocess_exec(
         "curl", "-sS", "-i", "--max-time", "20", *arguments, stdout=asyncio.subprocess.PIPE
     )
@@ -167,7 +167,7 @@ async def test_a_fault_is_logged_without_the_values_it_is_about(notes_database: 
 
 
 async def refused(environment: Mapping[str, str]) -> str:
-    """The one line the process ends with."""
+    """Return the one line with which the process ends."""
     async with started(environment) as process:
         code, log = await process.end()
     assert code == 2, log

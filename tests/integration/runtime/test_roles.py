@@ -26,7 +26,7 @@ _OF_A_RELAY = {"notes relay", "outbox wake-up"}
 
 
 async def _connections(database_url: str, column: str) -> list[str]:
-    """That column of pg_stat_activity for each connection to the database, but for this one."""
+    """Return a column of pg_stat_activity for each other connection to the database."""
     connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
     rows = await connection.fetch(
         f"SELECT {column} FROM pg_stat_activity"

@@ -25,7 +25,7 @@ from tests.integration.runtime.notes import NotesSettings, build
 
 
 def certificate_of(name: str) -> tuple[bytes, bytes]:
-    """A certificate that signs itself, and its key."""
+    """Return a certificate that signs itself, and its key."""
     key = generate_private_key(SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -53,7 +53,7 @@ def certificate_ends(server: str) -> float | None:
 def trusted(
     notes_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[NotesSettings]:
-    """Settings as docs/running.md has them, of a database that shows a certificate of its own."""
+    """Yield settings as docs/running.md says, of a database that shows a certificate of its own."""
     certificate, key = certificate_of("localhost")
     (tmp_path / "ca.pem").write_bytes(certificate)
     monkeypatch.setenv("PGSSLROOTCERT", str(tmp_path / "ca.pem"))

@@ -32,7 +32,7 @@ HEADERS = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 
 
 async def caused(notes: ServiceClient, database: str, headers: dict[str, str]) -> dict[str, Any]:
-    """The event a request caused, and the request id its answer carried."""
+    """Return the event that a request caused, and the request id of its answer."""
     answer = await notes.post("/notes", json={"text": "milk"}, headers=headers)
     assert answer.status_code == 201
     connection = await asyncpg.connect(database.replace("+asyncpg", ""))
@@ -73,7 +73,7 @@ async def test_a_request_without_a_trace_or_with_a_broken_one_starts_one(
 
 @contextmanager
 def collector() -> Iterator[tuple[str, dict[str, list[Span]]]]:
-    """The address of a collector of spans, and what it has received, by service."""
+    """Yield the address of a collector of spans, and what it has received, by service."""
     received: dict[str, list[Span]] = {}
 
     class Collector(BaseHTTPRequestHandler):
@@ -117,7 +117,7 @@ async def test_a_process_sends_the_spans_of_request_relay_and_publish_to_its_col
             await until_ready(process)
             url = f"{process.url}/notes"
             assert (await client.post(url, json={"text": "milk"}, headers=HEADERS)).is_success
-            process.process.send_signal(signal.SIGTERM)  # it sends its last spans
+            process.process.send_signal(signal.SIGTERM)  # the process sends its last spans
             code, log = await process.end()
     assert code == 0, log
     spans = {span.name: span for span in received["notes"]}

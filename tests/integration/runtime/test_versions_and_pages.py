@@ -1,4 +1,4 @@
-"""Optimistic locking and keyset pagination."""
+"""Writes use optimistic locking, and lists use keyset pagination."""
 
 import re
 from typing import Any
@@ -74,7 +74,7 @@ async def test_another_tenants_object_is_not_found(notes: ServiceClient) -> None
 
 
 async def follow(notes: ServiceClient, path: str) -> list[dict[str, Any]]:
-    """Follow the Link header through every page."""
+    """Return every page, by following the Link header."""
     pages, url = [], path
     while url:
         answer = await notes.get(url)

@@ -1,4 +1,4 @@
-"""One migrated database per worker; each test has a tenant of its own in it."""
+"""Each worker has one migrated database, and each test has its own tenant in it."""
 
 import asyncio
 import uuid
@@ -34,7 +34,7 @@ class Vehicles(ServiceUnderTest):
         return self.caller("admin")
 
     async def listed(self, **changes: Any) -> dict[str, Any]:
-        """A vehicle put on the market by an admin; `changes` are to a valid body."""
+        """Put a vehicle on the market as an admin. `changes` are to a valid body."""
         answer = await self.client.post("/vehicles", json=body(**changes), headers=self.admin)
         assert answer.status_code == 201, answer.text
         listed: dict[str, Any] = answer.json()
@@ -106,7 +106,7 @@ Race = Callable[..., Awaitable[list[Any]]]
 
 @pytest.fixture
 def race() -> Race:
-    """Run all concurrently. Returns answers and refusals in the order of the arguments."""
+    """Return a function that runs all at once and returns answers and refusals in order."""
 
     async def run(*contenders: Awaitable[Any]) -> list[Any]:
         return await asyncio.gather(*contenders, return_exceptions=True)

@@ -23,7 +23,7 @@ from tests.integration.vehicles.conftest import body
 async def tell(
     channel: AbstractChannel, event_type: str, order_id: UUID, *, copies: int = 1, **data: Any
 ) -> None:
-    """Publish the peer's sample for this purchase; `data` replaces fields of it."""
+    """Publish the peer's sample for this purchase. `data` replaces fields of the sample."""
     event = read_sample(event_type)
     message_id = str(uuid7())
     event |= {"id": message_id, "time": datetime.now(UTC).isoformat(), "subject": str(order_id)}
@@ -40,7 +40,7 @@ async def tell(
 
 
 async def consumed(channel: AbstractChannel, queue: str) -> dict[str, Any]:
-    """The next message that a peer would consume."""
+    """Return the next message that a peer would consume."""
     source = await channel.get_queue(queue)
 
     async def taken() -> Any:

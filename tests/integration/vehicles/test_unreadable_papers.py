@@ -15,7 +15,7 @@ from tests.unit.vehicles.samples import new_papers
 
 
 async def damage(vehicles: Vehicles, vehicle: dict[str, Any], column: str = "plate") -> None:
-    """Flip the last byte of what is stored."""
+    """Flip the last byte of the stored value."""
     last = f"octet_length({column}) - 1"
     flipped = f"set_byte({column}, {last}, get_byte({column}, {last}) # 1)"
     statement = f"UPDATE vehicles SET {column} = {flipped} WHERE id = cast(:id as uuid)"
@@ -24,8 +24,8 @@ async def damage(vehicles: Vehicles, vehicle: dict[str, Any], column: str = "pla
 
 @pytest.fixture
 async def only_own(vehicles: Vehicles) -> AsyncIterator[Vehicles]:
-    """/ready looks at the rows of all tenants: those of other tests are gone, and
-    those of this one afterwards.
+    """Delete the rows of other tests, and afterwards of this one, because /ready looks at the rows
+    of all tenants.
     """
 
     await vehicles.client.execute("DELETE FROM vehicles")
@@ -122,7 +122,7 @@ async def test_a_key_that_does_not_fit_is_reported_at_the_start(
     assert "'k1'" in state
     assert [each["event"] for each in logs].count("the keys do not fit the rows") == 1
     assert [each["plate"] for each in listed.json()["items"]] == [None, None]
-    async with serving(build(settings)) as client:  # later values do not hide it
+    async with serving(build(settings)) as client:  # later values do not hide the damaged one
         assert await client.down("data keys")
 
 

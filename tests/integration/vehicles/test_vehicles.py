@@ -1,4 +1,4 @@
-"""Listing, reading and editing vehicles over HTTP."""
+"""Vehicles are listed, read and edited over HTTP."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""One client of the broker in memory, from the broker's side: AMQP 0-9-1, as far as it is used."""
+"""Simulates the broker's side of one client's connection: the part of AMQP 0-9-1 that is used."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ FRAME = 7
 
 
 class Connection:
-    """One client of the broker, from the broker's side."""
+    """A `Connection` is one client of the broker, from the broker's side."""
 
     transport: End
 
@@ -91,7 +91,7 @@ class Connection:
             self._send(number, commands.Channel.OpenOk())
             return
         channel = self._channels.get(number)
-        if channel is None:  # it was closed meanwhile
+        if channel is None:  # the channel was closed meanwhile
             return
         match received:
             case commands.Channel.Close():
@@ -199,7 +199,7 @@ class Connection:
             broker.loop.call_later(seconds, self._answer, channel, channel.published)
 
     def _answer(self, channel: Channel, tag: int) -> None:
-        """One confirm may stand for all messages before it, if all of them are taken."""
+        """Confirm a message, or all messages up to it in one confirm if all of them are taken."""
         if channel.ended or tag not in channel.unanswered:
             return
         earlier = [each for each in channel.unanswered if each < tag]
@@ -215,7 +215,7 @@ class Connection:
         del channel.unanswered[tag]
 
     def _answer_late(self, channel: Channel) -> None:
-        """Confirm at the last moment what was taken."""
+        """Confirm at the last moment the messages that were taken."""
         for tag, answer in channel.unanswered.items():
             if answer is not Answer.NACK:
                 self._send(channel.number, commands.Basic.Ack(tag))

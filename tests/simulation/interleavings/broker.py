@@ -1,4 +1,4 @@
-"""A broker in memory: the relay's and the subscriber's own libraries talk to it.
+"""Simulates a broker in memory, to which the relay's and the subscriber's own libraries talk.
 
 It confirms a message some time after it has taken it, and keeps what is not acknowledged.
 """
@@ -15,10 +15,10 @@ from tests.simulation.interleavings.queues import Queue, Stored
 
 
 class Broker:
-    """`bindings` are the queues by routing key. `missing` are queues that are not there now, `mute`
-    the routing keys it takes and does not confirm, `nacks` how many of the next it refuses.
+    """A `Broker` has `bindings`, its queues by routing key. `missing` queues do not exist now,
+    messages with `mute` routing keys are taken and not confirmed, and the next `nacks` are refused.
 
-    The attributes `on_…` are told what happens, before anybody else.
+    The attributes `on_…` are called with what happens, before anybody else knows.
     """
 
     def __init__(self, loop: SeededLoop, bindings: dict[str, list[str]]) -> None:
@@ -38,7 +38,7 @@ class Broker:
         self._positions = count()
 
     def take(self, key: str, properties: commands.Basic.Properties, content: bytes) -> bool:
-        """Put the message into its queues. False when it has none."""
+        """Put the message into its queues. Return False when it has none."""
         queues = [self.queues[name] for name in self.bindings.get(key, ())]
         queues = [queue for queue in queues if queue.name not in self.missing]
         if queues:
@@ -65,16 +65,16 @@ class Broker:
         self.loop.call_soon(self.deliver, queue)
 
     def is_at_work(self, queue: str) -> bool:
-        """Whether a message is in the queue or with a consumer."""
+        """Return whether a message is in the queue or with a consumer."""
         found = self.queues[queue]
         return bool(found.waiting) or any(each.held for each in found.consumers)
 
     def holders(self) -> list[Connection]:
-        """The clients that have messages in hand."""
+        """Return the clients that hold unacknowledged messages."""
         return [client for client in self.clients if client.holds_messages()]
 
     def cut(self) -> None:
-        """Lose every connection. What was taken stays."""
+        """Lose every connection, and keep the messages that were taken."""
         for client in list(self.clients):
             client.transport.line.cut()
 

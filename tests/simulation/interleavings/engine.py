@@ -1,4 +1,4 @@
-"""The same database as SQLAlchemy shows it: the part that transactions and inbox use."""
+"""Shows the same database through SQLAlchemy: the part that transactions and inbox use."""
 
 from collections import namedtuple
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,7 +14,7 @@ _Known = namedtuple("_Known", ("message_id", "payload_hash"))  # noqa: PYI024 - 
 
 
 class Engine:
-    """Each use has a session of its own."""
+    """An `Engine` gives each user a session of its own."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres

@@ -1,4 +1,4 @@
-"""What goes wrong in a run."""
+"""Makes the faults of a run."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,7 @@ Fault = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Faults:
-    """Each ends when what it broke is healed."""
+    """Each of the `Faults` ends when what it broke is healed."""
 
     def __init__(self, story: "Story", random: Random) -> None:
         self._story = story
@@ -44,7 +44,7 @@ class Faults:
             await self._story.start(name)
 
     async def all_subscribers_stop(self) -> None:
-        """They come back to full queues."""
+        """Stop all subscribers, which come back to full queues."""
         names = [name for name in self._story.running if name.startswith("credit")]
         await asyncio.gather(*map(self._story.stop, names))
         await asyncio.gather(*map(self._story.start, names))
@@ -65,7 +65,7 @@ class Faults:
             self._random.choice(lines).cut()
 
     async def messages_are_taken_back(self) -> None:
-        """From a consumer that may be at work on them: another one gets them meanwhile."""
+        """Cut off consumers that may be at work on messages, so that another one gets these."""
         for _ in range(4):
             await asyncio.sleep(self._random.uniform(0, 1.0))
             if holders := self._story.broker.holders():

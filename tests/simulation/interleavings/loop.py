@@ -1,4 +1,4 @@
-"""An event loop whose time is virtual and whose seed decides which task runs next.
+"""Runs an event loop whose time is virtual and whose seed decides which task runs next.
 
 The libraries that were looked at do not fit. simloop, simloom and seedloop need Python 3.12.
 async-solipsism and looptime have virtual time, but run tasks in the usual order. None of them, nor
@@ -25,8 +25,8 @@ HERE: ContextVar["Host"] = ContextVar("HERE")
 
 
 class SeededFuture(asyncio.Future[Any]):
-    """Its hash is its number: a set of these has the same order in every run. So has one of
-    tasks.
+    """The hash of a `SeededFuture` is its number, so a set of futures has the same order in every
+    run. The same holds for tasks.
     """
 
     def __init__(self, *, loop: "SeededLoop") -> None:
@@ -49,8 +49,8 @@ class SeededTask(asyncio.Task[Any]):
 
 
 class SeededLoop(asyncio.BaseEventLoop):
-    """Callbacks run first, in the order they were scheduled in, as asyncio promises. Of the tasks
-    that are ready any may be next. When nothing is ready, time moves to the next timer.
+    """Callbacks run first, in the order they were scheduled in, as asyncio promises. Any of the
+    tasks that are ready may be next. When nothing is ready, time moves to the next timer.
 
     `trace` is a digest of the steps so far; `complaints` are what asyncio reports of exceptions
     that nobody has looked at.

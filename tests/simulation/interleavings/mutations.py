@@ -1,6 +1,6 @@
-"""Faults of interleaving, injected into relay, wake-up and subscriber.
+"""Injects faults of interleaving into relay, wake-up and subscriber.
 
-Each is a context manager: inside it the code is broken, outside everything is as it was.
+Each fault is a context manager: the code is broken only inside its block.
 """
 
 import asyncio

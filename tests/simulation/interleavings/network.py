@@ -1,6 +1,4 @@
-"""Simulates hosts and the connections between them: bytes arrive late but in order,
-or not at all.
-"""
+"""Simulates hosts and the connections between them. Bytes arrive late but in order, or never."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,12 +7,12 @@ from typing import Any
 from tests.simulation.interleavings.loop import HERE, SeededLoop
 
 FAST, SLOW = (0.0002, 0.003), (0.01, 0.06)
-"""Seconds that something takes on its way: mostly, and sometimes."""
+"""Seconds that something takes on its way: usually, and sometimes."""
 
 
 class Line:
-    """One connection, seen as both its directions. `cut` loses what is under way;
-    `lost` are told of it a moment later.
+    """A `Line` is one connection in both directions. `cut` loses what is under way, and a moment
+    later calls each of `lost`.
     """
 
     def __init__(self, loop: SeededLoop) -> None:
@@ -43,7 +41,7 @@ class Line:
 
 
 class Host:
-    """A process as seen by the others. Nothing arrives that a dead process sends."""
+    """A `Host` is a process as the others see it. Nothing that a dead process sends arrives."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -63,7 +61,7 @@ class Host:
 
 
 class End(asyncio.Transport):
-    """One end of a stream, with the protocol that reads there."""
+    """An `End` is one end of a stream, with the protocol that reads there."""
 
     peer: "End"
 
@@ -102,7 +100,7 @@ class End(asyncio.Transport):
         return self.protocol  # type: ignore[no-any-return]
 
     def pause_reading(self) -> None:
-        """Never needed: a message is far smaller than what a reader takes at once."""
+        """Do nothing: a message is far smaller than what a reader takes at once."""
 
     def resume_reading(self) -> None: ...
 
@@ -122,8 +120,8 @@ class End(asyncio.Transport):
 
 
 class Network:
-    """The one server that streams are opened to. `accept` makes its protocol;
-    `is_away`: it refuses connections.
+    """A `Network` has one server, whose protocol `accept` makes. It refuses connections while
+    `is_away`.
     """
 
     def __init__(self, loop: SeededLoop, accept: Callable[[], Any]) -> None:

@@ -1,4 +1,4 @@
-"""A database in memory with the interface of asyncpg: sessions, transactions, row locks, NOTIFY.
+"""Simulates a database with the interface of asyncpg: sessions, transactions, row locks, NOTIFY.
 
 A statement is one step on the server, at the moment when it arrives there. It skips locked rows or
 waits for them, and sees no uncommitted change of others. It runs even when its client no longer
@@ -22,9 +22,9 @@ Key = tuple[str, Any]
 
 
 class Postgres:
-    """`tables` hold what is committed. `faults` is the chance that a statement meets one: the
-    session ends before it or after it, or a deadlock undoes the transaction. `on_commit` is told
-    what a transaction changed, just before others see it.
+    """`tables` hold what is committed. `faults` is the chance that a statement meets a fault: the
+    session ends before or after it, or a deadlock undoes the transaction. `on_commit` is called
+    with the changes of a transaction just before others see them.
     """
 
     def __init__(self, loop: SeededLoop) -> None:
@@ -65,7 +65,7 @@ class Postgres:
 
 
 class Server:
-    """The server's side of one session."""
+    """A `Server` is the server's side of one session."""
 
     def __init__(self, postgres: Postgres, session: "Session") -> None:
         self.postgres = postgres
@@ -79,7 +79,7 @@ class Server:
         return self.postgres.loop.time()
 
     def rows(self, table: str) -> dict[Any, Any]:
-        """As this transaction sees them."""
+        """Return the rows as this transaction sees them."""
         found = dict(self.postgres.tables.get(table, {}))
         for (name, key), row in self.changes.items():
             if name == table:
@@ -87,7 +87,7 @@ class Server:
         return {key: row for key, row in sorted(found.items()) if row is not None}
 
     def put(self, table: str, key: Any, row: Any) -> None:
-        """A row that is None is deleted."""
+        """Write a row, or delete it when `row` is None."""
         self.changes[table, key] = row
 
     def try_lock(self, table: str, key: Any) -> bool:
@@ -114,7 +114,7 @@ class Server:
 
 
 class Session:
-    """What asyncpg calls a connection."""
+    """A `Session` is what asyncpg calls a connection."""
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
@@ -204,7 +204,7 @@ class Session:
         return "LISTEN"
 
     def _ends(self) -> None:
-        """The server notices that the client is gone."""
+        """End the session, because the server notices that the client is gone."""
         if self._working is not None:
             self._working.cancel()
         self._postgres.listeners.discard(self)

@@ -1,7 +1,7 @@
-"""The processes: a shop that writes events to its outbox, relays that publish them, and a service
-that reacts.
+"""Simulates the processes: a shop that writes events to its outbox, relays that publish them, and a
+service that reacts.
 
-Each runs on a host of its own and is made anew at each start.
+Each process runs on its own host, and is made again at each start.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ SETTINGS = RelaySettings(
     limits=Limits(fresh=6, failing=4, of_subject=3, rows=10),
     poll=5.0, backoff=0.2, backoff_most=2.0, rarely=5.0,
 )  # fmt: skip
-"""Small bounds, so that few rows meet them. `poll` is long: a signal that is lost shows."""
+"""Bounds are small, so that few rows meet them. `poll` is long, so that a lost signal shows."""
 SUBJECTS = [UUID(int=number) for number in range(1, 6)]
 RELAY_STOPS, SUBSCRIBER_STOPS = 14.0, 26.0
-"""Within how many seconds each has to stop, whatever does not answer: the sum of its bounds."""
+"""Each has to stop within these seconds, whatever does not answer: the sum of its bounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ BINDINGS = {event.type: [f"credit.on.{event.type}"] for event in EVENTS}
 
 
 class Process:
-    """`start` and `stop` are carried out on its host. Nothing of a process that was
-    killed reaches anybody.
+    """A `Process` starts and stops on its host. Nothing that a killed process sends reaches
+    anybody.
     """
 
     stops_within: float
@@ -121,7 +121,7 @@ class Process:
 
 
 class Shop(Process):
-    """Writes events of a few subjects to the outbox: each transaction locks its subject first."""
+    """The `Shop` writes events of a few subjects. Each transaction locks its subject first."""
 
     stops_within = 3.0
 
@@ -148,7 +148,7 @@ class Shop(Process):
     async def _write(self, transactions: int, pause: float) -> None:
         for _ in range(transactions):
             await asyncio.sleep(self._loop.random.uniform(0, pause))
-            with suppress(DBAPIError):  # only the database knows whether it was committed
+            with suppress(DBAPIError):  # only the database knows whether it committed
                 await self._transactions.run(self._state_some)
 
     async def _state_some(self, unit: UnitOfWork) -> None:
@@ -190,7 +190,7 @@ class RelayProcess(Process):
 
 
 class Credit(Process):
-    """Reacts to every event. `hinders` makes a reaction slow, or raises."""
+    """`Credit` reacts to every event. `hinders` makes a reaction slow, or raises."""
 
     stops_within = SUBSCRIBER_STOPS
 
@@ -228,7 +228,7 @@ class Credit(Process):
         self._probing = asyncio.create_task(self._probe())
 
     async def _probe(self) -> None:
-        """Ask again and again whether it is ready, as an orchestrator does."""
+        """Ask again and again whether the subscriber is ready, as an orchestrator does."""
         while True:
             self.is_ready = await self._subscriber.ready()
             await asyncio.sleep(self._loop.random.uniform(0, 0.5))

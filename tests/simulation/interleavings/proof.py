@@ -7,8 +7,8 @@ from tests.simulation.rules import InvariantBroken
 
 
 def prove(mutation: Mutation, seed: int, most: int) -> Proof:
-    """Simulate under the mutation until a rule breaks, or for `most` steps and what
-    is left of the last run.
+    """Simulate under the mutation until a rule breaks, or for `most` steps and the rest of the last
+    run.
     """
     taken = Taken()
     with mutation():

@@ -1,4 +1,4 @@
-"""The state of a broker: messages in queues, and unacknowledged messages of each channel."""
+"""Keeps the state of a broker: messages in queues, and each channel's unacknowledged messages."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Answer(Enum):
-    """What the broker says of a published message."""
+    """An `Answer` is what the broker says of a published message."""
 
     ACK = "taken"
     NACK = "refused"
@@ -20,7 +20,7 @@ class Answer(Enum):
 
 @dataclass(eq=False)
 class Stored:
-    """A message in a queue. `position` is its place there, also after it was returned."""
+    """A `Stored` message is in a queue. It keeps its `position` there when it is returned."""
 
     position: int
     properties: commands.Basic.Properties

@@ -1,4 +1,4 @@
-"""The rules that hold while the tasks run, and when all is delivered."""
+"""Checks the rules that hold while the tasks run, and when everything is delivered."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ STOPS = "a process stops in time, and leaves no task"
 TOLD = "no exception is unexpected, and none is swallowed"
 
 PREFETCH = 6
-"""What the subscriber asks for here: small, so that runs meet the bound."""
+"""The subscriber's prefetch here is small, so that runs meet the bound."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """A committed event: its place in the outbox, and when it was committed."""
+    """A `Published` event is committed. It has a place in the outbox and a time of its commit."""
 
     id: str
     seq: int
@@ -42,7 +42,7 @@ class Published:
 
 
 class Watch:
-    """Observes databases and broker. `broken` is the first rule that was broken.
+    """A `Watch` observes databases and broker. `broken` is the first rule that was broken.
 
     `nothing_fails` is true while no fault has been made.
     """
@@ -81,7 +81,7 @@ class Watch:
         )
 
     def at_rest(self) -> None:
-        """Every event is published and has had its one effect; nothing waits."""
+        """Check that every event is published and has had one effect, and that nothing waits."""
         for each in self.published.values():
             effects = self._effects(each)
             if not effects:
@@ -100,7 +100,7 @@ class Watch:
                 self.breaks(AT_ONCE, f"{took:.3f} s for {each}")
 
     def _effects(self, event: Published) -> int:
-        """How many effects the event has had."""
+        """Return how many effects the event has had."""
         (queue,) = BINDINGS[event.type]
         effects: dict[tuple[str, UUID], int] = self._credit.tables.get("effects", {})
         return effects.get((queue, UUID(event.id)), 0)

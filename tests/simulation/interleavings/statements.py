@@ -1,6 +1,6 @@
-"""What each statement of the messaging library does, over rows in memory.
+"""Does what each statement of the messaging library does, over rows in memory.
 
-A statement is found by its text in the library. When that text changes, it is not found until a
+A statement is found by its text in the library. When that text changes, it is found only after a
 person has compared the meaning here. The tests in tests/integration/messaging show on a real
 Postgres that the text has this meaning.
 """
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from tests.simulation.interleavings.postgres import Server
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-"""When virtual time begins."""
+"""Virtual time begins here."""
 EFFECT, NEXT_NUMBER = "the effect of a reaction", "the next number of a subject"
-"""What the services of this simulation do beside the library, in place of statements."""
+"""The services of this simulation do these beside the library, in place of statements."""
 _DELETED = re.compile(r"DELETE FROM outbox WHERE seq = ANY \(ARRAY\[([\d,]*|NULL)\]")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the outbox. Times are seconds; `due_at` may be infinite."""
+    """A `Row` is a row of the outbox. Times are seconds; `due_at` may be infinite."""
 
     seq: int
     source: str
@@ -56,7 +56,7 @@ class Row:
 
 
 async def run(server: "Server", statement: str, arguments: Sequence[Any]) -> Any:
-    """Outside a transaction a statement commits by itself."""
+    """Carry out a statement. Outside a transaction it commits by itself."""
     text = statement.strip()
     if text.startswith("BEGIN"):
         server.in_transaction = True
@@ -233,7 +233,7 @@ async def _free_stuck(server: "Server", source: str, first: int) -> list[tuple[i
 
 
 async def _effect(server: "Server", queue: str, identifier: UUID) -> list[Any]:
-    """A reaction has this effect: each time counts."""
+    """Count one more effect of a reaction."""
     await server.lock("effects", (queue, identifier))
     before = server.rows("effects").get((queue, identifier), 0)
     server.put("effects", (queue, identifier), before + 1)
@@ -241,7 +241,7 @@ async def _effect(server: "Server", queue: str, identifier: UUID) -> list[Any]:
 
 
 async def _next_number(server: "Server", subject: str) -> list[tuple[int]]:
-    """Lock the aggregate, and count its events."""
+    """Lock the aggregate, and return the next number of its events."""
     await server.lock("subjects", subject)
     number = server.rows("subjects").get(subject, 0) + 1
     server.put("subjects", subject, number)
@@ -265,7 +265,7 @@ async def _time(server: "Server") -> datetime:
 
 
 def _of(server: "Server", source: str) -> list[Row]:
-    """The rows of a source in the order of `seq`."""
+    """Return the rows of a source in the order of `seq`."""
     return [row for row in server.rows("outbox").values() if row.source == source]
 
 
@@ -278,7 +278,7 @@ def _first(rows: list[Row]) -> Row | None:
 
 
 def _nearest(near: list[Row]) -> list[Row]:
-    """The first row of each subject."""
+    """Return the first row of each subject."""
     first: dict[str, Row] = {}
     for row in near:
         first.setdefault(row.subject, row)
@@ -297,7 +297,7 @@ def _lowest(server: "Server", source: str, first: float, below: float) -> int | 
 
 
 async def _locked(server: "Server", seq: int) -> Row | None:
-    """The row as it is once its lock is free; None when it is gone by then."""
+    """Return the row once its lock is free, or None when the row is gone by then."""
     await server.lock("outbox", seq)
     row: Row | None = server.rows("outbox").get(seq)
     return row

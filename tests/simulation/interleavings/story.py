@@ -1,6 +1,6 @@
-"""One run: what happens in it follows from its seed.
+"""Simulates one run, in which everything follows from its seed.
 
-At first nothing fails. Then processes, connections and servers do, while the shop goes on writing
+At first nothing fails. Then processes, connections and servers fail, while the shop goes on writing
 events. At the end everything is healed, delivered, idle for a while, and stopped.
 """
 
@@ -36,7 +36,7 @@ PROMPT_SECONDS = 1.0
 DELIVERED_SECONDS = 120.0
 IDLE_SECONDS = 10
 IDLE_STEPS = 400
-"""In a second, of all processes together."""
+"""The most steps in an idle second, of all processes together."""
 MOST_STEPS = 1_000_000
 LEFT_SECONDS = 15.0
 """The protocol library may take this long to end its own tasks after a process has stopped."""
@@ -44,7 +44,7 @@ LEFT_SECONDS = 15.0
 
 @dataclass
 class Taken:
-    """The steps of all runs so far. `trace` is equal where the same tasks ran in the same order."""
+    """`Taken` counts the steps of all runs. `trace` is equal if the same tasks ran in one order."""
 
     steps: int = 0
     trace: int = 0
@@ -53,7 +53,7 @@ class Taken:
 def run(
     seed: int, taken: Taken, tell: Callable[["Story"], Coroutine[Any, Any, None]] | None = None
 ) -> None:
-    """Run the story of this seed, or `tell`. Raises InvariantBroken, naming the seed."""
+    """Run the story of this seed, or `tell`. Raise InvariantBroken with the seed."""
     loop = SeededLoop(seed)
     with as_if_real(loop, seed), errors_logged(loop.complaints):
         story = Story(loop)
@@ -71,7 +71,7 @@ def run(
 
 
 def runs(seed: int, steps: int, taken: Taken) -> Iterator[int]:
-    """Take at least `steps` steps, in runs of the seeds from `seed` on. Yields each seed."""
+    """Take at least `steps` steps, in runs of the seeds from `seed` on. Yield each seed."""
     while taken.steps < steps:
         run(seed, taken)
         yield seed
@@ -123,8 +123,8 @@ class Story:
         self.watch.raise_if_broken()
 
     async def _nothing_fails(self) -> None:
-        """Commit a few times at nearly the same moment, then not at all, so that no
-        later signal replaces a lost one.
+        """Commit a few times at nearly the same moment, and then not at all, so that no later
+        signal replaces a lost one.
         """
         for _ in range(QUIET_ROUNDS):
             pause = self._random.choice((0.005, 0.02, 0.05, 0.2))
@@ -184,7 +184,7 @@ class Story:
             self.watch.breaks(rules.STOPS, f"{process.host.name} leaves {left}")
 
     async def _hinders(self, identifier: UUID) -> None:
-        """While things fail, some reactions take long, and some raise at their first attempt."""
+        """Make some reactions slow, and some fail at their first attempt, while things fail."""
         if self.watch.nothing_fails:
             return
         await asyncio.sleep(self._random.choice((0, 0, 0.02, 0.5, 1.5)))

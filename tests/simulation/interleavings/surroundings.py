@@ -52,13 +52,13 @@ def errors_logged(into: list[str]) -> Iterator[None]:
 
 @contextmanager
 def as_if_real(loop: SeededLoop, seed: int) -> Iterator[None]:
-    """Clocks and random numbers follow from the seed; bounds are small, so that runs meet them."""
+    """Make clocks and random numbers follow from the seed, and bounds small enough to be met."""
     state = random.getstate()
     random.seed(seed)
     with ExitStack() as stack:
         stack.callback(random.setstate, state)
         stack.callback(gc.unfreeze)
-        gc.freeze()  # the search for lost exceptions looks through the objects of this run only
+        gc.freeze()  # only objects of this run are searched for lost exceptions
         stack.enter_context(without_logs())
         for target, name, value in (
             (time, "monotonic", loop.time),
@@ -76,7 +76,7 @@ def as_if_real(loop: SeededLoop, seed: int) -> Iterator[None]:
 
 
 def _numbered(loop: SeededLoop) -> Callable[[Any], int]:
-    """A hash that does not depend on where the object is in memory."""
+    """Return a hash that does not depend on where the object is in memory."""
 
     def number(thing: Any) -> int:
         if not hasattr(thing, "number_in_sets"):
@@ -87,7 +87,7 @@ def _numbered(loop: SeededLoop) -> Callable[[Any], int]:
 
 
 def end(loop: SeededLoop) -> None:
-    """Drop what a run that broke left unfinished."""
+    """Drop what a broken run left unfinished."""
     loop.after_step = None
 
     async def cancel(tasks: set[asyncio.Task[Any]]) -> None:
@@ -97,6 +97,6 @@ def end(loop: SeededLoop) -> None:
 
     for _ in range(10):
         if tasks := asyncio.all_tasks(loop):
-            with suppress(RuntimeError):  # a run that broke at its end has left a call of `stop`
+            with suppress(RuntimeError):  # a run broken at its end has left a call of `stop`
                 loop.run_until_complete(cancel(tasks))
     loop.close()

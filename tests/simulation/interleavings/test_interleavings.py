@@ -23,7 +23,7 @@ RARE = (
     "messages that arrive while a subscription begins are discarded",
     "signals that came while a batch was in hand are forgotten",
 )
-"""Found after a hundred thousand steps and more."""
+"""These are found only after a hundred thousand steps and more."""
 ROOT = Path(__file__).parents[3]
 IN_ANOTHER_PROCESS = """
 import sys
@@ -62,8 +62,8 @@ def test_a_seed_runs_the_same_tasks_in_the_same_order(pytestconfig: pytest.Confi
 
 @pytest.mark.long
 def test_a_seed_runs_the_same_tasks_in_another_process(pytestconfig: pytest.Config) -> None:
-    """So that what a test has found is found again by `soak`. Sets of text have
-    another order in each process.
+    """A fault that a test found must be found again by `soak`. Sets of text have another order in
+    each process.
     """
     told = {
         subprocess.run(

@@ -1,6 +1,6 @@
-"""Rules of the services broken on purpose, one at a time. The simulation must find each.
+"""Breaks rules of the services on purpose, one at a time. The simulation must find each.
 
-Each is a context manager: inside it the rule is broken, outside everything is as it was.
+Each mutation is a context manager: the rule is broken only inside its block.
 """
 
 from tests.simulation.mutations import customers, followers, messaging, orders, payments, vehicles

@@ -1,4 +1,4 @@
-"""Rules of the credit, broken."""
+"""Breaks rules of the credit."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace

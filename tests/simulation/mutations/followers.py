@@ -1,4 +1,4 @@
-"""Rules of the figures, the timelines and the payouts, broken."""
+"""Breaks rules of the figures, the timelines and the payouts."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -98,7 +98,7 @@ def silent_bank_is_no() -> AbstractContextManager[object]:
 
 
 def _also_sets(event_type: str, **columns: Any) -> AbstractContextManager[object]:
-    """The event sets these columns of the figures too, which are another event's."""
+    """Let the event also set these columns of the figures, which belong to another event."""
     fold = FOLDS[event_type]
 
     def values(fact: Any) -> Any:
@@ -109,7 +109,7 @@ def _also_sets(event_type: str, **columns: Any) -> AbstractContextManager[object
 
 
 def _lost_without_a_row(*event_types: str) -> AbstractContextManager[object]:
-    """Events of these types change a row of the figures, and never begin one."""
+    """Let events of these types change a row of the figures, and never begin one."""
     rightly = views.upsert
     lost = [FOLDS[event_type].values for event_type in event_types]
 

@@ -1,4 +1,4 @@
-"""What the messaging library promises, broken."""
+"""Breaks what the messaging library promises."""
 
 from contextlib import AbstractContextManager
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of the purchase, broken."""
+"""Breaks rules of the purchase."""
 
 from contextlib import AbstractContextManager
 from typing import Any

@@ -1,4 +1,4 @@
-"""Rules of charges and refunds, broken."""
+"""Breaks rules of charges and refunds."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager

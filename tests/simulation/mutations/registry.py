@@ -1,4 +1,4 @@
-"""All mutations, by a sentence that says what is broken."""
+"""Lists all mutations, each by a sentence that says what is broken."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,4 +17,4 @@ def mutation(sentence: str) -> Callable[[Mutation], Mutation]:
 
 
 async def nothing(*_: Any, **__: Any) -> None:
-    """A reaction that does nothing."""
+    """Do nothing, in place of a reaction."""

@@ -1,4 +1,4 @@
-"""Rules of the vehicles, broken."""
+"""Breaks rules of the vehicles."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace

@@ -1,6 +1,6 @@
-"""Each service's part in the simulation, in a module of its name: its reactions, its unit of work
-over a database in memory, with the real outbox and the unit tests' ports, and what it holds of each
-purchase. `IMPOSSIBLE`, where a part has it, says which events never come together with others.
+"""Each module here is the part in the simulation of the service of its name: its reactions, its
+unit of work over a database in memory, with the real outbox and the unit tests' ports, and what it
+holds of each purchase. `IMPOSSIBLE`, where a part has it, says which events never come together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ them.
 
 @dataclass(frozen=True)
 class Seen:
-    """What a service's records follow from. `rows` are those of one of its tables."""
+    """A service's records follow from what is `Seen`. `rows` returns those of one of its tables."""
 
     rows: Callable[[str], Mapping[Any, Any]]
     money: Money
@@ -35,7 +35,7 @@ class Seen:
 
 
 def no_records(_seen: Seen) -> Records:
-    """Those of a service that only keeps views."""
+    """Return no records, for a service that only keeps views."""
     return {}
 
 
@@ -46,5 +46,4 @@ class Part(NamedTuple):
 
 
 def parts(clock: Clock, ids: IdFactory) -> Sequence[Part]:
-    """The part of every service."""
     return [import_module(f"{__name__}.{spec.name}").part(clock, ids) for spec in SERVICES]

@@ -30,7 +30,7 @@ def part(clock: Clock, ids: IdFactory) -> Part:
 
 def records(seen: Seen) -> Records:
     rows = {each.order_id: each for each in seen.rows("payouts").values()}
-    rows.pop(None, None)  # asked for by hand
+    rows.pop(None, None)  # without an order: asked for by hand
     held: Records = {}
     for order_id in dict.fromkeys([*rows, *seen.money.transfers]):
         payout, transfers = rows.get(order_id), seen.money.transfers.get(order_id, ())

@@ -1,6 +1,4 @@
-"""Only an answer in time counts; answers are counted, and calls without one are
-repeated later and later.
-"""
+"""Only an answer in time counts. Answers are counted, and the waits before the next call grow."""
 
 import asyncio
 from datetime import timedelta

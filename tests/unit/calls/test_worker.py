@@ -24,7 +24,7 @@ class Call:
 
 
 class Outside:
-    """What is due, and a system that answers each call when the test says so."""
+    """`Outside` lists what is due, and answers each call when the test says so."""
 
     def __init__(self, *due: str, concurrency: int = 2, attempts: int = 1) -> None:
         self.due = [Call(name, attempts) for name in due]
@@ -50,7 +50,7 @@ class Outside:
         self.work = self.worker.work
 
     async def run(self, work: Any) -> Any:
-        """In the place of Transactions."""
+        """Do the work in place of Transactions."""
         return await work(None)
 
     async def claim(self, _: Any, most: int) -> Sequence[Call]:

@@ -1,4 +1,4 @@
-"""The ports in memory, by the same rules as in Postgres.
+"""Implements the ports in memory, with the same rules as in Postgres.
 
 Rows are stored and handed out as copies: a change that is not saved is lost, as in a database.
 """

@@ -1,4 +1,4 @@
-"""AUTH keeps its last setting, in processes and in containers."""
+"""AUTH keeps its last setting in processes and in containers."""
 
 from pathlib import Path
 from typing import Any

@@ -13,7 +13,7 @@ from deploy.backup.failure import BackupFailed
 @pytest.fixture
 def env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("BACKUP_S3_URL", "BACKUP_LOG", "BACKUP_RECIPIENT", "RUNTIME"):
-        monkeypatch.setenv(name, "")  # set back afterwards, whatever the file says
+        monkeypatch.setenv(name, "")  # restored afterwards, whatever the file says
         monkeypatch.delenv(name)
     return tmp_path / ".env"
 

@@ -17,9 +17,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def handshake(authority: Authority, pem: Path, host: str) -> None:
-    """A TLS handshake without a network, of a server and a client that is as strict
-    as Python's newest.
-    """
+    """Do a TLS handshake without a network. The client is as strict as Python's newest."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pem)
     client = ssl.create_default_context(cafile=authority.certificate)

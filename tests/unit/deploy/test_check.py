@@ -22,7 +22,7 @@ def checkout(tmp_path: Path) -> Path:
         (programs / name).write_text(TOOL)
         (programs / name).chmod(0o755)
     shutil.copy(CHECKOUT / "taskw", tmp_path)
-    for file in ("Taskfile.yml", "deploy/gcp/Taskfile.yml"):  # the second is included
+    for file in ("Taskfile.yml", "deploy/gcp/Taskfile.yml"):  # the first includes the second
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / file, tmp_path / file)
     setup = tmp_path / "deploy/local/setup.sh"

@@ -13,11 +13,11 @@ NOBODY, SOMEBODY = Asked(AT, frozenset()), Asked(AT, frozenset({"default"}))
 
 
 class EnoughError(Exception):
-    """Ends the watch of a test."""
+    """An `EnoughError` ends the watch of a test."""
 
 
 class World:
-    """Answers one check after the other, each ten seconds after the previous one."""
+    """A `World` answers one check after the other, each ten seconds after the previous one."""
 
     def __init__(self, *looks: Asked | Exception) -> None:
         self.looks = list(looks)

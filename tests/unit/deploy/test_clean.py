@@ -25,7 +25,7 @@ esac
 
 @pytest.fixture
 def docker(tmp_path: Path) -> Path:
-    """A `docker` command that notes what it is told, and fails at `down` if `fails` exists."""
+    """Make a `docker` command that notes its arguments, and fails at `down` if `fails` exists."""
     command = tmp_path / "docker"
     command.write_text(DOCKER)
     command.chmod(0o755)
@@ -34,7 +34,7 @@ def docker(tmp_path: Path) -> Path:
 
 
 def clean(docker: Path, *options: str, runtime: str = "", answer: str = "") -> tuple[int, str]:
-    """Exit code and output."""
+    """Run `clean`, and return its exit code and output."""
     path = f"{docker}:/usr/bin:/bin"
     environment = {"PATH": path, "LOCAL_FOLDER": str(docker / "local"), "RUNTIME": runtime}
     run = subprocess.run(

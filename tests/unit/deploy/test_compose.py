@@ -30,9 +30,9 @@ DECIDED = {
     *("DATA_KEYS", "INDEX_KEY", "ERASURE_LEDGER", "MAILER", "JWKS_URL"),
     *(f"{spec.name.upper()}_URL" for spec in SERVICES),
 }
-"""The installation says them, as it does in local runs."""
+"""The installation sets these, as in local runs."""
 SHARED = {"data": "db"}
-"""A job that prepares what the other runs with."""
+"""The first is a job that prepares what the second runs with."""
 
 pytestmark = with_compose
 
@@ -167,7 +167,7 @@ def test_images_of_servers_are_chosen_by_the_variables_the_tests_read(tmp_path: 
 
     chosen = {name: told[name]["image"] for name in ("data", "db", "rabbitmq")}
     assert chosen == {"data": "other/postgres:18", "db": "other/postgres:18", "rabbitmq": "other:4"}
-    for name in ("backup", "restore"):  # with the programs of that server
+    for name in ("backup", "restore"):  # each uses the programs of that server
         assert told[name]["build"]["args"] == {"POSTGRES_IMAGE": "other/postgres:18"}
     assert plain["db"]["image"] == IMAGES["POSTGRES_IMAGE"]
     assert plain["rabbitmq"]["image"] == IMAGES["RABBITMQ_IMAGE"]

@@ -18,12 +18,12 @@ from libs.runtime.application import RESERVED_CONNECTIONS
 from tests.unit.deploy.test_env_example import settings_type
 
 OF_A_RELAY = RelaySettings().claimers + 1 + 2
-"""Its claimers, its janitor, and two for a while when queues are looked for."""
+"""A relay's connections: its claimers, its janitor, and two at times for a search of queues."""
 LISTENER = NOTIFIER = PARTITIONS = 1
 RESERVED = 3
 """For superusers: `superuser_reserved_connections`."""
 TOOLS = 40
-"""Migrations, the checker of the invariants, backups, people."""
+"""Connections for migrations, the checker of the invariants, backups and persons."""
 
 
 def installation(folder: Path) -> Installation:
@@ -35,7 +35,7 @@ def installation(folder: Path) -> Installation:
 def pools(
     spec: ServiceSpec, role: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[int, Any]:
-    """The most connections of all pools of a process, and its service."""
+    """Return the most connections of all pools of a process, and its service."""
     for name, value in {
         **installation(folder).settings(spec, "127.0.0.1", 0),
         "ROLE": role,
@@ -68,7 +68,7 @@ def connections(spec: ServiceSpec, role: str, folder: Path, monkeypatch: pytest.
         most += PARTITIONS
     if service.participant.publishes:
         most += OF_A_RELAY + LISTENER if relays else NOTIFIER
-    if spec.has_reader and role in ("all", "api"):  # one for each request, and readiness
+    if spec.has_reader and role in ("all", "api"):  # one for each request, and one for readiness
         most += service.settings.pool_size - RESERVED_CONNECTIONS + 1
     return most
 

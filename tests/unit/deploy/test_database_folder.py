@@ -25,7 +25,7 @@ pytestmark = with_compose
 
 
 class Volume:
-    """One for both places where compose.yaml mounts it: an image of 17 sees its root as `data`."""
+    """One volume is at both mounts of compose.yaml: an image of 17 sees its root as `data`."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "volume"
@@ -43,7 +43,7 @@ class Volume:
         self._script = script
 
     def start(self, major: int) -> tuple[int, str]:
-        """Exit code and output of the job with the image of this Postgres."""
+        """Return exit code and output of the job with the image of this Postgres."""
         for name, text in (("postgres", POSTGRES), ("initdb", INITDB)):
             (self._programs / name).write_text(text.format(major=major))
             (self._programs / name).chmod(0o755)
@@ -60,8 +60,8 @@ class Volume:
         return done.returncode, done.stdout + done.stderr
 
     def restore(self, mark: str, major: int = 17) -> None:
-        """A backup is ready, as the job `restore` leaves it: with what stands in the root of the
-        volume beside the data.
+        """Make a backup ready, as the job `restore` leaves it, with the files in the volume's root
+        beside the data.
         """
         shutil.rmtree(self.restored, ignore_errors=True)
         (self.restored / "base").mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_a_restored_backup_becomes_the_data_of_an_empty_volume(volume: Volume, m
 
 def test_a_restored_backup_and_data_are_one_too_many(volume: Volume) -> None:
     volume.start(17)
-    for mark in ("one", "two"):  # of one that went before, and of one that did not
+    for mark in ("one", "two"):  # beside new data, and beside that of an earlier backup
         volume.restore(mark)
         code, output = volume.start(17)
         assert code == 1

@@ -8,7 +8,7 @@ from deploy.local.lifecycle import find
 
 @pytest.fixture
 def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `docker` command, alone on PATH, that fails where its first word is in `fails`."""
+    """Put a `docker` command alone on PATH. It fails where its first word is in `fails`."""
     command = tmp_path / "docker"
     command.write_text('#!/bin/sh\n[ ! -e "${0%/*}/fails-$1" ]\n')
     command.chmod(0o755)

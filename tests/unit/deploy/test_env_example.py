@@ -21,13 +21,13 @@ OF_EACH_SERVICE = {"SERVICE", "PORT", "MAX_BODY_BYTES"}
 
 
 def shown() -> dict[str, tuple[str, bool]]:
-    """The value of each setting in the file, and whether it is commented out."""
+    """Return the value of each setting in the file, and whether it is commented out."""
     found = SETTING.finditer(EXAMPLE.read_text())
     return {match["name"]: (match["value"], bool(match["off"])) for match in found}
 
 
 def of_compose() -> dict[str, str]:
-    """The variables that compose.yaml reads, with their defaults."""
+    """Return the variables that compose.yaml reads, with their defaults."""
     found = OF_COMPOSE.findall(compose_text())
     return {name: default for name, default in found if name != "PWD"}
 

@@ -1,4 +1,4 @@
-"""A container that runs is found at the ports it has."""
+"""A running container is found at the ports it has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Places = Mapping[str, Sequence[Mapping[str, str]] | None]
 
 
 def inspected(wanted: Places, published: Places) -> Mapping[str, Any]:
-    """The part of `docker inspect` that is read."""
+    """Return the part of `docker inspect` that is read."""
     labels = {
         "com.docker.compose.service": "orders",
         "com.docker.compose.config-hash": "5",

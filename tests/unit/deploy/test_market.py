@@ -8,7 +8,7 @@ from deploy.demo.market import Market
 
 @pytest.fixture
 async def busy(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
-    """The requests to a service that refuses twice because it is busy, and then answers."""
+    """Return the requests to a service that refuses twice because it is busy, and then answers."""
     sent: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

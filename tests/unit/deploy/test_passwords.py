@@ -67,7 +67,7 @@ def test_a_reader_of_keys_gets_those_in_use_only(tmp_path: Path) -> None:
 
 def test_a_secret_that_was_not_handed_over_is_named_where_none_can_be_made(tmp_path: Path) -> None:
     folder = tmp_path / "handed"
-    handed = Passwords(folder / "secrets.json")  # a folder that is not there takes no file
+    handed = Passwords(folder / "secrets.json")  # a folder that does not exist takes no file
 
     with pytest.raises(StartFailure, match=r"handed/secrets\.json has no secret 'orders_app'"):
         handed.password("orders_app")

@@ -183,7 +183,7 @@ def test_answer_of_another_program_on_the_port_is_not_taken_for_ours(children: C
 
 
 class Ready(BaseHTTPRequestHandler):
-    """Answers 200 to everything."""
+    """`Ready` answers 200 to every request."""
 
     def do_GET(self) -> None:
         self.send_response(200)

@@ -1,6 +1,4 @@
-"""The job `secrets` of compose.yaml gives each container the secrets that it needs,
-and no others.
-"""
+"""The job `secrets` of compose.yaml gives each container only the secrets that it needs."""
 
 import json
 from pathlib import Path

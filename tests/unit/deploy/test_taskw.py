@@ -13,7 +13,7 @@ printf 'RUNTIME=%s|in %s' "${RUNTIME-}" "$PWD"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout whose Task only prints how it was called."""
+    """Return a checkout whose Task only prints its arguments."""
     folder = tmp_path / "a checkout"
     (folder / ".venv" / "bin").mkdir(parents=True)
     shutil.copy(TASKW, folder)

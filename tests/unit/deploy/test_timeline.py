@@ -20,7 +20,7 @@ def happened(milliseconds: float, event_type: str, reason: str | None = None) ->
 
 
 def cells(*events: Happened) -> list[list[str]]:
-    """The drawn table's cells by line, with their markup."""
+    """Return the drawn table's cells by line, with their markup."""
     return [
         list(line)
         for line in zip(*(c.cells for c in draw(events, COMPENSATIONS).columns), strict=True)

@@ -1,4 +1,4 @@
-"""A folder in which the `gcp:` tasks run on fakes of gcloud, terraform and docker."""
+"""Makes a folder in which the `gcp:` tasks run on fakes of gcloud, terraform and docker."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ class Finished(NamedTuple):
 
 @dataclass
 class Clouds:
-    """A folder in which the tasks run, with the three programs as its whole PATH."""
+    """`Clouds` are a folder in which the tasks run, with the three programs as their whole PATH."""
 
     folder: Path
 
@@ -49,18 +49,18 @@ class Clouds:
 
     @property
     def calls(self) -> list[str]:
-        """The calls since they were last cleared."""
+        """Return the calls since they were last cleared."""
         return [line for line, _ in self._noted()]
 
     def given_to(self, program: str) -> list[str]:
-        """The standard input of the calls that begin so."""
+        """Return the standard input of the calls that begin with `program`."""
         return [given for line, given in self._noted() if line.startswith(program)]
 
     def forget_calls(self) -> None:
         (self.folder / "calls").unlink(missing_ok=True)
 
     def refuse(self, pattern: str, how: str = "refuse") -> None:
-        """Calls that match fail from now on, or interrupt the task; none with an empty pattern."""
+        """Let calls that match fail, or interrupt the task. An empty pattern matches none."""
         file = self.folder / how
         file.write_text(pattern)
         if not pattern:
@@ -70,7 +70,7 @@ class Clouds:
         (self.folder / "bin" / tool).unlink()
 
     def run(self, *words: str, answer: str = "") -> Finished:
-        """In this process, which has imported everything, and the three programs with it."""
+        """Run a task in this process, which has imported everything, with fake programs."""
         output, errors = StringIO(), StringIO()
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
@@ -83,7 +83,7 @@ class Clouds:
         return Finished(int(end.value.code or 0), output.getvalue(), errors.getvalue())
 
     def run_apart(self, *words: str) -> Finished:
-        """In a process of its own, which can be interrupted and starts the programs."""
+        """Run a task in a process of its own, which can be interrupted and starts the programs."""
         done = subprocess.run(
             [sys.executable, "-m", "deploy.gcp", *words],
             cwd=self.folder,
@@ -97,7 +97,7 @@ class Clouds:
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def _called(self, line: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        """In place of `subprocess.run`, for starting a program takes longer than what it does."""
+        """Answer in place of `subprocess.run`, because starting a program takes longer."""
         try:
             told = programs.answer(self.folder, line[0], list(line[1:]), options.get("input", ""))
         except SystemExit as refused:

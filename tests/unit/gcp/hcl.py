@@ -1,4 +1,4 @@
-"""Terraform's text as resources with their arguments, and what the google provider takes of them.
+"""Reads Terraform's text as resources with their arguments, and what the google provider accepts.
 
 `google_arguments.json` names the arguments and blocks of the resources that are used here, as the
 provider's release 6.50 has them; `!` marks those that it demands.
@@ -33,7 +33,7 @@ class Resource:
         return f"{self.type}.{self.name}"
 
     def text(self, path: str) -> str:
-        """The argument below the blocks that `path` names with dots; "" where there is none."""
+        """Return the argument below the blocks that `path` names with dots, else ""."""
         found: Any = self.body
         for part in path.split("."):
             found = found[0] if isinstance(found, list) else found
@@ -42,11 +42,11 @@ class Resource:
 
 
 def resources(texts: Mapping[str, str]) -> list[Resource]:
-    """Of all files, by their names."""
+    """Return the resources of all files. `texts` are the files by name."""
     return [each for text in texts.values() for each in _of_text(text)]
 
 
-@cache  # most texts are read by each test, and reading them takes a tenth of a second
+@cache  # each test reads most texts, and reading them takes a tenth of a second
 def _of_text(text: str) -> list[Resource]:
     return [
         Resource(kind.strip('"'), name.strip('"'), body)
@@ -57,7 +57,7 @@ def _of_text(text: str) -> list[Resource]:
 
 
 def unknown_arguments(resource: Resource) -> Iterator[str]:
-    """What the provider does not know of, or misses, with the way to it."""
+    """Yield what the provider does not know or misses, with the path to it."""
     known = ARGUMENTS.get(resource.type)
     if known is None:
         yield f"{resource}: not a resource whose arguments are known"

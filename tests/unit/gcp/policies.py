@@ -1,6 +1,4 @@
-"""The policies for the resources in deploy/terraform. Each policy yields the
-resources that break it.
-"""
+"""Checks the resources in deploy/terraform. Each policy yields the resources that break it."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from tests.unit.gcp.hcl import Resource
 
 ROLES = {"roles/secretmanager.secretAccessor", "roles/storage.objectUser"}
-"""All that any service account may be, on one secret or one bucket each."""
+"""A service account may have only these roles, each on one secret or one bucket."""
 RUN = {"google_cloud_run_v2_service", "google_cloud_run_v2_worker_pool", "google_cloud_run_v2_job"}
 PLACEHOLDER = "us-docker.pkg.dev/cloudrun/container/hello"
 Policy = Callable[[Sequence[Resource], Mapping[str, str]], Iterator[str]]
 
 
 def least_privilege(found: Sequence[Resource], texts: Mapping[str, str]) -> Iterator[str]:
-    """Roles are those few, on single secrets and buckets; none is on the project."""
+    """Roles are only these, on single secrets and buckets. No role is on the project."""
     for each in found:
         if "_iam_" in each.type:
             if each.text("role") not in ROLES:
@@ -30,7 +28,7 @@ def least_privilege(found: Sequence[Resource], texts: Mapping[str, str]) -> Iter
 
 
 def own_secrets_only(found: Sequence[Resource], _: Mapping[str, str]) -> Iterator[str]:
-    """The reader of a secret is the account that the secret was made for."""
+    """The reader of a secret is the account for which the secret was made."""
     for each in found:
         if each.type == "google_secret_manager_secret_iam_member":
             secret, member = each.text("secret_id"), each.text("member")
@@ -134,7 +132,7 @@ def through_the_network(found: Sequence[Resource], _: Mapping[str, str]) -> Iter
 
 
 def protected_from_deletion(found: Sequence[Resource], texts: Mapping[str, str]) -> Iterator[str]:
-    """What runs, and the database, are deleted only after protection was lifted."""
+    """Whatever runs, and the database, can be deleted only after the protection is lifted."""
     for each in found:
         if each.type in RUN and each.text("deletion_protection") != "${var.protected}":
             yield f"{each}: not protected"

@@ -1,5 +1,5 @@
-"""gcloud, terraform and docker as the tests have them: they note each call in a folder, and answer
-from a file in it. It runs in the test's process, or as a program of its own in `FOLDER/bin`.
+"""Fakes gcloud, terraform and docker: each notes its call in a folder, and answers from a file
+there. The fakes run in the test's process, or as programs of their own in `FOLDER/bin`.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def answer(folder: Path, name: str, words: list[str], given: str) -> str:
-    """Raises SystemExit with the line of a program that refuses."""
+    """Return the program's output. Raises SystemExit with the line of a program that refuses."""
     line = " ".join([name, *words])
     for word in words:
         if word.startswith("--flags-file="):

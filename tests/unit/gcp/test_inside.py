@@ -1,5 +1,5 @@
-"""The jobs in the cloud get their settings from what they are handed, and say in one
-line what is missing.
+"""The jobs in the cloud get their settings from their environment, and say in one line what is
+missing.
 """
 
 import json

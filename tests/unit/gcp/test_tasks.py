@@ -1,5 +1,5 @@
-"""The `gcp:` tasks call the right programs in the right order. The programs here only
-record their calls; two tests start them, the others have them in their own process.
+"""The `gcp:` tasks call the right programs in the right order. The programs here only record their
+calls. Two tests start them; the others fake them in their own process.
 """
 
 import json
@@ -32,7 +32,7 @@ TASKS = (
 
 @pytest.fixture
 def clouds(tmp_path: Path) -> Clouds:
-    """A project in which nothing was done yet."""
+    """Return a project in which nothing was done yet."""
     found = Clouds(tmp_path / "new")
     found.make([spec.name for spec in SERVICES])
     return found
@@ -50,7 +50,7 @@ def deployed_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def deployed(deployed_once: Path, tmp_path: Path) -> Clouds:
-    """A project in which everything runs."""
+    """Return a project in which everything runs."""
     return Clouds(Path(shutil.copytree(deployed_once, tmp_path / "deployed")))
 
 
@@ -79,7 +79,7 @@ def set_up(clouds: Clouds, stage: str = "homologation") -> None:
 
 
 def order(clouds: Clouds, *wanted: str) -> None:
-    """The calls hold these texts, one after the other."""
+    """Check that the calls contain these texts, one after the other."""
     rest = iter(clouds.calls)
     for text in wanted:
         assert any(text in call for call in rest), f"{text} in its place of {clouds.calls}"

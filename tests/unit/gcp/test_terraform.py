@@ -1,4 +1,4 @@
-"""deploy/terraform, read without a provider: format, arguments, policies, and the list it reads."""
+"""deploy/terraform is correct as a text: format, arguments, policies, and the list it reads."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The repository in memory: the domain needs nothing else."""
+"""Implements the repository in memory, because the domain needs nothing else."""
 
 from collections.abc import Sequence
 

@@ -72,7 +72,7 @@ async def test_every_host_is_asked_until_one_answers_and_the_last_refusal_is_rep
             raise ConnectionRefusedError(f"not {place.host}")
         return "connected"
 
-    for _ in range(20):  # the order is one of chance
+    for _ in range(20):  # the order is random
         assert await connect_to_any("amqp://a,b,c/x", connect) == "connected"
     asked.clear()
     with pytest.raises(ConnectionRefusedError, match=r"not [ab]"):

@@ -1,4 +1,4 @@
-"""AsyncAPI documents from participants."""
+"""AsyncAPI documents are made from participants."""
 
 import json
 from dataclasses import dataclass

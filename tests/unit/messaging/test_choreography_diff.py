@@ -1,4 +1,4 @@
-"""What each kind of change between two choreographies means for old and new processes."""
+"""Each kind of change between two choreographies has its meaning for old and new processes."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ UUID, WHOLE, TEXT = "string (uuid)", "integer", "string"
 
 
 def fields(named: Mapping[str, str]) -> dict[str, Field]:
-    """By name and JSON type; a name that ends in `?` is not required."""
+    """Return fields by name and JSON type. A name that ends in `?` is not required."""
     return {
         name.removesuffix("?"): Field(type=kind, required=not name.endswith("?"))
         for name, kind in named.items()
@@ -77,8 +77,8 @@ def market(
 
 
 def usual(event: PublishedEvent | None = None, **changed: Any) -> Choreography:
-    """Orders publishes, credit makes its step and compensates it, the portal keeps a view;
-    `changed` is what credit's step is.
+    """Return a choreography: orders publishes, credit makes its step and compensates it, the portal
+    keeps a view. `changed` are the arguments of credit's step.
     """
     step = consumed(**changed)
     return market(event or published(), CANCELLATION, credit=(step, RELEASE), portal=(VIEWING,))

@@ -1,4 +1,4 @@
-"""`choreography diff` on a git repository: revisions with the document and before it."""
+"""`choreography diff` works on revisions of a git repository, with the document and before it."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ DOCUMENT = {
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Its first revision has code only; the second has the document of that code."""
+    """Make a repository. Its first revision has only code; the second has that code's document."""
     monkeypatch.chdir(tmp_path)
     for name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         monkeypatch.delenv(name, raising=False)

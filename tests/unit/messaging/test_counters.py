@@ -1,5 +1,5 @@
-"""A rate over a counter that begins with its first event does not see that event: every counter
-whose labels are known is there, at zero, before anything is counted.
+"""Every counter whose labels are known exists, at zero, before anything is counted. A rate over a
+counter that begins with its first event would not see that event.
 """
 
 import subprocess
@@ -62,7 +62,7 @@ def test_a_relay_counts_both_outcomes_from_zero_on() -> None:
 
 
 def test_the_answers_of_gateway_and_bank_are_counted_from_zero_on() -> None:
-    """In a process of its own: in this one others may have counted."""
+    """A process of its own counts here, because others may have counted in this one."""
     code = (
         "import services.payments.main, services.payouts.main\n"
         "from prometheus_client import generate_latest\n"

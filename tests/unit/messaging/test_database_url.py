@@ -1,4 +1,4 @@
-"""Database URLs as providers write them: what they mean, and what is refused in one sentence."""
+"""Database URLs are read as providers write them, or refused in one sentence."""
 
 from pathlib import Path
 

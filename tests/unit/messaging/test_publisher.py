@@ -21,7 +21,7 @@ from libs.messaging.relay.publisher import Publisher
 
 
 class LateBroker:
-    """A channel whose confirms come at its close, but for the message sent first."""
+    """A `LateBroker` confirms when it closes, except for the message sent first."""
 
     number = 1
     max_content_size = 1000
@@ -52,7 +52,7 @@ class LateBroker:
 
 
 class Answering(Broker):
-    """A broker whose connection is open and takes messages."""
+    """`Answering` is a broker whose connection is open and takes messages."""
 
     async def check_takes_messages(self) -> None: ...
 
@@ -103,7 +103,7 @@ async def test_one_silent_message_holds_up_the_others_for_a_moment_not_for_the_t
 
 
 async def test_late_confirms_of_a_type_that_has_others_confirmed_are_waited_for() -> None:
-    """Its queue is slow, for example on a busy disk, and not silent."""
+    """The queue of the late confirms is slow, for example on a busy disk, and not silent."""
     channel = LateBroker()
     publisher = publisher_on(channel, timeout=5)
 
@@ -128,7 +128,7 @@ async def test_a_broker_that_takes_long_for_all_is_waited_for() -> None:
         await channel.write_queue.get()
         await asyncio.sleep(0.6)
         await channel.confirm(1)
-        await asyncio.sleep(0.4)  # longer than a straggler has when the others were quick
+        await asyncio.sleep(0.4)  # longer than a late message gets when the others were quick
         await channel.confirm(2)
 
     answering = asyncio.create_task(slowly())
@@ -142,7 +142,7 @@ async def test_a_connection_that_closes_before_its_channel_is_open_is_a_broker_t
     None
 ):
     async def closed(**_: object) -> None:
-        raise RuntimeError("<Connection> closed")  # aiormq's own words and type
+        raise RuntimeError("<Connection> closed")  # aiormq raises this type with these words
 
     async def well() -> None: ...
 

@@ -33,7 +33,7 @@ def test_it_is_not_drained_while_another_claimer_has_rows_in_hand(work: Work) ->
 
 
 def test_it_is_not_drained_by_a_claim_that_began_before_another_let_rows_go(work: Work) -> None:
-    """The claim found those rows locked."""
+    """The claim found the rows that were let go still locked."""
     _, first = work.begin()
     work.claimed(SOME, first)
     _, second = work.begin()

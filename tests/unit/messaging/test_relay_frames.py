@@ -19,7 +19,7 @@ CHANNEL = cast("Channel", SimpleNamespace(number=7, max_content_size=100))
 
 
 def read(encoded: bytes) -> list[Any]:
-    """The frames, each of which must be on the channel."""
+    """Return the frames, each of which must be on the channel."""
     frames = []
     while encoded:
         size, number, found = frame.unmarshal(encoded)
@@ -38,7 +38,7 @@ def message(
 @pytest.mark.parametrize("trace", [TRACE, None, "odd"])
 def test_the_broker_sees_the_same_properties_however_they_are_encoded(trace: str | None) -> None:
     frames = Frames("orders", "orders_app", ())
-    for _ in range(2):  # the second time from the pieces kept
+    for _ in range(2):  # the second time uses the pieces kept
         sent = message(trace=trace)
         _, header, _ = read(frames.of(sent, CHANNEL))
         assert isinstance(header, ContentHeader)

@@ -1,4 +1,4 @@
-"""No relay starts whose events could come again after the inbox has forgotten their first copy."""
+"""No relay starts if its events could come again after the inbox has forgotten their first copy."""
 
 from datetime import timedelta
 

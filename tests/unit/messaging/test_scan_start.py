@@ -28,7 +28,7 @@ def test_a_row_that_may_go_is_not_passed_by_a_sweep_that_did_not_see_it() -> Non
     start.sweep_found(200)
     start.include(50)
     assert start.seq == 50
-    start.sweep_found(300)  # its statement began before the row was let go
+    start.sweep_found(300)  # the sweep's statement began before the row was let go
     assert start.seq == 50
     start.sweep_found(50)
     assert start.seq == 50

@@ -11,7 +11,7 @@ from libs.messaging.supervision import Supervisor
 
 
 class Away(Exception):
-    """A server that is away."""
+    """`Away` is the error of a server that is away."""
 
 
 async def until(condition: object, seconds: float = 5.0) -> None:

@@ -22,8 +22,8 @@ def series(name: str, **labels: str) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """Samples a minute, in promtool's notation, by series; after how many minutes the alert does
-    not fire yet, fires, and no longer fires.
+    """A `Case` has samples a minute by series, in promtool's notation. `quiet`, `fires` and `clear`
+    are the minutes after which the alert does not fire yet, fires, and no longer fires.
     """
 
     samples: Mapping[str, str]
@@ -37,7 +37,7 @@ CONSUMERS = "rabbitmq_detailed_queue_consumers"
 ROUND_TRIP = "database_round_trip_seconds"
 CASES = {
     "ServiceDown": Case({series("up", job="orders", instance="a"): "1x5 0x5 1x20"}, 6, 8, 12),
-    # A statement a second: 10 ms each, then 200 ms, then 10 ms again.
+    # A statement runs each second: 10 ms each, then 200 ms, then 10 ms again.
     "HealthLatency": Case(
         {
             series(f"{ROUND_TRIP}_sum", job="orders"): "0+0.6x10 18+12x10 138.6+0.6x20",
@@ -62,14 +62,14 @@ CASES = {
         25,
         40,
     ),
-    # promtool's clock begins at 0. Two weeks and five minutes are left; then it is made anew.
+    # promtool's clock begins at 0. Two weeks and five minutes are left; then a new one is made.
     "CertificateEnds": Case(
         {series("certificate_expiry_timestamp_seconds", server="a:5432"): "1209900x9 8985900x10"},
         4,
         7,
         12,
     ),
-    # Made at the clock's beginning, 35 hours before the first sample; then the next is made.
+    # The last backup is 35 hours old when the clock begins. After 150 minutes the next is made.
     "BackupTooOld": Case(
         {series("backup_last_success_timestamp_seconds", job="portal"): "-126000x150 9000x60"},
         115,
@@ -79,7 +79,7 @@ CASES = {
     "SealedValuesUnreadable": Case(
         {series("sealed_values_unreadable_total", job="customers"): "0x5 1x20"}, 4, 8, 18
     ),
-    # Of two relays one has seen the row go; the other still shows what it counted before.
+    # Of two relays, one has seen the row go, and the other still shows its earlier count.
     "OutboxStale": Case(
         {
             series("outbox_oldest_seconds", **OUTBOX): "0x5 60+60x5 0x10",
@@ -128,7 +128,7 @@ CASES = {
         14,
         18,
     ),
-    # One node of two has little left.
+    # One of two nodes has little left.
     "BrokerDiskNearAlarm": Case(
         {
             series("rabbitmq_disk_space_available_bytes", instance="a"): "9e9x5 3.9e9x10 9e9x5",
@@ -149,7 +149,7 @@ CASES = {
         7,
         13,
     ),
-    # It is counted again each 15 minutes, as long as the compensation rests.
+    # The compensation is counted again each 15 minutes, as long as it rests.
     "CompensationTooLong": Case({"orders_compensating_too_long_total": "0x5 1x14 2x40"}, 4, 30, 45),
     "NeedsAttention": Case(
         {series("needs_attention", service="payments"): "0x5 1x20 0x5"}, 15, 24, 28

@@ -1,4 +1,4 @@
-"""The ports of orders in memory: an order and its purchase are one row, as in Postgres.
+"""Implements the ports of orders in memory. An order and its purchase are one row, as in Postgres.
 
 Rows are stored and handed out as copies: a change that is not saved is lost, as in a database.
 """
@@ -102,7 +102,7 @@ def _copy(purchase: Purchase) -> Purchase:
 
 
 def _stored(purchase: Purchase, now: datetime) -> Purchase:
-    """A waiting time begins at the database's now."""
+    """Store a copy. Its waiting time begins at the database's now."""
     due = purchase.due
     if isinstance(due, timedelta):
         due = now + due

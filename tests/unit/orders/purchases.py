@@ -1,4 +1,4 @@
-"""Purchases for the tests: a fixed clock, one order, and a unit of work that keeps it in memory."""
+"""Makes purchases: a fixed clock, one order, and a unit of work that keeps it in memory."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ ORDER, CUSTOMER, VEHICLE, SELLER, PAYMENT = (UUID(int=n) for n in range(1, 6))
 
 
 def requested() -> Purchase:
-    """A purchase just requested: order.confirmed is published."""
+    """Return a purchase just requested: order.confirmed is published."""
     purchase = Purchase(
         order_id=ORDER,
         tenant_id="tenant-1",
@@ -48,7 +48,7 @@ def copy(purchase: Purchase) -> Purchase:
 
 
 def may_follow(before: State, after: State) -> bool:
-    """Whether a purchase may be found in the one some time after the other."""
+    """Return whether a purchase in state `before` may be found in state `after` some time later."""
     if before is after:
         return True
     if before in ENDED:
@@ -62,7 +62,7 @@ def may_follow(before: State, after: State) -> bool:
 
 @dataclass
 class MemoryUnitOfWork:
-    """A unit of work over one purchase."""
+    """A `MemoryUnitOfWork` works on one purchase."""
 
     purchases: MemoryPurchases
     published: list[DomainEvent] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Every purchase ends well under any order of delivery, any duplicates and a cancellation at any
-moment: explored exhaustively, then with events no peer would ever send together."""
+moment. All states are explored, then events that no peer would send together.
+"""
 
 from collections import Counter
 
@@ -32,7 +33,7 @@ def test_every_reachable_purchase_is_consistent_and_ends() -> None:
     ends: Counter[State] = Counter()
     while waiting:
         world = waiting.pop()
-        if world.own not in twice:  # what an event does depends on the purchase only
+        if world.own not in twice:  # what an event does depends only on the purchase
             twice.add(world.own)
             _check_duplicates(world)
         _check_at_rest(world)
@@ -57,8 +58,8 @@ def _check_duplicates(world: World) -> None:
 
 
 def _check_at_rest(world: World) -> None:
-    """When nothing is in flight and nobody is about to act, all services agree on the
-    state of the purchase.
+    """Check that all services agree on the state of the purchase when nothing is in flight and
+    nobody is about to act.
     """
     if world.in_flight or world.payments[0] in ACTING or world.payouts[0] in TO_BE_PAID:
         return

@@ -1,4 +1,4 @@
-"""Peers reduced to the table of the choreography, around the real purchase and its reactions.
+"""Reduces peers to the table of the choreography, around the real purchase and its reactions.
 
 A world is one purchase somewhere between its request and its end: the record of each service and
 the events not yet delivered. `moves` lists everything that may happen next, in any order.
@@ -46,13 +46,13 @@ Peer = tuple[str | None, int]
 """State and sequence of a peer's record; None: no record."""
 
 Message = tuple[str, str, int]
-"""Who consumes it, the event's type without version, its sequence."""
+"""The consumer, the event's type without version, and its sequence."""
 
 Key = tuple[object, ...]
 
 
 class World(NamedTuple):
-    """`own` is the purchase's `key_of`."""
+    """`own` is what `key_of` returns for the purchase."""
 
     purchase: Purchase
     own: Key
@@ -65,13 +65,13 @@ class World(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """Two worlds with one key have the same future."""
+        """Return a key. Two worlds with the same key have the same future."""
         money = (self.payments, self.remembered, self.payouts)
         return self.own, self.customers, self.vehicles, money, self.in_flight
 
 
 def key_of(purchase: Purchase) -> Key:
-    """All that decides what the purchase does next, which leaves out the order of its history."""
+    """Return all that decides what the purchase does next. The order of its history does not."""
     consumed = frozenset((each.type, each.sequence) for each in purchase.history)
     return purchase.state, purchase.cancelled_by_buyer, purchase.reason, consumed
 
@@ -83,7 +83,7 @@ def beginning() -> World:
 
 
 def moves(world: World) -> Iterator[tuple[str, World]]:
-    """Everything that may happen next: a delivery, the buyer, the gateway, a timer."""
+    """Yield everything that may happen next: a delivery, the buyer, the gateway, a timer."""
     for message in world.in_flight:
         to, event, sequence = message
         rest = world._replace(in_flight=world.in_flight - {message})
@@ -98,7 +98,7 @@ def moves(world: World) -> Iterator[tuple[str, World]]:
 
 
 def redelivered(world: World, event: str, sequence: int) -> World:
-    """The same event once more: it must change nothing."""
+    """Deliver the same event once more, which must change nothing."""
     return _orders(world, event, sequence)
 
 
@@ -112,7 +112,7 @@ def _tell(world: World, service: str, sequence: int, event: str) -> World:
 
 
 def _step(world: World, service: str, state: str, *events: str) -> World:
-    """The peer's record enters `state` and publishes `events`."""
+    """Let the peer's record enter `state` and publish `events`."""
     sequence = getattr(world, service)[1]
     for event in events:
         sequence += 1
@@ -229,11 +229,11 @@ def _orders(world: World, event: str, sequence: int) -> World:
 
 
 _ANSWERS: dict[Key, tuple[Purchase, Key, list[DomainEvent]]] = {}
-"""What the reaction made of each purchase and event: many worlds differ only elsewhere."""
+"""The result of the reaction for each purchase and event, which many worlds share."""
 
 
 def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, list[DomainEvent]]:
-    """The service's real reaction, over a purchase kept in memory."""
+    """Run the service's real reaction, over a purchase kept in memory."""
     reaction = REACTIONS[f"{event}.v1"]
     uow: Any = MemoryUnitOfWork.of(purchase)
     data = {
@@ -258,7 +258,7 @@ def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, lis
 
 
 def _run(coroutine: Any) -> None:
-    """Nothing in memory ever waits, so a coroutine runs to its end in one go."""
+    """Run a coroutine to its end, because nothing in memory ever waits."""
     try:
         coroutine.send(None)
     except StopIteration:

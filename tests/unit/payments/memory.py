@@ -1,4 +1,4 @@
-"""The ports in memory, for tests: time is a number of seconds that the test moves."""
+"""Implements the ports in memory. A test moves their time, by seconds."""
 
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -18,7 +18,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class MemoryPayments:
-    """Stores copies, so that a change which is not saved is lost as it is in a database."""
+    """Rows are stored as copies, so that a change that is not saved is lost as in a database."""
 
     now: datetime = START
     rows: dict[UUID, Payment] = field(default_factory=dict)
@@ -121,7 +121,7 @@ class MemoryUnitOfWork:
 
 @dataclass(frozen=True)
 class Operation:
-    """Money the gateway moved."""
+    """An `Operation` is money that the gateway moved."""
 
     order_id: UUID
     kind: str
@@ -130,9 +130,10 @@ class Operation:
 
 @dataclass
 class MemoryGateway:
-    """Books by key; `moods` says, call by call: approve, decline, silent before, silent after.
+    """A `MemoryGateway` keeps books by key. Its `moods` are approve, decline, silent before and
+    silent after, one for each call.
 
-    `operations` is what money it moved, by key.
+    `operations` is the money it moved, by key.
     """
 
     moods: list[str] = field(default_factory=list)
@@ -172,7 +173,7 @@ class MemoryGateway:
         return self.moods.pop(0) if self.moods else "approve"
 
     def charge_of(self, payment_id: UUID) -> str | None:
-        """The reference of what was charged for a payment, with whichever card."""
+        """Return the reference of what was charged for a payment, with whichever card."""
         keys = (key for key in self.operations if key.startswith(f"charge-{payment_id}"))
         return next(keys, None)
 

@@ -1,7 +1,7 @@
-"""Reactions, payers, timers, workers and operators in any order, with duplicates and crashes.
+"""Payments are right after reactions, payers, timers, workers and operators in any order.
 
-However it goes, once everything has been delivered and the gateway answers again, money and events
-agree: a charge is kept for a purchase that went through, and given back once for any other.
+Once everything has been delivered and the gateway answers again, also after duplicates and crashes,
+a charge is kept for a purchase that went through, and given back once for any other.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ REFUND_FAILED: list[Move] = [
 
 
 def on_its_way(mood: str) -> list[Move]:
-    """A worker has called, its lease has ended, and its answer has no record yet."""
+    """Let a worker call and its lease end, before its answer is recorded."""
     return [("worker_claims",), ("worker_calls", mood), ("time_passes", 31)]
 
 
@@ -136,7 +136,7 @@ def test_money_and_events_agree_after_any_order(
 
 
 class Run:
-    """One purchase's payment. A move that is not possible in a state does nothing."""
+    """A `Run` is one purchase's payment. A move that is impossible in a state does nothing."""
 
     def __init__(self, runner: asyncio.Runner, card_tries: int) -> None:
         self.do = runner.run
@@ -165,7 +165,7 @@ class Run:
         return Counter(event.type for event in self.uow.published)
 
     def called_for(self, payment: Payment) -> tuple[bool, int, int]:
-        """The card, or the episode of the refund, that a call of this payment is for."""
+        """Return the card, or the episode of the refund, that a call of this payment is for."""
         return payment.state is State.PROCESSING, payment.declines, self.episodes
 
     def vehicle_reserved(self, amount: int) -> None:
@@ -213,7 +213,7 @@ class Run:
         self.do(expire_payment_codes(self.uow, limit=10))
 
     def time_passes(self, seconds: int) -> None:
-        """A worker that has not called when its lease ends died: a call is shorter than that."""
+        """Move time. A worker that has not called when its lease ends has died."""
         self.uow.payments.now += timedelta(seconds=seconds)
         live = [(until, payment) for until, payment in self.claimed if until > self.now]
         self.claimed = live
@@ -246,7 +246,7 @@ class Run:
         )
 
     def worker_dies(self, which: int) -> None:
-        """The answer is lost, but not the one that puts a person's error right."""
+        """Lose an answer, but not the one that corrects a person's error."""
         if self.answered and not self.erred:
             self.answered.pop(which)
 
@@ -266,7 +266,7 @@ class Run:
             self.calls[self.called_for(self.payment)] = 1
 
     def person_settles_refund(self) -> None:
-        """Having looked at the gateway's books first."""
+        """Settle as a person who has looked at the gateway's books first."""
         before = copy(self.payment)
         failed = before is not None and before.state is State.REFUND_FAILED
         if before is None or not failed or self.gateway.approved("refund"):
@@ -288,8 +288,8 @@ class Run:
             assert not before.claim
 
     def person_settles_charge(self, errs: bool) -> None:
-        """Having looked at the gateway's books first. A person may err while an answer of the
-        gateway is on its way, which puts it right.
+        """Settle as a person who has looked at the gateway's books first. A person may err while an
+        answer of the gateway is on its way, which corrects the error.
         """
         before = copy(self.payment)
         if before is None or before.state is not State.PROCESSING:

@@ -1,4 +1,4 @@
-"""The ports in memory, for tests: time is a number of seconds that the test moves."""
+"""Implements the ports in memory. A test moves their time, by seconds."""
 
 from collections.abc import Callable, Sequence
 from copy import copy
@@ -16,7 +16,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class MemoryPayouts:
-    """Stores copies, so that a change which is not saved is lost as it is in a database."""
+    """Rows are stored as copies, so that a change that is not saved is lost as in a database."""
 
     now: datetime = START
     rows: dict[UUID, Payout] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class MemoryUnitOfWork:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Money the bank moved."""
+    """A `Transfer` is money that the bank moved."""
 
     external_id: str
     seller_id: UUID | None
@@ -103,8 +103,8 @@ class Transfer:
 
 @dataclass
 class MemoryBank:
-    """`mood` is what comes of the next calls: pay, refuse, refuse for good, silent before it pays,
-    silent after. `transfers` is what money it moved, by key.
+    """A `MemoryBank` answers the next calls by `mood`: pay, refuse, refuse for good, silent before
+    it pays, silent after. `transfers` is the money it moved, by key.
     """
 
     mood: str = "pay"

@@ -1,7 +1,7 @@
-"""Closed orders consumed again, workers and persons in any order, with crashes and lost answers.
+"""The seller is paid once after closed orders consumed again, workers and persons in any order,
+with crashes and lost answers.
 
-However it goes, once everything has been delivered and the bank answers again, the seller has been
-paid once, and what was published agrees with it.
+Once everything has been delivered and the bank answers again, what was published agrees with it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ UNANSWERED: list[Move] = [*CLOSED, *[("worker_turn", "silent before"), ("time_pa
 
 
 def on_its_way(mood: str) -> list[Move]:
-    """A worker has called, its lease has ended, and its answer has no record yet."""
+    """Let a worker call and its lease end, before its answer is recorded."""
     return [("worker_claims",), ("worker_calls", mood), ("time_passes", 31)]
 
 
@@ -82,7 +82,7 @@ def test_the_seller_is_paid_once_after_any_order(begun: str, moves: list[Move]) 
 
 
 class Run:
-    """One closed order's payout. A move that is not possible in a state does nothing."""
+    """A `Run` is one closed order's payout. A move that is impossible in a state does nothing."""
 
     def __init__(self, runner: asyncio.Runner) -> None:
         self.do = runner.run
@@ -119,7 +119,7 @@ class Run:
         )
 
     def time_passes(self, seconds: int) -> None:
-        """A worker that has not called when its lease ends died: a call is shorter than that."""
+        """Move time. A worker that has not called when its lease ends has died."""
         self.uow.payouts.now += timedelta(seconds=seconds)
         now = self.uow.payouts.now
         self.claimed = [(until, payout) for until, payout in self.claimed if until > now]
@@ -184,8 +184,8 @@ class Run:
         self.by_hand = False
 
     def person_settles(self, errs: bool) -> None:
-        """Having looked at the bank's books first, or taking another payout for this one. The error
-        is put right when the payout is retried, because the bank knows the key.
+        """Settle as a person who has looked at the bank's books first, or takes another payout for
+        this one. A retry of the payout corrects that error, because the bank knows the key.
         """
         before = copy(self.payout)
         if before is None or before.status is not Status.PENDING:

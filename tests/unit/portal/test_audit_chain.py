@@ -63,6 +63,6 @@ async def test_whatever_is_tampered_with_is_named(
 
 
 def rewritten(audits: list[Audit]) -> Audit:
-    """The entry has a correct hash of its own, so only the next entry shows the change."""
+    """Return an entry with a correct hash of its own: only the next entry shows the change."""
     entry = replace(audits[2].entry, actor="eve")
     return Audit.after(audits[1].end, entry, audits[2].id)

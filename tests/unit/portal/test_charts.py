@@ -14,7 +14,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(*points: Point) -> ET.Element:
-    return ET.fromstring(bars(points, "{:,.0f}".format))  # our own
+    return ET.fromstring(bars(points, "{:,.0f}".format))  # the text is our own
 
 
 def points(*values: float | None) -> Iterable[Point]:
@@ -22,7 +22,7 @@ def points(*values: float | None) -> Iterable[Point]:
 
 
 def rects(chart: ET.Element) -> list[tuple[float, float, float]]:
-    """Left edge, width and top of each bar, the first on top."""
+    """Return the left edge, width and top of each bar, the top bar first."""
     found = chart.iterfind(f".//{SVG}g[@class='bar']/{SVG}rect")
     places = [[float(rect.get(name, 0)) for name in ("x", "width", "y")] for rect in found]
     return sorted(((x, width, y) for x, width, y in places), key=lambda place: place[2])

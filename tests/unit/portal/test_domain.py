@@ -1,4 +1,4 @@
-"""Rules of users, submissions and purchases."""
+"""Users, submissions and purchases keep their rules."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -152,7 +152,7 @@ def test_a_purchase_is_stuck_when_a_step_of_seconds_has_not_come_for_minutes() -
 
 
 def test_each_event_that_turns_a_purchase_back_here_does_so_in_orders() -> None:
-    """`TURNING` in services/portal/domain/timeline.py, against the reactions of orders."""
+    """`TURNING` in services/portal/domain/timeline.py is compared with the reactions of orders."""
     orders = read(CHOREOGRAPHY).participant("orders")
     assert orders is not None
     turning = {

@@ -1,4 +1,4 @@
-"""What the portal imports leaves Python's import machinery as it is."""
+"""The portal's imports leave Python's import machinery as it is."""
 
 import subprocess
 import sys

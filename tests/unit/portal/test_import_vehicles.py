@@ -34,7 +34,7 @@ class Down(Exception):
 
 
 class World:
-    """A fake of the unit of work, its repositories and the transactions, with one user."""
+    """A `World` fakes the unit of work, its repositories and the transactions, with one user."""
 
     def __init__(self, *lines: str, roles: frozenset[str] = frozenset({"seller"})) -> None:
         self.bytes = "\n".join([HEADER, *lines]).encode()
@@ -62,7 +62,7 @@ class World:
         return other
 
     async def find_due(self, kind: str) -> Submission | None:
-        """All are due at once; the one that was written longest ago comes first."""
+        """Return the one that was written longest ago. All are due at once."""
         running = [s for s in self.saved.values() if s.status is SubmissionStatus.RUNNING]
         if kind != KIND or not running:
             return None

@@ -55,7 +55,7 @@ def test_columns_months_and_words_are_said_in_the_readers_language() -> None:
 
 
 def test_the_names_of_the_shipped_kpis_are_translated() -> None:
-    """`SHIPPED` in services/portal/infrastructure/web/kpi_words.py, against what kpis ships."""
+    """`SHIPPED` in the portal's web/kpi_words.py is compared with what kpis ships."""
     versions = Path(__file__).parents[3] / "services/kpis/infrastructure/migrations/versions"
     first = (versions / "0001_initial.py").read_text()
     shipped = re.findall(r'^        "([A-Z][^"]+)",$', first, flags=re.MULTILINE)

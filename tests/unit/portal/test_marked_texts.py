@@ -16,7 +16,7 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 class Texts(HTMLParser):
-    """What a person reads: text outside scripts, and some attributes."""
+    """`Texts` are what a person reads: text outside scripts, and some attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Texts(HTMLParser):
 
 
 def unmarked(source: str) -> list[str]:
-    """Texts of a template that stand in it as they are shown, without its expressions."""
+    """Return the texts that stand in a template as they are shown, without its expressions."""
     written = "".join(
         value if kind == "data" else HOLE * (kind == "variable_begin")
         for _, kind, value in Environment(extensions=["jinja2.ext.i18n"]).lex(source)

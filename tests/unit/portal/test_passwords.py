@@ -11,7 +11,7 @@ from tests.fixtures.polling import eventually
 
 
 class Slow:
-    """A hasher whose hashes end when `goes_on` is set."""
+    """A `Slow` hasher ends its hashes when `goes_on` is set."""
 
     def __init__(self) -> None:
         self.goes_on = threading.Event()
@@ -45,7 +45,7 @@ async def test_a_hash_whose_request_is_gone_keeps_its_place_until_it_ends(slow: 
     await eventually(all_places_are_taken)
     hashes[0].cancel()
     for _ in range(3):
-        await asyncio.to_thread(lambda: None)  # the next one could begin now
+        await asyncio.to_thread(lambda: None)  # the next hash could begin now
     slow.goes_on.set()
     assert await hashes[-1] == str(AT_ONCE)
     assert slow.most == AT_ONCE

@@ -1,4 +1,4 @@
-"""The watch of timelines, without a database."""
+"""Timelines are watched here without a database."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from services.portal.infrastructure.web.watch import TimelineWatch
 
 
 class Empty:
-    """A store in which no timeline has begun."""
+    """An `Empty` store has no timeline."""
 
     class Timeline:
         async def find(self, *_: Any) -> None:

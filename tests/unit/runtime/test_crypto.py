@@ -1,6 +1,4 @@
-"""A sealed value can be opened only with its key and in its place; the blind index
-needs its key.
-"""
+"""A sealed value opens only with its key and in its place. The blind index needs its key."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Data keys that stand in a file: a new one counts without a restart."""
+"""A new data key in a file counts without a restart."""
 
 from pathlib import Path
 

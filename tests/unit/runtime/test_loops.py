@@ -19,7 +19,7 @@ async def parts() -> AsyncIterator[Supervisor]:
 
 
 class Work:
-    """Gives each answer once, and then False for ever."""
+    """`Work` gives each answer once, and then False for ever."""
 
     def __init__(self, *answers: bool | Exception) -> None:
         self._left = list(answers)

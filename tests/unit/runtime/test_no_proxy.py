@@ -36,7 +36,7 @@ NO_SCHEME_OF_OURS = "socks://127.0.0.1:1080"
 
 @pytest.fixture(params=[NOWHERE, NO_SCHEME_OF_OURS], ids=["dead", "socks"])
 def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A company's machine: its proxy does not lead to us."""
+    """Set a company's proxy that does not lead to us."""
     for name in NAMES:
         monkeypatch.setenv(name, request.param)
         monkeypatch.setenv(name.lower(), request.param)
@@ -45,7 +45,7 @@ def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Anything(BaseHTTPRequestHandler):
-    """Answers every request in a form that several callers can read."""
+    """`Anything` answers every request in a form that several callers can read."""
 
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length", 0))
@@ -87,7 +87,7 @@ async def _peers(url: str) -> None:
 
 
 async def _keys(url: str) -> None:
-    with pytest.raises(KeysUnavailable, match="not a JWK set"):  # it was read
+    with pytest.raises(KeysUnavailable, match="not a JWK set"):  # the answer was read
         await KeySet(f"{url}/.well-known/jwks.json").load()
 
 
@@ -158,7 +158,7 @@ def _takes_no_proxy(call: ast.Call) -> bool:
 
 
 def test_every_client_of_ours_is_made_without_the_environments_proxies() -> None:
-    """This includes the clients that the calls above do not reach."""
+    """The clients that the calls above do not reach are included."""
     clients, open_doors = 0, []
     for path in SOURCES:
         for call in _calls(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""Plain text stays on the loopback, and nowhere with TLS=required: refused at the start."""
+"""Plain text is refused at the start outside the loopback, and anywhere with TLS=required."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_variable_that_the_driver_reads_in_its_environment_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = parse_database_url("postgresql://me@/x")
-    check_database_is_private(url, "required")  # a socket
+    check_database_is_private(url, "required")  # the URL names a socket
     monkeypatch.setenv("PGHOST", "db")
     with pytest.raises(DatabaseUrlError, match="to db in plain text"):
         check_database_is_private(url, "remote")

@@ -36,7 +36,7 @@ def settings_of(service: str) -> type[ServiceSettings]:
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting from outside: an empty folder without .env."""
+    """Take no setting from outside: the folder is empty and has no .env."""
     monkeypatch.chdir(tmp_path)
     for spec in SERVICES:
         for name in settings_of(spec.name).model_fields:
@@ -171,7 +171,7 @@ def test_a_written_file_is_read_again_and_nonsense_in_it_is_passed_over(
 def test_the_command_line_of_the_broker_reads_files_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It sets the variable, which no other test may see."""
+    """The command line sets the variable, which no other test may see."""
     monkeypatch.setattr(os, "environ", os.environ.copy())
     monkeypatch.setenv("RABBITMQ_URL_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(SystemExit, match=r"^error: RABBITMQ_URL_FILE: .*nowhere cannot be read"):

@@ -19,7 +19,7 @@ class SomeSettings(ServiceSettings):
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting from outside: an empty folder without .env, and only these variables."""
+    """Take no setting from outside but these variables: the folder is empty and has no .env."""
     monkeypatch.chdir(tmp_path)
     for name in SomeSettings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
@@ -49,7 +49,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ({"HOST": "0.0.0.0", "AUTH": "on"} | ISSUER, "CURSOR_SECRET is not set"),
         ({"AUTH": "on", "JWKS_URL": "/x"}, "JWT_ISSUER or JWT_AUDIENCE is not set"),
         ({"AUTH": "on"}, "JWKS_URL is not set"),
-        # Replayed after an inbox has dropped the first copy's row, an event would count twice.
+        # Replayed after an inbox has dropped the first copy's row, an event would have two effects.
         ({"OUTBOX_RETENTION_DAYS": "14"}, "OUTBOX_RETENTION_DAYS: Input should be less"),
     ],
 )

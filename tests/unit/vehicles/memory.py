@@ -1,4 +1,4 @@
-"""The ports of vehicles in memory.
+"""Implements the ports of vehicles in memory.
 
 Rows are stored and handed out as copies: a change that is not saved is lost, as in a database.
 """

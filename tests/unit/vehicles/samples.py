@@ -1,4 +1,4 @@
-"""Vehicles and papers that are valid, each new one of its own."""
+"""Makes valid vehicles and papers. No two of them are the same."""
 
 import itertools
 from uuid import UUID
@@ -27,7 +27,7 @@ def new_papers() -> Papers:
 
 
 def renavam(number: int) -> str:
-    """The first ten digits and the check digit that belongs to them."""
+    """Return the first ten digits and the check digit that belongs to them."""
     digits = f"{number:010}"
     weights = (3, 2, 9, 8, 7, 6, 5, 4, 3, 2)
     total = sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=True))

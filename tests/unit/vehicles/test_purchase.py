@@ -244,7 +244,7 @@ ENDS = {
 
 
 async def play(steps: list[tuple[str, int]]) -> None:
-    """Any reaction of three purchases of one vehicle, in any order, any number of times."""
+    """Run any reaction of three purchases of one vehicle, in any order, any number of times."""
     uow = MemoryUnitOfWork()
     wanted = await on_market(uow)
     purchases = [purchase_of(wanted) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""How each service's records of the purchases are written, in a module of its name. A service that
+"""Writes each service's records of the purchases, in a module of the service's name. A service that
 only keeps views has none.
 
 `records` yields the statements of one purchase. `events`, where a module has it, names the types of
