@@ -60,7 +60,7 @@ STEPS = sql(r"\b(?:BEGIN|THEN|ELSE|LOOP)\b")
 
 
 def played(service: str, url: str) -> dict[str, list[str]]:
-    """Run every migration on an empty database at `url`. Return the statements by revision."""
+    """Run every migration on an empty database at `url`. Returns the statements by revision."""
     ran: dict[str, list[str]] = {}
     since: list[str] = []
 

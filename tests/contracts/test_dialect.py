@@ -204,7 +204,7 @@ def test_a_service_follows_the_convention(service: str) -> None:
     assert not said, "CONTRIBUTING, The shape of a service:\n" + "\n".join(said)
 
 
-@pytest.mark.parametrize("folder", ["deploy", "libs", "services"])
+@pytest.mark.parametrize("folder", ["deploy", "libs", "services", "tests"])
 def test_a_docstring_says_what_its_function_does(folder: str) -> None:
     said = [
         f"{path.relative_to(ROOT)}:{line}: {sentence}"

@@ -79,7 +79,7 @@ class World:
     def do(
         self, service: str, work: Callable[[Any], Awaitable[Any]], fault: Fault = Fault.NONE
     ) -> Any:
-        """Run `work` in a transaction of the service. Return None when the service refuses it, or
+        """Run `work` in a transaction of the service. Returns None when the service refuses it, or
         when no answer arrives; in that case it may be committed.
         """
         where = self.services[service]
@@ -146,7 +146,7 @@ class World:
 
     def work_off(self, first: int = 0) -> bool:
         """Let every relay publish, and consume what waits in each queue once, beginning with the
-        queue of number `first`. Views, stalled queues and late messages are left out. Return
+        queue of number `first`. Views, stalled queues and late messages are left out. Returns
         whether anything was published or consumed.
         """
         moved = False

@@ -33,7 +33,7 @@ def leaks(content: str) -> list[str]:
 
 
 async def use_everything(client: httpx.AsyncClient) -> list[str]:
-    """Call every endpoint, accepted and refused. Return the answers that nobody may see in full."""
+    """Call every endpoint, accepted and refused. Returns the answers that must be masked."""
     made = await client.post("/customers", json=CANARY, headers={"Idempotency-Key": "k"})
     address = f"/customers/{made.json()['id']}"
     match = {"If-Match": "1"}

@@ -92,7 +92,7 @@ async def test_a_lost_database_comes_back_from_the_backup_of_the_day(
 
 
 def new_identity(checkout: Checkout) -> str:
-    """Make an identity as the README does. Return it without the output of compose itself."""
+    """Make an identity as the README does. Returns it without the output of compose itself."""
     command = ("--progress=quiet", "run", "--rm", "--no-deps", "backup", "new-identity")
     printed = checkout.compose(*command)
     found = re.search(r"^# BACKUP_RECIPIENT=.*\nAGE-SECRET-KEY-.*$", printed, re.MULTILINE)

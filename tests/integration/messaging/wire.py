@@ -31,6 +31,6 @@ async def waiting(channel: AbstractChannel, queue: str = QUEUE) -> int:
 
 
 async def dead(channel: AbstractChannel) -> AbstractIncomingMessage | None:
-    """Take one message from the dead letters. Return None where there is none."""
+    """Take one message from the dead letters. Returns None where there is none."""
     queue = await channel.get_queue("credit.dead-letters")
     return await queue.get(no_ack=True, fail=False)

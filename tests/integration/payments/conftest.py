@@ -58,7 +58,7 @@ class Payments(ServiceUnderTest):
         )
 
     async def refund_failed(self) -> tuple[UUID, str]:
-        """Make a purchase whose refund keeps being refused. Return its order and payment id."""
+        """Make a purchase whose refund keeps being refused. Returns its order and payment id."""
         order_id = await self.reserved()
         payment_id = await self.paid(order_id, "tok_refund_refused")
         await self.gateway_turn()

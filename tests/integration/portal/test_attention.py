@@ -49,7 +49,7 @@ async def operator(portal: ServiceClient, enter: Enter) -> ServiceClient:
 
 
 def waits(behind: Behind, service: str, row: dict[str, Any]) -> str:
-    """Make one payment or payout wait for a person. Return the path of its page."""
+    """Make one payment or payout wait for a person. Returns the path of its page."""
     for name in ("payments", "payouts"):
         items = [row] if name == service else []
         behind.says(f"{name} GET /{name}", {"items": items, "next": None})

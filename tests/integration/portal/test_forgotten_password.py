@@ -38,7 +38,7 @@ async def buyer(add_user: AddUser) -> User:
 
 
 async def ask(portal: ServiceClient, email: str, **headers: str) -> tuple[httpx.Response, str]:
-    """Request a reset. Return the answer and the mailed messages."""
+    """Request a reset. Returns the answer and the mailed messages."""
     page, mailed = await portal.get("/forgot-password"), io.StringIO()
     with redirect_stdout(mailed):
         portal.headers.update(headers)

@@ -30,7 +30,7 @@ def code_record(**changed: Any) -> dict[str, Any]:
 
 
 def standing(behind: Behind, order_id: UUID | None = None, **changed: Any) -> UUID:
-    """Let orders have a purchase, by default of the buyer and with a new id. Return its id."""
+    """Let orders have a purchase, by default of the buyer and with a new id. Returns its id."""
     order_id = order_id or uuid7()
     body = {"transaction_id": str(order_id), "customer_id": str(CUSTOMER), **changed}
     shown = purchase(**body)

@@ -85,7 +85,7 @@ async def buyer(enter: Enter) -> User:
 
 
 def on_sale(behind: Behind, **changed: Any) -> str:
-    """Put a vehicle on sale that nobody has bought yet. Return its page's path."""
+    """Put a vehicle on sale that nobody has bought yet. Returns its page's path."""
     shown = vehicle(**changed)
     behind.says(f"vehicles GET /vehicles/{shown['id']}", shown)
     behind.says("orders GET /purchases", {"items": [], "next": None})

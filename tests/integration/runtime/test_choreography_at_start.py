@@ -27,7 +27,7 @@ def payouts_database(postgres_server: PostgresServer) -> Iterator[str]:
 
 
 def changed(tmp_path: Path, change: Any) -> Path:
-    """Copy the document after `change` has had its participants by name. Return its path."""
+    """Copy the document after `change` has had its participants by name. Returns its path."""
     content = json.loads(CHOREOGRAPHY.read_text())
     participants = {each["name"]: each for each in content["participants"]}
     change(participants)

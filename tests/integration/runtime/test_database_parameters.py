@@ -27,7 +27,7 @@ def settings(url: str) -> NotesSettings:
 
 
 async def command(url: str, *arguments: str) -> tuple[int, str]:
-    """Run `python -m` with this DATABASE_URL. Return its exit code and all its output."""
+    """Run `python -m` with this DATABASE_URL. Returns its exit code and all its output."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", *arguments),
         env={**os.environ, "DATABASE_URL": url},

@@ -38,7 +38,7 @@ class Broker:
         self._positions = count()
 
     def take(self, key: str, properties: commands.Basic.Properties, content: bytes) -> bool:
-        """Put the message into its queues. Return False when it has none."""
+        """Put the message into its queues. Returns False when it has none."""
         queues = [self.queues[name] for name in self.bindings.get(key, ())]
         queues = [queue for queue in queues if queue.name not in self.missing]
         if queues:

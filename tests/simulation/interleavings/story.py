@@ -53,7 +53,7 @@ class Taken:
 def run(
     seed: int, taken: Taken, tell: Callable[["Story"], Coroutine[Any, Any, None]] | None = None
 ) -> None:
-    """Run the story of this seed, or `tell`. Raise InvariantBroken with the seed."""
+    """Run the story of this seed, or `tell`. Raises InvariantBroken with the seed."""
     loop = SeededLoop(seed)
     with as_if_real(loop, seed), errors_logged(loop.complaints):
         story = Story(loop)
