@@ -8,7 +8,7 @@ from tests.e2e.system import System, running_system
 
 @pytest.fixture(scope="package")
 def system() -> Iterator[System]:
-    """One system for all tests here. They run in one worker; each leaves the system
+    """Yield one system for all tests here, which run in one worker. Each test leaves the system
     running, with no work under way.
     """
     with running_system(System) as started:

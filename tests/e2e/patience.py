@@ -1,4 +1,4 @@
-"""A client that retries while services are unavailable; with an idempotency key a retry is safe."""
+"""Retries while services are unavailable. With an idempotency key a retry is safe."""
 
 import asyncio
 import time
@@ -19,8 +19,8 @@ async def until_answered(
     patience: float = 60,
     on_failure: Callable[[Exception], None] = lambda _: None,
 ) -> Answer:
-    """Retry until the service answers. Raises its refusal, or the last error after `patience`
-    seconds. `on_failure` is called for each failed try.
+    """Retry until the service answers. Raise its refusal, or after `patience` seconds the last
+    error. `on_failure` is called for each failed try.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -34,7 +34,7 @@ async def until_answered(
 
 
 async def unless_too_late(request: Callable[[], Awaitable[None]]) -> bool:
-    """False when it is refused, because the code has expired or the vehicle was picked up."""
+    """Return False if it is refused, because the code has expired or the vehicle was picked up."""
     try:
         await request()
     except httpx.HTTPStatusError as error:
@@ -51,8 +51,8 @@ def _is_refusal(error: httpx.TransportError | httpx.HTTPStatusError) -> bool:
 
 
 def _is_in_flight(error: httpx.HTTPStatusError) -> bool:
-    """Whether the service is still working on the first try, whose answer the client
-    did not wait for.
+    """Return whether the service is still working on the first try, whose answer the client did not
+    wait for.
     """
     response = error.response
     return response.status_code == HTTPStatus.CONFLICT and IN_FLIGHT in response.text

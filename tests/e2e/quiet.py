@@ -1,4 +1,4 @@
-"""The check at the end of every test here: all messages are handled and all invariants hold."""
+"""Ends every test here: all messages are handled and all invariants hold."""
 
 from deploy.checker.invariants import check
 from deploy.checker.report import Report
@@ -10,7 +10,7 @@ from tests.fixtures.polling import eventually
 
 
 async def invariants_hold(system: System) -> Report:
-    """Wait for the last message, then for every invariant; shows what is broken if any is."""
+    """Wait for the last message, then for every invariant. Show what is broken, if anything is."""
     participants = read(CHOREOGRAPHY).participants
 
     async def all_hold() -> Report:

@@ -1,4 +1,4 @@
-"""Passwords and keys of a system are replaced while purchases run."""
+"""Replaces passwords and keys of a system while purchases run."""
 
 from functools import partial
 from uuid import UUID
@@ -14,7 +14,7 @@ from tests.fixtures.polling import eventually
 
 
 async def rotate_while_buying(system: System, what: str) -> list[UUID]:
-    """The purchases made meanwhile, each of which was accepted at the first try."""
+    """Return the purchases made meanwhile, each of which was accepted at the first try."""
     market = system.market()
     rotation = partial(ROTATIONS[what], system.installation, system.hand_out)
     try:

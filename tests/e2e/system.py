@@ -1,4 +1,4 @@
-"""The whole system on servers of its own, each part of which a test may kill and start again."""
+"""Runs the whole system on servers of its own. A test may kill and start each of its parts."""
 
 import asyncio
 import os
@@ -31,16 +31,16 @@ from tests.fixtures.containers import FixedContainers
 
 SETTINGS = {
     "CODE_LIFETIME_SECONDS": "6",  # a test waits until a code expires
-    "GATEWAY_LEASE_SECONDS": "6.5",  # or until a killed worker's call is made again
+    "GATEWAY_LEASE_SECONDS": "6.5",  # or until a killed worker's call is repeated
     "BANK_LEASE_SECONDS": "6.5",
-    "MAX_OPEN_PURCHASES": "1000",  # of one customer
+    "MAX_OPEN_PURCHASES": "1000",  # for one customer
 }
 
 FAULTS_AT_ONCE = 8
 
 
 class Servers(Protocol):
-    """A Postgres and a RabbitMQ that keep their ports and their data when they crash."""
+    """`Servers` are a Postgres and a RabbitMQ that keep ports and data when they crash."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -87,10 +87,10 @@ class PrivateServers:
 
 
 class System:
-    """`folder` holds data, logs and records of processes."""
+    """A `System` keeps data, logs and records of processes in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        ports = self._ports = Ports()  # held as long as this lives
+        ports = self._ports = Ports()  # held as long as this system lives
         self.children = Children(folder, tied=True)
         self.state = State(
             runtime=choose_runtime().runtime,
@@ -101,7 +101,7 @@ class System:
         )
         self.installation: Installation = self.state.installation(folder)
         self.servers = self._servers()
-        # A child that is tied ends with the thread that started it: these live as long as we.
+        # A tied child ends with the thread that started it. These live as long as the test run.
         self._threads = ThreadPoolExecutor(FAULTS_AT_ONCE)
 
     async def aside(self, fault: Callable[[], None]) -> None:
@@ -118,7 +118,7 @@ class System:
 
     @property
     def databases(self) -> dict[str, str]:
-        """A superuser's asyncpg URL for each service's database."""
+        """Return a superuser's asyncpg URL for each service's database."""
         return {
             spec.name: self.installation.database_url(spec.name, SUPERUSER) for spec in SERVICES
         }
@@ -149,7 +149,7 @@ class System:
             write_secrets(settings, secrets_folder(self.children.folder, spec))
 
     def kill(self, service: str) -> None:
-        """Kill it with SIGKILL, whatever it is doing."""
+        """Kill the service with SIGKILL, whatever it is doing."""
         kill(self.children, service)
 
     def start_again(self, service: str) -> None:
@@ -162,8 +162,8 @@ class System:
 
 
 def kill(children: Children, name: str) -> None:
-    """End it and all it started: Postgres does not start beside a server process of its last run,
-    and these are in groups of their own.
+    """End a process and all it started. Postgres does not start beside a server process of its last
+    run, and these are in groups of their own.
     """
     for process in _processes(children, name):
         started = process.children(recursive=True)
@@ -184,7 +184,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def freeze(children: Children, name: str) -> None:
-    """Freeze it and everything it started, with all its connections open."""
+    """Freeze a process and everything it started, with all its connections open."""
     for process in _processes(children, name):
         for each in (process, *process.children(recursive=True)):
             each.suspend()

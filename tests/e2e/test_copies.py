@@ -25,7 +25,7 @@ SHARED = (
 
 
 class Copies(System):
-    """A system whose services run from copies of the tree, one for each."""
+    """The services of `Copies` run from copies of the tree, one for each."""
 
     def copy_of(self, service: str) -> Path:
         return self.children.folder / "copies" / service

@@ -1,4 +1,4 @@
-"""Parts are killed while purchases run: every accepted purchase ends correctly."""
+"""Parts are killed while purchases run, and every accepted purchase ends correctly."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ pytestmark = [
 
 PRICE = 1_000
 PURCHASES = 30
-SALES = 12  # all paid for before a code expires
+SALES = 12  # all are paid for before a code expires
 
 
 async def test_purchases_survive_the_kill_of_every_service(system: System) -> None:
@@ -96,8 +96,8 @@ async def _pick_up_all(market: Market, order_ids: list[UUID]) -> None:
 
 
 async def _ends(market: Market, order_id: UUID) -> None:
-    """The buyer pays as soon as there is a code, and picks the vehicle up: the seller is paid.
-    The code may have expired meanwhile: that ends too.
+    """Pay as soon as there is a code and pick the vehicle up, so that the seller is paid. If the
+    code has expired meanwhile, the purchase ends too.
     """
     paid = False
     deadline = time.monotonic() + 90

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 class Generated:
-    """The clients of the services by name, in a package of their own below `folder`."""
+    """`Generated` has the services' clients by name, in a package of its own below `folder`."""
 
     def __init__(self, system: System, folder: Path) -> None:
         self._package = f"generated_{uuid4().hex}"
@@ -72,7 +72,7 @@ class Generated:
         return self._clients[service]
 
     async def call(self, service: str, tag: str, operation: str, *args: Any, **named: Any) -> Any:
-        """The answer of one operation; whatever it is, the document has a type for it."""
+        """Return the answer of one operation. Whatever the answer is, the document has its type."""
         function: Callable[..., Any] = self.module(f"{service}.api.{tag}.{operation}").asyncio
         return await function(*args, client=self.client(service), x_tenant_id=TENANT, **named)
 
@@ -135,7 +135,7 @@ async def test_a_generated_client_buys_a_vehicle(system: System, generated: Gene
 
 
 async def state(generated: Generated, transaction_id: Any, wanted: str) -> Any:
-    """The purchase, once it has reached that state."""
+    """Return the purchase, once it has reached that state."""
     give_up = time.monotonic() + SECONDS
     while True:
         found = await generated.call("orders", "purchases", "get_saga_state", transaction_id)

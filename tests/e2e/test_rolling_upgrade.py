@@ -22,7 +22,7 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT re
 async def test_old_code_serves_purchases_on_the_schema_of_the_next_release(
     system: System, market: Market
 ) -> None:
-    await bought_and_picked_up(market)  # statements are prepared for the tables as they are
+    await bought_and_picked_up(market)  # statements are prepared for the old tables
     await _change_each_table(system, "ADD COLUMN of_the_next_release text NOT NULL DEFAULT 'new'")
     try:
         await bought_and_picked_up(market)

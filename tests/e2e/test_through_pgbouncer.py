@@ -78,7 +78,7 @@ class Pooled(System):
 
 @pytest.fixture(scope="module")
 def pooled() -> Iterator[Pooled]:
-    pgbouncer_program()  # skips before anything has started
+    pgbouncer_program()  # this skips before anything has started
     with running_system(Pooled) as started:
         yield started
 

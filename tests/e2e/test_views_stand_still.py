@@ -25,7 +25,7 @@ PARTICIPANTS = read(CHOREOGRAPHY).participants
 
 @pytest.fixture
 async def small_queues(system: System) -> AsyncIterator[None]:
-    """The queues of kpis have room for one event each, by a policy preferred to the usual one."""
+    """Give the queues of kpis room for one event each, by a policy that overrides the usual one."""
     path = f"/api/policies/{VHOST}/small"
     definition = {"max-length-bytes": 1_000, "overflow": "drop-head"}
     small = {"pattern": r"^kpis\.on\.", "definition": definition, "priority": 99}

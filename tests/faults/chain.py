@@ -1,6 +1,6 @@
-"""The smallest chain of two services: tills book takings, the ledger enters each, and the tills
-consume the ledger's event. Nothing but the inbox keeps an effect from happening twice: no table
-here has a unique key over what it notes.
+"""Makes the smallest chain of two services: tills book takings, the ledger enters each, and the
+tills consume the ledger's event. Only the inbox keeps an effect from happening twice: no table here
+has a unique key over what it notes.
 """
 
 from collections.abc import Sequence
@@ -196,7 +196,7 @@ def build_ledger(settings: LedgerSettings) -> Service[UnitOfWork]:
 
 
 async def create_tables(database_url: str, metadata: MetaData) -> None:
-    """The library's tables as its migration makes them, and the service's own."""
+    """Make the library's tables as its migration makes them, and the service's own."""
 
     def create(connection: Connection) -> None:
         operations = Operations(MigrationContext.configure(connection))

@@ -11,7 +11,7 @@ from tests.fixtures.servers import PostgresServer, Servers
 
 @pytest.fixture(scope="session")
 def postgres_15() -> Iterator[PostgresServer]:
-    """Started for the first test that asks, and kept: tests with and without it alternate."""
+    """Yield a Postgres 15 that stays for all tests, because tests with and without it alternate."""
     with running_postgres_15() as server:
         yield server
 

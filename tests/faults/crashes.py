@@ -1,4 +1,4 @@
-"""Processes that kill themselves at a named point of `tests.faults.dying`."""
+"""Runs processes that kill themselves at a named point of `tests.faults.dying`."""
 
 import asyncio
 import os
@@ -21,8 +21,8 @@ async def dies_at(
     database: str,
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Returns when the process has killed itself at its point, and `database` has ended
-    its transactions: the server keeps their locks until it sees the closed connection.
+    """Return when the process has killed itself at its point, and `database` has ended its
+    transactions: the server keeps their locks until it sees the closed connection.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -52,7 +52,7 @@ async def dies_at(
 
 
 async def _rests(connection: asyncpg.Connection) -> bool:
-    """Whether nobody but this connection has a transaction open in its database."""
+    """Return whether no other connection has a transaction open in the database."""
     return bool(
         await connection.fetchval(
             "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() "

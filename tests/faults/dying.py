@@ -34,7 +34,7 @@ def die(*_: object, **__: object) -> NoReturn:
     raise AssertionError("it did not die")
 
 
-replace = setattr  # a method: what linters and type checkers rightly refuse
+replace = setattr  # linters and type checkers rightly refuse to replace a method
 
 
 def before(owner: Any, name: str) -> None:
@@ -63,7 +63,7 @@ def before_the_second(owner: Any, name: str) -> None:
 
 
 def before_commit(event_type: str) -> None:
-    """All of the transaction that holds such an event is written, and it is not committed."""
+    """Die when all of a transaction with such an event is written, and it is not committed."""
     genuine = Outbox.write
 
     async def write(outbox: Outbox, connection: Any, rows: Sequence[OutboxRow]) -> None:
@@ -75,7 +75,7 @@ def before_commit(event_type: str) -> None:
 
 
 def after_commit(event_type: str) -> None:
-    """The transaction that holds such an event is committed, and nobody else knows it yet."""
+    """Die when a transaction with such an event is committed, and nobody else knows it yet."""
     genuine = Transactions._once
 
     async def once(transactions: Any, work: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -94,7 +94,7 @@ def after_commit(event_type: str) -> None:
 
 
 def between_delete_and_commit() -> None:
-    """The relay sends both in one message: here the delete goes alone."""
+    """Die between delete and commit. The relay sends both at once; here the delete goes alone."""
     genuine = asyncpg.Connection.execute
 
     async def execute(connection: Any, query: str, *args: Any, **more: Any) -> str:

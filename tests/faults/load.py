@@ -1,4 +1,4 @@
-"""A steady load of bookings. Its clients retry what was refused and check every answer."""
+"""Makes a steady load of bookings. Its clients retry what was refused and check every answer."""
 
 import asyncio
 import random
@@ -22,7 +22,7 @@ STUBBORN_SECONDS = 75.0
 
 @dataclass
 class Load:
-    """Clients that book without a pause, and repeat with the same key what was refused.
+    """A `Load` books without a pause, and repeats with the same key what was refused.
 
     `accepted` holds the takings of each key that was answered with 2xx.
     """
@@ -34,8 +34,8 @@ class Load:
     _stopping: bool = False
 
     async def run(self) -> None:
-        """Until stopped; each booking that was begun is repeated until it is accepted."""
-        tills = [uuid7() for _ in range(CLIENTS)]  # each its own, neighbours in pairs
+        """Book until stopped. Each booking that was begun is repeated until it is accepted."""
+        tills = [uuid7() for _ in range(CLIENTS)]  # one for each client, neighbours in pairs
         async with asyncio.TaskGroup() as clients:
             for number in range(CLIENTS):
                 clients.create_task(self._book(tills[number], tills[number ^ 1]))
@@ -44,8 +44,8 @@ class Load:
         self._stopping = True
 
     async def _book(self, own: UUID, neighbour: UUID) -> None:
-        """Book at this client's till, and sometimes at a neighbour's too; the
-        neighbour books in another order.
+        """Book at this client's till, and sometimes at a neighbour's too. The neighbour books in
+        another order.
         """
         while not self._stopping:
             tills = [own] if random.random() < 0.7 else [own, neighbour]
@@ -76,7 +76,7 @@ class Load:
 
 
 def assert_refused_properly(answer: httpx.Response) -> None:
-    """With 503, or with 409 while the first request of this key may still be worked on."""
+    """Check for 503, or for 409 while the first request of this key may still be worked on."""
     in_flight = answer.json()["type"].endswith(":idempotency-key-in-flight")
     assert answer.status_code == (409 if in_flight else 503), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -85,8 +85,8 @@ def assert_refused_properly(answer: httpx.Response) -> None:
 
 @asynccontextmanager
 async def steady(client: httpx.AsyncClient) -> AsyncIterator[Load]:
-    """The load runs beside the block. A wrong answer to a client ends the block; no
-    request is cut off.
+    """Run the load beside the block. A wrong answer to a client ends the block. No request is cut
+    off.
     """
     load = Load(client)
     async with asyncio.TaskGroup() as group:

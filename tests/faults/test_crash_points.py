@@ -1,5 +1,5 @@
-"""Relay and subscriber killed at each point of their work: nothing is lost, each effect happens
-once, and no more is sent twice than the point allows.
+"""When relay and subscriber are killed at any point of their work, nothing is lost, each effect
+happens once, and no more is sent twice than the point allows.
 """
 
 from collections import Counter
@@ -33,7 +33,7 @@ BOOKED = 5
 
 @dataclass
 class Scene:
-    """Tills and ledger with nothing running. `copies` sees each message the tills' relay sends."""
+    """Tills and ledger do not run here. `copies` gets each message that the tills' relay sends."""
 
     tills_url: str
     ledger_url: str
@@ -70,7 +70,7 @@ class Scene:
         await relay.stop()
 
     async def copies(self) -> Counter[str | None]:
-        """How often each message was sent. Removes the copies from their queue."""
+        """Remove the copies from their queue, and return how often each message was sent."""
         found: Counter[str | None] = Counter()
         async with await aio_pika.connect(self.broker) as connection:
             queue = await (await connection.channel()).get_queue(COPIES)
@@ -104,7 +104,7 @@ class Scene:
         assert await self.ledger.fetchval("SELECT count(*) FROM outbox") == BOOKED
 
     async def _queue_is_empty(self) -> bool:
-        """Acknowledged messages too: the broker's consumer may still hold some."""
+        """Return whether no message waits, not even an acknowledged one in a consumer."""
         assert len(await self.entries()) >= BOOKED
         async with await aio_pika.connect(self.broker) as connection:
             queue = await (await connection.channel()).get_queue(QUEUE)

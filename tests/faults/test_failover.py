@@ -71,7 +71,7 @@ async def ask(url: str, query: str) -> object:
 
 
 async def follows(pair: Pair) -> bool:
-    """Wait until the standby has all changes made so far."""
+    """Return whether the standby has all changes made so far."""
     written = await ask(pair.primary.url, "SELECT pg_current_wal_lsn()::text")
     return bool(await ask(pair.standby.url, f"SELECT pg_last_wal_replay_lsn() >= '{written}'"))
 
@@ -102,7 +102,7 @@ async def books(tills: ServiceClient) -> bool:
 
 
 async def all_book(tills: ServiceClient) -> bool:
-    """Several book at once, so that they use every connection of the pool."""
+    """Return whether several book at once, which uses every connection of the pool."""
     return all(await asyncio.gather(*(books(tills) for _ in range(6))))
 
 

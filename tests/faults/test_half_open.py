@@ -34,7 +34,7 @@ async def line(database: str) -> AsyncIterator[tuple[Proxy, str]]:
 
 @pytest.fixture
 async def engine(line: tuple[Proxy, str]) -> AsyncIterator[AsyncEngine]:
-    """An engine that gives up a statement after half a second, and a transaction after two."""
+    """Yield an engine that gives up a statement after 0.5 seconds, and a transaction after two."""
     settings = chain.TillsSettings(_env_file=None, database_url=line[1], role="api")
     made = create_engine(settings, statement_seconds=0.5)
     yield made
@@ -134,7 +134,7 @@ async def test_locks_of_a_client_whose_machine_has_failed_are_freed(
 
 
 async def is_direct(client: Connection) -> bool:
-    """Whether the server sees the client's own end of the connection, and not that of a proxy."""
+    """Return whether the server sees the client's own end of the connection, not a proxy's."""
     _, port = client._transport.get_extra_info("sockname")  # type: ignore[attr-defined]
     return bool(await client.fetchval("SELECT inet_client_port() = $1", port))
 

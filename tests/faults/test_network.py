@@ -95,8 +95,8 @@ async def test_accepted_requests_are_finished_after_a_network_fault(
 @pytest.mark.long
 @pytest.mark.parametrize("server", LINES)
 async def test_half_open_connections_are_given_up(world: World, server: str) -> None:
-    """Before 17 Postgres keeps the locks of a client that is lost between two messages of one
-    statement until the proxy in between gives the connection up; the others go before.
+    """Before 17, Postgres keeps the locks of a client lost between two messages of one statement
+    until the proxy gives the connection up. Other locks go earlier.
     """
     line = LINES[server](world)
     async with world.under_load():

@@ -33,8 +33,8 @@ async def database_restarts(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def database_is_read_only(world: World) -> AsyncIterator[None]:
-    """The database is read-only, as a standby is. Sessions that begin meanwhile are
-    not ended and stay read-only.
+    """Make the database read-only, as a standby is. Sessions that begin meanwhile are not ended and
+    stay read-only.
     """
     await world.alter_databases("SET default_transaction_read_only = on")
     await world.end_sessions()
@@ -59,8 +59,8 @@ SLOW_TILLS = """
 
 @asynccontextmanager
 async def database_finds_deadlocks(world: World) -> AsyncIterator[None]:
-    """The clients book at two tills in either order; here that is noticed before a
-    lock times out, and a till stays locked long enough for two clients to meet.
+    """Let the database notice deadlocks of clients, who book at two tills in either order, before a
+    lock times out. A till stays locked long enough for two clients to meet.
     """
     await world.alter_databases("SET deadlock_timeout = '5ms'")
     await world.tills_database.execute(SLOW_TILLS)
@@ -81,7 +81,7 @@ async def database_serializes(world: World) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def table_is_locked(world: World) -> AsyncIterator[None]:
-    """A migration locks the table for longer than any service waits for a lock."""
+    """Lock the table, as a migration does, for longer than any service waits for a lock."""
     async with world.tills_database.transaction(), world.ledger_database.transaction():
         await world.tills_database.execute("LOCK TABLE takings")
         await world.ledger_database.execute("LOCK TABLE entries")
@@ -137,16 +137,14 @@ async def test_bookings_go_on_while_the_exchange_is_missing(world: World) -> Non
 
 @pytest.fixture
 def few_in_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Consumers hold few messages, so that some are still in the broker's queue."""
+    """Let consumers hold few messages, so that some are still in the broker's queue."""
     monkeypatch.setattr(subscriber, "PREFETCH", 10)
 
 
 async def test_a_deleted_queue_is_filled_again_from_the_archive_under_load(
     few_in_hand: None, world: World
 ) -> None:
-    """The broker has lost the messages of the queue. New events overtake those that
-    are published again.
-    """
+    """The broker has lost the messages of the queue. New events overtake those published again."""
     since = datetime.now(UTC) - timedelta(minutes=5)
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(await aio_pika.connect(world.broker))

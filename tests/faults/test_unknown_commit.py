@@ -1,5 +1,5 @@
-"""When the answer to a commit is lost, the request is refused; a retry with its key
-finds the result.
+"""When the answer to a commit is lost, the request is refused. A retry with its key finds the
+result.
 """
 
 import asyncio

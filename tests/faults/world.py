@@ -1,4 +1,4 @@
-"""The chain between proxies, on a database for each service and a vhost of its own."""
+"""Runs the chain between proxies, with a database for each service and its own vhost."""
 
 import secrets
 from collections import Counter
@@ -23,7 +23,7 @@ Database = asyncpg.Connection
 
 @dataclass
 class World:
-    """`postgres` and `rabbitmq` are the lines to the servers; the rest goes past them."""
+    """`postgres` and `rabbitmq` are the lines to the servers. Everything else goes past them."""
 
     postgres: Proxy
     rabbitmq: Proxy
@@ -45,15 +45,15 @@ class World:
             await self.administrator.execute(f"ALTER DATABASE {name} {change}")
 
     async def end_sessions(self) -> None:
-        """End all sessions, as an operator or a restart does; those of the test go on."""
+        """End all sessions, as an operator or a restart does. The sessions of the test go on."""
         await self.administrator.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", self.role
         )
 
     @asynccontextmanager
     async def under_load(self) -> AsyncIterator[Load]:
-        """Before the block the chain works, and after it, when the block's fault is over, all that
-        was accepted is finished.
+        """Check that the chain works before the block, and that all that was accepted is finished
+        after it, when the block's fault is over.
         """
         async with steady(self.tills) as load:
             await self._some_more(load)
@@ -70,7 +70,7 @@ class World:
         await eventually(accepted, timeout=60)
 
     async def finishes(self, load: Load) -> None:
-        """Every accepted booking has its effects, each once, and nothing else has."""
+        """Check that every accepted booking has each effect once, and nothing else has."""
         accepted = sorted(taking for takings in load.accepted.values() for taking in takings)
         await eventually(lambda: self._entered(len(accepted)), timeout=60)
         await eventually(self._at_rest, timeout=60)
@@ -91,7 +91,7 @@ class World:
         return [UUID(bytes=row["id"].bytes) for row in rows]
 
     async def _at_rest(self) -> bool:
-        """Check that nothing waits, both services are ready, and there is no dead letter."""
+        """Check that nothing waits, both services are ready, and no dead letter exists."""
         for database in self.databases:
             assert await database.fetchval("SELECT count(*) FROM outbox") == 0
         for service in (self.tills, self.ledger):
@@ -102,7 +102,7 @@ class World:
 
 @asynccontextmanager
 async def a_role(server: PostgresServer) -> AsyncIterator[tuple[Database, str, str]]:
-    """A role that is no superuser: the superuser's connection, and the role's name and password."""
+    """Yield the superuser's connection, and name and password of a role without its rights."""
     name, password = f"test_{uuid4().hex}", secrets.token_hex(8)
     administrator = await asyncpg.connect(server.url)
     try:
@@ -115,7 +115,7 @@ async def a_role(server: PostgresServer) -> AsyncIterator[tuple[Database, str, s
 
 @asynccontextmanager
 async def running_world(server: PostgresServer, broker: str) -> AsyncIterator[World]:
-    """Databases and a role of its own, the topology applied to the vhost `broker`."""
+    """Yield a world with its own databases and role, and the topology on the vhost `broker`."""
     await topology.apply(broker, topology.topology_of([chain.tills(), chain.ledger()]))
     async with AsyncExitStack() as stack:
         administrator, role, password = await stack.enter_async_context(a_role(server))

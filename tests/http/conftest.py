@@ -9,7 +9,7 @@ from tests.http.serving import Serving, serving_market
 
 @pytest.fixture(scope="module")
 def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """All services behind real sockets."""
+    """Start all services behind real sockets."""
     with serving_market(databases, tmp_path_factory.mktemp("served")) as opened:
         yield opened
 
@@ -18,6 +18,6 @@ def served(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> It
 async def market(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WholeMarket]:
-    """All services without sockets."""
+    """Start all services without sockets."""
     async with open_market(databases, tmp_path_factory.mktemp("market")) as opened:
         yield opened

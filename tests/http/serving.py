@@ -1,4 +1,4 @@
-"""The whole market behind real sockets, in a thread with an event loop of its own."""
+"""Runs the whole market behind real sockets, in a thread with its own event loop."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass
 class Serving:
-    """`addresses`: where each service answers, by name."""
+    """`addresses` are where each service answers, by name."""
 
     market: WholeMarket
     addresses: dict[str, str]
@@ -72,7 +72,7 @@ def serving_market(databases: Databases, folder: Path) -> Iterator[Serving]:
 
 @asynccontextmanager
 async def listening(app: FastAPI):  # type: ignore[no-untyped-def]
-    """The address of an application whose lifespan runs already."""
+    """Yield the address of an application whose lifespan runs already."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False)
@@ -88,5 +88,5 @@ async def listening(app: FastAPI):  # type: ignore[no-untyped-def]
 
 @contextmanager
 def no_signals() -> Iterator[None]:
-    """uvicorn installs no signal handlers here, because they belong to the main thread."""
+    """Let uvicorn install no signal handlers here, because they belong to the main thread."""
     yield

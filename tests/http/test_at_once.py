@@ -1,4 +1,4 @@
-"""Many equal requests at once have one effect; of many writers of one version one succeeds."""
+"""Many equal requests at once have one effect. Of many writers of one version one succeeds."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""The documents' commands for a terminal, run by a shell with the real curl."""
+"""The documents' commands for a terminal work in a shell with the real curl."""
 
 import json
 import os
@@ -42,7 +42,7 @@ async def add_operator(served: Serving) -> None:
 
 
 def block(document: str, begins: str, served: Serving) -> str:
-    """The block as it is written there, with the test's addresses and password."""
+    """Return the block as the document has it, with the test's addresses and password."""
     text = (ROOT / document).read_text()
     found = re.search(rf"^{begins}.*?(?=^```$)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{document} has no block that begins with {begins}"
@@ -53,7 +53,7 @@ def block(document: str, begins: str, served: Serving) -> str:
 
 
 def run(script: str, folder: Path) -> str:
-    """The output of the commands. `folder` is their home too, where curl reads `.curlrc`."""
+    """Return the output of the commands. Their home is `folder`, where curl reads `.curlrc`."""
     return subprocess.run(
         ["bash", "-e", "-c", script],
         cwd=folder,
@@ -66,7 +66,7 @@ def run(script: str, folder: Path) -> str:
 
 
 def objects(printed: str) -> list[Any]:
-    """The JSON objects in the output, without the text between them."""
+    """Return the JSON objects in the output, without the text between them."""
     found, rest = [], printed.strip()
     while rest:
         value, end = json.JSONDecoder().raw_decode(rest)

@@ -1,5 +1,5 @@
-"""Whatever a body, a field or a cursor holds, the answer is a refusal that says so: never a 5xx,
-never an echo of what was sent.
+"""Whatever a body, a field or a cursor holds, the answer is a refusal that says so. It is never a
+5xx, and never repeats what was sent.
 """
 
 import json
@@ -89,7 +89,7 @@ def assert_refused(answer: httpx.Response, *statuses: int) -> None:
 
 
 def fields_with(body: dict[str, Any], value: str) -> Iterator[tuple[str, bytes]]:
-    """The body with `value` in place of one field after the other."""
+    """Yield the body with `value` in place of one field after the other."""
     for field in body:
         rest = {name: json.dumps(each) for name, each in body.items()} | {field: value}
         members = ", ".join(f'"{name}": {each}' for name, each in rest.items())

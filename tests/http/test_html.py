@@ -1,4 +1,4 @@
-"""The pages are valid HTML for the checker of the W3C."""
+"""The pages are valid HTML, by the checker of the W3C."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ async def test_pages_are_valid_html(
 
 
 def errors_in(pages: Path, checker: Path) -> list[str]:
-    """Each error once, with the first place where it occurs."""
+    """Return each error once, with the first place where it occurs."""
     done = subprocess.run(
         ["java", "-jar", str(checker), "--format", "json", "--exit-zero-always", str(pages)],
         capture_output=True,

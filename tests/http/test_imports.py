@@ -18,7 +18,7 @@ COLUMNS = ("make", "model", "year", "colour", "price_cents", "plate", "chassis_n
 
 
 class Seller:
-    """Somebody who hands in files in the portal."""
+    """A `Seller` hands in files in the portal."""
 
     def __init__(self, market: WholeMarket, user: User, browser: ServiceClient) -> None:
         self.market, self.user, self.browser = market, user, browser

@@ -36,7 +36,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """Both ends of each connection are this process's."""
+    """Allow many files, because both ends of each connection belong to this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
     yield
@@ -58,7 +58,7 @@ async def follow_for_ever() -> StreamingResponse:
 
 @asynccontextmanager
 async def served(database: str, **settings: Any) -> AsyncIterator["Crowded"]:
-    """The notes service as its process serves it."""
+    """Serve the notes service as its process does."""
     chosen = NotesSettings(database_url=database, role="api", **settings)
     service = build(chosen)
     followed = replace(
@@ -123,7 +123,7 @@ async def notes(database: str) -> AsyncIterator[Crowded]:
 
 
 async def is_open(client: Client) -> bool:
-    """Whether the server answers on it."""
+    """Return whether the server answers on this connection."""
     try:
         await client.send(GET % b"/health")
         async with asyncio.timeout(5):
@@ -150,7 +150,7 @@ async def test_a_new_connection_takes_the_place_of_the_one_idle_longest(
     notes: Crowded,
 ) -> None:
     opened = await notes.crowd(FEW, "127.0.0.2", "127.0.0.3")
-    assert await is_open(opened[0])  # it was used just now
+    assert await is_open(opened[0])  # it was used a moment ago
     newcomer = await notes.connect("127.0.0.4")
     assert await is_open(newcomer)
     assert [await is_open(each) for each in opened] == [True, False, *[True] * (FEW - 2)]
@@ -178,7 +178,7 @@ async def test_while_every_connection_is_busy_others_are_refused_and_health_is_a
 ) -> None:
     for n in range(FEW):
         slow = await notes.connect(f"127.0.0.{n + 2}")
-        await slow.send(BODY)  # no more of the body comes
+        await slow.send(BODY)  # the rest of the body never comes
 
     async def all_at_work() -> bool:
         busy = await notes.get("/notes")

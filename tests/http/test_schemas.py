@@ -1,5 +1,5 @@
-"""Every service does what its OpenAPI document says, whatever it is sent: schemathesis with all its
-checks and the tokens of two tenants; what one answer names is used in the next request.
+"""Every service does what its OpenAPI document says, whatever it is sent. Schemathesis runs all its
+checks with the tokens of two tenants, and uses what one answer names in the next request.
 
 SCHEMATHESIS_SEED=… runs the same requests again.
 """
@@ -58,7 +58,7 @@ def test_a_service_does_what_its_document_says_at_every_boundary(
 
 
 def run(served: Serving, service: str, folder: Path, *options: str) -> None:
-    """Run Schemathesis in a process of its own. A failure shows its report."""
+    """Run Schemathesis in a process of its own. A failure shows the report."""
     people = {name: person(*ROLES, tenant=f"{name}-{uuid.uuid4().hex}") for name in (NORTH, SOUTH)}
     users = [
         {

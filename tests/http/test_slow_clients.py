@@ -29,7 +29,7 @@ SLOW = 20
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits of a real server, shortened for the test."""
+    """Shorten the limits of a real server for the test."""
     monkeypatch.setattr(connections, "HEAD_SECONDS", SOON)
     monkeypatch.setattr(connections, "TAKE_SECONDS", SOON)
     monkeypatch.setattr(limits, "BODY_SECONDS", SOON)
@@ -42,7 +42,7 @@ class Notes:
     opened: ExitStack
 
     async def connect(self, *, window: int | None = None) -> "Client":
-        """`window` is about the number of bytes that this client receives before it reads any."""
+        """Connect. The client receives about `window` bytes before it reads any."""
         client = self.opened.enter_context(socket.socket())
         if window is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
@@ -66,8 +66,8 @@ class Client:
         await asyncio.get_running_loop().sock_sendall(self.socket, data)
 
     async def drip(self, data: bytes) -> bytes:
-        """Send a byte now and then until the server ends the connection. Returns
-        everything it sent.
+        """Send a byte now and then until the server ends the connection. Return everything that the
+        server sent.
         """
         loop, said = asyncio.get_running_loop(), b""
         deadline = time.monotonic() + PATIENCE
@@ -88,7 +88,7 @@ class Client:
         return said
 
     async def ended(self) -> bytes:
-        """Everything the server says until it closes."""
+        """Return everything that the server sends until it closes."""
         loop, said = asyncio.get_running_loop(), b""
         async with asyncio.timeout(PATIENCE):
             try:
@@ -108,7 +108,7 @@ async def notes(database: str, hurried: None) -> AsyncIterator[Notes]:
 
 @asynccontextmanager
 async def served(database: str) -> AsyncIterator[Notes]:
-    """The notes service as its process serves it."""
+    """Serve the notes service as its process does."""
     settings = NotesSettings(database_url=database, role="api")
     app = create_app(build(settings))
     server = Server(app, configuration(app, settings))
@@ -181,7 +181,7 @@ async def test_a_client_that_reads_no_answer_holds_no_place(notes: Notes) -> Non
     asked = b"GET /notes?limit=100 HTTP/1.1\r\nHost: notes\r\n\r\n" * 400
 
     async def ask(client: Client) -> None:
-        while True:  # until the server has stopped reading, and then has had enough
+        while True:  # until the server stops reading, and then gives up
             await client.send(asked)
 
     tasks = [asyncio.create_task(ask(client)) for client in greedy]

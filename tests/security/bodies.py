@@ -1,4 +1,4 @@
-"""The request bodies for each endpoint, about one tenant's objects, and what each list contains."""
+"""Makes the request bodies for each endpoint, about one tenant's objects, and lists' contents."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ Body = Callable[[Things, User | None], Awaitable[dict[str, Any]]]
 
 async def _order(things: Things, who: User | None) -> dict[str, Any]:
     if who is not None and who.roles == {"operator"}:
-        return {}  # for no customer in particular
+        return {}  # for no particular customer
     return {"customerId": str(things.customer_id), "vehicleId": await things.id("vehicle_id")}
 
 

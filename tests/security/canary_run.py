@@ -1,7 +1,6 @@
-"""`python -m tests.security.canary_run PLACE`: people buy and sell through the whole market, which
-runs inside this process and logs as much as it can. PLACE is JSON: the databases, the vhost, a
-folder, and who the people are. Logs go to stderr, and what the people left behind goes to stdout as
-JSON.
+"""With `python -m tests.security.canary_run PLACE` persons buy and sell through the whole market,
+which runs inside this process and logs as much as it can. PLACE is JSON: the databases, the vhost,
+a folder, and the persons. Logs go to stderr. What the persons left behind goes to stdout as JSON.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ PATIENCE = 60.0
 
 @dataclass
 class Left:
-    """`told`: answers to who may not see personal data. `secrets`: tokens that were given out."""
+    """`told` are answers to those who may not see personal data, `secrets` tokens given out."""
 
     told: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
@@ -67,7 +66,7 @@ class Market:
         return visitor
 
     async def become_customer(self, buyer: ServiceClient) -> UUID:
-        """On the account page; wrongly first. The admin gives credit."""
+        """Send the account page a wrong document, then the right one. The admin gives credit."""
         own = self.people["buyer"]
         personal = {"name": own["name"], "phone": own["phone"], "document": own["document"]}
         bad = personal | {"document": own["document"] + "1"}
@@ -92,7 +91,7 @@ class Market:
         return UUID(customer["id"])
 
     async def sell(self, seller: ServiceClient, n: int) -> str:
-        """Put a vehicle on the market on the page; then once more, which is refused."""
+        """List a vehicle on its page, and then once more, which is refused."""
         own = self.people["vehicles"][n]
         form = {
             "make": "Fiat",
@@ -117,7 +116,7 @@ class Market:
         return str(vehicle["id"])
 
     async def hand_in(self, seller: ServiceClient) -> None:
-        """A file with a good row and a bad one; wait until it is through."""
+        """Hand in a file with a good row and a bad one, and wait until the import ends."""
         good, bad = self.people["vehicles"][-2:]
         rows = ["make,model,year,colour,price_cents,plate,chassis_number,renavam"]
         rows += [
@@ -142,7 +141,7 @@ class Market:
         await eventually(through, PATIENCE)
 
     async def buy(self, buyer: ServiceClient, vehicle_id: str, key: str, method: str) -> str:
-        """Buy and pay; the order once it is over: COMPLETED, or FAILED."""
+        """Buy and pay. Return the order when its purchase is COMPLETED or FAILED."""
         form = {"key": key, "price_cents": str(PRICE)}
         begun = await buyer.post(f"/vehicles/{vehicle_id}/buy", data=form)
         assert begun.status_code == 303, begun.text
@@ -163,7 +162,7 @@ class Market:
     async def look_around(
         self, customer_id: UUID, vehicle_ids: list[str], orders: list[str]
     ) -> None:
-        """Everything that people who may not see personal data in full can ask for."""
+        """Ask for everything that persons who may not see personal data in full can ask for."""
         nosy = person("buyer", "operator", tenant="default")
         for order_id in orders:
             self.tell(await self.ask(nosy, "orders", "GET", f"/saga-states/{order_id}"))
@@ -203,7 +202,7 @@ class Market:
 
 
 async def play(market: Market) -> None:
-    """One purchase that goes through, one cancelled after paying, one declined; then erasure."""
+    """Complete one purchase, cancel a paid one, let one be declined, then erase the buyer."""
     vehicles = market.people["vehicles"]
     buyer, seller = await market.join("buyer", "buy"), await market.join("seller", "sell")
     customer_id = await market.become_customer(buyer)

@@ -10,6 +10,6 @@ from tests.fixtures.whole_market import Databases, WholeMarket, open_market
 async def market(
     databases: Databases, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[WholeMarket]:
-    """All services without a broker; each test has tenants of its own in it."""
+    """Yield all services without a broker. Each test has its own tenants in them."""
     async with open_market(databases, tmp_path_factory.mktemp("market")) as opened:
         yield opened

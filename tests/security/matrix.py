@@ -1,7 +1,7 @@
-"""The access rules: every endpoint of every service has a row that says who may call it.
+"""Lists the access rules: every endpoint of every service has a row that says who may call it.
 
-`*` after a role: only for what is that person's own. Another one's does not exist (404), unless
-the role may read it; then to touch it is refused (403), as is to make something in another's name.
+`*` after a role: only for what belongs to that person. Another one's does not exist (404), unless
+the role may read it. Then writing it is refused (403), as is making something in another's name.
 nobody: with a token that names no role.
 PUBLIC: without a token too. SIGNED_IN: with the session of a page, a token is not enough.
 """

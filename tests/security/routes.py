@@ -7,7 +7,7 @@ from tests.fixtures.whole_market import app_of
 
 
 def endpoints(client: ServiceClient) -> set[str]:
-    """`METHOD /path` of each route, those that no document shows as well; `MOUNT /path`."""
+    """Return `METHOD /path` of each route, also where no document shows it, and `MOUNT /path`."""
     found = set()
     for route in app_of(client).routes:
         assert isinstance(route, Route | Mount), route

@@ -1,5 +1,5 @@
-"""Personal data and secrets of people who buy and sell are in no log, event, dead letter, trace,
-metric, table, or answer to who may not see them.
+"""Personal data and secrets of buyers and sellers are in no log, event, dead letter, trace, metric,
+table, or answer to those who may not see them.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ LETTER = "about a purchase nobody made"
 
 
 def somebody() -> dict[str, str]:
-    """No value occurs anywhere else."""
+    """Return a person. No value of this person occurs anywhere else."""
     mark = random_letters(10)
     return {
         "name": f"Zuleica {mark.title()}",
@@ -52,7 +52,7 @@ def vehicle() -> dict[str, str]:
 
 
 def traces_of(people: dict[str, Any]) -> dict[str, str]:
-    """The part of each value that identifies the person, by the kind of the value."""
+    """Return the part of each value that identifies the person, by the kind of the value."""
     found: dict[str, str] = {}
     for who in ("buyer", "seller"):
         own = people[who]
@@ -70,7 +70,7 @@ def traces_of(people: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture
 async def wire(vhost: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
-    """A channel to the broker as it is installed; a queue of our own consumes every event too."""
+    """Yield a channel to the broker as installed. A queue of our own consumes every event too."""
     wanted = topology.topology_of(read(CHOREOGRAPHY).participants)
     await topology.apply(vhost, wanted)
     async with await aio_pika.connect(vhost) as connection, connection.channel() as channel:
@@ -82,7 +82,7 @@ async def wire(vhost: str) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
 
 
 async def all_of(channel: aio_pika.abc.AbstractChannel, name: str) -> str:
-    """Every message of a queue, headers included."""
+    """Return every message of a queue, with its headers."""
     queue, found = await channel.get_queue(name), []
     while message := await queue.get(no_ack=True, fail=False):
         found.append(f"{message.headers} {message.body.decode()}")
@@ -90,7 +90,7 @@ async def all_of(channel: aio_pika.abc.AbstractChannel, name: str) -> str:
 
 
 async def tables_of(url: str) -> str:
-    """Every row of every table, with bytes decoded as text."""
+    """Return every row of every table, with bytes decoded as text."""
     connection, found = await asyncpg.connect(url), []
     try:
         names = await connection.fetch(
@@ -110,7 +110,7 @@ async def tables_of(url: str) -> str:
 
 
 async def dead_letter(channel: aio_pika.abc.AbstractChannel) -> None:
-    """An event that orders cannot take: it becomes a dead letter, with what the error says."""
+    """Publish an event that orders cannot take. It becomes a dead letter, with the error's text."""
     event = {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),

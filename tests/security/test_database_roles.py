@@ -37,7 +37,7 @@ DEFINERS = """
 
 @pytest.fixture
 async def database(databases: Databases, service: str) -> AsyncIterator[asyncpg.Connection]:
-    """The service's database, as a superuser sees it."""
+    """Yield a superuser's connection to the service's database."""
     connection = await asyncpg.connect(databases.superuser(service))
     yield connection
     await connection.close()
@@ -45,7 +45,7 @@ async def database(databases: Databases, service: str) -> AsyncIterator[asyncpg.
 
 @pytest.fixture
 async def app(databases: Databases, service: str) -> AsyncIterator[asyncpg.Connection]:
-    """The same database, as the service itself connects to it."""
+    """Yield a connection to the same database, as the service itself connects to it."""
     connection = await asyncpg.connect(databases.url(service))
     yield connection
     await connection.close()

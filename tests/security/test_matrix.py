@@ -38,14 +38,14 @@ each_guarded = pytest.mark.parametrize(("service", "endpoint"), GUARDED)
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def things(market: WholeMarket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Things]:
-    # The stream of an unknown purchase waits for it that long.
+    # The stream of an unknown purchase waits this long for the purchase.
     monkeypatch.setattr("services.portal.infrastructure.http.HEARD_WITHIN_SECONDS", 0)
     yield await Things(market).begin()
 
 
 async def call(things: Things, who: User | None, service: str, endpoint: str) -> httpx.Response:
-    """The answer to this person, about the objects of `things`; with None, the
-    request has no token.
+    """Return the answer to this person, about the objects of `things`. With None, the request has
+    no token.
     """
     method, _, template = endpoint.partition(" ")
     for general, special in SPECIAL.items():
@@ -67,7 +67,7 @@ async def call(things: Things, who: User | None, service: str, endpoint: str) ->
 
 
 def cast(things: Things, endpoint: str) -> dict[str, User]:
-    """Who owns the things, by role; `nobody` has a token and no role."""
+    """Return who owns the things, by role. `nobody` has a token and no role."""
     newcomer = person("buyer", tenant=things.tenant)
     return {
         "nobody": person(tenant=things.tenant),
@@ -142,13 +142,13 @@ async def test_another_tenants_thing_does_not_exist_whatever_the_role(
     stranger = person(*ROLES, tenant="elsewhere", customer_id=things.customer_id)
     answer = await call(things, stranger, service, endpoint)
     if is_made_by(endpoint):
-        assert answer.is_success, answer.text  # of the caller's tenant
+        assert answer.is_success, answer.text  # for the caller's own tenant
     else:
         await assert_not_there(answer, endpoint, things)
 
 
 def is_made_by(endpoint: str) -> bool:
-    """Whether the endpoint creates something new and names no existing object."""
+    """Return whether the endpoint creates something new and names no existing object."""
     if endpoint == "PUT /users/{user_id}/customer":
         return True
     return endpoint.startswith("POST") and "{" not in endpoint and endpoint not in NAMED_IN_BODY

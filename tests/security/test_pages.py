@@ -61,7 +61,7 @@ async def things(market: WholeMarket) -> Things:
 
 
 async def call(things: Things, who: User | None, endpoint: str) -> httpx.Response:
-    """The answer to this person's browser."""
+    """Return the answer to this person's browser."""
     method, _, template = endpoint.partition(" ")
     path = await things.path(_with_a_service(template))
     client = await things.market.browser(who)
@@ -72,13 +72,13 @@ async def call(things: Things, who: User | None, endpoint: str) -> httpx.Respons
 
 
 def _with_a_service(template: str) -> str:
-    """Nothing waits for a person under this name; those who may look are led back."""
+    """Return a path under whose name nothing waits for a person. Who may look is redirected."""
     of_money = template.replace("{service}/{identifier}", f"payments/{uuid7()}")
     return of_money.replace("{service}", "orders")
 
 
 async def cast(things: Things, endpoint: str) -> dict[str, User]:
-    """Who owns the things, by role."""
+    """Return who owns the things, by role."""
     newcomer = person("buyer", tenant=things.tenant)
     buyer = newcomer if endpoint == "POST /account/customer" else things.buyer
     people = (buyer, things.seller, things.operator, things.admin)

@@ -58,8 +58,8 @@ def part(content: dict[str, Any] | bytes) -> str:
 
 
 def guarded(service: str) -> str:
-    """The path of its first list that needs a caller; of a thing that is not there, where it has no
-    list.
+    """Return the path of the first list that needs a caller, or of a missing thing where there is
+    no list.
     """
     paths = [
         endpoint.removeprefix("GET ")
@@ -71,7 +71,7 @@ def guarded(service: str) -> str:
 
 
 class Forger:
-    """Holds the portal's own key, and so makes good tokens as well."""
+    """A `Forger` has the portal's own key, and so makes good tokens as well."""
 
     def __init__(self, key: SigningKey) -> None:
         self._pem = key.private_pem or b""
@@ -93,7 +93,7 @@ class Forger:
         )
 
     def hs256_of_the_public_key(self, encoding: Encoding, form: PublicFormat) -> str:
-        """A token that a verifier accepts if it trusts the algorithm in the header."""
+        """Return a token that a verifier accepts if it trusts the algorithm in the header."""
 
         secret = self._public.public_bytes(encoding, form)
         signed = f"{part({'alg': 'HS256', 'kid': self.kid})}.{part(claims())}"
@@ -181,7 +181,7 @@ async def forger(market: WholeMarket) -> Forger:
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Where keys were read from."""
+    """Return the list of places from which keys were read."""
     found, read = list[str](), jwks._read
 
     def noted(place: str) -> bytes:
@@ -221,6 +221,6 @@ async def test_a_token_is_taken_from_one_place_only(
         ({}, {"Authorization": token}),
     ):
         answer = await client.get(path, params=params, headers=headers)
-        # No endpoint knows such a parameter: it is refused before anybody asks who is calling.
+        # No endpoint has such a parameter, so the request is refused before the caller is checked.
         assert answer.status_code == (400 if params else 401), (params, headers)
         assert token not in answer.text

@@ -1,4 +1,4 @@
-"""One object of each kind, made when a path or a body first names it."""
+"""Makes one object of each kind, when a path or a body first names it."""
 
 import json
 import uuid
@@ -50,7 +50,7 @@ def new_vehicle(seller_id: UUID) -> dict[str, Any]:
 
 
 class Things:
-    """The objects of one tenant. Its buyer and its seller own theirs."""
+    """`Things` are the objects of one tenant. Its buyer and its seller own theirs."""
 
     def __init__(self, market: WholeMarket, tenant: str | None = None) -> None:
         self.market = market
@@ -63,7 +63,7 @@ class Things:
 
     @property
     def buyer(self) -> User:
-        """Known once the customer is."""
+        """Return the buyer. Raises LookupError until the customer is known."""
         if self._buyer is None:
             raise LookupError("ask for the customer first")
         return self._buyer
@@ -71,7 +71,7 @@ class Things:
     _buyer: User | None = None
 
     async def begin(self) -> "Things":
-        """Register the buyer's customer record; the buyer is then known."""
+        """Register the buyer's customer record, which makes the buyer known."""
         body = new_customer() | {"credit_limit_cents": 2 * PRICE}
         made = await self.market.make(self.admin, "customers", "/customers", body)
         self.customer_id = UUID(made["id"])
@@ -79,9 +79,9 @@ class Things:
         return self
 
     async def path(self, template: str) -> str:
-        """With the id of a thing in place of each name."""
+        """Return the path with the id of a thing in place of each name."""
         names = [name for _, name, _, _ in Formatter().parse(template) if name]
-        if "event_id" in names:  # sent again, it is given up no longer
+        if "event_id" in names:  # once released, it is no longer given up
             self._made.pop("event_id", None)
         return template.format_map({name: await self.id(name) for name in names})
 
@@ -95,7 +95,7 @@ class Things:
         return str(self.customer_id)
 
     async def _asking_id(self) -> str:
-        """A customer with an open request for credit."""
+        """Return the id of a customer with an open request for credit."""
         made = await self.market.make(self.admin, "customers", "/customers", new_customer())
         path = f"/customers/{made['id']}/credit-request"
         body = {"wanted_limit_cents": PRICE}
@@ -122,7 +122,7 @@ class Things:
 
     async def _order_id(self) -> str:
         order_id = await self.id("transaction_id")
-        consumed = ("order.confirmed.v1", "order.failed.v1")  # its stream has an end
+        consumed = ("order.confirmed.v1", "order.failed.v1")  # the stream has an end
         for sequence, event_type in enumerate(consumed, start=1):
             await self.market.consumes(
                 "portal",
@@ -178,7 +178,7 @@ class Things:
         return str(made["id"])
 
     async def _event_id(self) -> str:
-        """A given-up event in the outbox of every service that publishes."""
+        """Write a given-up event to the outbox of every service that publishes. Return its id."""
         event_id = uuid7()
         body = json.dumps({"id": str(event_id), "tenantid": self.tenant}).encode()
         for name, client in self.market.services.items():

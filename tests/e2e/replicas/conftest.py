@@ -19,7 +19,7 @@ WHERE relkind = 'r' AND relname ~ '_[0-9]{6,8}$'
 
 
 class Three(Replicated):
-    """`partitions_ahead` are gone when its processes start: these make them."""
+    """`partitions_ahead` are missing when the processes of `Three` start, which make them."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -29,8 +29,8 @@ class Three(Replicated):
 
 
 async def without_partitions_ahead(url: str) -> set[str]:
-    """Drop the partitions of tomorrow and later, and of the next month and later.
-    Returns their names.
+    """Drop the partitions of tomorrow and later, and of the next month and later. Return their
+    names.
     """
     today = f"{datetime.now(UTC):%Y%m%d}"
     database = await asyncpg.connect(url)
@@ -46,8 +46,8 @@ async def without_partitions_ahead(url: str) -> set[str]:
 
 @pytest.fixture(scope="package")
 def three() -> Iterator[Three]:
-    """Three of each role of each service. Tests may replace replicas, and leave three of each."""
-    nginx_program()  # skips before anything has started
+    """Yield three of each role of each service. Tests that replace replicas leave three of each."""
+    nginx_program()  # this skips before anything has started
     with running_system(Three) as started:
         password = {"PASSWORD": started.installation.sign_in_password(ADMIN.role)}
         words = ("add-user", ADMIN.email, "--role", ADMIN.role, "--name", ADMIN.name)

@@ -1,4 +1,4 @@
-"""An nginx in front of several processes of each service. It logs how each request was answered."""
+"""Runs an nginx before several processes of each service, and reads how it answered requests."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from deploy.servers.ports import can_bind
 from deploy.servers.processes import Children, recorded
 from tests.fixtures.nginx import nginx_program
 
-# Each request has a connection of its own: none is sent into one that is just being closed.
+# Each request has its own connection, so that none is sent into one that is being closed.
 CONFIGURATION = """
 daemon off;
 worker_processes 1;
@@ -54,7 +54,7 @@ TURNS_WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """`port` is that of the process which was asked last; 0 where none was."""
+    """An `Answer` has the `port` of the process that was asked last, or 0 where none was."""
 
     status: int
     port: int
@@ -62,7 +62,7 @@ class Answer:
 
 
 class Front:
-    """`ports` are where it listens, by service."""
+    """A `Front` listens on `ports`, by service."""
 
     def __init__(self, children: Children, ports: Mapping[str, int]) -> None:
         self._children = children
@@ -85,7 +85,7 @@ class Front:
         self._children.wait_until(NAME, lambda: not can_bind(first), timeout=10)
 
     def lead(self, places: Mapping[str, Iterable[int]]) -> None:
-        """Route to these from now on. Returns when all requests routed elsewhere are answered."""
+        """Route to these from now on. Return when all requests routed elsewhere are answered."""
         self._write(places)
         master, before = self._processes()
         os.kill(master.pid, signal.SIGHUP)
@@ -95,7 +95,7 @@ class Front:
             time.sleep(0.02)
 
     def answers(self) -> list[Answer]:
-        """The answers to all requests until now."""
+        """Return the answers to all requests until now."""
         found = []
         for line in (self._folder / "answers.log").read_text().splitlines():
             match = ANSWER.fullmatch(line)
@@ -114,7 +114,7 @@ class Front:
         (self._folder / "nginx.conf").write_text(text)
 
     def _processes(self) -> tuple[psutil.Process, set[int]]:
-        """nginx's process that reads the configuration, and those that pass requests on."""
+        """Return nginx's process that reads the configuration, and those that pass requests on."""
         records = [each for each in recorded(self._children.folder) if each.name == NAME]
         master = records[0].process()
         assert master is not None, "nginx has ended"

@@ -1,4 +1,4 @@
-"""Purchases of every outcome that run while replicas are added and removed."""
+"""Runs purchases of every outcome while replicas are added and removed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ AT_REST_WITHIN = 120.0
 async def purchases(
     system: Replicated, seed: int, *, at_once: int = BUYERS
 ) -> AsyncIterator[ClusterBuyers]:
-    """They run as long as this block. After it each has ended and every invariant holds."""
+    """Run purchases as long as this block. After it each has ended, and every invariant holds."""
     market, over = system.market(), asyncio.Event()
     buyers = ClusterBuyers(market, seed)
     try:
@@ -45,7 +45,7 @@ async def purchases(
 
 
 async def flow(buyers: ClusterBuyers, more: int) -> None:
-    """Wait until so many more purchases were accepted."""
+    """Wait until `more` more purchases were accepted."""
     wanted = len(buyers.accepted) + more
 
     async def accepted() -> bool:
@@ -55,9 +55,9 @@ async def flow(buyers: ClusterBuyers, more: int) -> None:
 
 
 def refusals(system: Replicated) -> list[str]:
-    """The requests that a server's error answered, with the port of the process."""
+    """Return the requests that got a server's error, with the port of the process."""
     return [
         f"{each.status} from {each.port} to {each.asked}"
         for each in system.front.answers()
-        if each.status >= 499  # 499: the client has closed the connection
+        if each.status >= 499  # 499: the client closed the connection
     ]

@@ -1,4 +1,4 @@
-"""An admin who uses several replicas of the portal with one session."""
+"""Uses several replicas of the portal as an admin with one session."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +17,7 @@ def credentials(system: Replicated) -> dict[str, str]:
 
 @asynccontextmanager
 async def browsers(system: Replicated) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """One at each replica. The admin has signed in at the first, and all have that session."""
+    """Yield a browser at each replica. All have the session of one sign-in at the first."""
     async with AsyncExitStack() as stack:
         each = [
             await stack.enter_async_context(

@@ -1,4 +1,4 @@
-"""A system of several processes of each role of each service, behind an nginx."""
+"""Runs a system of several processes of each role of each service, behind an nginx."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ ALSO = {"POOL_SIZE": "5", "TRUSTED_PROXIES": "127.0.0.1"}
 
 @dataclass(frozen=True)
 class Replica:
-    """A process of a service, which runs the code of the tree at `root`."""
+    """A `Replica` is a process of a service, which runs the code of the tree at `root`."""
 
     service: str
     role: str
@@ -37,7 +37,7 @@ class Replica:
 
 
 class Replicated(System):
-    """`of_each` processes for each of `roles` are there from the start."""
+    """A `Replicated` system starts with `of_each` processes for each of `roles`."""
 
     of_each = 3
 
@@ -57,18 +57,18 @@ class Replicated(System):
         self.front.start(self._places())
 
     def code_of(self, _service: str) -> Path:
-        """The tree whose code a service starts with."""
+        """Return the tree whose code a service starts with."""
         return ROOT
 
     def roles(self, service: str) -> tuple[str, ...]:
-        """A service that publishes nothing needs no relay."""
+        """Return the roles of a service. One that publishes nothing needs no relay."""
         return ("api", "worker", "relay") if service in PUBLISHERS else ("api", "worker")
 
     def one_of_each(self, service: str) -> list[tuple[str, str]]:
         return [(service, role) for role in self.roles(service)]
 
     def prepare(self) -> None:
-        """Databases and topology, before the first process."""
+        """Prepare databases and topology, before the first process starts."""
         prepare_databases(self.installation)
         prepare_broker(self.installation)
 
@@ -76,22 +76,22 @@ class Replicated(System):
         return [each for each in self.replicas if (each.service, each.role) == (service, role)]
 
     def oldest(self, service: str) -> list[Replica]:
-        """The oldest replica of each role."""
+        """Return the oldest replica of each role."""
         return [self.of(service, role)[0] for role in self.roles(service)]
 
     def apis(self, service: str) -> list[str]:
-        """The addresses of the processes that answer requests."""
+        """Return the addresses of the processes that answer requests."""
         return [f"http://127.0.0.1:{port}" for port in self._places()[service]]
 
     def add(self, wanted: Iterable[tuple[str, str]], root: Path = ROOT) -> None:
-        """One more process for each of these services and roles. They get requests when they are
-        ready.
+        """Start one more process for each of these services and roles. They get requests when they
+        are ready.
         """
         self.replicas += self._started(wanted, root)
         self.front.lead(self._places())
 
     def take_away(self, replicas: Sequence[Replica]) -> None:
-        """Send these replicas no more requests, then SIGTERM. Returns when they have ended."""
+        """Send these replicas no more requests, then SIGTERM. Return when they have ended."""
         self.replicas = [each for each in self.replicas if each not in replicas]
         self.front.lead(self._places())
         names = {each.name for each in replicas}
@@ -100,11 +100,11 @@ class Replicated(System):
             self.children.wait(name)
 
     def forget(self, replica: Replica) -> None:
-        """Forget a replica that was killed. It gets no more requests from the next change on."""
+        """Forget a replica that was killed. After the next change it gets no more requests."""
         self.replicas.remove(replica)
 
     def logged(self) -> list[dict[str, Any]]:
-        """The lines of all processes' logs."""
+        """Return the lines of all processes' logs."""
         names = [each.name for each in self.replicas]
         logs = [log_of(self.children.folder, name).read_text() for name in names]
         return [json.loads(line) for log in logs for line in log.splitlines()]
@@ -137,5 +137,5 @@ class Replicated(System):
         return replica
 
     def settings_of(self, replica: Replica) -> dict[str, str]:
-        """The settings of this process beside those of all."""
+        """Return the settings of this process that are not those of all."""
         return {"ROLE": replica.role, "PORT": str(replica.port)}

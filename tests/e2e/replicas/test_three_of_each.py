@@ -1,4 +1,4 @@
-"""Three processes of each role of each service on one Postgres and one RabbitMQ."""
+"""Three processes of each role of each service work on one Postgres and one RabbitMQ."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ async def test_wrong_sign_ins_are_counted_over_all_replicas(three: Replicated) -
         async def guess(place: str) -> int:
             async def counted() -> int:
                 status = (await client.post(place, json=body)).status_code
-                return 0 if status == 503 else status  # a busy machine: it was not counted
+                return 0 if status == 503 else status  # a busy machine did not count it
 
             return await eventually(counted)
 
@@ -154,7 +154,7 @@ async def test_audits_written_at_three_replicas_at_once_are_one_chain(three: Rep
 async def test_partitions_are_made_once_where_six_processes_would_make_them(three: Three) -> None:
     for spec in SERVICES:
         gone = three.partitions_ahead[spec.name]
-        assert len(gone) >= 14, gone  # a week of two tables
+        assert len(gone) >= 14, gone  # a week of each of two tables
         assert gone <= set(await rows(three, spec.name, PARTITIONS))
     async with httpx.AsyncClient(timeout=30, trust_env=False) as client:
         for replica in three.replicas:
@@ -174,7 +174,7 @@ LISTED = "SELECT count(DISTINCT plate_index) FROM vehicles WHERE make = $1 HAVIN
 
 
 async def rows(system: Replicated, service: str, statement: str, *values: object) -> list[Any]:
-    """The first column of what the statement finds in the service's database."""
+    """Return the first column of what the statement finds in the service's database."""
     database = await asyncpg.connect(system.databases[service])
     try:
         if not values and ";" in statement:
@@ -193,7 +193,7 @@ async def sign_in_at(address: str, body: dict[str, str]) -> None:
 
 
 async def moments(browser: httpx.AsyncClient, order: UUID) -> list[dict[str, str]]:
-    """The events of this purchase's stream, until `finished`."""
+    """Return the events of this purchase's stream, until `finished`."""
     told: list[dict[str, str]] = [{}]
     async with browser.stream("GET", f"/api/purchases/{order}/timeline/events") as answer:
         assert answer.status_code == 200
@@ -209,7 +209,7 @@ async def moments(browser: httpx.AsyncClient, order: UUID) -> list[dict[str, str
 
 
 async def letter_about(browser: httpx.AsyncClient, order: UUID) -> str | None:
-    """The id of the dead letter about this purchase that the desk shows."""
+    """Return the id of the dead letter about this purchase that the desk shows."""
     page = await browser.get("/operations")
     assert page.status_code == 200, page.text
     found = re.search(rf'name="one" value="([^"]+)" aria-label="[^"]*{order}"', page.text)

@@ -43,7 +43,7 @@ pytestmark = [
 
 
 class Upgraded(Replicated):
-    """It starts with the release before: two processes of each service, each with all roles."""
+    """The system starts with the old release: two processes of each service, with all roles."""
 
     of_each = 2
 
@@ -55,7 +55,7 @@ class Upgraded(Replicated):
         self.before = folder / "before"
 
     def code_of(self, service: str) -> Path:
-        """The release before, but for a service that came after it."""
+        """Return the release before, or today's code for a service that came after it."""
         known = (self.before / "services" / service).is_dir()
         return self.before if known else ROOT
 
@@ -71,7 +71,7 @@ class Upgraded(Replicated):
         prepare_broker(self.installation)
 
     def deploy(self) -> None:
-        """As `./taskw up` and `docker compose up` do before they start new code."""
+        """Migrate and provision, as `./taskw up` and `docker compose up` do before new code."""
         behind = [each for each in SERVICES if pending_of(self.installation, each.name).revisions]
         assert len(behind) == 5, behind
         prepare_databases(self.installation)
@@ -85,7 +85,7 @@ class Upgraded(Replicated):
             self.take_away(old)
 
     def settings_of(self, replica: Replica) -> dict[str, str]:
-        """The release before reads no secrets in files."""
+        """Return the settings. The release before reads no secrets in files."""
         more = super().settings_of(replica)
         if replica.root == ROOT:
             return more
@@ -100,7 +100,7 @@ class Upgraded(Replicated):
 
 @pytest.fixture(scope="module")
 def upgraded() -> Iterator[Upgraded]:
-    nginx_program()  # skips before anything has started
+    nginx_program()  # this skips before anything has started
     with running_system(Upgraded) as started:
         yield started
 
