@@ -1,4 +1,4 @@
-"""`./taskw bench`: everything in one run on one machine, as ratios.
+"""Measures everything in one run on one machine, as ratios: `./taskw bench`.
 
 Starts servers and services of its own, prints as it goes, and writes `.local/bench.json`.
 """
@@ -53,7 +53,7 @@ Measured = TypeVar("Measured")
 
 @dataclass(frozen=True)
 class Place:
-    """Two databases and a vhost of the bench's own, with the sample's tables and queues."""
+    """Two databases and a vhost belong to the bench, with the sample's tables and queues."""
 
     database_url: str
     other_database_url: str
@@ -126,10 +126,10 @@ async def relay(here: Place, found: Findings) -> None:
     found.note("faststream-outbox", statistics.median(other), "events/s")
     found.at_least(0.9, "the relay to aiormq alone", alone / statistics.median(limit))
     found.at_least(5, "the relay to faststream-outbox", alone / statistics.median(other))
-    # One relay and its servers use six sevenths of two cores: a second relay gains little.
+    # One relay and its servers use six sevenths of two cores, so a second relay gains little.
     found.at_least(0.9, "two relays to one", statistics.median(two) / alone)
     depth = statistics.median(deep) / statistics.median(shallow)
-    # A claim touches 5,514 pages in place of 4,516: the index of subjects has one level more.
+    # A claim touches 5,514 pages, not 4,516, because the index of subjects has one more level.
     found.at_least(0.85, "1,000,000 rows waiting to 10,000", depth)
     found.at_least(300, "one subject, 1,000 events", statistics.median(hot), "events/s")
     for name, rows, subjects in CROWDED:
@@ -189,7 +189,7 @@ async def whole_purchases(state: State, folder: Path, found: Findings) -> None:
 
 
 async def _purchases(state: State, folder: Path, found: Findings) -> tuple[float, float]:
-    """Milliseconds to the payment code, idle, and of CPU a purchase under load."""
+    """Return the milliseconds to the payment code when idle, and of CPU a purchase under load."""
     market = Market({name: state.service_url(name) for name in state.services}, timeout=60)
     try:
         orders = state.service_url("orders")
@@ -227,7 +227,7 @@ def _percentile(values: Sequence[float], rank: int) -> float:
 
 
 def _clear(folder: Path) -> None:
-    """Stop what a bench started in this folder, and delete its data; a killed one leaves both."""
+    """Stop what a bench started in this folder, and delete its data. A killed bench leaves both."""
     stop_recorded(folder)
     shutil.rmtree(data_folder(folder), ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -260,6 +260,6 @@ def main(parts: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is then stopped
     with contextlib.suppress(KeyboardInterrupt):
         main(sys.argv[1:])

@@ -25,7 +25,7 @@ from tests.bench.relaying import SPAWN, wait_for
 
 @dataclass(frozen=True)
 class Consumed:
-    """Messages per second, and milliseconds of CPU per message in the consuming process."""
+    """Messages per second are `Consumed`, with milliseconds of CPU per message in that process."""
 
     rate: float
     cpu_ms: float
@@ -51,7 +51,7 @@ async def queue_up(database_url: str, rabbitmq_url: str, count: int) -> None:
 
 
 def consume(database_url: str, rabbitmq_url: str, *, count: int, naively: bool) -> Consumed:
-    """Handle `count` waiting messages in a process of its own; measured on the last nine tenths."""
+    """Handle `count` waiting messages in a process of its own. Measure the last nine tenths."""
     handled = SPAWN.Value("q", 0)
     cpu = SPAWN.Value("d", 0.0)
     stop = SPAWN.Event()

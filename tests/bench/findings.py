@@ -1,4 +1,4 @@
-"""The measured values, each with the bound that it must keep."""
+"""Collects the measured values, each with the bound that it must keep."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from rich.console import Console
 
 
 class Findings:
-    """Printed as soon as they are known, and written as JSON at the end."""
+    """`Findings` are printed as soon as they are known, and written as JSON at the end."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -17,7 +17,7 @@ class Findings:
         self._console.print(f"\n[bold]{text}[/bold]")
 
     def note(self, name: str, value: float, unit: str) -> None:
-        """A number with no bound, because it says as much of the machine as of the code."""
+        """Note a number without a bound, because it says as much of the machine as of the code."""
         self._console.print(f"    {name:44} {value:12,.1f} {unit}", style="dim")
         self._rows.append({"name": name, "value": round(value, 3), "unit": unit})
 

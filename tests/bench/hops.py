@@ -25,7 +25,7 @@ PAUSE = 0.02
 async def hop_latencies(
     shop_url: str, credit_url: str, rabbitmq_url: str, count: int
 ) -> list[float]:
-    """Milliseconds of each hop between two databases. The consumer is a process of its own."""
+    """Return the milliseconds of each hop between two databases. Another process consumes."""
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=_consumer, args=(credit_url, rabbitmq_url, theirs))
     process.start()

@@ -1,4 +1,4 @@
-"""The same reaction in its usual form: one ORM transaction for each message."""
+"""Runs the same reaction in its usual form: one ORM transaction for each message."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ class OutboxRow(Base):
 async def start(
     database_url: str, rabbitmq_url: str, handled: Callable[[], None]
 ) -> Callable[[], Awaitable[None]]:
-    """Consume; `handled` is called after each commit. Returns what stops it."""
+    """Consume, calling `handled` after each commit. Return what stops it."""
     engine = create_async_engine(database_url, pool_size=CONCURRENCY)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     broker = RabbitBroker(rabbitmq_url, logger=None)

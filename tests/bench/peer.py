@@ -17,7 +17,7 @@ BATCH = 500
 
 
 async def relay_rate(database_url: str, rabbitmq_url: str, count: int) -> float:
-    """Events per second from the first claim until the table is empty."""
+    """Return the events per second from the first claim until the table is empty."""
     engine = create_async_engine(database_url, pool_size=WORKERS + 5)
     metadata = MetaData()
     table = make_outbox_table(metadata, table_name="peer_outbox")
@@ -62,6 +62,6 @@ async def relay_rate(database_url: str, rabbitmq_url: str, count: int) -> float:
 
 
 async def _as_it_is(message: StreamMessage[Any]) -> bytes:
-    """The body goes on unread: parsing it would only cost time."""
+    """Pass the body on unread, because parsing it would only cost time."""
     body: bytes = message.body
     return body

@@ -31,7 +31,7 @@ ON_THE_WAY = ("REQUESTED", "CREDIT_RESERVED", "VEHICLE_RESERVED", "AWAITING_PAYM
 
 @dataclass(frozen=True)
 class Load:
-    """`cpu_ms` is per purchase, by process; the buyers' own is not in it."""
+    """A `Load` has `cpu_ms` per purchase, by process, without the buyers' own."""
 
     purchases: int
     seconds: float
@@ -47,10 +47,10 @@ class Load:
 
 
 async def code_latencies(market: Market, orders: str, orders_dsn: str, count: int) -> list[float]:
-    """Milliseconds from `POST /purchase` until the buyer has read the payment code, idle.
+    """Return the milliseconds from an idle `POST /purchase` until the buyer has the payment code.
 
-    When to read it is looked up in the database, and not before it can be there: asking all the
-    time would keep the services' processors busy. `orders` is the service's address.
+    The database says when to read the code, and is asked only when the code can be there: asking
+    all the time would keep the services' processors busy. `orders` is the service's address.
     """
     database = await asyncpg.connect(orders_dsn)
     buyer = _Buyer(orders)
@@ -74,7 +74,7 @@ async def code_latencies(market: Market, orders: str, orders_dsn: str, count: in
 
 
 class _Buyer:
-    """Speaks HTTP with the standard library: httpx takes a millisecond of its own for a request."""
+    """A `_Buyer` uses the standard library, because httpx takes a millisecond for each request."""
 
     def __init__(self, orders: str) -> None:
         address = httpx.URL(orders)
@@ -104,7 +104,7 @@ class _Buyer:
 
 
 async def run_load(market: Market, folder: Path, count: int) -> Load:
-    """Buy, pay and get `count` vehicles; `folder` is where the system's processes are recorded."""
+    """Buy, pay and get `count` vehicles. `folder` records the system's processes."""
     customers = await asyncio.gather(
         *(market.register_customer(credit_limit_cents=count * PRICE) for _ in range(BUYERS))
     )
@@ -139,7 +139,7 @@ async def _buy_all(
 
 
 class Codes:
-    """The buyers' payment codes, asked for a hundred at a time rather than one by one."""
+    """`Codes` asks for the buyers' payment codes a hundred at a time, not one by one."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
@@ -160,7 +160,7 @@ class Codes:
                     code.set_result(purchase["payment_code"])
 
     async def all_completed(self, count: int) -> None:
-        """Whether every purchase is completed."""
+        """Wait until no purchase is under way. Raise AssertionError if one is not completed."""
         while True:
             if not any([await self._page(state, 1) for state in ON_THE_WAY]):
                 break
@@ -177,7 +177,7 @@ class Codes:
 
 
 def _cpu_seconds(folder: Path) -> dict[str, float]:
-    """CPU time so far of each part, with all the processes it started."""
+    """Return the CPU seconds so far of each part, with all the processes it started."""
     spent = {}
     for record in recorded(folder):
         process = record.process()

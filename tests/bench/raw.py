@@ -28,7 +28,7 @@ async def channel(rabbitmq_url: str) -> AsyncIterator[aiormq.abc.AbstractChannel
 
 
 async def declare(rabbitmq_url: str, queue: str) -> None:
-    """One topic exchange, one quorum queue: the same for everyone who is compared."""
+    """Declare one topic exchange and one quorum queue, the same for everyone who is compared."""
     async with channel(rabbitmq_url) as broker:
         await broker.exchange_declare(exchange=EXCHANGE, exchange_type="topic", durable=True)
         await broker.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
@@ -41,7 +41,7 @@ async def delete(rabbitmq_url: str, queue: str) -> None:
 
 
 async def publish_rate(rabbitmq_url: str, count: int) -> float:
-    """Events per second: persistent, mandatory, confirmed, `IN_FLIGHT` of them at a time."""
+    """Return events per second: persistent, mandatory, confirmed, `IN_FLIGHT` at a time."""
     async with channel(rabbitmq_url) as broker:
 
         async def publish() -> None:

@@ -28,13 +28,13 @@ SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class Outbox:
-    """A database with an outbox, and the broker its rows go to."""
+    """An `Outbox` is a database with an outbox, and the broker to which its rows go."""
 
     dsn: str
     rabbitmq_url: str
 
     async def fill(self, rows: int, *, subjects: int | None = None) -> None:
-        """Rows waiting: each of a subject of its own, or of so many in turn."""
+        """Fill the outbox with waiting rows, each of its own subject, or of `subjects` in turn."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute("TRUNCATE outbox")
@@ -50,12 +50,12 @@ class Outbox:
                 EXCHANGE,
             )
             await connection.execute("VACUUM ANALYZE outbox")
-            await connection.execute("CHECKPOINT")  # or a million rows are written meanwhile
+            await connection.execute("CHECKPOINT")  # otherwise a million rows are written meanwhile
         finally:
             await connection.close()
 
     async def drain_rate(self, first: int, last: int, *, relays: int = 1) -> float:
-        """Rows per second from the `first` to the `last` one confirmed, by so many processes."""
+        """Return the rows per second between two confirmed rows, with `relays` processes."""
         return await asyncio.to_thread(self._drain_rate, first, last, relays)
 
     def _drain_rate(self, first: int, last: int, relays: int) -> float:
@@ -75,8 +75,8 @@ class Outbox:
                 process.join()
 
     async def slowest_claim(self, claims_in_turn: int) -> float:
-        """The duration of the slowest claim in milliseconds. Each claim begins where the last one
-        ended and is rolled back.
+        """Return the slowest claim in milliseconds. Each claim begins where the last one ended and
+        is rolled back.
         """
         connection = await asyncpg.connect(self.dsn)
         milliseconds: list[float] = []
@@ -93,7 +93,7 @@ class Outbox:
         return max(milliseconds)
 
     async def claims(self, seconds: float) -> "Claims":
-        """What a relay in this process does in so many seconds."""
+        """Measure what a relay in this process does in `seconds`."""
         milliseconds: list[float] = []
 
         async def timed(*args: Any) -> Batch:
@@ -114,14 +114,14 @@ class Outbox:
 
 @dataclass(frozen=True)
 class Claims:
-    """How long each claim took, and the events a second that went out meanwhile."""
+    """`Claims` are how long each claim took, and the events a second that went out meanwhile."""
 
     milliseconds: list[float]
     rate: float
 
 
 def wait_for(counts: "Counts", total: int) -> float:
-    """The moment (`time.perf_counter`) the counts of all processes add up to `total`."""
+    """Return the moment (`time.perf_counter`) when the processes' counts add up to `total`."""
     deadline = time.perf_counter() + 120
     while sum(count.value for count in counts) < total:
         if time.perf_counter() > deadline:
@@ -133,8 +133,8 @@ def wait_for(counts: "Counts", total: int) -> float:
 def _relay(
     dsn: str, rabbitmq_url: str, count: "Synchronized[int]", together: Barrier, stop: Event
 ) -> None:
-    """One relay process. It waits until all processes have imported their code,
-    because imports take CPU time.
+    """Run one relay process. It waits until all processes have imported their code, because imports
+    take CPU time.
     """
 
     async def run() -> None:

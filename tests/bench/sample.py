@@ -1,4 +1,4 @@
-"""The reaction that is measured: an inbox, two writes and one event."""
+"""Makes the reaction that is measured: an inbox, two writes and one event."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -109,7 +109,7 @@ def on_the_wire(event: OrderPlaced) -> bytes:
 
 
 async def create_tables(database_url: str) -> None:
-    """The library's tables, the sample's own, and its customers, in an empty database."""
+    """Make the library's tables, the sample's own, and its customers, in an empty database."""
 
     def create(connection: Connection) -> None:
         operations = Operations(MigrationContext.configure(connection))

@@ -46,7 +46,7 @@ print(json.dumps({"kb": int(status["VmRSS"].split()[0]), "cpu": used.ru_utime + 
 
 
 def measured(tree: Path, service: str) -> tuple[float, float]:
-    """Resident megabytes, and seconds of processor time, of one process."""
+    """Return the resident megabytes and the CPU seconds of one process."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE, service],
         cwd=tree,
@@ -59,7 +59,7 @@ def measured(tree: Path, service: str) -> tuple[float, float]:
 
 
 def compare(old: Path, service: str, rounds: int) -> bool:
-    """Print both, and answer whether the bounds hold. The first round of each only compiles."""
+    """Print both, and return whether the bounds hold. The first round of each only compiles."""
     trees = {"old": old, "new": ROOT}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in trees}
     for number in range(rounds + 1):

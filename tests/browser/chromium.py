@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright. Installed with apt-get where that is allowed."""
+"""Drives Debian's Chromium by Playwright. apt-get installs it where that is allowed."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ WAIT_MILLISECONDS = 20_000
 
 
 def install_chromium() -> str | None:
-    """Install Chromium. Returns the reason when that fails, else None."""
+    """Install Chromium. Return the reason when that fails, else None."""
     if CHROMIUM.exists():
         return None
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -36,7 +36,7 @@ def install_chromium() -> str | None:
 
 
 async def fits(page: Page) -> None:
-    """Nothing on the page scrolls sideways. Waits while the page loads itself anew."""
+    """Check that nothing on the page scrolls sideways. Wait while the page loads itself again."""
     await page.wait_for_function(
         "document.documentElement?.scrollWidth <= document.documentElement?.clientWidth"
     )

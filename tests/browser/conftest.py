@@ -1,4 +1,4 @@
-"""One running system for all browser tests, the people in it, and a browser for each of them."""
+"""Runs one system for all browser tests, with people in it, and a browser for each of them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -30,7 +30,7 @@ expect.set_options(timeout=WAIT_MILLISECONDS)
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account. `customer_id`: of the record with credit, for buyers."""
+    """A `Person` has an account. Buyers have the `customer_id` of a record with credit."""
 
     id: UUID
     email: str
@@ -72,7 +72,7 @@ def settings(system: System) -> PortalSettings:
 async def add_person(
     settings: PortalSettings, market: Market, password_hash: str
 ) -> AsyncIterator[Callable[..., Awaitable[Person]]]:
-    """Somebody with these roles; a buyer has credit."""
+    """Yield a function that adds a person with these roles. A buyer has credit."""
     transactions = connect(settings)
 
     async def add(*roles: str, name: str = "Ana Souza") -> Person:
@@ -103,7 +103,7 @@ async def add_person(
 
 @pytest.fixture
 async def new_browser(system: System) -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
-    """A new browser context without cookies; its pages' paths are relative to the portal."""
+    """Yield a function that opens a browser without cookies, with paths relative to the portal."""
     async with AsyncExitStack() as stack:
         playwright = await stack.enter_async_context(async_playwright())
         chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -130,7 +130,7 @@ async def new_browser(system: System) -> AsyncIterator[Callable[..., Awaitable[B
 async def sign_in(
     new_browser: Callable[..., Awaitable[BrowserContext]],
 ) -> Callable[..., Awaitable[Page]]:
-    """A page in a browser of this person's own, signed in through the form."""
+    """Return a function that signs a person in through the form, in a browser of its own."""
 
     async def signed_in(person: Person, **options: Any) -> Page:
         page = await (await new_browser(**options)).new_page()

@@ -9,7 +9,7 @@ from tests.fixtures.polling import eventually
 
 
 async def give_up_next_message(system: System, queue: str) -> None:
-    """As a subscriber does whose reaction failed for good."""
+    """Give up a message, as a subscriber does whose reaction failed for good."""
     url = system.installation.broker_url(ADMINISTRATOR)
     connection = await aio_pika.connect(url)
     async with connection, connection.channel() as channel:

@@ -1,4 +1,4 @@
-"""Lighthouse, fetched by npm and run on Debian's Chromium."""
+"""Runs Lighthouse, fetched by npm, on Debian's Chromium."""
 
 import asyncio
 import json
@@ -22,15 +22,15 @@ to throttling has it (https://github.com/GoogleChrome/lighthouse/blob/main/docs/
 
 
 class RunFailed(Exception):
-    """Lighthouse made no report."""
+    """`RunFailed` means that Lighthouse made no report."""
 
 
 class TraceLost(RunFailed):
-    """Chromium's trace has no beginning, which happens by chance: Lighthouse says to run again."""
+    """Chromium's trace has no beginning by chance. Lighthouse then says to run again."""
 
 
 async def missing() -> str | None:
-    """Install Lighthouse. Returns the reason when that fails, else None."""
+    """Install Lighthouse. Return the reason when that fails, else None."""
     if shutil.which("npx") is None:
         return "npx is missing: install Node.js with npm"
     code, said = await _npx("--version", seconds=FETCH_SECONDS)
@@ -38,8 +38,8 @@ async def missing() -> str | None:
 
 
 async def phone_slowdown(url: str) -> float:
-    """How many times slower than this machine a mid-tier phone is: four times where the machine is
-    a high-end desktop, less where it is not. A busy machine counts as a slow one.
+    """Return how many times slower than this machine a mid-tier phone is: four times where the
+    machine is a high-end desktop, less where it is not. A busy machine counts as a slow one.
     """
     report = await _report(url, "--only-categories=seo")
     index: float = report["environment"]["benchmarkIndex"]
@@ -47,8 +47,8 @@ async def phone_slowdown(url: str) -> float:
 
 
 async def scores(page: Page, url: str, *, slowdown: float | None) -> Mapping[str, int]:
-    """From 0 to 100 by category, of the page as who is signed in on `page` sees it, on a phone so
-    many times slower than this machine; at a desk when there is no `slowdown`.
+    """Return the scores (0 to 100) by category of the page as the user signed in on `page` sees it.
+    The phone is `slowdown` times slower than this machine; without a `slowdown` it is a desktop.
     """
     cookies = await page.context.cookies()
     cookie = "; ".join(f"{each['name']}={each['value']}" for each in cookies)

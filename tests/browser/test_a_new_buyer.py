@@ -20,7 +20,7 @@ from tests.e2e.system import System
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]

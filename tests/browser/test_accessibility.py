@@ -14,7 +14,7 @@ from tests.browser.conftest import Person
 pytestmark = [
     pytest.mark.long,
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]

@@ -22,7 +22,7 @@ from tests.fixtures.polling import eventually
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]
@@ -37,7 +37,7 @@ JSON = '{"type":"urn:mercado-veiculo:problem:unavailable","title":"Service Unava
 
 @dataclass
 class Trouble:
-    """Answers some addresses with errors, as a proxy does while the portal restarts."""
+    """`Trouble` answers some addresses with errors, as a proxy does while the portal restarts."""
 
     status: int
     body: str
@@ -112,7 +112,7 @@ async def test_a_purchase_is_followed_again_after_its_stream_was_refused(
     page, order_id = await buying(market, add_person, sign_in)
     trouble = Trouble(status, body)
     await page.route(re.compile("/(events|panel)"), trouble.answer)
-    # A page that becomes visible again opens its stream anew.
+    # A page that becomes visible again opens its stream again.
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     await trouble.met(3)
     await expect(page.get_by_text(NOT_NOW)).to_be_visible()
@@ -189,7 +189,7 @@ async def test_a_user_who_loses_the_role_is_told_that_the_page_follows_no_longer
 
 
 async def buying(market: Market, add_person: AddPerson, sign_in: SignIn) -> tuple[Page, UUID]:
-    """A buyer's page that waits for the payment, and the purchase."""
+    """Return a buyer's page that waits for the payment, and the purchase."""
     vehicle = await market.list_vehicle(price_cents=PRICE)
     page = await sign_in(await add_person("buyer"))
     await page.goto(f"/vehicles/{vehicle}")

@@ -14,7 +14,7 @@ from tests.browser.conftest import Person
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]
@@ -84,7 +84,7 @@ async def test_the_navigation_of_a_phone_begins_where_the_current_page_is(
 async def test_each_page_has_a_title_and_a_description_of_its_own(
     market: Market, add_person: AddPerson, sign_in: SignIn
 ) -> None:
-    """Tabs of one person are told apart, and each page describes itself in a sentence."""
+    """Titles distinguish the tabs of one person, and each page describes itself in a sentence."""
     person = await add_person(*EVERYTHING)
     page = await sign_in(person)
     vehicle = await market.list_vehicle(price_cents=PRICE, seller_id=str(person.id))

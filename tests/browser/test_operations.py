@@ -1,4 +1,4 @@
-"""Operators redrive dead letters and use the map; sellers import a file of vehicles."""
+"""Operators redrive dead letters and use the map. Sellers import a file of vehicles."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ from tests.e2e.system import System
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]
@@ -44,7 +44,7 @@ async def test_an_operator_redrives_a_dead_letter_and_the_purchase_goes_on(
     letter = page.get_by_role("row", name=re.compile("vehicle.reserved.v1"))
     await expect(
         letter.get_by_role("link", name="Volkswagen")
-    ).to_be_visible()  # leads to the purchase
+    ).to_be_visible()  # the link leads to the purchase
     await letter.get_by_role("link", name="Vehicle reserved").click()
     await expect(page.get_by_role("group", name="Message")).to_contain_text(str(order_id))
     await page.get_by_role("button", name="Discard for good").click()  # the box is not ticked

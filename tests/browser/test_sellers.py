@@ -19,7 +19,7 @@ from tests.fixtures.polling import eventually
 pytestmark = [
     pytest.mark.long,
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 NewBrowser = Callable[..., Awaitable[BrowserContext]]
@@ -34,7 +34,7 @@ RUNS = [(locale, look) for locale in TAGS for look in LOOKS]
 
 @dataclass
 class Seller:
-    """Somebody at a page, who reads it in `locale`."""
+    """A `Seller` reads a page in `locale`."""
 
     page: Page
     locale: str
@@ -56,7 +56,7 @@ class Seller:
             await self.page.locator(f"main #{name}").fill(text)
 
     async def finds_its_way(self) -> None:
-        """The page works with a screen reader and needs no sideways scrolling."""
+        """Check that the page works with a screen reader and needs no sideways scrolling."""
         found = (await Axe().run(self.page)).response["violations"]
         assert [(each["id"], each["nodes"][0]["html"][:160]) for each in found] == []
         await fits(self.page)
@@ -137,7 +137,7 @@ async def changes_it_in_two_tabs(seller: Seller) -> None:
 
 
 async def imports_a_file_of_excel(seller: Seller) -> None:
-    """Windows-1252, semicolons, empty last columns; one row has an error, one an old chassis."""
+    """Import Windows-1252 with semicolons, empty last columns, an error and an old chassis."""
     page = seller.page
     rows = ["Marca;Modelo;Ano;Cor;Preço;Placa;Chassi;RENAVAM;;"]
     for model, year, price, chassis in (

@@ -18,7 +18,7 @@ from tests.e2e.system import System
 pytestmark = [
     pytest.mark.long,
     pytest.mark.slow,
-    pytest.mark.timeout(400),  # the first one may install the browser, and starts the system
+    pytest.mark.timeout(400),  # the first test may install the browser, and starts the system
 ]
 
 AddPerson = Callable[..., Awaitable[Person]]
@@ -39,7 +39,7 @@ EVERYWHERE = pytest.mark.parametrize(
 
 
 async def in_language(page: Page, locale: str) -> Say:
-    """Switch as a person does; how the page says a text then."""
+    """Switch the language as a person does. Return a function that says a text in it."""
     await page.goto(f"/language/{locale}?next=/")
     known = translations(locale)
 

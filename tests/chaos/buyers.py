@@ -1,4 +1,4 @@
-"""Buyers who purchase, pay, cancel or do not pay while services fail."""
+"""Runs buyers who purchase, pay, cancel or do not pay while services fail."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 
 class Buyers:
-    """`accepted` are the purchases answered with 202, `wrong` are answers no client may get."""
+    """`accepted` are the purchases answered with 202, `wrong` answers that no client may get."""
 
     def __init__(self, market: Market, seed: int) -> None:
         self.accepted: dict[UUID, str] = {}
@@ -43,7 +43,7 @@ class Buyers:
             behave = chance.choice(BEHAVIOURS)
             try:
                 await behave(self)
-            except Exception as error:  # whatever it is, no buyer should meet it
+            except Exception as error:  # no buyer should meet any error
                 self.wrong.append(f"{behave.__name__}: {type(error).__name__} {error}")
 
     async def pay_and_pick_up(self) -> None:
@@ -121,13 +121,13 @@ class Buyers:
         await self._ask(partial(unless_too_late, partial(self._market.pick_up, order)))
 
     async def _code(self, order: UUID) -> str | None:
-        """None when the purchase ended or was compensated before it had a code."""
+        """Return the code, or None when the purchase ended or was compensated before it had one."""
         await self._reaches(order, "AWAITING_PAYMENT", "PAID", "COMPENSATING")
         code: str | None = (await self._state(order))["payment_code"]
         return code
 
     async def _reaches(self, order: UUID, *states: str) -> bool:
-        """False when the purchase ended in a state that is none of these."""
+        """Return False when the purchase ended in a state that is none of these."""
         async with asyncio.timeout(PATIENCE):
             while True:
                 state = (await self._state(order))["state"]

@@ -1,4 +1,4 @@
-"""A cluster whose parts fail one at a time, and how each part is broken and repaired."""
+"""Runs a cluster whose parts fail one at a time, and breaks and repairs each part."""
 
 import asyncio
 import shutil
@@ -84,8 +84,8 @@ class ClusterFault:
 
 
 def turns(seed: int) -> Iterator[ClusterFault]:
-    """The faults in turn: those with a bound come first, then all others in random
-    order, for ever.
+    """Yield the faults in turn, for ever: first those with a bound, then all others in random
+    order.
     """
     yield from (ClusterFault(*each) for each in FIRST)
     for turn in count():
@@ -96,7 +96,7 @@ def turns(seed: int) -> Iterator[ClusterFault]:
 
 class ClusterParts:
     def __init__(self, folder: Path, replication: Replication, seed: int) -> None:
-        self._ports = Ports()  # held as long as this lives
+        self._ports = Ports()  # held as long as this cluster lives
         self.children = Children(folder, tied=True)
         plan = new_plan(self._ports, replication)
         self.cluster = Cluster(self.children, plan, also=SETTINGS, durable=False)
@@ -109,7 +109,7 @@ class ClusterParts:
         await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def target(self, part: Part) -> str:
-        """The machine or process to be broken now."""
+        """Return the machine or process to be broken now."""
         match part:
             case Part.BROKER:
                 return self._one_of(BROKERS)
@@ -153,7 +153,7 @@ class ClusterParts:
                     with suppress(psutil.NoSuchProcess):
                         process.resume()
                 thaw(self.children, target)
-                if target in BROKERS:  # the others go on without a node that stood still
+                if target in BROKERS:  # the others go on without a node that was frozen
                     kill(self.children, target)
                     self._start(target)
             case Act.CUT_OFF:
@@ -163,7 +163,7 @@ class ClusterParts:
         return not self.missing()
 
     def missing(self) -> list[str]:
-        """The parts that do not work."""
+        """Return the parts that do not work."""
         there = self.cluster.brokers.running()
         return [
             *([] if self.cluster.databases.is_whole() else ["a standby"]),

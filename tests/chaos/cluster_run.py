@@ -1,5 +1,5 @@
-"""One run on a cluster: load, one fault after the other, the time until purchases flow again after
-each, and the check of the invariants at the end.
+"""Runs load on a cluster, breaks one part after the other, measures the time until purchases flow
+again after each fault, and checks the invariants at the end.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ PROXY_ERRORS = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 
 @dataclass(frozen=True)
 class Recovery:
-    """`seconds` from the fault until a purchase begun after it has passed through all services,
-    while the part was still broken; None when that was not reached. `refused` are the requests
-    that were not answered, or not with success, meanwhile.
+    """A `Recovery` took `seconds` from the fault until a new purchase had passed through all
+    services while the part was still broken, or None if none did. `refused` are the requests that
+    had no answer, or not one of success, meanwhile.
     """
 
     fault: ClusterFault
@@ -84,15 +84,15 @@ class ClusterResult:
 
 
 class ClusterBuyers(Buyers):
-    """nginx may answer that the process it asked has ended."""
+    """`ClusterBuyers` expect that nginx may answer that the process it asked has ended."""
 
     async def come_to_the_code(self) -> bool:
-        """Whether a new purchase gets its payment code: then orders, customers, vehicles and
+        """Return whether a new purchase gets its payment code. Then orders, customers, vehicles and
         payments have all done their part.
         """
         try:
             return await self._code(await self._order()) is not None
-        except Exception as error:  # whatever it is, no buyer should meet it
+        except Exception as error:  # no buyer should meet any error
             self.wrong.append(f"on the way to the code: {type(error).__name__} {error}")
             return False
 
@@ -112,7 +112,7 @@ async def run(
     most: int | None = None,
 ) -> ClusterResult:
     """Start a cluster, run the load and as many faults as begin within `seconds`, but no more than
-    `most`, and stop it. Raises StartFailed.
+    `most`, and stop it. Raise StartFailed if the cluster does not start.
     """
     os.environ.update(NETWORK_IS_PRIVATE)
     tell(f"seed {seed}, {replication} replication: starting the cluster")
@@ -194,8 +194,8 @@ async def _under_load(
 
 
 class Probe:
-    """Begins a purchase twice a second until one has passed through all services. The others go on,
-    and count at the end like all.
+    """A `Probe` begins a purchase twice a second until one has passed through all services. The
+    others go on, and count at the end like all.
     """
 
     def __init__(self, buyers: ClusterBuyers, tasks: asyncio.TaskGroup) -> None:
@@ -203,7 +203,7 @@ class Probe:
         self._tasks = tasks
 
     async def flows(self) -> bool:
-        """Whether a purchase that begins from now on passes through all services."""
+        """Return whether a purchase that begins from now on passes through all services."""
         begun: list[asyncio.Task[bool]] = []
         deadline = time.monotonic() + FLOWS_WITHIN
         while time.monotonic() < deadline:
@@ -234,7 +234,7 @@ async def _suffer(
 
 
 async def _until_whole(parts: ClusterParts) -> list[str]:
-    """The parts that do not work after that time."""
+    """Return the parts that do not work within WHOLE_WITHIN seconds."""
     deadline = time.monotonic() + WHOLE_WITHIN
     while True:
         missing = await asyncio.to_thread(parts.missing)

@@ -19,7 +19,7 @@ OUTCOMES = "SELECT id, state FROM orders WHERE id = ANY ($1)"
 
 
 async def what_is_left(databases: Mapping[str, str]) -> Counter[str]:
-    """The number of rows in outboxes, and of purchases and calls that are not finished, by kind."""
+    """Return how many rows in outboxes, purchases and calls are not finished, by kind."""
     left: Counter[str] = Counter()
     async with connected(databases) as connections:
         for name, connection in connections.items():
@@ -30,7 +30,7 @@ async def what_is_left(databases: Mapping[str, str]) -> Counter[str]:
 
 
 async def outcomes(databases: Mapping[str, str], accepted: Collection[UUID]) -> Counter[str]:
-    """The number of accepted purchases by state; `LOST` are those that orders has no record of."""
+    """Return the number of accepted purchases by state. `LOST` are those unknown to orders."""
     connection = await asyncpg.connect(databases["orders"])
     try:
         rows = await connection.fetch(OUTCOMES, list(accepted))

@@ -1,4 +1,4 @@
-"""A system with a proxy on every connection from a service to a server, and its faults."""
+"""Runs a system with a proxy on every connection from a service to a server, and its faults."""
 
 import asyncio
 import shutil
@@ -26,7 +26,7 @@ AT_ONCE = 3
 
 
 class Parts(System):
-    """Services reach their servers through proxies. The tools connect directly."""
+    """`Parts` are services that reach their servers through proxies. Tools connect directly."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -65,7 +65,7 @@ class Parts(System):
                     await self._kill(fault)
 
     def ended_of_their_own(self) -> list[str]:
-        """The names of processes that ended without a fault of the schedule."""
+        """Return the names of processes that ended without a fault of the schedule."""
         return [record.name for record in recorded(self.children.folder) if not record.process()]
 
     def remove(self) -> None:

@@ -1,4 +1,4 @@
-"""One run: load, the faults of a schedule, time to recover, and the check of the invariants."""
+"""Runs load and the faults of a schedule, waits for the recovery, and checks the invariants."""
 
 import asyncio
 import time
@@ -25,8 +25,8 @@ TELL_EVERY = 5.0
 
 @dataclass(frozen=True)
 class Result:
-    """`recovery` is the number of seconds from the last repair until every outbox is empty and
-    every purchase, refund and payout is finished; None when that is not reached. `harm` are
+    """A `Result` has in `recovery` the seconds from the last repair until every outbox is empty and
+    every purchase, refund and payout is finished, or None if that is not reached. `harm` are
     sentences about what went wrong apart from the invariants.
     """
 
@@ -92,7 +92,7 @@ async def _under_load(
     seconds: float,
     tell: Callable[[str], None],
 ) -> float:
-    """Inject the faults, and wait until each is repaired and every buyer has finished. Returns the
+    """Inject the faults, and wait until each is repaired and every buyer has finished. Return the
     time of the last repair, from `time.monotonic`.
     """
     over, started = asyncio.Event(), time.monotonic()

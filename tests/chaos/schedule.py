@@ -1,4 +1,4 @@
-"""The schedule of the faults. The same seed gives the same schedule."""
+"""Makes the schedule of the faults. The same seed gives the same schedule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """`at` is in seconds from the start. The part is down or cut off for `seconds`."""
+    """A `Fault` happens `at` seconds after the start. The part is down or cut off for `seconds`."""
 
     at: float
     kind: Kind
@@ -32,7 +32,7 @@ class Fault:
 
     @property
     def sort(self) -> str:
-        """The kind of the part."""
+        """Return the kind of the part."""
         if self.part in LINES:
             return f"line to {LINES[self.part][1]}"
         if self.part in RELAYS:
@@ -50,7 +50,7 @@ STILL_SECONDS = (0.5, 4.0)
 
 
 def schedule(seed: int, seconds: float) -> Sequence[Fault]:
-    """Faults for so many seconds. Every part has its turn before one has its second."""
+    """Return faults for `seconds`. Every part has a fault before one has its second."""
     chance = Random(f"schedule {seed}")
     faults: list[Fault] = []
     at = 1.0
@@ -64,7 +64,7 @@ def schedule(seed: int, seconds: float) -> Sequence[Fault]:
 
 
 def _turns(chance: Random) -> Iterator[tuple[Kind, str]]:
-    """First a kill of each part, in random order; then any fault of any part."""
+    """Yield a kill of each part in random order, then any fault of any part."""
     kills = [(Kind.KILL, part) for part in (*PROCESSES, *SERVERS)]
     freezes = [(Kind.FREEZE, part) for part in (*PROCESSES, *SERVERS)]
     breaks = [(kind, line) for line in LINES for kind in (Kind.CUT, Kind.SILENCE)]

@@ -34,8 +34,8 @@ PRICE = 3_000_000
 
 
 async def test_the_losses_of_an_asynchronous_failover_are_named_and_mended() -> None:
-    """Three purchases: one that every database loses, one that orders alone still knows, because
-    the message to customers was acknowledged, and one whose message comes to customers after its
+    """The first purchase is lost in every database. Orders alone knows the second, because the
+    message to customers was acknowledged. The third one's message comes to customers after its
     order is lost.
     """
     try:
@@ -97,7 +97,7 @@ async def _buy_and_lose(
 
 
 def _each(parts: ClusterParts, act: Act | None, names: Sequence[str]) -> None:
-    """Freeze the processes, or let them go on."""
+    """Freeze the processes, or let them continue."""
     for name in names:
         if act is None:
             parts.repair(Act.FREEZE, name)
@@ -127,7 +127,7 @@ async def _nothing_to_publish(parts: ClusterParts) -> bool:
 
 @contextmanager
 def _standbys_behind(parts: ClusterParts) -> Iterator[None]:
-    """Inside, standbys receive nothing. Afterwards what has reached their machines is lost too."""
+    """Let standbys receive nothing in this block. Afterwards what reached them is lost too."""
     primary = parts.cluster.databases.primary()
     receivers = [
         process

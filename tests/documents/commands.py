@@ -1,7 +1,7 @@
-"""The commands that a document names, and whether there are such commands.
+"""Finds the commands that a document names, and checks that they exist.
 
-Each is followed to the program that reads its words: through Taskfile.yml, compose.yaml and the
-programs that hand words on. No command is run, but some programs are asked for their `--help`.
+Each command is followed to the program that reads its words: through Taskfile.yml, compose.yaml and
+the programs that hand words on. No command is run, but some programs are asked for their `--help`.
 """
 
 import re
@@ -67,11 +67,11 @@ ONLY: Mapping[str, set[str]] = {
 
 
 class Unknown(Exception):
-    """There is no such command; one line says what is not known."""
+    """A command is `Unknown` if it does not exist. One line says what is not known."""
 
 
 def commands_in(text: str) -> Iterator[str]:
-    """The lines of shell blocks and the spans of code that begin with a program of ours."""
+    """Yield the lines of shell blocks and the spans of code that begin with a program of ours."""
     for language, block in FENCED.findall(text):
         if language in ("bash", "sh", "console"):
             lines = block.replace("\\\n", " ").splitlines()
@@ -120,7 +120,7 @@ def _task(words: Sequence[str]) -> None:
 
 @cache
 def _tasks() -> Mapping[str, Mapping[str, Any]]:
-    """The tasks of Taskfile.yml, and of the files that it includes, under their names."""
+    """Return the tasks of Taskfile.yml, and of the files that it includes, by their names."""
     main = _yaml("Taskfile.yml")
     found = dict(main["tasks"])
     for name, included in main.get("includes", {}).items():
@@ -156,7 +156,7 @@ def _compose(words: Sequence[str]) -> None:
 
 @cache
 def _services() -> Mapping[str, Mapping[str, Any]]:
-    """The services of compose.yaml and of the files that it includes."""
+    """Return the services of compose.yaml and of the files that it includes."""
     main = _yaml("compose.yaml")
     files = [main, *(_yaml(each["path"]) for each in main.get("include", ()))]
     return {name: service for file in files for name, service in file["services"].items()}
@@ -194,7 +194,7 @@ def _module(module: str, words: Sequence[str]) -> None:
 
 
 def _outbox(words: Sequence[str]) -> None:
-    """`outbox COMMAND SERVICE …`, or `outbox SERVICE`."""
+    """Check `outbox COMMAND SERVICE …`, or `outbox SERVICE`."""
     services = {spec.name for spec in SERVICES}
     if words and words[0] in services:
         return
@@ -229,7 +229,7 @@ def _alembic(words: Sequence[str]) -> None:
 
 
 def _asked(module: str, words: Sequence[str]) -> None:
-    """A program that reads its words with argparse: its `--help` names its options."""
+    """Check a program that reads its words with argparse: its `--help` names its options."""
     commands = [word for word in words[:1] if not word.startswith("-")]
     for option in (word for word in words if word.startswith("--")):
         if not re.search(rf"{re.escape(option)}\b", _help(module, *commands)):
@@ -238,7 +238,7 @@ def _asked(module: str, words: Sequence[str]) -> None:
 
 @cache
 def _help(module: str, *commands: str) -> str:
-    """In this process, for another one imports for seconds what is imported here already."""
+    """Return the help from this process, because another one would import for seconds."""
     with (
         patch.object(sys, "argv", [module, *commands, "--help"]),
         redirect_stdout(StringIO()) as said,

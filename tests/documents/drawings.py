@@ -1,4 +1,4 @@
-"""The drawings of docs/architecture.md, in Mermaid: C4's system context, and its containers."""
+"""Draws docs/architecture.md in Mermaid: C4's system context, and its containers."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ STYLES = """\
 
 
 def context() -> str:
-    """Level 1: who uses the system, and which systems it uses."""
+    """Draw level 1: who uses the system, and which systems it uses."""
     lines = ["```mermaid", "flowchart TB"]
     lines += [f'    {role}(["{role}<br/>{does}"]):::person' for role, does in _people().items()]
     lines.append('    program(["program<br/>with a token"]):::person')
@@ -44,7 +44,7 @@ def context() -> str:
 
 
 def containers() -> str:
-    """Level 2: what runs, and who talks to whom."""
+    """Draw level 2: what runs, and who talks to whom."""
     [portal] = [spec for spec in SERVICES if spec.is_portal]
     others = [spec for spec in SERVICES if not spec.is_portal]
     lines = [
@@ -73,7 +73,7 @@ def containers() -> str:
 
 
 def table() -> str:
-    """Each container of level 2 that is ours, in words."""
+    """Describe each of our containers of level 2 in words."""
     choreography = read(CHOREOGRAPHY)
     rows = []
     for spec in SERVICES:
@@ -117,7 +117,7 @@ def _outside(spec: ServiceSpec) -> str:
 
 
 def _purpose(spec: ServiceSpec) -> str:
-    """The first sentence of the service's README."""
+    """Return the first sentence of the service's README."""
     text = (Path(CHOREOGRAPHY).parent / spec.name / "README.md").read_text()
     paragraph = " ".join(text.split("\n\n")[1].split())
     return re.split(r"(?<=\.) ", paragraph, maxsplit=1)[0]

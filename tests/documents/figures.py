@@ -1,5 +1,5 @@
-"""The figures of docs/saga-report.md and docs/operations.md. They are counted in the choreography's
-data, in purchases that are played, and in the tests.
+"""Makes the figures of docs/saga-report.md and docs/operations.md. They are counted in the
+choreography's data, in purchases that are played, and in the tests.
 """
 
 import re
@@ -57,7 +57,7 @@ def _choreography() -> Choreography:
 
 
 def participants() -> str:
-    """What each service publishes, and how it reacts."""
+    """Tell what each service publishes, and how it reacts."""
     rows = [
         (
             each.name,
@@ -78,7 +78,7 @@ def participants() -> str:
 
 
 def purchases() -> str:
-    """The messages of each purchase that is played."""
+    """Count the messages of each purchase that is played."""
     rows = [
         (
             each.title,
@@ -95,7 +95,7 @@ def purchases() -> str:
 
 
 def coordinator() -> str:
-    """How many messages one after the other a stretch takes, and would take."""
+    """Count the messages in sequence that each stretch takes, and would take."""
     hop = _measured(HOP)
     rows = []
     for words, title, last in WAYS:
@@ -113,7 +113,7 @@ def coordinator() -> str:
 
 
 def commands() -> str:
-    """What a coordinator would command, and what the service consumes instead."""
+    """Tell what a coordinator would command, and what the service consumes instead."""
     found: dict[tuple[str, str], list[str]] = {}
     for each in _choreography().participants:
         for one in each.consumes:
@@ -124,7 +124,7 @@ def commands() -> str:
 
 
 def knowledge() -> str:
-    """Which events of others each service needs to move a purchase."""
+    """Tell which events of others each service needs to move a purchase."""
     found = _choreography()
     rows: list[tuple[object, ...]] = []
     commands: set[tuple[str, str]] = set()
@@ -151,7 +151,7 @@ def knowledge() -> str:
 
 
 def evidence() -> str:
-    """The numbers of what the tests check."""
+    """Count what the tests check."""
     seen = OrdersSeen.of(Counter())
     faults = len(FAULT.findall((ROOT / "tests" / "README.md").read_text()))
     rows = (
@@ -173,7 +173,7 @@ def evidence() -> str:
 
 
 def sizes() -> str:
-    """The data that one purchase leaves, and a million purchases."""
+    """Tell how much data one purchase leaves, and a million purchases."""
     story = _story(WHOLE)
     days = INBOX_WINDOW.kept.days
     rows = (
@@ -221,7 +221,7 @@ def _story(title: str) -> Story:
 
 
 def _measured(row: re.Pattern[str]) -> float:
-    """Milliseconds as docs/figures.md states them. Raises LookupError."""
+    """Return the milliseconds that docs/figures.md states. Raises LookupError."""
     found = row.search((ROOT / "docs" / "figures.md").read_text())
     if found is None:
         raise LookupError(f"docs/figures.md has no row {row.pattern}")
@@ -229,7 +229,7 @@ def _measured(row: re.Pattern[str]) -> float:
 
 
 def _sequence(title: str, *, coordinated: bool = False) -> str:
-    """The messages that move the purchase, as a drawing in Mermaid."""
+    """Draw the messages that move the purchase, in Mermaid."""
     names = [STARTS, *dict.fromkeys(s for each in _story(title).events for s in each.moves)]
     lines = ["```mermaid", "sequenceDiagram"]
     start = "coordinator" if coordinated else STARTS
@@ -250,7 +250,7 @@ def _sequence(title: str, *, coordinated: bool = False) -> str:
 
 
 def _command(service: str, event_type: str) -> str:
-    """The command that a coordinator would send, in the words of the service's reaction."""
+    """Return the command that a coordinator would send, in the words of the service's reaction."""
     consumed = _choreography().consumers_of(event_type)
     return next(each.does for each in consumed if each.service == service)
 

@@ -17,7 +17,7 @@ from services.portal.infrastructure.store.submission_repository import READY_FOR
 
 
 def retention() -> str:
-    """What is kept for how long, and where the length is set."""
+    """Tell what is kept for how long, and where the length is set."""
     portal = PortalSettings.model_fields
     sessions = timedelta(seconds=portal["session_seconds"].default)
     archive = timedelta(days=ServiceSettings.model_fields["outbox_retention_days"].default)
@@ -54,7 +54,7 @@ def retention() -> str:
 
 
 def _interval() -> timedelta:
-    """Raises LookupError where the SQL says something else than hours."""
+    """Return the SQL's interval. Raise LookupError where it is not in hours."""
     found = re.fullmatch(r"interval '(\d+) hours'", ANSWERS_KEPT.text)
     if found is None:
         raise LookupError(f"{ANSWERS_KEPT.text} is no number of hours")
@@ -62,7 +62,7 @@ def _interval() -> timedelta:
 
 
 def _words(span: timedelta) -> str:
-    """In days where it is more than two, else in hours."""
+    """Return the span in days where it is more than two, else in hours."""
     hours = span // timedelta(hours=1)
     number, unit = (hours // 24, "day") if hours > 48 or hours == 24 else (hours, "hour")
     return f"{number} {unit}" + ("" if number == 1 else "s")

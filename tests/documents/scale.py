@@ -1,6 +1,6 @@
-"""The figures of docs/scale.md: the measured cost of each part, what a purchase makes each part
-do, and purchases that queue for them in a simulation. Nothing here is measured; what was measured
-stands in docs/figures.md and in `CPU_MS`.
+"""Makes the figures of docs/scale.md from the measured cost of each part, what a purchase makes
+each part do, and purchases that queue for them in a simulation. Nothing is measured here;
+docs/figures.md and `CPU_MS` have what was measured.
 """
 
 import heapq
@@ -71,7 +71,7 @@ CODE = "payment.code_generated.v1"
 
 @dataclass(frozen=True)
 class Task:
-    """One transaction of a service: a request, or the delivery of an event."""
+    """A `Task` is one transaction of a service: a request, or the delivery of an event."""
 
     service: str
     delivered: bool
@@ -81,7 +81,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Seen:
-    """Milliseconds from the request until orders knows the payment code."""
+    """`p50` and `p99` are milliseconds from the request until orders knows the payment code."""
 
     p50: float
     p99: float
@@ -89,7 +89,7 @@ class Seen:
 
 
 def machine() -> str:
-    """Purchases on the measured machine: every part shares its two cores."""
+    """Tell how purchases do on the measured machine, where every part shares two cores."""
     rows: list[tuple[object, ...]] = []
     work = sum(CPU_MS[part] for part in _parts())
     for rate in (10, 20, 30, 40, 50):
@@ -107,7 +107,7 @@ def machine() -> str:
 
 
 def bounds() -> str:
-    """The highest rate of each part when every part has cores of its own, the lowest first."""
+    """Tell the highest rate of each part when every part has its own cores, the lowest first."""
     _agree()
     relay = _stated(RELAY)
     told = Counter(each.source for each in _story().events)
@@ -139,7 +139,7 @@ def bounds() -> str:
 
 
 def cell() -> str:
-    """One cell at its rate, and with fewer cores for one of its parts."""
+    """Tell how one cell does at its rate, and with fewer cores for one of its parts."""
     rows: list[tuple[object, ...]] = []
     wanted = _cores(CELL)
     where = {part: part for part in _parts()}
@@ -159,7 +159,7 @@ def cell() -> str:
 
 
 def ladder() -> str:
-    """The cores and the cost of each rate."""
+    """Tell the cores and the cost of each rate."""
     rows = []
     days = _days_kept()
     for rate in (50, 500, 5_000, 50_000):
@@ -200,7 +200,7 @@ def ladder() -> str:
 
 
 def prices() -> str:
-    """The prices that the ladder is reckoned with."""
+    """Tell the prices from which the cost of each rate is computed."""
     rows = [(what, f"${dollars}") for dollars, what in PRICES.values()]
     return _table(("one", "list price"), rows) + (
         f"\n\nA Postgres is {SERVERS} servers with {GB_A_CORE} GB a vCPU and a disk each, a broker"
@@ -210,9 +210,9 @@ def prices() -> str:
 
 
 def simulated(rate: float, cores: Mapping[str, int], where: Mapping[str, str]) -> Seen:
-    """Purchases that come at random at `rate` a second. Each task takes the broker (a delivery),
-    its service and Postgres one after the other, at the station `where` says; stations have `cores`
-    and serve in the order of arrival, for times that scatter exponentially about the measured.
+    """Simulate purchases that come at random at `rate` a second. Each task takes the broker (a
+    delivery), its service and Postgres in turn, at the station that `where` names. Stations have
+    `cores`, serve in the order of arrival, and take exponentially distributed times.
     """
     chance = Random(SEED)
     tasks, costs = _tasks(), _costs()
@@ -250,7 +250,7 @@ def simulated(rate: float, cores: Mapping[str, int], where: Mapping[str, str]) -
 
 
 def _unmeasured() -> Sequence[str]:
-    """The services whose cost nobody has measured: the figures leave them out."""
+    """Return the services whose cost was not measured. The figures leave them out."""
     return [spec.name for spec in SERVICES if spec.name not in CPU_MS]
 
 
@@ -261,8 +261,8 @@ def _story() -> Story:
 
 @cache
 def _tasks() -> Sequence[Task]:
-    """The tasks of one purchase; the first is the request. An event that no event caused was caused
-    by a request of its own: that one comes at once where the event before it has arrived.
+    """Return the tasks of one purchase, the request first. An event without a causing event has a
+    request of its own, which comes at once where the event before it has arrived.
     """
     events = [event for event in _story().events if event.source in CPU_MS]
     services, requests = [STARTS], {0}
@@ -302,14 +302,14 @@ def _tasks() -> Sequence[Task]:
 
 
 def _parts() -> Sequence[str]:
-    """The parts that do work for a purchase up to its sale."""
+    """Return the parts that do work for a purchase up to its sale."""
     services = {task.service for task in _tasks()}
     return [part for part in CPU_MS if part in (POSTGRES, BROKER) or part in services]
 
 
 @cache
 def _costs() -> Mapping[str, float]:
-    """Milliseconds of one task at a part: each of its tasks is reckoned alike."""
+    """Return the milliseconds of one task at a part. All tasks of a part cost the same."""
     tasks = _tasks()
     times = Counter(task.service for task in tasks)
     times[POSTGRES], times[BROKER] = len(tasks), sum(task.delivered for task in tasks)
@@ -317,13 +317,13 @@ def _costs() -> Mapping[str, float]:
 
 
 def _cores(rate: float) -> Mapping[str, int]:
-    """Whole cores for each part at this rate, so that none is busier than it should be."""
+    """Return whole cores for each part at this rate, so that none is busier than it should be."""
     return {part: ceil(rate * cost / 1000 / BUSY) for part, cost in CPU_MS.items()}
 
 
 def _dollars(services: int, postgres: int, broker: int, kept: float) -> float:
-    """The price of an hour with this many vCPUs of each part, and `kept` GB on all
-    Postgres disks together.
+    """Return the price of an hour with this many vCPUs of each part, and `kept` GB on all Postgres
+    disks together.
     """
     price = {name: dollars for name, (dollars, _) in PRICES.items()}
     return (
@@ -335,14 +335,14 @@ def _dollars(services: int, postgres: int, broker: int, kept: float) -> float:
 
 
 def _days_kept() -> int:
-    """Days that an installation keeps published events in the archives."""
+    """Return the days for which archives keep published events."""
     kept = {each["settings"]["OUTBOX_RETENTION_DAYS"] for each in catalogue()["services"]}
     (days,) = kept
     return int(days)
 
 
 def _agree() -> None:
-    """Raises LookupError where docs/figures.md states another sum than that of `CPU_MS`."""
+    """Raise LookupError where docs/figures.md states another sum than that of `CPU_MS`."""
     stated = _stated(WITH_VIEWS)
     if round(sum(CPU_MS.values())) != stated:
         raise LookupError(

@@ -37,7 +37,7 @@ STARTS = "orders"
 
 @dataclass(frozen=True)
 class Told:
-    """One event of a purchase. `steps` are those of its deliveries, one for each queue."""
+    """An event of a purchase is `Told`. `steps` are those of its deliveries, one for each queue."""
 
     id: str
     type: str
@@ -48,13 +48,13 @@ class Told:
 
     @property
     def moves(self) -> Sequence[str]:
-        """The services that it moves on: forward or back."""
+        """Return the services that this event moves forward or back."""
         return [service for service, step in self.steps if step is not Step.VIEW]
 
 
 @dataclass(frozen=True)
 class Story:
-    """A purchase that is over. `events` are in the order in which they were published."""
+    """A `Story` is a finished purchase. Its `events` are in the order of their publishing."""
 
     title: str
     state: str
@@ -67,34 +67,34 @@ class Story:
 
     @property
     def moving(self) -> int:
-        """Deliveries that move the purchase; the others only tell a view."""
+        """Return the number of deliveries that move the purchase. The others only update a view."""
         return sum(len(each.moves) for each in self.events)
 
     @property
     def commands(self) -> int:
-        """What a coordinator would send besides: one command for each step at another service.
+        """Return how many commands a coordinator would send: one for each step at another service.
         The events stay, because the steps' answers and the views need them.
         """
         return sum(service != STARTS for each in self.events for service in each.moves)
 
     @property
     def bytes(self) -> int:
-        """The number of bytes of the events' bodies."""
+        """Return the number of bytes of the events' bodies."""
         return sum(each.size for each in self.events)
 
     def hops(self, last: str) -> int:
-        """The number of messages, one after the other, until `orders` has consumed
-        the event of this type.
+        """Return the number of messages in sequence until `orders` has consumed the event of this
+        type.
         """
         return len(self._chain(last))
 
     def hops_coordinated(self, last: str) -> int:
-        """The same where a coordinator consumes each answer and then sends the next command."""
+        """Return the same number if a coordinator consumes each answer before its next command."""
         chain = self._chain(last)
         return len(chain) + sum(each.source != STARTS for each in chain[:-1])
 
     def _chain(self, last: str) -> Sequence[Told]:
-        """The event of this type, and before it what caused it, back to the first."""
+        """Return the event of this type, preceded by what caused it, back to the first."""
         by_id = {each.id: each for each in self.events}
         found = [next(each for each in self.events if each.type == last)]
         while (cause := by_id.get(found[0].cause or "")) is not None:
@@ -126,7 +126,7 @@ def stories() -> Sequence[Story]:
 
 
 def play(title: str, stalled: frozenset[str] = frozenset()) -> Story:
-    """The purchase of this title. Nothing is taken from `stalled` queues."""
+    """Return the purchase of this title. Nothing is taken from `stalled` queues."""
     flaw, acts = PLOTS[title]
     world = World()
     workers = Workers(world)

@@ -104,7 +104,7 @@ class Scene:
         assert await self.ledger.fetchval("SELECT count(*) FROM outbox") == BOOKED
 
     async def _queue_is_empty(self) -> bool:
-        """Return whether no message waits, not even an acknowledged one in a consumer."""
+        """Return whether the queue is empty. The broker may still hold acknowledged messages."""
         assert len(await self.entries()) >= BOOKED
         async with await aio_pika.connect(self.broker) as connection:
             queue = await (await connection.channel()).get_queue(QUEUE)

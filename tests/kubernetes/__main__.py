@@ -33,7 +33,7 @@ _Plain.add_representer(str, _text)
 
 
 def files() -> dict[str, str]:
-    """The text of each file of the folder."""
+    """Return the text of each file of the folder."""
     made = written(yaml.safe_load(ALERTS.read_text()))
     texts = {
         f"{name}.yaml": HEADER + _dumped(manifests) for name, manifests in sorted(made.items())
@@ -52,7 +52,7 @@ def _dumped(manifests: list[dict[str, Any]]) -> str:
 
 
 def stale(folder: Path = FOLDER) -> list[Path]:
-    """The files that differ from what the code says, are missing, or are not ours."""
+    """Return the files that differ from what the code says, are missing, or are not ours."""
     texts = files()
     kept = {each.name for each in folder.glob("*")} if folder.is_dir() else set()
     return [

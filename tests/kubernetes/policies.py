@@ -1,4 +1,4 @@
-"""The rules that the documents of every installation on Kubernetes keep."""
+"""Checks the rules that the documents of every installation on Kubernetes keep."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ CA = ("db-server", "ca.crt")
 
 
 def findings(manifests: list[Manifest]) -> list[str]:
-    """What is broken, a sentence each; empty when all is as it should be."""
+    """Return a sentence for each broken rule."""
     checks: list[Callable[[list[Manifest]], Finding]] = [
         _pods_are_confined,
         _images_are_named,

@@ -25,7 +25,7 @@ with_kubectl = pytest.mark.skipif(
 
 
 def rendered(folder: str) -> list[Manifest]:
-    """The documents that an apply of this folder sends; a copy of one's own."""
+    """Return a copy of the documents that an apply of this folder sends."""
     documents: list[Manifest] = json.loads(_as_json(folder))
     return documents
 
@@ -49,7 +49,7 @@ def _validators() -> dict[str, Draft202012Validator]:
 
 
 def refusals(manifest: Manifest) -> list[str]:
-    """Why the schema of its kind refuses this document, one sentence each."""
+    """Return why the schema of its kind refuses this document, one sentence each."""
     kind = f"{manifest['apiVersion']} {manifest['kind']}"
     name = f"{manifest['kind']} {manifest['metadata']['name']}"
     if kind not in _validators():

@@ -45,7 +45,7 @@ def compose() -> dict[str, Any]:
 
 
 def image_of(service: Mapping[str, Any]) -> str:
-    """Where `.env` chooses none."""
+    """Return the image that is used when `.env` chooses none."""
     return re.sub(r"^\$\{\w+:-(.+)\}$", r"\1", service.get("image", ""))
 
 
@@ -191,8 +191,8 @@ def test_all_connections_fit_into_the_database() -> None:
     pool = pooler["spec"]["pgbouncer"]["parameters"]
     pooled = (int(pool["default_pool_size"]) + int(pool["reserve_pool_size"])) * len(SERVICES)
     relays = [each for each in workloads(documents) if each["metadata"]["name"].endswith("-relay")]
-    direct = sum(each["spec"]["replicas"] for each in relays) * 10  # more than a relay opens
-    others = 100  # the reader of kpis, jobs, the exporter, the operator
+    direct = sum(each["spec"]["replicas"] for each in relays) * 10  # a relay opens fewer
+    others = 100  # for the reader of kpis, jobs, the exporter and the operator
 
     most = int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
     assert pooled * pooler["spec"]["instances"] + direct + others <= most

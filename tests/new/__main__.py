@@ -70,7 +70,7 @@ def terraform() -> None:
 
 
 def _left(name: str, event_type: str | None) -> Iterator[str]:
-    """One sentence for each place that a person has to change."""
+    """Yield one sentence for each place that a person has to change."""
     if name not in {spec.name for spec in SERVICES}:
         raise Refused(f"there is no service {name}")
     if event_type is None:
@@ -95,7 +95,7 @@ def _run(*command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _say_what_is_left(*what: str) -> None:
-    """In new processes, which load the code as it is now."""
+    """Say it from new processes, which load the code as it is now."""
     print("left to do:")
     for command in WRITERS:
         ended = _run(*command)

@@ -1,4 +1,4 @@
-"""What `./taskw new event` writes: the event's class, its sample, its place in `publishes`."""
+"""Writes what `./taskw new event` writes: the class, its sample, its place in `publishes`."""
 
 import ast
 import dataclasses
@@ -23,7 +23,7 @@ CLASS, SAMPLE = PARTS / "class.tmpl", PARTS / "sample.json"
 
 
 def event_changes(root: Path, service: str, event_type: str) -> Changes:
-    """Raises Refused, with the reason, when the event cannot be written."""
+    """Return the changes. Raise Refused with the reason when the event cannot be written."""
     parts = TYPE.fullmatch(event_type)
     if parts is None:
         raise Refused(f"{event_type!r} is no type of an event: write it as order.returned.v1")
@@ -48,7 +48,7 @@ def event_changes(root: Path, service: str, event_type: str) -> Changes:
 
 
 def _shown(root: Path, event_type: str) -> Changes:
-    """The portal consumes it, and names it after its type until somebody finds a better name."""
+    """Let the portal consume the event, and name it after its type until it has a better name."""
     portal = root / "services" / "portal" / "infrastructure"
     consumers, wording = portal / "consumers.py", portal / "web" / "wording.py"
     name = event_type.rpartition(".v")[0]
@@ -60,7 +60,7 @@ def _shown(root: Path, event_type: str) -> Changes:
 
 
 def _last_in(text: str, constant: str, line: str) -> str:
-    """The module with the line as the last of the tuple or dict of this name."""
+    """Return the module with the line as the last of the tuple or dict of this name."""
     if line in text:
         return text
     [found] = [
@@ -84,7 +84,7 @@ def _check_new(service: str, event_type: str) -> None:
 
 
 def _last_event(service: str) -> type[DomainEvent] | None:
-    """The one that is defined last: a new one has its base, and so its fields."""
+    """Return the event that is defined last. A new event has its base, and so its fields."""
     module = import_module(f"services.{service}.domain.events")
     ours = participant(service)
     published = () if ours is None else ours.publishes
@@ -107,7 +107,7 @@ def _with_class(text: str, name: str, base: type, event_type: str) -> str:
 
 
 def _published(text: str, service: str, name: str) -> str:
-    """The module with the event's class as the last that its participant publishes."""
+    """Return the module with the event's class as the last that its participant publishes."""
     [found] = [
         each.value
         for each in ast.walk(ast.parse(text))
@@ -128,7 +128,7 @@ def _published(text: str, service: str, name: str) -> str:
 
 
 def _with_imports(text: str, imports: list[str]) -> str:
-    """Behind the docstring; the formatter puts them in order, and joins what is double."""
+    """Put imports behind the docstring. The formatter orders them, and joins duplicates."""
     first, *_ = ast.parse(text).body
     lines = text.splitlines(keepends=True)
     added = [f"{line}\n" for line in imports if line not in text.splitlines()]
@@ -139,7 +139,7 @@ def _with_imports(text: str, imports: list[str]) -> str:
 def _sample(
     folder: Path, service: str, event_type: str, last: type[DomainEvent] | None, base: type
 ) -> Mapping[str, Any]:
-    """As that of the event that is defined last, with the fields of its base."""
+    """Return a sample like that of the event that is defined last, with the fields of its base."""
     source = SAMPLE if last is None else folder / f"{last.type}.json"
     sample: dict[str, Any] = json.loads(source.read_text())
     fields = {field.name for field in dataclasses.fields(base)}

@@ -35,7 +35,7 @@ PORTAL = "services/portal/infrastructure"
 
 
 def gaps(spec: ServiceSpec) -> Iterator[str]:
-    """One sentence for each place that does not know this service."""
+    """Yield one sentence for each place that does not know this service."""
     name, port = spec.name, spec.port
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
     if reference(name) not in project["messaging"]["participants"]:
@@ -117,7 +117,7 @@ def _gaps_of_port(name: str, port: int) -> Iterator[str]:
 
 
 def gaps_of_event(name: str, event_type: str) -> Iterator[str]:
-    """One sentence for each place that does not know this event of the service."""
+    """Yield one sentence for each place that does not know this event of the service."""
     ours = participant(name)
     if ours is None or event_type not in {each.type for each in ours.publishes}:
         yield f"{name} does not publish {event_type}: add it to publishes in its consumers.py"
@@ -144,7 +144,7 @@ def gaps_of_event(name: str, event_type: str) -> Iterator[str]:
 
 
 def _gaps_of_page(event_type: str) -> Iterator[str]:
-    """Of what the portal shows on the page of a purchase."""
+    """Yield the places where the page of a purchase does not show the event."""
     if wording.event_name(event_type) == event_type.rpartition(".v")[0]:
         yield f"{event_type} has no name for people: add it to EVENTS in {PORTAL}/web/wording.py"
     else:
@@ -162,7 +162,7 @@ def _gaps_of_translations(text: str) -> Iterator[str]:
 
 
 def _inner_code(name: str) -> Iterator[Path]:
-    """The modules of the domain and the application, without the definitions of events."""
+    """Yield the modules of the domain and the application, without the definitions of events."""
     for part in ("domain", "application"):
         for path in (ROOT / "services" / name / part).glob("*.py"):
             if path.name != "events.py":
@@ -174,12 +174,12 @@ def _mentions(path: Path, word: str) -> bool:
 
 
 def reference(name: str) -> str:
-    """The service as pyproject.toml names a participant."""
+    """Return the service as pyproject.toml names a participant."""
     return f"services.{name}.infrastructure.consumers:participant"
 
 
 def participant(name: str) -> Participant | None:
-    """None where the service has no code."""
+    """Return the participant, or None where the service has no code."""
     module, _, function = reference(name).partition(":")
     try:
         found: Participant = getattr(importlib.import_module(module), function)()
@@ -189,13 +189,13 @@ def participant(name: str) -> Participant | None:
 
 
 def takes_steps(name: str) -> bool:
-    """Whether the service does more than to keep a view of what others publish."""
+    """Return whether the service does more than keep a view of what others publish."""
     ours = participant(name)
     return ours is not None and any(each.step is not Step.VIEW for each in ours.reacts_to)
 
 
 def default_port(name: str) -> int | None:
-    """None where there are no settings."""
+    """Return the port, or None where there are no settings."""
     try:
         module = importlib.import_module(f"services.{name}.infrastructure.settings")
     except ModuleNotFoundError:

@@ -41,7 +41,7 @@ TESTS_OF_ALL = tuple(f"tests/contracts/test_{each}.py" for each in ("canvas", "s
 
 
 class Checkout:
-    """What git has of this checkout, in a repository of its own."""
+    """A `Checkout` holds the files that git has of this checkout, in a repository of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class Checkout:
         self.git("commit", "--quiet", "--message", "all")
 
     def changed(self) -> set[str]:
-        """The files that are new or not as in the last commit."""
+        """Return the files that are new or differ from the last commit."""
         listed = self.git("status", "--porcelain", "--untracked-files=all")
         return {line[3:] for line in listed.splitlines()}
 
@@ -85,7 +85,7 @@ class Checkout:
 
 
 def environment() -> Mapping[str, str]:
-    """This one without what pytest says to the processes that it starts."""
+    """Return this environment without what pytest sets for the processes that it starts."""
     return {name: text for name, text in os.environ.items() if not name.startswith("PYTEST")}
 
 
@@ -97,7 +97,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def left(printed: str) -> list[str]:
-    """The sentences between the first line and the last one."""
+    """Return the sentences between the first line and the last one."""
     first, *sentences, last = printed.splitlines()
     assert first == "left to do:"
     assert last.startswith("./taskw new left trial")
@@ -124,7 +124,7 @@ def test_new_service_and_its_event_pass_every_check_and_what_is_left_is_said(
 
 
 def check(checkout: Checkout) -> None:
-    """Format, lint, types, imports, and the tests of the service that need no server."""
+    """Check format, lint, types, imports, and the tests of the service that need no server."""
     tools = Path(sys.executable).parent
     checkout.run(str(tools / "ruff"), "format", "--check", "--quiet")
     checkout.run(str(tools / "ruff"), "check", "--quiet")
@@ -136,7 +136,7 @@ def check(checkout: Checkout) -> None:
 
 
 def places_say(checkout: Checkout, expected: Mapping[str, list[str]]) -> None:
-    """The test of places fails for these subjects alone, with all that is left of each."""
+    """Check that the test of places fails only for these subjects, with all that each lacks."""
     told = checkout.python("pytest", "-q", "-p", "no:cacheprovider", PLACES, fails=True)
     failed = re.findall(r"^FAILED \S+\[(\S+)\]", told, re.MULTILINE)
     assert sorted(failed) == sorted(expected), told

@@ -14,7 +14,7 @@ Changes = Mapping[Path, str]
 
 
 class Refused(Exception):
-    """Nothing was written. The sentence says why."""
+    """`Refused` means that nothing was written. The sentence says why."""
 
 
 def write(changes: Changes) -> None:
@@ -25,7 +25,7 @@ def write(changes: Changes) -> None:
 
 
 def skeleton(root: Path, name: str, **words: object) -> dict[Path, str]:
-    """The files of the skeleton with `NAME` in their paths and `words` in their text replaced."""
+    """Return the skeleton's files with `NAME` in their paths and `words` in their text replaced."""
     made = {}
     for template in sorted(SKELETON.rglob(f"*{SUFFIX}")):
         place = str(template.relative_to(SKELETON)).removesuffix(SUFFIX).replace("NAME", name)
@@ -34,7 +34,7 @@ def skeleton(root: Path, name: str, **words: object) -> dict[Path, str]:
 
 
 def _format(paths: Sequence[Path]) -> None:
-    """As `./taskw format`: where an import stands depends on the names, and on what is there."""
+    """Format as `./taskw format` does, because the order of imports depends on the names."""
     ruff = Path(sys.executable).parent / "ruff"
     for command in (("check", "--select=I", "--fix", "--quiet"), ("format", "--quiet")):
         subprocess.run([ruff, *command, *paths], check=True)

@@ -78,7 +78,7 @@ Schema = dict[str, Any]
 
 
 class Declarations:
-    """The interfaces, aliases and enumerations of one `.d.ts` file after the other."""
+    """`Declarations` holds the interfaces, aliases and enumerations of `.d.ts` files."""
 
     def __init__(self) -> None:
         self.found: dict[str, Schema] = {}
@@ -220,7 +220,7 @@ class Declarations:
 
 
 class Bundle:
-    """Everything that the kinds need, each definition once."""
+    """A `Bundle` holds everything that the kinds need, each definition once."""
 
     def __init__(self, core: dict[str, Schema], declared: dict[str, Schema]) -> None:
         self._core, self._declared = core, declared
@@ -260,7 +260,7 @@ class Bundle:
         return {"$ref": f"#/$defs/{name}"}
 
     def _flat(self, schema: Schema) -> Schema:
-        """An interface with what it extends."""
+        """Return an interface together with what it extends."""
         if "allOf" not in schema:
             return schema
         properties: dict[str, Schema] = {}
@@ -312,7 +312,7 @@ def main(folder: Path) -> None:
         schema = bundle.definitions[kinds[kind]["$ref"].rpartition("/")[2]]
         schema["properties"] |= {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}
     for name in ("PodSpec", "PodTemplateSpec", "ResourceRequirements", "Affinity", "Toleration"):
-        bundle.of_core(f"io.k8s.api.core.v1.{name}")  # for those written by hand
+        bundle.of_core(f"io.k8s.api.core.v1.{name}")  # for kinds written by hand
     made = {"kinds": kinds, "$defs": dict(sorted(bundle.definitions.items()))}
     OUTPUT.write_text(json.dumps(made, separators=(",", ":")).replace('},"', '},\n"') + "\n")
 
