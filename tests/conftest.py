@@ -51,7 +51,7 @@ def _log_plainly() -> None:
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[*structlog.get_config()["processors"][:-1], plain],
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # of this test
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # of the test that runs
     )
 
 

@@ -25,7 +25,7 @@ from tests.bench.relaying import SPAWN, wait_for
 
 @dataclass(frozen=True)
 class Consumed:
-    """Messages per second are `Consumed`, with milliseconds of CPU per message in that process."""
+    """A process has `Consumed` at a rate, in messages per second; `cpu_ms` is for one message."""
 
     rate: float
     cpu_ms: float

@@ -47,7 +47,7 @@ class Load:
 
 
 async def code_latencies(market: Market, orders: str, orders_dsn: str, count: int) -> list[float]:
-    """Return the milliseconds from an idle `POST /purchase` until the buyer has the payment code.
+    """Return the milliseconds from `POST /purchase` to the payment code, without load.
 
     The database says when to read the code, and is asked only when the code can be there: asking
     all the time would keep the services' processors busy. `orders` is the service's address.

@@ -55,7 +55,7 @@ class Outbox:
             await connection.close()
 
     async def drain_rate(self, first: int, last: int, *, relays: int = 1) -> float:
-        """Return the rows per second between two confirmed rows, with `relays` processes."""
+        """Return rows per second from the `first` to the `last` confirmed row."""
         return await asyncio.to_thread(self._drain_rate, first, last, relays)
 
     def _drain_rate(self, first: int, last: int, relays: int) -> float:
@@ -75,8 +75,8 @@ class Outbox:
                 process.join()
 
     async def slowest_claim(self, claims_in_turn: int) -> float:
-        """Return the slowest claim in milliseconds. Each claim begins where the last one ended and
-        is rolled back.
+        """Return the milliseconds of the slowest claim. Each claim begins where the last one ended
+        and is rolled back.
         """
         connection = await asyncpg.connect(self.dsn)
         milliseconds: list[float] = []

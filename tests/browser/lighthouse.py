@@ -26,7 +26,7 @@ class RunFailed(Exception):
 
 
 class TraceLost(RunFailed):
-    """Chromium's trace has no beginning by chance. Lighthouse then says to run again."""
+    """Chromium's trace sometimes has no beginning. Lighthouse then says to run again."""
 
 
 async def missing() -> str | None:

@@ -1,4 +1,4 @@
-"""Each service's README says what its code has: endpoints, events, settings, tests."""
+"""Each service's README says what its code does: endpoints, events, settings, tests."""
 
 import re
 from importlib import import_module

@@ -67,7 +67,7 @@ ONLY: Mapping[str, set[str]] = {
 
 
 class Unknown(Exception):
-    """A command is `Unknown` if it does not exist. One line says what is not known."""
+    """`Unknown` says in one line why a command does not exist."""
 
 
 def commands_in(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Draws docs/architecture.md in Mermaid: C4's system context, and its containers."""
+"""Makes the drawings of docs/architecture.md in Mermaid: C4's context, and its containers."""
 
 import re
 from pathlib import Path

@@ -37,7 +37,7 @@ STARTS = "orders"
 
 @dataclass(frozen=True)
 class Told:
-    """An event of a purchase is `Told`. `steps` are those of its deliveries, one for each queue."""
+    """One event of a purchase. `steps` are those of its deliveries, one for each queue."""
 
     id: str
     type: str
@@ -72,8 +72,8 @@ class Story:
 
     @property
     def commands(self) -> int:
-        """Return how many commands a coordinator would send: one for each step at another service.
-        The events stay, because the steps' answers and the views need them.
+        """Return how many more messages a coordinator would send: a command for each step at
+        another service. The events stay, because the steps' answers and the views need them.
         """
         return sum(service != STARTS for each in self.events for service in each.moves)
 

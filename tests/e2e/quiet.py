@@ -1,4 +1,4 @@
-"""Ends every test here: all messages are handled and all invariants hold."""
+"""Checks at the end of every test here that all messages are handled and all invariants hold."""
 
 from deploy.checker.invariants import check
 from deploy.checker.report import Report

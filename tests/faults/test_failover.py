@@ -102,7 +102,7 @@ async def books(tills: ServiceClient) -> bool:
 
 
 async def all_book(tills: ServiceClient) -> bool:
-    """Return whether several book at once, which uses every connection of the pool."""
+    """Return whether several bookings at once succeed, which use every connection of the pool."""
     return all(await asyncio.gather(*(books(tills) for _ in range(6))))
 
 

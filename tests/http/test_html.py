@@ -1,4 +1,4 @@
-"""The pages are valid HTML, by the checker of the W3C."""
+"""The pages are valid HTML for the checker of the W3C."""
 
 import asyncio
 import json

@@ -83,7 +83,7 @@ def hold_always(world: World, workers: Workers) -> None:
 
 
 def followed(before: States, world: World) -> States:
-    """Return the purchases' states now. Raises InvariantBroken if one cannot follow the last."""
+    """Return the purchases' states. Raises InvariantBroken if one cannot follow the one before."""
     now = {order_id: purchase.state for order_id, purchase in world.purchases().items()}
     wrong = (
         f"order {order_id} went from {before[order_id]} to {state}"

@@ -41,7 +41,7 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 @dataclass
 class DatabaseTime:
-    """The database that `DatabaseTime` shows answers, and its clock is the simulation's."""
+    """`DatabaseTime` is a database that answers. Its clock is the simulation's."""
 
     now: Clock
 

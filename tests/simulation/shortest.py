@@ -29,7 +29,7 @@ def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
 
 
 def again(steps: Sequence[Taken]) -> InvariantBroken | None:
-    """Take these steps, and return the rule they break. Any other error breaks no rule."""
+    """Take these steps. Return the InvariantBroken they raise; another error counts as none."""
     try:
         take(steps, Story())
     except InvariantBroken as broken:

@@ -19,7 +19,7 @@ WHERE relkind = 'r' AND relname ~ '_[0-9]{6,8}$'
 
 
 class Three(Replicated):
-    """`partitions_ahead` are missing when the processes of `Three` start, which make them."""
+    """The `partitions_ahead` are dropped before the processes start, which make them again."""
 
     def prepare(self) -> None:
         super().prepare()

@@ -29,8 +29,8 @@ from tests.integration.customers.purchases import (
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow longer waits for a lock than a service does, because on a busy machine the last of many
-    transactions needs them. A deadlock is still found after a second.
+    """Allow longer waits for a lock than a service does, for the last of many transactions on a
+    busy machine. A deadlock is still found after a second.
     """
     monkeypatch.setitem(database.SESSION, "lock_timeout", "30s")
 

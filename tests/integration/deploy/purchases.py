@@ -1,4 +1,4 @@
-"""Names consistent records of a few purchases, for the services' databases."""
+"""Lists a few purchases with consistent states, for the services' databases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
-"""A cloud's server works, whose administrator is no superuser: this one makes roles and databases,
-and owns nothing else.
+"""Provisioning works on a cloud's server, whose administrator is no superuser: the administrator
+makes roles and databases, and owns nothing else.
 """
 
 import uuid

@@ -162,7 +162,7 @@ async def an_exporter(
 async def test_passwords_are_in_no_statement_that_the_server_keeps(
     postgres_server: PostgresServer,
 ) -> None:
-    """The server may record all statements, now and before."""
+    """This holds also where the server records all statements, and did so before."""
     mark = uuid.uuid4().hex
     records_all = f"{postgres_server.url}?pg_stat_statements.track_utility=on"
     async with accounts_of_two(postgres_server) as accounts:

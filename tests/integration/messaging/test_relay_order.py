@@ -51,8 +51,7 @@ async def test_events_of_a_subject_keep_their_order_with_three_relays_and_many_w
     async with AsyncExitStack() as relays:
         for _ in range(3):
             await relays.enter_async_context(shop.relay(settings=small))
-        # Workers take two locks in any order, and the loser of a deadlock pauses before its next
-        # try.
+        # Workers take two locks in any order: the loser of a deadlock pauses before it tries again.
         results = await asyncio.gather(
             *[_writer(shop.dsn, worker, 40) for worker in range(6)], return_exceptions=True
         )

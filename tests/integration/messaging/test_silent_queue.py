@@ -54,7 +54,7 @@ async def test_a_queue_that_does_not_confirm_holds_up_its_own_events_only(
 
         await eventually(ready)
         if published_before:
-            for n in range(20):  # each claimer then has some
+            for n in range(20):  # so that each claimer publishes some
                 await shop.write(f"before-{n}", event_type="paid.v1")
             await shop.drained()
             await shop.received(SICK)

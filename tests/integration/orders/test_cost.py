@@ -27,7 +27,7 @@ def statements(orders: ServiceClient) -> Iterator[list[str]]:
 
 
 async def test_requesting_a_purchase_takes_six_statements(orders: ServiceClient) -> None:
-    """Three statements read key, customer and open purchases, and three write the rest."""
+    """Three statements look up the key, lock the customer and count. Three write the rest."""
     await buy(orders)
     with statements(orders) as sent:
         await buy(orders, uuid4())

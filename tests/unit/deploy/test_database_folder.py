@@ -25,7 +25,7 @@ pytestmark = with_compose
 
 
 class Volume:
-    """A `Volume` is mounted at both places of compose.yaml. An image of 17 finds its data there."""
+    """One volume is at both mounts of compose.yaml: an image of 17 sees its root as `data`."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "volume"
@@ -143,7 +143,7 @@ def test_a_restored_backup_becomes_the_data_of_an_empty_volume(volume: Volume, m
 
 def test_a_restored_backup_and_data_are_one_too_many(volume: Volume) -> None:
     volume.start(17)
-    for mark in ("one", "two"):  # the job of the first one ran before, that of the second did not
+    for mark in ("one", "two"):  # beside new data, and beside that of an earlier backup
         volume.restore(mark)
         code, output = volume.start(17)
         assert code == 1

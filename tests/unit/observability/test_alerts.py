@@ -69,7 +69,7 @@ CASES = {
         7,
         12,
     ),
-    # The one before is made when the clock begins, 35 hours before the first sample; then the next.
+    # The last backup is 35 hours old when the clock begins. After 150 minutes the next is made.
     "BackupTooOld": Case(
         {series("backup_last_success_timestamp_seconds", job="portal"): "-126000x150 9000x60"},
         115,

@@ -1,4 +1,4 @@
-"""Calls to other services carry the user's token, and a failing service is unavailable."""
+"""Calls to other services carry the user's token. A failing one is reported as unavailable."""
 
 from collections.abc import Callable
 

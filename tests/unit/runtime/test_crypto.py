@@ -1,4 +1,4 @@
-"""A sealed value can be opened only with its key and in its place. The index needs a key too."""
+"""A sealed value opens only with its key and in its place. The blind index needs its key."""
 
 import secrets
 

@@ -158,7 +158,7 @@ def _takes_no_proxy(call: ast.Call) -> bool:
 
 
 def test_every_client_of_ours_is_made_without_the_environments_proxies() -> None:
-    """These clients include those that the calls above do not reach."""
+    """The clients that the calls above do not reach are included."""
     clients, open_doors = 0, []
     for path in SOURCES:
         for call in _calls(ast.parse(path.read_text())):
