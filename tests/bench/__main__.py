@@ -34,7 +34,7 @@ from tests.bench.relaying import Outbox
 ROUNDS = 5
 DEEP_ROUNDS = 5
 DRAINS = 3
-"""Of 8,500 rows each, half a second: what else the machine does shows in any one of them."""
+"""Each drain has 8,500 rows and takes half a second, so other work on the machine shows in it."""
 CROWDED = (
     ("1,000 subjects of 1,000 rows", 1_000_000, 1_000),
     ("one subject of 2,000,000 rows", 2_000_000, 1),

@@ -15,7 +15,7 @@ IN_FLIGHT = 500
 EXCHANGE = "bench"
 EVENT_TYPE = "bench.happened.v1"
 BODY = b'{"specversion":"1.0","data":"' + b"x" * 369 + b'"}'
-"""400 bytes: what an event of a purchase weighs."""
+"""An event of a purchase has about 400 bytes."""
 
 
 @asynccontextmanager

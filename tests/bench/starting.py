@@ -22,7 +22,7 @@ from deploy.services import SERVICES
 
 ROOT = Path(__file__).parents[2]
 MOST_MEMORY, MOST_CPU = 0.95, 0.87
-"""Of the other revision's, for payments."""
+"""The most that payments may use, as parts of the other revision's memory and CPU time."""
 
 PROBE = """
 import json, resource, sys

@@ -12,7 +12,7 @@ from playwright.async_api import Page
 from tests.browser.chromium import CHROMIUM
 
 LIGHTHOUSE = "lighthouse@12.8.2"
-"""The newest for Node 18 and 20, which distributions have."""
+"""This is the newest version for Node 18 and 20, which distributions have."""
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 FETCH_SECONDS, RUN_SECONDS = 300, 120
 SLOWDOWN, HIGH_END = 4.0, 1500

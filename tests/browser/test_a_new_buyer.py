@@ -28,7 +28,7 @@ SignIn = Callable[..., Awaitable[Page]]
 NewBrowser = Callable[..., Awaitable[BrowserContext]]
 
 PRICE = 9_890_000
-"""Above the limit that a new buyer starts with."""
+"""This price is above the limit with which a new buyer starts."""
 PASSWORD = "a long enough phrase"
 BROWSERS = {"en": "en-GB", "pt": "pt-BR", "es": "es-UY"}
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}

@@ -28,7 +28,7 @@ TEXTS = """() => [...document.querySelectorAll("svg text")].map((text) => {
   return { text: text.textContent, x, y, width, height };
 })"""
 LEAST_HEIGHT = 9
-"""Pixels of a line of text."""
+"""The height of a line of text, in pixels."""
 
 Box = dict[str, Any]
 

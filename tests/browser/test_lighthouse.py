@@ -18,7 +18,7 @@ SignIn = Callable[..., Awaitable[Page]]
 PRICE = 4_590_000
 LEAST = 95
 TRIES = 6
-"""The best counts: other work on the machine only ever lowers a score."""
+"""The best try counts, because other work on the machine only lowers a score."""
 
 
 @pytest.mark.parametrize("phone", [True, False], ids=["phone", "desktop"])

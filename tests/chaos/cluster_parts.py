@@ -23,7 +23,7 @@ from deploy.servers.processes import Children
 from tests.e2e.system import SETTINGS, freeze, kill, own_folder, thaw
 
 WHOLE_WITHIN = 180.0
-"""Seconds for a cluster whose part is repaired to be as before."""
+"""Seconds until a cluster whose part is repaired must be whole again."""
 
 
 class Act(StrEnum):

@@ -48,7 +48,7 @@ UNIQUE = sql(r"^CREATE UNIQUE INDEX (?:CONCURRENTLY )?(?:IF NOT EXISTS )?\"?(?P<
 UNIQUE_CONSTRAINT = sql(r"\bCONSTRAINT \"?(?P<index>\w+)\"? (?:UNIQUE|PRIMARY KEY)")
 UNIQUE_DROPPED = sql(r"\bDROP (?:CONSTRAINT|INDEX) (?:CONCURRENTLY )?(?:IF EXISTS )?\"?(\w+)")
 BY_POSTGRES = ("_key", "_pkey")
-"""How Postgres ends the names of unique constraints that were given none."""
+"""Postgres ends the names of unnamed unique constraints with these."""
 RULE = sql(
     r"\bADD (?:CONSTRAINT \"?(?P<rule>\w+)\"? )?"
     r"(?P<what>(?:CHECK|UNIQUE|PRIMARY KEY|FOREIGN KEY|EXCLUDE)\b.*)"

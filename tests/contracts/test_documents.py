@@ -46,7 +46,7 @@ ROW = re.compile(r"^\| `(\w+)` \| .+ \|$", re.MULTILINE)
 OF_OTHER_PROGRAMS = {"ALL_PROXY", "COMPOSE_PROFILES", "HTTP_PROXY"}
 SHOWN_BY = "shown by |"
 SHOWS = {"cloud.md", "data-security.md", "saga-report.md"}
-"""Documents that say what holds, and by which test."""
+"""These documents say what holds, and by which test."""
 
 
 def named(path: Path) -> str:

@@ -16,7 +16,7 @@ from tests.fixtures.documents import openapi_of
 Json = dict[str, Any]
 
 OPEN = {"get_health", "get_keys", "sign_in"}
-"""Of the portal, which always wants to know who is calling elsewhere."""
+"""The portal demands a sign-in everywhere but here."""
 each_service = pytest.mark.parametrize("service", [spec.name for spec in SERVICES])
 
 

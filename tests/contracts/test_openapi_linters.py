@@ -19,7 +19,7 @@ pytestmark = [
 PACKAGES = ("@stoplight/spectral-cli@6.16.3", "@redocly/cli@2.77.0")
 SPECTRAL = 'extends: ["spectral:oas"]\nrules: {info-contact: off}\n'
 REDOCLY = "extends: [recommended-strict]\nrules: {info-license: off}\n"
-"""Who to write to and under what licence a service runs is for those who run it."""
+"""Contact and licence are left out, because whoever runs a service decides on them."""
 
 
 @pytest.fixture(scope="module")

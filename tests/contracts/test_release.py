@@ -16,7 +16,7 @@ from libs.runtime.settings import CHOREOGRAPHY
 
 ROOT = Path(__file__).parents[2]
 FIRST = "9563c33"
-"""Where there is no tag yet: the state before the choreography was written as data."""
+"""The state before the choreography was written as data, used while there is no tag."""
 
 
 def git(*arguments: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from deploy.services import SERVICES
 
 OF_TOOLS = {"alembic", "libs.messaging.saga.discovery", "typer"}
-"""What only commands use."""
+"""Only commands use these."""
 ROOT = Path(__file__).parents[2]
 START = """
 import json, os, sys

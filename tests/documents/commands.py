@@ -33,16 +33,16 @@ SETTING = re.compile(r"[A-Z_]+=.*")
 MODULE = re.compile(r"-m ([\w.]+)([^{]*)")
 COMPOSE = {"up", "down", "stop", "start", "restart", "kill", "run", "exec", "logs", "ps", "build"}
 TAKES_VALUE = {"--profile", "-f", "--file"}
-"""Options of docker compose before its command."""
+"""These options of docker compose come before its command."""
 
 HANDED_ON: Mapping[tuple[str, str], Sequence[str]] = {
     ("deploy.local", "migrate"): ("libs.runtime.migrations",),
     ("deploy.local", "dead"): ("libs.messaging", "dead"),
     ("deploy.local", "topology"): ("libs.messaging", "topology"),
 }
-"""Commands that leave their words to another program."""
+"""These commands pass their words on to another program."""
 IN_STAGES = (["plan"], ["apply"])
-"""What `migrate` does over all services."""
+"""`migrate` does these over all services."""
 APPS = {
     "deploy.cluster": "deploy.cluster.__main__",
     "deploy.local": "deploy.local.__main__",

@@ -14,13 +14,13 @@ PEOPLE = {
     "operator": "watches, mends, settles",
     "admin": "users, credit limits, KPIs, erasure",
 }
-"""What each role of a token does here."""
+"""What each role of a token does in the system."""
 OUTSIDE = {
     "payments": ("gateway", "payment gateway", "charges cards, gives money back"),
     "payouts": ("bank", "bank", "pays sellers"),
     "portal": ("mail", "mail", "carries links for forgotten passwords"),
 }
-"""By the service that calls it: systems of others."""
+"""Systems of others, by the service that calls them."""
 STYLES = """\
     classDef person fill:#08427b,color:#ffffff,stroke:#052e56
     classDef ours fill:#1168bd,color:#ffffff,stroke:#0b4884

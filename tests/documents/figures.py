@@ -42,7 +42,7 @@ WAYS = (
 )
 """A stretch of a purchase in words, the title of the purchase, the event that ends the stretch."""
 WHOLE = "sold, picked up, seller paid"
-"""The purchase with all that belongs to it."""
+"""The purchase with everything that belongs to it."""
 MILLION = 1_000_000
 
 

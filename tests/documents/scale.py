@@ -37,24 +37,25 @@ CPU_MS: Mapping[str, float] = {
 """Milliseconds of processor time a purchase by part, as `./taskw bench` printed them with the sum
 that docs/figures.md states."""
 MEASURED_RATE = 37.6
-"""Purchases a second to their sale in the same run: two cores, all services, 40 buyers."""
+"""Purchases sold a second in the same run, with two cores, all services and 40 buyers."""
 
 SEED = 7
 PURCHASES = 2_000
-"""In each simulated row."""
+"""Purchases in each simulated row."""
 BUSY = 0.6
-"""The most that a part should be busy: at more the waits grow fast, and a failed machine's share
-fits nowhere."""
+"""A part should not be busier. Otherwise waits grow fast, and a failed machine's share has no room
+elsewhere.
+"""
 CELL = 500
-"""Purchases a second for which one cell is made."""
+"""Purchases a second for which one cell is sized."""
 COPIES = 3
-"""Nodes of a broker. Each is reckoned with the whole of the measured work."""
+"""Nodes of a broker. Each is counted with the whole of the measured work."""
 SERVERS = 2
-"""A Postgres and its standby, which is as large."""
+"""Servers of a Postgres: itself and its standby, which is as large."""
 GB_A_CORE = 4
-"""Of memory, for Postgres and brokers."""
+"""GB of memory for each core of Postgres and brokers."""
 GB_A_PROCESS = 0.5
-"""Of memory, for a process of a service: the limit in deploy/terraform/run.tf."""
+"""GB of memory for a process of a service: the limit in deploy/terraform/run.tf."""
 HOURS_A_MONTH = 730
 PRICES: Mapping[str, tuple[float, str]] = {
     "run vcpu": (0.0648, "vCPU-hour of Cloud Run, instance-based, tier 1"),

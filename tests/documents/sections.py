@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "prices": scale.prices,
     },
 }
-"""By document, then by the name in its markers."""
+"""What writes each section, by document and by the name in its markers."""
 
 
 class SectionMissing(Exception):

@@ -32,7 +32,7 @@ from tests.simulation.workers import Workers
 from tests.simulation.world import World
 
 STARTS = "orders"
-"""Where a purchase begins and ends: in a system with a coordinator it would be the coordinator."""
+"""A purchase begins and ends here. A system with a coordinator has it in this place."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ PLOTS: Mapping[str, tuple[Flaw | None, Sequence[Act]]] = {
         (*SOLD, cancel, settle, refused, settle, approved, settle),
     ),
 }
-"""By title: what is wrong with the purchase from its beginning, and what happens."""
+"""By title: the purchase's flaw from its beginning, and what happens."""
 
 
 def stories() -> Sequence[Story]:

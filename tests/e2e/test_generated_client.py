@@ -24,7 +24,7 @@ TENANT = "default"
 NEEDED = ("orders", "customers", "vehicles", "payments")
 SECONDS = 60
 GENERATOR = "openapi-python-client==0.29.1"
-"""In an environment of its own: it wants an older typer than ours."""
+"""The generator has its own environment, because it needs an older typer than ours."""
 
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]

@@ -101,7 +101,7 @@ class Taking(EventData):
 
 class TakingIn(Body):
     tills: list[UUID]
-    """Each gets a taking, in this order, in one transaction."""
+    """Each of these tills gets a taking, in this order, in one transaction."""
 
 
 class TakingOut(Out):

@@ -15,9 +15,9 @@ from libs.kernel.ids import uuid7
 
 CLIENTS = 6
 PATIENCE_SECONDS = 20.0
-"""No request may take longer, whatever is broken."""
+"""No request may take longer than these seconds, whatever is broken."""
 STUBBORN_SECONDS = 75.0
-"""Nor may a booking be refused for longer, faults and what they leave behind included."""
+"""No booking may be refused for longer, even after several faults."""
 
 
 @dataclass

@@ -28,7 +28,7 @@ from tests.fixtures.servers import PostgresServer, fresh_database
 QUEUE = "ledger.on.taking.booked.v1"
 COPIES = "copies"
 BOOKED = 5
-"""Events: three of one till, two of another."""
+"""Five events are booked: three of one till, two of another."""
 
 
 @dataclass

@@ -15,7 +15,7 @@ from tests.fixtures.services import ServiceClient, serving
 from tests.fixtures.standby import Pair, primary_and_standby
 
 SECONDS = 3.0
-"""A write works again within this time."""
+"""A write works again within these seconds."""
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from tests.integration.runtime.notes import NotesSettings, build, create_tables
 
 GET = b"GET %s HTTP/1.1\r\nHost: notes\r\n\r\n"
 FEW, FEWER = 6, 4
-"""Connections in all, and of one client, where a test lowers the limits."""
+"""A test lowers the limits to these numbers of connections, in all and of one client."""
 
 
 @pytest.fixture

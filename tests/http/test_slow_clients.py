@@ -24,7 +24,7 @@ PATIENCE = 15.0
 HEAD = b"POST /notes HTTP/1.1\r\nHost: notes\r\n"
 BODY = HEAD + b"Content-Length: 100\r\n\r\n"
 SLOW = 20
-"""Slow clients of each kind: more than there are places."""
+"""There are more slow clients of each kind than places."""
 
 
 @pytest.fixture

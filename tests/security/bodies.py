@@ -80,7 +80,7 @@ BODIES: dict[str, Body] = {
     "POST /outbox/given-up/{event_id}/send-again": always(),
 }
 NAMED_IN_BODY = frozenset({"POST /payment-codes", "POST /payments"})
-"""Their body names somebody's thing, as a path does."""
+"""The body of these names a person's object, as a path does."""
 LISTED = {
     "GET /orders": "order_id",
     "GET /purchases": "transaction_id",
@@ -95,4 +95,4 @@ LISTED = {
     "GET /api/audits": "submission_id",
     "GET /outbox/given-up": "event_id",
 }
-"""What each list holds."""
+"""The things that each list contains."""

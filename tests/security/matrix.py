@@ -20,13 +20,13 @@ EVERYWHERE = (
     "GET /asyncapi",
     "MOUNT /docs/assets",
 )
-"""Public in every service. They show nothing of a tenant."""
+"""These are public in every service. They show nothing of a tenant."""
 
 OUTBOX = {
     "GET /outbox/given-up":                           "               operator  admin",
     "POST /outbox/given-up/{event_id}/send-again":    "               operator  admin",
 }  # fmt: skip
-"""Of every service that publishes."""
+"""Every service that publishes has these."""
 
 OWN = {
     "orders": {
@@ -201,4 +201,4 @@ PAGES = {
     "POST /credit-requests/{customer_id}/decline":    "                         admin",
     "POST /users/{user_id}/credit-limit":             "                         admin",
 }  # fmt: skip
-"""Of the portal, for people: whoever is not signed in is sent to the sign-in page."""
+"""People use these pages of the portal. Without a session they are sent to the sign-in."""

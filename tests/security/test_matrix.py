@@ -30,9 +30,9 @@ SPECIAL = {
     "{order_id}/confirm": "{draft_id}/confirm",
     "{user_id}/customer": "{buyer_id}/customer",
 }
-"""What a path is about where its name alone does not say it."""
+"""The object that a path is about, where its name alone does not say it."""
 FOR_USERS = ("GET /api/purchases/{order_id}/timeline/events",)
-"""A stream goes on as long as its user is there: a token alone is not enough."""
+"""A stream lasts as long as its user exists, so a token alone is not enough."""
 each_guarded = pytest.mark.parametrize(("service", "endpoint"), GUARDED)
 
 

@@ -23,7 +23,7 @@ OF_A_TENANT = [
     for endpoint in GUARDED
     if "_id}" in endpoint and endpoint != "POST /vehicles/{vehicle_id}/buy"
 ]
-"""A purchase is begun in one's own tenant, and comes to nothing where the vehicle is not there."""
+"""A purchase begins in the caller's own tenant, and fails where the vehicle does not exist."""
 Form = Callable[[Things], Awaitable[dict[str, Any]]]
 
 

@@ -22,7 +22,7 @@ from tests.simulation.steps import Taken
 
 STEPS_IN_A_RUN = 100
 STAGES_WITH_A_FLAW = ("paid", "cancelled", "cancelled to be paid")
-"""Enough for a flaw because of which a purchase is never paid."""
+"""These stages are enough for a flaw that keeps a purchase from being paid."""
 RUNS_IN_A_CHUNK = 20
 """Hypothesis keeps every run of a chunk in memory, so that large chunks are slow."""
 

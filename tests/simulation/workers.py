@@ -31,7 +31,7 @@ PATIENCE = timedelta(days=1)
 """A call without an answer raises an error at once, so this limit is never reached."""
 GATEWAY = GatewayPolicy(timedelta(seconds=1), timedelta(minutes=5), refund_tries=3, silent_tries=2)
 CARD_TRIES = dict(zip(TENANTS, (1, 3), strict=True))
-"""Of a payment, by its tenant: so one run has both."""
+"""The tries for a card of a payment, by its tenant, so that one run has both."""
 BANK = BankPolicy(timedelta(seconds=1), timedelta(minutes=5), tries=3, silent_tries=2)
 
 GATEWAY_MOODS = {"yes": "approve", "no": "decline", "lost": "silent_before", "late": "silent_after"}

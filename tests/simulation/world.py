@@ -30,7 +30,7 @@ VIEWS = tuple(
     for each in read(CHOREOGRAPHY).participants
     if all(consumed.step is Step.VIEW for consumed in each.consumes)
 )
-"""The services that move nothing."""
+"""These services move no purchase."""
 BATCH = 100
 
 

@@ -17,7 +17,7 @@ from tests.e2e.replicas.front import Front
 from tests.e2e.system import SETTINGS, System
 
 READY_WITHIN = 180.0
-"""Seconds. Many start at once."""
+"""Seconds until a process is ready, because many start at once."""
 ALSO = {"POOL_SIZE": "5", "TRUSTED_PROXIES": "127.0.0.1"}
 
 

@@ -12,7 +12,7 @@ from tests.e2e.replicas.system import Replicated
 from tests.e2e.system import kill
 
 MOST_IN_FLIGHT = 2 * BUYERS
-"""A buyer pays and cancels at once."""
+"""A buyer pays and cancels at the same time, so each has two requests in flight."""
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(400)]
 

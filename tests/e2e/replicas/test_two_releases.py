@@ -23,7 +23,7 @@ from tests.e2e.system import running_system
 from tests.fixtures.nginx import nginx_program
 
 BEFORE = "221671da932896db7e81e8c139167cb1355b97f0"
-"""The release before: twelve migrations of five services came after it."""
+"""The release before. Twelve migrations of five services came after it."""
 
 
 def has_history() -> bool:

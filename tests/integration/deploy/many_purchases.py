@@ -19,10 +19,10 @@ from tests.integration.deploy.purchases import PRICE, PURCHASES, Purchase
 from tests.integration.deploy.spoilt import PARTICIPANTS, empty_databases
 
 MANY = 200
-"""How many the tests make: more than are listed of any offence."""
+"""The tests make this many purchases, more than the report lists of any offence."""
 
 OF_TEN: Sequence[str] = ("closed",) * 6 + ("completed", "declined", "cancelled", "refused")
-"""How purchases number 0, 1, 2, … of every ten ended."""
+"""The end of purchases number 0, 1, 2, … of every ten."""
 
 # Ids of version 7 are the same in every database: for purchase number `n` and a part of it.
 FUNCTIONS = """

@@ -17,7 +17,7 @@ from tests.integration.deploy.records import fill
 PARTICIPANTS = read(CHOREOGRAPHY).participants
 
 IDS = {"nobody": identifier("nobody")}
-"""What a statement may name: `{closed}` is an order, `{closed_customer}` its customer."""
+"""A statement may name these: `{closed}` is an order, `{closed_customer}` its customer."""
 for _name in PURCHASES:
     IDS[_name] = identifier(_name)
     IDS |= {

@@ -21,7 +21,7 @@ SERVICE = "shop"
 QUEUE = "peer.on.all"
 
 QUICK = RelaySettings(poll=0.1, sweep=0.1, rarely=0.3, backoff=0.1, backoff_most=0.3, flush=2.0)
-"""Retries and looks around sooner than in production."""
+"""These relays retry and poll sooner than in production."""
 
 WRITE = """
 INSERT INTO outbox (id, subject, type, body)

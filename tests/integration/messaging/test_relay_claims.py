@@ -31,8 +31,9 @@ from tests.fixtures.polling import eventually
 from tests.integration.messaging.relaying import SERVICE, Outlet, outlet
 
 PAGES = 20_000
-"""Of a claim, read or found in memory. A claim of a thousand rows needs 11,000; one that looks
-through all that waits needs hundreds of thousands."""
+"""A claim reads at most these pages, also from memory. A claim of a thousand rows needs 11,000, and
+one that looks through all that waits hundreds of thousands.
+"""
 
 
 @pytest.fixture

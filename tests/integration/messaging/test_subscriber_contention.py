@@ -23,7 +23,7 @@ from tests.integration.messaging.wire import dead, send, waiting
 BLOCKED = 13
 OTHERS = [1, 2, 3, 4, 5, 6]
 SECONDS = 8.0
-"""Far less than the lock or the statement lasts."""
+"""These seconds are far less than the lock or the statement lasts."""
 
 LOCKED_ROW = "SELECT 1 FROM reservations WHERE total_cents = -1 FOR UPDATE"
 

@@ -21,7 +21,7 @@ from tests.integration.messaging.effects import Subscribe, counted, reserved, un
 from tests.integration.messaging.wire import dead, send, waiting
 
 ERRORS = [ZeroDivisionError(), asyncio.CancelledError()]
-"""One of our own, and what aiormq raises into a call while its connection closes."""
+"""The first is an error of ours. aiormq raises the second in a call while a connection closes."""
 
 
 def placed(count: int) -> list[bytes]:

@@ -77,7 +77,7 @@ FORMER = replace(
         Binding("figures.dlx", DEAD, KEPT),
     ),
 )
-"""As an earlier version declared it."""
+"""An earlier version declared the queue like this."""
 
 
 async def test_a_queue_of_an_earlier_version_is_bounded_while_it_holds_messages(

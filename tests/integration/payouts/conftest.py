@@ -20,7 +20,7 @@ from tests.fixtures.under_test import ServiceUnderTest
 REFUSED_FOR_GOOD, REFUSED_ONCE, REFUSED_THRICE, LOST_CALL, LOST_ANSWER, SILENT = (
     UUID(f"00000000-0000-7000-8000-badbad00000{number}") for number in range(1, 7)
 )
-"""Sellers the sandbox bank has something in store for."""
+"""The sandbox bank answers these sellers in special ways."""
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,9 @@ ADDRESSES = {
     name: f"http://127.0.0.1:{port}"
     for port, name in enumerate(PortalSettings.model_construct().addresses, start=1)
 }
-"""Where nobody answers, whatever runs on this machine."""
+"""Nothing answers at these addresses, whatever runs on this machine."""
 OWN_PORT = 9
-"""The portal probes itself too; nobody answers there either."""
+"""The portal probes itself at this port, where nothing answers either."""
 PORTS = {str(urlsplit(url).port): name for name, url in ADDRESSES.items()}
 
 

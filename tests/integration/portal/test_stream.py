@@ -231,7 +231,7 @@ async def user_of(client: httpx.AsyncClient, transactions: Store) -> User:
 
 
 OF_SESSIONS = (sign_out, expire)
-"""A token is good for minutes more: it is no session."""
+"""These end a session. A token is valid for minutes more, and is no session."""
 OF_USERS = (lose_the_role, be_erased, lose_access)
 
 

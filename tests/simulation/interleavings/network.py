@@ -7,7 +7,7 @@ from typing import Any
 from tests.simulation.interleavings.loop import HERE, SeededLoop
 
 FAST, SLOW = (0.0002, 0.003), (0.01, 0.06)
-"""Seconds that something takes on its way: mostly, and sometimes."""
+"""Seconds that something takes on its way: usually, and sometimes."""
 
 
 class Line:

@@ -41,10 +41,10 @@ SETTINGS = RelaySettings(
     limits=Limits(fresh=6, failing=4, of_subject=3, rows=10),
     poll=5.0, backoff=0.2, backoff_most=2.0, rarely=5.0,
 )  # fmt: skip
-"""Small bounds, so that few rows meet them. `poll` is long: a signal that is lost shows."""
+"""Bounds are small, so that few rows meet them. `poll` is long, so that a lost signal shows."""
 SUBJECTS = [UUID(int=number) for number in range(1, 6)]
 RELAY_STOPS, SUBSCRIBER_STOPS = 14.0, 26.0
-"""Within how many seconds each has to stop, whatever does not answer: the sum of its bounds."""
+"""Each has to stop within these seconds, whatever does not answer: the sum of its bounds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ STOPS = "a process stops in time, and leaves no task"
 TOLD = "no exception is unexpected, and none is swallowed"
 
 PREFETCH = 6
-"""What the subscriber asks for here: small, so that runs meet the bound."""
+"""The subscriber's prefetch here is small, so that runs meet the bound."""
 
 
 @dataclass(frozen=True)

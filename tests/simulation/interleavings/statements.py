@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tests.simulation.interleavings.postgres import Server
 
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
-"""When virtual time begins."""
+"""Virtual time begins here."""
 EFFECT, NEXT_NUMBER = "the effect of a reaction", "the next number of a subject"
-"""What the services of this simulation do beside the library, in place of statements."""
+"""The services of this simulation do these beside the library, in place of statements."""
 _DELETED = re.compile(r"DELETE FROM outbox WHERE seq = ANY \(ARRAY\[([\d,]*|NULL)\]")
 
 

@@ -36,7 +36,7 @@ PROMPT_SECONDS = 1.0
 DELIVERED_SECONDS = 120.0
 IDLE_SECONDS = 10
 IDLE_STEPS = 400
-"""In a second, of all processes together."""
+"""The most steps in an idle second, of all processes together."""
 MOST_STEPS = 1_000_000
 LEFT_SECONDS = 15.0
 """The protocol library may take this long to end its own tasks after a process has stopped."""

@@ -23,7 +23,7 @@ RARE = (
     "messages that arrive while a subscription begins are discarded",
     "signals that came while a batch was in hand are forgotten",
 )
-"""Found after a hundred thousand steps and more."""
+"""These are found only after a hundred thousand steps and more."""
 ROOT = Path(__file__).parents[3]
 IN_ANOTHER_PROCESS = """
 import sys

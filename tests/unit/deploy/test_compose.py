@@ -30,9 +30,9 @@ DECIDED = {
     *("DATA_KEYS", "INDEX_KEY", "ERASURE_LEDGER", "MAILER", "JWKS_URL"),
     *(f"{spec.name.upper()}_URL" for spec in SERVICES),
 }
-"""The installation says them, as it does in local runs."""
+"""The installation sets these, as in local runs."""
 SHARED = {"data": "db"}
-"""A job that prepares what the other runs with."""
+"""The first is a job that prepares what the second runs with."""
 
 pytestmark = with_compose
 

@@ -18,12 +18,12 @@ from libs.runtime.application import RESERVED_CONNECTIONS
 from tests.unit.deploy.test_env_example import settings_type
 
 OF_A_RELAY = RelaySettings().claimers + 1 + 2
-"""Its claimers, its janitor, and two for a while when queues are looked for."""
+"""A relay's connections: its claimers, its janitor, and two at times for a search of queues."""
 LISTENER = NOTIFIER = PARTITIONS = 1
 RESERVED = 3
 """For superusers: `superuser_reserved_connections`."""
 TOOLS = 40
-"""Migrations, the checker of the invariants, backups, people."""
+"""Connections for migrations, the checker of the invariants, backups and persons."""
 
 
 def installation(folder: Path) -> Installation:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from tests.unit.gcp.hcl import Resource
 
 ROLES = {"roles/secretmanager.secretAccessor", "roles/storage.objectUser"}
-"""All that any service account may be, on one secret or one bucket each."""
+"""A service account may have only these roles, each on one secret or one bucket."""
 RUN = {"google_cloud_run_v2_service", "google_cloud_run_v2_worker_pool", "google_cloud_run_v2_job"}
 PLACEHOLDER = "us-docker.pkg.dev/cloudrun/container/hello"
 Policy = Callable[[Sequence[Resource], Mapping[str, str]], Iterator[str]]

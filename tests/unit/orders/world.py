@@ -46,7 +46,7 @@ Peer = tuple[str | None, int]
 """State and sequence of a peer's record; None: no record."""
 
 Message = tuple[str, str, int]
-"""Who consumes it, the event's type without version, its sequence."""
+"""The consumer, the event's type without version, and its sequence."""
 
 Key = tuple[object, ...]
 
@@ -229,7 +229,7 @@ def _orders(world: World, event: str, sequence: int) -> World:
 
 
 _ANSWERS: dict[Key, tuple[Purchase, Key, list[DomainEvent]]] = {}
-"""What the reaction made of each purchase and event: many worlds differ only elsewhere."""
+"""The result of the reaction for each purchase and event, which many worlds share."""
 
 
 def _react(purchase: Purchase, event: str, sequence: int) -> tuple[Purchase, list[DomainEvent]]:
