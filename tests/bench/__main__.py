@@ -64,7 +64,7 @@ class Place:
         return self.database_url.replace("+asyncpg", "")
 
     async def rate(self, measure: Callable[[], Awaitable[Measured]]) -> Measured:
-        """Each measurement uses a new queue: a long queue would slow the next one down."""
+        """Use a new queue for each measurement, because a long queue slows the next one down."""
         await raw.declare(self.rabbitmq_url, "bench")
         try:
             return await measure()

@@ -242,7 +242,7 @@ def _help(module: str, *commands: str) -> str:
     with (
         patch.object(sys, "argv", [module, *commands, "--help"]),
         redirect_stdout(StringIO()) as said,
-        catch_warnings(action="ignore", category=RuntimeWarning),  # that it is imported already
+        catch_warnings(action="ignore", category=RuntimeWarning),  # about a module imported before
         suppress(SystemExit),
     ):
         run_module(module, run_name="__main__")

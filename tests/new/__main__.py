@@ -99,7 +99,7 @@ def _say_what_is_left(*what: str) -> None:
     print("left to do:")
     for command in WRITERS:
         ended = _run(*command)
-        if ended.returncode and command != CHOREOGRAPHY:  # what that refuses, `left` says
+        if ended.returncode and command != CHOREOGRAPHY:  # `left` says what choreography refuses
             print(f"python -m {' '.join(command)} ended with: {ended.stderr.strip()}")
     ended = _run("tests.new", "left", *what)
     print(ended.stdout or ended.stderr, end="")

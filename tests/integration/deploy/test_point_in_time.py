@@ -114,7 +114,7 @@ def test_a_table_dropped_by_mistake_is_there_again_with_all_rows_up_to_that_mome
         assert asyncio.run(_ask("SHOW restore_command", host=str(sockets))) == ""
     for until, words in (
         (found.started_at - timedelta(seconds=1), "ends later"),
-        (moment + timedelta(days=1), "no server starts on the restored files"),  # no log of then
+        (moment + timedelta(days=1), "no server starts on the restored files"),  # not logged yet
     ):
         with pytest.raises(BackupFailed, match=words):
             put_back(server.backups, found, server.place, until=(until, server.log), tell=nothing)

@@ -57,7 +57,7 @@ async def end_others(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 async def test_connections_that_were_cut_at_rest_are_not_noticed(
     notes: ServiceClient, notes_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)  # long enough to be asked
+    monkeypatch.setattr(database, "IDLE_SECONDS", 0.0)  # each is checked before use
     await asyncio.gather(*(notes.post("/notes", json=NOTE) for _ in range(8)))
     async with superuser(notes_database) as connection:
         await end_others(connection)

