@@ -64,7 +64,6 @@ def test_every_reference_of_an_asyncapi_document_leads_somewhere(path: Path) -> 
 
 
 def references(value: Any) -> Iterator[str]:
-    """Yield each `$ref` in a document."""
     if isinstance(value, dict):
         if "$ref" in value:
             yield value["$ref"]

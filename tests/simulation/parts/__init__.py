@@ -46,5 +46,4 @@ class Part(NamedTuple):
 
 
 def parts(clock: Clock, ids: IdFactory) -> Sequence[Part]:
-    """Return the part of every service."""
     return [import_module(f"{__name__}.{spec.name}").part(clock, ids) for spec in SERVICES]
