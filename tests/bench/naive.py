@@ -41,7 +41,7 @@ class OutboxRow(Base):
 async def start(
     database_url: str, rabbitmq_url: str, handled: Callable[[], None]
 ) -> Callable[[], Awaitable[None]]:
-    """Consume, calling `handled` after each commit. Return what stops it."""
+    """Consume, calling `handled` after each commit. Returns what stops it."""
     engine = create_async_engine(database_url, pool_size=CONCURRENCY)
     sessions = async_sessionmaker(engine, expire_on_commit=False)
     broker = RabbitBroker(rabbitmq_url, logger=None)

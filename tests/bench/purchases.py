@@ -160,7 +160,7 @@ class Codes:
                     code.set_result(purchase["payment_code"])
 
     async def all_completed(self, count: int) -> None:
-        """Wait until no purchase is under way. Raise AssertionError if one is not completed."""
+        """Wait until no purchase is under way. Raises AssertionError if one is not completed."""
         while True:
             if not any([await self._page(state, 1) for state in ON_THE_WAY]):
                 break

@@ -22,7 +22,7 @@ WAIT_MILLISECONDS = 20_000
 
 
 def install_chromium() -> str | None:
-    """Install Chromium. Return the reason when that fails, else None."""
+    """Install Chromium. Returns the reason when that fails, else None."""
     if CHROMIUM.exists():
         return None
     if os.geteuid() != 0 or shutil.which("apt-get") is None:

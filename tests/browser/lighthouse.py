@@ -30,7 +30,7 @@ class TraceLost(RunFailed):
 
 
 async def missing() -> str | None:
-    """Install Lighthouse. Return the reason when that fails, else None."""
+    """Install Lighthouse. Returns the reason when that fails, else None."""
     if shutil.which("npx") is None:
         return "npx is missing: install Node.js with npm"
     code, said = await _npx("--version", seconds=FETCH_SECONDS)

@@ -39,7 +39,7 @@ EVERYWHERE = pytest.mark.parametrize(
 
 
 async def in_language(page: Page, locale: str) -> Say:
-    """Switch the language as a person does. Return a function that says a text in it."""
+    """Switch the language as a person does. Returns a function that says a text in it."""
     await page.goto(f"/language/{locale}?next=/")
     known = translations(locale)
 

@@ -112,7 +112,7 @@ async def run(
     most: int | None = None,
 ) -> ClusterResult:
     """Start a cluster, run the load and as many faults as begin within `seconds`, but no more than
-    `most`, and stop it. Raise StartFailed if the cluster does not start.
+    `most`, and stop it. Raises StartFailed if the cluster does not start.
     """
     os.environ.update(NETWORK_IS_PRIVATE)
     tell(f"seed {seed}, {replication} replication: starting the cluster")

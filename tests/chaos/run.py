@@ -92,7 +92,7 @@ async def _under_load(
     seconds: float,
     tell: Callable[[str], None],
 ) -> float:
-    """Inject the faults, and wait until each is repaired and every buyer has finished. Return the
+    """Inject the faults, and wait until each is repaired and every buyer has finished. Returns the
     time of the last repair, from `time.monotonic`.
     """
     over, started = asyncio.Event(), time.monotonic()

@@ -54,7 +54,7 @@ def retention() -> str:
 
 
 def _interval() -> timedelta:
-    """Return the SQL's interval. Raise LookupError where it is not in hours."""
+    """Return the SQL's interval. Raises LookupError where it is not in hours."""
     found = re.fullmatch(r"interval '(\d+) hours'", ANSWERS_KEPT.text)
     if found is None:
         raise LookupError(f"{ANSWERS_KEPT.text} is no number of hours")

@@ -19,7 +19,7 @@ async def until_answered(
     patience: float = 60,
     on_failure: Callable[[Exception], None] = lambda _: None,
 ) -> Answer:
-    """Retry until the service answers. Raise its refusal, or after `patience` seconds the last
+    """Retry until the service answers. Raises its refusal, or after `patience` seconds the last
     error. `on_failure` is called for each failed try.
     """
     deadline = time.monotonic() + patience

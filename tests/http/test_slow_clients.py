@@ -66,8 +66,8 @@ class Client:
         await asyncio.get_running_loop().sock_sendall(self.socket, data)
 
     async def drip(self, data: bytes) -> bytes:
-        """Send a byte now and then until the server ends the connection. Return everything that the
-        server sent.
+        """Send a byte now and then until the server ends the connection. Returns everything that
+        the server sent.
         """
         loop, said = asyncio.get_running_loop(), b""
         deadline = time.monotonic() + PATIENCE

@@ -23,7 +23,7 @@ CLASS, SAMPLE = PARTS / "class.tmpl", PARTS / "sample.json"
 
 
 def event_changes(root: Path, service: str, event_type: str) -> Changes:
-    """Return the changes. Raise Refused with the reason when the event cannot be written."""
+    """Return the changes. Raises Refused with the reason when the event cannot be written."""
     parts = TYPE.fullmatch(event_type)
     if parts is None:
         raise Refused(f"{event_type!r} is no type of an event: write it as order.returned.v1")

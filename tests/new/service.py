@@ -20,7 +20,7 @@ PUBLISHED = re.compile(r"_PORT:-(\d+)\}")
 
 
 def service_changes(root: Path, name: str, port: int | None) -> Changes:
-    """Return the changes. Raise Refused with the reason when the service cannot be written."""
+    """Return the changes. Raises Refused with the reason when the service cannot be written."""
     _check_name(root, name)
     chosen = _port(root, port)
     made = skeleton(root, name, Name=name.title(), port=chosen)
@@ -65,7 +65,7 @@ def _port(root: Path, wanted: int | None) -> int:
 
 
 def _inserted(text: str, added: str, before: str, place: str) -> str:
-    """Insert a line. Raise Refused unless its place is there exactly once."""
+    """Insert a line. Raises Refused unless its place is there exactly once."""
     if text.count(before) != 1:
         raise Refused(f"{place} has no one line that begins with {before.strip()!r}")
     return text.replace(before, added + before)

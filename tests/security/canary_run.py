@@ -141,7 +141,7 @@ class Market:
         await eventually(through, PATIENCE)
 
     async def buy(self, buyer: ServiceClient, vehicle_id: str, key: str, method: str) -> str:
-        """Buy and pay. Return the order when its purchase is COMPLETED or FAILED."""
+        """Buy and pay. Returns the order when its purchase is COMPLETED or FAILED."""
         form = {"key": key, "price_cents": str(PRICE)}
         begun = await buyer.post(f"/vehicles/{vehicle_id}/buy", data=form)
         assert begun.status_code == 303, begun.text

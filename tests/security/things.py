@@ -178,7 +178,7 @@ class Things:
         return str(made["id"])
 
     async def _event_id(self) -> str:
-        """Write a given-up event to the outbox of every service that publishes. Return its id."""
+        """Write a given-up event to the outbox of every service that publishes. Returns its id."""
         event_id = uuid7()
         body = json.dumps({"id": str(event_id), "tenantid": self.tenant}).encode()
         for name, client in self.market.services.items():

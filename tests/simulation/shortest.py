@@ -29,7 +29,7 @@ def shortest(steps: Sequence[Taken], rule: str) -> list[Taken]:
 
 
 def again(steps: Sequence[Taken]) -> InvariantBroken | None:
-    """Take these steps. Return the InvariantBroken they raise; another error counts as none."""
+    """Take these steps. Returns the InvariantBroken they raise; another error counts as none."""
     try:
         take(steps, Story())
     except InvariantBroken as broken:

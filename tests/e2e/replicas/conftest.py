@@ -29,7 +29,7 @@ class Three(Replicated):
 
 
 async def without_partitions_ahead(url: str) -> set[str]:
-    """Drop the partitions of tomorrow and later, and of the next month and later. Return their
+    """Drop the partitions of tomorrow and later, and of the next month and later. Returns their
     names.
     """
     today = f"{datetime.now(UTC):%Y%m%d}"

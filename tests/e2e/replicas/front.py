@@ -85,7 +85,7 @@ class Front:
         self._children.wait_until(NAME, lambda: not can_bind(first), timeout=10)
 
     def lead(self, places: Mapping[str, Iterable[int]]) -> None:
-        """Route to these from now on. Return when all requests routed elsewhere are answered."""
+        """Route to these from now on. Returns when all requests routed elsewhere are answered."""
         self._write(places)
         master, before = self._processes()
         os.kill(master.pid, signal.SIGHUP)

@@ -91,7 +91,7 @@ class Replicated(System):
         self.front.lead(self._places())
 
     def take_away(self, replicas: Sequence[Replica]) -> None:
-        """Send these replicas no more requests, then SIGTERM. Return when they have ended."""
+        """Send these replicas no more requests, then SIGTERM. Returns when they have ended."""
         self.replicas = [each for each in self.replicas if each not in replicas]
         self.front.lead(self._places())
         names = {each.name for each in replicas}
