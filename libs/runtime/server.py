@@ -26,7 +26,7 @@ from libs.runtime.resealing import reseal, to_standard_error
 from libs.runtime.service import Service
 from libs.runtime.settings import ServiceSettings, read_settings
 from libs.runtime.start_failure import StartFailure, one_line_errors
-from libs.runtime.telemetry import start_recording
+from libs.runtime.telemetry import recording
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -81,13 +81,12 @@ async def _reseal(settings: S, build: Callable[[S], Service[Any]]) -> int:
 def serve(settings: ServiceSettings, build: Callable[[], Service[Any]]) -> None:
     """Run until SIGTERM or Ctrl-C. Raises StartFailure for what the operator can mend."""
     configure_logging(settings.service, settings.log_level)
-    if settings.otel_exporter_otlp_endpoint:
-        start_recording(settings.service, settings.otel_exporter_otlp_endpoint)
     signal.signal(signal.SIGTERM, _leave)
     _allow_open_files()
     listener = _listen(settings.host, settings.port)
     try:
-        uvloop.run(_serve(settings, build, listener))
+        with recording(settings.service, settings.otel_exporter_otlp_endpoint):
+            uvloop.run(_serve(settings, build, listener))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     finally:

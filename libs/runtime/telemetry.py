@@ -7,6 +7,9 @@ context costs a few microseconds: it is passed on, so that one saga is one trace
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -39,6 +42,11 @@ _tracer = trace.get_tracer(__name__)
 OF_MACHINES = frozenset({"/health", "/ready", "/metrics"})
 """Monitoring requests these paths every few seconds: they get no line in the log and no span."""
 
+FLUSH_SECONDS = 2.0
+"""The end of a process waits for the collector at most this long. The exporter alone would try for
+ten seconds to send each batch.
+"""
+
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUEST_ID = re.compile(rb"[0-9A-Fa-f-]{8,64}")
 _TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -54,15 +62,29 @@ def span_exporter(endpoint: str) -> "OTLPSpanExporter":
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", session=session)
 
 
-def start_recording(service: str, endpoint: str) -> None:
-    """Send the spans of `service` to the collector at `endpoint`; once in a process."""
+@contextmanager
+def recording(service: str, endpoint: str) -> Iterator[None]:
+    """Send the spans of `service` to the collector at `endpoint`; once in a process. Without an
+    `endpoint` no span is recorded. The last spans are sent at the end, which waits for the
+    collector for at most FLUSH_SECONDS.
+    """
+    if not endpoint:
+        yield
+        return
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}))
+    resource = Resource.create({SERVICE_NAME: service})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(span_exporter(endpoint)))
     trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        last = Thread(target=provider.shutdown, daemon=True)
+        last.start()
+        last.join(FLUSH_SECONDS)
 
 
 class RequestContext:
