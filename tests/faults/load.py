@@ -24,10 +24,12 @@ STUBBORN_SECONDS = 75.0
 class Load:
     """A `Load` books without a pause, and repeats with the same key what was refused.
 
-    `accepted` holds the takings of each key that was answered with 2xx.
+    `accepted` holds the takings of each key that was answered with 2xx. `alone` is the share of
+    the bookings that are at one till only.
     """
 
     client: httpx.AsyncClient
+    alone: float = 0.7
     accepted: dict[str, list[UUID]] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
@@ -48,7 +50,7 @@ class Load:
         another order.
         """
         while not self._stopping:
-            tills = [own] if random.random() < 0.7 else [own, neighbour]
+            tills = [own] if random.random() < self.alone else [own, neighbour]
             random.shuffle(tills)
             await self._until_accepted(uuid4().hex, tills)
             await asyncio.sleep(0.01)
