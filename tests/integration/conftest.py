@@ -13,6 +13,12 @@ def issuer(tmp_path_factory: pytest.TempPathFactory) -> Issuer:
 
 
 @pytest.fixture
+def patience() -> float:
+    """Return the seconds that a call may take. A slow machine makes no call unanswered."""
+    return 20
+
+
+@pytest.fixture
 def silence_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """End a call that the sandbox leaves unanswered at once, as it ends when its patience is over.
     `tests/unit/calls/test_answers.py` and some calls in `test_calls.py` wait for their patience.

@@ -100,14 +100,14 @@ class Payments(ServiceUnderTest):
 
 
 @pytest.fixture
-def settings(payments_database: str, issuer: Issuer) -> PaymentsSettings:
+def settings(payments_database: str, issuer: Issuer, patience: float) -> PaymentsSettings:
     return PaymentsSettings(
         _env_file=None,
         database_url=payments_database,
         role="api",
         auth="on",
         jwks_url=str(issuer.jwks),
-        gateway_patience_seconds=1,
+        gateway_patience_seconds=patience,
         gateway_limit_cents=100_000_000,
     )
 

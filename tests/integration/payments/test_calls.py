@@ -140,6 +140,7 @@ async def test_refund_refused_once_needs_no_person(payments: Payments) -> None:
     assert "payment.refund_failed.v1" not in await payments.client.types(order_id)
 
 
+@pytest.mark.parametrize("patience", [1])
 async def test_refund_whose_answer_was_lost_is_made_once(payments: Payments) -> None:
     order_id = await payments.reserved()
     await payments.paid(order_id, "tok_refund_lost_answer")

@@ -82,14 +82,14 @@ class Payouts(ServiceUnderTest):
 
 
 @pytest.fixture
-def settings(payouts_database: str, issuer: Issuer) -> PayoutsSettings:
+def settings(payouts_database: str, issuer: Issuer, patience: float) -> PayoutsSettings:
     return PayoutsSettings(
         _env_file=None,
         database_url=payouts_database,
         role="api",
         auth="on",
         jwks_url=str(issuer.jwks),
-        bank_patience_seconds=1,
+        bank_patience_seconds=patience,
     )
 
 

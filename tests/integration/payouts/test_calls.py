@@ -80,6 +80,7 @@ async def test_silent_bank_becomes_an_alarm_and_never_a_failure(payouts: Payouts
     assert FAILED not in await payouts.client.types(order_id)
 
 
+@pytest.mark.parametrize("patience", [1])
 @pytest.mark.parametrize("seller_id", [SILENT, REFUSED_THRICE], ids=["silent", "refused"])
 async def test_call_that_did_not_pay_is_repeated_later_and_later(
     payouts: Payouts, seller_id: UUID
