@@ -127,7 +127,7 @@ def test_traces_take_no_proxy_to_their_collector() -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
     with answering() as url:
-        exporter, provider = span_exporter(url), TracerProvider()
+        exporter, provider = span_exporter(url), TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(exporter))
         span = provider.get_tracer("test").start_span("a span")
         assert exporter.export([span]) is SpanExportResult.SUCCESS  # type: ignore[list-item]
