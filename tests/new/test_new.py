@@ -104,6 +104,11 @@ def left(printed: str) -> list[str]:
     return sentences
 
 
+def test_each_line_of_a_new_service_has_its_place_in_its_file() -> None:
+    """A file that was edited may lack the line before which `lists.yaml` puts another one."""
+    assert ROOT / ".env.example" in service_changes(ROOT, "trial", None)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_new_service_and_its_event_pass_every_check_and_what_is_left_is_said(
