@@ -1,4 +1,4 @@
-"""Writes what `./taskw new event` writes: the class, its sample, its place in `publishes`."""
+"""Makes a new event: its class, its sample, its place in `publishes`."""
 
 import ast
 import dataclasses

@@ -1,4 +1,4 @@
-"""Writes what `./taskw new service` writes: the skeleton, and the service's line in each list."""
+"""Makes a new service: the skeleton, and the service's line in each list."""
 
 import keyword
 import re
